@@ -1,0 +1,3 @@
+//! SelfNorm, CrossNorm and the training core of sncn, on candle.
+pub mod seed;
+pub use seed::Seed;
