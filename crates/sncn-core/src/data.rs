@@ -1,0 +1,57 @@
+//! `Dataset` and `Batch`: what training and evaluation read.
+
+use crate::Seed;
+use candle_core::Tensor;
+use rand::seq::SliceRandom;
+
+/// Inputs with their labels.
+pub struct Batch {
+    /// What the network is given: (N, H, W, 3) images, say.
+    pub inputs: Tensor,
+    /// A class for each instance.
+    pub labels: Vec<u32>,
+}
+
+/// Examples by index.
+pub trait Dataset {
+    /// How many.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The examples of these indices, in this order. `augment` is the stream of the epoch; example i draws from its
+    /// i-th sub-stream. `None` asks for the examples as they are.
+    ///
+    /// # Errors
+    /// Where an example cannot be read.
+    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> anyhow::Result<Batch>;
+}
+
+/// The batches of one epoch: a permutation from the stream `order/<epoch>`, cut into batches; a rest is left out unless
+/// it is all there is.
+pub fn epoch_batches(examples: usize, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..examples).collect();
+    order.shuffle(&mut seed.named("order").fold_in(epoch as u64).rng());
+    if examples < batch_size {
+        return vec![order];
+    }
+    order.chunks_exact(batch_size).map(<[usize]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_meets_every_example_once() {
+        let mut seen: Vec<usize> = epoch_batches(100, 10, 3, Seed::new(1)).concat();
+        assert_ne!(seen, epoch_batches(100, 10, 4, Seed::new(1)).concat());
+        seen.sort_unstable();
+        assert_eq!(seen, (0..100).collect::<Vec<_>>());
+        assert_eq!(epoch_batches(7, 10, 0, Seed::new(1)).len(), 1);
+        assert_eq!(epoch_batches(25, 10, 0, Seed::new(1)).len(), 2);
+    }
+}

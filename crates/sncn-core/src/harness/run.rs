@@ -1,0 +1,195 @@
+//! `Table` and `Run`: a table file resolved into fully specified runs.
+//!
+//! A run's keys replace the defaults' keys; there is no other inheritance. Everything that changes a number is in the
+//! resolved run, which is written into every checkpoint and every results file.
+
+use crate::layer::LayerConfig;
+use crate::objective::{MixConfig, Objective};
+use crate::optim::OptimizerConfig;
+use crate::schedule::ScheduleConfig;
+use crate::train::Recipe;
+use crate::Seed;
+use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// One cell of a table without its seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Name of the row.
+    pub name: String,
+    /// Training set.
+    pub train: String,
+    /// Named test sets; `<set>-c` is its 15 corruptions × 5 severities.
+    pub test: Vec<String>,
+    /// Network.
+    pub backbone: String,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Examples a step.
+    pub batch_size: usize,
+    /// Base learning rate.
+    pub lr: f64,
+    /// Optimiser.
+    pub optimizer: OptimizerConfig,
+    /// Course of the learning rate.
+    pub schedule: ScheduleConfig,
+    /// Loss.
+    pub objective: Objective,
+    /// When CrossNorm acts; absent: never.
+    #[serde(default)]
+    pub mix: Option<MixConfig>,
+    /// Layers on the backbone.
+    #[serde(default)]
+    pub layers: Vec<LayerConfig>,
+    /// Random crop and flip.
+    #[serde(default)]
+    pub augment: bool,
+    /// Only the first examples of the training set.
+    #[serde(default)]
+    pub train_limit: Option<usize>,
+    /// Only the first examples of each test set.
+    #[serde(default)]
+    pub test_limit: Option<usize>,
+    /// Published numbers that this row should meet, by set and metric.
+    #[serde(default)]
+    pub published: BTreeMap<String, f64>,
+    /// A remark.
+    #[serde(default)]
+    pub note: String,
+}
+
+impl Run {
+    /// The recipe of this run with that seed.
+    pub fn recipe(&self, seed: u64) -> Recipe {
+        Recipe {
+            batch_size: self.batch_size,
+            epochs: self.epochs,
+            lr: self.lr,
+            schedule: self.schedule.clone(),
+            objective: self.objective,
+            mix: self.mix,
+            seed: Seed::new(seed),
+            augment: self.augment,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        ensure!(self.epochs > 0, "epochs is 0; at least 1 is accepted");
+        ensure!(self.batch_size > 0, "batch_size is 0; at least 1 is accepted");
+        ensure!(self.lr.is_finite() && self.lr > 0., "lr is {}; a positive number is accepted", self.lr);
+        ensure!(!self.test.is_empty(), "test is empty; at least one test set is wanted");
+        ensure!(self.train_limit != Some(0) && self.test_limit != Some(0), "a limit is 0; at least 1 is accepted");
+        if let Some(mix) = self.mix {
+            ensure!((0. ..=1.).contains(&mix.probability), "mix.probability is {}; 0 to 1 is accepted", mix.probability);
+            ensure!(self.layers.iter().any(|layer| layer.kind == "crossnorm"), "mix is set, but no layer of kind crossnorm");
+        }
+        Ok(())
+    }
+}
+
+/// A table file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Heading of the report.
+    pub title: String,
+    /// Where the published numbers come from.
+    #[serde(default)]
+    pub paper: String,
+    /// `classify`.
+    pub task: String,
+    /// Seeds of every row.
+    pub seeds: Vec<u64>,
+    /// Which checkpoint is evaluated: `last`.
+    pub select: String,
+    /// The row that others are compared with.
+    #[serde(default)]
+    pub baseline: Option<String>,
+    /// Keys that every run starts from.
+    #[serde(default)]
+    pub defaults: Map<String, Value>,
+    /// The rows.
+    pub runs: Vec<Map<String, Value>>,
+}
+
+impl Table {
+    /// Reads a table file.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit.
+    pub fn read(path: &Path) -> Result<Self> {
+        let at = || path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", at()))?;
+        let table: Self = serde_json::from_str(&text).with_context(at)?;
+        ensure!(table.select == "last", "{}: select is {:?}; \"last\" is accepted", at(), table.select);
+        ensure!(!table.seeds.is_empty(), "{}: seeds is empty; at least one seed is wanted", at());
+        table.resolve().with_context(at)?;
+        Ok(table)
+    }
+
+    /// Every row, fully specified.
+    ///
+    /// # Errors
+    /// Names the row and the key that does not fit.
+    pub fn resolve(&self) -> Result<Vec<Run>> {
+        let mut runs: Vec<Run> = Vec::new();
+        for keys in &self.runs {
+            let mut map = self.defaults.clone();
+            map.extend(keys.clone());
+            let name = map.get("name").and_then(Value::as_str).unwrap_or("without a name").to_string();
+            let run: Run = serde_json::from_value(Value::Object(map)).with_context(|| format!("run {name:?}"))?;
+            run.check().with_context(|| format!("run {name:?}"))?;
+            ensure!(runs.iter().all(|other| other.name != run.name), "run {name:?} stands twice");
+            runs.push(run);
+        }
+        if let Some(baseline) = &self.baseline {
+            ensure!(runs.iter().any(|run| run.name == *baseline), "baseline {baseline:?} is no run of this table");
+        }
+        Ok(runs)
+    }
+
+    /// The row of that name.
+    ///
+    /// # Errors
+    /// Lists the known rows.
+    pub fn row(&self, name: &str) -> Result<Run> {
+        let runs = self.resolve()?;
+        match runs.iter().find(|run| run.name == name) {
+            Some(run) => Ok(run.clone()),
+            None => {
+                let known: Vec<_> = runs.iter().map(|run| run.name.as_str()).collect();
+                bail!("no row {name:?}; known: {}", known.join(", "))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(runs: &str) -> Result<Vec<Run>> {
+        let text = format!(
+            r#"{{"title":"t","task":"classify","seeds":[0],"select":"last","defaults":{{"train":"shapes","test":["shapes"],
+            "backbone":"wrn10_1","epochs":1,"batch_size":8,"lr":0.1,"optimizer":{{"kind":"sgd","momentum":0.9,"nesterov":true,
+            "weight_decay":0.0005}},"schedule":{{"kind":"constant"}},"objective":{{"kind":"plain"}}}},"runs":[{runs}]}}"#
+        );
+        serde_json::from_str::<Table>(&text)?.resolve()
+    }
+
+    #[test]
+    fn a_run_replaces_defaults_and_unknown_keys_are_named() -> Result<()> {
+        let runs = table(r#"{"name":"a"},{"name":"b","epochs":3}"#)?;
+        assert_eq!((runs[0].epochs, runs[1].epochs), (1, 3));
+        let error = |runs| format!("{:#}", table(runs).unwrap_err());
+        assert!(error(r#"{"name":"a","epoch":3}"#).contains("epoch"));
+        assert!(error(r#"{"name":"a","epochs":0}"#).contains("epochs is 0"));
+        assert!(error(r#"{"name":"a"},{"name":"a"}"#).contains("twice"));
+        assert!(error(r#"{"name":"a","mix":{"probability":0.5,"active":1}}"#).contains("crossnorm"));
+        Ok(())
+    }
+}

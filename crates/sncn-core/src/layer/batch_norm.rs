@@ -1,0 +1,115 @@
+//! Batch normalisation (Ioffe, Szegedy 2015): y = w·(x − mean)/√(var + eps) + b, over instances and positions.
+//!
+//! From the instance table: the batch mean is the mean of the instances' means, the batch variance that of their
+//! variances plus the spread of their means. So one statistics pass serves it, and it is one affine map.
+
+use super::{Canonical, Layer, MemoryLayout, Place};
+use crate::pass::Pass;
+use crate::stats::{Extent, Outside, Stats, apply};
+use candle_core::{DType, Result, Tensor, Var, bail};
+use candle_nn::Init;
+
+/// BatchNorm with running statistics (momentum 0.1, unbiased running variance, as in PyTorch).
+pub struct BatchNorm {
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Var,
+    running_var: Var,
+    batches: Var,
+    eps: f64,
+    momentum: f64,
+    layout: MemoryLayout,
+}
+
+impl BatchNorm {
+    /// With PyTorch's names, eps 1e-5, momentum 0.1.
+    ///
+    /// # Errors
+    /// Where a variable exists with another shape.
+    pub fn new(place: &Place) -> Result<Self> {
+        let (c, vb) = (place.channels, &place.vb);
+        let one = |name, value| vb.get_with_hints(c, name, Init::Const(value));
+        Ok(Self {
+            weight: one("weight", 1.)?,
+            bias: one("bias", 0.)?,
+            running_mean: Var::from_tensor(&one("running_mean", 0.)?)?,
+            running_var: Var::from_tensor(&one("running_var", 1.)?)?,
+            batches: Var::from_tensor(&vb.get_with_hints_dtype((), "num_batches_tracked", Init::Const(0.), DType::I64)?)?,
+            eps: 1e-5,
+            momentum: 0.1,
+            layout: place.layout,
+        })
+    }
+
+    /// The normalising scale and shift, each (1, C), from the table of instance means (and variances and counts of maps).
+    pub(crate) fn table(&self, mean: &Tensor, within: Option<&Stats>, train: bool) -> Result<(Tensor, Tensor)> {
+        if !train {
+            return self.scale_and_shift(&self.running_mean.unsqueeze(0)?, &self.running_var.unsqueeze(0)?);
+        }
+        let (n, _) = mean.dims2()?;
+        let (weights, total) = match within {
+            Some(stats) => (stats.count.clone(), stats.count.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?),
+            None => (Tensor::ones((n, 1), mean.dtype(), mean.device())?, n as f64),
+        };
+        if total < 2. {
+            bail!("BatchNorm in training needs at least 2 values a channel, this batch has {total}: use a larger batch")
+        }
+        let average = |table: &Tensor| table.broadcast_mul(&weights)?.sum_keepdim(0)? / total;
+        let batch_mean = average(mean)?;
+        let spread = mean.broadcast_sub(&batch_mean)?.sqr()?;
+        let variance = average(&within.map_or_else(|| Ok(spread.clone()), |stats| &stats.variance + &spread)?)?;
+        let keep = |running: &Var, now: &Tensor, factor: f64| {
+            let now = (now.detach().squeeze(0)? * (self.momentum * factor))?;
+            running.set(&((running.as_detached_tensor() * (1. - self.momentum))? + now)?)
+        };
+        keep(&self.running_mean, &batch_mean, 1.)?;
+        keep(&self.running_var, &variance, total / (total - 1.))?;
+        self.batches.set(&(self.batches.as_detached_tensor() + self.batches.ones_like()?)?)?;
+        self.scale_and_shift(&batch_mean, &variance)
+    }
+
+    fn scale_and_shift(&self, mean: &Tensor, variance: &Tensor) -> Result<(Tensor, Tensor)> {
+        let a = self.weight.unsqueeze(0)?.div(&(variance + self.eps)?.sqrt()?)?;
+        let b = self.bias.unsqueeze(0)?.sub(&mean.mul(&a)?)?;
+        Ok((a, b))
+    }
+
+    /// The scale and shift for statistics of a map, for layers that combine tables.
+    pub(crate) fn table_of(&self, stats: Option<&Stats>, train: bool) -> Result<(Tensor, Tensor)> {
+        match stats {
+            Some(stats) => self.table(&stats.mean, Some(stats), train),
+            None => self.table(&self.bias.unsqueeze(0)?, None, false),
+        }
+    }
+
+    /// Normalises a table (N, C) over its rows, as PyTorch's BatchNorm1d.
+    ///
+    /// # Errors
+    /// In training, where there is one row.
+    pub fn rows(&self, table: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (a, b) = self.table(table, None, pass.train)?;
+        table.broadcast_mul(&a)?.broadcast_add(&b)
+    }
+
+    /// BatchNorm and, where `relu`, the rectifier in the same pass over the map.
+    ///
+    /// # Errors
+    /// As [`Layer::forward`].
+    pub fn norm(&self, xs: &Tensor, relu: bool, pass: &Pass) -> Result<Tensor> {
+        let map = Canonical::of(xs, self.layout, pass)?;
+        let stats = if pass.train { Some(Stats::of(&map.xs, &map.extent)?) } else { None };
+        let (a, b) = self.table_of(stats.as_ref(), pass.train)?;
+        map.restore(&apply(&map.xs, &a, &b, &map.extent, Outside::Zero, relu)?)
+    }
+}
+
+impl Layer for BatchNorm {
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        if xs.rank() == 2 {
+            let (n, c) = xs.dims2()?;
+            let (a, b) = self.table(xs, None, pass.train)?;
+            return apply(&xs.reshape((n, 1, c))?, &a, &b, &Extent::All, Outside::Zero, false)?.reshape((n, c));
+        }
+        self.norm(xs, false, pass)
+    }
+}

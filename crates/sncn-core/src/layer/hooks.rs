@@ -1,0 +1,80 @@
+//! `Hooks`: the layers hung on a block at the positions that the block names; the identity where nothing hangs.
+//!
+//! The CNSN unit is two entries at one position, CrossNorm first, then SelfNorm.
+
+use super::{Layer, Place, build};
+use crate::pass::Pass;
+use candle_core::{Result, Tensor, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// One layer of a table: what, where, with which settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LayerConfig {
+    /// A name of [`super::LAYERS`].
+    pub kind: String,
+    /// A position that the backbone's blocks declare.
+    pub at: String,
+    /// The layer's own settings.
+    #[serde(flatten)]
+    pub settings: Map<String, Value>,
+}
+
+/// The layers of one block.
+#[derive(Default)]
+pub struct Hooks {
+    layers: Vec<(String, Box<dyn Layer>)>,
+}
+
+impl Hooks {
+    /// Builds the layers of `configs` for a block that declares `positions` (name, channels), in the block's order.
+    ///
+    /// Variables lie under `<place>/<kind>`; a second layer of that kind in the block lies under `<place>/<at>/<kind>`.
+    ///
+    /// # Errors
+    /// Where a position is unknown (the known ones are listed), or a layer's settings do not fit.
+    pub fn new(configs: &[LayerConfig], positions: &[(&str, usize)], place: &Place) -> Result<Self> {
+        Self::check(configs, positions.iter().map(|(name, _)| *name))?;
+        let (mut layers, mut taken) = (Vec::new(), Vec::new());
+        for (at, channels) in positions {
+            for config in configs.iter().filter(|config| config.at == *at) {
+                let mut vb = place.vb.clone();
+                let mut path = config.kind.clone();
+                if taken.contains(&path) {
+                    vb = vb.pp(at);
+                    path = format!("{at}.{}", config.kind);
+                }
+                if taken.contains(&path) {
+                    bail!("layer {:?} hangs twice at {at:?}: once is accepted", config.kind)
+                }
+                taken.push(path);
+                let layer = build(&config.kind, config.settings.clone(), &place.at(*channels, vb.pp(&config.kind)))?;
+                layers.push((at.to_string(), layer));
+            }
+        }
+        Ok(Self { layers })
+    }
+
+    /// Refuses positions that are not among the known ones.
+    ///
+    /// # Errors
+    /// Names the position and lists the known ones.
+    pub fn check<'a>(configs: &[LayerConfig], known: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
+        match configs.iter().find(|config| !known.clone().any(|name| name == config.at)) {
+            None => Ok(()),
+            Some(config) => {
+                let known: Vec<_> = known.collect();
+                bail!("layer {:?}: unknown position {:?}; this network has: {}", config.kind, config.at, known.join(", "))
+            }
+        }
+    }
+
+    /// Applies what hangs there.
+    ///
+    /// # Errors
+    /// As the layers.
+    pub fn at(&self, position: &str, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let here = self.layers.iter().filter(|(at, _)| at == position);
+        here.map(|(_, layer)| layer).try_fold(xs.clone(), |xs, layer| layer.forward(&xs, pass))
+    }
+}

@@ -1,0 +1,16 @@
+//! `Network`: what is trained and evaluated; immutable after building but for running statistics.
+
+use crate::pass::Pass;
+use candle_core::{Result, Tensor};
+
+/// A model that maps a batch to class scores.
+pub trait Network {
+    /// Scores of a batch: (N, H, W, 3) images, say, to (N, classes) logits.
+    ///
+    /// # Errors
+    /// Where the shape does not fit.
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor>;
+
+    /// How many CrossNorm sites it has.
+    fn sites(&self) -> usize;
+}

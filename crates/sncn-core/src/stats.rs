@@ -1,0 +1,296 @@
+//! The two primitives: instance statistics, and the affine map that puts them to use.
+//!
+//!     stats : x (N, P, C) → mean, biased variance (N, C)
+//!     apply : y = a·x + b, with a and b (N, C), or (1, C) for all instances alike
+//!
+//! SelfNorm, CrossNorm and every norm of the project are a different middle between the two. On the CPU both run as
+//! kernels with their own backward; elsewhere as plain tensor operations (the slow twins, [`plain`]).
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use sncn_kernels::affine::{Affine, channel_affine, channel_affine_backward};
+use sncn_kernels::positions::Positions;
+use sncn_kernels::stats::{MapShape, instance_stats, instance_stats_backward};
+use std::sync::Arc;
+
+pub use sncn_kernels::affine::Outside;
+
+use crate::pass::Window;
+
+/// Which positions of an instance take part.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Extent {
+    /// All of them.
+    All,
+    /// A box of a grid of that width.
+    Window(Window, usize),
+    /// The first `lengths[n]` of instance n.
+    Prefix(Arc<[usize]>),
+}
+
+impl Extent {
+    fn positions(&self) -> Positions<'_> {
+        match self {
+            Extent::All => Positions::All,
+            Extent::Window(w, width) => {
+                Positions::Window { width: *width, top: w.top, left: w.left, bottom: w.bottom, right: w.right }
+            }
+            Extent::Prefix(lengths) => Positions::Prefix(lengths),
+        }
+    }
+
+    fn check(&self, n: usize, p: usize) -> Result<()> {
+        match self {
+            Extent::Window(w, width) if *width == 0 || w.right > *width || w.bottom * width > p || w.top > w.bottom || w.left > w.right => {
+                bail!("box {w:?} does not lie in a map of {p} positions, {width} a row")
+            }
+            Extent::Prefix(lengths) if lengths.len() != n || lengths.iter().any(|&length| length > p) => {
+                bail!("lengths {lengths:?} do not fit {n} sequences of {p} tokens")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Mean and biased variance (N, C), with the number of positions of each instance (N, 1).
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// Means (N, C).
+    pub mean: Tensor,
+    /// Variances (N, C), divided by the number of positions.
+    pub variance: Tensor,
+    /// Positions of each instance (N, 1).
+    pub count: Tensor,
+    few: Option<usize>,
+}
+
+impl Stats {
+    /// Statistics of x (N, P, C) over the extent.
+    ///
+    /// # Errors
+    /// Where x has another rank, or the extent does not fit.
+    pub fn of(xs: &Tensor, extent: &Extent) -> Result<Self> {
+        let (n, p, _) = xs.dims3()?;
+        extent.check(n, p)?;
+        let counts: Vec<usize> = (0..n).map(|i| extent.positions().count(i, p)).collect();
+        let few = counts.iter().copied().find(|&count| count < 2);
+        let count = Tensor::from_iter(counts.iter().map(|&c| c as f64), xs.device())?.to_dtype(xs.dtype())?.reshape((n, 1))?;
+        let packed = if native(xs) { xs.contiguous()?.apply_op1(InstanceStats(extent.clone()))? } else { plain::stats(xs, extent)? };
+        Ok(Self { mean: packed.get(0)?, variance: packed.get(1)?, count, few })
+    }
+
+    /// Unbiased standard deviation √(variance·p/(p − 1) + eps), (N, C).
+    ///
+    /// # Errors
+    /// Where an instance has one position: its deviation is not defined.
+    pub fn deviation(&self, eps: f64) -> Result<Tensor> {
+        if let Some(count) = self.few {
+            bail!("the deviation over {count} position(s) is not defined: SelfNorm and CrossNorm need maps of at least 2 positions")
+        }
+        let factor = self.count.broadcast_div(&(&self.count - 1.)?)?;
+        (self.variance.broadcast_mul(&factor)? + eps)?.sqrt()
+    }
+
+    /// The same statistics of other instances and channels: row n is that of `instances[n]`, column c that of `channels[c]`.
+    pub fn select(&self, instances: Option<&Tensor>, channels: Option<&Tensor>) -> Result<Self> {
+        let pick = |table: &Tensor| -> Result<Tensor> {
+            let table = instances.map_or_else(|| Ok(table.clone()), |i| table.contiguous()?.index_select(i, 0))?;
+            channels.map_or_else(|| Ok(table.clone()), |c| table.contiguous()?.index_select(c, 1))
+        };
+        let count = instances.map_or_else(|| Ok(self.count.clone()), |i| self.count.index_select(i, 0))?;
+        Ok(Self { mean: pick(&self.mean)?, variance: pick(&self.variance)?, count, few: self.few })
+    }
+}
+
+/// y = a·x + b on x (N, P, C) with tables (N, C) or (1, C), inside the extent; rectified where `relu`.
+///
+/// # Errors
+/// Where shapes do not fit.
+pub fn apply(xs: &Tensor, a: &Tensor, b: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
+    let (n, p, c) = xs.dims3()?;
+    extent.check(n, p)?;
+    for table in [a, b] {
+        let (rows, channels) = table.dims2()?;
+        if channels != c || (rows != 1 && rows != n) {
+            bail!("an affine table of shape {:?} does not fit a map of {n} instances and {c} channels", table.shape())
+        }
+    }
+    if a.dim(0)? != b.dim(0)? {
+        let (a, b) = (a.broadcast_as((n, c))?, b.broadcast_as((n, c))?);
+        return apply(xs, &a.contiguous()?, &b.contiguous()?, extent, outside, relu);
+    }
+    if native(xs) {
+        let op = ChannelAffine { extent: extent.clone(), outside, relu };
+        return xs.contiguous()?.apply_op3(&a.contiguous()?, &b.contiguous()?, op);
+    }
+    plain::apply(xs, a, b, extent, outside, relu)
+}
+
+fn native(xs: &Tensor) -> bool {
+    xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64)
+}
+
+/// The values of a contiguous CPU tensor, copied out.
+macro_rules! with_dtype {
+    ($dtype:expr, $t:ident => $body:expr) => {
+        match $dtype {
+            DType::F32 => {
+                type $t = f32;
+                $body
+            }
+            DType::F64 => {
+                type $t = f64;
+                $body
+            }
+            other => bail!("{other:?} is not supported here: use f32 or f64"),
+        }
+    };
+}
+
+fn slice<'a, T: candle_core::WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    let Some((start, end)) = layout.contiguous_offsets() else { bail!("a contiguous tensor is wanted") };
+    Ok(&storage.as_slice::<T>()?[start..end])
+}
+
+/// Runs `f` over the values of contiguous CPU tensors.
+fn with_slices<T: candle_core::WithDType, R>(tensors: &[&Tensor], f: impl FnOnce(&[&[T]]) -> Result<R>) -> Result<R> {
+    let held: Vec<_> = tensors.iter().map(|t| t.storage_and_layout()).collect();
+    let slices = held.iter().map(|(storage, layout)| match &**storage {
+        candle_core::Storage::Cpu(storage) => slice::<T>(storage, layout),
+        _ => bail!("a CPU tensor is wanted"),
+    });
+    f(&slices.collect::<Result<Vec<_>>>()?)
+}
+
+fn map_shape(shape: &Shape) -> Result<MapShape> {
+    let (instances, positions, channels) = shape.dims3()?;
+    Ok(MapShape { instances, positions, channels })
+}
+
+struct InstanceStats(Extent);
+
+impl CustomOp1 for InstanceStats {
+    fn name(&self) -> &'static str {
+        "instance-stats"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let shape = map_shape(layout.shape())?;
+        let table = shape.instances * shape.channels;
+        let out = with_dtype!(storage.dtype(), T => {
+            let mut packed = vec![T::default(); 2 * table];
+            let (mean, variance) = packed.split_at_mut(table);
+            instance_stats(slice::<T>(storage, layout)?, shape, self.0.positions(), mean, variance);
+            <T as candle_core::WithDType>::to_cpu_storage_owned(packed)
+        });
+        Ok((out, Shape::from((2, shape.instances, shape.channels))))
+    }
+
+    fn bwd(&self, xs: &Tensor, packed: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let shape = map_shape(xs.shape())?;
+        let table = shape.instances * shape.channels;
+        let grad = grad.contiguous()?;
+        with_dtype!(xs.dtype(), T => with_slices::<T, _>(&[xs, packed, &grad], |s| {
+            let mut dx = vec![T::default(); xs.elem_count()];
+            let (g_mean, g_variance) = s[2].split_at(table);
+            instance_stats_backward(s[0], shape, self.0.positions(), &s[1][..table], g_mean, g_variance, &mut dx);
+            Tensor::from_vec(dx, xs.shape(), xs.device()).map(Some)
+        }))
+    }
+}
+
+struct ChannelAffine {
+    extent: Extent,
+    outside: Outside,
+    relu: bool,
+}
+
+impl ChannelAffine {
+    fn kernel(&self, shape: MapShape, rows: usize) -> Affine<'_> {
+        Affine { shape, positions: self.extent.positions(), outside: self.outside, relu: self.relu, rows }
+    }
+}
+
+impl CustomOp3 for ChannelAffine {
+    fn name(&self) -> &'static str {
+        "channel-affine"
+    }
+
+    fn cpu_fwd(
+        &self,
+        xs: &CpuStorage,
+        xs_layout: &Layout,
+        a: &CpuStorage,
+        a_layout: &Layout,
+        b: &CpuStorage,
+        b_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let op = self.kernel(map_shape(xs_layout.shape())?, a_layout.shape().dims2()?.0);
+        let out = with_dtype!(xs.dtype(), T => {
+            let xs = slice::<T>(xs, xs_layout)?;
+            let mut ys = vec![T::default(); xs.len()];
+            channel_affine(&op, xs, slice(a, a_layout)?, slice(b, b_layout)?, &mut ys);
+            <T as candle_core::WithDType>::to_cpu_storage_owned(ys)
+        });
+        Ok((out, xs_layout.shape().clone()))
+    }
+
+    fn bwd(
+        &self,
+        xs: &Tensor,
+        a: &Tensor,
+        _b: &Tensor,
+        ys: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let op = self.kernel(map_shape(xs.shape())?, a.dim(0)?);
+        let grad = grad.contiguous()?;
+        with_dtype!(xs.dtype(), T => with_slices::<T, _>(&[xs, a, ys, &grad], |s| {
+            let mut dx = vec![T::default(); xs.elem_count()];
+            let (mut da, mut db) = (vec![T::default(); a.elem_count()], vec![T::default(); a.elem_count()]);
+            channel_affine_backward(&op, s[0], s[1], s[2], s[3], &mut dx, &mut da, &mut db);
+            let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device()).map(Some);
+            Ok((tensor(dx, xs)?, tensor(da, a)?, tensor(db, a)?))
+        }))
+    }
+}
+
+/// The slow twins: the same primitives in plain tensor operations, for other devices and for the tests.
+pub mod plain {
+    use super::{Extent, Outside, Result, Tensor};
+
+    /// 1 where a position takes part, else 0, (N, P, 1).
+    fn mask(xs: &Tensor, extent: &Extent) -> Result<Tensor> {
+        let (n, p, _) = xs.dims3()?;
+        let mut mask = vec![0f64; n * p];
+        for (i, mask) in mask.chunks_exact_mut(p.max(1)).enumerate() {
+            extent.positions().runs(i, p).for_each(|run| mask[run].fill(1.));
+        }
+        Tensor::from_vec(mask, (n, p, 1), xs.device())?.to_dtype(xs.dtype())
+    }
+
+    /// Mean and biased variance, packed (2, N, C).
+    pub fn stats(xs: &Tensor, extent: &Extent) -> Result<Tensor> {
+        let mask = mask(xs, extent)?;
+        let count = mask.sum_keepdim(1)?;
+        let mean = xs.broadcast_mul(&mask)?.sum_keepdim(1)?.broadcast_div(&count)?;
+        let centred = xs.broadcast_sub(&mean)?.broadcast_mul(&mask)?;
+        let variance = centred.sqr()?.sum_keepdim(1)?.broadcast_div(&count)?;
+        Tensor::stack(&[mean.squeeze(1)?, variance.squeeze(1)?], 0)
+    }
+
+    /// y = a·x + b inside the extent.
+    pub fn apply(xs: &Tensor, a: &Tensor, b: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
+        let ys = xs.broadcast_mul(&a.unsqueeze(1)?)?.broadcast_add(&b.unsqueeze(1)?)?;
+        let ys = if relu { ys.mul(&ys.gt(0f64)?.to_dtype(ys.dtype())?)? } else { ys };
+        if *extent == Extent::All {
+            return Ok(ys);
+        }
+        let mask = mask(xs, extent)?;
+        let inside = ys.broadcast_mul(&mask)?;
+        match outside {
+            Outside::Zero => Ok(inside),
+            Outside::Keep => inside + xs.broadcast_mul(&mask.affine(-1., 1.)?)?,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `Vars`: an ordered store of variables, each initialised from the stream named after it.
+//!
+//! Behind a candle `VarBuilder`, in the order in which a network asks for them, which is PyTorch's state-dict order. The
+//! variable `name` draws from `seed/init/<name>`, so two networks that share a layer share its initial weights.
+
+use crate::Seed;
+use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
+use candle_nn::init::{FanInOut, NonLinearity, NormalOrUniform};
+use candle_nn::var_builder::SimpleBackend;
+use candle_nn::{Init, VarBuilder};
+use rand::RngExt;
+use rand_distr::{Distribution, StandardNormal};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+#[derive(Default)]
+struct Store {
+    order: Vec<String>,
+    vars: HashMap<String, Var>,
+}
+
+/// An ordered variable store; clones share the variables.
+#[derive(Clone)]
+pub struct Vars {
+    store: Arc<Mutex<Store>>,
+    seed: Seed,
+    dtype: DType,
+    device: Device,
+}
+
+/// Whether a state-dict name is a buffer (kept and saved, never trained).
+pub fn is_buffer(name: &str) -> bool {
+    ["running_mean", "running_var", "num_batches_tracked"].iter().any(|suffix| name.ends_with(suffix))
+}
+
+impl Vars {
+    /// An empty store; `seed` is the run's seed.
+    pub fn new(seed: Seed, dtype: DType, device: &Device) -> Self {
+        Self { store: Arc::default(), seed: seed.named("init"), dtype, device: device.clone() }
+    }
+
+    /// The builder that creates variables in this store.
+    pub fn builder(&self) -> VarBuilder<'static> {
+        VarBuilder::from_backend(Box::new(self.clone()), self.dtype, self.device.clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All variables and buffers in order of creation.
+    pub fn all(&self) -> Vec<(String, Var)> {
+        let store = self.lock();
+        store.order.iter().filter_map(|name| store.vars.get(name).map(|var| (name.clone(), var.clone()))).collect()
+    }
+
+    /// The variables that training changes, in order.
+    pub fn trainable(&self) -> Vec<(String, Var)> {
+        self.all().into_iter().filter(|(name, _)| !is_buffer(name)).collect()
+    }
+
+    /// Trainable values in total.
+    pub fn parameter_count(&self) -> usize {
+        self.trainable().iter().map(|(_, var)| var.elem_count()).sum()
+    }
+
+    /// Sets every variable from `get(name)`.
+    ///
+    /// # Errors
+    /// Where a tensor is missing, or has another shape; the names are listed.
+    pub fn load(&self, mut get: impl FnMut(&str) -> Option<Tensor>) -> Result<()> {
+        let (mut missing, mut found) = (Vec::new(), Vec::new());
+        for (name, var) in self.all() {
+            match get(&name) {
+                Some(tensor) if tensor.shape() == var.shape() => found.push((var, tensor)),
+                Some(tensor) => bail!("{name} has shape {:?}, the network wants {:?}", tensor.shape(), var.shape()),
+                None => missing.push(name),
+            }
+        }
+        if !missing.is_empty() {
+            bail!("{} variables of the network are missing, the first of them {}", missing.len(), missing[0]);
+        }
+        for (var, tensor) in found {
+            var.set(&tensor.to_dtype(var.dtype())?.to_device(var.device())?)?;
+        }
+        Ok(())
+    }
+
+    fn initialise(&self, shape: &Shape, name: &str, init: Init, dtype: DType) -> Result<Tensor> {
+        let mut rng = self.seed.named(name).rng();
+        let count = shape.elem_count();
+        let normal = |rng: &mut _, mean: f64, stdev: f64| -> Vec<f64> {
+            (0..count).map(|_| mean + stdev * Distribution::<f64>::sample(&StandardNormal, rng)).collect()
+        };
+        let values: Vec<f64> = match init {
+            Init::Const(value) => vec![value; count],
+            Init::Randn { mean, stdev } => normal(&mut rng, mean, stdev),
+            Init::Uniform { lo, up } => (0..count).map(|_| rng.random_range(lo..up)).collect(),
+            Init::Kaiming { dist, fan, non_linearity } => {
+                let gain = match non_linearity {
+                    NonLinearity::ReLU => 2f64.sqrt(),
+                    NonLinearity::Tanh => 5. / 3.,
+                    NonLinearity::Linear | NonLinearity::Sigmoid => 1.,
+                    NonLinearity::SELU => 0.75,
+                    NonLinearity::ExplicitGain(gain) => gain,
+                };
+                let std = gain / (fan_of(fan, shape) as f64).sqrt();
+                match dist {
+                    NormalOrUniform::Normal => normal(&mut rng, 0., std),
+                    NormalOrUniform::Uniform => {
+                        let bound = 3f64.sqrt() * std;
+                        (0..count).map(|_| rng.random_range(-bound..bound)).collect()
+                    }
+                }
+            }
+        };
+        Tensor::from_vec(values, shape.clone(), &self.device)?.to_dtype(dtype)
+    }
+}
+
+fn fan_of(fan: FanInOut, shape: &Shape) -> usize {
+    let dims = shape.dims();
+    let receptive: usize = dims.iter().skip(2).product();
+    match fan {
+        FanInOut::FanIn => dims.get(1).copied().unwrap_or(1) * receptive,
+        FanInOut::FanOut => dims.first().copied().unwrap_or(1) * receptive,
+    }
+}
+
+impl SimpleBackend for Vars {
+    fn get(&self, shape: Shape, name: &str, init: Init, dtype: DType, _device: &Device) -> Result<Tensor> {
+        if let Some(var) = self.lock().vars.get(name) {
+            if var.shape() != &shape {
+                bail!("{name} exists with shape {:?}, asked for with {shape:?}", var.shape());
+            }
+            return Ok(var.as_tensor().clone());
+        }
+        let var = Var::from_tensor(&self.initialise(&shape, name, init, dtype)?)?;
+        let tensor = var.as_tensor().clone();
+        let mut store = self.lock();
+        store.order.push(name.to_string());
+        store.vars.insert(name.to_string(), var);
+        Ok(tensor)
+    }
+
+    fn get_unchecked(&self, name: &str, _dtype: DType, _device: &Device) -> Result<Tensor> {
+        match self.lock().vars.get(name) {
+            Some(var) => Ok(var.as_tensor().clone()),
+            None => bail!("no variable {name}; ask with a shape to create it"),
+        }
+    }
+
+    fn contains_tensor(&self, name: &str) -> bool {
+        self.lock().vars.contains_key(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_depend_on_the_name_alone_and_order_is_kept() -> Result<()> {
+        let make = |names: &[&str]| -> Result<Vars> {
+            let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+            for name in names {
+                vars.builder().get_with_hints((4, 3), name, Init::Randn { mean: 0., stdev: 1. })?;
+            }
+            Ok(vars)
+        };
+        let (one, two) = (make(&["b", "a"])?, make(&["a", "c", "b"])?);
+        assert_eq!(one.all()[0].0, "b");
+        assert_eq!(one.all()[0].1.to_vec2::<f32>()?, two.all()[2].1.to_vec2::<f32>()?);
+        assert_ne!(one.all()[0].1.to_vec2::<f32>()?, one.all()[1].1.to_vec2::<f32>()?);
+        Ok(())
+    }
+
+    #[test]
+    fn loading_is_strict() -> Result<()> {
+        let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+        vars.builder().get((2, 2), "a.weight")?;
+        assert!(vars.load(|_| None).unwrap_err().to_string().contains("a.weight"));
+        let wrong = Tensor::zeros(3, DType::F32, &Device::Cpu)?;
+        assert!(vars.load(|_| Some(wrong.clone())).unwrap_err().to_string().contains("shape"));
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! Backbones: networks for images (N, H, W, 3), by name, with PyTorch's state-dict names.
+//!
+//! To add one: one file and one line in [`BACKBONES`].
+
+mod allconv;
+mod wide_resnet;
+
+pub use allconv::AllConvNet;
+pub use wide_resnet::WideResNet;
+
+use candle_core::{Result, Tensor, bail};
+use candle_nn::{Init, VarBuilder};
+use sncn_core::layer::LayerConfig;
+use sncn_core::ops::{self, Conv};
+use sncn_core::{Network, Vars};
+
+/// What a backbone is built from.
+pub struct Blueprint<'a> {
+    /// Classes of the data set.
+    pub classes: usize,
+    /// Layers to hang on its blocks.
+    pub layers: &'a [LayerConfig],
+    /// Where its variables are created.
+    pub vars: &'a Vars,
+}
+
+/// Builds a network if the name is one of this family's.
+pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;
+
+/// Every family, by the pattern of its names.
+pub const BACKBONES: &[(&str, Build)] = &[("wrn<depth>_<width>", WideResNet::named), ("allconv", AllConvNet::named)];
+
+/// Builds the backbone of that name, such as `wrn40_2` or `allconv`.
+///
+/// # Errors
+/// Where the name is unknown (the known ones are listed) or a layer does not fit.
+pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
+    match BACKBONES.iter().find_map(|(_, build)| build(name, blueprint)) {
+        Some(network) => network,
+        None => {
+            let known: Vec<_> = BACKBONES.iter().map(|(pattern, _)| *pattern).collect();
+            bail!("unknown backbone {name:?}; known: {} (for example wrn16_1, wrn40_2)", known.join(", "))
+        }
+    }
+}
+
+/// A convolution's weight (O, I, k, k), drawn from N(0, 2/(k·k·O)), and its bias where wanted.
+struct ConvLayer {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    conv: Conv,
+}
+
+impl ConvLayer {
+    fn new(vb: VarBuilder, from: usize, to: usize, kernel: usize, bias: bool, conv: Conv) -> Result<Self> {
+        let stdev = (2. / (kernel * kernel * to) as f64).sqrt();
+        let weight = vb.get_with_hints((to, from, kernel, kernel), "weight", Init::Randn { mean: 0., stdev })?;
+        let bias = if bias { Some(vb.get_with_hints(to, "bias", Init::Const(0.))?) } else { None };
+        Ok(Self { weight, bias, conv })
+    }
+
+    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        ops::conv2d(xs, &self.weight, self.bias.as_ref(), &self.conv)
+    }
+}
+
+/// The classifier: weights uniform in ±1/√from, bias 0.
+struct Head {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl Head {
+    fn new(vb: VarBuilder, from: usize, classes: usize) -> Result<Self> {
+        let bound = 1. / (from as f64).sqrt();
+        let weight = vb.get_with_hints((classes, from), "weight", Init::Uniform { lo: -bound, up: bound })?;
+        Ok(Self { weight, bias: vb.get_with_hints(classes, "bias", Init::Const(0.))? })
+    }
+
+    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
+        ops::linear(xs, &self.weight, Some(&self.bias))
+    }
+}

@@ -1,0 +1,112 @@
+//! WideResNet (Zagoruyko, Komodakis 2016), pre-activation, for 32×32 images: `wrn<depth>_<width>`, depth = 6n + 4.
+//!
+//! Positions: `pre` (before a block), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the
+//! addition), as in the CrossNorm and SelfNorm paper. Names as in its published networks: `block1.layer.0.conv1.weight`.
+
+use super::{Blueprint, ConvLayer, Head};
+use candle_core::{Result, Tensor, bail};
+use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::ops::{self, Conv};
+use sncn_core::{Network, Pass};
+
+struct Block {
+    bn1: BatchNorm,
+    conv1: ConvLayer,
+    bn2: BatchNorm,
+    conv2: ConvLayer,
+    shortcut: Option<ConvLayer>,
+    hooks: Hooks,
+}
+
+impl Block {
+    fn new(place: &Place, from: usize, to: usize, stride: usize, layers: &[sncn_core::LayerConfig]) -> Result<Self> {
+        let vb = &place.vb;
+        let three = |name: &str, from, stride| {
+            let conv = Conv { stride, padding: 1, ..Conv::default() };
+            ConvLayer::new(vb.pp(name), from, to, 3, false, conv)
+        };
+        let bn1 = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
+        let conv1 = three("conv1", from, stride)?;
+        let bn2 = BatchNorm::new(&place.at(to, vb.pp("bn2")))?;
+        let conv2 = three("conv2", to, 1)?;
+        let shortcut = if from == to && stride == 1 {
+            None
+        } else {
+            let conv = Conv { stride, ..Conv::default() };
+            Some(ConvLayer::new(vb.pp("conv_shortcut"), from, to, 1, false, conv)?)
+        };
+        let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
+        let hooks = Hooks::new(layers, &positions, &place.at(to, vb.pp("cnsn")))?;
+        Ok(Self { bn1, conv1, bn2, conv2, shortcut, hooks })
+    }
+
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let (branch, shortcut) = match &self.shortcut {
+            Some(conv) => {
+                let xs = self.bn1.norm(xs, true, pass)?;
+                (self.hooks.at("pre", &xs, pass)?, conv.forward(&xs)?)
+            }
+            None => (self.bn1.norm(&self.hooks.at("pre", xs, pass)?, true, pass)?, xs.clone()),
+        };
+        let branch = self.bn2.norm(&self.conv1.forward(&branch)?, true, pass)?;
+        let branch = self.hooks.at("residual", &self.conv2.forward(&branch)?, pass)?;
+        let shortcut = self.hooks.at("identity", &shortcut, pass)?;
+        self.hooks.at("post", &(branch + shortcut)?, pass)
+    }
+}
+
+/// The network.
+pub struct WideResNet {
+    stem: ConvLayer,
+    blocks: Vec<Block>,
+    bn: BatchNorm,
+    head: Head,
+    sites: usize,
+}
+
+impl WideResNet {
+    /// Reads `wrn<depth>_<width>`; `None` where the name is of another family.
+    pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+        let (depth, width) = name.strip_prefix("wrn")?.split_once('_')?;
+        let (depth, width) = (depth.parse().ok()?, width.parse().ok()?);
+        Some(Self::new(depth, width, blueprint).map(|network| Box::new(network) as _))
+    }
+
+    /// Depth 6n + 4 and widths 16·width, 32·width, 64·width.
+    ///
+    /// # Errors
+    /// Where the depth is not of that form, or a layer does not fit.
+    pub fn new(depth: usize, width: usize, blueprint: &Blueprint) -> Result<Self> {
+        if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 || depth > 1000 || width > 64 {
+            bail!("backbone wrn{depth}_{width}: the depth must be 6n + 4 (10, 16, 22, 28, 40, …), the width 1 to 64")
+        }
+        let place = Place::new(16, blueprint.vars.builder());
+        let same = Conv { padding: 1, ..Conv::default() };
+        let stem = ConvLayer::new(place.vb.pp("conv1"), 3, 16, 3, false, same)?;
+        let (mut blocks, mut from) = (Vec::new(), 16);
+        for stage in 1..=3 {
+            let to = (8 << stage) * width;
+            for layer in 0..(depth - 4) / 6 {
+                let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
+                let place = place.at(to, place.vb.pp(format!("block{stage}.layer.{layer}")));
+                blocks.push(Block::new(&place, from, to, stride, blueprint.layers)?);
+                from = to;
+            }
+        }
+        let bn = BatchNorm::new(&place.at(from, place.vb.pp("bn1")))?;
+        let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
+        Ok(Self { stem, blocks, bn, head, sites: place.sites() })
+    }
+}
+
+impl Network for WideResNet {
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let stem = self.stem.forward(xs)?;
+        let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
+        self.head.forward(&ops::global_avg_pool(&self.bn.norm(&xs, true, pass)?)?)
+    }
+
+    fn sites(&self) -> usize {
+        self.sites
+    }
+}

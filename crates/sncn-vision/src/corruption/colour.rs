@@ -1,0 +1,208 @@
+//! Colour: contrast y = (X − m) c + m, brightness (V of HSV) and saturation (S of HSV).
+
+use super::blur::UNIT;
+use super::severity::{self, row};
+use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate_unit};
+use anyhow::Result;
+use rand_chacha::ChaCha8Rng;
+
+/// y = (X − m) c + m with m the mean of each channel.
+pub struct Contrast {
+    factor: f64,
+}
+
+impl Contrast {
+    /// The change of a severity from 1 to 5.
+    ///
+    /// # Errors
+    /// For another severity.
+    pub fn new(severity: usize, variant: Variant) -> Result<Self> {
+        let [factor] = row(&severity::CONTRAST, variant, severity)?;
+        Ok(Self { factor })
+    }
+
+    /// The registry's constructor; no textures are needed.
+    ///
+    /// # Errors
+    /// As for `new`.
+    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
+        Ok(Box::new(Self::new(severity, variant)?))
+    }
+
+    /// The result of every byte value v in each channel on the scale 0..1, before clipping: entry 3 v + channel.
+    #[inline(always)]
+    pub fn table(&self, image: &[u8], dims: Dims, table: &mut [f64; 768]) {
+        let mut sums = [0u64; 3];
+        for row in image.chunks_exact(3 * dims.width) {
+            for part in row.chunks(3 * 4096) {
+                let mut short = [0u32; 3];
+                for pixel in part.as_chunks::<3>().0 {
+                    for c in 0..3 {
+                        short[c] += u32::from(pixel[c]);
+                    }
+                }
+                for c in 0..3 {
+                    sums[c] += u64::from(short[c]);
+                }
+            }
+        }
+        let mean = sums.map(|sum| sum as f64 / dims.pixels() as f64 / 255.0);
+        for (entry, x) in table.as_chunks_mut::<3>().0.iter_mut().zip(&UNIT) {
+            for c in 0..3 {
+                entry[c] = (x - mean[c]) * self.factor + mean[c];
+            }
+        }
+    }
+}
+
+impl Corruption for Contrast {
+    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, _: &mut Scratch, out: &mut [u8]) {
+        let (mut table, mut bytes) = ([0.0; 768], [0u8; 768]);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                self.table(image, dims, &mut table);
+                truncate_unit(&table, &mut bytes);
+            },
+        );
+        let (entries, _) = bytes.as_chunks::<3>();
+        for (out, pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0) {
+            for c in 0..3 {
+                out[c] = entries[usize::from(pixel[c])][c];
+            }
+        }
+    }
+}
+
+/// Hue, saturation and value, each in 0..1, of a colour in 0..1.
+///
+/// Ties of the largest channel: blue wins over green over red; a grey has hue and saturation 0.
+#[inline(always)]
+pub fn to_hsv(rgb: [f64; 3]) -> [f64; 3] {
+    let [r, g, b] = rgb;
+    let value = r.max(g).max(b);
+    let d = value - r.min(g).min(b);
+    let grey = d == 0.0;
+    let safe = if grey { 1.0 } else { d };
+    let (top, offset) = if b == value {
+        (r - g, 4.0)
+    } else if g == value {
+        (b - r, 2.0)
+    } else {
+        (g - b, 0.0)
+    };
+    let hue = (offset + top / safe) / 6.0;
+    let hue = if hue < 0.0 { hue + 1.0 } else { hue };
+    let saturation = d / if grey { 1.0 } else { value };
+    [if grey { 0.0 } else { hue }, if grey { 0.0 } else { saturation }, value]
+}
+
+/// The colour of a hue, a saturation and a value, each in 0..1.
+#[inline(always)]
+pub fn to_rgb(hsv: [f64; 3]) -> [f64; 3] {
+    let [h, s, v] = hsv;
+    let sector = (6.0 * h).floor();
+    let f = 6.0 * h - sector;
+    let (p, q, t) = (v * (1.0 - s), v * (1.0 - f * s), v * (1.0 - (1.0 - f) * s));
+    let pick = |list: [f64; 6]| {
+        let late = if sector == 4.0 { list[4] } else if sector == 5.0 { list[5] } else { list[0] };
+        let middle = if sector == 2.0 { list[2] } else if sector == 3.0 { list[3] } else { late };
+        if sector == 1.0 { list[1] } else { middle }
+    };
+    [pick([v, q, p, p, t, v]), pick([t, v, v, q, p, p]), pick([p, p, t, v, v, q])]
+}
+
+/// Applies `change` to the HSV form of every pixel; `y` is on the scale 0..1.
+#[inline(always)]
+fn in_hsv(image: &[u8], y: &mut [f64], change: impl Fn([f64; 3]) -> [f64; 3]) {
+    for (y, v) in y.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0) {
+        *y = to_rgb(change(to_hsv([UNIT[usize::from(v[0])], UNIT[usize::from(v[1])], UNIT[usize::from(v[2])]])));
+    }
+}
+
+/// V = clip01(V + c) in HSV.
+pub struct Brightness {
+    offset: f64,
+}
+
+impl Brightness {
+    /// The change of a severity from 1 to 5.
+    ///
+    /// # Errors
+    /// For another severity.
+    pub fn new(severity: usize, variant: Variant) -> Result<Self> {
+        let [offset] = row(&severity::BRIGHTNESS, variant, severity)?;
+        Ok(Self { offset })
+    }
+
+    /// The registry's constructor; no textures are needed.
+    ///
+    /// # Errors
+    /// As for `new`.
+    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
+        Ok(Box::new(Self::new(severity, variant)?))
+    }
+
+    /// The result on the scale 0..1.
+    #[inline(always)]
+    pub fn float(&self, image: &[u8], y: &mut [f64]) {
+        in_hsv(image, y, #[inline(always)] |[h, s, v]| [h, s, (v + self.offset).clamp(0.0, 1.0)]);
+    }
+}
+
+impl Corruption for Brightness {
+    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        let y = sized(&mut scratch.f64s[0], dims.bytes());
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                self.float(image, y);
+                truncate_unit(y, out);
+            },
+        );
+    }
+}
+
+/// S = clip01(a S + b) in HSV.
+pub struct Saturate {
+    factor: f64,
+    offset: f64,
+}
+
+impl Saturate {
+    /// The change of a severity from 1 to 5.
+    ///
+    /// # Errors
+    /// For another severity.
+    pub fn new(severity: usize, variant: Variant) -> Result<Self> {
+        let [factor, offset] = row(&severity::SATURATE, variant, severity)?;
+        Ok(Self { factor, offset })
+    }
+
+    /// The registry's constructor; no textures are needed.
+    ///
+    /// # Errors
+    /// As for `new`.
+    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
+        Ok(Box::new(Self::new(severity, variant)?))
+    }
+
+    /// The result on the scale 0..1.
+    #[inline(always)]
+    pub fn float(&self, image: &[u8], y: &mut [f64]) {
+        in_hsv(image, y, #[inline(always)] |[h, s, v]| [h, (s * self.factor + self.offset).clamp(0.0, 1.0), v]);
+    }
+}
+
+impl Corruption for Saturate {
+    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        let y = sized(&mut scratch.f64s[0], dims.bytes());
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                self.float(image, y);
+                truncate_unit(y, out);
+            },
+        );
+    }
+}
