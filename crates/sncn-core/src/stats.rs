@@ -1,13 +1,13 @@
 //! The two primitives: instance statistics, and the affine map that puts them to use.
 //!
 //!     stats : x (N, P, C) → mean, biased variance (N, C)
-//!     apply : y = a·x + b, with a and b (N, C), or (1, C) for all instances alike
+//!     apply : y = a·(x − m) + b, with m, a and b (N, C), or (1, C) for all instances alike
 //!
 //! SelfNorm, CrossNorm and every norm of the project are a different middle between the two. On the CPU both run as
 //! kernels with their own backward; elsewhere as plain tensor operations (the slow twins, [`plain`]).
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, DType, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 use sncn_kernels::affine::{Affine, channel_affine, channel_affine_backward};
 use sncn_kernels::positions::Positions;
 use sncn_kernels::stats::{MapShape, instance_stats, instance_stats_backward};
@@ -91,6 +91,12 @@ impl Stats {
         (self.variance.broadcast_mul(&factor)? + eps)?.sqrt()
     }
 
+    /// The statistics of `len` channels from `start` on.
+    pub(crate) fn narrow(&self, start: usize, len: usize) -> Result<Self> {
+        let (mean, variance) = (self.mean.narrow(1, start, len)?, self.variance.narrow(1, start, len)?);
+        Ok(Self { mean, variance, ..self.clone() })
+    }
+
     /// The same statistics of other instances and channels: row n is that of `instances[n]`, column c that of `channels[c]`.
     pub fn select(&self, instances: Option<&Tensor>, channels: Option<&Tensor>) -> Result<Self> {
         let pick = |table: &Tensor| -> Result<Tensor> {
@@ -107,23 +113,38 @@ impl Stats {
 /// # Errors
 /// Where shapes do not fit.
 pub fn apply(xs: &Tensor, a: &Tensor, b: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
+    apply_centred(xs, &b.zeros_like()?, a, b, extent, outside, relu)
+}
+
+/// y = a·(x − m) + b: as [`apply`], exact where the mean is large against the spread.
+///
+/// # Errors
+/// Where shapes do not fit.
+pub fn apply_centred(
+    xs: &Tensor,
+    m: &Tensor,
+    a: &Tensor,
+    b: &Tensor,
+    extent: &Extent,
+    outside: Outside,
+    relu: bool,
+) -> Result<Tensor> {
     let (n, p, c) = xs.dims3()?;
     extent.check(n, p)?;
-    for table in [a, b] {
-        let (rows, channels) = table.dims2()?;
-        if channels != c || (rows != 1 && rows != n) {
+    let mut rows = 1;
+    for table in [m, a, b] {
+        let (r, channels) = table.dims2()?;
+        if channels != c || (r != 1 && r != n) {
             bail!("an affine table of shape {:?} does not fit a map of {n} instances and {c} channels", table.shape())
         }
+        rows = rows.max(r);
     }
-    if a.dim(0)? != b.dim(0)? {
-        let (a, b) = (a.broadcast_as((n, c))?, b.broadcast_as((n, c))?);
-        return apply(xs, &a.contiguous()?, &b.contiguous()?, extent, outside, relu);
-    }
+    let table = |t: &Tensor| t.broadcast_as((rows, c))?.contiguous();
+    let packed = Tensor::stack(&[table(m)?, table(a)?, table(b)?], 0)?;
     if native(xs) {
-        let op = ChannelAffine { extent: extent.clone(), outside, relu };
-        return xs.contiguous()?.apply_op3(&a.contiguous()?, &b.contiguous()?, op);
+        return xs.contiguous()?.apply_op2(&packed, ChannelAffine { extent: extent.clone(), outside, relu });
     }
-    plain::apply(xs, a, b, extent, outside, relu)
+    plain::apply(xs, &packed, extent, outside, relu)
 }
 
 fn native(xs: &Tensor) -> bool {
@@ -211,7 +232,7 @@ impl ChannelAffine {
     }
 }
 
-impl CustomOp3 for ChannelAffine {
+impl CustomOp2 for ChannelAffine {
     fn name(&self) -> &'static str {
         "channel-affine"
     }
@@ -220,37 +241,35 @@ impl CustomOp3 for ChannelAffine {
         &self,
         xs: &CpuStorage,
         xs_layout: &Layout,
-        a: &CpuStorage,
-        a_layout: &Layout,
-        b: &CpuStorage,
-        b_layout: &Layout,
+        packed: &CpuStorage,
+        packed_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let op = self.kernel(map_shape(xs_layout.shape())?, a_layout.shape().dims2()?.0);
+        let (_, rows, channels) = packed_layout.shape().dims3()?;
+        let op = self.kernel(map_shape(xs_layout.shape())?, rows);
         let out = with_dtype!(xs.dtype(), T => {
-            let xs = slice::<T>(xs, xs_layout)?;
+            let (xs, packed) = (slice::<T>(xs, xs_layout)?, slice::<T>(packed, packed_layout)?);
+            let (m, rest) = packed.split_at(rows * channels);
+            let (a, b) = rest.split_at(rows * channels);
             let mut ys = vec![T::default(); xs.len()];
-            channel_affine(&op, xs, slice(a, a_layout)?, slice(b, b_layout)?, &mut ys);
+            channel_affine(&op, xs, m, a, b, &mut ys);
             <T as candle_core::WithDType>::to_cpu_storage_owned(ys)
         });
         Ok((out, xs_layout.shape().clone()))
     }
 
-    fn bwd(
-        &self,
-        xs: &Tensor,
-        a: &Tensor,
-        _b: &Tensor,
-        ys: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let op = self.kernel(map_shape(xs.shape())?, a.dim(0)?);
+    fn bwd(&self, xs: &Tensor, packed: &Tensor, ys: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let table = packed.dim(1)? * packed.dim(2)?;
+        let op = self.kernel(map_shape(xs.shape())?, packed.dim(1)?);
         let grad = grad.contiguous()?;
-        with_dtype!(xs.dtype(), T => with_slices::<T, _>(&[xs, a, ys, &grad], |s| {
-            let mut dx = vec![T::default(); xs.elem_count()];
-            let (mut da, mut db) = (vec![T::default(); a.elem_count()], vec![T::default(); a.elem_count()]);
-            channel_affine_backward(&op, s[0], s[1], s[2], s[3], &mut dx, &mut da, &mut db);
+        with_dtype!(xs.dtype(), T => with_slices::<T, _>(&[xs, packed, ys, &grad], |s| {
+            let (m, a) = (&s[1][..table], &s[1][table..2 * table]);
+            let (mut dx, mut dt) = (vec![T::default(); xs.elem_count()], vec![T::default(); 3 * table]);
+            let (dm, rest) = dt.split_at_mut(table);
+            let (da, db) = rest.split_at_mut(table);
+            channel_affine_backward(&op, s[0], m, a, s[2], s[3], &mut dx, da, db);
+            dm.iter_mut().zip(a).zip(&*db).for_each(|((dm, &a), &db)| *dm = -(a * db));
             let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device()).map(Some);
-            Ok((tensor(dx, xs)?, tensor(da, a)?, tensor(db, a)?))
+            Ok((tensor(dx, xs)?, tensor(dt, packed)?))
         }))
     }
 }
@@ -279,9 +298,10 @@ pub mod plain {
         Tensor::stack(&[mean.squeeze(1)?, variance.squeeze(1)?], 0)
     }
 
-    /// y = a·x + b inside the extent.
-    pub fn apply(xs: &Tensor, a: &Tensor, b: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
-        let ys = xs.broadcast_mul(&a.unsqueeze(1)?)?.broadcast_add(&b.unsqueeze(1)?)?;
+    /// y = a·(x − m) + b inside the extent; the tables m, a, b are packed (3, N or 1, C).
+    pub fn apply(xs: &Tensor, packed: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
+        let table = |i| packed.get(i)?.unsqueeze(1);
+        let ys = xs.broadcast_sub(&table(0)?)?.broadcast_mul(&table(1)?)?.broadcast_add(&table(2)?)?;
         let ys = if relu { ys.mul(&ys.gt(0f64)?.to_dtype(ys.dtype())?)? } else { ys };
         if *extent == Extent::All {
             return Ok(ys);

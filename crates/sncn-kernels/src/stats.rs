@@ -42,7 +42,7 @@ fn reduce<T: Real>(xs: &[T], channels: usize, runs: impl Iterator<Item = std::op
                 }
             }
             for (sum, &part) in total.iter_mut().zip(&block) {
-                *sum += part.to_f64();
+                *sum += part.double();
             }
         }
     }
@@ -70,14 +70,14 @@ pub fn instance_stats<T: Real>(xs: &[T], shape: MapShape, positions: Positions<'
             let count = positions.count(n, shape.positions).max(1) as f64;
             let sums = reduce(xs, channels, positions.runs(n, shape.positions), |_, x| x);
             for (mean, sum) in mean.iter_mut().zip(&sums) {
-                *mean = T::from_f64(sum / count);
+                *mean = T::real(sum / count);
             }
             let centre: &[T] = mean;
             let squares = reduce(xs, channels, positions.runs(n, shape.positions), |c, x| (x - centre[c]) * (x - centre[c]));
             // the mean is rounded to the element type; what that shifts the squares by is known exactly
             for (c, variance) in variance.iter_mut().enumerate() {
-                let shift = sums[c] / count - centre[c].to_f64();
-                *variance = T::from_f64((squares[c] / count - shift * shift).max(0.0));
+                let shift = sums[c] / count - centre[c].double();
+                *variance = T::real((squares[c] / count - shift * shift).max(0.0));
             }
         });
 }
@@ -106,7 +106,7 @@ pub fn instance_stats_backward<T: Real>(
         let xs = &xs[n * shape.instance_len()..(n + 1) * shape.instance_len()];
         let table = n * channels..(n + 1) * channels;
         let count = positions.count(n, shape.positions).max(1) as f64;
-        let (over, twice) = (T::from_f64(1.0 / count), T::from_f64(2.0 / count));
+        let (over, twice) = (T::real(1.0 / count), T::real(2.0 / count));
         let slope: Vec<T> = g_variance[table.clone()].iter().map(|&g| g * twice).collect();
         let offset: Vec<T> = g_mean[table.clone()].iter().map(|&g| g * over).collect();
         let mean = &mean[table];

@@ -14,10 +14,14 @@ fn frost() -> Frost {
 
 /// The metrics of one image: name and value.
 fn metrics(before: &[u8], after: &[u8]) -> Vec<(&'static str, f64)> {
-    let (b, a): (Vec<f64>, Vec<f64>) = (before.iter().map(|&v| f64::from(v)).collect(), after.iter().map(|&v| f64::from(v)).collect());
+    let (b, a): (Vec<f64>, Vec<f64>) =
+        (before.iter().map(|&v| f64::from(v)).collect(), after.iter().map(|&v| f64::from(v)).collect());
     let n = b.len() as f64;
     let mean = |x: &[f64]| x.iter().sum::<f64>() / x.len() as f64;
-    let sd = |x: &[f64]| (x.iter().map(|v| (v - mean(x)) * (v - mean(x))).sum::<f64>() / x.len() as f64).sqrt();
+    let sd = |x: &[f64]| {
+        let m = mean(x);
+        (x.iter().map(|v| (v - m) * (v - m)).sum::<f64>() / x.len() as f64).sqrt()
+    };
     let channel = |x: &[f64], c: usize| -> Vec<f64> { x.iter().skip(c).step_by(3).copied().collect() };
     let change: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
     let mse = change.iter().map(|d| d * d).sum::<f64>() / n;
@@ -28,7 +32,8 @@ fn metrics(before: &[u8], after: &[u8]) -> Vec<(&'static str, f64)> {
         mean(&diffs)
     };
     let (red, green) = (channel(&change, 0), channel(&change, 1));
-    let product: Vec<f64> = red.iter().zip(&green).map(|(r, g)| (r - mean(&red)) * (g - mean(&green))).collect();
+    let (red_mean, green_mean) = (mean(&red), mean(&green));
+    let product: Vec<f64> = red.iter().zip(&green).map(|(r, g)| (r - red_mean) * (g - green_mean)).collect();
     let spread = sd(&red) * sd(&green);
     let mut list = vec![
         ("mad", change.iter().map(|d| d.abs()).sum::<f64>() / n),

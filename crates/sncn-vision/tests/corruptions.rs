@@ -42,7 +42,14 @@ struct Draws {
 }
 
 /// The bytes and, where there is one, the float result on the scale 0..255 of a corruption for given draws; None for the corruptions that are tested in their own modules.
-fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Dims, draws: &Draws) -> Option<(Vec<u8>, Vec<f64>)> {
+fn corrupt(
+    name: &str,
+    severity: usize,
+    variant: Variant,
+    image: &[u8],
+    dims: Dims,
+    draws: &Draws,
+) -> Option<(Vec<u8>, Vec<f64>)> {
     let mut scratch = Scratch::default();
     let mut out = vec![0; dims.bytes()];
     let scaled = |y: &[f64]| -> Vec<f64> { y.iter().map(|y| 255.0 * y.clamp(0.0, 1.0)).collect() };
@@ -67,8 +74,7 @@ fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Di
         "impulse_noise" => {
             let noise = ImpulseNoise::new(severity, variant).unwrap();
             let uv = draws.u.iter().zip(&draws.v);
-            let out: Vec<u8> =
-                image.iter().zip(uv).map(|(&x, (&u, &v))| noise.byte(x, f64::from(u), f64::from(v))).collect();
+            let out: Vec<u8> = image.iter().zip(uv).map(|(&x, (&u, &v))| noise.byte(x, f64::from(u), f64::from(v))).collect();
             let y = out.iter().map(|&v| f64::from(v)).collect();
             return Some((out, y));
         }
@@ -149,9 +155,8 @@ fn golden_cifar_bytes_and_floats() {
     let index = json("corruptions/index.json").unwrap();
     let images = tensors("images").u8("images").unwrap();
     let floats = tensors("cifar_float");
-    let names = |key: &str| -> Vec<String> {
-        index[key].as_array().unwrap().iter().map(|n| n.as_str().unwrap().to_string()).collect()
-    };
+    let names =
+        |key: &str| -> Vec<String> { index[key].as_array().unwrap().iter().map(|n| n.as_str().unwrap().to_string()).collect() };
     let mut tested = 0;
     for (kind, file) in [("deterministic", "cifar_deterministic"), ("random", "cifar_random")] {
         let golden = tensors(file);

@@ -1,12 +1,12 @@
 //! CrossNorm (Tang et al. 2021, arXiv 2102.02811, section 3.1): in training, an instance is normalised and given the
 //! statistics of another, perhaps taken from a crop.
 //!
-//! a = σ′/σ, b = μ′ − a·μ, y = a·x + b. Drawing ([`sample`]) and doing ([`mix`]) are apart; nothing is detached. σ is
+//! a = σ′/σ, y = a·(x − μ) + μ′. Drawing ([`sample`]) and doing ([`mix`]) are apart; nothing is detached. σ is
 //! unbiased, with eps 1e-5 under the root.
 
 use super::{Canonical, Layer, MemoryLayout, Place};
 use crate::pass::{Draw, Mixture, Pass, Window};
-use crate::stats::{Extent, Outside, Stats, apply};
+use crate::stats::{Extent, Outside, Stats, apply_centred};
 use candle_core::{Result, Tensor, bail};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -14,7 +14,7 @@ use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 
 /// eps under the root of the deviation.
-pub const EPS: f64 = 1e-5;
+pub(crate) const EPS: f64 = 1e-5;
 
 /// Whose statistics are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,14 +152,13 @@ pub fn mix(xs: &Tensor, width: usize, extent: &Extent, mixture: &Mixture) -> Res
     let theirs = if style == inside { content.clone() } else { Stats::of(xs, &style)? };
     let theirs = theirs.select(partner.as_ref(), channels.as_ref())?;
     let a = theirs.deviation(EPS)?.div(&content.deviation(EPS)?)?;
-    let b = theirs.mean.sub(&content.mean.mul(&a)?)?;
     let (a, b) = match mixture.blend {
-        // λ·x + (1 − λ)·(a·x + b) is an affine map too
-        Some(blend) => (a.affine(1. - blend, blend)?, (b * (1. - blend))?),
-        None => (a, b),
+        // λ·x + (1 − λ)·(a·(x − μ) + μ′) is an affine map around μ too
+        Some(blend) => (a.affine(1. - blend, blend)?, ((&content.mean * blend)? + (theirs.mean * (1. - blend))?)?),
+        None => (a, theirs.mean),
     };
     let outside = if matches!(extent, Extent::Prefix(_)) { Outside::Zero } else { Outside::Keep };
-    apply(xs, &a, &b, &inside, outside, false)
+    apply_centred(xs, &content.mean, &a, &b, &inside, outside, false)
 }
 
 /// The CrossNorm layer: one site of a network, the identity unless the pass activates it.

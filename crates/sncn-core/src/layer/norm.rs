@@ -151,12 +151,8 @@ impl Layer for Ibn {
         let (n, _, c) = map.xs.dims3()?;
         let stats = Stats::of(&map.xs, &map.extent)?;
         let rest = c - self.half;
-        let part = |start, len| -> Result<Stats> {
-            let (mean, variance) = (stats.mean.narrow(1, start, len)?, stats.variance.narrow(1, start, len)?);
-            Ok(Stats { mean, variance, ..stats.clone() })
-        };
-        let (a1, b1) = self.instance.table(&part(0, self.half)?)?;
-        let (a2, b2) = self.batch.table_of(Some(&part(self.half, rest)?), pass.train)?;
+        let (a1, b1) = self.instance.table(&stats.narrow(0, self.half)?)?;
+        let (a2, b2) = self.batch.table_of(Some(&stats.narrow(self.half, rest)?), pass.train)?;
         let join = |one: Tensor, two: Tensor| Tensor::cat(&[one, two.broadcast_as((n, rest))?.contiguous()?], 1);
         let (a, b) = (join(a1, a2)?, join(b1, b2)?);
         map.restore(&apply(&map.xs, &a, &b, &map.extent, Outside::Zero, false)?)

@@ -312,7 +312,12 @@ impl ZoomBlur {
                     if zoom.is_identity() {
                         add(sum, x);
                     } else {
-                        zoom.each_row(x, work, #[inline(always)] |h, row| add(&mut sum[h * dims.width..], row));
+                        zoom.each_row(
+                            x,
+                            work,
+                            #[inline(always)]
+                            |h, row| add(&mut sum[h * dims.width..], row),
+                        );
                     }
                 }
                 let count = (self.factors.len() + 1) as f32;

@@ -105,8 +105,20 @@ pub fn to_rgb(hsv: [f64; 3]) -> [f64; 3] {
     let f = 6.0 * h - sector;
     let (p, q, t) = (v * (1.0 - s), v * (1.0 - f * s), v * (1.0 - (1.0 - f) * s));
     let pick = |list: [f64; 6]| {
-        let late = if sector == 4.0 { list[4] } else if sector == 5.0 { list[5] } else { list[0] };
-        let middle = if sector == 2.0 { list[2] } else if sector == 3.0 { list[3] } else { late };
+        let late = if sector == 4.0 {
+            list[4]
+        } else if sector == 5.0 {
+            list[5]
+        } else {
+            list[0]
+        };
+        let middle = if sector == 2.0 {
+            list[2]
+        } else if sector == 3.0 {
+            list[3]
+        } else {
+            late
+        };
         if sector == 1.0 { list[1] } else { middle }
     };
     [pick([v, q, p, p, t, v]), pick([t, v, v, q, p, p]), pick([p, p, t, v, v, q])]
@@ -146,7 +158,12 @@ impl Brightness {
     /// The result on the scale 0..1.
     #[inline(always)]
     pub fn float(&self, image: &[u8], y: &mut [f64]) {
-        in_hsv(image, y, #[inline(always)] |[h, s, v]| [h, s, (v + self.offset).clamp(0.0, 1.0)]);
+        in_hsv(
+            image,
+            y,
+            #[inline(always)]
+            |[h, s, v]| [h, s, (v + self.offset).clamp(0.0, 1.0)],
+        );
     }
 }
 
@@ -190,7 +207,12 @@ impl Saturate {
     /// The result on the scale 0..1.
     #[inline(always)]
     pub fn float(&self, image: &[u8], y: &mut [f64]) {
-        in_hsv(image, y, #[inline(always)] |[h, s, v]| [h, (s * self.factor + self.offset).clamp(0.0, 1.0), v]);
+        in_hsv(
+            image,
+            y,
+            #[inline(always)]
+            |[h, s, v]| [h, (s * self.factor + self.offset).clamp(0.0, 1.0), v],
+        );
     }
 }
 

@@ -1,0 +1,180 @@
+//! Channels-last convolution with bias; weights keep the shape (c_out, c_in / groups, kh, kw).
+
+use super::linear::ColumnSums;
+use super::{by_dtype, elements};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
+use sncn_kernels::conv::{ConvShape, conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient};
+
+/// Settings of a convolution, equal along both axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv {
+    /// Distance between output positions.
+    pub stride: usize,
+    /// Zeros on every side.
+    pub padding: usize,
+    /// Distance between kernel taps.
+    pub dilation: usize,
+    /// Independent channel groups.
+    pub groups: usize,
+}
+
+impl Default for Conv {
+    fn default() -> Self {
+        Self { stride: 1, padding: 0, dilation: 1, groups: 1 }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Forward(ConvShape);
+struct InputGradient(ConvShape);
+struct WeightGradient(ConvShape);
+
+type Argument<'a> = (&'a CpuStorage, &'a Layout);
+
+impl Forward {
+    fn run(&self, x: Argument<'_>, weight: Argument<'_>, bias: Option<Argument<'_>>) -> Result<(CpuStorage, Shape)> {
+        let (ho, wo) = self.0.output();
+        by_dtype!("conv2d", x.0, T => {
+            let bias = bias.map(|b| elements::<T>("conv2d", b.0, b.1)).transpose()?;
+            let mut out = vec![T::default(); self.0.n * ho * wo * self.0.c_out];
+            let (x, weight) = (elements::<T>("conv2d", x.0, x.1)?, elements::<T>("conv2d", weight.0, weight.1)?);
+            conv2d_forward(x, weight, bias, &self.0, &mut out);
+            Ok((T::to_cpu_storage_owned(out), (self.0.n, ho, wo, self.0.c_out).into()))
+        })
+    }
+
+    fn gradients(&self, x: &Tensor, weight: &Tensor, gy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let dx = gy.apply_op2_no_bwd(weight, &InputGradient(self.0))?;
+        let dw = x.apply_op2_no_bwd(gy, &WeightGradient(self.0))?;
+        Ok((Some(dx), Some(dw)))
+    }
+}
+
+impl CustomOp2 for Forward {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.run((s1, l1), (s2, l2), None)
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, gy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        self.gradients(x, weight, &gy.contiguous()?)
+    }
+}
+
+impl CustomOp3 for Forward {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.run((s1, l1), (s2, l2), Some((s3, l3)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        gy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let gy = gy.contiguous()?;
+        let (dx, dw) = self.gradients(x, weight, &gy)?;
+        Ok((dx, dw, Some(gy.apply_op1_no_bwd(&ColumnSums)?)))
+    }
+}
+
+impl CustomOp2 for InputGradient {
+    fn name(&self) -> &'static str {
+        "conv2d-input-gradient"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        let s = &self.0;
+        by_dtype!("conv2d", s1, T => {
+            let mut dx = vec![T::default(); s.n * s.h * s.w * s.c_in];
+            conv2d_input_gradient(elements::<T>("conv2d", s1, l1)?, elements::<T>("conv2d", s2, l2)?, s, &mut dx);
+            Ok((T::to_cpu_storage_owned(dx), (s.n, s.h, s.w, s.c_in).into()))
+        })
+    }
+}
+
+impl CustomOp2 for WeightGradient {
+    fn name(&self) -> &'static str {
+        "conv2d-weight-gradient"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        let s = &self.0;
+        let shape = (s.c_out, s.c_in / s.groups, s.kh, s.kw);
+        by_dtype!("conv2d", s1, T => {
+            let mut dw = vec![T::default(); shape.0 * shape.1 * shape.2 * shape.3];
+            conv2d_weight_gradient(elements::<T>("conv2d", s1, l1)?, elements::<T>("conv2d", s2, l2)?, s, &mut dw);
+            Ok((T::to_cpu_storage_owned(dw), shape.into()))
+        })
+    }
+}
+
+fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
+    let (Ok((n, h, w, c_in)), Ok((c_out, per_group, kh, kw))) = (xs.dims4(), weight.dims4()) else {
+        bail!(
+            "conv2d: got input {:?} and weight {:?}; accepted: (N, H, W, C) and (O, C / groups, kh, kw)",
+            xs.dims(),
+            weight.dims()
+        );
+    };
+    let Conv { stride, dilation, groups, .. } = *conv;
+    if stride == 0 || dilation == 0 || groups == 0 || kh == 0 || kw == 0 {
+        bail!("conv2d: stride {stride}, dilation {dilation}, groups {groups}, kernel {kh}x{kw}: each must be at least 1");
+    }
+    if c_in % groups != 0 || c_out % groups != 0 || per_group * groups != c_in {
+        bail!(
+            "conv2d: {c_in} channels in, weight {:?}, {groups} groups; both channel counts must be multiples of groups, and weight dimension 1 must be channels / groups",
+            weight.dims()
+        );
+    }
+    for (axis, size, k, pad) in [("height", h, kh, padding.0), ("width", w, kw, padding.1)] {
+        if dilation * (k - 1) + 1 > size + 2 * pad {
+            bail!(
+                "conv2d: kernel {k} with dilation {dilation} is larger than the padded {axis} {size} + 2*{pad}; use a larger input or more padding"
+            );
+        }
+    }
+    let op = Forward(ConvShape { n, h, w, c_in, c_out, kh, kw, stride, padding, dilation, groups });
+    let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
+    match bias {
+        None => xs.apply_op2(&weight, op),
+        Some(bias) if bias.dims() == [c_out] => xs.apply_op3(&weight, &bias.contiguous()?, op),
+        Some(bias) => bail!("conv2d: bias {:?}; accepted: [{c_out}]", bias.dims()),
+    }
+}
+
+/// Convolution of `xs` (N, H, W, C) with `weight` (O, C / groups, kh, kw), plus `bias` (O): (N, Ho, Wo, O).
+///
+/// # Errors
+/// Shapes that do not fit, or a kernel larger than the padded input.
+pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) -> Result<Tensor> {
+    apply(xs, weight, bias, conv, (conv.padding, conv.padding))
+}
+
+/// Convolution of `xs` (N, L, C) with `weight` (O, C / groups, k), plus `bias` (O): (N, Lo, O).
+///
+/// # Errors
+/// As [`conv2d`].
+pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) -> Result<Tensor> {
+    if xs.rank() != 3 || weight.rank() != 3 {
+        bail!("conv1d: got input {:?} and weight {:?}; accepted: (N, L, C) and (O, C / groups, k)", xs.dims(), weight.dims());
+    }
+    apply(&xs.unsqueeze(1)?, &weight.unsqueeze(2)?, bias, conv, (0, conv.padding))?.squeeze(1)
+}

@@ -1,0 +1,144 @@
+//! y = x·Wᵀ + b over the last dimension, with a product whose result does not depend on the thread count.
+
+use super::{by_dtype, elements};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
+use sncn_kernels::product::{LinearShape, column_sums, linear_forward, linear_input_gradient, linear_weight_gradient};
+
+/// Sum over all dimensions but the last.
+pub(super) struct ColumnSums;
+
+impl CustomOp1 for ColumnSums {
+    fn name(&self) -> &'static str {
+        "column-sums"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let c = l.dims().last().copied().unwrap_or(0);
+        by_dtype!("column-sums", s, T => {
+            let mut out = vec![T::default(); c];
+            column_sums(elements::<T>("column-sums", s, l)?, c, &mut out);
+            Ok((T::to_cpu_storage_owned(out), c.into()))
+        })
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Forward(LinearShape);
+struct InputGradient(LinearShape);
+struct WeightGradient(LinearShape);
+
+type Argument<'a> = (&'a CpuStorage, &'a Layout);
+
+impl Forward {
+    fn run(&self, x: Argument<'_>, weight: Argument<'_>, bias: Option<Argument<'_>>) -> Result<(CpuStorage, Shape)> {
+        by_dtype!("linear", x.0, T => {
+            let bias = bias.map(|b| elements::<T>("linear", b.0, b.1)).transpose()?;
+            let mut out = vec![T::default(); self.0.rows * self.0.c_out];
+            let (x, weight) = (elements::<T>("linear", x.0, x.1)?, elements::<T>("linear", weight.0, weight.1)?);
+            linear_forward(x, weight, bias, &self.0, &mut out);
+            Ok((T::to_cpu_storage_owned(out), (self.0.rows, self.0.c_out).into()))
+        })
+    }
+}
+
+fn gradients(s: LinearShape, x: &Tensor, weight: &Tensor, gy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    let dx = gy.apply_op2_no_bwd(weight, &InputGradient(s))?;
+    Ok((Some(dx), Some(x.apply_op2_no_bwd(gy, &WeightGradient(s))?)))
+}
+
+impl CustomOp2 for Forward {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.run((s1, l1), (s2, l2), None)
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, gy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        gradients(self.0, x, weight, &gy.contiguous()?)
+    }
+}
+
+impl CustomOp3 for Forward {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.run((s1, l1), (s2, l2), Some((s3, l3)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        gy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let gy = gy.contiguous()?;
+        let (dx, dw) = gradients(self.0, x, weight, &gy)?;
+        Ok((dx, dw, Some(gy.apply_op1_no_bwd(&ColumnSums)?)))
+    }
+}
+
+impl CustomOp2 for InputGradient {
+    fn name(&self) -> &'static str {
+        "linear-input-gradient"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_dtype!("linear", s1, T => {
+            let mut dx = vec![T::default(); self.0.rows * self.0.c_in];
+            linear_input_gradient(elements::<T>("linear", s1, l1)?, elements::<T>("linear", s2, l2)?, &self.0, &mut dx);
+            Ok((T::to_cpu_storage_owned(dx), (self.0.rows, self.0.c_in).into()))
+        })
+    }
+}
+
+impl CustomOp2 for WeightGradient {
+    fn name(&self) -> &'static str {
+        "linear-weight-gradient"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_dtype!("linear", s1, T => {
+            let mut dw = vec![T::default(); self.0.c_out * self.0.c_in];
+            linear_weight_gradient(elements::<T>("linear", s1, l1)?, elements::<T>("linear", s2, l2)?, &self.0, &mut dw);
+            Ok((T::to_cpu_storage_owned(dw), (self.0.c_out, self.0.c_in).into()))
+        })
+    }
+}
+
+/// `xs` (…, c_in) times `weight` (c_out, c_in) transposed, plus `bias` (c_out): (…, c_out).
+///
+/// # Errors
+/// Shapes that do not fit.
+pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (Ok((c_out, c_in)), Some((&last, leading))) = (weight.dims2(), xs.dims().split_last()) else {
+        bail!("linear: got input {:?} and weight {:?}; accepted: (.., in) and (out, in)", xs.dims(), weight.dims());
+    };
+    if last != c_in {
+        bail!("linear: input {:?} has {last} channels last; weight {:?} accepts {c_in}", xs.dims(), weight.dims());
+    }
+    let rows = leading.iter().product();
+    let op = Forward(LinearShape { rows, c_in, c_out });
+    let (flat, weight) = (xs.contiguous()?.reshape((rows, c_in))?, weight.contiguous()?);
+    let out = match bias {
+        None => flat.apply_op2(&weight, op)?,
+        Some(bias) if bias.dims() == [c_out] => flat.apply_op3(&weight, &bias.contiguous()?, op)?,
+        Some(bias) => bail!("linear: bias {:?}; accepted: [{c_out}]", bias.dims()),
+    };
+    let mut shape = leading.to_vec();
+    shape.push(c_out);
+    out.reshape(shape)
+}

@@ -1,0 +1,41 @@
+//! Differentiable operations, channels last: images (N, H, W, C), sequences (N, L, C), f32 or f64 on the CPU.
+
+mod activation;
+mod conv;
+mod linear;
+mod pool;
+mod resize;
+
+pub use activation::{gelu_erf, gelu_sigmoid, relu, sigmoid};
+pub use conv::{Conv, conv1d, conv2d};
+pub use linear::linear;
+pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
+pub use resize::{resize_bilinear, resize_nearest};
+
+use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
+
+/// Runs `$body` with `$t` bound to the element type of `$storage`.
+macro_rules! by_dtype {
+    ($name:expr, $storage:expr, $t:ident => $body:expr) => {
+        match $storage {
+            candle_core::CpuStorage::F32(_) => {
+                type $t = f32;
+                $body
+            }
+            candle_core::CpuStorage::F64(_) => {
+                type $t = f64;
+                $body
+            }
+            _ => candle_core::bail!("{}: the input is neither f32 nor f64; convert it with to_dtype", $name),
+        }
+    };
+}
+pub(crate) use by_dtype;
+
+/// The elements of a contiguous argument of type `T`.
+pub(crate) fn elements<'a, T: WithDType>(name: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("{name}: argument of shape {:?} is not contiguous; call contiguous() first", layout.shape());
+    };
+    Ok(&storage.as_slice::<T>()?[start..end])
+}

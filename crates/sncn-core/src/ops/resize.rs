@@ -1,0 +1,68 @@
+//! Channels-last resizing.
+
+use super::{by_dtype, elements};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
+use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
+
+struct Resize(ResizeShape);
+struct ResizeGradient(ResizeShape);
+
+impl CustomOp1 for Resize {
+    fn name(&self) -> &'static str {
+        "resize"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let r = &self.0;
+        by_dtype!("resize", s, T => {
+            let mut out = vec![T::default(); r.n * r.ho * r.wo * r.c];
+            resize_forward(elements::<T>("resize", s, l)?, r, &mut out);
+            Ok((T::to_cpu_storage_owned(out), (r.n, r.ho, r.wo, r.c).into()))
+        })
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, gy: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(gy.contiguous()?.apply_op1_no_bwd(&ResizeGradient(self.0))?))
+    }
+}
+
+impl CustomOp1 for ResizeGradient {
+    fn name(&self) -> &'static str {
+        "resize-gradient"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let r = &self.0;
+        by_dtype!("resize", s, T => {
+            let mut dx = vec![T::default(); r.n * r.h * r.w * r.c];
+            resize_backward(elements::<T>("resize", s, l)?, r, &mut dx);
+            Ok((T::to_cpu_storage_owned(dx), (r.n, r.h, r.w, r.c).into()))
+        })
+    }
+}
+
+fn apply(xs: &Tensor, (ho, wo): (usize, usize), bilinear: bool) -> Result<Tensor> {
+    let Ok((n, h, w, c)) = xs.dims4() else {
+        bail!("resize: got input {:?}; accepted: (N, H, W, C)", xs.dims());
+    };
+    if h == 0 || w == 0 || ho == 0 || wo == 0 {
+        bail!("resize: from {h}x{w} to {ho}x{wo}; every size must be at least 1");
+    }
+    xs.contiguous()?.apply_op1(Resize(ResizeShape { n, h, w, c, ho, wo, bilinear }))
+}
+
+/// Bilinear resize to (height, width), `align_corners = false`, no antialiasing.
+///
+/// # Errors
+/// An input that is not (N, H, W, C), or an empty size.
+pub fn resize_bilinear(xs: &Tensor, size: (usize, usize)) -> Result<Tensor> {
+    apply(xs, size, true)
+}
+
+/// Nearest resize to (height, width): source ⌊i·in/out⌋.
+///
+/// # Errors
+/// As [`resize_bilinear`].
+pub fn resize_nearest(xs: &Tensor, size: (usize, usize)) -> Result<Tensor> {
+    apply(xs, size, false)
+}

@@ -1,0 +1,213 @@
+//! Every statistics, norm and mixing case of the golden layers, on the kernels and on their plain twins.
+
+use anyhow::{Result, ensure};
+use candle_core::{DType, Device, Tensor, Var};
+use sncn_core::layer::{
+    BatchNorm, GroupNorm, Ibn, LayerNorm, MemoryLayout, SelfNorm, SelfNormConfig, SqueezeExcitation, crop_window, mix,
+};
+use sncn_core::stats::{Extent, Stats};
+use sncn_core::{Layer, Mixture, Pass, Place, Seed, Vars, Window};
+use sncn_golden::{Array, Case, Index, relative_error};
+use std::sync::Arc;
+
+/// A case in one precision.
+struct Trial<'a> {
+    case: &'a Case<'a>,
+    dtype: DType,
+    /// What rounding is multiplied by where terms cancel (1 where none do).
+    amplification: f64,
+}
+
+impl<'a> std::ops::Deref for Trial<'a> {
+    type Target = Case<'a>;
+
+    fn deref(&self) -> &Case<'a> {
+        self.case
+    }
+}
+
+impl Trial<'_> {
+    fn tensor(&self, name: &str) -> Result<Tensor> {
+        let array: Array<f32> = self.f32(name)?;
+        Ok(Tensor::from_vec(array.data, array.shape, &Device::Cpu)?.to_dtype(self.dtype)?)
+    }
+}
+
+/// (N, C, H, W) to (N, H, W, C); other ranks stay.
+fn last(t: &Tensor) -> Result<Tensor> {
+    Ok(if t.rank() == 4 { t.permute((0, 2, 3, 1))?.contiguous()? } else { t.clone() })
+}
+
+fn first(t: &Tensor) -> Result<Tensor> {
+    Ok(if t.rank() == 4 { t.permute((0, 3, 1, 2))?.contiguous()? } else { t.clone() })
+}
+
+fn check(case: &Trial, name: &str, got: &Tensor, tolerance: f64) -> Result<()> {
+    let want = case.f32(name)?;
+    ensure!(got.elem_count() == want.data.len(), "{}: {name} has shape {:?}, wanted {:?}", case.id, got.shape(), want.shape);
+    let error = relative_error(&got.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, &want.data);
+    ensure!(error <= tolerance, "{}: {name} is off by {error:.2e} of its largest value, {tolerance:.0e} is allowed", case.id);
+    Ok(())
+}
+
+fn tolerance(case: &Trial) -> f64 {
+    let base = if case.id.contains("offset") { 1e-4 } else { 1e-5 };
+    if case.dtype == DType::F32 { base * case.amplification } else { base }
+}
+
+fn lengths(case: &Trial) -> Result<Arc<[usize]>> {
+    Ok(case.i64("lengths")?.data.iter().map(|&l| l as usize).collect())
+}
+
+/// Runs a layer on a case: y, dx, parameter gradients and updated buffers.
+fn run_layer(case: &Trial, layer: &dyn Layer, vars: &Vars, pass: &Pass, channels_first: bool) -> Result<()> {
+    let xs = case.tensor("x")?;
+    let gy = case.tensor("gy")?;
+    let (xs, gy) = if channels_first { (xs, gy) } else { (last(&xs)?, last(&gy)?) };
+    let xs = Var::from_tensor(&xs)?;
+    let ys = layer.forward(xs.as_tensor(), pass)?;
+    let grads = ys.mul(&gy)?.sum_all()?.backward()?;
+    let back = |t: &Tensor| if channels_first { Ok(t.clone()) } else { first(t) };
+    check(case, "y", &back(&ys)?, tolerance(case))?;
+    check(case, "dx", &back(grads.get(xs.as_tensor()).expect("dx"))?, tolerance(case))?;
+    for (name, var) in vars.all() {
+        let gradient = format!("d_{name}");
+        if case.has(&gradient) {
+            check(case, &gradient, grads.get(var.as_tensor()).expect("gradient"), tolerance(case))?;
+        }
+        let after = format!("{name}.after");
+        if case.has(&after) {
+            check(case, &after, var.as_tensor(), tolerance(case))?;
+        }
+    }
+    Ok(())
+}
+
+/// Builds a layer, gives it the case's parameters, and runs it with channels last and first.
+fn layer_case<L: Layer>(case: &Trial, channels: usize, prefix: &str, pass: &Pass, build: impl Fn(&Place) -> candle_core::Result<L>) -> Result<()> {
+    for layout in [MemoryLayout::ChannelsLast, MemoryLayout::ChannelsFirst] {
+        let first = layout == MemoryLayout::ChannelsFirst;
+        if first && case.f32("x")?.shape.len() != 4 {
+            continue;
+        }
+        let vars = Vars::new(Seed::new(0), case.dtype, &Device::Cpu);
+        let mut place = Place::new(channels, if prefix.is_empty() { vars.builder() } else { vars.builder().pp(prefix) });
+        place.layout = layout;
+        let layer = build(&place)?;
+        let zero = Tensor::zeros((), DType::I64, &Device::Cpu)?;
+        vars.load(|name| if name.ends_with("tracked") { Some(zero.clone()) } else { case.tensor(name).ok() })?;
+        run_layer(case, &layer, &vars, pass, first)?;
+    }
+    Ok(())
+}
+
+fn pass_of(case: &Trial) -> Pass {
+    if case.params["train"].as_bool().unwrap_or(true) { Pass::train(Seed::new(0)) } else { Pass::eval() }
+}
+
+fn window(case: &Trial, name: &str) -> Option<Window> {
+    let at: Vec<usize> = case.params[name].as_array()?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
+    Some(Window { top: at[0], left: at[1], bottom: at[2], right: at[3] })
+}
+
+fn order(case: &Trial, name: &str) -> Result<Vec<usize>> {
+    Ok(case.i64(name)?.data.iter().map(|&i| i as usize).collect())
+}
+
+fn stats_case(case: &Trial, extent: &Extent) -> Result<()> {
+    let xs = case.tensor("x")?;
+    let xs = Var::from_tensor(&last(&xs)?)?;
+    let (n, c) = (xs.dim(0)?, xs.dim(xs.rank() - 1)?);
+    let stats = Stats::of(&xs.as_tensor().reshape((n, (), c))?, extent)?;
+    let deviation = stats.deviation(case.number("eps")?)?;
+    check(case, "mean", &stats.mean, tolerance(case))?;
+    check(case, "std", &deviation, tolerance(case))?;
+    let loss = (stats.mean.mul(&case.tensor("g_mean")?)?.sum_all()? + deviation.mul(&case.tensor("g_std")?)?.sum_all()?)?;
+    let grads = loss.backward()?;
+    check(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?, tolerance(case))
+}
+
+fn mix_case(case: &Trial, extent: &Extent) -> Result<()> {
+    let mixture = Mixture {
+        partner: if case.has("perm") { order(case, "perm")? } else { Vec::new() },
+        channels: if case.has("chan_perm") { Some(order(case, "chan_perm")?) } else { None },
+        style: window(case, "style_box"),
+        content: window(case, "content_box"),
+        blend: case.params["lam"].as_f64(),
+    };
+    let xs = Var::from_tensor(&last(&case.tensor("x")?)?)?;
+    let gy = last(&case.tensor("gy")?)?;
+    let dims = xs.dims().to_vec();
+    let flat = xs.as_tensor().reshape((dims[0], (), dims[dims.len() - 1]))?;
+    // a gradient through x/σ cancels down from σ'/σ: where a row of few tokens has a tiny σ, rounding grows with it
+    let deviation = Stats::of(&flat, extent)?.deviation(1e-5)?.to_dtype(DType::F64)?;
+    let (low, high) = (deviation.flatten_all()?.min(0)?.to_scalar::<f64>()?, deviation.flatten_all()?.max(0)?.to_scalar::<f64>()?);
+    let case = &Trial { case: case.case, dtype: case.dtype, amplification: (high / low / 20.).max(1.) };
+    let ys = mix(&flat, dims[dims.len() - 2], extent, &mixture)?.reshape(dims)?;
+    let grads = ys.mul(&gy)?.sum_all()?.backward()?;
+    check(case, "y", &first(&ys)?, tolerance(case))?;
+    check(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?, tolerance(case))
+}
+
+#[test]
+fn golden_statistics_norms_and_mixing() -> Result<()> {
+    let index = Index::load("layers")?;
+    let mut counts = 0;
+    let cases = index.cases()?;
+    for (case, dtype) in cases.iter().flat_map(|case| [(case, DType::F32), (case, DType::F64)]) {
+        let case = &Trial { case, dtype, amplification: 1. };
+        let channels = || case.f32("x").map(|x| x.shape[1]);
+        let gates = |case: &Trial| case.flag("is_two").map(|two| SelfNormConfig { gates: 1 + usize::from(two) });
+        let pass = pass_of(case);
+        match case.op {
+            "instance_stats" => stats_case(case, &Extent::All)?,
+            "token_stats" => stats_case(case, &Extent::Prefix(lengths(case)?))?,
+            "selfnorm" => layer_case(case, channels()?, "", &pass, |place| SelfNorm::new(gates(case).unwrap(), place))?,
+            "selfnorm_tokens" => {
+                let pass = pass.with_lengths(lengths(case)?);
+                layer_case(case, case.f32("x")?.shape[2], "", &pass, |place| SelfNorm::new(gates(case).unwrap(), place))?;
+            }
+            "crossnorm_2ins" | "crossnorm_1ins" => mix_case(case, &Extent::All)?,
+            "crossnorm_2ins_tokens" => mix_case(case, &Extent::Prefix(lengths(case)?))?,
+            "ibn" => layer_case(case, channels()?, "", &pass, Ibn::new)?,
+            "instance_norm" => layer_case(case, channels()?, "", &pass, GroupNorm::instance)?,
+            "group_norm" => {
+                let groups = case.integer("groups")?;
+                layer_case(case, channels()?, "", &pass, |place| GroupNorm::new(groups, place))?;
+            }
+            "layer_norm" => {
+                let (c, eps) = (case.f32("x")?.shape[2], case.number("eps")?);
+                layer_case(case, c, "", &pass, |place| LayerNorm::new(place, eps))?;
+            }
+            "se" => {
+                let reduction = case.integer("reduction")?;
+                layer_case(case, channels()?, "", &pass, |place| SqueezeExcitation::new(reduction, place))?;
+            }
+            "batch_norm2d" | "batch_norm1d" => layer_case(case, channels()?, "", &pass, BatchNorm::new)?,
+            "batch_norm2d_relu" => {
+                struct Rectified(BatchNorm);
+                impl Layer for Rectified {
+                    fn forward(&self, xs: &Tensor, pass: &Pass) -> candle_core::Result<Tensor> {
+                        self.0.norm(xs, true, pass)
+                    }
+                }
+                layer_case(case, channels()?, "0", &pass, |place| BatchNorm::new(place).map(Rectified))?;
+            }
+            "crossnorm_box" => {
+                for row in case.params["rows"].as_array().expect("rows") {
+                    let number = |i: usize| row[i].as_f64().expect("number");
+                    let at = |i: usize| number(i) as usize;
+                    let (window, share) = crop_window(at(0), at(1), number(2), at(3), at(4));
+                    let want = Window { top: at(5), left: at(6), bottom: at(7), right: at(8) };
+                    ensure!(window == want, "{row}: got {window:?}");
+                    ensure!((share > case.number("thres")?) == row[9].as_bool().expect("accepted"), "{row}: share {share}");
+                }
+            }
+            _ => continue,
+        }
+        counts += 1;
+    }
+    ensure!(counts > 0, "no case was run");
+    println!("{counts} cases");
+    Ok(())
+}

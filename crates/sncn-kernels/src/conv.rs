@@ -1,0 +1,274 @@
+//! Channels-last 2-D convolution (cross-correlation): `y[n,i,j,o] = b[o] + Σ x[n, i·s−p+k·d, j·s−p+l·d, c]·w[o,c,k,l]`.
+//!
+//! Patches of a chunk of output positions are gathered and multiplied by the packed weights; images are independent, the
+//! weight gradient sums fixed parts of the batch in order.
+
+use crate::product::{fill_rows, in_parts};
+use crate::real::{Real, View, product};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Bytes of gathered patches per thread.
+const SCRATCH: usize = 256 * 1024;
+
+/// Extents of a convolution; x is (n, h, w, c_in), weights (c_out, c_in / groups, kh, kw).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ConvShape {
+    pub n: usize,
+    pub h: usize,
+    pub w: usize,
+    pub c_in: usize,
+    pub c_out: usize,
+    pub kh: usize,
+    pub kw: usize,
+    pub stride: usize,
+    pub padding: (usize, usize),
+    pub dilation: usize,
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// Output height and width; the dilated kernel must fit the padded input.
+    pub fn output(&self) -> (usize, usize) {
+        let size = |x: usize, p: usize, k: usize| (x + 2 * p - self.dilation * (k - 1) - 1) / self.stride + 1;
+        (size(self.h, self.padding.0, self.kh), size(self.w, self.padding.1, self.kw))
+    }
+
+    fn positions(&self) -> usize {
+        let (h, w) = self.output();
+        h * w
+    }
+
+    fn group_in(&self) -> usize {
+        self.c_in / self.groups
+    }
+
+    fn group_out(&self) -> usize {
+        self.c_out / self.groups
+    }
+
+    fn depth(&self) -> usize {
+        self.group_in() * self.kh * self.kw
+    }
+
+    fn pointwise(&self) -> bool {
+        self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == (0, 0)
+    }
+
+    fn chunk<T>(&self) -> usize {
+        (SCRATCH / (self.depth() * size_of::<T>()).max(1)).clamp(1, self.positions().max(1))
+    }
+
+    fn scratch<T: Real>(&self) -> Vec<T> {
+        if self.pointwise() { Vec::new() } else { vec![T::ZERO; self.chunk::<T>() * self.depth()] }
+    }
+
+    /// Input row and column of a tap, if inside the image.
+    #[inline]
+    fn tap(&self, (oy, ox): (usize, usize), ky: usize, kx: usize) -> Option<usize> {
+        let y = (oy * self.stride + ky * self.dilation).wrapping_sub(self.padding.0);
+        let x = (ox * self.stride + kx * self.dilation).wrapping_sub(self.padding.1);
+        (y < self.h && x < self.w).then(|| (y * self.w + x) * self.c_in)
+    }
+
+    fn pieces<T>(&self) -> impl Iterator<Item = Range<usize>> + use<T> {
+        let (total, chunk) = (self.positions(), self.chunk::<T>());
+        (0..total).step_by(chunk).map(move |start| start..(start + chunk).min(total))
+    }
+
+    fn empty(&self) -> bool {
+        self.n == 0 || self.c_in == 0 || self.c_out == 0 || self.positions() == 0 || self.h * self.w == 0
+    }
+}
+
+/// (groups, kh·kw·c, o) from (o, c, kh, kw).
+fn pack<T: Real>(weight: &[T], s: &ConvShape) -> Vec<T> {
+    let mut packed = vec![T::ZERO; weight.len()];
+    each_weight(s, |plain, at| packed[at] = weight[plain]);
+    packed
+}
+
+fn each_weight(s: &ConvShape, mut visit: impl FnMut(usize, usize)) {
+    let (ci, co, taps) = (s.group_in(), s.group_out(), s.kh * s.kw);
+    for o in 0..s.c_out {
+        let (g, local) = (o / co, o % co);
+        for c in 0..ci {
+            for t in 0..taps {
+                visit((o * ci + c) * taps + t, (g * s.depth() + t * ci + c) * co + local);
+            }
+        }
+    }
+}
+
+fn gather<T: Real>(image: &[T], s: &ConvShape, group: usize, range: Range<usize>, out: &mut [T]) {
+    let (ci, width) = (s.group_in(), s.output().1);
+    for (position, patch) in range.zip(out.chunks_exact_mut(s.depth())) {
+        let at = (position / width, position % width);
+        for ky in 0..s.kh {
+            let row = &mut patch[ky * s.kw * ci..(ky + 1) * s.kw * ci];
+            let ends = (s.tap(at, ky, 0), s.tap(at, ky, s.kw - 1));
+            if let (Some(start), Some(_), 1, 1) = (ends.0, ends.1, s.groups, s.dilation) {
+                row.copy_from_slice(&image[start..start + s.kw * ci]);
+                continue;
+            }
+            for (kx, cell) in row.chunks_exact_mut(ci).enumerate() {
+                match s.tap(at, ky, kx) {
+                    Some(start) => cell.copy_from_slice(&image[start + group * ci..start + (group + 1) * ci]),
+                    None => cell.fill(T::ZERO),
+                }
+            }
+        }
+    }
+}
+
+fn scatter<T: Real>(patches: &[T], s: &ConvShape, group: usize, range: Range<usize>, image: &mut [T]) {
+    let (ci, width) = (s.group_in(), s.output().1);
+    for (position, patch) in range.zip(patches.chunks_exact(s.depth())) {
+        let at = (position / width, position % width);
+        for (t, cell) in patch.chunks_exact(ci).enumerate() {
+            if let Some(start) = s.tap(at, t / s.kw, t % s.kw) {
+                image[start + group * ci..start + (group + 1) * ci].iter_mut().zip(cell).for_each(|(d, &v)| *d += v);
+            }
+        }
+    }
+}
+
+/// The patches of `range`: gathered into `scratch`, or the image itself for a pointwise convolution.
+fn patches<'a, T: Real>(
+    image: &'a [T],
+    s: &ConvShape,
+    group: usize,
+    range: Range<usize>,
+    scratch: &'a mut [T],
+) -> (&'a [T], usize) {
+    if s.pointwise() {
+        (&image[range.start * s.c_in + group * s.group_in()..], s.c_in)
+    } else {
+        let used = &mut scratch[..range.len() * s.depth()];
+        gather(image, s, group, range, used);
+        (used, s.depth())
+    }
+}
+
+/// `out` (n, ho, wo, c_out) = x ∗ weight + bias.
+pub fn conv2d_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
+    if s.empty() {
+        return;
+    }
+    let (packed, co, depth) = (pack(weight, s), s.group_out(), s.depth());
+    let (size_in, size_out) = (s.h * s.w * s.c_in, s.positions() * s.c_out);
+    out.par_chunks_mut(size_out).zip(x.par_chunks(size_in)).for_each_init(
+        || s.scratch(),
+        |scratch, (out, image)| {
+            for range in s.pieces::<T>() {
+                let out = &mut out[range.start * s.c_out..range.end * s.c_out];
+                if let Some(bias) = bias {
+                    fill_rows(out, bias);
+                }
+                for g in 0..s.groups {
+                    let (data, row) = patches(image, s, g, range.clone(), scratch);
+                    let b = View { data: &packed[g * depth * co..], row: co, column: 1 };
+                    product(
+                        (range.len(), co, depth),
+                        View { data, row, column: 1 },
+                        b,
+                        &mut out[g * co..],
+                        s.c_out,
+                        bias.is_some(),
+                    );
+                }
+            }
+        },
+    );
+}
+
+/// `dx` (n, h, w, c_in) from `gy` (n, ho, wo, c_out).
+pub fn conv2d_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
+    dx.fill(T::ZERO);
+    if s.empty() {
+        return;
+    }
+    let (packed, co, ci, depth) = (pack(weight, s), s.group_out(), s.group_in(), s.depth());
+    let (size_in, size_out) = (s.h * s.w * s.c_in, s.positions() * s.c_out);
+    dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each_init(
+        || s.scratch::<T>(),
+        |scratch, (dx, gy)| {
+            for range in s.pieces::<T>() {
+                for g in 0..s.groups {
+                    let a = View { data: &gy[range.start * s.c_out + g * co..], row: s.c_out, column: 1 };
+                    let b = View { data: &packed[g * depth * co..], row: 1, column: co };
+                    let extents = (range.len(), depth, co);
+                    if s.pointwise() {
+                        product(extents, a, b, &mut dx[range.start * s.c_in + g * ci..], s.c_in, false);
+                    } else {
+                        product(extents, a, b, scratch, depth, false);
+                        scatter(scratch, s, g, range.clone(), dx);
+                    }
+                }
+            }
+        },
+    );
+}
+
+/// `dw` (c_out, c_in / groups, kh, kw) from `x` and `gy`.
+pub fn conv2d_weight_gradient<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
+    dw.fill(T::ZERO);
+    if s.empty() {
+        return;
+    }
+    let (co, depth) = (s.group_out(), s.depth());
+    let (size_in, size_out) = (s.h * s.w * s.c_in, s.positions() * s.c_out);
+    let sum = in_parts(s.n, dw.len(), |images, sum| {
+        let mut scratch = s.scratch();
+        for n in images {
+            let (image, gy) = (&x[n * size_in..(n + 1) * size_in], &gy[n * size_out..(n + 1) * size_out]);
+            for range in s.pieces::<T>() {
+                for g in 0..s.groups {
+                    let (data, row) = patches(image, s, g, range.clone(), &mut scratch);
+                    let b = View { data: &gy[range.start * s.c_out + g * co..], row: s.c_out, column: 1 };
+                    let a = View { data, row: 1, column: row };
+                    product((depth, co, range.len()), a, b, &mut sum[g * depth * co..], co, true);
+                }
+            }
+        }
+    });
+    each_weight(s, |plain, at| dw[plain] = sum[at]);
+}
+
+/// Calls `visit(input, weight, output)` with the three flat indices of every product of the convolution.
+fn each_product(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
+    let ((ho, wo), ci, co) = (s.output(), s.group_in(), s.group_out());
+    for p in 0..s.n * ho * wo {
+        let (n, at) = (p / (ho * wo), (p / wo % ho, p % wo));
+        for (o, t) in (0..s.c_out).flat_map(|o| (0..s.kh * s.kw).map(move |t| (o, t))) {
+            if let Some(start) = s.tap(at, t / s.kw, t % s.kw) {
+                for c in 0..ci {
+                    let input = n * s.h * s.w * s.c_in + start + o / co * ci + c;
+                    visit(input, (o * ci + c) * s.kh * s.kw + t, p * s.c_out + o);
+                }
+            }
+        }
+    }
+}
+
+/// Direct loops: the reference of [`conv2d_forward`].
+pub fn conv2d_forward_naive<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
+    match bias {
+        Some(bias) => fill_rows(out, bias),
+        None => out.fill(T::ZERO),
+    }
+    each_product(s, |i, w, o| out[o] += x[i] * weight[w]);
+}
+
+/// Direct loops: the reference of [`conv2d_input_gradient`].
+pub fn conv2d_input_gradient_naive<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
+    dx.fill(T::ZERO);
+    each_product(s, |i, w, o| dx[i] += gy[o] * weight[w]);
+}
+
+/// Direct loops: the reference of [`conv2d_weight_gradient`].
+pub fn conv2d_weight_gradient_naive<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
+    dw.fill(T::ZERO);
+    each_product(s, |i, w, o| dw[w] += x[i] * gy[o]);
+}

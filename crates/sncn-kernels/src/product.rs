@@ -1,0 +1,94 @@
+//! The affine map `y = x·Wᵀ + b` over rows, `x` (rows, c_in), `W` (c_out, c_in), and its gradients.
+//!
+//! Rows are cut in fixed blocks and sums in fixed parts, so results do not depend on the number of threads.
+
+use crate::real::{Real, View, product};
+use rayon::prelude::*;
+
+/// Rows per block.
+const ROWS: usize = 64;
+/// Parts of every sum over the batch.
+pub(crate) const PARTS: usize = 8;
+
+/// Extents of an affine map.
+#[derive(Clone, Copy, Debug)]
+pub struct LinearShape {
+    /// Rows of the input.
+    pub rows: usize,
+    /// Channels in.
+    pub c_in: usize,
+    /// Channels out.
+    pub c_out: usize,
+}
+
+/// Copies `bias` into every row of `out`.
+pub(crate) fn fill_rows<T: Real>(out: &mut [T], bias: &[T]) {
+    out.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
+}
+
+/// `out` (rows, c_out) = `x·Wᵀ + bias`.
+pub fn linear_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &LinearShape, out: &mut [T]) {
+    if s.c_in == 0 || s.c_out == 0 {
+        return;
+    }
+    out.par_chunks_mut(ROWS * s.c_out).zip(x.par_chunks(ROWS * s.c_in)).for_each(|(out, x)| {
+        if let Some(bias) = bias {
+            fill_rows(out, bias);
+        }
+        let a = View { data: x, row: s.c_in, column: 1 };
+        let b = View { data: weight, row: 1, column: s.c_in };
+        product((out.len() / s.c_out, s.c_out, s.c_in), a, b, out, s.c_out, bias.is_some());
+    });
+}
+
+/// `dx` (rows, c_in) = `gy·W`.
+pub fn linear_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &LinearShape, dx: &mut [T]) {
+    if s.c_in == 0 || s.c_out == 0 {
+        return;
+    }
+    dx.par_chunks_mut(ROWS * s.c_in).zip(gy.par_chunks(ROWS * s.c_out)).for_each(|(dx, gy)| {
+        let a = View { data: gy, row: s.c_out, column: 1 };
+        let b = View { data: weight, row: s.c_in, column: 1 };
+        product((dx.len() / s.c_in, s.c_in, s.c_out), a, b, dx, s.c_in, false);
+    });
+}
+
+/// Sums `PARTS` accumulators of `len` elements, each filled by `fill(part range of 0..count, accumulator)`, in order.
+pub(crate) fn in_parts<T: Real>(count: usize, len: usize, fill: impl Fn(std::ops::Range<usize>, &mut [T]) + Sync) -> Vec<T> {
+    let parts: Vec<Vec<T>> = (0..PARTS)
+        .into_par_iter()
+        .map(|p| {
+            let range = count * p / PARTS..count * (p + 1) / PARTS;
+            let mut sum = vec![T::ZERO; if range.is_empty() { 0 } else { len }];
+            if !range.is_empty() {
+                fill(range, &mut sum);
+            }
+            sum
+        })
+        .collect();
+    let mut total = vec![T::ZERO; len];
+    for part in &parts {
+        total.iter_mut().zip(part).for_each(|(t, &p)| *t += p);
+    }
+    total
+}
+
+/// `dw` (c_out, c_in) = `gyᵀ·x`.
+pub fn linear_weight_gradient<T: Real>(x: &[T], gy: &[T], s: &LinearShape, dw: &mut [T]) {
+    dw.copy_from_slice(&in_parts(s.rows, s.c_out * s.c_in, |range, sum| {
+        let a = View { data: &gy[range.start * s.c_out..range.end * s.c_out], row: 1, column: s.c_out };
+        let b = View { data: &x[range.start * s.c_in..range.end * s.c_in], row: s.c_in, column: 1 };
+        product((s.c_out, s.c_in, range.len()), a, b, sum, s.c_in, false);
+    }));
+}
+
+/// Sum over the rows of `g` (rows, c), accumulated in double precision in a fixed order.
+pub fn column_sums<T: Real>(g: &[T], c: usize, out: &mut [T]) {
+    let rows = g.len().checked_div(c).unwrap_or(0);
+    let sums = in_parts(rows, c, |range, sum: &mut [f64]| {
+        for row in g[range.start * c..range.end * c].chunks_exact(c) {
+            sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v.double());
+        }
+    });
+    out.iter_mut().zip(sums).for_each(|(o, s)| *o = T::real(s));
+}

@@ -1,0 +1,118 @@
+//! The scalar type of the kernels (f32, f64), the dense product `C (+)= A·B` and parallel element-wise maps.
+
+use gemm::Parallelism;
+use rayon::prelude::*;
+use std::ops::{Add, AddAssign, Mul, Sub};
+
+/// A floating-point element.
+pub trait Real:
+    Copy + Default + PartialOrd + Send + Sync + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign + 'static
+{
+    /// Zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// Minus infinity, the padding of a max pool.
+    const LOWEST: Self;
+    /// The nearest value to `v`.
+    fn real(v: f64) -> Self;
+    /// The value in double precision.
+    fn double(self) -> f64;
+}
+
+macro_rules! real {
+    ($($t:ty),*) => {$(impl Real for $t {
+        const ZERO: Self = 0.0;
+        const ONE: Self = 1.0;
+        const LOWEST: Self = <$t>::NEG_INFINITY;
+        #[inline(always)]
+        fn real(v: f64) -> Self {
+            v as $t
+        }
+        #[inline(always)]
+        fn double(self) -> f64 {
+            f64::from(self)
+        }
+    })*};
+}
+real!(f32, f64);
+
+/// A strided read-only matrix: element (r, c) is `data[r * row + c * column]`.
+#[derive(Clone, Copy)]
+pub struct View<'a, T> {
+    /// The elements.
+    pub data: &'a [T],
+    /// Distance between rows.
+    pub row: usize,
+    /// Distance between columns.
+    pub column: usize,
+}
+
+fn reach(rows: usize, row: usize, columns: usize, column: usize) -> usize {
+    (rows - 1) * row + (columns - 1) * column + 1
+}
+
+/// `out = a·b`, or `out += a·b` with `add`; `a` is (m, k), `b` (k, n), `out` has rows `out_row` apart. One thread, fixed order.
+pub fn product<T: Real>(
+    (m, n, k): (usize, usize, usize),
+    a: View<'_, T>,
+    b: View<'_, T>,
+    out: &mut [T],
+    out_row: usize,
+    add: bool,
+) {
+    if m == 0 || n == 0 {
+        return;
+    }
+    assert!(out_row >= n && reach(m, out_row, n, 1) <= out.len(), "product: the output is too short");
+    if k > 0 {
+        assert!(reach(m, a.row, k, a.column) <= a.data.len(), "product: the left side is too short");
+        assert!(reach(k, b.row, n, b.column) <= b.data.len(), "product: the right side is too short");
+    }
+    let (a_row, a_column, b_row, b_column) = (a.row as isize, a.column as isize, b.row as isize, b.column as isize);
+    // SAFETY: the assertions above keep every index the product touches inside its slice; `out` is borrowed exclusively,
+    // its rows do not overlap (out_row >= n), and T is f32 or f64, initialised throughout.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            out_row as isize,
+            add,
+            a.data.as_ptr(),
+            a_column,
+            a_row,
+            b.data.as_ptr(),
+            b_column,
+            b_row,
+            T::ONE,
+            T::ONE,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+const BLOCK: usize = 1 << 14;
+
+/// `out[i] = f(x[i])`.
+pub fn map<T: Real>(x: &[T], out: &mut [T], f: impl Fn(T) -> T + Sync) {
+    out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
+        for (out, &x) in out.iter_mut().zip(x) {
+            *out = f(x);
+        }
+    });
+}
+
+/// `out[i] = f(x[i], g[i])`.
+pub fn zip<T: Real>(x: &[T], g: &[T], out: &mut [T], f: impl Fn(T, T) -> T + Sync) {
+    out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK).zip(g.par_chunks(BLOCK))).for_each(|(out, (x, g))| {
+        for (out, (&x, &g)) in out.iter_mut().zip(x.iter().zip(g)) {
+            *out = f(x, g);
+        }
+    });
+}
