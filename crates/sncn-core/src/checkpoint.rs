@@ -78,7 +78,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     write().or_else(|error| {
         // what was not finished must not be mistaken for a result; a failed removal changes nothing
         let _ = fs::remove_file(&temporary);
-        Err(error).with_context(|| format!("{}: could not be written; free space or choose another folder, then resume", path.display()))
+        Err(error).with_context(|| {
+            format!("{}: could not be written; free space or choose another folder, then resume", path.display())
+        })
     })
 }
 
@@ -89,8 +91,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Header) -> Result<PathBuf> {
     let mut tensors: Vec<(String, Tensor)> = vars.all().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect();
     tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor)));
-    let held: Vec<(String, Vec<usize>, safetensors::Dtype, Vec<u8>)> =
-        tensors.into_iter().map(|(name, tensor)| bytes_of(&tensor).map(|(d, b)| (name, tensor.dims().to_vec(), d, b))).collect::<Result<_>>()?;
+    let held: Vec<(String, Vec<usize>, safetensors::Dtype, Vec<u8>)> = tensors
+        .into_iter()
+        .map(|(name, tensor)| bytes_of(&tensor).map(|(d, b)| (name, tensor.dims().to_vec(), d, b)))
+        .collect::<Result<_>>()?;
     header.sha256 = digest(held.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
     let views = held.iter().map(|(name, shape, dtype, bytes)| {
         safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
@@ -162,7 +166,8 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).with_context(|| format!("{}: not readable", path.display()))?;
         let at = || path.display().to_string();
-        let (_, metadata) = SafeTensors::read_metadata(&bytes).with_context(|| format!("{}: damaged (no safetensors header)", at()))?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(&bytes).with_context(|| format!("{}: damaged (no safetensors header)", at()))?;
         let file = SafeTensors::deserialize(&bytes).with_context(|| format!("{}: damaged or truncated", at()))?;
         let Some(text) = metadata.metadata().as_ref().and_then(|map| map.get(KEY)) else {
             bail!("{}: a safetensors file, but not a checkpoint of sncn (its metadata lacks {KEY:?})", at())
@@ -195,7 +200,8 @@ impl Checkpoint {
     /// # Errors
     /// Where it is the state of another optimiser.
     pub fn load_optimizer(&self, optimizer: &mut Optimizer) -> Result<()> {
-        let state = self.tensors.iter().filter_map(|(name, t)| name.strip_prefix(STATE).map(|name| (name.to_string(), t.clone())));
+        let state =
+            self.tensors.iter().filter_map(|(name, t)| name.strip_prefix(STATE).map(|name| (name.to_string(), t.clone())));
         optimizer.load_state(state.collect()).with_context(|| format!("{}: optimiser state", self.path.display()))
     }
 
@@ -211,7 +217,9 @@ impl Checkpoint {
             bail!("{}: a checkpoint of another run", self.path.display())
         };
         let key = saved.keys().chain(asked.keys()).find(|key| saved.get(*key) != asked.get(*key));
-        let show = |map: &serde_json::Map<String, Value>| key.and_then(|key| map.get(key)).map_or("absent".to_string(), Value::to_string);
+        let show = |map: &serde_json::Map<String, Value>| {
+            key.and_then(|key| map.get(key)).map_or("absent".to_string(), Value::to_string)
+        };
         bail!(
             "{}: a checkpoint of another run: {:?} is {} there and {} here; choose another --run-dir",
             self.path.display(),

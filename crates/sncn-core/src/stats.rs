@@ -41,7 +41,9 @@ impl Extent {
 
     fn check(&self, n: usize, p: usize) -> Result<()> {
         match self {
-            Extent::Window(w, width) if *width == 0 || w.right > *width || w.bottom * width > p || w.top > w.bottom || w.left > w.right => {
+            Extent::Window(w, width)
+                if *width == 0 || w.right > *width || w.bottom * width > p || w.top > w.bottom || w.left > w.right =>
+            {
                 bail!("box {w:?} does not lie in a map of {p} positions, {width} a row")
             }
             Extent::Prefix(lengths) if lengths.len() != n || lengths.iter().any(|&length| length > p) => {
@@ -75,7 +77,8 @@ impl Stats {
         let counts: Vec<usize> = (0..n).map(|i| extent.positions().count(i, p)).collect();
         let few = counts.iter().copied().find(|&count| count < 2);
         let count = Tensor::from_iter(counts.iter().map(|&c| c as f64), xs.device())?.to_dtype(xs.dtype())?.reshape((n, 1))?;
-        let packed = if native(xs) { xs.contiguous()?.apply_op1(InstanceStats(extent.clone()))? } else { plain::stats(xs, extent)? };
+        let packed =
+            if native(xs) { xs.contiguous()?.apply_op1(InstanceStats(extent.clone()))? } else { plain::stats(xs, extent)? };
         Ok(Self { mean: packed.get(0)?, variance: packed.get(1)?, count, few })
     }
 
@@ -85,7 +88,9 @@ impl Stats {
     /// Where an instance has one position: its deviation is not defined.
     pub fn deviation(&self, eps: f64) -> Result<Tensor> {
         if let Some(count) = self.few {
-            bail!("the deviation over {count} position(s) is not defined: SelfNorm and CrossNorm need maps of at least 2 positions")
+            bail!(
+                "the deviation over {count} position(s) is not defined: SelfNorm and CrossNorm need maps of at least 2 positions"
+            )
         }
         let factor = self.count.broadcast_div(&(&self.count - 1.)?)?;
         (self.variance.broadcast_mul(&factor)? + eps)?.sqrt()

@@ -63,7 +63,9 @@ pub enum TrainError {
     #[error("no gradient reaches {}: the loss does not depend on them; remove the layer or put it on the path to the loss", .0.join(", "))]
     NoGradient(Vec<String>),
     /// The loss is not a number.
-    #[error("the loss of step {step} is {loss}: training stopped, the last checkpoint is kept; lower the learning rate and resume or start again")]
+    #[error(
+        "the loss of step {step} is {loss}: training stopped, the last checkpoint is kept; lower the learning rate and resume or start again"
+    )]
     NotFinite {
         /// Number of the step, from 1.
         step: usize,

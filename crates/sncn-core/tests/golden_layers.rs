@@ -84,7 +84,13 @@ fn run_layer(case: &Trial, layer: &dyn Layer, vars: &Vars, pass: &Pass, channels
 }
 
 /// Builds a layer, gives it the case's parameters, and runs it with channels last and first.
-fn layer_case<L: Layer>(case: &Trial, channels: usize, prefix: &str, pass: &Pass, build: impl Fn(&Place) -> candle_core::Result<L>) -> Result<()> {
+fn layer_case<L: Layer>(
+    case: &Trial,
+    channels: usize,
+    prefix: &str,
+    pass: &Pass,
+    build: impl Fn(&Place) -> candle_core::Result<L>,
+) -> Result<()> {
     for layout in [MemoryLayout::ChannelsLast, MemoryLayout::ChannelsFirst] {
         let first = layout == MemoryLayout::ChannelsFirst;
         if first && case.f32("x")?.shape.len() != 4 {
@@ -141,7 +147,8 @@ fn mix_case(case: &Trial, extent: &Extent) -> Result<()> {
     let flat = xs.as_tensor().reshape((dims[0], (), dims[dims.len() - 1]))?;
     // a gradient through x/σ cancels down from σ'/σ: where a row of few tokens has a tiny σ, rounding grows with it
     let deviation = Stats::of(&flat, extent)?.deviation(1e-5)?.to_dtype(DType::F64)?;
-    let (low, high) = (deviation.flatten_all()?.min(0)?.to_scalar::<f64>()?, deviation.flatten_all()?.max(0)?.to_scalar::<f64>()?);
+    let (low, high) =
+        (deviation.flatten_all()?.min(0)?.to_scalar::<f64>()?, deviation.flatten_all()?.max(0)?.to_scalar::<f64>()?);
     let case = &Trial { case: case.case, dtype: case.dtype, amplification: (high / low / 20.).max(1.) };
     let ys = mix(&flat, dims[dims.len() - 2], extent, &mixture)?.reshape(dims)?;
     let grads = ys.mul(&gy)?.sum_all()?.backward()?;

@@ -153,7 +153,8 @@ impl<'a> Case<'a> {
 
     /// A whole-number parameter.
     pub fn integer(&self, name: &str) -> Result<usize> {
-        let value = self.params[name].as_u64().with_context(|| format!("{}: parameter {name} is {}", self.id, self.params[name]))?;
+        let value =
+            self.params[name].as_u64().with_context(|| format!("{}: parameter {name} is {}", self.id, self.params[name]))?;
         Ok(value as usize)
     }
 

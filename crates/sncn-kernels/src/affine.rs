@@ -107,7 +107,15 @@ pub fn channel_affine_backward<T: Real>(
     }
     let one = |(n, dx): (usize, &mut [T])| {
         let at = n * len..(n + 1) * len;
-        instance_backward(op, n, &xs[at.clone()], (&m[op.row(n)], &a[op.row(n)]), if op.relu { &ys[at.clone()] } else { &[] }, &gy[at], dx)
+        instance_backward(
+            op,
+            n,
+            &xs[at.clone()],
+            (&m[op.row(n)], &a[op.row(n)]),
+            if op.relu { &ys[at.clone()] } else { &[] },
+            &gy[at],
+            dx,
+        )
     };
     let sums: Vec<Vec<f64>> = dx.par_chunks_exact_mut(len).enumerate().map(one).collect();
     let mut totals = vec![0f64; 2 * op.rows * channels];
@@ -124,7 +132,15 @@ pub fn channel_affine_backward<T: Real>(
 }
 
 /// One instance: writes dx and returns Σ gy·(x − m) and Σ gy for each channel.
-fn instance_backward<T: Real>(op: &Affine<'_>, n: usize, xs: &[T], (m, a): (&[T], &[T]), ys: &[T], gy: &[T], dx: &mut [T]) -> Vec<f64> {
+fn instance_backward<T: Real>(
+    op: &Affine<'_>,
+    n: usize,
+    xs: &[T],
+    (m, a): (&[T], &[T]),
+    ys: &[T],
+    gy: &[T],
+    dx: &mut [T],
+) -> Vec<f64> {
     const BLOCK: usize = 32;
     let channels = op.shape.channels;
     if op.positions != Positions::All {

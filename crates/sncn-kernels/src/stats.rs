@@ -30,7 +30,12 @@ impl MapShape {
 }
 
 /// Adds `f(position's row)` over the runs of one instance into `total`, block by block.
-fn reduce<T: Real>(xs: &[T], channels: usize, runs: impl Iterator<Item = std::ops::Range<usize>>, f: impl Fn(usize, T) -> T) -> Vec<f64> {
+fn reduce<T: Real>(
+    xs: &[T],
+    channels: usize,
+    runs: impl Iterator<Item = std::ops::Range<usize>>,
+    f: impl Fn(usize, T) -> T,
+) -> Vec<f64> {
     let mut total = vec![0f64; channels];
     let mut block = vec![T::ZERO; channels];
     for run in runs {

@@ -3,12 +3,12 @@
 //! A run's keys replace the defaults' keys; there is no other inheritance. Everything that changes a number is in the
 //! resolved run, which is written into every checkpoint and every results file.
 
+use crate::Seed;
 use crate::layer::LayerConfig;
 use crate::objective::{MixConfig, Objective};
 use crate::optim::OptimizerConfig;
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
-use crate::Seed;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -5,7 +5,7 @@
 
 use super::{Canonical, Layer, MemoryLayout, Place};
 use crate::pass::Pass;
-use crate::stats::{Extent, Outside, Stats, apply};
+use crate::stats::{Outside, Stats, apply_centred};
 use candle_core::{DType, Result, Tensor, Var, bail};
 use candle_nn::Init;
 
@@ -41,8 +41,8 @@ impl BatchNorm {
         })
     }
 
-    /// The normalising scale and shift, each (1, C), from the table of instance means (and variances and counts of maps).
-    pub(crate) fn table(&self, mean: &Tensor, within: Option<&Stats>, train: bool) -> Result<(Tensor, Tensor)> {
+    /// The normalising centre, scale and shift, each (1, C), from the table of instance means (and variances and counts of maps).
+    pub(crate) fn table(&self, mean: &Tensor, within: Option<&Stats>, train: bool) -> Result<(Tensor, Tensor, Tensor)> {
         if !train {
             return self.scale_and_shift(&self.running_mean.unsqueeze(0)?, &self.running_var.unsqueeze(0)?);
         }
@@ -68,14 +68,13 @@ impl BatchNorm {
         self.scale_and_shift(&batch_mean, &variance)
     }
 
-    fn scale_and_shift(&self, mean: &Tensor, variance: &Tensor) -> Result<(Tensor, Tensor)> {
+    fn scale_and_shift(&self, mean: &Tensor, variance: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
         let a = self.weight.unsqueeze(0)?.div(&(variance + self.eps)?.sqrt()?)?;
-        let b = self.bias.unsqueeze(0)?.sub(&mean.mul(&a)?)?;
-        Ok((a, b))
+        Ok((mean.clone(), a, self.bias.unsqueeze(0)?))
     }
 
-    /// The scale and shift for statistics of a map, for layers that combine tables.
-    pub(crate) fn table_of(&self, stats: Option<&Stats>, train: bool) -> Result<(Tensor, Tensor)> {
+    /// The centre, scale and shift for statistics of a map, for layers that combine tables.
+    pub(crate) fn table_of(&self, stats: Option<&Stats>, train: bool) -> Result<(Tensor, Tensor, Tensor)> {
         match stats {
             Some(stats) => self.table(&stats.mean, Some(stats), train),
             None => self.table(&self.bias.unsqueeze(0)?, None, false),
@@ -87,8 +86,8 @@ impl BatchNorm {
     /// # Errors
     /// In training, where there is one row.
     pub fn rows(&self, table: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let (a, b) = self.table(table, None, pass.train)?;
-        table.broadcast_mul(&a)?.broadcast_add(&b)
+        let (m, a, b) = self.table(table, None, pass.train)?;
+        table.broadcast_sub(&m)?.broadcast_mul(&a)?.broadcast_add(&b)
     }
 
     /// BatchNorm and, where `relu`, the rectifier in the same pass over the map.
@@ -98,17 +97,15 @@ impl BatchNorm {
     pub fn norm(&self, xs: &Tensor, relu: bool, pass: &Pass) -> Result<Tensor> {
         let map = Canonical::of(xs, self.layout, pass)?;
         let stats = if pass.train { Some(Stats::of(&map.xs, &map.extent)?) } else { None };
-        let (a, b) = self.table_of(stats.as_ref(), pass.train)?;
-        map.restore(&apply(&map.xs, &a, &b, &map.extent, Outside::Zero, relu)?)
+        let (m, a, b) = self.table_of(stats.as_ref(), pass.train)?;
+        map.restore(&apply_centred(&map.xs, &m, &a, &b, &map.extent, Outside::Zero, relu)?)
     }
 }
 
 impl Layer for BatchNorm {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         if xs.rank() == 2 {
-            let (n, c) = xs.dims2()?;
-            let (a, b) = self.table(xs, None, pass.train)?;
-            return apply(&xs.reshape((n, 1, c))?, &a, &b, &Extent::All, Outside::Zero, false)?.reshape((n, c));
+            return self.rows(xs, pass);
         }
         self.norm(xs, false, pass)
     }

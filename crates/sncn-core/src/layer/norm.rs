@@ -5,7 +5,7 @@
 
 use super::{BatchNorm, Canonical, Layer, MemoryLayout, Place, Settings};
 use crate::pass::Pass;
-use crate::stats::{Extent, Outside, Stats, apply};
+use crate::stats::{Extent, Outside, Stats, apply, apply_centred};
 use candle_core::{D, Result, Tensor, bail};
 use candle_nn::Init;
 use serde::Deserialize;
@@ -58,8 +58,8 @@ impl GroupNorm {
         Self::new(settings.parse::<GroupSettings>()?.groups, place)
     }
 
-    /// The scale and shift (N, C) for these statistics.
-    fn table(&self, stats: &Stats) -> Result<(Tensor, Tensor)> {
+    /// The centre, scale and shift (N, C) for these statistics.
+    fn table(&self, stats: &Stats) -> Result<(Tensor, Tensor, Tensor)> {
         let (n, c) = stats.mean.dims2()?;
         let (mean, variance) = if self.groups == c {
             (stats.mean.clone(), stats.variance.clone())
@@ -69,20 +69,20 @@ impl GroupNorm {
             let mean = means.mean_keepdim(D::Minus1)?;
             let spread = means.broadcast_sub(&mean)?.sqr()?;
             let variance = (grouped(&stats.variance)? + spread)?.mean_keepdim(D::Minus1)?;
-            let spread_out = |table: &Tensor| table.broadcast_as((n, self.groups, c / self.groups))?.contiguous()?.reshape((n, c));
+            let spread_out =
+                |table: &Tensor| table.broadcast_as((n, self.groups, c / self.groups))?.contiguous()?.reshape((n, c));
             (spread_out(&mean)?, spread_out(&variance)?)
         };
         let a = (variance + self.eps)?.sqrt()?.recip()?.broadcast_mul(&self.weight.unsqueeze(0)?)?;
-        let b = mean.mul(&a)?.neg()?.broadcast_add(&self.bias.unsqueeze(0)?)?;
-        Ok((a, b))
+        Ok((mean, a, self.bias.unsqueeze(0)?.broadcast_as((n, c))?))
     }
 }
 
 impl Layer for GroupNorm {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let map = Canonical::of(xs, self.layout, pass)?;
-        let (a, b) = self.table(&Stats::of(&map.xs, &map.extent)?)?;
-        map.restore(&apply(&map.xs, &a, &b, &map.extent, Outside::Zero, false)?)
+        let (m, a, b) = self.table(&Stats::of(&map.xs, &map.extent)?)?;
+        map.restore(&apply_centred(&map.xs, &m, &a, &b, &map.extent, Outside::Zero, false)?)
     }
 }
 
@@ -114,8 +114,8 @@ impl Layer for LayerNorm {
         let rows = map.xs.reshape((n * p, c, 1))?;
         let stats = Stats::of(&rows, &Extent::All)?;
         let a = (stats.variance + self.eps)?.sqrt()?.recip()?;
-        let b = stats.mean.mul(&a)?.neg()?;
-        let normal = apply(&rows, &a, &b, &Extent::All, Outside::Keep, false)?.reshape((n, p, c))?;
+        let normal =
+            apply_centred(&rows, &stats.mean, &a, &a.zeros_like()?, &Extent::All, Outside::Keep, false)?.reshape((n, p, c))?;
         let (weight, bias) = (self.weight.unsqueeze(0)?, self.bias.unsqueeze(0)?);
         map.restore(&apply(&normal, &weight, &bias, &map.extent, Outside::Zero, false)?)
     }
@@ -151,10 +151,10 @@ impl Layer for Ibn {
         let (n, _, c) = map.xs.dims3()?;
         let stats = Stats::of(&map.xs, &map.extent)?;
         let rest = c - self.half;
-        let (a1, b1) = self.instance.table(&stats.narrow(0, self.half)?)?;
-        let (a2, b2) = self.batch.table_of(Some(&stats.narrow(self.half, rest)?), pass.train)?;
-        let join = |one: Tensor, two: Tensor| Tensor::cat(&[one, two.broadcast_as((n, rest))?.contiguous()?], 1);
-        let (a, b) = (join(a1, a2)?, join(b1, b2)?);
-        map.restore(&apply(&map.xs, &a, &b, &map.extent, Outside::Zero, false)?)
+        let (m1, a1, b1) = self.instance.table(&stats.narrow(0, self.half)?)?;
+        let (m2, a2, b2) = self.batch.table_of(Some(&stats.narrow(self.half, rest)?), pass.train)?;
+        let join = |one: Tensor, two: Tensor| Tensor::cat(&[one.contiguous()?, two.broadcast_as((n, rest))?.contiguous()?], 1);
+        let (m, a, b) = (join(m1, m2)?, join(a1, a2)?, join(b1, b2)?);
+        map.restore(&apply_centred(&map.xs, &m, &a, &b, &map.extent, Outside::Zero, false)?)
     }
 }

@@ -1,0 +1,57 @@
+//! `Calibration`: expected calibration error (Guo et al. 2017; 15 equal bins (b/15, (b + 1)/15]), negative
+//! log-likelihood and Brier score.
+
+use anyhow::{Result, ensure};
+
+/// Bins of confidence.
+pub const BINS: usize = 15;
+
+/// Sums over items.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Calibration {
+    count: [u64; BINS],
+    correct: [u64; BINS],
+    confidence: [f64; BINS],
+    nll: f64,
+    brier: f64,
+}
+
+impl Calibration {
+    /// Adds an item: its class probabilities and its label.
+    ///
+    /// # Errors
+    /// Where the label is no class.
+    pub fn add(&mut self, probabilities: &[f64], label: usize) -> Result<()> {
+        ensure!(label < probabilities.len(), "label {label} for {} classes", probabilities.len());
+        let prediction = crate::evaluate::argmax(probabilities);
+        let confidence = probabilities[prediction];
+        let bin = ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
+        self.count[bin] += 1;
+        self.correct[bin] += u64::from(prediction == label);
+        self.confidence[bin] += confidence;
+        self.nll -= probabilities[label].max(f64::MIN_POSITIVE).ln();
+        let distance = |(class, p): (usize, &f64)| (p - f64::from(u8::from(class == label))).powi(2);
+        self.brier += probabilities.iter().enumerate().map(distance).sum::<f64>();
+        Ok(())
+    }
+
+    fn total(&self) -> f64 {
+        (self.count.iter().sum::<u64>() as f64).max(1.)
+    }
+
+    /// Expected calibration error: Σ n_b/N·|accuracy_b − confidence_b|.
+    pub fn ece(&self) -> f64 {
+        let gap = |b: usize| (self.correct[b] as f64 - self.confidence[b]).abs();
+        (0..BINS).map(gap).sum::<f64>() / self.total()
+    }
+
+    /// Mean negative log-likelihood.
+    pub fn nll(&self) -> f64 {
+        self.nll / self.total()
+    }
+
+    /// Mean Brier score, summed over classes.
+    pub fn brier(&self) -> f64 {
+        self.brier / self.total()
+    }
+}

@@ -1,0 +1,173 @@
+//! Optimisers with PyTorch's update rules: SGD (momentum, Nesterov, decay), Adam, AdamW; their state can be saved.
+
+use candle_core::backprop::GradStore;
+use candle_core::{Device, Result, Tensor, Var, bail};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+
+/// Which optimiser, with what settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum OptimizerConfig {
+    /// buf = momentum·buf + g; p −= lr·(g + momentum·buf) with Nesterov, else lr·buf.
+    Sgd {
+        /// Share of the old direction.
+        momentum: f64,
+        /// Nesterov's form.
+        nesterov: bool,
+        /// Added to the gradient as decay·p.
+        weight_decay: f64,
+    },
+    /// Kingma, Ba 2015, bias corrected; decay is added to the gradient.
+    Adam {
+        /// Shares of the old moments.
+        betas: (f64, f64),
+        /// Added to the root.
+        eps: f64,
+        /// Added to the gradient as decay·p.
+        weight_decay: f64,
+    },
+    /// Loshchilov, Hutter 2019: p is first scaled by 1 − lr·decay.
+    AdamW {
+        /// Shares of the old moments.
+        betas: (f64, f64),
+        /// Added to the root.
+        eps: f64,
+        /// Decoupled decay.
+        weight_decay: f64,
+    },
+}
+
+struct Slot {
+    name: String,
+    var: Var,
+    factor: f64,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+/// An optimiser over named variables.
+pub struct Optimizer {
+    config: OptimizerConfig,
+    slots: Vec<Slot>,
+    steps: i64,
+}
+
+impl Optimizer {
+    /// Over these variables, with no state.
+    ///
+    /// # Errors
+    /// Where a setting is outside its range.
+    pub fn new(config: OptimizerConfig, vars: Vec<(String, Var)>) -> Result<Self> {
+        if let OptimizerConfig::Sgd { momentum, nesterov: true, .. } = config
+            && momentum <= 0.
+        {
+            bail!("optimizer sgd: nesterov needs a momentum above 0, not {momentum}")
+        }
+        let slots = vars.into_iter().map(|(name, var)| Slot { name, var, factor: 1., first: Vec::new(), second: Vec::new() });
+        Ok(Self { config, slots: slots.collect(), steps: 0 })
+    }
+
+    /// Learning-rate factors by variable name (heads ×10, say).
+    pub fn with_factors(mut self, factor: impl Fn(&str) -> f64) -> Self {
+        self.slots.iter_mut().for_each(|slot| slot.factor = factor(&slot.name));
+        self
+    }
+
+    /// One update; variables without a gradient are left alone.
+    ///
+    /// # Errors
+    /// Where a gradient does not fit its variable.
+    pub fn step(&mut self, grads: &GradStore, lr: f64) -> Result<()> {
+        self.steps += 1;
+        let (config, steps) = (self.config.clone(), self.steps);
+        for slot in &mut self.slots {
+            if let Some(grad) = grads.get(slot.var.as_tensor()) {
+                slot.update(&config, grad, lr * slot.factor, steps)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The state, by name.
+    ///
+    /// # Errors
+    /// Where a tensor cannot be made.
+    pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
+        let mut state = vec![("steps".to_string(), Tensor::new(self.steps, &Device::Cpu)?)];
+        for slot in &self.slots {
+            for (kind, values) in [("first", &slot.first), ("second", &slot.second)] {
+                if !values.is_empty() {
+                    state.push((format!("{kind}/{}", slot.name), Tensor::new(values.as_slice(), &Device::Cpu)?));
+                }
+            }
+        }
+        Ok(state)
+    }
+
+    /// Puts a saved state back.
+    ///
+    /// # Errors
+    /// Where it is that of other variables.
+    pub fn load_state(&mut self, state: Vec<(String, Tensor)>) -> Result<()> {
+        let mut state: HashMap<String, Tensor> = state.into_iter().collect();
+        let Some(steps) = state.remove("steps") else { bail!("the optimiser state lacks \"steps\"") };
+        self.steps = steps.to_scalar()?;
+        for slot in &mut self.slots {
+            for (kind, values) in [("first", &mut slot.first), ("second", &mut slot.second)] {
+                *values = state.remove(&format!("{kind}/{}", slot.name)).map_or(Ok(Vec::new()), |t| t.to_vec1())?;
+                if !values.is_empty() && values.len() != slot.var.elem_count() {
+                    bail!("state {kind}/{} has {} values, the variable {}", slot.name, values.len(), slot.var.elem_count())
+                }
+            }
+        }
+        match state.keys().min() {
+            Some(name) => bail!("state {name} belongs to no variable of this network"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Slot {
+    fn update(&mut self, config: &OptimizerConfig, grad: &Tensor, lr: f64, steps: i64) -> Result<()> {
+        let mut p: Vec<f32> = self.var.flatten_all()?.to_vec1()?;
+        let g: Vec<f32> = grad.flatten_all()?.to_vec1()?;
+        if g.len() != p.len() {
+            bail!("{}: a gradient of {} values for {}", self.name, g.len(), p.len())
+        }
+        match *config {
+            OptimizerConfig::Sgd { momentum, nesterov, weight_decay } => {
+                let (momentum, decay, lr) = (momentum as f32, weight_decay as f32, lr as f32);
+                let fresh = self.first.is_empty();
+                self.first.resize(p.len(), 0.);
+                for ((p, &g), buf) in p.iter_mut().zip(&g).zip(&mut self.first) {
+                    let g = g + decay * *p;
+                    *buf = if fresh { g } else { momentum * *buf + g };
+                    *p -= lr * if nesterov { g + momentum * *buf } else { *buf };
+                }
+            }
+            OptimizerConfig::Adam { betas, eps, weight_decay } => {
+                self.adam(&mut p, &g, betas, eps, (weight_decay, 0.), lr, steps)
+            }
+            OptimizerConfig::AdamW { betas, eps, weight_decay } => {
+                self.adam(&mut p, &g, betas, eps, (0., weight_decay), lr, steps)
+            }
+        }
+        self.var.set(&Tensor::from_vec(p, self.var.shape(), self.var.device())?)
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the settings of Adam, as its paper lists them")]
+    fn adam(&mut self, p: &mut [f32], g: &[f32], betas: (f64, f64), eps: f64, (added, apart): (f64, f64), lr: f64, steps: i64) {
+        self.first.resize(p.len(), 0.);
+        self.second.resize(p.len(), 0.);
+        let power = steps as f64;
+        let (c1, c2) = (1. - betas.0.powf(power), 1. - betas.1.powf(power));
+        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(&mut self.first).zip(&mut self.second) {
+            let value = f64::from(*p) * (1. - lr * apart);
+            let g = f64::from(g) + added * f64::from(*p);
+            *m = (betas.0 * f64::from(*m) + (1. - betas.0) * g) as f32;
+            *v = (betas.1 * f64::from(*v) + (1. - betas.1) * g * g) as f32;
+            *p = (value - lr * (f64::from(*m) / c1) / ((f64::from(*v) / c2).sqrt() + eps)) as f32;
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! Courses of the learning rate.
+
+use serde::{Deserialize, Serialize};
+use std::f64::consts::PI;
+
+/// Which course.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ScheduleConfig {
+    /// Always the base rate.
+    Constant {},
+    /// lr·(f + (1 − f)·½(1 + cos(πk/total))), f = floor/lr, at every update k from 0.
+    Cosine {
+        /// The rate at the end.
+        floor: f64,
+    },
+    /// A tenth at a third of the epochs, a hundredth at two thirds.
+    Step {},
+    /// lr·(1 − k/total)^power.
+    Polynomial {
+        /// The exponent, 0.9 in segmentation.
+        power: f64,
+    },
+    /// lr·cos(7πk/(16·total)), as in FixMatch (Sohn et al. 2020).
+    FixmatchCosine {},
+}
+
+impl ScheduleConfig {
+    /// The rate of update `step` (from 0) of `total`.
+    pub fn lr_at(&self, step: usize, total: usize, steps_per_epoch: usize, base: f64) -> f64 {
+        let share = step as f64 / total.max(1) as f64;
+        match self {
+            Self::Constant {} => base,
+            Self::Cosine { floor } => {
+                let low = floor / base;
+                base * (low + (1. - low) * 0.5 * (1. + (PI * share).cos()))
+            }
+            Self::Step {} => {
+                let third = (total / steps_per_epoch.max(1) / 3).max(1);
+                base * [1., 0.1, 0.01][(step / steps_per_epoch.max(1) / third).min(2)]
+            }
+            Self::Polynomial { power } => base * (1. - share).powf(*power),
+            Self::FixmatchCosine {} => base * (7. * PI * share / 16.).cos(),
+        }
+    }
+}

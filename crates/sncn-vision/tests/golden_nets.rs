@@ -1,0 +1,252 @@
+//! The golden WideResNet and AllConvNet cases: layout, logits, loss, gradient probes, and whole training steps.
+
+use anyhow::{Context, Result, ensure};
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor};
+use sncn_core::loss::{cross_entropy, jensen_shannon, value};
+use sncn_core::optim::{Optimizer, OptimizerConfig};
+use sncn_core::{LayerConfig, Mixture, Network, Pass, Seed, Vars, Window};
+use sncn_golden::{Case, Index, fill, images, relative_error, u};
+use sncn_vision::backbone::{Blueprint, build};
+
+struct Model {
+    network: Box<dyn Network>,
+    vars: Vars,
+    salt: String,
+}
+
+fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
+    let at = match case.text("pos")? {
+        "1" => "conv",
+        "2" => "norm",
+        "3" => "activation",
+        name => name,
+    };
+    let kinds: &[&str] = match case.text("cnsn_type")? {
+        "sn" => &["selfnorm"],
+        "cn" => &["crossnorm"],
+        _ => &["crossnorm", "selfnorm"],
+    };
+    let layer = |kind: &&str| LayerConfig { kind: kind.to_string(), at: at.to_string(), settings: serde_json::Map::new() };
+    Ok(kinds.iter().map(layer).collect())
+}
+
+fn model(case: &Case, dtype: DType) -> Result<Model> {
+    let name = match case.text("arch")? {
+        "wideresnet" => format!("wrn{}_{}", case.integer("depth")?, case.integer("widen_factor")?),
+        arch => arch.to_string(),
+    };
+    let vars = Vars::new(Seed::new(0), dtype, &Device::Cpu);
+    let layers = layers(case)?;
+    let network = build(&name, &Blueprint { classes: case.integer("num_classes")?, layers: &layers, vars: &vars })?;
+    let (salt, gain) = (case.text("salt")?.to_string(), case.number("weight_gain")?);
+    for (name, var) in vars.all() {
+        let values = Tensor::from_vec(fill(&salt, &name, var.dims(), gain), var.shape(), &Device::Cpu)?;
+        var.set(&values.to_dtype(var.dtype())?)?;
+    }
+    ensure!(vars.parameter_count() == case.integer("param_count")?, "{}: {} parameters", case.id, vars.parameter_count());
+    Ok(Model { network, vars, salt })
+}
+
+fn input(case: &Case, salt: &str, tag: &str, dtype: DType) -> Result<Tensor> {
+    let shape: Vec<usize> =
+        case.params["input_shape"].as_array().context("shape")?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
+    let [n, c, h, w] = shape[..] else { anyhow::bail!("input shape") };
+    Ok(Tensor::from_vec(images(salt, tag, [n, c, h, w]), (n, c, h, w), &Device::Cpu)?
+        .permute((0, 2, 3, 1))?
+        .contiguous()?
+        .to_dtype(dtype)?)
+}
+
+fn norm_and_probe(salt: &str, name: &str, t: &Tensor) -> Result<(f64, f64)> {
+    let values: Vec<f64> = t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    let key = format!("{salt}{name}.probe");
+    let probe = values.iter().enumerate().map(|(i, v)| v * u(&key, i as u64)).sum();
+    Ok((values.iter().map(|v| v * v).sum::<f64>().sqrt(), probe))
+}
+
+fn logits_match(case: &Case, name: &str, got: &Tensor, recorded: f64) -> Result<()> {
+    let error = relative_error(&got.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, &case.f32(name)?.data);
+    ensure!(error <= (5. * recorded).max(1e-4), "{}: {name} is off by {error:.2e} (recorded {recorded:.2e})", case.id);
+    Ok(())
+}
+
+fn deviation(case: &Case, key: &str) -> f64 {
+    case.params["float32_deviation"][key].as_f64().unwrap_or(0.)
+}
+
+fn check_state(case: &Case, model: &Model, grads: &GradStore) -> Result<()> {
+    let state = case.params["state"].as_array().context("state")?;
+    let all = model.vars.all();
+    ensure!(all.len() == state.len(), "{}: {} entries, wanted {}", case.id, all.len(), state.len());
+    let share = 1e-4;
+    let total = deviation(case, "grad_total_norm");
+    for ((name, var), want) in all.iter().zip(state) {
+        ensure!(want["name"] == name.as_str(), "{}: {name} stands where {} should", case.id, want["name"]);
+        let shape: Vec<usize> = want["shape"].as_array().context("shape")?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
+        ensure!(shape == var.dims(), "{}: {name} has shape {:?}", case.id, var.dims());
+        if let (Some(norm), Some(probe)) = (want["grad_norm"].as_f64(), want["grad_probe"].as_f64()) {
+            let grad = grads.get(var.as_tensor()).with_context(|| format!("{name} has no gradient"))?;
+            let got = norm_and_probe(&model.salt, name, grad)?;
+            let allowed = share * norm + 1e-5 * total;
+            ensure!(
+                (got.0 - norm).abs() <= allowed && (got.1 - probe).abs() <= allowed,
+                "{}: {name} {got:?}, wanted {norm} {probe}",
+                case.id
+            );
+        }
+        if let (Some(norm), Some(probe)) = (want["after_train_norm"].as_f64(), want["after_train_probe"].as_f64()) {
+            let got = norm_and_probe(&model.salt, name, var.as_tensor())?;
+            let allowed = 1e-5 * norm + 1e-6;
+            ensure!(
+                (got.0 - norm).abs() <= allowed && (got.1 - probe).abs() <= allowed,
+                "{}: {name} {got:?}, wanted {norm} {probe}",
+                case.id
+            );
+        }
+    }
+    Ok(())
+}
+
+fn loss_matches(case: &Case, got: &Tensor, want: f64, allowed: f64) -> Result<()> {
+    let got = value(got)?;
+    ensure!((got - want).abs() <= allowed * want.abs(), "{}: loss {got}, wanted {want}", case.id);
+    Ok(())
+}
+
+fn labels(case: &Case, inputs: &Tensor) -> Result<Vec<u32>> {
+    let classes = case.integer("num_classes")?;
+    Ok((0..inputs.dim(0)?).map(|i| (i % classes) as u32).collect())
+}
+
+// In double precision: a rectifier within rounding of 0 cannot switch, so gradients are comparable to the last digits.
+fn network_case(case: &Case) -> Result<()> {
+    let model = model(case, DType::F64)?;
+    let xs = input(case, &model.salt, "input", DType::F64)?;
+    let labels = labels(case, &xs)?;
+    let eval = model.network.forward(&xs, &Pass::eval())?;
+    logits_match(case, "logits_eval", &eval, deviation(case, "logits_eval"))?;
+    loss_matches(case, &cross_entropy(&eval, &labels, None)?, case.number("loss_eval")?, 1e-4)?;
+    let train = model.network.forward(&xs, &Pass::train(Seed::new(0)).no_dropout())?;
+    logits_match(case, "logits_train", &train, deviation(case, "logits_train"))?;
+    let loss = cross_entropy(&train, &labels, None)?;
+    loss_matches(case, &loss, case.number("loss_train")?, 1e-4)?;
+    ensure!(model.network.sites() == case.integer("cn_sites")?, "{}: {} sites", case.id, model.network.sites());
+    check_state(case, &model, &loss.backward()?)
+}
+
+fn passes(case: &Case) -> Result<Vec<Pass>> {
+    let window = |v: &serde_json::Value| {
+        let at: Vec<usize> = v.as_array()?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
+        Some(Window { top: at[0], left: at[1], bottom: at[2], right: at[3] })
+    };
+    let site = |v: &serde_json::Value| -> Result<(usize, Mixture)> {
+        let partner = v["perm"].as_array().context("perm")?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
+        let (style, content) = (window(&v["style_box"]), window(&v["content_box"]));
+        Ok((v["site"].as_u64().context("site")? as usize, Mixture { partner, channels: None, style, content, blend: None }))
+    };
+    let forwards = case.params["active"].as_array().context("active")?;
+    let pass = |sites: &serde_json::Value| -> Result<Pass> {
+        let sites = sites.as_array().context("sites")?.iter().map(site).collect::<Result<Vec<_>>>()?;
+        Ok(Pass::given(sites, Seed::new(0)).no_dropout())
+    };
+    forwards.iter().map(pass).collect()
+}
+
+fn step_case(case: &Case) -> Result<()> {
+    // the optimisers compute in single precision, as training does
+    let dtype = if case.text("kind")? == "sgd" { DType::F32 } else { DType::F64 };
+    let model = model(case, dtype)?;
+    let xs = input(case, &model.salt, "input", dtype)?;
+    let labels = labels(case, &xs)?;
+    let passes = passes(case)?;
+    let clean = Pass::train(Seed::new(0)).no_dropout();
+    let n = xs.dim(0)?;
+    let loss = match case.text("kind")? {
+        "plain" => {
+            let logits = model.network.forward(&xs, &passes[0])?;
+            logits_match(case, "logits", &logits, deviation(case, "logits"))?;
+            cross_entropy(&logits, &labels, None)?
+        }
+        "consist" | "augmix" => {
+            let augmix = case.text("kind")? == "augmix";
+            let (plain, aug) = if augmix {
+                let (one, two) = (input(case, &model.salt, "input.aug1", dtype)?, input(case, &model.salt, "input.aug2", dtype)?);
+                let all = model.network.forward(&Tensor::cat(&[&xs, &one, &two], 0)?, &clean)?;
+                (all.narrow(0, 0, n)?, Some((all.narrow(0, n, n)?, all.narrow(0, 2 * n, n)?)))
+            } else {
+                (model.network.forward(&xs, &clean)?, None)
+            };
+            let one = model.network.forward(&xs, &passes[0])?;
+            let two = model.network.forward(&xs, &passes[1])?;
+            logits_match(case, "logits_clean", &plain, deviation(case, "logits_clean"))?;
+            logits_match(case, "logits_view1", &one, deviation(case, "logits_view1"))?;
+            logits_match(case, "logits_view2", &two, deviation(case, "logits_view2"))?;
+            let mut loss = (cross_entropy(&plain, &labels, None)? + (jensen_shannon([&plain, &one, &two])? * 10.)?)?;
+            if let Some((a, b)) = aug {
+                loss = (loss + (jensen_shannon([&plain, &a, &b])? * 12.)?)?;
+            }
+            loss
+        }
+        "sgd" => return sgd_case(case, &model, &xs, &labels, &passes),
+        other => anyhow::bail!("{}: unknown kind {other}", case.id),
+    };
+    loss_matches(case, &loss, case.number("loss")?, 1e-4)?;
+    check_state(case, &model, &loss.backward()?)
+}
+
+fn sgd_case(case: &Case, model: &Model, xs: &Tensor, labels: &[u32], passes: &[Pass]) -> Result<()> {
+    let sgd = &case.params["sgd"];
+    let number = |key: &str| sgd[key].as_f64().with_context(|| key.to_string());
+    let nesterov = sgd["nesterov"].as_bool().context("nesterov")?;
+    let config = OptimizerConfig::Sgd { momentum: number("momentum")?, nesterov, weight_decay: number("weight_decay")? };
+    let mut optimizer = Optimizer::new(config, model.vars.trainable())?;
+    for (step, pass) in passes.iter().enumerate() {
+        let logits = model.network.forward(xs, pass)?;
+        logits_match(case, &format!("logits.{step}"), &logits, deviation(case, &format!("logits.{step}")))?;
+        let loss = cross_entropy(&logits, labels, None)?;
+        let recorded = case.params["float32_deviation"]["losses"][step].as_f64().unwrap_or(0.);
+        loss_matches(case, &loss, case.params["losses"][step].as_f64().context("losses")?, (5. * recorded).max(1e-4))?;
+        optimizer.step(&loss.backward()?, number("lr")?)?;
+    }
+    let after = model.network.forward(xs, &Pass::eval())?;
+    logits_match(case, "logits_eval_after", &after, deviation(case, "logits_eval_after"))?;
+    let allowed = (5. * deviation(case, "param_probe")).max(1e-4);
+    for want in case.params["state_after"].as_array().context("state_after")? {
+        let name = want["name"].as_str().context("name")?;
+        let (_, var) = model.vars.all().into_iter().find(|(known, _)| known == name).context("state_after")?;
+        let (norm, probe) = norm_and_probe(&model.salt, name, var.as_tensor())?;
+        let Some(wanted) = want["value_norm"].as_f64().zip(want["value_probe"].as_f64()) else { continue };
+        let bound = allowed * wanted.0 + 1e-5;
+        ensure!(
+            (norm - wanted.0).abs() <= bound && (probe - wanted.1).abs() <= bound,
+            "{}: {name} {norm} {probe}, wanted {wanted:?}",
+            case.id
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn golden_networks_and_training_steps() -> Result<()> {
+    let index = Index::load("nets")?;
+    let (mut networks, mut steps) = (0, 0);
+    for case in &index.cases()? {
+        if !matches!(case.params["arch"].as_str(), Some("wideresnet" | "allconv")) {
+            continue;
+        }
+        match case.op {
+            "network" => {
+                network_case(case).with_context(|| case.id.to_string())?;
+                networks += 1;
+            }
+            _ => {
+                step_case(case).with_context(|| case.id.to_string())?;
+                steps += 1;
+            }
+        }
+    }
+    ensure!(networks > 0 && steps > 0, "no case was run");
+    println!("{networks} networks, {steps} training steps");
+    Ok(())
+}
