@@ -1,7 +1,9 @@
 //! The two primitives: instance statistics, and the affine map that puts them to use.
 //!
-//!     stats : x (N, P, C) → mean, biased variance (N, C)
-//!     apply : y = a·(x − m) + b, with m, a and b (N, C), or (1, C) for all instances alike
+//! ```text
+//! stats : x (N, P, C) → mean, biased variance (N, C)
+//! apply : y = a·(x − m) + b, with m, a and b (N, C), or (1, C) for all instances alike
+//! ```
 //!
 //! SelfNorm, CrossNorm and every norm of the project are a different middle between the two. On the CPU both run as
 //! kernels with their own backward; elsewhere as plain tensor operations (the slow twins, [`plain`]).

@@ -1,4 +1,5 @@
 //! Every convolution, pooling, resizing and activation case of the golden layers, in f32 and f64.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};

@@ -165,14 +165,14 @@ fn instance_backward<T: Real>(
                     for (((((dx, &x), &g), (&a, &m)), (sa, sb)), &y) in row.zip(&ys[at]) {
                         let g = if y > T::ZERO { g } else { T::ZERO };
                         *dx = a * g;
-                        *sa = *sa + g * (x - m);
-                        *sb = *sb + g;
+                        *sa += g * (x - m);
+                        *sb += g;
                     }
                 } else {
                     for ((((dx, &x), &g), (&a, &m)), (sa, sb)) in row {
                         *dx = a * g;
-                        *sa = *sa + g * (x - m);
-                        *sb = *sb + g;
+                        *sa += g * (x - m);
+                        *sb += g;
                     }
                 }
             }

@@ -43,7 +43,7 @@ fn reduce<T: Real>(
             block.fill(T::ZERO);
             for row in chunk.chunks_exact(channels) {
                 for (c, (sum, &x)) in block.iter_mut().zip(row).enumerate() {
-                    *sum = *sum + f(c, x);
+                    *sum += f(c, x);
                 }
             }
             for (sum, &part) in total.iter_mut().zip(&block) {

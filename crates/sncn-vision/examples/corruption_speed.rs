@@ -2,6 +2,7 @@
 //!
 //! It also checks that one and two threads give the same bytes, and prints their speed-up.
 //! Run with `cargo run --release -p sncn-vision --example corruption_speed`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, ensure};
 use sncn_core::Seed;

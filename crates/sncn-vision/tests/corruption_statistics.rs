@@ -1,4 +1,5 @@
 //! The whole registry, free-running: golden statistics, the Poisson sampler, any size, threads, errors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use rand::{Rng, RngExt};
 use sncn_core::Seed;

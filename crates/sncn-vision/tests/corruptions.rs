@@ -1,4 +1,5 @@
 //! Corruptions against golden bytes, golden floats, golden statistics, and their contract.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use serde_json::Value;
 use sncn_golden::{Array, Tensors, json};

@@ -211,7 +211,7 @@ impl Motion {
                         }
                     }
                     for (o, s) in out.iter_mut().zip(&*sum) {
-                        *o = (((s + 0.5) as u32).min(65535) * 65281 >> 24) as u8;
+                        *o = ((((s + 0.5) as u32).min(65535) * 65281) >> 24) as u8;
                     }
                 }
             },
