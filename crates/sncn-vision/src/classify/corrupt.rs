@@ -1,0 +1,229 @@
+//! `sncn-classify corrupt`: a data set's test images or a folder of images, corrupted; or a contact sheet of everything.
+
+use super::setup;
+use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Dims, Frost, Variant};
+use crate::dataset::Images;
+use crate::dataset::npy::NpyWriter;
+use anyhow::{Context, Result, bail, ensure};
+use image::{RgbImage, imageops};
+use sncn_core::Seed;
+use std::path::{Path, PathBuf};
+
+/// Images corrupted at a time: memory does not grow with the data set.
+const CHUNK: usize = 512;
+
+/// Severity table.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub enum Severities {
+    /// CIFAR-10-C (32 × 32).
+    Cifar,
+    /// ImageNet-C (224 × 224).
+    Imagenet,
+}
+
+/// Write corrupted copies of a data set (.npy, laid out as CIFAR-10-C) or of a folder of images.
+#[derive(clap::Args, Debug)]
+pub struct Corrupt {
+    /// A data set (its clean test images), or a folder of image files.
+    #[arg(long)]
+    input: String,
+    /// Folder for the corrupted copies, or the PNG file of --sheet.
+    #[arg(long)]
+    output: PathBuf,
+    /// Corruptions (default: the 15 of the benchmark).
+    #[arg(long, value_delimiter = ',')]
+    corruptions: Vec<String>,
+    /// Severities, 1 to 5.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
+    severities: Vec<usize>,
+    /// Which table of severities.
+    #[arg(long, value_enum, default_value = "cifar")]
+    variant: Severities,
+    /// Write one contact sheet of all corruptions × severities of the first image instead.
+    #[arg(long)]
+    sheet: bool,
+    /// Only the first images.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Seed of the corruptions.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder that holds the data sets.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Folder of the frost photographs.
+    #[arg(long)]
+    frost_dir: Option<PathBuf>,
+    /// Threads (default: all processors); the result does not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Corrupt {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where a name or severity is unknown, an image does not decode, or a file cannot be written.
+    pub fn run(&self) -> Result<()> {
+        setup::threads(self.threads)?;
+        let frost = setup::frost(self.frost_dir.as_deref())?;
+        let names: Vec<&str> = match self.corruptions.as_slice() {
+            [] if self.sheet => CORRUPTIONS.iter().map(|(name, _)| *name).collect(),
+            [] => CORRUPTIONS[..BENCHMARK].iter().map(|(name, _)| *name).collect(),
+            names => names.iter().map(String::as_str).collect(),
+        };
+        for name in &names {
+            for &severity in &self.severities {
+                corruption::build(name, severity, self.variant(), &frost)?;
+            }
+        }
+        if frost.is_generated() && names.contains(&"frost") {
+            eprintln!("{}", setup::GENERATED_FROST);
+        }
+        let folder = Path::new(&self.input);
+        if self.sheet {
+            self.write_sheet(&names, &frost)
+        } else if folder.is_dir() {
+            self.folder(folder, &names, &frost)
+        } else {
+            self.data_set(&names, &frost)
+        }
+    }
+
+    fn variant(&self) -> Variant {
+        match self.variant {
+            Severities::Cifar => Variant::Cifar,
+            Severities::Imagenet => Variant::Imagenet,
+        }
+    }
+
+    /// Every corruption of the test images as `<name>.npy`, severities one after another, and `labels.npy`.
+    fn data_set(&self, names: &[&str], frost: &Frost) -> Result<()> {
+        let splits = setup::open(&self.input, self.data_dir.as_deref())?;
+        let Some((_, images)) = splits.test.first() else { bail!("{}: no test images", self.input) };
+        let images = setup::limited(images, self.limit);
+        let dims = Dims { height: images.height(), width: images.width() };
+        let shape = [dims.height, dims.width, 3];
+        std::fs::create_dir_all(&self.output).with_context(|| format!("{}: the folder cannot be made", self.output.display()))?;
+        let bar = setup::progress(names.len() * self.severities.len() * images.len(), "corrupt");
+        for name in names {
+            let mut writer = NpyWriter::create(&self.output.join(format!("{name}.npy")), &shape)?;
+            for &severity in &self.severities {
+                let generator = corruption::build(name, severity, self.variant(), frost)?;
+                for start in (0..images.len()).step_by(CHUNK) {
+                    let count = CHUNK.min(images.len() - start);
+                    let (mut clean, mut out) = (vec![0; count * dims.bytes()], vec![0; count * dims.bytes()]);
+                    for (i, image) in clean.chunks_exact_mut(dims.bytes()).enumerate() {
+                        images.read(start + i, image)?;
+                    }
+                    generator.apply_batch(&clean, dims, Seed::new(self.seed), start as u64, &mut out);
+                    writer.write(&out)?;
+                    bar.inc(count as u64);
+                }
+            }
+            writer.finish()?;
+        }
+        let mut labels = NpyWriter::create(&self.output.join("labels.npy"), &[])?;
+        let mut scratch = vec![0; dims.bytes()];
+        for _ in &self.severities {
+            for index in 0..images.len() {
+                labels.write(&[images.read(index, &mut scratch)? as u8])?;
+            }
+        }
+        labels.finish()?;
+        bar.finish_and_clear();
+        println!("{}: {} corruptions × {} severities of {}", self.output.display(), names.len(), self.severities.len(), images.describe());
+        Ok(())
+    }
+
+    /// Every image file as `<output>/<corruption>/<severity>/<same relative path>.png`.
+    fn folder(&self, folder: &Path, names: &[&str], frost: &Frost) -> Result<()> {
+        let mut files = Vec::new();
+        collect(folder, &mut files)?;
+        files.truncate(self.limit.unwrap_or(usize::MAX));
+        ensure!(!files.is_empty(), "{}: no image files (png, jpg, jpeg, bmp, webp)", folder.display());
+        let bar = setup::progress(files.len() * names.len() * self.severities.len(), "corrupt");
+        for (index, file) in files.iter().enumerate() {
+            let (image, dims) = read(file)?;
+            let relative = file.strip_prefix(folder).unwrap_or(file).with_extension("png");
+            for name in names {
+                for &severity in &self.severities {
+                    let generator = corruption::build(name, severity, self.variant(), frost)?;
+                    let mut out = vec![0; dims.bytes()];
+                    generator.apply_one(&image, dims, Seed::new(self.seed), index as u64, &mut out);
+                    let target = self.output.join(name).join(severity.to_string()).join(&relative);
+                    save(&target, out, dims)?;
+                    bar.inc(1);
+                }
+            }
+        }
+        bar.finish_and_clear();
+        println!("{}: {} images × {} corruptions × {} severities", self.output.display(), files.len(), names.len(), self.severities.len());
+        Ok(())
+    }
+
+    /// One picture: a row for each corruption, the clean image and then its severities.
+    fn write_sheet(&self, names: &[&str], frost: &Frost) -> Result<()> {
+        let path = Path::new(&self.input);
+        let (image, dims) = if path.is_file() {
+            read(path)?
+        } else {
+            let splits = setup::open(&self.input, self.data_dir.as_deref())?;
+            let Some((_, images)) = splits.test.first() else { bail!("{}: no test images", self.input) };
+            let dims = Dims { height: images.height(), width: images.width() };
+            let mut image = vec![0; dims.bytes()];
+            images.read(0, &mut image)?;
+            (image, dims)
+        };
+        let gap = 2;
+        let (cell_w, cell_h) = (dims.width + gap, dims.height + gap);
+        let (columns, rows) = (self.severities.len() + 1, names.len());
+        let mut sheet = RgbImage::from_pixel((columns * cell_w) as u32, (rows * cell_h) as u32, image::Rgb([255; 3]));
+        let mut place = |values: Vec<u8>, row: usize, column: usize| -> Result<()> {
+            let tile = RgbImage::from_raw(dims.width as u32, dims.height as u32, values).context("tile")?;
+            imageops::replace(&mut sheet, &tile, (column * cell_w) as i64, (row * cell_h) as i64);
+            Ok(())
+        };
+        for (row, name) in names.iter().enumerate() {
+            place(image.clone(), row, 0)?;
+            for (column, &severity) in self.severities.iter().enumerate() {
+                let mut out = vec![0; dims.bytes()];
+                corruption::build(name, severity, self.variant(), frost)?.apply_one(&image, dims, Seed::new(self.seed), 0, &mut out);
+                place(out, row, column + 1)?;
+            }
+        }
+        let dims = Dims { height: sheet.height() as usize, width: sheet.width() as usize };
+        save(&self.output, sheet.into_raw(), dims)?;
+        println!("{}: rows {}", self.output.display(), names.join(", "));
+        Ok(())
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("{}: not readable", folder.display()))?;
+    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if ["png", "jpg", "jpeg", "bmp", "webp"].contains(&extension.as_str()) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<(Vec<u8>, Dims)> {
+    let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?.into_rgb8();
+    let dims = Dims { height: image.height() as usize, width: image.width() as usize };
+    Ok((image.into_raw(), dims))
+}
+
+/// Encodes as PNG in memory, then writes it whole.
+fn save(path: &Path, values: Vec<u8>, dims: Dims) -> Result<()> {
+    let image = RgbImage::from_raw(dims.width as u32, dims.height as u32, values).context("image size")?;
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    image.write_to(&mut bytes, image::ImageFormat::Png)?;
+    sncn_core::checkpoint::write_atomically(path, &bytes.into_inner())
+}

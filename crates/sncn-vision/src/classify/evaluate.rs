@@ -1,0 +1,175 @@
+//! `sncn-classify evaluate`: a trained network on its test sets, clean, shifted and corrupted.
+
+use super::setup;
+use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Variant};
+use crate::dataset::Images;
+use crate::examples::Examples;
+use anyhow::{Context, Result, bail, ensure};
+use sncn_core::Seed;
+use sncn_core::checkpoint::{self, Checkpoint};
+use sncn_core::data::Dataset;
+use sncn_core::evaluate::evaluate;
+use sncn_core::harness::record::{self, Machine};
+use sncn_core::harness::{RecordHeader, Recorder, Run};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The seed of the corruptions: one set of corrupted images for all runs that are compared.
+const CORRUPTION_SEED: Seed = Seed::new(0);
+const BATCH: usize = 100;
+
+/// Evaluate a trained network on its test sets: clean, shifted, and every corruption and severity.
+#[derive(clap::Args, Debug)]
+pub struct Evaluate {
+    /// Folder with the checkpoints of a finished run.
+    #[arg(long, conflicts_with = "checkpoint")]
+    run_dir: Option<PathBuf>,
+    /// A checkpoint file.
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+    /// Write the measurements there, as JSON lines.
+    #[arg(long)]
+    results: Option<PathBuf>,
+    /// Print JSON lines instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Test sets instead of the run's, such as cifar10,cifar10-c.
+    #[arg(long, value_delimiter = ',')]
+    test: Vec<String>,
+    /// Name of the table, for the results file.
+    #[arg(long, default_value = "")]
+    table: String,
+    /// Folder that holds the data sets.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Folder of the frost photographs.
+    #[arg(long)]
+    frost_dir: Option<PathBuf>,
+    /// Threads (default: all processors); the result does not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Evaluate {
+    fn checkpoint(&self) -> Result<Checkpoint> {
+        match (&self.run_dir, &self.checkpoint) {
+            (_, Some(file)) => Checkpoint::read(file),
+            (Some(folder), None) => checkpoint::newest(folder)?.with_context(|| format!("{}: no checkpoint; train first", folder.display())),
+            (None, None) => bail!("give --run-dir or --checkpoint"),
+        }
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the checkpoint or a test set does not fit.
+    pub fn run(&self) -> Result<()> {
+        setup::threads(self.threads)?;
+        let saved = self.checkpoint()?;
+        let header = &saved.header;
+        if header.step < header.total {
+            eprintln!("warning: this checkpoint is of step {} of {}", header.step, header.total);
+        }
+        let run: Run = serde_json::from_value(header.run["run"].clone()).context("the run in the checkpoint")?;
+        let seed = header.run["seed"].as_u64().unwrap_or_default();
+        let (network, vars) = setup::network(&run, header.classes.len(), seed)?;
+        saved.load_weights(&vars)?;
+        let frost = setup::frost(self.frost_dir.as_deref())?;
+        let (commit, dirty) = record::commit();
+        let mut recorder = Recorder::new(RecordHeader {
+            format: 1,
+            table: self.table.clone(),
+            row: run.name.clone(),
+            seed,
+            run: header.run["run"].clone(),
+            commit,
+            dirty,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            machine: Machine::here(),
+            selection: "last".to_string(),
+            notes: if frost.is_generated() { vec![setup::GENERATED_FROST.to_string()] } else { Vec::new() },
+        });
+        let tests = if self.test.is_empty() { &run.test } else { &self.test };
+        let mut one = |split: &str, data: &dyn Dataset| -> Result<()> {
+            let bar = setup::progress(data.len(), split);
+            let found = evaluate(&*network, data, header.classes.len(), BATCH, |count| {
+                bar.inc(count as u64);
+                Ok(())
+            })?;
+            bar.finish_and_clear();
+            let n = data.len();
+            recorder.add(split, "error", found.confusion.error(), n);
+            recorder.add(split, "nll", found.calibration.nll(), n);
+            recorder.add(split, "ece", found.calibration.ece(), n);
+            Ok(())
+        };
+        for test in tests {
+            let (base, corrupted) = test.strip_suffix("-c").map_or((test.as_str(), false), |base| (base, true));
+            let images = setup::limited(&self.test_set(&run, base)?, run.test_limit);
+            ensure!(
+                images.classes() == header.classes,
+                "{base}: its classes ({}) are not those the network was trained on ({})",
+                images.classes().join(", "),
+                header.classes.join(", ")
+            );
+            if !corrupted {
+                one(test, &Examples::new(images))?;
+                continue;
+            }
+            for (name, _) in &CORRUPTIONS[..BENCHMARK] {
+                for severity in 1..=5 {
+                    let generator = corruption::build(name, severity, Variant::Cifar, &frost)?;
+                    one(&format!("{name}/{severity}"), &Examples::corrupted(images.clone(), generator, CORRUPTION_SEED))?;
+                }
+            }
+        }
+        if let Some(path) = &self.results {
+            recorder.write(path)?;
+        }
+        self.print(&recorder, frost.is_generated())
+    }
+
+    /// The test images of that name: a named test set of the run's own data, or of another data set.
+    fn test_set(&self, run: &Run, name: &str) -> Result<Arc<dyn Images>> {
+        let splits = setup::open(&run.train, self.data_dir.as_deref())?;
+        if let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) {
+            return Ok(images.clone());
+        }
+        let known: Vec<_> = splits.test.iter().map(|(known, _)| known.as_str()).collect();
+        bail!("unknown test set {name:?}; {} has: {} (and each with -c, corrupted)", run.train, known.join(", "))
+    }
+
+    fn print(&self, recorder: &Recorder, generated_frost: bool) -> Result<()> {
+        if self.json {
+            for measurement in recorder.measurements() {
+                println!("{}", serde_json::to_string(measurement)?);
+            }
+            return Ok(());
+        }
+        let value = |split: &str, metric: &str| {
+            let found = recorder.measurements().iter().find(|m| m.split == split && m.metric == metric);
+            found.map(|m| 100. * m.value)
+        };
+        println!("{:24} {:>8} {:>8}", "test set", "error %", "ECE %");
+        for m in recorder.measurements().iter().filter(|m| m.metric == "error" && !m.split.contains('/')) {
+            println!("{:24} {:8.2} {:8.2}", m.split, 100. * m.value, value(&m.split, "ece").unwrap_or(f64::NAN));
+        }
+        let corrupted: Vec<f64> =
+            recorder.measurements().iter().filter(|m| m.metric == "error" && m.split.contains('/')).map(|m| 100. * m.value).collect();
+        if corrupted.is_empty() {
+            return Ok(());
+        }
+        println!("\nerror % by corruption and severity");
+        println!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
+        for (name, _) in &CORRUPTIONS[..BENCHMARK] {
+            let row: Vec<f64> = (1..=5).filter_map(|severity| value(&format!("{name}/{severity}"), "error")).collect();
+            let cells: String = row.iter().map(|error| format!(" {error:7.2}")).collect();
+            println!("{name:24}{cells} {:7.2}", row.iter().sum::<f64>() / row.len().max(1) as f64);
+        }
+        println!("mean corruption error (unnormalised) {:.2} %", corrupted.iter().sum::<f64>() / corrupted.len() as f64);
+        if generated_frost {
+            println!("{}", setup::GENERATED_FROST);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! `sncn-classify`: train, evaluate and use image classifiers that keep working when the data shifts.
+
+use clap::{Parser, Subcommand};
+use sncn_vision::classify::{corrupt, evaluate, plan, predict, train};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Train, evaluate and use image classifiers that keep working when the data shifts.
+///
+/// A table file (models/*.json) says what is trained; the command line says where, which and how much.
+#[derive(Parser)]
+#[command(version, after_help = "First steps:
+  sncn-classify train --table models/quick.json --row cnsn --seed 0 --run-dir runs/mine
+  sncn-classify evaluate --run-dir runs/mine
+  sncn-classify corrupt --input shapes --output sheet.png --sheet
+Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 interrupted (a checkpoint was written).")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Predict(predict::Predict),
+    Corrupt(corrupt::Corrupt),
+    Plan(plan::Plan),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Predict(command) => command.run(),
+        Command::Corrupt(command) => command.run(),
+        Command::Plan(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The commands of `sncn-classify`, one file each.
+
+pub mod corrupt;
+pub mod evaluate;
+pub mod plan;
+pub mod predict;
+pub mod setup;
+pub mod train;

@@ -1,0 +1,45 @@
+//! `sncn-classify plan`: the resolved runs of a table, one JSON line a cell.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use sncn_core::harness::Table;
+use std::path::PathBuf;
+
+/// Print the resolved runs of a table, one JSON line for each row and seed.
+#[derive(clap::Args, Debug)]
+pub struct Plan {
+    /// Table file, such as models/quick.json.
+    #[arg(long)]
+    table: PathBuf,
+    /// Only these rows.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// These seeds instead of the table's.
+    #[arg(long, value_delimiter = ',')]
+    seeds: Vec<u64>,
+}
+
+impl Plan {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the table does not fit or a row is unknown.
+    pub fn run(&self) -> Result<()> {
+        let table = Table::read(&self.table)?;
+        ensure!(table.task == "classify", "{}: task is {:?}; \"classify\" is accepted", self.table.display(), table.task);
+        let mut runs = table.resolve()?;
+        for row in &self.rows {
+            table.row(row).with_context(|| self.table.display().to_string())?;
+        }
+        if !self.rows.is_empty() {
+            runs.retain(|run| self.rows.contains(&run.name));
+        }
+        let seeds = if self.seeds.is_empty() { &table.seeds } else { &self.seeds };
+        for run in &runs {
+            for seed in seeds {
+                println!("{}", json!({"row": run.name, "seed": seed, "run": run}));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,55 @@
+//! `sncn-classify predict`: image files to labels with probabilities.
+
+use super::setup;
+use crate::examples::normalise;
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use image::imageops::FilterType;
+use sncn_core::checkpoint::Checkpoint;
+use sncn_core::evaluate::probabilities;
+use sncn_core::harness::Run;
+use std::path::PathBuf;
+
+/// Label image files with a trained network.
+#[derive(clap::Args, Debug)]
+pub struct Predict {
+    /// A checkpoint file.
+    #[arg(long)]
+    checkpoint: PathBuf,
+    /// Side of the images the network was trained on; others are resized and centre-cropped to it.
+    #[arg(long, default_value_t = 32)]
+    size: u32,
+    /// How many labels to print for an image.
+    #[arg(long, default_value_t = 3)]
+    top: usize,
+    /// Image files (PNG, JPEG, BMP, WebP).
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+}
+
+impl Predict {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the checkpoint does not fit or an image does not decode.
+    pub fn run(&self) -> Result<()> {
+        ensure!((8..=1024).contains(&self.size), "--size is {}; 8 to 1024 is accepted", self.size);
+        let saved = Checkpoint::read(&self.checkpoint)?;
+        let run: Run = serde_json::from_value(saved.header.run["run"].clone()).context("the run in the checkpoint")?;
+        let classes = &saved.header.classes;
+        let (network, vars) = setup::network(&run, classes.len(), 0)?;
+        saved.load_weights(&vars)?;
+        for path in &self.images {
+            let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
+            let image = image.resize_to_fill(self.size, self.size, FilterType::Triangle).into_rgb8();
+            let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(byte)).collect();
+            let side = self.size as usize;
+            let rows = probabilities(&*network, &Tensor::from_vec(values, (1, side, side, 3), &Device::Cpu)?)?;
+            let mut ranked: Vec<(f64, &str)> = rows.concat().into_iter().zip(classes.iter().map(String::as_str)).collect();
+            ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let labels: Vec<String> = ranked.iter().take(self.top.max(1)).map(|(p, name)| format!("{name} {:.1} %", 100. * p)).collect();
+            println!("{}: {}", path.display(), labels.join(", "));
+        }
+        Ok(())
+    }
+}

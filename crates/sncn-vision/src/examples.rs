@@ -1,0 +1,65 @@
+//! `Examples`: images with labels as a [`Dataset`] for training and evaluation.
+//!
+//! Values are scaled as in the CIFAR experiments: (v / 255 − 0.5) / 0.5; batches are (N, H, W, 3). Augmentation is a
+//! random 32 × 32 crop of the zero-padded image and a flip, from the example's own stream.
+
+use crate::corruption::{Dims, Generator};
+use crate::dataset::Images;
+use crate::dataset::augment::crop_and_flip;
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use sncn_core::Seed;
+use sncn_core::data::{Batch, Dataset};
+use std::sync::Arc;
+
+/// Images, perhaps corrupted, as a data set.
+pub struct Examples {
+    images: Arc<dyn Images>,
+    corruption: Option<(Generator, Seed)>,
+}
+
+impl Examples {
+    /// The images as they are.
+    pub fn new(images: Arc<dyn Images>) -> Self {
+        Self { images, corruption: None }
+    }
+
+    /// The images, each corrupted from the stream of its index.
+    pub fn corrupted(images: Arc<dyn Images>, generator: Generator, seed: Seed) -> Self {
+        Self { images, corruption: Some((generator, seed)) }
+    }
+}
+
+/// Scales bytes to [−1, 1].
+pub fn normalise(byte: u8) -> f32 {
+    (f32::from(byte) / 255. - 0.5) / 0.5
+}
+
+impl Dataset for Examples {
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> anyhow::Result<Batch> {
+        let dims = Dims { height: self.images.height(), width: self.images.width() };
+        let size = dims.bytes();
+        let mut values = vec![0f32; indices.len() * size];
+        let labels = values.par_chunks_exact_mut(size).zip(indices).map(|(values, &index)| -> anyhow::Result<u32> {
+            let (mut one, mut two) = (vec![0u8; size], vec![0u8; size]);
+            let label = self.images.read(index, &mut one)?;
+            if let Some(seed) = augment {
+                crop_and_flip(&one, dims.height, dims.width, seed.fold_in(index as u64), &mut two);
+                std::mem::swap(&mut one, &mut two);
+            }
+            if let Some((generator, seed)) = &self.corruption {
+                generator.apply_one(&one, dims, *seed, index as u64, &mut two);
+                std::mem::swap(&mut one, &mut two);
+            }
+            values.iter_mut().zip(&one).for_each(|(value, &byte)| *value = normalise(byte));
+            Ok(label as u32)
+        });
+        let labels = labels.collect::<anyhow::Result<Vec<u32>>>()?;
+        let inputs = Tensor::from_vec(values, (indices.len(), dims.height, dims.width, 3), &Device::Cpu)?;
+        Ok(Batch { inputs, labels })
+    }
+}
