@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 /// assert_eq!(order, Seed::new(7).named("order").fold_in(3));
 /// assert_ne!(order, seed.named("order").fold_in(4));
 /// let first: f32 = order.rng().random();
-/// assert_eq!(first, order.rng().random());
+/// assert_eq!(first, order.rng().random::<f32>());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Seed(u64);
