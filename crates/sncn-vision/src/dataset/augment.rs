@@ -1,0 +1,49 @@
+//! Random crop of the zero-padded image and horizontal flip: the augmentation of the CIFAR experiments.
+
+use rand::RngExt;
+use sncn_core::Seed;
+
+/// Zeros on each side before the crop.
+pub const PADDING: usize = 4;
+
+/// Writes a crop of `image` (height × width × 3), padded by 4 zeros, at an offset uniform over {0, …, 8}², flipped with
+/// probability ½; all drawn from `seed`, the stream of the example.
+pub fn crop_and_flip(image: &[u8], height: usize, width: usize, seed: Seed, out: &mut [u8]) {
+    let mut rng = seed.rng();
+    let (down, right, flip) = (rng.random_range(0..=2 * PADDING), rng.random_range(0..=2 * PADDING), rng.random_bool(0.5));
+    crop(image, height, width, (down, right), flip, out);
+}
+
+/// The crop at that offset of the padded image, mirrored where `flip`.
+pub fn crop(image: &[u8], height: usize, width: usize, (down, right): (usize, usize), flip: bool, out: &mut [u8]) {
+    for (y, row) in out.chunks_exact_mut(3 * width.max(1)).enumerate().take(height) {
+        let source = (y + down).checked_sub(PADDING).filter(|&y| y < height);
+        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
+            let x = if flip { width - 1 - x } else { x };
+            match (source, (x + right).checked_sub(PADDING).filter(|&x| x < width)) {
+                (Some(y), Some(x)) => pixel.copy_from_slice(&image[3 * (y * width + x)..][..3]),
+                _ => pixel.fill(0),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_crop_is_the_image_and_a_flip_undoes_itself() {
+        let image: Vec<u8> = (0..5 * 7 * 3).map(|i| i as u8).collect();
+        let (mut once, mut twice) = (vec![0; image.len()], vec![0; image.len()]);
+        crop(&image, 5, 7, (PADDING, PADDING), false, &mut once);
+        assert_eq!(once, image);
+        crop(&image, 5, 7, (PADDING, PADDING), true, &mut once);
+        crop(&once, 5, 7, (PADDING, PADDING), true, &mut twice);
+        assert_ne!(once, image);
+        assert_eq!(twice, image);
+        crop(&image, 5, 7, (0, 0), false, &mut once);
+        assert!(once[..4 * 7 * 3].iter().all(|&v| v == 0));
+        assert_eq!(once[(4 * 7 + 4) * 3..(4 * 7 + 4) * 3 + 3], image[..3]);
+    }
+}

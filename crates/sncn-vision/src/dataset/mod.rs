@@ -1,0 +1,92 @@
+//! Image data sets, by name: labelled RGB images of one size, read on demand.
+//!
+//! A distribution shift is just another named test set. To add a data set: one file and one line in [`DATASETS`].
+
+pub mod augment;
+pub mod cifar;
+pub mod folder;
+pub mod npy;
+pub mod shapes;
+pub mod subset;
+
+use anyhow::{Result, bail};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Labelled RGB images of one size, interleaved height × width × 3 bytes.
+pub trait Images: Send + Sync {
+    /// How many.
+    fn len(&self) -> usize;
+
+    /// Whether there is none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows of every image.
+    fn height(&self) -> usize;
+
+    /// Columns of every image.
+    fn width(&self) -> usize;
+
+    /// Class names, in label order.
+    fn classes(&self) -> &[String];
+
+    /// Writes image `index` and returns its label.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    fn read(&self, index: usize, out: &mut [u8]) -> Result<usize>;
+
+    /// One line: what this is and where it comes from.
+    fn describe(&self) -> String;
+}
+
+/// Where data sets come from.
+#[derive(Clone, Debug, Default)]
+pub struct Source {
+    /// Folder that holds the data sets; `SNCN_DATA` serves where it is not given.
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Source {
+    /// The folder that holds the data sets.
+    ///
+    /// # Errors
+    /// Where none is given; the message says how to.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        match self.data_dir.clone().or_else(|| std::env::var_os("SNCN_DATA").map(PathBuf::from)) {
+            Some(folder) => Ok(folder),
+            None => bail!("data set {name:?}: no data folder; give --data-dir DIR or set SNCN_DATA"),
+        }
+    }
+}
+
+/// A training set with its named test sets.
+pub struct Splits {
+    /// What is trained on.
+    pub train: Arc<dyn Images>,
+    /// Test sets, the clean one first.
+    pub test: Vec<(String, Arc<dyn Images>)>,
+}
+
+/// Opens a data set.
+pub type Open = fn(&Source) -> Result<Splits>;
+
+/// Every data set.
+pub const DATASETS: &[(&str, Open)] =
+    &[("shapes", shapes::open), ("cifar10", cifar::open_10), ("cifar100", cifar::open_100), ("folder", folder::open)];
+
+/// Opens the data set of that name.
+///
+/// # Errors
+/// Where the name is unknown (the known ones are listed), or its files are missing or damaged.
+pub fn open(name: &str, source: &Source) -> Result<Splits> {
+    match DATASETS.iter().find(|(known, _)| *known == name) {
+        Some((_, open)) => open(source),
+        None => {
+            let known: Vec<_> = DATASETS.iter().map(|(known, _)| *known).collect();
+            bail!("unknown data set {name:?}; known: {}", known.join(", "))
+        }
+    }
+}
