@@ -52,7 +52,7 @@ impl Dataset for Examples {
                 std::mem::swap(&mut one, &mut two);
             }
             if let Some((generator, seed)) = &self.corruption {
-                generator.apply_one(&one, dims, *seed, index as u64, &mut two);
+                generator.apply_one(&one, dims, *seed, index as u64, &mut two)?;
                 std::mem::swap(&mut one, &mut two);
             }
             values.iter_mut().zip(&one).for_each(|(value, &byte)| *value = normalise(byte));

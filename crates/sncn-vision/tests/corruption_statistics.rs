@@ -6,11 +6,14 @@ use sncn_core::Seed;
 use sncn_golden::{Tensors, json};
 use sncn_vision::corruption::noise::Poisson;
 use sncn_vision::corruption::{CORRUPTIONS, Dims, Frost, Variant, build};
+use std::sync::LazyLock;
 
 const DIMS: Dims = Dims { height: 32, width: 32 };
 
-fn frost() -> Frost {
-    Frost
+static FROST: LazyLock<Frost> = LazyLock::new(|| Frost::generated(Seed::new(0)));
+
+fn frost() -> &'static Frost {
+    &FROST
 }
 
 /// The metrics of one image: name and value.
@@ -65,7 +68,7 @@ fn golden_statistics() {
     // the benchmark's frost textures are photographs; with generated ones the statistics are others
     for &(name, _) in CORRUPTIONS.iter().filter(|entry| entry.0 != "frost") {
         for severity in 1..=5 {
-            let generator = build(name, severity, Variant::Cifar, &frost()).unwrap();
+            let generator = build(name, severity, Variant::Cifar, frost()).unwrap();
             generator.apply_batch(&images.data, DIMS, Seed::new(3), 0, &mut out).unwrap();
             let mut sums = std::collections::BTreeMap::new();
             for (before, after) in images.data.chunks(DIMS.bytes()).zip(out.chunks(DIMS.bytes())) {
@@ -119,7 +122,7 @@ fn any_size_any_threads_any_batches() {
         Seed::new(5).rng().fill_bytes(&mut images);
         for &(name, _) in CORRUPTIONS {
             for (severity, variant) in [(1, Variant::Cifar), (3, Variant::Cifar), (5, Variant::Cifar), (4, Variant::Imagenet)] {
-                let generator = build(name, severity, variant, &frost()).unwrap();
+                let generator = build(name, severity, variant, frost()).unwrap();
                 let results = pools.each_ref().map(|pool| {
                     let mut out = vec![0; images.len()];
                     pool.install(|| generator.apply_batch(&images, dims, Seed::new(1), 7, &mut out)).unwrap();
@@ -137,10 +140,10 @@ fn any_size_any_threads_any_batches() {
 
 #[test]
 fn wrong_requests_are_explained() {
-    let text = |name, severity| build(name, severity, Variant::Cifar, &frost()).err().unwrap().to_string();
+    let text = |name, severity| build(name, severity, Variant::Cifar, frost()).err().unwrap().to_string();
     assert!(text("rain", 1).contains("gaussian_noise") && text("rain", 1).contains("saturate"));
     assert!(text("contrast", 0).contains("1, 2, 3, 4 or 5") && text("contrast", 6).contains("severity 6"));
-    let contrast = build("contrast", 1, Variant::Cifar, &frost()).unwrap();
+    let contrast = build("contrast", 1, Variant::Cifar, frost()).unwrap();
     assert!(contrast.apply_batch(&[0; 10], DIMS, Seed::new(0), 0, &mut [0; 10]).is_err());
     assert!(contrast.apply_one(&[0; 3072], DIMS, Seed::new(0), 0, &mut [0; 10]).is_err());
     assert!(contrast.apply_one(&[], Dims { height: 0, width: 4 }, Seed::new(0), 0, &mut []).is_err());

@@ -2,7 +2,6 @@
 
 use super::setup;
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Dims, Frost, Variant};
-use crate::dataset::Images;
 use crate::dataset::npy::NpyWriter;
 use anyhow::{Context, Result, bail, ensure};
 use image::{RgbImage, imageops};
@@ -116,7 +115,7 @@ impl Corrupt {
                     for (i, image) in clean.chunks_exact_mut(dims.bytes()).enumerate() {
                         images.read(start + i, image)?;
                     }
-                    generator.apply_batch(&clean, dims, Seed::new(self.seed), start as u64, &mut out);
+                    generator.apply_batch(&clean, dims, Seed::new(self.seed), start as u64, &mut out)?;
                     writer.write(&out)?;
                     bar.inc(count as u64);
                 }
@@ -132,7 +131,13 @@ impl Corrupt {
         }
         labels.finish()?;
         bar.finish_and_clear();
-        println!("{}: {} corruptions × {} severities of {}", self.output.display(), names.len(), self.severities.len(), images.describe());
+        println!(
+            "{}: {} corruptions × {} severities of {}",
+            self.output.display(),
+            names.len(),
+            self.severities.len(),
+            images.describe()
+        );
         Ok(())
     }
 
@@ -150,7 +155,7 @@ impl Corrupt {
                 for &severity in &self.severities {
                     let generator = corruption::build(name, severity, self.variant(), frost)?;
                     let mut out = vec![0; dims.bytes()];
-                    generator.apply_one(&image, dims, Seed::new(self.seed), index as u64, &mut out);
+                    generator.apply_one(&image, dims, Seed::new(self.seed), index as u64, &mut out)?;
                     let target = self.output.join(name).join(severity.to_string()).join(&relative);
                     save(&target, out, dims)?;
                     bar.inc(1);
@@ -158,7 +163,13 @@ impl Corrupt {
             }
         }
         bar.finish_and_clear();
-        println!("{}: {} images × {} corruptions × {} severities", self.output.display(), files.len(), names.len(), self.severities.len());
+        println!(
+            "{}: {} images × {} corruptions × {} severities",
+            self.output.display(),
+            files.len(),
+            names.len(),
+            self.severities.len()
+        );
         Ok(())
     }
 
@@ -188,7 +199,13 @@ impl Corrupt {
             place(image.clone(), row, 0)?;
             for (column, &severity) in self.severities.iter().enumerate() {
                 let mut out = vec![0; dims.bytes()];
-                corruption::build(name, severity, self.variant(), frost)?.apply_one(&image, dims, Seed::new(self.seed), 0, &mut out);
+                corruption::build(name, severity, self.variant(), frost)?.apply_one(
+                    &image,
+                    dims,
+                    Seed::new(self.seed),
+                    0,
+                    &mut out,
+                )?;
                 place(out, row, column + 1)?;
             }
         }

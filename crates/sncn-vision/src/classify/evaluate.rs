@@ -54,7 +54,9 @@ impl Evaluate {
     fn checkpoint(&self) -> Result<Checkpoint> {
         match (&self.run_dir, &self.checkpoint) {
             (_, Some(file)) => Checkpoint::read(file),
-            (Some(folder), None) => checkpoint::newest(folder)?.with_context(|| format!("{}: no checkpoint; train first", folder.display())),
+            (Some(folder), None) => {
+                checkpoint::newest(folder)?.with_context(|| format!("{}: no checkpoint; train first", folder.display()))
+            }
             (None, None) => bail!("give --run-dir or --checkpoint"),
         }
     }
@@ -119,7 +121,7 @@ impl Evaluate {
             for (name, _) in &CORRUPTIONS[..BENCHMARK] {
                 for severity in 1..=5 {
                     let generator = corruption::build(name, severity, Variant::Cifar, &frost)?;
-                    one(&format!("{name}/{severity}"), &Examples::corrupted(images.clone(), generator, CORRUPTION_SEED))?;
+                    one(&format!("{test}/{name}/{severity}"), &Examples::corrupted(images.clone(), generator, CORRUPTION_SEED))?;
                 }
             }
         }
@@ -154,19 +156,25 @@ impl Evaluate {
         for m in recorder.measurements().iter().filter(|m| m.metric == "error" && !m.split.contains('/')) {
             println!("{:24} {:8.2} {:8.2}", m.split, 100. * m.value, value(&m.split, "ece").unwrap_or(f64::NAN));
         }
-        let corrupted: Vec<f64> =
-            recorder.measurements().iter().filter(|m| m.metric == "error" && m.split.contains('/')).map(|m| 100. * m.value).collect();
-        if corrupted.is_empty() {
+        let mut sets: Vec<&str> =
+            recorder.measurements().iter().filter_map(|m| m.split.split_once('/')).map(|(set, _)| set).collect();
+        sets.dedup();
+        for set in &sets {
+            println!("\n{set}: error % by corruption and severity");
+            println!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
+            let mut all = Vec::new();
+            for (name, _) in &CORRUPTIONS[..BENCHMARK] {
+                let row: Vec<f64> = (1..=5).filter_map(|severity| value(&format!("{set}/{name}/{severity}"), "error")).collect();
+                let cells: String = row.iter().map(|error| format!(" {error:7.2}")).collect();
+                println!("{name:24}{cells} {:7.2}", mean(&row));
+                all.extend(row);
+            }
+            println!("mean corruption error (unnormalised) {:.2} %", mean(&all));
+        }
+        if sets.is_empty() {
             return Ok(());
         }
-        println!("\nerror % by corruption and severity");
-        println!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
-        for (name, _) in &CORRUPTIONS[..BENCHMARK] {
-            let row: Vec<f64> = (1..=5).filter_map(|severity| value(&format!("{name}/{severity}"), "error")).collect();
-            let cells: String = row.iter().map(|error| format!(" {error:7.2}")).collect();
-            println!("{name:24}{cells} {:7.2}", row.iter().sum::<f64>() / row.len().max(1) as f64);
-        }
-        println!("mean corruption error (unnormalised) {:.2} %", corrupted.iter().sum::<f64>() / corrupted.len() as f64);
         if generated_frost {
             println!("{}", setup::GENERATED_FROST);
         }

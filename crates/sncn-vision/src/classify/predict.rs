@@ -47,7 +47,8 @@ impl Predict {
             let rows = probabilities(&*network, &Tensor::from_vec(values, (1, side, side, 3), &Device::Cpu)?)?;
             let mut ranked: Vec<(f64, &str)> = rows.concat().into_iter().zip(classes.iter().map(String::as_str)).collect();
             ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-            let labels: Vec<String> = ranked.iter().take(self.top.max(1)).map(|(p, name)| format!("{name} {:.1} %", 100. * p)).collect();
+            let labels: Vec<String> =
+                ranked.iter().take(self.top.max(1)).map(|(p, name)| format!("{name} {:.1} %", 100. * p)).collect();
             println!("{}: {}", path.display(), labels.join(", "));
         }
         Ok(())

@@ -41,7 +41,7 @@ impl Cell {
 /// # Errors
 /// Where the name is unknown, or its files are missing or damaged.
 pub fn open(name: &str, data_dir: Option<&Path>) -> Result<Splits> {
-    dataset::open(name, &Source { data_dir: data_dir.map(Path::to_path_buf), ..Source::default() })
+    dataset::open(name, &Source { data_dir: data_dir.map(Path::to_path_buf) })
 }
 
 /// The first `limit` images.
@@ -75,7 +75,8 @@ pub fn frost(folder: Option<&Path>) -> Result<Frost> {
 }
 
 /// What to say where frost is generated.
-pub const GENERATED_FROST: &str = "frost: generated textures stand in for the benchmark's photographs (give --frost-dir to use them)";
+pub const GENERATED_FROST: &str =
+    "frost: generated textures stand in for the benchmark's photographs (give --frost-dir to use them)";
 
 /// A progress bar with rate and time left; silent when the output is no terminal.
 pub fn progress(total: usize, what: &str) -> ProgressBar {

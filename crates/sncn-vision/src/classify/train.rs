@@ -60,14 +60,8 @@ impl Train {
         }
         eprintln!("{} on {}: {} parameters, {total} steps", run.backbone, images.describe(), vars.parameter_count());
         setup::catch_interrupts()?;
-        let header = |step| Header {
-            format: 1,
-            step,
-            total,
-            run: resolved.clone(),
-            classes: classes.clone(),
-            sha256: String::new(),
-        };
+        let header =
+            |step| Header { format: 1, step, total, run: resolved.clone(), classes: classes.clone(), sha256: String::new() };
         let bar = setup::progress(total, &format!("train {}", run.name));
         bar.set_position(start as u64);
         bar.reset_eta();
@@ -85,7 +79,10 @@ impl Train {
         .with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))?;
         bar.finish_and_clear();
         if done < total {
-            eprintln!("stopped at step {done} of {total}; a checkpoint is in {}: run the same command to resume", self.run_dir.display());
+            eprintln!(
+                "stopped at step {done} of {total}; a checkpoint is in {}: run the same command to resume",
+                self.run_dir.display()
+            );
             std::process::exit(130);
         }
         Ok(())

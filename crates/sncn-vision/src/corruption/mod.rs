@@ -6,9 +6,19 @@
 
 pub mod blur;
 pub mod colour;
+pub mod elastic;
 pub mod filter;
+pub mod fog;
+pub mod frost;
+pub mod jpeg;
 pub mod noise;
+pub mod pixelate;
 pub mod severity;
+pub mod snow;
+pub mod spatter;
+mod water;
+
+pub use frost::Frost;
 
 use anyhow::{Context, Result, bail, ensure};
 use rand_chacha::ChaCha8Rng;
@@ -105,17 +115,17 @@ pub const CORRUPTIONS: &[(&str, Build)] = &[
     ("glass_blur", blur::GlassBlur::build),
     ("motion_blur", blur::MotionBlur::build),
     ("zoom_blur", blur::ZoomBlur::build),
-    //("snow", snow::Snow::build),
-    //("frost", frost::FrostOverlay::build),
-    //("fog", fog::Fog::build),
+    ("snow", snow::Snow::build),
+    ("frost", frost::FrostOverlay::build),
+    ("fog", fog::Fog::build),
     ("brightness", colour::Brightness::build),
     ("contrast", colour::Contrast::build),
-    //("elastic_transform", elastic::ElasticTransform::build),
-    //("pixelate", pixelate::Pixelate::build),
-    //("jpeg_compression", jpeg::JpegCompression::build),
+    ("elastic_transform", elastic::ElasticTransform::build),
+    ("pixelate", pixelate::Pixelate::build),
+    ("jpeg_compression", jpeg::JpegCompression::build),
     ("speckle_noise", noise::SpeckleNoise::build),
     ("gaussian_blur", blur::GaussianBlur::build),
-    //("spatter", spatter::Spatter::build),
+    ("spatter", spatter::Spatter::build),
     ("saturate", colour::Saturate::build),
 ];
 
@@ -189,6 +199,3 @@ impl Generator {
         format!("{}: {len} bytes are no whole number of {height} x {width} x 3 images with sides of at least 1", self.name)
     }
 }
-
-/// Placeholder until `frost.rs` exists: then delete this and enable the FROST lines above and the registry entries.
-pub struct Frost;

@@ -64,7 +64,12 @@ fn open(layout: &Layout, source: &Source) -> Result<Splits> {
     let folder = if inside.is_dir() { inside } else { given };
     let names = folder.join(layout.names);
     let text = std::fs::read_to_string(&names).with_context(|| {
-        format!("{}: not readable; {} wants the publishers' binary layout ({}, or its parent folder)", names.display(), layout.name, layout.folder)
+        format!(
+            "{}: not readable; {} wants the publishers' binary layout ({}, or its parent folder)",
+            names.display(),
+            layout.name,
+            layout.folder
+        )
     })?;
     let classes: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect();
     ensure!(classes.len() == layout.classes, "{}: {} class names, {} are wanted", names.display(), classes.len(), layout.classes);
@@ -89,7 +94,9 @@ impl Cifar {
         let mut bytes = Vec::new();
         for file in files {
             let at = bytes.len();
-            bytes.extend(std::fs::read(file).with_context(|| format!("{}: not readable; {} needs it", file.display(), layout.name))?);
+            bytes.extend(
+                std::fs::read(file).with_context(|| format!("{}: not readable; {} needs it", file.display(), layout.name))?,
+            );
             check(&bytes[at..], record, layout, file)?;
         }
         let described = format!("{} ({} images, {})", layout.name, bytes.len() / record, files[0].with_file_name("").display());
@@ -102,7 +109,7 @@ impl Cifar {
 }
 
 fn check(bytes: &[u8], record: usize, layout: &Layout, file: &Path) -> Result<()> {
-    if bytes.is_empty() || bytes.len() % record != 0 {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
         bail!(
             "{}: {} bytes are not a whole number of {} records ({record} bytes each): truncated, or of another set; fetch it again",
             file.display(),

@@ -11,11 +11,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 ///
 /// A table file (models/*.json) says what is trained; the command line says where, which and how much.
 #[derive(Parser)]
-#[command(version, after_help = "First steps:
+#[command(
+    version,
+    after_help = "First steps:
   sncn-classify train --table models/quick.json --row cnsn --seed 0 --run-dir runs/mine
   sncn-classify evaluate --run-dir runs/mine
   sncn-classify corrupt --input shapes --output sheet.png --sheet
-Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 interrupted (a checkpoint was written).")]
+Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 interrupted (a checkpoint was written)."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -1,0 +1,120 @@
+//! Elastic transform: a random affine map (border reflect101), then smooth random displacements (border reflect).
+//!
+//! Interpolation is bilinear at exact coordinates, as in current releases of the library that the benchmark used.
+
+use super::blur::UNIT;
+use super::filter::{Border, Gauss};
+use super::severity::{self, row};
+use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate_unit};
+use anyhow::Result;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+/// The transform of one severity.
+pub struct ElasticTransform {
+    alpha: f64,
+    smooth: Gauss,
+    reach: f64,
+}
+
+impl ElasticTransform {
+    /// The transform of a severity from 1 to 5.
+    ///
+    /// # Errors
+    /// For another severity.
+    pub fn new(severity: usize, variant: Variant) -> Result<Self> {
+        let [alpha, sigma, reach] = row(&severity::ELASTIC_TRANSFORM, variant, severity)?;
+        Ok(Self { alpha, smooth: Gauss::new(sigma, 3.0, Border::Reflect), reach })
+    }
+
+    /// The registry's constructor; no textures are needed.
+    ///
+    /// # Errors
+    /// As for `new`.
+    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
+        Ok(Box::new(Self::new(severity, variant)?))
+    }
+
+    /// The map from output to source positions, (x, y) ↦ (m₀x + m₁y + m₂, m₃x + m₄y + m₅), for 3 × 2 draws in [−1, 1).
+    pub fn source_map(&self, dims: Dims, u: &[f64; 6]) -> [f64; 6] {
+        let (cx, cy) = ((dims.width / 2) as f64, (dims.height / 2) as f64);
+        let s = (dims.height.min(dims.width) / 3) as f64;
+        let from = [(cx + s, cy + s), (cx + s, cy - s), (cx - s, cy - s)];
+        let rounded = |v: f64| f64::from(v as f32);
+        let to: [(f64, f64); 3] =
+            std::array::from_fn(|i| (rounded(from[i].0 + self.reach * u[2 * i]), rounded(from[i].1 + self.reach * u[2 * i + 1])));
+        // the map takes `to` back to `from`: differences to the first point, by Cramer's rule
+        let (ax, ay, bx, by) = (to[1].0 - to[0].0, to[1].1 - to[0].1, to[2].0 - to[0].0, to[2].1 - to[0].1);
+        let area = ax * by - ay * bx;
+        if area.abs() < 1e-9 {
+            return [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
+        }
+        let solve = |f: [f64; 3]| {
+            let (p, q) = (f[1] - f[0], f[2] - f[0]);
+            let (m, n) = ((p * by - q * ay) / area, (q * ax - p * bx) / area);
+            [m, n, f[0] - m * to[0].0 - n * to[0].1]
+        };
+        let (x, y) = (solve(from.map(|p| p.0)), solve(from.map(|p| p.1)));
+        [x[0], x[1], x[2], y[0], y[1], y[2]]
+    }
+
+    /// Displacements from uniform draws in [−1, 1) (one for each pixel), in pixels, rounded to single precision.
+    pub fn displacement(&self, dims: Dims, u: &[f64], line: &mut Vec<f64>, out: &mut [f64]) {
+        self.smooth.apply(u, [dims.height, dims.width, 1], line, out);
+        out.iter_mut().for_each(|d| *d = f64::from((self.alpha * *d) as f32));
+    }
+
+    /// The affine step: `x` are pixels on the scale 0..1.
+    pub fn affine(&self, x: &[[f64; 3]], dims: Dims, map: &[f64; 6], warped: &mut [[f64; 3]]) {
+        for (h, row) in warped.chunks_exact_mut(dims.width).enumerate() {
+            for (w, out) in row.iter_mut().enumerate() {
+                let (px, py) = (w as f64, h as f64);
+                let (sx, sy) = (map[0] * px + map[1] * py + map[2], map[3] * px + map[4] * py + map[5]);
+                *out = bilinear(x, dims, sy, sx, Border::Reflect101).map(|v| f64::from(v as f32));
+            }
+        }
+    }
+
+    /// The displacement step, on the scale 0..1.
+    pub fn displace(&self, warped: &[[f64; 3]], dims: Dims, dx: &[f64], dy: &[f64], y: &mut [[f64; 3]]) {
+        for (i, out) in y.iter_mut().enumerate() {
+            let (h, w) = ((i / dims.width) as f64, (i % dims.width) as f64);
+            *out = bilinear(warped, dims, h + dy[i], w + dx[i], Border::Reflect);
+        }
+    }
+}
+
+/// The bilinear value at (row, column).
+#[inline(always)]
+fn bilinear(x: &[[f64; 3]], dims: Dims, row: f64, column: f64, border: Border) -> [f64; 3] {
+    let (r, c) = (row.floor(), column.floor());
+    let (t, s) = (row - r, column - c);
+    let (r, c) = (r as isize, c as isize);
+    let inside = r >= 0 && c >= 0 && (r as usize) + 1 < dims.height && (c as usize) + 1 < dims.width;
+    let (r0, r1, c0, c1) = if inside {
+        (r as usize, r as usize + 1, c as usize, c as usize + 1)
+    } else {
+        let (height, width) = (dims.height, dims.width);
+        (border.index(r, height), border.index(r + 1, height), border.index(c, width), border.index(c + 1, width))
+    };
+    let (a, b) = (&x[r0 * dims.width + c0], &x[r0 * dims.width + c1]);
+    let (d, e) = (&x[r1 * dims.width + c0], &x[r1 * dims.width + c1]);
+    std::array::from_fn(|k| (1.0 - t) * ((1.0 - s) * a[k] + s * b[k]) + t * ((1.0 - s) * d[k] + s * e[k]))
+}
+
+impl Corruption for ElasticTransform {
+    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        let [x, warped, u, dx, dy, line] = &mut scratch.f64s;
+        let (x, warped, u) = (sized(x, dims.bytes()), sized(warped, dims.bytes()), sized(u, dims.pixels()));
+        let (dx, dy) = (sized(dx, dims.pixels()), sized(dy, dims.pixels()));
+        let affine: [f64; 6] = std::array::from_fn(|_| rng.random_range(-1.0..1.0));
+        for plane in [&mut *dx, &mut *dy] {
+            u.iter_mut().for_each(|u| *u = f64::from(rng.random_range(-1.0f32..1.0)));
+            self.displacement(dims, u, line, plane);
+        }
+        x.iter_mut().zip(image).for_each(|(x, &v)| *x = f64::from(UNIT[usize::from(v)] as f32));
+        self.affine(x.as_chunks::<3>().0, dims, &self.source_map(dims, &affine), warped.as_chunks_mut::<3>().0);
+        self.displace(warped.as_chunks::<3>().0, dims, dx, dy, x.as_chunks_mut::<3>().0);
+        truncate_unit(x, out);
+    }
+}

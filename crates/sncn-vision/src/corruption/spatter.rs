@@ -1,0 +1,91 @@
+//! Spatter: mud (a thresholded, smoothed noise layer in brown) or water (its edges, lit through a distance map, in pale blue).
+
+use super::blur::UNIT;
+use super::filter::{Border, Gauss};
+use super::severity::{self, row};
+use super::water::relief;
+use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate_unit};
+use anyhow::Result;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
+const MUD: [f64; 3] = [63.0 / 255.0, 42.0 / 255.0, 20.0 / 255.0];
+const WATER: [f64; 3] = [175.0 / 255.0, 238.0 / 255.0, 238.0 / 255.0];
+
+/// The spatter of one severity.
+pub struct Spatter {
+    mean: f64,
+    deviation: f64,
+    smooth: Gauss,
+    threshold: f64,
+    strength: f64,
+    /// Smooths the mask of mud; absent for water.
+    mud: Option<Gauss>,
+}
+
+impl Spatter {
+    /// The spatter of a severity from 1 to 5.
+    ///
+    /// # Errors
+    /// For another severity.
+    pub fn new(severity: usize, variant: Variant) -> Result<Self> {
+        let [mean, deviation, sigma, threshold, strength, kind] = row(&severity::SPATTER, variant, severity)?;
+        let gauss = |sigma| Gauss::new(sigma, 4.0, Border::Nearest);
+        let mud = (kind > 0.5).then(|| gauss(strength));
+        Ok(Self { mean, deviation, smooth: gauss(sigma), threshold, strength, mud })
+    }
+
+    /// The registry's constructor; no textures are needed.
+    ///
+    /// # Errors
+    /// As for `new`.
+    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
+        Ok(Box::new(Self::new(severity, variant)?))
+    }
+
+    /// The strength M of the spatter at each pixel, from standard normal draws (overwritten).
+    pub fn strength(&self, dims: Dims, z: &mut [f64], scratch: &mut Scratch) -> Vec<f64> {
+        let shape = [dims.height, dims.width, 1];
+        z.iter_mut().for_each(|z| *z = self.mean + self.deviation * *z);
+        let mut layer = vec![0.0; z.len()];
+        self.smooth.apply(z, shape, &mut scratch.f64s[5], &mut layer);
+        layer.iter_mut().for_each(|l| *l = if *l < self.threshold { 0.0 } else { *l });
+        if let Some(gauss) = &self.mud {
+            for (z, l) in z.iter_mut().zip(&layer) {
+                *z = if *l > self.threshold { 1.0 } else { 0.0 };
+            }
+            gauss.apply(z, shape, &mut scratch.f64s[5], &mut layer);
+            layer.iter_mut().for_each(|m| *m = if *m < 0.8 { 0.0 } else { *m });
+            return layer;
+        }
+        let bytes: Vec<u8> = layer.iter().map(|l| (255.0 * l).clamp(0.0, 255.0) as u8).collect();
+        let lit = relief(&bytes, dims);
+        for ((m, &l), &r) in layer.iter_mut().zip(&bytes).zip(&lit) {
+            *m = f64::from(l) * f64::from(r);
+        }
+        let most = layer.iter().copied().fold(0.0, f64::max);
+        let scale = if most > 0.0 { self.strength / most } else { 0.0 };
+        layer.iter_mut().for_each(|m| *m *= scale);
+        layer
+    }
+
+    /// The result on the scale 0..1, before clipping.
+    pub fn float(&self, image: &[u8], strength: &[f64], y: &mut [f64]) {
+        for ((y, x), m) in y.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0).zip(strength) {
+            for c in 0..3 {
+                let x = f64::from(UNIT[usize::from(x[c])] as f32);
+                y[c] = if self.mud.is_some() { x * (1.0 - m) + m * MUD[c] } else { x + m * WATER[c] };
+            }
+        }
+    }
+}
+
+impl Corruption for Spatter {
+    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        let mut z: Vec<f64> = (0..dims.pixels()).map(|_| f64::from(Distribution::<f32>::sample(&StandardNormal, rng))).collect();
+        let strength = self.strength(dims, &mut z, scratch);
+        let y = sized(&mut scratch.f64s[0], dims.bytes());
+        self.float(image, &strength, y);
+        truncate_unit(y, out);
+    }
+}

@@ -1,0 +1,93 @@
+//! Images by class: `<data-dir>/{train,test}/<class>/<file>`, any size and colour type, brought to 32 × 32 RGB.
+
+use super::{Images, Source, Splits};
+use anyhow::{Context, Result, ensure};
+use image::imageops::FilterType;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const SIDE: usize = 32;
+const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
+
+/// Opens `train` and `test` of the data folder.
+///
+/// # Errors
+/// Where a folder is missing or empty, or the classes of the two differ.
+pub fn open(source: &Source) -> Result<Splits> {
+    let folder = source.folder("folder")?;
+    let train = Arc::new(Folder::read(&folder.join("train"))?);
+    let test = Arc::new(Folder::read(&folder.join("test"))?);
+    ensure!(
+        train.classes == test.classes,
+        "{}: the classes of train ({}) and test ({}) differ",
+        folder.display(),
+        train.classes.join(", "),
+        test.classes.join(", ")
+    );
+    Ok(Splits { train, test: vec![("folder".to_string(), test)] })
+}
+
+/// One split.
+pub struct Folder {
+    path: PathBuf,
+    classes: Vec<String>,
+    files: Vec<(PathBuf, usize)>,
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("{}: not readable; <class>/<image> is looked for in it", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+impl Folder {
+    /// Lists the classes (sub-folders, by name) and their images.
+    ///
+    /// # Errors
+    /// Where there is no class, or a class has no image.
+    pub fn read(path: &Path) -> Result<Self> {
+        let (mut classes, mut files) = (Vec::new(), Vec::new());
+        for folder in entries(path)?.into_iter().filter(|path| path.is_dir()) {
+            let ending = |path: &PathBuf| path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+            let images: Vec<_> = entries(&folder)?.into_iter().filter(|path| ENDINGS.contains(&ending(path).as_str())).collect();
+            ensure!(!images.is_empty(), "{}: no images ({})", folder.display(), ENDINGS.join(", "));
+            files.extend(images.into_iter().map(|path| (path, classes.len())));
+            classes.push(folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
+        }
+        ensure!(!classes.is_empty(), "{}: no class folders; <class>/<image> is looked for in it", path.display());
+        Ok(Self { path: path.to_path_buf(), classes, files })
+    }
+}
+
+impl Images for Folder {
+    fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    fn height(&self) -> usize {
+        SIDE
+    }
+
+    fn width(&self) -> usize {
+        SIDE
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
+        let (path, label) = self.files.get(index).with_context(|| format!("image {index} of {}", self.len()))?;
+        let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
+        let image = image.resize_to_fill(SIDE as u32, SIDE as u32, FilterType::Triangle).into_rgb8();
+        ensure!(out.len() == image.as_raw().len(), "{} bytes for an image of {}", out.len(), image.as_raw().len());
+        out.copy_from_slice(image.as_raw());
+        Ok(*label)
+    }
+
+    fn describe(&self) -> String {
+        format!("{} ({} images, {} classes)", self.path.display(), self.len(), self.classes.len())
+    }
+}

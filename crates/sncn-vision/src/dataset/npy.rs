@@ -1,0 +1,101 @@
+//! `.npy` files of bytes (format 1.0, C order), written as a stream: memory does not grow with the array.
+
+use anyhow::{Context, Result, ensure};
+use std::fs::File;
+use std::io::{BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Bytes of magic, version, length and padded header.
+const HEADER: usize = 128;
+
+/// Writes one array of shape (rows, …) under a temporary name; [`NpyWriter::finish`] gives it its count and its name.
+pub struct NpyWriter {
+    file: BufWriter<File>,
+    path: PathBuf,
+    temporary: PathBuf,
+    row: Vec<usize>,
+    bytes: usize,
+    finished: bool,
+}
+
+impl NpyWriter {
+    /// An array whose rows have that shape.
+    ///
+    /// # Errors
+    /// Where the file cannot be made.
+    pub fn create(path: &Path, row: &[usize]) -> Result<Self> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let temporary = path.with_file_name(format!(".{name}.partial"));
+        let file = File::create(&temporary).with_context(|| format!("{}: cannot be written", path.display()))?;
+        let mut file = BufWriter::new(file);
+        file.write_all(&[0; HEADER])?;
+        Ok(Self { file, path: path.to_path_buf(), temporary, row: row.to_vec(), bytes: 0, finished: false })
+    }
+
+    /// Appends whole rows.
+    ///
+    /// # Errors
+    /// Where the disk is full.
+    pub fn write(&mut self, values: &[u8]) -> Result<()> {
+        self.file
+            .write_all(values)
+            .with_context(|| format!("{}: cannot be written; free space and run again", self.path.display()))?;
+        self.bytes += values.len();
+        Ok(())
+    }
+
+    /// Writes the header, syncs and renames.
+    ///
+    /// # Errors
+    /// Where the disk is full, or the bytes are not whole rows.
+    pub fn finish(mut self) -> Result<()> {
+        let row: usize = self.row.iter().product();
+        ensure!(row > 0 && self.bytes.is_multiple_of(row), "{}: {} bytes are not rows of {row}", self.path.display(), self.bytes);
+        let shape: String = self.row.iter().map(|extent| format!(" {extent},")).collect();
+        let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({},{shape}), }}", self.bytes / row);
+        let mut header = b"\x93NUMPY\x01\x00".to_vec();
+        header.extend(((HEADER - 10) as u16).to_le_bytes());
+        header.extend(text.as_bytes());
+        header.resize(HEADER - 1, b' ');
+        header.push(b'\n');
+        let mut write = || -> std::io::Result<()> {
+            self.file.seek(SeekFrom::Start(0))?;
+            self.file.write_all(&header)?;
+            self.file.flush()?;
+            self.file.get_ref().sync_all()?;
+            std::fs::rename(&self.temporary, &self.path)
+        };
+        write().with_context(|| format!("{}: cannot be written; free space and run again", self.path.display()))?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for NpyWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            // nothing half-written stays; a failed removal changes nothing
+            let _ = std::fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_as_numpy_writes_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        let mut writer = NpyWriter::create(&path, &[2, 3]).unwrap();
+        writer.write(&[1; 12]).unwrap();
+        writer.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 128 + 12);
+        let text = String::from_utf8_lossy(&bytes[10..128]).into_owned();
+        assert!(text.starts_with("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2, 3,), }"), "{text}");
+        drop(NpyWriter::create(&folder.path().join("b.npy"), &[1]).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}
