@@ -65,7 +65,7 @@ impl ConvShape {
     }
 
     /// Input row and column of a tap, if inside the image.
-    #[inline]
+    #[inline(always)]
     fn tap(&self, (oy, ox): (usize, usize), ky: usize, kx: usize) -> Option<usize> {
         let y = (oy * self.stride + ky * self.dilation).wrapping_sub(self.padding.0);
         let x = (ox * self.stride + kx * self.dilation).wrapping_sub(self.padding.1);
@@ -124,11 +124,19 @@ fn gather<T: Real>(image: &[T], s: &ConvShape, group: usize, range: Range<usize>
 
 fn scatter<T: Real>(patches: &[T], s: &ConvShape, group: usize, range: Range<usize>, image: &mut [T]) {
     let (ci, width) = (s.group_in(), s.output().1);
+    let mut add = |start: usize, values: &[T]| image[start..][..values.len()].iter_mut().zip(values).for_each(|(d, &v)| *d += v);
     for (position, patch) in range.zip(patches.chunks_exact(s.depth())) {
         let at = (position / width, position % width);
-        for (t, cell) in patch.chunks_exact(ci).enumerate() {
-            if let Some(start) = s.tap(at, t / s.kw, t % s.kw) {
-                image[start + group * ci..start + (group + 1) * ci].iter_mut().zip(cell).for_each(|(d, &v)| *d += v);
+        for (ky, row) in patch.chunks_exact(s.kw * ci).enumerate() {
+            let ends = (s.tap(at, ky, 0), s.tap(at, ky, s.kw - 1));
+            if let (Some(start), Some(_), 1, 1) = (ends.0, ends.1, s.groups, s.dilation) {
+                add(start, row);
+                continue;
+            }
+            for (kx, cell) in row.chunks_exact(ci).enumerate() {
+                if let Some(start) = s.tap(at, ky, kx) {
+                    add(start + group * ci, cell);
+                }
             }
         }
     }
@@ -183,12 +191,36 @@ pub fn conv2d_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &Co
     );
 }
 
+/// The convolution of `gy` that gives dx at stride 1: channels exchanged, kernel turned by 180°, padding completed.
+fn turned<T: Real>(weight: &[T], s: &ConvShape) -> Option<(ConvShape, Vec<T>)> {
+    let (ho, wo) = s.output();
+    let rest = |k: usize, p: usize| (s.dilation * (k - 1)).checked_sub(p);
+    let padding = (rest(s.kh, s.padding.0)?, rest(s.kw, s.padding.1)?);
+    if s.stride != 1 {
+        return None;
+    }
+    let (ci, co, taps) = (s.group_in(), s.group_out(), s.kh * s.kw);
+    let mut turned = vec![T::ZERO; weight.len()];
+    for (o, filter) in weight.chunks_exact(ci * taps).enumerate() {
+        for (c, plane) in filter.chunks_exact(taps).enumerate() {
+            for (t, &value) in plane.iter().enumerate() {
+                turned[((o / co * ci + c) * co + o % co) * taps + taps - 1 - t] = value;
+            }
+        }
+    }
+    Some((ConvShape { h: ho, w: wo, c_in: s.c_out, c_out: s.c_in, padding, ..*s }, turned))
+}
+
 /// `dx` (n, h, w, c_in) from `gy` (n, ho, wo, c_out).
 pub fn conv2d_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
-    dx.fill(T::ZERO);
     if s.empty() {
+        dx.fill(T::ZERO);
         return;
     }
+    if let Some((shape, turned)) = turned(weight, s) {
+        return conv2d_forward(gy, &turned, None, &shape, dx);
+    }
+    dx.fill(T::ZERO);
     let (packed, co, ci, depth) = (pack(weight, s), s.group_out(), s.group_in(), s.depth());
     let (size_in, size_out) = (s.h * s.w * s.c_in, s.positions() * s.c_out);
     dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each_init(
