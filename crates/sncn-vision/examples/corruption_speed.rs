@@ -1,7 +1,7 @@
 //! Images per second of every corruption: 32 × 32 images, severity 3, one thread, with the ratio to published rates.
 //!
 //! It also checks that one and two threads give the same bytes, and prints their speed-up.
-//! Run with `cargo run --release -p sncn-vision --example corruption_speed`.
+//! Run with `cargo run -p sncn-vision --example corruption_speed`, with the name of a corruption for that one alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, ensure};
@@ -61,7 +61,8 @@ fn main() -> Result<()> {
     let mut out = vec![0; images.len()];
     let mut microseconds = Vec::new();
     println!("{:18} {:>10} {:>8} {:>9} {:>10}  checksum", "corruption", "img/s", "us/img", "x publ.", "2 threads");
-    for &(name, _) in CORRUPTIONS {
+    let only = std::env::args().nth(1);
+    for &(name, _) in CORRUPTIONS.iter().filter(|(name, _)| only.as_deref().is_none_or(|only| only == *name)) {
         let generator = build(name, 3, Variant::Cifar, &frost)?;
         let mut best = [f64::INFINITY; 2];
         let mut sums = [0; 2];
@@ -78,6 +79,9 @@ fn main() -> Result<()> {
         microseconds.push(1e6 / rate);
         let ratio = REFERENCE.iter().find(|r| r.0 == name).map_or("-".into(), |r| format!("{:.2}", rate / r.1));
         println!("{name:18} {rate:10.0} {:8.2} {ratio:>9} {:9.2}x  {:016x}", 1e6 / rate, best[0] / best[1], sums[0]);
+    }
+    if only.is_some() {
+        return Ok(());
     }
     let benchmark = microseconds.get(..BENCHMARK).context("the registry lacks corruptions of the benchmark")?;
     let mean = 1e6 * BENCHMARK as f64 / benchmark.iter().sum::<f64>();

@@ -7,7 +7,7 @@ use sncn_vision::corruption::elastic::ElasticTransform;
 use sncn_vision::corruption::fog::Fog;
 use sncn_vision::corruption::frost::FrostOverlay;
 use sncn_vision::corruption::snow::Snow;
-use sncn_vision::corruption::spatter::Spatter;
+use sncn_vision::corruption::spatter::{Buffers, Spatter};
 use sncn_vision::corruption::{Dims, Frost, Scratch, Variant, build, truncate_unit};
 use std::sync::LazyLock;
 
@@ -77,7 +77,9 @@ fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Di
         }
         "spatter" => {
             let spatter = Spatter::new(severity, variant).unwrap();
-            let strength = spatter.strength(dims, &mut draws.normal.clone(), &mut scratch);
+            let mut strength = vec![0.0; dims.pixels()];
+            let buffers = Buffers { line: &mut scratch.f64s[0], bytes: &mut scratch.u8s[0], work: &mut scratch.i32s };
+            spatter.strength(dims, &mut draws.normal.clone(), buffers, &mut strength);
             spatter.float(image, &strength, &mut y);
         }
         "elastic_transform" => {

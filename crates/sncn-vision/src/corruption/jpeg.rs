@@ -1,6 +1,6 @@
 //! JPEG: the baseline round trip with 4:2:0 chroma, by the accurate integer scheme; entropy coding is lossless and skipped.
 //!
-//! Transforms work on eight columns at once, [coefficient][lane], so that plain loops become vector code.
+//! Eight blocks are transformed at once, [coefficient][block], so that plain loops become vector code.
 #![allow(clippy::needless_range_loop, reason = "a lane is the second index: an iterator over rows cannot follow it")]
 
 use super::severity::{self, row};
@@ -8,8 +8,11 @@ use super::{Corruption, Dims, Frost, Scratch, Variant, sized};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 
-/// Eight rows of eight lanes.
-type Block = [[i32; 8]; 8];
+/// Blocks that are transformed together.
+const LANES: usize = 8;
+
+/// Coefficient (row-major) by block.
+type Group = [[i32; LANES]; 64];
 
 /// Example quantisation tables of the JPEG standard (ITU T.81, annex K), luminance and chrominance.
 const BASE: [[u16; 64]; 2] = [
@@ -47,11 +50,6 @@ fn descale(value: i32, bits: i32) -> i32 {
     (value + (1 << (bits - 1))) >> bits
 }
 
-#[inline(always)]
-fn transposed(block: &Block) -> Block {
-    std::array::from_fn(|i| std::array::from_fn(|j| block[j][i]))
-}
-
 /// The odd half that both directions share: four values to four sums of rotations.
 #[inline(always)]
 fn odd(a: i32, b: i32, c: i32, d: i32) -> [i32; 4] {
@@ -61,39 +59,40 @@ fn odd(a: i32, b: i32, c: i32, d: i32) -> [i32; 4] {
     [a * fix::C0_298 + z1 + z3, b * fix::C2_053 + z2 + z4, c * fix::C3_072 + z2 + z3, d * fix::C1_501 + z1 + z4]
 }
 
-/// One forward pass down the eight rows; `FIRST` keeps two extra bits, the second pass drops them.
+/// One forward pass along the eight values `at, at + step, …`; `FIRST` keeps two extra bits, the second pass drops them.
 #[inline(always)]
-fn forward_pass<const FIRST: bool>(block: &mut Block) {
+fn forward_pass<const FIRST: bool>(group: &mut Group, at: usize, step: usize) {
     let bits = if FIRST { fix::BITS - 2 } else { fix::BITS + 2 };
-    for lane in 0..8 {
-        let d: [i32; 8] = std::array::from_fn(|i| block[i][lane]);
+    for lane in 0..LANES {
+        let mut d = [0; 8];
+        for i in 0..8 {
+            d[i] = group[at + i * step][lane];
+        }
         let (s0, s1, s2, s3) = (d[0] + d[7], d[1] + d[6], d[2] + d[5], d[3] + d[4]);
         let (t4, t5, t6, t7) = (d[3] - d[4], d[2] - d[5], d[1] - d[6], d[0] - d[7]);
         let (e0, e1, e2, e3) = (s0 + s3, s1 + s2, s1 - s2, s0 - s3);
         let whole = |v: i32| if FIRST { v << 2 } else { descale(v, 2) };
         let z = (e2 + e3) * fix::C0_541;
         let [o7, o5, o3, o1] = odd(t4, t5, t6, t7);
-        let out = [
-            whole(e0 + e1),
-            descale(o1, bits),
-            descale(z + e3 * fix::C0_765, bits),
-            descale(o3, bits),
-            whole(e0 - e1),
-            descale(o5, bits),
-            descale(z - e2 * fix::C1_847, bits),
-            descale(o7, bits),
-        ];
-        for i in 0..8 {
-            block[i][lane] = out[i];
-        }
+        group[at][lane] = whole(e0 + e1);
+        group[at + step][lane] = descale(o1, bits);
+        group[at + 2 * step][lane] = descale(z + e3 * fix::C0_765, bits);
+        group[at + 3 * step][lane] = descale(o3, bits);
+        group[at + 4 * step][lane] = whole(e0 - e1);
+        group[at + 5 * step][lane] = descale(o5, bits);
+        group[at + 6 * step][lane] = descale(z - e2 * fix::C1_847, bits);
+        group[at + 7 * step][lane] = descale(o7, bits);
     }
 }
 
-/// One inverse pass down the eight rows, dropping `BITS` bits.
+/// One inverse pass along the eight values `at, at + step, …`, dropping `BITS` bits.
 #[inline(always)]
-fn inverse_pass<const BITS: i32>(block: &mut Block) {
-    for lane in 0..8 {
-        let d: [i32; 8] = std::array::from_fn(|i| block[i][lane]);
+fn inverse_pass<const BITS: i32>(group: &mut Group, at: usize, step: usize) {
+    for lane in 0..LANES {
+        let mut d = [0; 8];
+        for i in 0..8 {
+            d[i] = group[at + i * step][lane];
+        }
         let z = (d[2] + d[6]) * fix::C0_541;
         let (t2, t3) = (z - d[6] * fix::C1_847, z + d[2] * fix::C0_765);
         let (t0, t1) = ((d[0] + d[4]) << fix::BITS, (d[0] - d[4]) << fix::BITS);
@@ -101,56 +100,76 @@ fn inverse_pass<const BITS: i32>(block: &mut Block) {
         let [o3, o2, o1, o0] = odd(d[7], d[5], d[3], d[1]);
         let odd = [o0, o1, o2, o3];
         for i in 0..4 {
-            block[i][lane] = descale(even[i] + odd[i], BITS);
-            block[7 - i][lane] = descale(even[i] - odd[i], BITS);
+            group[at + i * step][lane] = descale(even[i] + odd[i], BITS);
+            group[at + (7 - i) * step][lane] = descale(even[i] - odd[i], BITS);
         }
     }
 }
 
-/// The quantisation of one component: divisors 8·t and their reciprocals.
+/// The quantisation of one component: table entries and the reciprocals of the divisors 8·t.
 struct Quantiser {
-    table: Block,
-    reciprocal: [[f32; 8]; 8],
+    table: [i32; 64],
+    reciprocal: [f32; 64],
 }
 
 impl Quantiser {
     fn new(base: &[u16; 64], quality: i32) -> Self {
         let scale = if quality < 50 { 5000 / quality } else { 200 - 2 * quality };
-        let entry = |i: usize, j: usize| ((i32::from(base[8 * i + j]) * scale + 50) / 100).clamp(1, 255);
-        let table: Block = std::array::from_fn(|i| std::array::from_fn(|j| entry(i, j)));
-        Self { table, reciprocal: table.map(|row| row.map(|t| 1.0 / (8 * t) as f32)) }
+        let table = base.map(|entry| ((i32::from(entry) * scale + 50) / 100).clamp(1, 255));
+        Self { table, reciprocal: table.map(|t| 1.0 / (8 * t) as f32) }
     }
 
     /// Transform, quantise, dequantise, transform back; values are samples − 128 in and samples out.
     #[inline(always)]
-    fn round_trip(&self, samples: &mut Block) {
-        let mut block = transposed(samples);
-        forward_pass::<true>(&mut block);
-        let mut block = transposed(&block);
-        forward_pass::<false>(&mut block);
-        for i in 0..8 {
-            for j in 0..8 {
-                let (value, t) = (block[i][j], self.table[i][j]);
+    fn round_trip(&self, group: &mut Group) {
+        // plain loops: a closure would not be compiled for the vector unit that the caller dispatched to
+        for row in 0..8 {
+            forward_pass::<true>(group, 8 * row, 1);
+        }
+        for column in 0..8 {
+            forward_pass::<false>(group, column, 8);
+        }
+        for ((values, &t), &reciprocal) in group.iter_mut().zip(&self.table).zip(&self.reciprocal) {
+            for value in values {
                 // (|v| + 4t) div 8t: half a unit keeps the product away from whole numbers, so truncation is exact
-                let level = ((value.abs() + 4 * t) as f32 + 0.5) * self.reciprocal[i][j];
-                block[i][j] = (level as i32) * value.signum() * t;
+                let level = ((value.abs() + 4 * t) as f32 + 0.5) * reciprocal;
+                *value = (level as i32) * value.signum() * t;
             }
         }
-        inverse_pass::<{ fix::BITS - 2 }>(&mut block);
-        let mut block = transposed(&block);
-        inverse_pass::<{ fix::BITS + 5 }>(&mut block);
-        *samples = transposed(&block).map(|row| row.map(|v| (v + 128).clamp(0, 255)));
+        for column in 0..8 {
+            inverse_pass::<{ fix::BITS - 2 }>(group, column, 8);
+        }
+        for row in 0..8 {
+            inverse_pass::<{ fix::BITS + 5 }>(group, 8 * row, 1);
+        }
     }
 
     /// The round trip of a plane whose sides are multiples of 8.
     #[inline(always)]
     fn plane(&self, plane: &mut [i32], width: usize) {
-        for rows in plane.chunks_exact_mut(8 * width) {
-            for column in (0..width).step_by(8) {
-                let mut block: Block = std::array::from_fn(|i| std::array::from_fn(|j| rows[i * width + column + j] - 128));
-                self.round_trip(&mut block);
-                for (i, row) in block.iter().enumerate() {
-                    rows[i * width + column..][..8].copy_from_slice(row);
+        let across = width / 8;
+        let blocks = plane.len() / 64;
+        let corner = |block: usize| block / across * 8 * width + block % across * 8;
+        let mut group: Group = [[0; LANES]; 64];
+        for first in (0..blocks).step_by(LANES) {
+            let count = LANES.min(blocks - first);
+            for lane in 0..count {
+                let from = corner(first + lane);
+                for i in 0..8 {
+                    let row = &plane[from + i * width..][..8];
+                    for j in 0..8 {
+                        group[8 * i + j][lane] = row[j] - 128;
+                    }
+                }
+            }
+            self.round_trip(&mut group);
+            for lane in 0..count {
+                let to = corner(first + lane);
+                for i in 0..8 {
+                    let row = &mut plane[to + i * width..][..8];
+                    for j in 0..8 {
+                        row[j] = (group[8 * i + j][lane] + 128).clamp(0, 255);
+                    }
                 }
             }
         }

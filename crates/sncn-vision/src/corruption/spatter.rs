@@ -12,6 +12,16 @@ use rand_distr::{Distribution, StandardNormal};
 const MUD: [f64; 3] = [63.0 / 255.0, 42.0 / 255.0, 20.0 / 255.0];
 const WATER: [f64; 3] = [175.0 / 255.0, 238.0 / 255.0, 238.0 / 255.0];
 
+/// What [`Spatter::strength`] works in.
+pub struct Buffers<'a> {
+    /// A line of the Gaussian filter.
+    pub line: &'a mut Vec<f64>,
+    /// The layer as bytes.
+    pub bytes: &'a mut Vec<u8>,
+    /// Planes of the edge detector.
+    pub work: &'a mut [Vec<i32>; 6],
+}
+
 /// The spatter of one severity.
 pub struct Spatter {
     mean: f64,
@@ -43,30 +53,30 @@ impl Spatter {
         Ok(Box::new(Self::new(severity, variant)?))
     }
 
-    /// The strength M of the spatter at each pixel, from standard normal draws (overwritten).
-    pub fn strength(&self, dims: Dims, z: &mut [f64], scratch: &mut Scratch) -> Vec<f64> {
+    /// The strength M of the spatter at each pixel into `strength`, from standard normal draws `z` (overwritten).
+    pub fn strength(&self, dims: Dims, z: &mut [f64], buffers: Buffers<'_>, strength: &mut [f64]) {
+        let Buffers { line, bytes, work } = buffers;
         let shape = [dims.height, dims.width, 1];
         z.iter_mut().for_each(|z| *z = self.mean + self.deviation * *z);
-        let mut layer = vec![0.0; z.len()];
-        self.smooth.apply(z, shape, &mut scratch.f64s[5], &mut layer);
-        layer.iter_mut().for_each(|l| *l = if *l < self.threshold { 0.0 } else { *l });
+        self.smooth.apply(z, shape, line, strength);
         if let Some(gauss) = &self.mud {
-            for (z, l) in z.iter_mut().zip(&layer) {
-                *z = if *l > self.threshold { 1.0 } else { 0.0 };
+            for (z, &l) in z.iter_mut().zip(&*strength) {
+                *z = if l > self.threshold { 1.0 } else { 0.0 };
             }
-            gauss.apply(z, shape, &mut scratch.f64s[5], &mut layer);
-            layer.iter_mut().for_each(|m| *m = if *m < 0.8 { 0.0 } else { *m });
-            return layer;
+            gauss.apply(z, shape, line, strength);
+            strength.iter_mut().for_each(|m| *m = if *m < 0.8 { 0.0 } else { *m });
+            return;
         }
-        let bytes: Vec<u8> = layer.iter().map(|l| (255.0 * l).clamp(0.0, 255.0) as u8).collect();
-        let lit = relief(&bytes, dims);
-        for ((m, &l), &r) in layer.iter_mut().zip(&bytes).zip(&lit) {
+        let byte = |l: f64| if l < self.threshold { 0 } else { (255.0 * l).clamp(0.0, 255.0) as u8 };
+        let bytes = sized(bytes, strength.len());
+        bytes.iter_mut().zip(&*strength).for_each(|(b, &l)| *b = byte(l));
+        let lit = relief(bytes, dims, work);
+        for ((m, &l), &r) in strength.iter_mut().zip(&*bytes).zip(lit) {
             *m = f64::from(l) * f64::from(r);
         }
-        let most = layer.iter().copied().fold(0.0, f64::max);
+        let most = strength.iter().copied().fold(0.0, f64::max);
         let scale = if most > 0.0 { self.strength / most } else { 0.0 };
-        layer.iter_mut().for_each(|m| *m *= scale);
-        layer
+        strength.iter_mut().for_each(|m| *m *= scale);
     }
 
     /// The result on the scale 0..1, before clipping.
@@ -82,10 +92,12 @@ impl Spatter {
 
 impl Corruption for Spatter {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let mut z: Vec<f64> = (0..dims.pixels()).map(|_| f64::from(Distribution::<f32>::sample(&StandardNormal, rng))).collect();
-        let strength = self.strength(dims, &mut z, scratch);
-        let y = sized(&mut scratch.f64s[0], dims.bytes());
-        self.float(image, &strength, y);
+        let [z, strength, y, line, ..] = &mut scratch.f64s;
+        let (z, strength, y) = (sized(z, dims.pixels()), sized(strength, dims.pixels()), sized(y, dims.bytes()));
+        z.iter_mut().for_each(|z| *z = f64::from(Distribution::<f32>::sample(&StandardNormal, rng)));
+        let buffers = Buffers { line, bytes: &mut scratch.u8s[0], work: &mut scratch.i32s };
+        self.strength(dims, z, buffers, strength);
+        self.float(image, strength, y);
         truncate_unit(y, out);
     }
 }
