@@ -16,6 +16,7 @@ pub mod objective;
 pub mod ops;
 pub mod optim;
 pub mod pass;
+pub mod pickle;
 pub mod schedule;
 pub mod seed;
 pub mod stats;

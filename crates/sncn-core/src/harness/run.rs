@@ -124,7 +124,7 @@ impl Table {
     pub fn read(path: &Path) -> Result<Self> {
         let at = || path.display().to_string();
         let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", at()))?;
-        let table: Self = serde_json::from_str(&text).with_context(at)?;
+        let table: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text)).with_context(at)?;
         ensure!(table.select == "last", "{}: select is {:?}; \"last\" is accepted", at(), table.select);
         ensure!(!table.seeds.is_empty(), "{}: seeds is empty; at least one seed is wanted", at());
         table.resolve().with_context(at)?;
@@ -141,7 +141,7 @@ impl Table {
             let mut map = self.defaults.clone();
             map.extend(keys.clone());
             let name = map.get("name").and_then(Value::as_str).unwrap_or("without a name").to_string();
-            let run: Run = serde_json::from_value(Value::Object(map)).with_context(|| format!("run {name:?}"))?;
+            let run: Run = serde_path_to_error::deserialize(Value::Object(map)).with_context(|| format!("run {name:?}"))?;
             run.check().with_context(|| format!("run {name:?}"))?;
             ensure!(runs.iter().all(|other| other.name != run.name), "run {name:?} stands twice");
             runs.push(run);

@@ -168,7 +168,7 @@ impl Settings {
     /// Where a key is unknown or a value does not fit; the message lists the known keys.
     pub fn parse<T: DeserializeOwned>(self) -> Result<T> {
         let kind = self.kind;
-        serde_json::from_value(Value::Object(self.map)).or_else(|error| bail!("layer {kind}: {error}"))
+        serde_path_to_error::deserialize(Value::Object(self.map)).or_else(|error| bail!("layer {kind}: {error}"))
     }
 
     fn none(self) -> Result<()> {

@@ -1,21 +1,16 @@
 //! `sncn-classify evaluate`: a trained network on its test sets, clean, shifted and corrupted.
 
 use super::setup;
-use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Variant};
-use crate::dataset::Images;
-use crate::examples::Examples;
-use anyhow::{Context, Result, bail, ensure};
-use sncn_core::Seed;
+use super::test_sets::{TestSets, is_generated};
+use crate::corruption::{BENCHMARK, CORRUPTIONS};
+use anyhow::{Context, Result, bail};
 use sncn_core::checkpoint::{self, Checkpoint};
 use sncn_core::data::Dataset;
 use sncn_core::evaluate::evaluate;
 use sncn_core::harness::record::{self, Machine};
 use sncn_core::harness::{RecordHeader, Recorder, Run};
 use std::path::PathBuf;
-use std::sync::Arc;
 
-/// The seed of the corruptions: one set of corrupted images for all runs that are compared.
-const CORRUPTION_SEED: Seed = Seed::new(0);
 const BATCH: usize = 100;
 
 /// Evaluate a trained network on its test sets: clean, shifted, and every corruption and severity.
@@ -33,7 +28,7 @@ pub struct Evaluate {
     /// Print JSON lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Test sets instead of the run's, such as cifar10,cifar10-c.
+    /// Test sets instead of the run's, such as cifar10,cifar10-c (corrupted here) or cifar10-c-files (.npy files).
     #[arg(long, value_delimiter = ',')]
     test: Vec<String>,
     /// Name of the table, for the results file.
@@ -77,6 +72,9 @@ impl Evaluate {
         let (network, vars) = setup::network(&run, header.classes.len(), seed)?;
         saved.load_weights(&vars)?;
         let frost = setup::frost(self.frost_dir.as_deref())?;
+        let tests = if self.test.is_empty() { &run.test } else { &self.test };
+        let generated_frost = frost.is_generated() && tests.iter().any(|test| is_generated(test));
+        let sets = TestSets { run: &run, data_dir: self.data_dir.as_deref(), frost: &frost, classes: &header.classes };
         let (commit, dirty) = record::commit();
         let mut recorder = Recorder::new(RecordHeader {
             format: 1,
@@ -89,9 +87,8 @@ impl Evaluate {
             version: env!("CARGO_PKG_VERSION").to_string(),
             machine: Machine::here(),
             selection: "last".to_string(),
-            notes: if frost.is_generated() { vec![setup::GENERATED_FROST.to_string()] } else { Vec::new() },
+            notes: if generated_frost { vec![setup::GENERATED_FROST.to_string()] } else { Vec::new() },
         });
-        let tests = if self.test.is_empty() { &run.test } else { &self.test };
         let mut one = |split: &str, data: &dyn Dataset| -> Result<()> {
             let bar = setup::progress(data.len(), split);
             let found = evaluate(&*network, data, header.classes.len(), BATCH, |count| {
@@ -106,39 +103,14 @@ impl Evaluate {
             Ok(())
         };
         for test in tests {
-            let (base, corrupted) = test.strip_suffix("-c").map_or((test.as_str(), false), |base| (base, true));
-            let images = setup::limited(&self.test_set(&run, base)?, run.test_limit);
-            ensure!(
-                images.classes() == header.classes,
-                "{base}: its classes ({}) are not those the network was trained on ({})",
-                images.classes().join(", "),
-                header.classes.join(", ")
-            );
-            if !corrupted {
-                one(test, &Examples::new(images))?;
-                continue;
-            }
-            for (name, _) in &CORRUPTIONS[..BENCHMARK] {
-                for severity in 1..=5 {
-                    let generator = corruption::build(name, severity, Variant::Cifar, &frost)?;
-                    one(&format!("{test}/{name}/{severity}"), &Examples::corrupted(images.clone(), generator, CORRUPTION_SEED))?;
-                }
+            for (split, data) in sets.open(test)? {
+                one(&split, &data)?;
             }
         }
         if let Some(path) = &self.results {
             recorder.write(path)?;
         }
-        self.print(&recorder, frost.is_generated())
-    }
-
-    /// The test images of that name: a named test set of the run's own data, or of another data set.
-    fn test_set(&self, run: &Run, name: &str) -> Result<Arc<dyn Images>> {
-        let splits = setup::open(&run.train, self.data_dir.as_deref())?;
-        if let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) {
-            return Ok(images.clone());
-        }
-        let known: Vec<_> = splits.test.iter().map(|(known, _)| known.as_str()).collect();
-        bail!("unknown test set {name:?}; {} has: {} (and each with -c, corrupted)", run.train, known.join(", "))
+        self.print(&recorder, generated_frost)
     }
 
     fn print(&self, recorder: &Recorder, generated_frost: bool) -> Result<()> {
@@ -171,9 +143,6 @@ impl Evaluate {
                 all.extend(row);
             }
             println!("mean corruption error (unnormalised) {:.2} %", mean(&all));
-        }
-        if sets.is_empty() {
-            return Ok(());
         }
         if generated_frost {
             println!("{}", setup::GENERATED_FROST);

@@ -5,4 +5,5 @@ pub mod evaluate;
 pub mod plan;
 pub mod predict;
 pub mod setup;
+pub mod test_sets;
 pub mod train;

@@ -1,6 +1,6 @@
 //! JPEG: the baseline round trip with 4:2:0 chroma, by the accurate integer scheme; entropy coding is lossless and skipped.
 //!
-//! Eight blocks are transformed at once, [coefficient][block], so that plain loops become vector code.
+//! Eight blocks are transformed at once, `[coefficient][block]`, so that plain loops become vector code.
 #![allow(clippy::needless_range_loop, reason = "a lane is the second index: an iterator over rows cannot follow it")]
 
 use super::severity::{self, row};

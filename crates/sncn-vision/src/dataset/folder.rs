@@ -24,7 +24,7 @@ pub fn open(source: &Source) -> Result<Splits> {
         train.classes.join(", "),
         test.classes.join(", ")
     );
-    Ok(Splits { train, test: vec![("folder".to_string(), test)] })
+    Ok(Splits { train, test: vec![("folder".to_string(), test)], corrupted: "folder-c".to_string() })
 }
 
 /// One split.

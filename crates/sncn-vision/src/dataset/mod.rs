@@ -4,6 +4,7 @@
 
 pub mod augment;
 pub mod cifar;
+pub mod corrupted;
 pub mod folder;
 pub mod npy;
 pub mod shapes;
@@ -68,6 +69,8 @@ pub struct Splits {
     pub train: Arc<dyn Images>,
     /// Test sets, the clean one first.
     pub test: Vec<(String, Arc<dyn Images>)>,
+    /// Sub-folder of the data folder where corrupted copies of the clean test images lie, if there are any.
+    pub corrupted: String,
 }
 
 /// Opens a data set.

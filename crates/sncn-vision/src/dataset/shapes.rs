@@ -75,7 +75,7 @@ pub fn open(_: &Source) -> Result<Splits> {
         })
     };
     let test = STYLES.iter().map(|&(name, style)| (name.to_string(), split(name, style, "test", TEST))).collect();
-    Ok(Splits { train: split("shapes", Style::Plain, "train", TRAIN), test })
+    Ok(Splits { train: split("shapes", Style::Plain, "train", TRAIN), test, corrupted: "shapes-c".to_string() })
 }
 
 /// One generated split; the same index has the same content in every style.

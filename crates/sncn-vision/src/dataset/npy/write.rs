@@ -1,4 +1,4 @@
-//! `.npy` files of bytes (format 1.0, C order), written as a stream: memory does not grow with the array.
+//! Writing, as a stream: memory does not grow with the array.
 
 use anyhow::{Context, Result, ensure};
 use std::fs::File;

@@ -1,0 +1,199 @@
+//! Python pickles, read without running them: values become plain nodes, calls are recorded and never made.
+//!
+//! Protocols 0 to 5 as far as data files need them (CIFAR's python layout, PyTorch's state dicts). Nodes lie in one arena
+//! and refer to each other by number, so hostile nesting, sharing and cycles cost no more than the file's length.
+//! Source: the opcode list of Python's `pickletools`.
+
+mod reader;
+
+/// Why a pickle was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PickleError {
+    /// The bytes end within an instruction, or a length points past the end.
+    #[error("the pickle is truncated at byte {0}")]
+    Truncated(usize),
+    /// An instruction that data files do not use.
+    #[error("pickle instruction {op:#04x} at byte {at} is not accepted (data only: nothing is run)")]
+    Instruction {
+        /// The instruction.
+        op: u8,
+        /// Where it stands.
+        at: usize,
+    },
+    /// An instruction whose operands are missing or of another kind.
+    #[error("the pickle is malformed at byte {at}: {what}")]
+    Malformed {
+        /// Where.
+        at: usize,
+        /// What was wanted.
+        what: &'static str,
+    },
+}
+
+/// A node's number.
+pub type Id = usize;
+
+/// One value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Node {
+    /// `None`.
+    None,
+    /// `True` or `False`.
+    Bool(bool),
+    /// An integer that fits.
+    Int(i64),
+    /// A float.
+    Float(f64),
+    /// A byte string: a range of the input.
+    Bytes(std::ops::Range<usize>),
+    /// Text.
+    Text(String),
+    /// A list.
+    List(Vec<Id>),
+    /// A tuple or set.
+    Tuple(Vec<Id>),
+    /// A dictionary, in order.
+    Dict(Vec<(Id, Id)>),
+    /// A class or function, by name only.
+    Global {
+        /// Its module.
+        module: String,
+        /// Its name.
+        name: String,
+    },
+    /// A call that was not made.
+    Call {
+        /// What would be called.
+        callable: Id,
+        /// The arguments, a tuple.
+        arguments: Id,
+        /// What would be set on the result.
+        state: Option<Id>,
+    },
+    /// A reference outside the pickle.
+    Persistent(Id),
+}
+
+/// A pickle that was read.
+pub struct Pickle<'a> {
+    bytes: &'a [u8],
+    nodes: Vec<Node>,
+    root: Id,
+    end: usize,
+}
+
+type Result<T> = std::result::Result<T, PickleError>;
+
+impl<'a> Pickle<'a> {
+    /// Reads one pickle from the start of `bytes`.
+    ///
+    /// # Errors
+    /// Where it is truncated, malformed, or uses instructions that data files do not.
+    pub fn read(bytes: &'a [u8]) -> Result<Self> {
+        let (nodes, root, end) = reader::read(bytes)?;
+        Ok(Self { bytes, nodes, root, end })
+    }
+
+    /// The value.
+    pub fn root(&self) -> Id {
+        self.root
+    }
+
+    /// Bytes that it takes; another may follow.
+    pub fn len(&self) -> usize {
+        self.end
+    }
+
+    /// Whether it takes none; never.
+    pub fn is_empty(&self) -> bool {
+        self.end == 0
+    }
+
+    /// A node.
+    pub fn node(&self, id: Id) -> &Node {
+        &self.nodes[id]
+    }
+
+    /// The value of a dictionary's key (text, or bytes as Python 2 wrote them).
+    pub fn entry(&self, dict: Id, key: &str) -> Option<Id> {
+        let pairs = match &self.nodes[dict] {
+            Node::Dict(pairs) => pairs,
+            Node::Call { state: Some(state), .. } => match &self.nodes[*state] {
+                Node::Dict(pairs) => pairs,
+                _ => return None,
+            },
+            _ => return None,
+        };
+        pairs.iter().find(|(name, _)| self.text(*name).as_deref() == Some(key)).map(|&(_, value)| value)
+    }
+
+    /// Text, or bytes read as UTF-8.
+    pub fn text(&self, id: Id) -> Option<String> {
+        match &self.nodes[id] {
+            Node::Text(text) => Some(text.clone()),
+            Node::Bytes(range) => std::str::from_utf8(&self.bytes[range.clone()]).ok().map(str::to_string),
+            _ => None,
+        }
+    }
+
+    /// The items of a list or tuple.
+    pub fn items(&self, id: Id) -> Option<&[Id]> {
+        match &self.nodes[id] {
+            Node::List(items) | Node::Tuple(items) => Some(items),
+            _ => None,
+        }
+    }
+
+    /// An integer.
+    pub fn int(&self, id: Id) -> Option<i64> {
+        match self.nodes[id] {
+            Node::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Bytes, also in the form that Python 3 gives them in old protocols: a call of `_codecs.encode` with Latin-1 text.
+    pub fn bytes(&self, id: Id) -> Option<Vec<u8>> {
+        match &self.nodes[id] {
+            Node::Bytes(range) => Some(self.bytes[range.clone()].to_vec()),
+            Node::Call { callable, arguments, .. } if self.is_global(*callable, "encode") => {
+                let text = self.items(*arguments)?.first().and_then(|&text| self.text(text))?;
+                text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a node is a global of that name, whatever its module.
+    pub fn is_global(&self, id: Id, wanted: &str) -> bool {
+        matches!(&self.nodes[id], Node::Global { name, .. } if name == wanted)
+    }
+
+    /// Shape and elements of a numpy array of unsigned bytes in C order.
+    pub fn byte_array(&self, id: Id) -> Option<(Vec<usize>, Vec<u8>)> {
+        let Node::Call { callable, arguments, state } = &self.nodes[id] else { return None };
+        let (shape, dtype, data) = if let Some(state) = state {
+            let [_, shape, dtype, fortran, data] = *self.items(*state)? else { return None };
+            let fits = self.is_global(*callable, "_reconstruct") && self.nodes[fortran] == Node::Bool(false);
+            (fits.then_some(shape)?, dtype, data)
+        } else {
+            // protocol 5
+            let [data, dtype, shape, order] = *self.items(*arguments)? else { return None };
+            let fits = self.is_global(*callable, "_frombuffer") && self.text(order)? == "C";
+            (fits.then_some(shape)?, dtype, data)
+        };
+        let Node::Call { callable: kind, arguments, .. } = &self.nodes[dtype] else { return None };
+        let name = self.items(*arguments)?.first().and_then(|&name| self.text(name))?;
+        if !self.is_global(*kind, "dtype") || name.trim_start_matches('|') != "u1" {
+            return None;
+        }
+        let extents = self.items(shape)?.iter().map(|&extent| usize::try_from(self.int(extent)?).ok());
+        let shape = extents.collect::<Option<Vec<usize>>>()?;
+        let data = self.bytes(data)?;
+        let count = shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent))?;
+        (count == data.len()).then_some((shape, data))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! The instructions of a pickle, as a machine that only builds nodes.
+
+use super::{Id, Node, PickleError, Result};
+use std::collections::HashMap;
+
+/// The nodes of the pickle at the start of `bytes`, its root, and the bytes it takes.
+pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Node>, Id, usize)> {
+    let mut reader = Reader { bytes, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
+    while !reader.step()? {}
+    let root = reader.pop()?;
+    Ok((reader.nodes, root, reader.at))
+}
+
+/// The state of the machine.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    nodes: Vec<Node>,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: HashMap<u64, Id>,
+}
+
+impl<'a> Reader<'a> {
+    fn malformed<T>(&self, what: &'static str) -> Result<T> {
+        Err(PickleError::Malformed { at: self.at, what })
+    }
+
+    fn range(&mut self, count: u64) -> Result<std::ops::Range<usize>> {
+        let end = usize::try_from(count).ok().and_then(|count| self.at.checked_add(count)).filter(|&end| end <= self.bytes.len());
+        let Some(end) = end else { return Err(PickleError::Truncated(self.at)) };
+        let range = self.at..end;
+        self.at = end;
+        Ok(range)
+    }
+
+    fn number(&mut self, bytes: u64) -> Result<u64> {
+        let range = self.range(bytes)?;
+        Ok(self.bytes[range].iter().rev().fold(0, |value, &byte| (value << 8) | u64::from(byte)))
+    }
+
+    fn line(&mut self) -> Result<&'a str> {
+        let rest = &self.bytes[self.at..];
+        let Some(length) = rest.iter().position(|&byte| byte == b'\n') else { return Err(PickleError::Truncated(self.at)) };
+        self.at += length + 1;
+        std::str::from_utf8(&rest[..length]).or_else(|_| self.malformed("a line is not UTF-8"))
+    }
+
+    fn text(&mut self, length: u64) -> Result<Node> {
+        let range = self.range(length)?;
+        match std::str::from_utf8(&self.bytes[range]) {
+            Ok(text) => Ok(Node::Text(text.to_string())),
+            Err(_) => self.malformed("a text is not UTF-8"),
+        }
+    }
+
+    fn push(&mut self, node: Node) {
+        self.nodes.push(node);
+        self.stack.push(self.nodes.len() - 1);
+    }
+
+    fn pop(&mut self) -> Result<Id> {
+        if self.marks.last().is_some_and(|&mark| mark == self.stack.len()) {
+            return self.malformed("a value is missing before a mark");
+        }
+        match self.stack.pop() {
+            Some(id) => Ok(id),
+            None => self.malformed("the stack is empty"),
+        }
+    }
+
+    fn top(&self) -> Result<Id> {
+        self.stack.last().copied().map_or_else(|| self.malformed("the stack is empty"), Ok)
+    }
+
+    /// Everything above the last mark.
+    fn marked(&mut self) -> Result<Vec<Id>> {
+        match self.marks.pop() {
+            Some(mark) => Ok(self.stack.split_off(mark)),
+            None => self.malformed("no mark"),
+        }
+    }
+
+    fn tuple(&mut self, count: usize) -> Result<()> {
+        let mut items = (0..count).map(|_| self.pop()).collect::<Result<Vec<Id>>>()?;
+        items.reverse();
+        self.push(Node::Tuple(items));
+        Ok(())
+    }
+
+    fn append(&mut self, items: Vec<Id>) -> Result<()> {
+        let top = self.top()?;
+        match &mut self.nodes[top] {
+            Node::List(list) | Node::Tuple(list) => list.extend(items),
+            // a list subclass: the items are not needed to read data, but they must not be lost in silence
+            _ => return self.malformed("items are appended to what is no list"),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, items: &[Id]) -> Result<()> {
+        if !items.len().is_multiple_of(2) {
+            return self.malformed("a key without a value");
+        }
+        let top = self.top()?;
+        let pairs: Vec<_> = items.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect();
+        let dict = match self.nodes[top] {
+            // an OrderedDict is a call without arguments whose items follow
+            Node::Call { state: Some(state), .. } => state,
+            Node::Call { state: None, .. } => {
+                self.nodes.push(Node::Dict(Vec::new()));
+                let state = self.nodes.len() - 1;
+                if let Node::Call { state: slot, .. } = &mut self.nodes[top] {
+                    *slot = Some(state);
+                }
+                state
+            }
+            _ => top,
+        };
+        match &mut self.nodes[dict] {
+            Node::Dict(dict) => dict.extend(pairs),
+            _ => return self.malformed("items are set on what is no dictionary"),
+        }
+        Ok(())
+    }
+
+    fn call(&mut self) -> Result<()> {
+        let (arguments, callable) = (self.pop()?, self.pop()?);
+        self.push(Node::Call { callable, arguments, state: None });
+        Ok(())
+    }
+
+    fn build(&mut self) -> Result<()> {
+        let state = self.pop()?;
+        let top = self.top()?;
+        match &mut self.nodes[top] {
+            Node::Call { state: slot @ None, .. } => *slot = Some(state),
+            Node::Call { .. } => {} // attributes of an OrderedDict: its items count, not its metadata
+            _ => return self.malformed("a state is set on what was not called"),
+        }
+        Ok(())
+    }
+
+    fn global(&mut self, module: String, name: String) {
+        self.push(Node::Global { module, name });
+    }
+
+    fn put(&mut self, key: u64) -> Result<()> {
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    fn get(&mut self, key: u64) -> Result<()> {
+        match self.memo.get(&key) {
+            Some(&id) => self.stack.push(id),
+            None => return self.malformed("an unknown memo entry"),
+        }
+        Ok(())
+    }
+
+    fn integer(&mut self, length: u64) -> Result<()> {
+        let range = self.range(length)?;
+        let bytes = &self.bytes[range];
+        if bytes.len() > 8 {
+            return self.malformed("an integer of more than 64 bits");
+        }
+        let fill = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
+        let mut all = [fill; 8];
+        all[..bytes.len()].copy_from_slice(bytes);
+        self.push(Node::Int(i64::from_le_bytes(all)));
+        Ok(())
+    }
+
+    /// One instruction; true at the end.
+    fn step(&mut self) -> Result<bool> {
+        let at = self.at;
+        let op = self.number(1)? as u8;
+        match op {
+            0x80 => drop(self.number(1)?),
+            0x95 => drop(self.number(8)?),
+            b'(' => self.marks.push(self.stack.len()),
+            b'.' => return Ok(true),
+            b'N' => self.push(Node::None),
+            0x88 => self.push(Node::Bool(true)),
+            0x89 => self.push(Node::Bool(false)),
+            b'J' => {
+                let value = self.number(4)? as u32 as i32;
+                self.push(Node::Int(i64::from(value)));
+            }
+            b'K' | b'M' => {
+                let value = self.number(if op == b'K' { 1 } else { 2 })?;
+                self.push(Node::Int(value as i64));
+            }
+            b'I' | b'L' => {
+                let line = self.line()?;
+                match (line, line.trim_end_matches('L').parse()) {
+                    ("00", _) => self.push(Node::Bool(false)),
+                    ("01", _) => self.push(Node::Bool(true)),
+                    (_, Ok(value)) => self.push(Node::Int(value)),
+                    _ => return self.malformed("an integer is wanted"),
+                }
+            }
+            0x8a | 0x8b => {
+                let length = self.number(if op == 0x8a { 1 } else { 4 })?;
+                self.integer(length)?;
+            }
+            b'G' => {
+                let range = self.range(8)?;
+                let value = self.bytes[range].iter().fold(0u64, |value, &byte| (value << 8) | u64::from(byte));
+                self.push(Node::Float(f64::from_bits(value)));
+            }
+            b'U' | b'C' | b'T' | b'B' | 0x8e | 0x96 => {
+                let length = self.number(match op {
+                    b'U' | b'C' => 1,
+                    b'T' | b'B' => 4,
+                    _ => 8,
+                })?;
+                let range = self.range(length)?;
+                self.push(Node::Bytes(range));
+            }
+            b'X' | 0x8c | 0x8d => {
+                let length = self.number(match op {
+                    0x8c => 1,
+                    b'X' => 4,
+                    _ => 8,
+                })?;
+                let text = self.text(length)?;
+                self.push(text);
+            }
+            b']' => self.push(Node::List(Vec::new())),
+            b')' | 0x8f => self.push(Node::Tuple(Vec::new())),
+            b'}' => self.push(Node::Dict(Vec::new())),
+            b'l' => {
+                let items = self.marked()?;
+                self.push(Node::List(items));
+            }
+            b't' => {
+                let items = self.marked()?;
+                self.push(Node::Tuple(items));
+            }
+            b'd' => {
+                let items = self.marked()?;
+                self.push(Node::Dict(Vec::new()));
+                self.set(&items)?;
+            }
+            0x85..=0x87 => self.tuple(usize::from(op - 0x84))?,
+            b'a' => {
+                let item = self.pop()?;
+                self.append(vec![item])?;
+            }
+            b'e' | 0x90 => {
+                let items = self.marked()?;
+                self.append(items)?;
+            }
+            b's' => {
+                let (value, key) = (self.pop()?, self.pop()?);
+                self.set(&[key, value])?;
+            }
+            b'u' => {
+                let items = self.marked()?;
+                self.set(&items)?;
+            }
+            b'0' => drop(self.pop()?),
+            b'2' => {
+                let top = self.top()?;
+                self.stack.push(top);
+            }
+            b'c' => {
+                let (module, name) = (self.line()?.to_string(), self.line()?.to_string());
+                self.global(module, name);
+            }
+            0x93 => {
+                let (name, module) = (self.pop()?, self.pop()?);
+                match (self.nodes[module].clone(), self.nodes[name].clone()) {
+                    (Node::Text(module), Node::Text(name)) => self.global(module, name),
+                    _ => return self.malformed("a global's name is no text"),
+                }
+            }
+            b'R' | 0x81 => self.call()?,
+            b'b' => self.build()?,
+            b'Q' => {
+                let id = self.pop()?;
+                self.push(Node::Persistent(id));
+            }
+            b'q' | b'r' => {
+                let key = self.number(if op == b'q' { 1 } else { 4 })?;
+                self.put(key)?;
+            }
+            0x94 => self.put(self.memo.len() as u64)?,
+            b'h' | b'j' => {
+                let key = self.number(if op == b'h' { 1 } else { 4 })?;
+                self.get(key)?;
+            }
+            op => return Err(PickleError::Instruction { op, at }),
+        }
+        Ok(false)
+    }
+}

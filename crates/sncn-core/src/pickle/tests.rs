@@ -1,0 +1,59 @@
+use super::*;
+
+/// `{"labels": [6, 9], "data": <2×3 bytes>}` as Python 2 wrote CIFAR-10 (protocol 2, byte strings).
+fn python_2() -> Vec<u8> {
+    let mut bytes = b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(K\x06K\x09eU\x04dataq\x04".to_vec();
+    bytes.extend(
+        b"cnumpy.core.multiarray\n_reconstruct\nq\x05cnumpy\nndarray\nq\x06K\x00\x85U\x01b\x87Rq\x07(K\x01K\x02K\x03\x86",
+    );
+    bytes.extend(b"cnumpy\ndtype\nq\x08U\x02u1K\x00K\x01\x87Rq\x09(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb");
+    bytes.extend(b"\x89U\x06\x01\x02\x03\xfd\xfe\xfftbu.");
+    bytes
+}
+
+#[test]
+fn a_python_2_batch_is_read() {
+    let bytes = python_2();
+    let pickle = Pickle::read(&bytes).unwrap();
+    let labels = pickle.items(pickle.entry(pickle.root(), "labels").unwrap()).unwrap();
+    assert_eq!(labels.iter().map(|&label| pickle.int(label).unwrap()).collect::<Vec<_>>(), [6, 9]);
+    let (shape, data) = pickle.byte_array(pickle.entry(pickle.root(), "data").unwrap()).unwrap();
+    assert_eq!((shape, data), (vec![2, 3], vec![1, 2, 3, 253, 254, 255]));
+    assert_eq!(pickle.len(), bytes.len());
+}
+
+#[test]
+fn every_truncation_and_every_changed_byte_is_an_error_or_a_value() {
+    let bytes = python_2();
+    for length in 0..bytes.len() {
+        assert!(Pickle::read(&bytes[..length]).is_err(), "{length}");
+    }
+    for at in 0..bytes.len() {
+        for value in 0..=255 {
+            let mut changed = bytes.clone();
+            changed[at] = value;
+            if let Ok(pickle) = Pickle::read(&changed) {
+                let _ = pickle.entry(pickle.root(), "data").and_then(|data| pickle.byte_array(data));
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_run_and_nesting_is_harmless() {
+    // os.system("true"): a call that stands there and is never made
+    let pickle = Pickle::read(b"cos\nsystem\n(U\x04truetR.").unwrap();
+    assert!(matches!(pickle.node(pickle.root()), Node::Call { state: None, .. }));
+    // instructions that would look something up outside
+    for op in [b'i', b'o', b'P', 0x82, 0x92] {
+        assert!(matches!(Pickle::read(&[op, b'.']), Err(PickleError::Instruction { at: 0, .. })), "{op}");
+    }
+    let mut deep = vec![b']'; 1_000_000];
+    deep.extend(vec![b'a'; 999_999]);
+    deep.push(b'.');
+    assert!(Pickle::read(&deep).is_ok());
+    // a list that holds itself
+    assert!(Pickle::read(b"]q\x00h\x00a.").is_ok());
+    // a length past the end
+    assert!(matches!(Pickle::read(b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff."), Err(PickleError::Truncated(_))));
+}

@@ -1,0 +1,88 @@
+//! Named test sets: a set of the run's data as it is, `<set>-c` (its 15 corruptions × 5 severities, generated here) and
+//! `<set>-c-files` (the same, read from `.npy` files such as the published CIFAR-10-C).
+
+use super::setup;
+use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant};
+use crate::dataset::corrupted::Corrupted;
+use crate::dataset::{self, Images, Source};
+use crate::examples::Examples;
+use anyhow::{Result, bail, ensure};
+use sncn_core::Seed;
+use sncn_core::harness::Run;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The seed of the corruptions: one set of corrupted images for all runs that are compared.
+const CORRUPTION_SEED: Seed = Seed::new(0);
+
+/// Opens test sets for a run.
+pub struct TestSets<'a> {
+    /// The run.
+    pub run: &'a Run,
+    /// Folder that holds the data sets.
+    pub data_dir: Option<&'a Path>,
+    /// Textures of the frost corruption.
+    pub frost: &'a Frost,
+    /// Classes that the network knows.
+    pub classes: &'a [String],
+}
+
+/// Whether the test set of that name is corrupted here, with the frost at hand.
+pub fn is_generated(name: &str) -> bool {
+    name.ends_with("-c")
+}
+
+impl TestSets<'_> {
+    /// The parts of the test set of that name, each with the name of its split.
+    ///
+    /// # Errors
+    /// Where the name is unknown (the known ones are listed), or a file is missing or does not fit.
+    pub fn open(&self, name: &str) -> Result<Vec<(String, Examples)>> {
+        let limited = |images: &Arc<dyn Images>| setup::limited(images, self.run.test_limit);
+        let benchmark = || CORRUPTIONS[..BENCHMARK].iter().map(|(corruption, _)| *corruption);
+        let mut parts = Vec::new();
+        if let Some(base) = name.strip_suffix("-c-files") {
+            let images = self.base(base)?;
+            let source = Source { data_dir: self.data_dir.map(Path::to_path_buf) };
+            let splits = dataset::open(&self.run.train, &source)?;
+            let folder = source.folder(base)?.join(&splits.corrupted);
+            for corruption in benchmark() {
+                for (severity, images) in (1..).zip(Corrupted::open(&folder, corruption, images.classes())?) {
+                    parts.push((format!("{name}/{corruption}/{severity}"), Examples::new(limited(&images))));
+                }
+            }
+        } else if let Some(base) = name.strip_suffix("-c") {
+            let images = limited(&self.base(base)?);
+            for corruption in benchmark() {
+                for severity in 1..=5 {
+                    let generator = corruption::build(corruption, severity, Variant::Cifar, self.frost)?;
+                    let part = Examples::corrupted(images.clone(), generator, CORRUPTION_SEED);
+                    parts.push((format!("{name}/{corruption}/{severity}"), part));
+                }
+            }
+        } else {
+            parts.push((name.to_string(), Examples::new(limited(&self.base(name)?))));
+        }
+        Ok(parts)
+    }
+
+    /// The images of that name, of the run's own data set.
+    fn base(&self, name: &str) -> Result<Arc<dyn Images>> {
+        let splits = setup::open(&self.run.train, self.data_dir)?;
+        let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) else {
+            let known: Vec<_> = splits.test.iter().map(|(known, _)| known.as_str()).collect();
+            bail!(
+                "unknown test set {name:?}; {} has: {} (each also with -c, corrupted here, and with -c-files, read from .npy files)",
+                self.run.train,
+                known.join(", ")
+            )
+        };
+        ensure!(
+            images.classes() == self.classes,
+            "{name}: its classes ({}) are not those the network was trained on ({})",
+            images.classes().join(", "),
+            self.classes.join(", ")
+        );
+        Ok(images.clone())
+    }
+}

@@ -1,0 +1,216 @@
+//! CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in the publishers' binary and python layouts.
+//!
+//! Records of label bytes (one; coarse and fine for CIFAR-100) and 3072 bytes, three planes of 32 × 32.
+
+mod python;
+
+use super::{Images, Source, Splits};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const SIDE: usize = 32;
+const PIXELS: usize = SIDE * SIDE;
+
+/// One of the two sets.
+struct Set {
+    name: &'static str,
+    /// Its folder of corrupted test images.
+    corrupted: &'static str,
+    /// Label bytes of a record; the last one counts.
+    labels: usize,
+    classes: usize,
+    layouts: [Layout; 2],
+}
+
+/// The files of a layout.
+struct Layout {
+    folder: &'static str,
+    names: &'static str,
+    train: &'static [&'static str],
+    test: &'static str,
+    /// Keys of class names and labels, where the files are pickles.
+    keys: Option<(&'static str, &'static str)>,
+}
+
+const CIFAR_10: Set = Set {
+    name: "cifar10",
+    corrupted: "CIFAR-10-C",
+    labels: 1,
+    classes: 10,
+    layouts: [
+        Layout {
+            folder: "cifar-10-batches-bin",
+            names: "batches.meta.txt",
+            train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+            test: "test_batch.bin",
+            keys: None,
+        },
+        Layout {
+            folder: "cifar-10-batches-py",
+            names: "batches.meta",
+            train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+            test: "test_batch",
+            keys: Some(("label_names", "labels")),
+        },
+    ],
+};
+
+const CIFAR_100: Set = Set {
+    name: "cifar100",
+    corrupted: "CIFAR-100-C",
+    labels: 2,
+    classes: 100,
+    layouts: [
+        Layout { folder: "cifar-100-binary", names: "fine_label_names.txt", train: &["train.bin"], test: "test.bin", keys: None },
+        Layout {
+            folder: "cifar-100-python",
+            names: "meta",
+            train: &["train"],
+            test: "test",
+            keys: Some(("fine_label_names", "fine_labels")),
+        },
+    ],
+};
+
+/// Opens CIFAR-10.
+///
+/// # Errors
+/// Where a file is missing, truncated or of another set.
+pub fn open_10(source: &Source) -> Result<Splits> {
+    open(&CIFAR_10, source)
+}
+
+/// Opens CIFAR-100 with its fine labels.
+///
+/// # Errors
+/// Where a file is missing, truncated or of another set.
+pub fn open_100(source: &Source) -> Result<Splits> {
+    open(&CIFAR_100, source)
+}
+
+fn open(set: &Set, source: &Source) -> Result<Splits> {
+    let given = source.folder(set.name)?;
+    let [binary, python] = &set.layouts;
+    let (layout, folder) = find(set, &given).with_context(|| {
+        let what = if given.is_dir() { "not in this folder" } else { "no such folder" };
+        format!(
+            "{}: {what}; {} wants {} (with {}) or {} (with {}) in it, or that folder itself",
+            given.display(),
+            set.name,
+            binary.folder,
+            binary.names,
+            python.folder,
+            python.names
+        )
+    })?;
+    let names = folder.join(layout.names);
+    let classes: Vec<String> = match layout.keys {
+        Some((key, _)) => python::names(&names, key)?,
+        None => {
+            let text = std::fs::read_to_string(&names).with_context(|| format!("{}: not readable", names.display()))?;
+            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect()
+        }
+    };
+    ensure!(classes.len() == set.classes, "{}: {} class names, {} are wanted", names.display(), classes.len(), set.classes);
+    let classes: Arc<[String]> = classes.into();
+    let train: Vec<PathBuf> = layout.train.iter().map(|file| folder.join(file)).collect();
+    let train = Arc::new(Cifar::read(set, layout, &train, classes.clone())?);
+    let test = Arc::new(Cifar::read(set, layout, &[folder.join(layout.test)], classes)?);
+    Ok(Splits { train, test: vec![(set.name.to_string(), test)], corrupted: set.corrupted.to_string() })
+}
+
+/// The layout that lies in `given` or is it.
+fn find<'a>(set: &'a Set, given: &Path) -> Option<(&'a Layout, PathBuf)> {
+    let folders = |layout: &Layout| [given.join(layout.folder), given.to_path_buf()];
+    let mut found = set.layouts.iter().flat_map(|layout| folders(layout).map(|folder| (layout, folder)));
+    found.find(|(layout, folder)| folder.join(layout.names).is_file())
+}
+
+/// One split, in memory.
+pub struct Cifar {
+    bytes: Vec<u8>,
+    labels: usize,
+    classes: Arc<[String]>,
+    described: String,
+}
+
+impl Cifar {
+    fn read(set: &Set, layout: &Layout, files: &[PathBuf], classes: Arc<[String]>) -> Result<Self> {
+        let record = set.labels + 3 * PIXELS;
+        let mut bytes = Vec::new();
+        for file in files {
+            let at = bytes.len();
+            let read = match layout.keys {
+                Some((_, key)) => python::records(file, key, set.labels, 3 * PIXELS)?,
+                None => {
+                    std::fs::read(file).with_context(|| format!("{}: not readable; {} needs it", file.display(), set.name))?
+                }
+            };
+            bytes.extend(read);
+            check(&bytes[at..], record, set, file)?;
+        }
+        let described = format!("{} ({} images, {})", set.name, bytes.len() / record, files[0].with_file_name("").display());
+        Ok(Self { bytes, labels: set.labels, classes, described })
+    }
+
+    fn record(&self) -> usize {
+        self.labels + 3 * PIXELS
+    }
+}
+
+fn check(bytes: &[u8], record: usize, set: &Set, file: &Path) -> Result<()> {
+    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
+        bail!(
+            "{}: {} bytes are not a whole number of {} records ({record} bytes each): truncated, or of another set; fetch it again",
+            file.display(),
+            bytes.len(),
+            set.name
+        )
+    }
+    let wrong = bytes.chunks_exact(record).position(|record| usize::from(record[set.labels - 1]) >= set.classes);
+    match wrong {
+        Some(index) => bail!(
+            "{}: record {index} has label {}; 0 to {} is accepted: of another set, or damaged",
+            file.display(),
+            bytes[index * record + set.labels - 1],
+            set.classes - 1
+        ),
+        None => Ok(()),
+    }
+}
+
+impl Images for Cifar {
+    fn len(&self) -> usize {
+        self.bytes.len() / self.record()
+    }
+
+    fn height(&self) -> usize {
+        SIDE
+    }
+
+    fn width(&self) -> usize {
+        SIDE
+    }
+
+    fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
+        let Some(record) = self.bytes.chunks_exact(self.record()).nth(index) else { bail!("image {index} of {}", self.len()) };
+        let planes = &record[self.labels..];
+        ensure!(out.len() == 3 * PIXELS, "{} bytes for an image of {}", out.len(), 3 * PIXELS);
+        for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
+            pixel.copy_from_slice(&[planes[i], planes[PIXELS + i], planes[2 * PIXELS + i]]);
+        }
+        Ok(usize::from(record[self.labels - 1]))
+    }
+
+    fn describe(&self) -> String {
+        self.described.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests;

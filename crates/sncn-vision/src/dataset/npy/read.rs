@@ -1,0 +1,169 @@
+//! Reading, a row at a time by its position in the file: nothing is loaded whole, and a file that is cut short while it is
+//! open is an error and not a crash, as it would be in a memory map.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+/// Longest header that is read; numpy's own limit.
+const LONGEST: usize = 10_000;
+
+/// An open array of shape (rows, …).
+pub struct NpyFile {
+    file: Mutex<File>,
+    path: PathBuf,
+    shape: Vec<usize>,
+    /// Bytes of an element: 1, 4 or 8.
+    element: usize,
+    start: u64,
+}
+
+/// The text that follows `'key':` in a header.
+fn after<'a>(header: &'a str, key: &str) -> Option<&'a str> {
+    let at = [format!("'{key}':"), format!("\"{key}\":")].iter().find_map(|k| header.find(k.as_str()).map(|at| at + k.len()))?;
+    Some(header[at..].trim_start())
+}
+
+impl NpyFile {
+    /// Opens a file and checks its header against its size.
+    ///
+    /// # Errors
+    /// Where it is missing, truncated, no `.npy` file, in Fortran order, or not of whole numbers.
+    pub fn open(path: &Path) -> Result<Self> {
+        let at = path.display();
+        let mut file = File::open(path).with_context(|| format!("{at}: not readable"))?;
+        let mut magic = [0; 8];
+        let read = file.read_exact(&mut magic);
+        ensure!(read.is_ok() && magic[..6] == *b"\x93NUMPY" && (1..=3).contains(&magic[6]), "{at}: no .npy file (format 1 to 3)");
+        let mut length = [0; 4];
+        let width = if magic[6] == 1 { 2 } else { 4 };
+        file.read_exact(&mut length[..width]).with_context(|| format!("{at}: truncated header"))?;
+        let length = u32::from_le_bytes(length) as usize;
+        ensure!(length <= LONGEST, "{at}: a header of {length} bytes; at most {LONGEST} are accepted");
+        let mut header = vec![0; length];
+        file.read_exact(&mut header).with_context(|| format!("{at}: truncated header"))?;
+        let header = String::from_utf8_lossy(&header);
+        let kind: String =
+            after(&header, "descr").unwrap_or_default().chars().skip(1).take_while(|c| !"'\"".contains(*c)).collect();
+        let element = match kind.as_str() {
+            "|u1" | "|i1" => 1,
+            "<u4" | "<i4" => 4,
+            "<u8" | "<i8" => 8,
+            _ => bail!("{at}: elements of type {kind:?}; |u1, <i4 and <i8 are accepted"),
+        };
+        ensure!(
+            after(&header, "fortran_order").is_some_and(|v| v.starts_with("False")),
+            "{at}: Fortran order; C order is accepted"
+        );
+        let extents = after(&header, "shape").and_then(|v| v.strip_prefix('(')?.split_once(')')).map(|(inside, _)| inside);
+        let extents = extents.with_context(|| format!("{at}: the header has no shape"))?;
+        let extents = extents.split(',').map(str::trim).filter(|extent| !extent.is_empty());
+        let shape: Vec<usize> = extents
+            .map(|extent| extent.parse().with_context(|| format!("{at}: {extent:?} in the shape is no number")))
+            .collect::<Result<_>>()?;
+        ensure!(!shape.is_empty(), "{at}: a single number; an array is wanted");
+        let start = (8 + width + length) as u64;
+        let wanted = shape.iter().try_fold(element as u64, |bytes, &extent| bytes.checked_mul(extent as u64));
+        let found = file.metadata().with_context(|| format!("{at}: not readable"))?.len().saturating_sub(start);
+        ensure!(
+            wanted == Some(found),
+            "{at}: {found} bytes of data, its shape {shape:?} wants another number: truncated or damaged"
+        );
+        Ok(Self { file: Mutex::new(file), path: path.to_path_buf(), shape, element, start })
+    }
+
+    /// The extents.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Bytes of a row.
+    fn row(&self) -> usize {
+        self.shape[1..].iter().product::<usize>() * self.element
+    }
+
+    /// Reads the bytes of row `index`.
+    ///
+    /// # Errors
+    /// Where there is no such row, `out` has another length, or the file has been cut short.
+    pub fn read_row(&self, index: usize, out: &mut [u8]) -> Result<()> {
+        ensure!(index < self.shape[0], "{}: row {index} of {}", self.path.display(), self.shape[0]);
+        ensure!(out.len() == self.row(), "{} bytes for a row of {}", out.len(), self.row());
+        let Ok(mut file) = self.file.lock() else { bail!("{}: another reader failed", self.path.display()) };
+        let at = self.start + index as u64 * self.row() as u64;
+        file.seek(SeekFrom::Start(at))
+            .and_then(|_| file.read_exact(out))
+            .with_context(|| format!("{}: row {index} is not readable", self.path.display()))
+    }
+
+    /// All numbers of a short one-dimensional array, such as labels.
+    ///
+    /// # Errors
+    /// Where it has other dimensions, or holds a negative or very large number.
+    pub fn numbers(&self) -> Result<Vec<usize>> {
+        ensure!(self.shape.len() == 1, "{}: shape {:?}; one dimension is wanted", self.path.display(), self.shape);
+        let mut bytes = vec![0; self.element];
+        let read = |index| -> Result<usize> {
+            self.read_row(index, &mut bytes)?;
+            let value = bytes.iter().rev().fold(0u64, |value, &byte| (value << 8) | u64::from(byte));
+            ensure!(value <= u64::from(u32::MAX >> 1), "{}: element {index} is {value}", self.path.display());
+            Ok(value as usize)
+        };
+        (0..self.shape[0]).map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataset::npy::NpyWriter;
+
+    #[test]
+    fn what_is_written_is_read_and_what_is_damaged_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        let mut writer = NpyWriter::create(&path, &[2]).unwrap();
+        writer.write(&[1, 2, 3, 4, 5, 6]).unwrap();
+        writer.finish().unwrap();
+        let file = NpyFile::open(&path).unwrap();
+        let mut row = [0; 2];
+        file.read_row(2, &mut row).unwrap();
+        assert_eq!((file.shape(), row), ([3, 2].as_slice(), [5, 6]));
+        assert!(file.read_row(3, &mut row).is_err());
+        let good = std::fs::read(&path).unwrap();
+        let refused = |bytes: &[u8], word: &str| {
+            std::fs::write(&path, bytes).unwrap();
+            let error = format!("{:#}", NpyFile::open(&path).err().unwrap());
+            assert!(error.contains(word) && error.contains("a.npy"), "{error}");
+        };
+        for length in 0..good.len() {
+            refused(&good[..length], "a.npy");
+        }
+        refused(&good[..good.len() - 1], "truncated");
+        let changed = |from: &str, to: &str| {
+            let text: Vec<char> = good.iter().map(|&b| char::from(b)).collect();
+            let text: String = text.into_iter().collect::<String>().replace(from, to);
+            text.chars().map(|c| c as u8).collect::<Vec<u8>>()
+        };
+        refused(&changed("|u1", "<f8"), "<f8");
+        refused(&changed("False", "True "), "Fortran");
+        refused(&changed("(3, 2,)", "(3, 9,)"), "[3, 9]");
+        refused(&changed("(3, 2,)", "(3, x,)"), "x");
+    }
+
+    #[test]
+    fn labels_of_eight_bytes_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.npy");
+        let header = "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        bytes.extend(7i64.to_le_bytes());
+        bytes.extend(3i64.to_le_bytes());
+        std::fs::write(&path, bytes).unwrap();
+        assert_eq!(NpyFile::open(&path).unwrap().numbers().unwrap(), [7, 3]);
+    }
+}

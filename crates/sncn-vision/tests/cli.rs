@@ -1,0 +1,247 @@
+//! `sncn-classify` in sentences: what it does with good input, and what it says to bad input.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
+
+use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tempfile::TempDir;
+
+fn sncn() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
+    command.env_remove("SNCN_DATA").timeout(Duration::from_secs(300));
+    command
+}
+
+/// A folder with a small table of one row; `change` edits the row.
+fn table(change: impl FnOnce(&mut Value)) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut row = json!({
+        "name": "small", "train": "shapes", "test": ["shapes", "shapes-c"], "backbone": "wrn10_1", "epochs": 2, "batch_size": 16,
+        "lr": 0.1, "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": 0.0005},
+        "schedule": {"kind": "cosine", "floor": 1e-6}, "objective": {"kind": "plain"}, "train_limit": 160, "test_limit": 3,
+        "mix": {"probability": 0.5, "active": 1},
+        "layers": [{"kind": "crossnorm", "at": "post", "crop": "both"}, {"kind": "selfnorm", "at": "post"}]
+    });
+    change(&mut row);
+    let path = folder.path().join("table.json");
+    let table = json!({"title": "t", "task": "classify", "seeds": [0], "select": "last", "runs": [row]});
+    fs::write(&path, table.to_string()).unwrap();
+    (folder, path)
+}
+
+fn train(table: &Path, run_dir: &Path) -> Command {
+    let mut command = sncn();
+    command
+        .arg("train")
+        .arg("--table")
+        .arg(table)
+        .args(["--row", "small", "--checkpoint-every", "3"])
+        .arg("--run-dir")
+        .arg(run_dir);
+    command
+}
+
+fn refused(mut command: Command, words: &[&str]) {
+    let assert = command.assert().failure().code(1);
+    let text = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+    assert!(!text.contains("panicked"), "{text}");
+}
+
+fn refused_row(change: impl FnOnce(&mut Value), words: &[&str]) {
+    let (folder, path) = table(change);
+    refused(train(&path, &folder.path().join("run")), words);
+    assert!(!folder.path().join("run").exists(), "something was written");
+}
+
+fn checkpoints(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
+    found.sort();
+    found
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
+    let (folder, path) = table(|_| {});
+    let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
+    train(&path, &whole).args(["--threads", "1"]).assert().success();
+    for _ in 0..3 {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
+        child.arg("train").arg("--table").arg(&path).args(["--row", "small", "--checkpoint-every", "3", "--threads", "2"]);
+        let mut child = child.arg("--run-dir").arg(&broken).stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(1200));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    train(&path, &broken).assert().success();
+    let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
+    assert_eq!(last(&whole), last(&broken));
+    assert_eq!(checkpoints(&whole).len(), 2, "the last two are kept");
+    let results = |folder: &Path, threads: &str| {
+        let file = folder.join("results.jsonl");
+        let mut evaluate = sncn();
+        evaluate.arg("evaluate").arg("--run-dir").arg(folder).arg("--results").arg(&file).args(["--threads", threads]);
+        evaluate
+            .assert()
+            .success()
+            .stdout(contains("mean corruption error (unnormalised)"))
+            .stdout(contains("generated textures"));
+        fs::read_to_string(file).unwrap()
+    };
+    let text = results(&whole, "1");
+    assert_eq!(text, results(&broken, "2"));
+    assert!(text.lines().last().unwrap().contains("\"complete\":true"));
+    assert!(text.contains("\"split\":\"shapes-c/fog/3\""));
+    // and the net labels a picture
+    let picture = folder.path().join("a.png");
+    image::RgbaImage::from_pixel(45, 17, image::Rgba([9, 80, 200, 100])).save(&picture).unwrap();
+    let mut predict = sncn();
+    predict.arg("predict").arg("--checkpoint").arg(checkpoints(&whole).last().unwrap()).arg(&picture);
+    predict.assert().success().stdout(contains("a.png: ").and(contains("%")));
+    fs::write(&picture, b"not a picture").unwrap();
+    let mut predict = sncn();
+    predict.arg("predict").arg("--checkpoint").arg(checkpoints(&whole).last().unwrap()).arg(&picture);
+    refused(predict, &["a.png", "does not decode"]);
+}
+
+#[test]
+fn damaged_and_foreign_checkpoints_are_refused() {
+    let (folder, path) = table(|_| {});
+    let run = folder.path().join("run");
+    train(&path, &run).assert().success();
+    let files = checkpoints(&run);
+    let good = fs::read(&files[1]).unwrap();
+    for bad in [&good[..good.len() / 2], b"junk", b""] {
+        fs::write(&files[1], bad).unwrap();
+        refused(train(&path, &run), &["damaged", "is whole", files[0].file_name().unwrap().to_str().unwrap()]);
+    }
+    let mut flipped = good.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    fs::write(&files[1], &flipped).unwrap();
+    refused(train(&path, &run), &["checksum"]);
+    fs::write(&files[1], &good).unwrap();
+    let (_other, other) = table(|row| row["lr"] = json!(0.2));
+    refused(train(&other, &run), &["another run", "--run-dir"]);
+    let mut predict = sncn();
+    predict.arg("predict").arg("--checkpoint").arg(folder.path().join("none.safetensors")).arg("x.png");
+    refused(predict, &["none.safetensors"]);
+}
+
+#[test]
+fn a_table_with_mistakes_is_explained() {
+    refused_row(|row| row["epoch"] = json!(3), &["table.json", "small", "epoch", "expected one of"]);
+    refused_row(|row| row["epochs"] = json!("three"), &["table.json", "small", "epochs", "three"]);
+    refused_row(|row| row["train"] = json!("cifar11"), &["cifar11", "cifar10", "shapes"]);
+    refused_row(|row| row["backbone"] = json!("wrn17_1"), &["wrn17_1", "6n + 4"]);
+    refused_row(|row| row["backbone"] = json!("vgg"), &["vgg", "allconv"]);
+    refused_row(|row| row["layers"][1]["kind"] = json!("selfish"), &["selfish", "selfnorm"]);
+    refused_row(|row| row["layers"][1]["at"] = json!("side"), &["side", "residual"]);
+    refused_row(|row| row["layers"][1]["gates"] = json!(3), &["gates", "1 or 2"]);
+    refused_row(|row| row["layers"][0]["crop"] = json!("all"), &["crop", "content"]);
+    refused_row(|row| row["layers"][0]["bet"] = json!(1), &["bet", "beta"]);
+    refused_row(|row| row["optimizer"]["kind"] = json!("lion"), &["lion", "sgd"]);
+    refused_row(|row| row["batch_size"] = json!(0), &["batch_size"]);
+    refused_row(|row| row["batch_size"] = json!(1), &["BatchNorm", "at least 2"]);
+    refused_row(|row| row["mix"]["probability"] = json!(1.5), &["probability", "1.5"]);
+    refused_row(|row| row["train"] = json!("cifar10"), &["--data-dir"]);
+    let (folder, path) = table(|_| {});
+    let mut row = sncn();
+    row.args(["train", "--row", "big", "--table"]).arg(&path).arg("--run-dir").arg(folder.path());
+    refused(row, &["big", "small"]);
+    fs::write(&path, "{").unwrap();
+    refused(train(&path, folder.path()), &["table.json"]);
+    let mut plan = sncn();
+    plan.args(["plan", "--table", "nowhere.json"]);
+    refused(plan, &["nowhere.json"]);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_and_names_the_step() {
+    let (folder, path) = table(|row| row["lr"] = json!(1e30));
+    refused(train(&path, &folder.path().join("run")), &["the loss of step", "last checkpoint is kept"]);
+}
+
+#[test]
+fn data_folders_with_mistakes_are_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |words: &[&str]| {
+        let (_keep, path) = table(|row| row["train"] = json!("cifar10"));
+        let mut command = train(&path, &folder.path().join("run"));
+        command.arg("--data-dir").arg(folder.path());
+        refused(command, words);
+    };
+    open(&["batches.meta.txt", "cifar-10-batches-bin"]);
+    let set = folder.path().join("cifar-10-batches-bin");
+    fs::create_dir(&set).unwrap();
+    fs::write(set.join("batches.meta.txt"), "a\nb\n").unwrap();
+    open(&["2 class names", "10"]);
+    fs::write(set.join("batches.meta.txt"), "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n").unwrap();
+    open(&["data_batch_1.bin"]);
+    for name in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+        fs::write(set.join(format!("{name}.bin")), vec![0; 2 * 3073]).unwrap();
+    }
+    fs::write(set.join("data_batch_3.bin"), vec![0; 3072]).unwrap();
+    open(&["data_batch_3.bin", "truncated"]);
+    fs::write(set.join("data_batch_3.bin"), vec![77; 3073]).unwrap();
+    open(&["data_batch_3.bin", "label 77", "0 to 9"]);
+}
+
+#[test]
+fn corrupt_writes_copies_and_refuses_nonsense() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let corrupt = |arguments: &[&str]| {
+        let mut command = sncn();
+        command.args(["corrupt", "--output"]).arg(&out).args(arguments);
+        command
+    };
+    refused(corrupt(&["--input", "shapes", "--severities", "0"]), &["severity 0"]);
+    refused(corrupt(&["--input", "shapes", "--severities", "6"]), &["severity 6", "5"]);
+    refused(corrupt(&["--input", "shapes", "--corruptions", "rain"]), &["rain", "snow"]);
+    refused(corrupt(&["--input", "nothing"]), &["nothing", "shapes"]);
+    assert!(!out.exists());
+    corrupt(&["--input", "shapes", "--corruptions", "fog,snow", "--limit", "4"]).assert().success();
+    assert_eq!(fs::metadata(out.join("fog.npy")).unwrap().len(), 128 + 5 * 4 * 3072);
+    assert_eq!(fs::metadata(out.join("labels.npy")).unwrap().len(), 128 + 20);
+    let pictures = folder.path().join("pictures/inner");
+    fs::create_dir_all(&pictures).unwrap();
+    refused(corrupt(&["--input", folder.path().join("pictures").to_str().unwrap()]), &["pictures", "no image files"]);
+    image::GrayImage::new(33, 18).save(pictures.join("grey.png")).unwrap();
+    image::RgbImage::new(1, 1).save(pictures.join("dot.bmp")).unwrap();
+    let input = folder.path().join("pictures");
+    corrupt(&["--input", input.to_str().unwrap(), "--severities", "5"]).assert().success();
+    let one = image::open(out.join("fog/5/inner/grey.png")).unwrap();
+    assert_eq!((one.width(), one.height()), (33, 18));
+    fs::write(pictures.join("bad.png"), b"x").unwrap();
+    refused(corrupt(&["--input", input.to_str().unwrap()]), &["bad.png", "does not decode"]);
+    let mut sheet = sncn();
+    sheet.args(["corrupt", "--input", "shapes", "--sheet", "--output"]).arg(folder.path().join("sheet.png"));
+    sheet.assert().success().stdout(contains("saturate"));
+    assert!(image::open(folder.path().join("sheet.png")).is_ok());
+}
+
+#[test]
+fn results_that_cannot_be_written_leave_nothing_behind() {
+    let (folder, path) = table(|row| row["test"] = json!(["shapes"]));
+    let run = folder.path().join("run");
+    train(&path, &run).assert().success();
+    let blocked = folder.path().join("file");
+    fs::write(&blocked, "").unwrap();
+    let mut evaluate = sncn();
+    evaluate.arg("evaluate").arg("--run-dir").arg(&run).arg("--results").arg(blocked.join("r.jsonl"));
+    refused(evaluate, &["file"]);
+    let mut evaluate = sncn();
+    evaluate.arg("evaluate").arg("--run-dir").arg(&run).args(["--test", "shapes-moon"]);
+    refused(evaluate, &["shapes-moon", "shapes-lighting"]);
+    let mut evaluate = sncn();
+    evaluate.arg("evaluate").arg("--run-dir").arg(folder.path().join("empty"));
+    refused(evaluate, &["no checkpoint", "train first"]);
+    sncn().args(["evaluate", "--run-dir"]).arg(&run).arg("--json").assert().success().stdout(contains("\"metric\":\"error\""));
+}
