@@ -131,8 +131,7 @@ impl<'a> Pickle<'a> {
     pub fn text(&self, id: Id) -> Option<String> {
         match &self.nodes[id] {
             Node::Text(text) => Some(text.clone()),
-            Node::Bytes(range) => std::str::from_utf8(&self.bytes[range.clone()]).ok().map(str::to_string),
-            _ => None,
+            _ => String::from_utf8(self.bytes(id)?).ok(),
         }
     }
 
@@ -157,7 +156,8 @@ impl<'a> Pickle<'a> {
         match &self.nodes[id] {
             Node::Bytes(range) => Some(self.bytes[range.clone()].to_vec()),
             Node::Call { callable, arguments, .. } if self.is_global(*callable, "encode") => {
-                let text = self.items(*arguments)?.first().and_then(|&text| self.text(text))?;
+                // the argument must be text itself: one that refers to a call again would nest without end
+                let Node::Text(text) = &self.nodes[*self.items(*arguments)?.first()?] else { return None };
                 text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
             }
             _ => None,

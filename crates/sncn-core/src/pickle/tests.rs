@@ -57,3 +57,14 @@ fn nothing_is_run_and_nesting_is_harmless() {
     // a length past the end
     assert!(matches!(Pickle::read(b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff."), Err(PickleError::Truncated(_))));
 }
+
+#[test]
+fn bytes_of_python_3_in_protocol_2_are_read_and_a_call_of_itself_is_not_followed() {
+    let pickle = Pickle::read(b"\x80\x02c_codecs\nencode\nX\x02\x00\x00\x00\xc3\xbfX\x06\x00\x00\x00latin1\x86R.").unwrap();
+    assert_eq!(pickle.bytes(pickle.root()), Some(vec![255]));
+    let pickle = Pickle::read(b"c_codecs\nencode\n](tR.").unwrap();
+    assert_eq!(pickle.bytes(pickle.root()), None);
+    // the argument list holds the call itself
+    let pickle = Pickle::read(b"]q\x00c_codecs\nencode\nh\x00Rq\x01h\x00h\x01a0.").unwrap();
+    assert_eq!(pickle.bytes(pickle.root()), None);
+}

@@ -107,10 +107,9 @@ impl Evaluate {
                 one(&split, &data)?;
             }
         }
-        if let Some(path) = &self.results {
-            recorder.write(path)?;
-        }
-        self.print(&recorder, generated_frost)
+        // first to the screen: where the file cannot be written, the measurements are not lost
+        self.print(&recorder, generated_frost)?;
+        self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
     }
 
     fn print(&self, recorder: &Recorder, generated_frost: bool) -> Result<()> {
