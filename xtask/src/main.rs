@@ -1,90 +1,63 @@
-//! `cargo xtask tidy`: holds the tree to ARCHITECTURE.md.
+//! `cargo xtask`: runs the experiments, fetches data, renders reports, keeps the tree tidy.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+mod chart;
+mod checkpoint;
+mod child;
+mod data;
+mod fetch;
+mod files;
+mod grid;
+mod manifest;
+mod provenance;
+mod report;
+mod reproduce;
+mod results;
+mod sheet;
+mod source;
+mod statistics;
+mod table;
+mod tidy;
+mod unpack;
 
-/// Lines that a source file may have.
-const LINES: usize = 400;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
-fn sources(folder: &Path, found: &mut Vec<PathBuf>) -> std::io::Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() && !path.ends_with("target") {
-            sources(&path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    Ok(())
+/// Runs the experiments, fetches data, renders reports, keeps the tree tidy.
+#[derive(Parser)]
+#[command(
+    version,
+    bin_name = "cargo xtask",
+    after_help = "First steps:
+  cargo xtask reproduce --smoke          the whole way in a minute
+  cargo xtask reproduce                  models/quick.json, then report/quick.md
+  cargo xtask data fetch cifar10         then: cargo xtask reproduce --table cifar10-short
+Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 interrupted (the same command goes on)."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
 }
 
-fn check(path: &Path, text: &str, problems: &mut Vec<String>) {
-    let name = path.display().to_string();
-    let lines = text.lines().count();
-    if lines > LINES {
-        problems.push(format!("{name}: {lines} lines, {LINES} are allowed: split it"));
-    }
-    let pure = name.contains("sncn-core/src") && !name.contains("/harness/") && !name.ends_with("checkpoint.rs");
-    for (number, line) in text.lines().enumerate() {
-        let mut say = |what: &str| problems.push(format!("{name}:{}: {what}", number + 1));
-        if !name.contains("sncn-kernels") && line.trim_start().starts_with(concat!("unsafe", " {")) {
-            say("unsafe outside sncn-kernels");
-        }
-        if pure && [concat!("std::", "fs"), concat!("std::", "env"), concat!("print", "ln!")].iter().any(|w| line.contains(w)) {
-            say("sncn-core does no I/O outside harness and checkpoint");
-        }
-        if [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("FIX", "ME")].iter().any(|w| line.contains(w)) {
-            say("unfinished");
-        }
-    }
-}
-
-fn tidy() -> std::io::Result<Vec<String>> {
-    let (mut files, mut problems) = (Vec::new(), Vec::new());
-    sources(Path::new("crates"), &mut files)?;
-    sources(Path::new("xtask"), &mut files)?;
-    files.sort();
-    for file in &files {
-        check(file, &fs::read_to_string(file)?, &mut problems);
-    }
-    let tree = Command::new("cargo").args(["tree", "-p", "xtask", "--prefix", "none"]).output()?;
-    if String::from_utf8_lossy(&tree.stdout).contains("candle-core") {
-        problems.push("xtask links candle-core".to_string());
-    }
-    Ok(problems)
+#[derive(Subcommand)]
+enum Command {
+    Reproduce(reproduce::Reproduce),
+    Report(report::Report),
+    Data(data::Data),
+    Tidy(tidy::Tidy),
 }
 
 fn main() -> ExitCode {
-    if std::env::args().skip(1).ne(["tidy".to_string()]) {
-        eprintln!("usage: cargo xtask tidy");
-        return ExitCode::from(2);
-    }
-    match tidy() {
-        Ok(problems) if problems.is_empty() => {
-            println!("tidy");
-            ExitCode::SUCCESS
-        }
-        Ok(problems) => {
-            problems.iter().for_each(|problem| eprintln!("{problem}"));
-            ExitCode::FAILURE
-        }
+    let result = files::enter_workspace().and_then(|here| match Cli::parse().command {
+        Command::Reproduce(command) => command.run(&here),
+        Command::Report(command) => command.run(&here),
+        Command::Data(command) => command.run(&here),
+        Command::Tidy(command) => command.run(),
+    });
+    match result {
+        Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {error:#}");
             ExitCode::FAILURE
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_and_unfinished_files_are_named() {
-        let mut problems = Vec::new();
-        check(Path::new("a.rs"), &"x\n".repeat(401), &mut problems);
-        check(Path::new("b.rs"), concat!("todo", "!()"), &mut problems);
-        assert_eq!(problems.len(), 2, "{problems:?}");
     }
 }

@@ -1,0 +1,178 @@
+//! `Chart`: grouped bars with error bars, written as SVG by hand.
+
+use std::fmt::Write;
+
+/// A bar.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bar {
+    /// Its height, from 0.
+    pub(crate) height: f64,
+    /// Half the length of its error bar.
+    pub(crate) error: Option<f64>,
+}
+
+/// Groups of bars, one bar of each series in each group.
+pub(crate) struct Chart {
+    /// Heading.
+    pub(crate) title: String,
+    /// What the heights are.
+    pub(crate) axis: String,
+    /// Names of the series.
+    pub(crate) series: Vec<String>,
+    /// Names of the groups with their bars, in the order of the series.
+    pub(crate) groups: Vec<(String, Vec<Option<Bar>>)>,
+}
+
+/// Okabe and Ito's colours, told apart by colour-blind readers too.
+const COLOURS: [&str; 8] = ["#999999", "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442"];
+const HEIGHT: f64 = 260.;
+const LEFT: f64 = 56.;
+const BAR: f64 = 22.;
+const GAP: f64 = 28.;
+/// Width of a letter at font size 12, about.
+const LETTER: f64 = 6.8;
+
+impl Chart {
+    /// The drawing.
+    pub(crate) fn svg(&self) -> String {
+        let legend = self.legend();
+        let group = (self.series.len() as f64 * BAR)
+            .max(self.groups.iter().map(|(name, _)| name.len()).max().unwrap_or(0) as f64 * LETTER);
+        let step = group + GAP;
+        let wanted =
+            (self.title.chars().count() as f64 * 8.2 + 32.).max(legend.iter().map(|(x, _, w)| x + w).fold(0., f64::max) + 16.);
+        let width = (LEFT + self.groups.len() as f64 * step + 16.).max(wanted).max(320.);
+        let rows = legend.iter().map(|(_, row, _)| row + 1).max().unwrap_or(1) as f64;
+        let top = 44. + 20. * rows;
+        let base = top + HEIGHT;
+        let highest = self
+            .groups
+            .iter()
+            .flat_map(|(_, bars)| bars)
+            .flatten()
+            .map(|bar| bar.height + bar.error.unwrap_or(0.))
+            .fold(0., f64::max);
+        let tick = tick(highest);
+        let ticks = (highest / tick).ceil().max(1.);
+        let y = |value: f64| base - value / (tick * ticks) * HEIGHT;
+        let mut out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{:.0}\" viewBox=\"0 0 {width:.0} {:.0}\" \
+             font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n",
+            base + 34.,
+            base + 34.
+        );
+        let mut text = |x: f64, y: f64, anchor: &str, more: &str, what: &str| {
+            let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{more}>{}</text>", escape(what));
+        };
+        text(16., 24., "start", " font-size=\"14\" font-weight=\"bold\"", &self.title);
+        for ((x, row, _), name) in legend.iter().zip(&self.series) {
+            text(x + 18., 48. + 20. * *row as f64, "start", "", name);
+        }
+        for index in 0..=ticks as u32 {
+            let value = f64::from(index) * tick;
+            text(LEFT - 8., y(value) + 4., "end", "", &number(value));
+        }
+        for (index, (name, _)) in self.groups.iter().enumerate() {
+            text(LEFT + (index as f64 + 0.5) * step, base + 20., "middle", "", name);
+        }
+        let turned = format!(" transform=\"rotate(-90 14 {:.1})\"", top + HEIGHT / 2.);
+        text(14., top + HEIGHT / 2., "middle", &turned, &self.axis);
+        for index in 0..=ticks as u32 {
+            let at = y(f64::from(index) * tick);
+            let colour = if index == 0 { "#222222" } else { "#dddddd" };
+            line(&mut out, LEFT, at, width - 16., at, colour);
+        }
+        for (index, (x, row, _)) in legend.iter().enumerate() {
+            rectangle(&mut out, *x, 38. + 20. * *row as f64, 12., 12., index, &self.series[index]);
+        }
+        for (index, (name, bars)) in self.groups.iter().enumerate() {
+            let start = LEFT + (index as f64 + 0.5) * step - bars.len() as f64 * BAR / 2.;
+            for (place, bar) in bars.iter().enumerate() {
+                let Some(bar) = bar else { continue };
+                let x = start + place as f64 * BAR;
+                let error = bar.error.map_or(String::new(), |error| format!(" ± {error:.2}"));
+                let label = format!("{}, {name}: {:.2}{error}", self.series.get(place).map_or("", String::as_str), bar.height);
+                rectangle(&mut out, x + 1., y(bar.height), BAR - 2., base - y(bar.height), place, &label);
+                if let Some(error) = bar.error {
+                    let (low, high, middle) = (y((bar.height - error).max(0.)), y(bar.height + error), x + BAR / 2.);
+                    line(&mut out, middle, low, middle, high, "#222222");
+                    line(&mut out, middle - 4., low, middle + 4., low, "#222222");
+                    line(&mut out, middle - 4., high, middle + 4., high, "#222222");
+                }
+            }
+        }
+        out + "</svg>\n"
+    }
+
+    /// Left edge, row and width of each entry of the legend.
+    fn legend(&self) -> Vec<(f64, usize, f64)> {
+        let (mut x, mut row) = (LEFT, 0);
+        let place = |name: &String| {
+            let width = 18. + name.chars().count() as f64 * LETTER + 16.;
+            if x > LEFT && x + width > 720. {
+                (x, row) = (LEFT, row + 1);
+            }
+            x += width;
+            (x - width, row, width)
+        };
+        self.series.iter().map(place).collect()
+    }
+}
+
+fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, colour: usize, title: &str) {
+    let colour = COLOURS[colour % COLOURS.len()];
+    let _ = writeln!(
+        out,
+        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\"><title>{}</title></rect>",
+        escape(title)
+    );
+}
+
+fn line(out: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, colour: &str) {
+    let _ = writeln!(out, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>");
+}
+
+/// A round distance of ticks: 1, 2 or 5 times a power of ten, for at most about six of them.
+fn tick(highest: f64) -> f64 {
+    let rough = if highest > 0. { highest / 6. } else { 1. };
+    let power = 10f64.powf(rough.log10().floor());
+    let factor = [1., 2., 5., 10.].into_iter().find(|factor| factor * power >= rough * 0.999).unwrap_or(10.);
+    factor * power
+}
+
+fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!([tick(60.), tick(7.), tick(0.), tick(33.)], [10., 2., 1., 10.]);
+        assert_eq!((number(20.), number(0.5)), ("20".to_string(), "0.5".to_string()));
+    }
+
+    #[test]
+    fn bars_error_bars_and_names_are_drawn() {
+        let bar = |height, error| Some(Bar { height, error });
+        let chart = Chart {
+            title: "a < b".into(),
+            axis: "error %".into(),
+            series: vec!["base".into(), "good".into()],
+            groups: vec![("clean".into(), vec![bar(50., Some(2.)), None]), ("fog".into(), vec![bar(30., None), bar(60., None)])],
+        };
+        let svg = chart.svg();
+        assert!(svg.contains("a &lt; b") && svg.contains("<title>base, clean: 50.00 ± 2.00</title>"), "{svg}");
+        assert_eq!(svg.matches("<rect").count(), 1 + 2 + 3);
+        assert_eq!(svg.matches("<text").count(), svg.matches("</text>").count());
+        // 60 is the highest tick, so its bar has the full height
+        assert!(svg.contains("height=\"260.0\" fill=\"#0072b2\"><title>good, fog: 60.00"), "{svg}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Programs started by this one: one at a time, and an interrupt reaches each of them exactly once.
+//!
+//! A child runs in a process group of its own, so Ctrl-C at the terminal and a signal to this program alone do the same:
+//! the child gets one SIGINT, finishes its step, writes its checkpoint and ends; then this program ends with code 130.
+
+use anyhow::{Context, Result};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// What the signal handler and the waiting thread share.
+struct State {
+    interrupted: bool,
+    child: Option<u32>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State { interrupted: false, child: None });
+
+fn state() -> std::sync::MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How a child ended.
+pub(crate) enum Ending {
+    /// Successfully, with what it printed (where that was captured).
+    Done(Vec<u8>),
+    /// It, or this program, was interrupted.
+    Interrupted,
+    /// It failed; it has said why on standard error.
+    Failed(ExitStatus),
+}
+
+/// From now on Ctrl-C is passed on to the running child.
+///
+/// # Errors
+/// Where the handler cannot be installed.
+pub(crate) fn catch_interrupts() -> Result<()> {
+    ctrlc::set_handler(|| {
+        let mut state = state();
+        state.interrupted = true;
+        match state.child {
+            Some(id) => forward(id),
+            None => std::process::exit(130),
+        }
+    })
+    .context("Ctrl-C cannot be caught")
+}
+
+#[cfg(unix)]
+fn forward(id: u32) {
+    // a child that has just ended needs no signal, so a failure changes nothing
+    let _ = Command::new("sh").args(["-c", &format!("kill -INT {id}")]).stderr(Stdio::null()).status();
+}
+
+#[cfg(not(unix))]
+fn forward(_: u32) {}
+
+/// Runs a program to its end; its standard error stays visible, its standard output is returned.
+///
+/// # Errors
+/// Where it cannot be started.
+pub(crate) fn run(command: &mut Command) -> Result<Ending> {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    let name = command.get_program().to_string_lossy().into_owned();
+    let child = {
+        let mut state = state();
+        if state.interrupted {
+            return Ok(Ending::Interrupted);
+        }
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = child.with_context(|| format!("{name}: cannot be started; is it there and executable?"))?;
+        state.child = Some(child.id());
+        child
+    };
+    let output = child.wait_with_output();
+    let mut state = state();
+    state.child = None;
+    let output = output.with_context(|| format!("{name}: its end could not be awaited"))?;
+    Ok(match output.status {
+        status if status.success() && !state.interrupted => Ending::Done(output.stdout),
+        status if state.interrupted || status.code() == Some(130) => Ending::Interrupted,
+        status => Ending::Failed(status),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn output_failure_and_interruption_are_told_apart() -> Result<()> {
+        let shell = |script: &str| run(Command::new("sh").args(["-c", script]));
+        assert!(matches!(shell("printf ok")?, Ending::Done(output) if output == b"ok"));
+        assert!(matches!(shell("exit 130")?, Ending::Interrupted));
+        assert!(matches!(shell("exit 7")?, Ending::Failed(status) if status.code() == Some(7)));
+        let error = run(&mut Command::new("/no/such/program")).err().map(|error| format!("{error:#}")).unwrap_or_default();
+        assert!(error.contains("/no/such/program: cannot be started"), "{error}");
+        Ok(())
+    }
+}

@@ -1,0 +1,77 @@
+//! `Grid`: a small table of text, as Markdown or for a terminal.
+
+/// Rows of cells below a heading; the first column is text, the others are numbers.
+pub(crate) struct Grid {
+    heading: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Grid {
+    /// An empty table with these headings.
+    pub(crate) fn new(heading: Vec<String>) -> Self {
+        Self { heading, rows: Vec::new() }
+    }
+
+    /// Adds a row.
+    pub(crate) fn push(&mut self, row: Vec<String>) {
+        self.rows.push(row);
+    }
+
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    fn widths(&self, escape: fn(&str) -> String) -> Vec<usize> {
+        let width = |column: usize| {
+            let cells = std::iter::once(&self.heading).chain(&self.rows).filter_map(|row| row.get(column));
+            cells.map(|cell| escape(cell).chars().count()).max().unwrap_or(0).max(3)
+        };
+        (0..self.heading.len()).map(width).collect()
+    }
+
+    /// As a Markdown table, aligned so that the source is readable too.
+    pub(crate) fn markdown(&self) -> String {
+        let escape = |cell: &str| cell.replace('|', "\\|");
+        let widths = self.widths(escape);
+        let line = |cells: &[String]| {
+            let cells = widths.iter().enumerate().map(|(i, &width)| {
+                let cell = escape(cells.get(i).map_or("", String::as_str));
+                if i == 0 { format!(" {cell:<width$} |") } else { format!(" {cell:>width$} |") }
+            });
+            format!("|{}\n", cells.collect::<String>())
+        };
+        let rule = widths.iter().enumerate().map(|(i, &width)| match i {
+            0 => format!(" {} |", "-".repeat(width)),
+            _ => format!(" {}: |", "-".repeat(width - 1)),
+        });
+        let rule = format!("|{}\n", rule.collect::<String>());
+        line(&self.heading) + &rule + &self.rows.iter().map(|row| line(row)).collect::<String>()
+    }
+
+    /// As aligned columns for a terminal.
+    pub(crate) fn plain(&self) -> String {
+        let widths = self.widths(str::to_string);
+        let line = |cells: &[String]| {
+            let cells = widths.iter().enumerate().map(|(i, &width)| {
+                let cell = cells.get(i).map_or("", String::as_str);
+                if i == 0 { format!("{cell:<width$}") } else { format!("  {cell:>width$}") }
+            });
+            format!("{}\n", cells.collect::<String>().trim_end())
+        };
+        line(&self.heading) + &self.rows.iter().map(|row| line(row)).collect::<String>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_bars_escaped() {
+        let mut grid = Grid::new(vec!["row".into(), "error %".into()]);
+        grid.push(vec!["a|b".into(), "1.0 ± 0.2".into()]);
+        assert_eq!(grid.markdown(), "| row  |   error % |\n| ---- | --------: |\n| a\\|b | 1.0 ± 0.2 |\n");
+        assert_eq!(grid.plain(), "row    error %\na|b  1.0 ± 0.2\n");
+    }
+}

@@ -1,0 +1,198 @@
+//! `Manifest`: a data set as `data/<name>.json` describes it.
+//!
+//! Its files are downloaded, checked and unpacked into one folder, `layout`, below the data folder.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+/// Where the manifests are.
+pub(crate) const FOLDER: &str = "data";
+
+/// A data set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Manifest {
+    /// Its name, which is that of the file.
+    pub(crate) name: String,
+    /// What it is.
+    pub(crate) description: String,
+    /// Under what terms it may be used.
+    pub(crate) licence: String,
+    /// Its publisher's page.
+    pub(crate) homepage: String,
+    /// The folder it is unpacked to, which its archives hold.
+    pub(crate) layout: String,
+    /// What is downloaded.
+    pub(crate) files: Vec<Remote>,
+}
+
+/// A file to download.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Remote {
+    /// Where from.
+    pub(crate) url: String,
+    /// Its size.
+    #[serde(default)]
+    pub(crate) bytes: Option<u64>,
+    /// Its SHA-256, in hexadecimal.
+    #[serde(default)]
+    pub(crate) sha256: Option<String>,
+    /// Its MD5, where the publisher gives no better.
+    #[serde(default)]
+    pub(crate) md5: Option<String>,
+    /// What to do with it.
+    pub(crate) unpack: Packing,
+}
+
+/// How a file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub(crate) enum Packing {
+    /// A gzipped tar archive.
+    #[serde(rename = "tar.gz")]
+    TarGz,
+    /// A tar archive.
+    #[serde(rename = "tar")]
+    Tar,
+    /// Not at all: it goes into the folder as it is.
+    #[serde(rename = "none")]
+    None,
+}
+
+/// The checksum that a file must have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Checksum {
+    /// SHA-256.
+    Sha256(String),
+    /// MD5.
+    Md5(String),
+}
+
+/// The manifest file of a data set.
+pub(crate) fn path(name: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{name}.json"))
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let at = || path.display().to_string();
+        let text = fs::read_to_string(path).with_context(|| format!("{}: not readable", at()))?;
+        let manifest: Self = serde_json::from_str(&text).with_context(at)?;
+        manifest.check().with_context(at)?;
+        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        ensure!(manifest.name == stem, "{}: name is {:?}; that of the file, {stem:?}, is accepted", at(), manifest.name);
+        Ok(manifest)
+    }
+
+    /// The named manifests of a folder; all of them where no name is given.
+    ///
+    /// # Errors
+    /// Where a name is unknown (the known ones are listed) or a manifest does not fit.
+    pub(crate) fn named(folder: &Path, names: &[String]) -> Result<Vec<Self>> {
+        let known = crate::files::names(folder, "json");
+        if let Some(name) = names.iter().find(|name| !known.contains(name)) {
+            bail!("unknown data set {name:?}; in {}/ are: {}", folder.display(), known.join(", "))
+        }
+        let names = if names.is_empty() { &known } else { names };
+        names.iter().map(|name| Self::read(&folder.join(format!("{name}.json")))).collect()
+    }
+
+    fn check(&self) -> Result<()> {
+        let plain = Path::new(&self.layout).components().all(|part| matches!(part, Component::Normal(_)));
+        let one = Path::new(&self.layout).components().count() == 1;
+        ensure!(plain && one, "layout is {:?}; the name of one folder is accepted", self.layout);
+        ensure!(!self.files.is_empty(), "files is empty; at least one is wanted");
+        self.files.iter().try_for_each(|file| file.check().with_context(|| format!("file {}", file.url)))
+    }
+}
+
+impl Remote {
+    fn check(&self) -> Result<()> {
+        self.checksum()?;
+        self.name().map(|_| ())
+    }
+
+    /// Its checksum.
+    ///
+    /// # Errors
+    /// Where it has none, both, or one that is no hexadecimal number of the right length.
+    pub(crate) fn checksum(&self) -> Result<Checksum> {
+        let (text, digits, sum) = match (&self.sha256, &self.md5) {
+            (Some(text), None) => (text, 64, Checksum::Sha256(text.to_lowercase())),
+            (None, Some(text)) => (text, 32, Checksum::Md5(text.to_lowercase())),
+            _ => bail!("one checksum is wanted: sha256, or md5 where the publisher gives no other"),
+        };
+        let hexadecimal = text.len() == digits && text.chars().all(|c| c.is_ascii_hexdigit());
+        ensure!(hexadecimal, "the checksum {text:?} is not of {digits} hexadecimal digits");
+        Ok(sum)
+    }
+
+    /// The name of the file: the last part of its address.
+    ///
+    /// # Errors
+    /// Where the address has none.
+    pub(crate) fn name(&self) -> Result<&str> {
+        let address = self.url.split(['?', '#']).next().unwrap_or_default();
+        let Some((_, path)) = address.split_once("://") else { bail!("the address has no scheme; https://… is accepted") };
+        match path.rsplit_once('/').map(|(_, name)| name) {
+            Some(name) if !name.is_empty() && name != "." && name != ".." => Ok(name),
+            _ => bail!("the address names no file"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remote(url: &str) -> Remote {
+        Remote { url: url.into(), bytes: None, sha256: None, md5: None, unpack: Packing::Tar }
+    }
+
+    #[test]
+    fn the_manifests_of_the_tree_fit() -> Result<()> {
+        let all = Manifest::named(&Path::new("..").join(FOLDER), &[])?;
+        assert!(all.iter().any(|manifest| manifest.name == "cifar10"));
+        Ok(())
+    }
+
+    #[test]
+    fn names_come_from_addresses() -> Result<()> {
+        assert_eq!(remote("https://a.org/files/C.tar?download=1").name()?, "C.tar");
+        assert!(remote("https://a.org/..").name().is_err() && remote("C.tar").name().is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn exactly_one_checksum_of_the_right_length_is_wanted() -> Result<()> {
+        let with = |sha256: Option<&str>, md5: Option<&str>| {
+            Remote { sha256: sha256.map(str::to_string), md5: md5.map(str::to_string), ..remote("https://a.org/b") }.checksum()
+        };
+        assert_eq!(with(None, Some(&"A".repeat(32)))?, Checksum::Md5("a".repeat(32)));
+        assert_eq!(with(Some(&"0".repeat(64)), None)?, Checksum::Sha256("0".repeat(64)));
+        assert!(with(None, None).is_err() && with(Some("12"), None).is_err());
+        assert!(with(Some(&"0".repeat(64)), Some(&"0".repeat(32))).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn an_unknown_data_set_and_an_unsafe_folder_are_refused() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let error = |name: &str| format!("{:#}", Manifest::named(folder.path(), &[name.to_string()]).unwrap_err());
+        let text = |layout: &str| {
+            format!(r#"{{"name":"a","description":"","licence":"","homepage":"","layout":"{layout}","files":[]}}"#)
+        };
+        fs::write(folder.path().join("a.json"), text("../up"))?;
+        assert!(error("b").contains("unknown data set \"b\"") && error("b").ends_with("are: a"), "{}", error("b"));
+        assert!(error("a").contains("layout is \"../up\""), "{}", error("a"));
+        fs::write(folder.path().join("a.json"), text("up"))?;
+        assert!(error("a").contains("files is empty"), "{}", error("a"));
+        Ok(())
+    }
+}

@@ -1,0 +1,238 @@
+//! `cargo xtask reproduce`: starts what is missing of a table, then renders its report.
+//!
+//! The state is on disk alone: a results file that exists, is complete and was made with the run that the table resolves to
+//! is kept; everything else is trained (from its newest checkpoint) and evaluated. The same command again has nothing to do.
+
+use crate::child::{self, Ending};
+use crate::results::{self, Results};
+use crate::table::{self, Table};
+use crate::{checkpoint, manifest, report};
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// A program to start instead of building the one of this workspace.
+const OVERRIDE: &str = "SNCN_CLASSIFY";
+
+/// Train and evaluate what is missing of a table, then render its report.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Reproduce {
+    /// Table file, or the name of one in models/ (default: quick).
+    #[arg(long)]
+    table: Option<String>,
+    /// Only these rows.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// These seeds instead of the table's.
+    #[arg(long, value_delimiter = ',')]
+    seeds: Vec<u64>,
+    /// Folder that holds the data sets (default: $SNCN_DATA, then data/cache).
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Folder of the frost photographs (default: generated frost).
+    #[arg(long)]
+    frost_dir: Option<PathBuf>,
+    /// Threads (default: all processors); the result does not depend on it.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
+    /// Print what would run, and run nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The table models/smoke.json: the whole way in a minute, no result.
+    #[arg(long, conflicts_with = "table")]
+    smoke: bool,
+}
+
+/// A row with a seed, as `sncn-classify plan` prints it.
+#[derive(Debug, Deserialize)]
+struct Cell {
+    row: String,
+    seed: u64,
+    run: Value,
+}
+
+/// What a command that was started came to.
+enum Step {
+    Done,
+    Interrupted,
+}
+
+impl Reproduce {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the table is unknown, or a cell fails (it is named; what is done is kept).
+    pub(crate) fn run(mut self, here: &Path) -> Result<ExitCode> {
+        let default = if self.smoke { table::SMOKE } else { table::QUICK };
+        let table = Table::read(self.table.as_deref().unwrap_or(default), here)?;
+        let cache = Path::new(crate::data::CACHE);
+        self.data_dir = match self.data_dir.take() {
+            None if std::env::var_os("SNCN_DATA").is_none() && cache.is_dir() => Some(cache.to_path_buf()),
+            given => given.map(|folder| here.join(folder)),
+        };
+        self.frost_dir = self.frost_dir.take().map(|folder| here.join(folder));
+        child::catch_interrupts()?;
+        let Some(program) = program()? else { return Ok(ExitCode::from(130)) };
+        let Some(cells) = self.plan(&program, &table)? else { return Ok(ExitCode::from(130)) };
+        let (mut kept, mut made) = (0, 0);
+        for (index, cell) in cells.iter().enumerate() {
+            let name = format!("[{}/{}] {}, seed {}", index + 1, cells.len(), cell.row, cell.seed);
+            let Some(why) = self.wanted(&table, cell) else {
+                eprintln!("{name}: up to date");
+                kept += 1;
+                continue;
+            };
+            eprintln!("{name}: {why}");
+            match self.make(&program, &table, cell).with_context(|| format!("row {:?}, seed {}", cell.row, cell.seed))? {
+                Step::Done => made += 1,
+                Step::Interrupted => {
+                    eprintln!(
+                        "interrupted at {name}; {} of {} cells are done: run the same command to resume",
+                        kept + made,
+                        cells.len()
+                    );
+                    return Ok(ExitCode::from(130));
+                }
+            }
+        }
+        if self.dry_run {
+            println!("{}: {kept} cells are up to date, {made} would be made", table.path.display());
+            return Ok(ExitCode::SUCCESS);
+        }
+        match made {
+            0 => eprintln!("nothing to do: all {kept} cells are up to date"),
+            _ => eprintln!("{made} cells made, {kept} were up to date"),
+        }
+        report::render(&table)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// The cells of the table, fully resolved; nothing where that was interrupted.
+    fn plan(&self, program: &Path, table: &Table) -> Result<Option<Vec<Cell>>> {
+        let mut command = Command::new(program);
+        command.arg("plan").arg("--table").arg(&table.path);
+        if !self.rows.is_empty() {
+            command.args(["--rows", &self.rows.join(",")]);
+        }
+        if !self.seeds.is_empty() {
+            command.args(["--seeds", &self.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(",")]);
+        }
+        let output = match child::run(&mut command)? {
+            Ending::Done(output) => output,
+            Ending::Interrupted => return Ok(None),
+            Ending::Failed(_) => bail!("{}: it cannot be planned; the reason stands above", table.path.display()),
+        };
+        let output = String::from_utf8_lossy(&output);
+        let cells = output.lines().map(|line| serde_json::from_str(line).with_context(|| format!("not a cell: {line}")));
+        let cells: Vec<Cell> = cells.collect::<Result<_>>().context("sncn-classify plan")?;
+        ensure!(!cells.is_empty(), "{}: no cells; give it runs and seeds", table.path.display());
+        Ok(Some(cells))
+    }
+
+    /// Why a cell has to be made; nothing where it is up to date.
+    fn wanted(&self, table: &Table, cell: &Cell) -> Option<String> {
+        let path = table.results_file(&cell.row, cell.seed);
+        results::wanted(&path, cell.seed, &cell.run).or_else(|| {
+            let stale = self.frost_dir.is_some() && Results::read(&path).is_ok_and(|results| results.has_generated_frost());
+            stale.then(|| "its frost was generated, and --frost-dir is given: evaluated again".to_string())
+        })
+    }
+
+    fn make(&self, program: &Path, table: &Table, cell: &Cell) -> Result<Step> {
+        let (run_dir, results) = (table.run_dir(&cell.row, cell.seed), table.results_file(&cell.row, cell.seed));
+        let other = checkpoint::run_of_newest(&run_dir).is_some_and(|run| run != json!({"run": cell.run, "seed": cell.seed}));
+        if other && !self.dry_run {
+            let aside = results::aside(&run_dir);
+            std::fs::rename(&run_dir, &aside).with_context(|| format!("{}: cannot be renamed", run_dir.display()))?;
+            eprintln!("  the checkpoints of the old run are put aside in {}", aside.display());
+        }
+        let mut train = Command::new(program);
+        train.arg("train").arg("--table").arg(&table.path).args(["--row", &cell.row, "--seed", &cell.seed.to_string()]);
+        let mut evaluate = Command::new(program);
+        evaluate.arg("evaluate");
+        for command in [&mut train, &mut evaluate] {
+            command.arg("--run-dir").arg(&run_dir);
+            if let Some(folder) = &self.data_dir {
+                command.arg("--data-dir").arg(folder);
+            }
+            if let Some(threads) = self.threads {
+                command.args(["--threads", &threads.to_string()]);
+            }
+        }
+        evaluate.args(["--table", &table.name]).arg("--results").arg(&results);
+        if let Some(folder) = &self.frost_dir {
+            evaluate.arg("--frost-dir").arg(folder);
+        }
+        for command in [&mut train, &mut evaluate] {
+            if let Step::Interrupted = self.start(command, cell)? {
+                return Ok(Step::Interrupted);
+            }
+        }
+        match results::wanted(&results, cell.seed, &cell.run) {
+            Some(why) if !self.dry_run => bail!("sncn-classify ended well, but {} is {why}", results.display()),
+            _ => Ok(Step::Done),
+        }
+    }
+
+    fn start(&self, command: &mut Command, cell: &Cell) -> Result<Step> {
+        if self.dry_run {
+            println!("  {}", shown(command));
+            return Ok(Step::Done);
+        }
+        match child::run(command)? {
+            Ending::Done(_) => Ok(Step::Done),
+            Ending::Interrupted => Ok(Step::Interrupted),
+            Ending::Failed(status) => {
+                let set = cell.run.get("train").and_then(Value::as_str).unwrap_or_default();
+                let known = manifest::path(set).is_file();
+                let advice =
+                    if known { format!(" (if {set} is not there: cargo xtask data fetch {set})") } else { String::new() };
+                bail!(
+                    "{} failed ({status}); the reason stands above{advice}. Results so far are kept: run the same command to go on",
+                    shown(command)
+                )
+            }
+        }
+    }
+}
+
+/// A command line as a reader could type it.
+fn shown(command: &Command) -> String {
+    let words = std::iter::once("sncn-classify".into()).chain(command.get_args().map(|word| word.to_string_lossy()));
+    let quoted = words.map(|word| if word.contains(' ') { format!("'{word}'").into() } else { word });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// The program that trains and evaluates, built; nothing where that was interrupted.
+fn program() -> Result<Option<PathBuf>> {
+    if let Some(program) = std::env::var_os(OVERRIDE) {
+        return Ok(Some(PathBuf::from(program)));
+    }
+    eprintln!("building sncn-classify (the first time takes minutes)");
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--release", "-p", "sncn-vision", "--bin", "sncn-classify"]);
+    command.arg("--message-format=json-render-diagnostics");
+    let output = match child::run(&mut command)? {
+        Ending::Done(output) => output,
+        Ending::Interrupted => return Ok(None),
+        Ending::Failed(status) => bail!("sncn-classify does not build ({status}); the reason stands above"),
+    };
+    let output = String::from_utf8_lossy(&output);
+    let messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let built = messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?))).next_back();
+    built.map(Some).context("cargo build named no executable for sncn-classify; set SNCN_CLASSIFY to its path")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_shown_as_typed() {
+        let mut command = Command::new("/somewhere/sncn-classify");
+        command.args(["train", "--row", "a b"]);
+        assert_eq!(shown(&command), "sncn-classify train --row 'a b'");
+    }
+}

@@ -1,0 +1,293 @@
+//! Results files: a header line, one measurement a line, a closing line; a file that exists is complete.
+//!
+//! `results/<table>/<row>/seed-<n>.jsonl`, written by the program that evaluates. This is the reader.
+
+use crate::table::{self, Table};
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The layout this program reads.
+const FORMAT: u32 = 1;
+
+/// The machine a result was made on.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub(crate) struct Machine {
+    /// Processor model.
+    pub(crate) cpu: String,
+    /// Logical processors.
+    pub(crate) cores: usize,
+    /// Operating system and architecture.
+    pub(crate) os: String,
+}
+
+/// The first line of a results file.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Header {
+    /// Version of the layout.
+    pub(crate) format: u32,
+    /// The row.
+    pub(crate) row: String,
+    /// The seed.
+    pub(crate) seed: u64,
+    /// The resolved run.
+    pub(crate) run: Value,
+    /// The commit, where it is known.
+    #[serde(default)]
+    pub(crate) commit: Option<String>,
+    /// Whether tracked files differed from it.
+    #[serde(default)]
+    pub(crate) dirty: bool,
+    /// Version of the program.
+    #[serde(default)]
+    pub(crate) version: String,
+    /// Where it ran.
+    #[serde(default)]
+    pub(crate) machine: Machine,
+    /// Which checkpoint was evaluated.
+    #[serde(default)]
+    pub(crate) selection: String,
+    /// What a reader should know.
+    #[serde(default)]
+    pub(crate) notes: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Measurement {
+    split: String,
+    metric: String,
+    value: f64,
+    n: usize,
+}
+
+#[derive(Deserialize)]
+struct Closing {
+    complete: bool,
+    measurements: usize,
+}
+
+/// A complete results file.
+#[derive(Clone, Debug)]
+pub(crate) struct Results {
+    /// Its header.
+    pub(crate) header: Header,
+    /// Values by split and metric, in fractions, with the number of examples.
+    values: BTreeMap<(String, String), (f64, usize)>,
+    /// Splits in the file's order.
+    splits: Vec<String>,
+}
+
+impl Results {
+    /// Reads a results file.
+    ///
+    /// # Errors
+    /// Where it is missing, cut short or of another layout.
+    pub(crate) fn read(path: &Path) -> Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| format!("{}: not readable", path.display()))?;
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Reads the text of a results file.
+    ///
+    /// # Errors
+    /// Where it is cut short or of another layout.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let lines: Vec<&str> = text.lines().collect();
+        let [first, middle @ .., last] = lines.as_slice() else {
+            bail!("{} line(s); a header and a closing line are wanted", lines.len())
+        };
+        let closing: Closing = serde_json::from_str(last).context("the last line does not close the file: it is cut short")?;
+        ensure!(closing.complete, "the last line does not say that the file is complete");
+        ensure!(
+            closing.measurements == middle.len(),
+            "{} measurements, but the last line says {}",
+            middle.len(),
+            closing.measurements
+        );
+        let header: Header = serde_json::from_str(first).context("line 1 is no header")?;
+        ensure!(header.format == FORMAT, "format is {}; this program reads {FORMAT}", header.format);
+        let (mut values, mut splits) = (BTreeMap::new(), Vec::new());
+        for (index, line) in middle.iter().enumerate() {
+            let found: Measurement = serde_json::from_str(line).with_context(|| format!("line {}", index + 2))?;
+            if splits.last() != Some(&found.split) && !splits.contains(&found.split) {
+                splits.push(found.split.clone());
+            }
+            let twice = values.insert((found.split, found.metric), (found.value, found.n));
+            ensure!(twice.is_none(), "line {}: measured twice", index + 2);
+        }
+        Ok(Self { header, values, splits })
+    }
+
+    /// A value of one split, as a fraction.
+    pub(crate) fn value(&self, split: &str, metric: &str) -> Option<f64> {
+        self.values.get(&(split.to_string(), metric.to_string())).map(|(value, _)| *value)
+    }
+
+    /// The examples that a set's numbers were taken over (of each cell, for a corrupted set).
+    pub(crate) fn examples(&self, set: &str) -> Option<usize> {
+        let of_set = |split: &str| split == set || split.strip_prefix(set).is_some_and(|rest| rest.starts_with('/'));
+        self.values.iter().find(|((split, _), _)| of_set(split)).map(|(_, (_, n))| *n)
+    }
+
+    /// A value of a set: its own, or the mean over all its corruptions and severities.
+    pub(crate) fn of_set(&self, set: &str, metric: &str) -> Option<f64> {
+        self.value(set, metric).or_else(|| self.mean(set, metric))
+    }
+
+    /// The corruptions of a set, in the file's order.
+    pub(crate) fn corruptions(&self, set: &str) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for split in &self.splits {
+            let name = split.strip_prefix(set).and_then(|rest| rest.strip_prefix('/')?.split('/').next());
+            names.extend(name.filter(|name| !names.contains(name)));
+        }
+        names
+    }
+
+    /// The mean over the splits below `prefix`, as a fraction.
+    pub(crate) fn mean(&self, prefix: &str, metric: &str) -> Option<f64> {
+        let below = |split: &str| split.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+        let cells: Vec<f64> =
+            self.splits.iter().filter(|split| below(split)).filter_map(|split| self.value(split, metric)).collect();
+        (!cells.is_empty()).then(|| cells.iter().sum::<f64>() / cells.len() as f64)
+    }
+
+    /// Whether frost was generated, and a corrupted set was measured with it.
+    pub(crate) fn has_generated_frost(&self) -> bool {
+        self.splits.iter().any(|split| split.contains("/frost/"))
+            && self.header.notes.iter().any(|note| note.contains("frost: generated"))
+    }
+}
+
+/// All results of a table, with what was left out and why.
+pub(crate) struct Collected {
+    /// Complete files of the table's rows, by row (in table order) and seed.
+    pub(crate) rows: Vec<(table::Row, Vec<Results>)>,
+    /// `file: reason`.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// Reads all results of a table.
+pub(crate) fn collect(table: &Table) -> Collected {
+    let mut left_out = Vec::new();
+    let rows = table.rows().into_iter().map(|row| {
+        let folder = table.results().join(table::safe(&row.name));
+        let mut found: Vec<Results> = Vec::new();
+        for file in crate::files::names(&folder, "jsonl").iter().filter(|name| !name.starts_with('.')) {
+            let path = folder.join(format!("{file}.jsonl"));
+            match Results::read(&path).and_then(|results| fits(&row, results)) {
+                Ok(results) => found.push(results),
+                Err(error) => left_out.push(format!("{}: {error:#}", path.display())),
+            }
+        }
+        found.sort_by_key(|results| results.header.seed);
+        (row, found)
+    });
+    Collected { rows: rows.collect(), left_out }
+}
+
+fn fits(row: &table::Row, results: Results) -> Result<Results> {
+    ensure!(results.header.row == row.name, "it is of row {:?}, not {:?}", results.header.row, row.name);
+    match row.difference(&results.header.run) {
+        Some(key) => bail!("made with another {key:?} than the table has now; cargo xtask reproduce makes it again"),
+        None => Ok(results),
+    }
+}
+
+/// Why a results file has to be made, or nothing where it is up to date.
+pub(crate) fn wanted(path: &Path, seed: u64, run: &Value) -> Option<String> {
+    if !path.exists() {
+        return Some("missing".to_string());
+    }
+    let results = match Results::read(path) {
+        Ok(results) => results,
+        Err(error) => return Some(format!("damaged: {error:#}")),
+    };
+    let (old, new) = (table::what_counts(&results.header.run), table::what_counts(run));
+    if results.header.seed != seed {
+        return Some(format!("{}: it is of seed {}", path.display(), results.header.seed));
+    }
+    if old == new {
+        return None;
+    }
+    let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return Some("damaged: no run".to_string()) };
+    let key = old.keys().chain(new.keys()).find(|key| old.get(*key) != new.get(*key))?;
+    let show = |map: &serde_json::Map<String, Value>| map.get(key).map_or("absent".to_string(), Value::to_string);
+    Some(format!("the table has changed: {key:?} was {} and is {}", show(old), show(new)))
+}
+
+/// The first run folder beside `path` that is free to put an old one aside.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let free = (1..u32::MAX).map(|n| path.with_file_name(format!("{name}.old-{n}"))).find(|path| !path.exists());
+    free.unwrap_or_else(|| path.with_file_name(format!("{name}.old")))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The text of a results file: a clean set `s`, and `s-c` with two corruptions at two severities around `corrupted`.
+    pub(crate) fn text(row: &str, seed: u64, run: &Value, clean: f64, corrupted: f64) -> String {
+        let header = json!({"format": 1, "table": "t", "row": row, "seed": seed, "run": run, "commit": "0123456789abcdef",
+            "dirty": true, "version": "0.1.0", "machine": {"cpu": "A CPU", "cores": 2, "os": "linux x86_64"},
+            "selection": "last", "notes": ["frost: generated textures"]});
+        let mut lines = vec![header.to_string()];
+        let mut add = |split: &str, value: f64| {
+            for (metric, value) in [("error", value), ("ece", value / 10.)] {
+                lines.push(json!({"split": split, "metric": metric, "value": value, "n": 50}).to_string());
+            }
+        };
+        add("s", clean);
+        for (name, shift) in [("fog", -0.01), ("frost", 0.01)] {
+            for severity in 1..=2 {
+                add(&format!("s-c/{name}/{severity}"), corrupted + shift + (f64::from(severity) - 1.5) * 0.1);
+            }
+        }
+        let count = lines.len() - 1;
+        lines.push(json!({"complete": true, "measurements": count}).to_string());
+        lines.join("\n") + "\n"
+    }
+
+    #[test]
+    fn means_are_over_all_cells_and_corruptions_keep_their_order() -> Result<()> {
+        let results = Results::parse(&text("a", 0, &json!({}), 0.1, 0.3))?;
+        assert_eq!(results.of_set("s", "error"), Some(0.1));
+        assert!((results.of_set("s-c", "error").unwrap() - 0.3).abs() < 1e-12);
+        assert!((results.mean("s-c/fog", "error").unwrap() - 0.29).abs() < 1e-12);
+        assert_eq!(results.corruptions("s-c"), ["fog", "frost"]);
+        assert_eq!((results.examples("s-c"), results.examples("s"), results.examples("t")), (Some(50), Some(50), None));
+        assert!(results.has_generated_frost());
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_that_was_cut_short_is_refused() {
+        let whole = text("a", 0, &json!({}), 0.1, 0.3);
+        let lines: Vec<&str> = whole.lines().collect();
+        let error = |text: &str| format!("{:#}", Results::parse(text).unwrap_err());
+        assert!(error(&lines[..4].join("\n")).contains("cut short"));
+        assert!(error(&[lines[0], lines[lines.len() - 1]].join("\n")).contains("0 measurements, but the last line says 10"));
+        assert!(error("").contains("0 line(s)"));
+    }
+
+    #[test]
+    fn what_has_to_be_made_is_explained() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("seed-0.jsonl");
+        let run = json!({"epochs": 1, "note": "old"});
+        assert_eq!(wanted(&path, 0, &run).as_deref(), Some("missing"));
+        fs::write(&path, text("a", 0, &run, 0.1, 0.3))?;
+        assert_eq!(wanted(&path, 0, &json!({"epochs": 1, "note": "new"})), None);
+        let why = wanted(&path, 0, &json!({"epochs": 2})).unwrap_or_default();
+        assert_eq!(why, "the table has changed: \"epochs\" was 1 and is 2");
+        fs::write(&path, "{}")?;
+        assert!(wanted(&path, 0, &run).is_some_and(|why| why.starts_with("damaged")));
+        Ok(())
+    }
+}

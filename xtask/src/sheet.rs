@@ -1,0 +1,277 @@
+//! `Sheet`: the tables, the chart and the verdict of a report, computed from results.
+
+use crate::chart::{Bar, Chart};
+use crate::grid::Grid;
+use crate::results::{Collected, Results};
+use crate::statistics::{Estimate, Verdict, chance};
+use crate::table::{Row, Table};
+
+/// What the report of one table is rendered from.
+pub(crate) struct Sheet<'a> {
+    /// The table.
+    pub(crate) table: &'a Table,
+    /// Its results.
+    pub(crate) collected: &'a Collected,
+    /// Its test sets, in the order of the rows.
+    pub(crate) sets: Vec<String>,
+}
+
+const NONE: &str = "–";
+
+fn cell(estimate: Option<Estimate>) -> String {
+    estimate.map_or(NONE.to_string(), |estimate| estimate.to_string())
+}
+
+/// Percent of `metric` on `set`, over the seeds.
+fn percent(results: &[Results], set: &str, metric: &str) -> Option<Estimate> {
+    let values: Vec<f64> = results.iter().filter_map(|r| r.of_set(set, metric)).map(|value| 100. * value).collect();
+    Estimate::of(&values)
+}
+
+/// Each item once, in the order of its first appearance.
+pub(crate) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
+    items.fold(Vec::new(), |mut found, item| {
+        if !found.contains(&item) {
+            found.push(item);
+        }
+        found
+    })
+}
+
+fn is_corrupted(set: &str) -> bool {
+    set.ends_with("-c")
+}
+
+impl<'a> Sheet<'a> {
+    /// The sheet of a table with its results.
+    pub(crate) fn new(table: &'a Table, collected: &'a Collected) -> Self {
+        let sets = distinct(collected.rows.iter().flat_map(|(row, _)| row.tests()).map(str::to_string));
+        Self { table, collected, sets }
+    }
+
+    /// Rows in table order, each with its results by seed.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = (&'a Row, &'a [Results])> {
+        self.collected.rows.iter().map(|(row, results)| (row, results.as_slice()))
+    }
+
+    fn clean(&self) -> Option<&String> {
+        self.sets.iter().find(|set| !is_corrupted(set))
+    }
+
+    /// The first corrupted set.
+    pub(crate) fn corrupted(&self) -> Option<&String> {
+        self.sets.iter().find(|set| is_corrupted(set))
+    }
+
+    /// The set that the closing sentence is about.
+    fn headline(&self) -> Option<&String> {
+        self.corrupted().or(self.clean())
+    }
+
+    fn label(set: &str) -> String {
+        if is_corrupted(set) { format!("{set} mCE %") } else { format!("{set} error %") }
+    }
+
+    /// The difference to the baseline on `set`, paired by seed, in percentage points, and the number of pairs.
+    fn difference(&self, results: &[Results], set: &str) -> Option<(Estimate, usize)> {
+        let name = self.table.baseline.as_ref()?;
+        let (_, baseline) = self.rows().find(|(row, _)| row.name == *name)?;
+        let pairs: Vec<f64> = results
+            .iter()
+            .filter_map(|own| {
+                let other = baseline.iter().find(|other| other.header.seed == own.header.seed)?;
+                Some(100. * (own.of_set(set, "error")? - other.of_set(set, "error")?))
+            })
+            .collect();
+        Some((Estimate::of(&pairs)?, pairs.len()))
+    }
+
+    /// Rows × test sets, calibration, the difference on the headline set and what was published.
+    pub(crate) fn main(&self) -> Grid {
+        let published = distinct(self.rows().flat_map(|(row, _)| row.published()).map(|(key, _)| key.to_string()));
+        let calibrated: Vec<&String> = self.clean().into_iter().chain(self.corrupted()).collect();
+        let compared = self.headline().filter(|_| self.table.baseline.is_some());
+        let mut heading = vec!["row".to_string(), "seeds".to_string()];
+        heading.extend(self.sets.iter().map(|set| Self::label(set)));
+        heading.extend(calibrated.iter().map(|set| format!("{set} ECE %")));
+        heading.extend(compared.map(|set| format!("Δ {set}")));
+        heading.extend(published.iter().map(|key| format!("published {key} %")));
+        let mut grid = Grid::new(heading);
+        for (row, results) in self.rows() {
+            let mut cells = vec![row.name.clone(), results.len().to_string()];
+            cells.extend(self.sets.iter().map(|set| cell(percent(results, set, "error"))));
+            cells.extend(calibrated.iter().map(|set| cell(percent(results, set, "ece"))));
+            cells.extend(compared.map(|set| self.difference_cell(row, results, set)));
+            let numbers = row.published();
+            cells.extend(published.iter().map(|key| {
+                numbers.iter().find(|(known, _)| known == key).map_or(NONE.to_string(), |(_, value)| format!("{value}"))
+            }));
+            grid.push(cells);
+        }
+        grid
+    }
+
+    fn difference_cell(&self, row: &Row, results: &[Results], set: &str) -> String {
+        if self.table.baseline.as_ref() == Some(&row.name) {
+            return "baseline".to_string();
+        }
+        let Some((difference, _)) = self.difference(results, set) else { return NONE.to_string() };
+        let mark = if matches!(difference.verdict(), Verdict::Below | Verdict::Above) { "*" } else { "" };
+        difference.signed() + mark
+    }
+
+    /// Rows but the baseline × test sets: the paired differences.
+    pub(crate) fn differences(&self) -> Grid {
+        let mut grid = Grid::new(std::iter::once("row".to_string()).chain(self.sets.iter().cloned()).collect());
+        for (row, results) in self.rows().filter(|(row, _)| self.table.baseline.as_ref() != Some(&row.name)) {
+            let cells = self.sets.iter().map(|set| self.difference_cell(row, results, set));
+            grid.push(std::iter::once(row.name.clone()).chain(cells).collect());
+        }
+        grid
+    }
+
+    /// Whether some row was measured on the corruptions of a set.
+    pub(crate) fn has_corruptions(&self, set: &str) -> bool {
+        self.rows().flat_map(|(_, results)| results).any(|results| !results.corruptions(set).is_empty())
+    }
+
+    /// Corruptions × rows, the mean over severities.
+    pub(crate) fn corruptions(&self, set: &str) -> Grid {
+        let with: Vec<(&Row, &[Results])> = self.rows().filter(|(_, results)| !results.is_empty()).collect();
+        let mut grid =
+            Grid::new(std::iter::once("corruption".to_string()).chain(with.iter().map(|(row, _)| row.name.clone())).collect());
+        let names =
+            with.iter().flat_map(|(_, results)| results.first()).map(|first| first.corruptions(set)).next().unwrap_or_default();
+        for name in names {
+            let cells = with.iter().map(|(_, results)| cell(percent(results, &format!("{set}/{name}"), "error")));
+            grid.push(std::iter::once(name.to_string()).chain(cells).collect());
+        }
+        grid
+    }
+
+    /// Which rows beat the baseline on the headline set, and which do not.
+    pub(crate) fn verdict(&self) -> String {
+        let (Some(set), Some(baseline)) = (self.headline(), &self.table.baseline) else {
+            return "This table has no baseline row, so nothing is compared.".to_string();
+        };
+        let (mut below, mut above, mut within, mut unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut fewest = usize::MAX;
+        for (row, results) in self.rows().filter(|(row, _)| row.name != *baseline) {
+            let found = self.difference(results, set);
+            let told = found.map_or(row.name.clone(), |(difference, _)| format!("{} ({})", row.name, difference.signed()));
+            match found.map(|(difference, pairs)| (difference.verdict(), pairs)) {
+                Some((Verdict::OneSeed, _)) | None => unknown.push(told),
+                Some((verdict, pairs)) => {
+                    fewest = fewest.min(pairs);
+                    match verdict {
+                        Verdict::Below => below.push(told),
+                        Verdict::Above => above.push(told),
+                        _ => within.push(told),
+                    }
+                }
+            }
+        }
+        let list = |names: &[String]| names.join(", ");
+        let mut parts = Vec::new();
+        if fewest < usize::MAX {
+            parts.push(match below.as_slice() {
+                [] => "no row beats it by more than two standard errors of the paired difference".to_string(),
+                names => format!("better by more than two standard errors of the paired difference: {}", list(names)),
+            });
+        }
+        for (names, what) in [
+            (&within, "within two standard errors"),
+            (&above, "worse by more than two"),
+            (&unknown, "cannot be judged (fewer than two paired seeds)"),
+        ] {
+            if !names.is_empty() {
+                parts.push(format!("{what}: {}", list(names)));
+            }
+        }
+        let metric = if is_corrupted(set) { "mean corruption error" } else { "error" };
+        let mut text = format!("Against {baseline}, {metric} on {set}: {}.", parts.join("; "));
+        if let Some(chance) = Some(fewest).filter(|&n| n < usize::MAX).and_then(chance) {
+            text += &format!(
+                " With {fewest} paired seeds, a difference beyond two standard errors, one way or the other, comes about by chance in {chance:.0} % of comparisons."
+            );
+        }
+        text
+    }
+
+    /// Error by test set and row.
+    pub(crate) fn chart(&self) -> Chart {
+        let with: Vec<(&Row, &[Results])> = self.rows().filter(|(_, results)| !results.is_empty()).collect();
+        let bar = |set: &String, results: &[Results]| {
+            percent(results, set, "error").map(|estimate| Bar { height: estimate.mean, error: estimate.error })
+        };
+        let group = |set: &String| (set.clone(), with.iter().map(|(_, results)| bar(set, results)).collect());
+        Chart {
+            title: self.table.title.clone(),
+            axis: "error %".to_string(),
+            series: with.iter().map(|(row, _)| row.name.clone()).collect(),
+            groups: self.sets.iter().map(group).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::results::tests::text;
+    use serde_json::json;
+
+    /// A table of a baseline, a row that is better and one that has no results.
+    pub(crate) fn table() -> Table {
+        let value = json!({"title": "A title", "paper": "a paper", "seeds": [0, 1], "baseline": "base",
+            "defaults": {"test": ["s", "s-c"], "epochs": 2, "train": "s"},
+            "runs": [{"name": "base"}, {"name": "good", "published": {"s-c.error": 16.9}}, {"name": "later"}]});
+        let mut table: Table = serde_json::from_value(value).unwrap();
+        (table.name, table.path) = ("t".into(), "models/t.json".into());
+        table
+    }
+
+    /// Its results: 30 and 34 % for the baseline, 24 and 27 % for the other, on the corrupted set.
+    pub(crate) fn collected() -> Collected {
+        let run = json!({"epochs": 2, "train": "s", "train_limit": 100});
+        let read =
+            |row: &str, seed: u64, clean: f64, corrupted: f64| Results::parse(&text(row, seed, &run, clean, corrupted)).unwrap();
+        let results = [
+            vec![read("base", 0, 0.10, 0.30), read("base", 1, 0.12, 0.34)],
+            vec![read("good", 0, 0.10, 0.24), read("good", 1, 0.13, 0.27)],
+            Vec::new(),
+        ];
+        Collected { rows: table().rows().into_iter().zip(results).collect(), left_out: Vec::new() }
+    }
+
+    #[test]
+    fn the_main_table_is_right() {
+        let (table, collected) = (table(), collected());
+        let sheet = Sheet::new(&table, &collected);
+        let plain = sheet.main().plain();
+        let lines: Vec<String> = plain
+            .lines()
+            .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect::<Vec<_>>().join("|"))
+            .collect();
+        assert_eq!(lines[0], "row|seeds|s error %|s-c mCE %|s ECE %|s-c ECE %|Δ s-c|published s-c.error %");
+        assert_eq!(lines[1], "base|2|11.00 ± 1.00|32.00 ± 2.00|1.10 ± 0.10|3.20 ± 0.20|baseline|–");
+        assert_eq!(lines[2], "good|2|11.50 ± 1.50|25.50 ± 1.50|1.15 ± 0.15|2.55 ± 0.15|-6.50 ± 0.50*|16.9");
+        assert_eq!(lines[3], "later|0|–|–|–|–|–|–");
+        let corruptions = sheet.corruptions("s-c").plain();
+        assert!(corruptions.contains("fog") && corruptions.contains("31.00 ± 2.00"), "{corruptions}");
+    }
+
+    #[test]
+    fn the_verdict_says_what_the_numbers_say() {
+        let (table, mut collected) = (table(), collected());
+        let text = Sheet::new(&table, &collected).verdict();
+        assert_eq!(
+            text,
+            "Against base, mean corruption error on s-c: better by more than two standard errors of the paired difference: \
+             good (-6.50 ± 0.50); cannot be judged (fewer than two paired seeds): later. With 2 paired seeds, a difference \
+             beyond two standard errors, one way or the other, comes about by chance in 30 % of comparisons."
+        );
+        collected.rows[1].1.truncate(1);
+        let text = Sheet::new(&table, &collected).verdict();
+        assert!(text.ends_with("cannot be judged (fewer than two paired seeds): good (-6.00), later."), "{text}");
+    }
+}

@@ -1,0 +1,254 @@
+//! `cargo xtask tidy`: holds the tree to ARCHITECTURE.md, as far as reading its files can.
+
+use crate::manifest::Manifest;
+use crate::source::{Line, has_word, lines};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// Lines that a source file may have.
+const LINES: usize = 400;
+/// Dependencies that one comment may speak for.
+const GROUP: usize = 3;
+/// Crates with their rank: each may depend on lower ranks only.
+const RANKS: &[(&str, u32)] = &[("sncn-golden", 0), ("sncn-kernels", 0), ("sncn-core", 1), ("sncn-vision", 2), ("sncn-text", 2)];
+/// Crates without candle.
+const NO_CANDLE: [&str; 3] = ["sncn-golden", "sncn-kernels", "xtask"];
+/// Folders of commands, which may use the harness as binaries do.
+const COMMANDS: [&str; 4] = ["/src/bin/", "/src/classify/", "/src/segment/", "/src/sentiment/"];
+/// What reads or writes anything but its arguments.
+const OUTSIDE: [&str; 12] = [
+    "fs::",
+    "env::",
+    "net::",
+    "process::",
+    "Instant::",
+    "SystemTime::",
+    "stdin(",
+    "stdout(",
+    "stderr(",
+    "File::",
+    "include_bytes!",
+    "include_str!",
+];
+/// What prints.
+const PRINTING: [&str; 5] = ["println!", "eprintln!", "print!", "eprint!", "dbg!"];
+/// Generators that no seed governs.
+const UNSEEDED: [&str; 6] = ["thread_rng", "from_os_rng", "from_entropy", "try_from_os_rng", "rand::rng(", "rand::random"];
+/// What reaches a network.
+const NETWORK: [&str; 4] = ["std::net", "ureq", "reqwest", "hyper"];
+/// What a general layer does not know.
+const DOMAIN: [&str; 6] = ["image", "images", "pixel", "pixels", "token", "tokens"];
+/// What is not finished.
+const UNFINISHED: [&str; 2] = ["todo!", "unimplemented!"];
+
+/// Hold the tree to ARCHITECTURE.md; prints what is wrong with file and line.
+#[derive(clap::Args, Debug)]
+pub(crate) struct Tidy {}
+
+impl Tidy {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where a file cannot be read.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let problems = tidy()?;
+        problems.iter().for_each(|problem| eprintln!("{problem}"));
+        match problems.len() {
+            0 => println!("tidy"),
+            count => eprintln!("{count} problem(s); ARCHITECTURE.md and CONTRIBUTING.md say why"),
+        }
+        Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn tidy() -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    for path in tracked()? {
+        // what is no text has no lines to check, and a file may be tracked and just deleted
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        let name = path.to_string_lossy().replace('\\', "/");
+        machine_paths(&name, &text, &mut problems);
+        if name.ends_with(".rs") {
+            source(&name, &text, &mut problems);
+        }
+        if name.ends_with("Cargo.toml") {
+            dependencies(&name, &text, &mut problems);
+        }
+    }
+    if let Err(error) = Manifest::named(Path::new(crate::manifest::FOLDER), &[]) {
+        problems.push(format!("{error:#}"));
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let tree = Command::new(cargo).args(["tree", "-p", "xtask", "--prefix", "none"]).output().context("cargo tree")?;
+    if String::from_utf8_lossy(&tree.stdout).contains(concat!("candle", "-core")) {
+        problems.push("xtask links candle-core".to_string());
+    }
+    Ok(problems)
+}
+
+/// The files of the tree: those git knows or would take, or, without git, all but what is built.
+fn tracked() -> Result<Vec<PathBuf>> {
+    let git = Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).output();
+    let mut found: Vec<PathBuf> = match git {
+        Ok(output) if output.status.success() => {
+            String::from_utf8_lossy(&output.stdout).split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect()
+        }
+        _ => {
+            let mut found = Vec::new();
+            walk(Path::new(""), &mut found)?;
+            found
+        }
+    };
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for entry in fs::read_dir(at).with_context(|| format!("{}: not readable", at.display()))? {
+        let entry = entry?;
+        let path = folder.join(entry.file_name());
+        let built = ["target", ".git", "runs", "report", "data/cache"].iter().any(|name| path == Path::new(name));
+        if entry.file_type()?.is_dir() && !built {
+            walk(&path, found)?;
+        } else if !built {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Paths of one machine mean nothing on another.
+fn machine_paths(name: &str, text: &str, problems: &mut Vec<String>) {
+    let prefixes = [concat!("/", "home/"), concat!("/", "root/"), concat!("/", "work/")];
+    for (number, line) in text.lines().enumerate() {
+        let inside = |c: char| c.is_alphanumeric() || "._-/~$}".contains(c);
+        let found = |prefix: &&str| line.match_indices(*prefix).any(|(at, _)| !line[..at].ends_with(inside));
+        if let Some(prefix) = prefixes.iter().find(|prefix| found(prefix)) {
+            problems.push(format!("{name}:{}: an absolute path of one machine ({prefix}…)", number + 1));
+        }
+    }
+}
+
+/// The rules of source files.
+fn source(name: &str, text: &str, problems: &mut Vec<String>) {
+    let count = text.lines().count();
+    if count > LINES {
+        problems.push(format!("{name}: {count} lines, {LINES} are allowed: split it"));
+    }
+    let own = |path: &str| name.contains(path);
+    if own("/src/") && !text.starts_with("//!") {
+        problems.push(format!("{name}:1: does not open with what it is (//! …)"));
+    }
+    let core = name.starts_with("crates/sncn-core/src/");
+    let pure = core && !own("/harness/") && !name.ends_with("/checkpoint.rs");
+    let general = core && (own("/layer/") || own("/stats"));
+    let command = COMMANDS.iter().any(|folder| own(folder)) || own("/harness/") || own("/tests/") || own("xtask/");
+    let lines = lines(text);
+    for (index, line) in lines.iter().enumerate() {
+        let mut say = |what: String| problems.push(format!("{name}:{}: {what}", index + 1));
+        let uses = |words: &[&'static str]| words.iter().copied().find(|word| has_word(&line.bare, word));
+        if let Some(word) = uses(&UNFINISHED) {
+            say(format!("unfinished ({word})"));
+        }
+        if line.text.contains(concat!("FIX", "ME")) {
+            say("unfinished".to_string());
+        }
+        if has_word(&line.bare, "unsafe") {
+            if !name.starts_with("crates/sncn-kernels/") {
+                say("unsafe outside sncn-kernels".to_string());
+            } else if opens_unsafe(&line.bare) && !justified(&lines, index) {
+                say("unsafe without a SAFETY line above it".to_string());
+            }
+        }
+        if let Some(word) = uses(&NETWORK).filter(|_| name.starts_with("crates/")) {
+            say(format!("{word}: no crate and no test reaches a network"));
+        }
+        if let Some(word) = uses(&UNSEEDED).filter(|_| name.starts_with("crates/")) {
+            say(format!("{word}: randomness enters through a Seed only"));
+        }
+        if !command && !line.test && line.bare.contains("harness::") {
+            say("only binaries and commands import harness".to_string());
+        }
+        if own("/src/")
+            && !own("sncn-golden")
+            && !own("xtask/")
+            && (has_word(&line.bare, "sncn_golden") || line.bare.contains("fn golden"))
+        {
+            say("golden values are for tests/ (cargo test golden runs those alone)".to_string());
+        }
+        if pure && !line.test {
+            if let Some(word) = uses(&OUTSIDE) {
+                say(format!("{word}: sncn-core does no I/O and reads no clock or environment outside harness and checkpoint"));
+            }
+            if let Some(word) = uses(&PRINTING) {
+                say(format!("{word}: sncn-core prints nothing outside harness and checkpoint"));
+            }
+        }
+        if general && !line.test {
+            let words = line.code.split(|c: char| !c.is_alphanumeric());
+            if let Some(word) = words.map(str::to_lowercase).find(|word| DOMAIN.contains(&word.as_str())) {
+                say(format!("{word}: layers and statistics know (N, positions, C) only"));
+            }
+        }
+    }
+}
+
+/// Whether a block or an implementation begins here; the caller of an unsafe function is told by its documentation.
+fn opens_unsafe(bare: &str) -> bool {
+    ["unsafe {", "unsafe impl"].iter().any(|form| bare.contains(form))
+}
+
+/// Whether a SAFETY comment stands on the line or on those before it that belong to the same statement.
+fn justified(lines: &[Line], index: usize) -> bool {
+    let statement = lines[..index].iter().rev().take(8).take_while(|line| !line.bare.trim_end().ends_with([';', '}']));
+    statement.chain(std::iter::once(&lines[index])).any(|line| line.text.contains("SAFETY:"))
+}
+
+/// The rules of manifests: dependencies point one way, and each of the workspace has its reason.
+fn dependencies(name: &str, text: &str, problems: &mut Vec<String>) {
+    let own = Path::new(name).parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy().into_owned());
+    let rank = |name: &str| RANKS.iter().find(|(known, _)| *known == name).map(|(_, rank)| *rank);
+    let own = own.unwrap_or_default();
+    if own.starts_with("sncn-") && rank(&own).is_none() {
+        problems.push(format!("{name}: give {own} a rank in xtask/src/tidy.rs"));
+    }
+    let (mut section, mut since_comment) = (String::new(), GROUP);
+    for (index, line) in text.lines().map(str::trim).enumerate() {
+        let mut say = |what: String| problems.push(format!("{name}:{}: {what}", index + 1));
+        if line.starts_with('[') {
+            section = line.trim_matches(['[', ']']).to_string();
+            since_comment = GROUP;
+        } else if line.starts_with('#') {
+            since_comment = 0;
+        } else if !line.is_empty() && section.ends_with("dependencies") {
+            let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default();
+            if section == "workspace.dependencies" {
+                if since_comment >= GROUP && rank(dependency).is_none() {
+                    say(format!("{dependency}: why is it there? A comment above it (for at most {GROUP}) says so"));
+                }
+                since_comment += 1;
+            } else if !own.is_empty() {
+                if NO_CANDLE.contains(&own.as_str()) && dependency.starts_with("candle") {
+                    say(format!("{own} has no candle"));
+                }
+                let golden = dependency == "sncn-golden" && section == "dev-dependencies";
+                let upward = match (rank(dependency), rank(&own)) {
+                    (Some(theirs), Some(ours)) => theirs >= ours && !golden,
+                    (Some(_), None) => own == "xtask",
+                    (None, _) => false,
+                };
+                if upward || dependency == "sncn-golden" && !golden {
+                    say(format!("{own} must not depend on {dependency}: vision and text → core → kernels"));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tidy_tests.rs"]
+mod tests;
