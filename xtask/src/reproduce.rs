@@ -212,7 +212,8 @@ fn program() -> Result<Option<PathBuf>> {
     }
     eprintln!("building sncn-classify (the first time takes minutes)");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--release", "-p", "sncn-vision", "--bin", "sncn-classify"]);
+    // the development profile is optimised, and tests share its builds: a new user builds once
+    command.args(["build", "--quiet", "-p", "sncn-vision", "--bin", "sncn-classify"]);
     command.arg("--message-format=json-render-diagnostics");
     let output = match child::run(&mut command)? {
         Ending::Done(output) => output,

@@ -49,7 +49,7 @@ impl Extent {
                 bail!("box {w:?} does not lie in a map of {p} positions, {width} a row")
             }
             Extent::Prefix(lengths) if lengths.len() != n || lengths.iter().any(|&length| length > p) => {
-                bail!("lengths {lengths:?} do not fit {n} sequences of {p} tokens")
+                bail!("lengths {lengths:?} do not fit {n} instances of {p} positions")
             }
             _ => Ok(()),
         }

@@ -1,3 +1,5 @@
+//! Tests: a batch as Python 2 wrote it, hostile input, and every truncation.
+
 use super::*;
 
 /// `{"labels": [6, 9], "data": <2×3 bytes>}` as Python 2 wrote CIFAR-10 (protocol 2, byte strings).

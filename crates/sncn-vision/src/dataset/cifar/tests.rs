@@ -1,3 +1,5 @@
+//! Tests: both layouts give the same images; damaged files are named.
+
 use super::*;
 use std::fs;
 
