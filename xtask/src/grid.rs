@@ -49,6 +49,20 @@ impl Grid {
         line(&self.heading) + &rule + &self.rows.iter().map(|row| line(row)).collect::<String>()
     }
 
+    /// Columns as rows.
+    fn transposed(&self) -> Self {
+        let all: Vec<&Vec<String>> = std::iter::once(&self.heading).chain(&self.rows).collect();
+        let column = |index: usize| all.iter().map(|row| row.get(index).cloned().unwrap_or_default()).collect();
+        Self { heading: column(0), rows: (1..self.heading.len()).map(column).collect() }
+    }
+
+    /// As aligned columns for a terminal, turned where that is narrower.
+    pub(crate) fn narrow(&self) -> String {
+        let width = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        let (plain, turned) = (self.plain(), self.transposed().plain());
+        if width(&turned) < width(&plain) { turned } else { plain }
+    }
+
     /// As aligned columns for a terminal.
     pub(crate) fn plain(&self) -> String {
         let widths = self.widths(str::to_string);
@@ -73,5 +87,7 @@ mod tests {
         grid.push(vec!["a|b".into(), "1.0 ± 0.2".into()]);
         assert_eq!(grid.markdown(), "| row  |   error % |\n| ---- | --------: |\n| a\\|b | 1.0 ± 0.2 |\n");
         assert_eq!(grid.plain(), "row    error %\na|b  1.0 ± 0.2\n");
+        assert_eq!(grid.transposed().plain(), "row            a|b\nerror %  1.0 ± 0.2\n");
+        assert_eq!(grid.narrow(), grid.plain());
     }
 }

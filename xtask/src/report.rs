@@ -45,7 +45,7 @@ pub(crate) fn render(table: &Table) -> Result<()> {
     let (text, drawing) = (base.with_extension("md"), base.with_extension("svg"));
     write_atomically(&drawing, sheet.chart().svg().as_bytes())?;
     write_atomically(&text, markdown(&sheet, &drawing).as_bytes())?;
-    println!("{}\n\n{}\n{}", table.title, sheet.main().plain(), sheet.verdict());
+    println!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), sheet.verdict());
     println!("\nreport: {} and {}", text.display(), drawing.display());
     Ok(())
 }
@@ -63,6 +63,9 @@ fn markdown(sheet: &Sheet, drawing: &Path) -> String {
     if sheet.corrupted().is_some() {
         text += "mCE: mean corruption error, the error over all corruptions and severities of a set, not normalised by another \
                  network's; the ECE of a corrupted set is the same mean. ";
+    }
+    if table.baseline.is_some() {
+        text += "Δ: difference to the baseline, paired by seed, in percentage points; * beyond two standard errors. ";
     }
     text += "The standard errors are of the seeds alone; the test examples are the same for all.\n\n";
     text += &format!("{}\n", sheet.verdict());

@@ -74,7 +74,7 @@ impl Reproduce {
         };
         self.frost_dir = self.frost_dir.take().map(|folder| here.join(folder));
         child::catch_interrupts()?;
-        let Some(program) = program()? else { return Ok(ExitCode::from(130)) };
+        let Some(program) = program(here)? else { return Ok(ExitCode::from(130)) };
         let Some(cells) = self.plan(&program, &table)? else { return Ok(ExitCode::from(130)) };
         let (mut kept, mut made) = (0, 0);
         for (index, cell) in cells.iter().enumerate() {
@@ -185,10 +185,11 @@ impl Reproduce {
             Ending::Done(_) => Ok(Step::Done),
             Ending::Interrupted => Ok(Step::Interrupted),
             Ending::Failed(status) => {
-                let set = cell.run.get("train").and_then(Value::as_str).unwrap_or_default();
-                let known = manifest::path(set).is_file();
-                let advice =
-                    if known { format!(" (if {set} is not there: cargo xtask data fetch {set})") } else { String::new() };
+                let sets: Vec<String> = needed(&cell.run).into_iter().filter(|set| manifest::path(set).is_file()).collect();
+                let advice = match sets.join(" ") {
+                    sets if sets.is_empty() => sets,
+                    sets => format!(" (if data is missing: cargo xtask data fetch {sets})"),
+                };
                 bail!(
                     "{} failed ({status}); the reason stands above{advice}. Results so far are kept: run the same command to go on",
                     shown(command)
@@ -196,6 +197,13 @@ impl Reproduce {
             }
         }
     }
+}
+
+/// The data sets that a run reads: what it trains on, and corrupted test images that come as files.
+fn needed(run: &Value) -> Vec<String> {
+    let tests = run.get("test").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let files = tests.filter_map(|test| test.strip_suffix("-files"));
+    run.get("train").and_then(Value::as_str).into_iter().chain(files).map(str::to_string).collect()
 }
 
 /// A command line as a reader could type it.
@@ -206,9 +214,10 @@ fn shown(command: &Command) -> String {
 }
 
 /// The program that trains and evaluates, built; nothing where that was interrupted.
-fn program() -> Result<Option<PathBuf>> {
-    if let Some(program) = std::env::var_os(OVERRIDE) {
-        return Ok(Some(PathBuf::from(program)));
+fn program(here: &Path) -> Result<Option<PathBuf>> {
+    if let Some(program) = std::env::var_os(OVERRIDE).map(PathBuf::from) {
+        // a bare name is looked up in PATH
+        return Ok(Some(if program.components().count() > 1 { here.join(program) } else { program }));
     }
     eprintln!("building sncn-classify (the first time takes minutes)");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -229,6 +238,12 @@ fn program() -> Result<Option<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_data_sets_of_a_run_are_named() {
+        let run = json!({"train": "cifar10", "test": ["cifar10", "cifar10-c", "cifar10-c-files"]});
+        assert_eq!(needed(&run), ["cifar10", "cifar10-c"]);
+    }
 
     #[test]
     fn a_command_is_shown_as_typed() {

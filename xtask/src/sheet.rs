@@ -38,8 +38,9 @@ pub(crate) fn distinct<T: PartialEq>(items: impl Iterator<Item = T>) -> Vec<T> {
     })
 }
 
+/// Whether a set is all corruptions and severities of another: generated (`-c`) or read from files (`-c-files`).
 fn is_corrupted(set: &str) -> bool {
-    set.ends_with("-c")
+    set.ends_with("-c") || set.ends_with("-c-files")
 }
 
 impl<'a> Sheet<'a> {
@@ -158,7 +159,9 @@ impl<'a> Sheet<'a> {
         let mut fewest = usize::MAX;
         for (row, results) in self.rows().filter(|(row, _)| row.name != *baseline) {
             let found = self.difference(results, set);
-            let told = found.map_or(row.name.clone(), |(difference, _)| format!("{} ({})", row.name, difference.signed()));
+            let lacking = if results.is_empty() { "no results" } else { "no seed in common" };
+            let told = found.map_or(lacking.to_string(), |(difference, _)| difference.signed());
+            let told = format!("{} ({told})", row.name);
             match found.map(|(difference, pairs)| (difference.verdict(), pairs)) {
                 Some((Verdict::OneSeed, _)) | None => unknown.push(told),
                 Some((verdict, pairs)) => {
@@ -267,11 +270,11 @@ pub(crate) mod tests {
         assert_eq!(
             text,
             "Against base, mean corruption error on s-c: better by more than two standard errors of the paired difference: \
-             good (-6.50 ± 0.50); cannot be judged (fewer than two paired seeds): later. With 2 paired seeds, a difference \
+             good (-6.50 ± 0.50); cannot be judged (fewer than two paired seeds): later (no results). With 2 paired seeds, a difference \
              beyond two standard errors, one way or the other, comes about by chance in 30 % of comparisons."
         );
         collected.rows[1].1.truncate(1);
         let text = Sheet::new(&table, &collected).verdict();
-        assert!(text.ends_with("cannot be judged (fewer than two paired seeds): good (-6.00), later."), "{text}");
+        assert!(text.ends_with("cannot be judged (fewer than two paired seeds): good (-6.00), later (no results)."), "{text}");
     }
 }

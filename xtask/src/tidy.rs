@@ -140,14 +140,15 @@ fn source(name: &str, text: &str, problems: &mut Vec<String>) {
         problems.push(format!("{name}: {count} lines, {LINES} are allowed: split it"));
     }
     let own = |path: &str| name.contains(path);
-    if own("/src/") && !text.starts_with("//!") {
+    let tests = own("/tests/") || name.ends_with("tests.rs");
+    if own("/src/") && !tests && !text.starts_with("//!") {
         problems.push(format!("{name}:1: does not open with what it is (//! …)"));
     }
     let core = name.starts_with("crates/sncn-core/src/");
     let pure = core && !own("/harness/") && !name.ends_with("/checkpoint.rs");
     let general = core && (own("/layer/") || own("/stats"));
-    let command = COMMANDS.iter().any(|folder| own(folder)) || own("/harness/") || own("/tests/") || own("xtask/");
-    let lines = lines(text);
+    let command = COMMANDS.iter().any(|folder| own(folder)) || own("/harness/") || own("xtask/");
+    let lines: Vec<Line> = lines(text).into_iter().map(|line| Line { test: line.test || tests, ..line }).collect();
     for (index, line) in lines.iter().enumerate() {
         let mut say = |what: String| problems.push(format!("{name}:{}: {what}", index + 1));
         let uses = |words: &[&'static str]| words.iter().copied().find(|word| has_word(&line.bare, word));

@@ -29,6 +29,8 @@ fn long_unfinished_and_nameless_files() {
     let mut problems = Vec::new();
     source("xtask/src/a.rs", "fn a() {}", &mut problems);
     assert!(problems[0].contains("does not open"), "{problems:?}");
+    source("crates/sncn-core/src/loss/tests.rs", "use std::fs;", &mut problems);
+    assert_eq!(problems.len(), 1, "{problems:?}");
 }
 
 #[test]
