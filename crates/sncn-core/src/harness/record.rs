@@ -59,13 +59,14 @@ pub struct RecordHeader {
     pub notes: Vec<String>,
 }
 
-/// Commit of the tree and whether it is dirty.
+/// Commit of the tree and whether it is dirty; results themselves do not count.
 pub fn commit() -> (Option<String>, bool) {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
     };
-    let dirty = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
+    let dirty =
+        git(&["status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/results"]).is_some_and(|text| !text.is_empty());
     (git(&["rev-parse", "HEAD"]), dirty)
 }
 

@@ -36,7 +36,11 @@ impl Train {
     pub fn run(&self) -> Result<()> {
         setup::threads(self.threads)?;
         let run = self.cell.run()?;
-        let resolved: Value = serde_json::to_value(&run)?;
+        let mut resolved: Value = serde_json::to_value(&run)?;
+        if let Some(keys) = resolved.as_object_mut() {
+            // remarks change no number, so a checkpoint outlives their rewording
+            ["note", "published"].iter().for_each(|key| drop(keys.remove(*key)));
+        }
         let resolved = serde_json::json!({"run": resolved, "seed": self.cell.seed});
         let splits = setup::open(&run.train, self.data_dir.as_deref())?;
         let classes = splits.train.classes().to_vec();
