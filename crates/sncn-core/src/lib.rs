@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod confusion;
 pub mod data;
 pub mod evaluate;
+pub mod graph;
 pub mod harness;
 pub mod layer;
 pub mod loss;
@@ -23,6 +24,7 @@ pub mod stats;
 pub mod train;
 pub mod vars;
 
+pub use graph::FeatureMap;
 pub use layer::{Hooks, Layer, LayerConfig, Place};
 pub use network::Network;
 pub use pass::{Mixture, Pass, Window};

@@ -9,11 +9,13 @@
 pub mod affine;
 pub mod conv;
 pub mod dense;
+pub mod fused;
 pub mod pool;
 pub mod positions;
 pub mod product;
 pub mod real;
 pub mod resize;
+pub mod rows;
 mod scratch;
 pub mod simd;
 pub mod stats;

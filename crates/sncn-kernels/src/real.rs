@@ -29,7 +29,7 @@ pub trait Real:
 }
 
 macro_rules! real {
-    ($t:ty, $($hook:item)*) => {impl Real for $t {
+    ($t:ty, $($hook:tt)*) => {impl Real for $t {
         const ZERO: Self = 0.0;
         const ONE: Self = 1.0;
         const LOWEST: Self = <$t>::NEG_INFINITY;
@@ -44,15 +44,15 @@ macro_rules! real {
         $($hook)*
     }};
 }
-real!(
+real! {
     f32,
     fn single(values: &[f32]) -> Option<&[f32]> {
         Some(values)
-    },
+    }
     fn single_mut(values: &mut [f32]) -> Option<&mut [f32]> {
         Some(values)
     }
-);
+}
 real!(f64,);
 
 /// A strided read-only matrix: element (r, c) is `data[r * row + c * column]`.

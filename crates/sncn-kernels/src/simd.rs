@@ -139,6 +139,10 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// self · a + b, fused where the processor can.
     unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// The larger of self and `floor`; NaN where self is.
+    unsafe fn max(self, floor: Self) -> Self;
+    /// self where `test` is positive (or NaN), else 0.
+    unsafe fn where_positive(self, test: Self) -> Self;
 }
 
 #[cfg(test)]

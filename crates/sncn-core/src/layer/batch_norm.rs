@@ -58,14 +58,38 @@ impl BatchNorm {
         let batch_mean = average(mean)?;
         let spread = mean.broadcast_sub(&batch_mean)?.sqr()?;
         let variance = average(&within.map_or_else(|| Ok(spread.clone()), |stats| &stats.variance + &spread)?)?;
-        let keep = |running: &Var, now: &Tensor, factor: f64| {
-            let now = (now.detach().squeeze(0)? * (self.momentum * factor))?;
-            running.set(&((running.as_detached_tensor() * (1. - self.momentum))? + now)?)
-        };
-        keep(&self.running_mean, &batch_mean, 1.)?;
-        keep(&self.running_var, &variance, total / (total - 1.))?;
-        self.batches.set(&(self.batches.as_detached_tensor() + self.batches.ones_like()?)?)?;
+        self.track(&batch_mean.detach().squeeze(0)?, &variance.detach().squeeze(0)?, total)?;
         self.scale_and_shift(&batch_mean, &variance)
+    }
+
+    /// Takes a batch's mean and biased variance (C), over `total` values, into the running statistics.
+    pub(crate) fn track(&self, mean: &Tensor, variance: &Tensor, total: f64) -> Result<()> {
+        let keep = |running: &Var, now: &Tensor, factor: f64| {
+            running.set(&((running.as_detached_tensor() * (1. - self.momentum))? + (now * (self.momentum * factor))?)?)
+        };
+        keep(&self.running_mean, mean, 1.)?;
+        keep(&self.running_var, variance, total / (total - 1.))?;
+        self.batches.set(&(self.batches.as_detached_tensor() + self.batches.ones_like()?)?)
+    }
+
+    /// The scale γ (C).
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The shift β (C).
+    pub(crate) fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    /// Running mean and variance (C).
+    pub(crate) fn running(&self) -> (Tensor, Tensor) {
+        (self.running_mean.as_detached_tensor(), self.running_var.as_detached_tensor())
+    }
+
+    /// eps under the root.
+    pub(crate) fn eps(&self) -> f64 {
+        self.eps
     }
 
     fn scale_and_shift(&self, mean: &Tensor, variance: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {

@@ -5,6 +5,7 @@
 //! unbiased, with eps 1e-5 under the root.
 
 use super::{Canonical, Layer, MemoryLayout, Place};
+use crate::graph::FeatureMap;
 use crate::pass::{Draw, Mixture, Pass, Window};
 use crate::stats::{Extent, Outside, Stats, apply_centred};
 use candle_core::{Result, Tensor, bail};
@@ -180,6 +181,18 @@ impl CrossNorm {
 }
 
 impl Layer for CrossNorm {
+    fn recordable(&self) -> bool {
+        self.layout == MemoryLayout::ChannelsLast
+    }
+
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        match pass.draw(self.site) {
+            None => Ok(xs.clone()),
+            Some(Draw::Given(mixture)) => xs.crossnorm(mixture),
+            Some(Draw::Seeded(seed)) => xs.crossnorm(&sample(&self.config, xs.dims()?, &mut seed.rng())?),
+        }
+    }
+
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let Some(draw) = pass.draw(self.site) else { return Ok(xs.clone()) };
         let map = Canonical::of(xs, self.layout, pass)?;

@@ -3,6 +3,7 @@
 //! The CNSN unit is two entries at one position, CrossNorm first, then SelfNorm.
 
 use super::{Layer, Place, build};
+use crate::graph::FeatureMap;
 use crate::pass::Pass;
 use candle_core::{Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,25 @@ impl Hooks {
                 bail!("layer {:?}: unknown position {:?}; this network has: {}", config.kind, config.at, known.join(", "))
             }
         }
+    }
+
+    /// Whether every layer has a recorded form.
+    pub fn recordable(&self) -> bool {
+        self.layers.iter().all(|(_, layer)| layer.recordable())
+    }
+
+    /// Whether nothing hangs there.
+    pub fn is_free(&self, position: &str) -> bool {
+        self.layers.iter().all(|(at, _)| at != position)
+    }
+
+    /// Applies what hangs there to a map inside a network.
+    ///
+    /// # Errors
+    /// As the layers.
+    pub fn on_map(&self, position: &str, xs: FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        let here = self.layers.iter().filter(|(at, _)| at == position);
+        here.map(|(_, layer)| layer).try_fold(xs, |xs, layer| layer.on_map(&xs, pass))
     }
 
     /// Applies what hangs there.

@@ -11,12 +11,15 @@ mod selfnorm;
 mod squeeze;
 
 pub use batch_norm::BatchNorm;
+pub(crate) use crossnorm::EPS as CROSSNORM_EPS;
 pub use crossnorm::{Crop, CrossNorm, CrossNormConfig, Mode, crop_window, mix, sample};
 pub use hooks::{Hooks, LayerConfig};
 pub use norm::{GroupNorm, Ibn, LayerNorm};
+pub(crate) use selfnorm::Gate;
 pub use selfnorm::{SelfNorm, SelfNormConfig};
 pub use squeeze::SqueezeExcitation;
 
+use crate::graph::FeatureMap;
 use crate::pass::Pass;
 use crate::stats::Extent;
 use candle_core::{Result, Tensor, bail};
@@ -33,6 +36,19 @@ pub trait Layer {
     /// # Errors
     /// Where the shape does not fit.
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor>;
+
+    /// Whether it has a recorded form, [`Layer::on_map`].
+    fn recordable(&self) -> bool {
+        false
+    }
+
+    /// Applies it to what flows inside a network.
+    ///
+    /// # Errors
+    /// As [`Layer::forward`].
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        xs.on_tensor(|xs| self.forward(xs, pass))
+    }
 }
 
 /// Every candle module is a layer.

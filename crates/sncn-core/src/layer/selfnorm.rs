@@ -5,6 +5,7 @@
 //! and given mean f·μ and deviation g·σ. σ is unbiased, with eps 1e-12 under the root.
 
 use super::{BatchNorm, Canonical, Layer, MemoryLayout, Place};
+use crate::graph::FeatureMap;
 use crate::ops::sigmoid;
 use crate::pass::Pass;
 use crate::stats::{Outside, Stats, apply};
@@ -27,9 +28,10 @@ impl Default for SelfNormConfig {
 }
 
 /// One gate: a fully connected map of (μ, σ) a channel, BatchNorm over the batch, sigmoid.
-struct Gate {
-    weight: Tensor,
-    norm: BatchNorm,
+pub(crate) struct Gate {
+    /// (C, 1, 2): w₀ of the mean, w₁ of the deviation.
+    pub(crate) weight: Tensor,
+    pub(crate) norm: BatchNorm,
 }
 
 impl Gate {
@@ -87,9 +89,22 @@ impl SelfNorm {
         let shift = if shift { Some(Gate::new("f", place)?) } else { None };
         Ok(Self { scale, shift, layout: place.layout })
     }
+
+    /// The gate of the deviation, and that of the mean where there are two.
+    pub(crate) fn gates(&self) -> (&Gate, Option<&Gate>) {
+        (&self.scale, self.shift.as_ref())
+    }
 }
 
 impl Layer for SelfNorm {
+    fn recordable(&self) -> bool {
+        self.layout == MemoryLayout::ChannelsLast
+    }
+
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        xs.selfnorm(self, pass)
+    }
+
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let map = Canonical::of(xs, self.layout, pass)?;
         let stats = Stats::of(&map.xs, &map.extent)?;

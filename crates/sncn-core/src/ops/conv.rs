@@ -126,13 +126,15 @@ impl CustomOp2 for WeightGradient {
     }
 }
 
-fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
-    let (Ok((n, h, w, c_in)), Ok((c_out, per_group, kh, kw))) = (xs.dims4(), weight.dims4()) else {
-        bail!(
-            "conv2d: got input {:?} and weight {:?}; accepted: (N, H, W, C) and (O, C / groups, kh, kw)",
-            xs.dims(),
-            weight.dims()
-        );
+/// The extents of a convolution of a map (N, H, W, C), checked.
+pub(crate) fn conv_shape(
+    (n, h, w, c_in): (usize, usize, usize, usize),
+    weight: &Tensor,
+    conv: &Conv,
+    padding: (usize, usize),
+) -> Result<ConvShape> {
+    let Ok((c_out, per_group, kh, kw)) = weight.dims4() else {
+        bail!("conv2d: got weight {:?}; accepted: (O, C / groups, kh, kw)", weight.dims());
     };
     let Conv { stride, dilation, groups, .. } = *conv;
     if stride == 0 || dilation == 0 || groups == 0 || kh == 0 || kw == 0 {
@@ -151,7 +153,13 @@ fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, paddi
             );
         }
     }
-    let op = Forward(ConvShape { n, h, w, c_in, c_out, kh, kw, stride, padding, dilation, groups });
+    Ok(ConvShape { n, h, w, c_in, c_out, kh, kw, stride, padding, dilation, groups })
+}
+
+fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
+    let Ok(dims) = xs.dims4() else { bail!("conv2d: got input {:?}; accepted: (N, H, W, C)", xs.dims()) };
+    let op = Forward(conv_shape(dims, weight, conv, padding)?);
+    let c_out = op.0.c_out;
     let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
     match bias {
         None => xs.apply_op2(&weight, op),

@@ -7,6 +7,7 @@ mod pool;
 mod resize;
 
 pub use activation::{gelu_erf, gelu_sigmoid, relu, sigmoid};
+pub(crate) use conv::conv_shape;
 pub use conv::{Conv, conv1d, conv2d};
 pub use linear::linear;
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
@@ -31,6 +32,15 @@ macro_rules! by_dtype {
     };
 }
 pub(crate) use by_dtype;
+
+/// sum += values.
+pub(crate) fn add_in_place(sum: &mut [f32], values: &[f32]) {
+    use rayon::prelude::*;
+    const BLOCK: usize = 1 << 14;
+    sum.par_chunks_mut(BLOCK).zip(values.par_chunks(BLOCK)).for_each(|(sum, values)| {
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    });
+}
 
 /// The elements of a contiguous argument of type `T`.
 pub(crate) fn elements<'a, T: WithDType>(name: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {

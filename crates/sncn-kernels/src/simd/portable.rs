@@ -57,4 +57,12 @@ impl Vector for F32x4 {
     unsafe fn fma(self, a: Self, b: Self) -> Self {
         self.zip(a, |x, y| x * y).zip(b, |x, y| x + y)
     }
+    #[inline(always)]
+    unsafe fn max(self, floor: Self) -> Self {
+        self.zip(floor, |x, floor| if floor > x { floor } else { x })
+    }
+    #[inline(always)]
+    unsafe fn where_positive(self, test: Self) -> Self {
+        self.zip(test, |x, test| if test <= 0.0 { 0.0 } else { x })
+    }
 }

@@ -40,8 +40,9 @@ fn mask16(count: usize) -> __mmask16 {
 }
 
 macro_rules! vector {
-    ($name:ident, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident,
-     |$p:ident, $n:ident| $part:expr, |$x:ident, $q:ident, $m:ident| $store_part:expr) => {
+    ($name:ident, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident,
+     |$p:ident, $n:ident| $part:expr, |$x:ident, $q:ident, $m:ident| $store_part:expr,
+     |$v:ident, $t:ident| $where_positive:expr) => {
         impl Vector for $name {
             const LANES: usize = $lanes;
             const ROWS: usize = $rows;
@@ -91,6 +92,17 @@ macro_rules! vector {
                 // SAFETY: arithmetic only.
                 Self(unsafe { $fma(self.0, a.0, b.0) })
             }
+            #[inline(always)]
+            unsafe fn max(self, floor: Self) -> Self {
+                // SAFETY: arithmetic only. Where either is NaN the instruction gives the second.
+                Self(unsafe { $max(floor.0, self.0) })
+            }
+            #[inline(always)]
+            unsafe fn where_positive(self, test: Self) -> Self {
+                let ($v, $t) = (self.0, test.0);
+                // SAFETY: arithmetic only.
+                Self(unsafe { $where_positive })
+            }
         }
     };
 }
@@ -106,8 +118,10 @@ vector!(
     _mm256_sub_ps,
     _mm256_mul_ps,
     _mm256_fmadd_ps,
+    _mm256_max_ps,
     |p, n| _mm256_maskload_ps(p, mask8(n)),
-    |x, p, n| _mm256_maskstore_ps(p, mask8(n), x)
+    |x, p, n| _mm256_maskstore_ps(p, mask8(n), x),
+    |x, t| _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_NLE_UQ>(t, _mm256_setzero_ps()))
 );
 vector!(
     F32x16,
@@ -120,6 +134,8 @@ vector!(
     _mm512_sub_ps,
     _mm512_mul_ps,
     _mm512_fmadd_ps,
+    _mm512_max_ps,
     |p, n| _mm512_maskz_loadu_ps(mask16(n), p),
-    |x, p, n| _mm512_mask_storeu_ps(p, mask16(n), x)
+    |x, p, n| _mm512_mask_storeu_ps(p, mask16(n), x),
+    |x, t| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(t, _mm512_setzero_ps()), x)
 );

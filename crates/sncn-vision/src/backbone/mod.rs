@@ -12,7 +12,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 use sncn_core::layer::LayerConfig;
 use sncn_core::ops::{self, Conv};
-use sncn_core::{Network, Vars};
+use sncn_core::{FeatureMap, Network, Pass, Vars};
 
 /// What a backbone is built from.
 pub struct Blueprint<'a> {
@@ -44,6 +44,19 @@ pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
     }
 }
 
+/// Images that an evaluation pass takes at a time, so that its maps stay in the cache.
+const CHUNK: usize = 32;
+
+/// Runs `forward` on the batch; in evaluation, where images do not depend on each other, on a few images at a time.
+fn in_chunks(xs: &Tensor, pass: &Pass, forward: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let n = xs.dim(0)?;
+    if pass.train || n <= CHUNK {
+        return forward(xs);
+    }
+    let chunks = (0..n).step_by(CHUNK).map(|start| forward(&xs.narrow(0, start, CHUNK.min(n - start))?));
+    Tensor::cat(&chunks.collect::<Result<Vec<_>>>()?, 0)
+}
+
 /// A convolution's weight (O, I, k, k), drawn from N(0, 2/(k·k·O)), and its bias where wanted.
 struct ConvLayer {
     weight: Tensor,
@@ -61,6 +74,11 @@ impl ConvLayer {
 
     fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         ops::conv2d(xs, &self.weight, self.bias.as_ref(), &self.conv)
+    }
+
+    /// On a map inside a network; there is no bias.
+    fn on_map(&self, xs: &FeatureMap) -> Result<FeatureMap> {
+        xs.conv(&self.weight, &self.conv)
     }
 }
 

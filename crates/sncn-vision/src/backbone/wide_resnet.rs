@@ -3,11 +3,11 @@
 //! Positions: `pre` (before a block), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the
 //! addition), as in the CrossNorm and SelfNorm paper. Names as in its published networks: `block1.layer.0.conv1.weight`.
 
-use super::{Blueprint, ConvLayer, Head};
+use super::{Blueprint, ConvLayer, Head, in_chunks};
 use candle_core::{Result, Tensor, bail};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
-use sncn_core::ops::{self, Conv};
-use sncn_core::{Network, Pass};
+use sncn_core::ops::Conv;
+use sncn_core::{FeatureMap, Network, Pass};
 
 struct Block {
     bn1: BatchNorm,
@@ -40,18 +40,23 @@ impl Block {
         Ok(Self { bn1, conv1, bn2, conv2, shortcut, hooks })
     }
 
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+    fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        let hooks = &self.hooks;
         let (branch, shortcut) = match &self.shortcut {
             Some(conv) => {
-                let xs = self.bn1.norm(xs, true, pass)?;
-                (self.hooks.at("pre", &xs, pass)?, conv.forward(&xs)?)
+                let xs = xs.norm_relu(&self.bn1, pass)?;
+                (hooks.on_map("pre", xs.clone(), pass)?, conv.on_map(&xs)?)
             }
-            None => (self.bn1.norm(&self.hooks.at("pre", xs, pass)?, true, pass)?, xs.clone()),
+            None => (hooks.on_map("pre", xs.clone(), pass)?.norm_relu(&self.bn1, pass)?, xs.clone()),
         };
-        let branch = self.bn2.norm(&self.conv1.forward(&branch)?, true, pass)?;
-        let branch = self.hooks.at("residual", &self.conv2.forward(&branch)?, pass)?;
-        let shortcut = self.hooks.at("identity", &shortcut, pass)?;
-        self.hooks.at("post", &(branch + shortcut)?, pass)
+        let branch = self.conv1.on_map(&branch)?.norm_relu(&self.bn2, pass)?;
+        let shortcut = hooks.on_map("identity", shortcut, pass)?;
+        let sum = if hooks.is_free("residual") {
+            branch.conv_add(&self.conv2.weight, &self.conv2.conv, &shortcut)?
+        } else {
+            hooks.on_map("residual", self.conv2.on_map(&branch)?, pass)?.add(&shortcut)?
+        };
+        hooks.on_map("post", sum, pass)
     }
 }
 
@@ -101,9 +106,12 @@ impl WideResNet {
 
 impl Network for WideResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let stem = self.stem.forward(xs)?;
-        let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
-        self.head.forward(&ops::global_avg_pool(&self.bn.norm(&xs, true, pass)?)?)
+        let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
+        in_chunks(xs, pass, |xs| {
+            let stem = self.stem.on_map(&FeatureMap::start(xs, recordable, pass)?)?;
+            let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
+            self.head.forward(&xs.norm_relu(&self.bn, pass)?.global_avg_pool()?)
+        })
     }
 
     fn sites(&self) -> usize {

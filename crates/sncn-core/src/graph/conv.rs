@@ -1,0 +1,93 @@
+//! Convolution of a recorded map: pending norms are applied as it reads, a second map is added and statistics are gathered
+//! as it writes; backward, the rectifier's mask and the sums that norms need join the writing of the gradient.
+
+use super::Graph;
+use super::buffer::Buffer;
+use super::end::with_values;
+use super::map::{Gather, Map, Source, Sums};
+use crate::ops::{Conv, conv_shape};
+use candle_core::{Result, Tensor, bail};
+use sncn_kernels::fused::{conv_forward, conv_input_gradient, conv_weight_gradient};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Σ G and Σ G·(x − m) of the bands of a gradient, put together in order.
+struct Bands(Mutex<Vec<(usize, usize, Vec<f64>, Vec<f64>)>>);
+
+impl Bands {
+    fn sums(self, (n, _, _, c): (usize, usize, usize, usize)) -> Sums {
+        let mut bands = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        bands.sort_unstable_by_key(|band| (band.0, band.1));
+        let mut sums = Sums { one: vec![0.; n * c], two: vec![0.; n * c] };
+        for (n, _, one, two) in &bands {
+            let at = n * c..(n + 1) * c;
+            sums.one[at.clone()].iter_mut().zip(one).for_each(|(sum, one)| *sum += one);
+            sums.two[at].iter_mut().zip(two).for_each(|(sum, two)| *sum += two);
+        }
+        sums
+    }
+}
+
+/// y = weight ∗ source (+ `other`), with the statistics of y.
+pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, other: Option<&Map>) -> Result<Map> {
+    let (n, h, w, c) = source.map().dims;
+    let shape = conv_shape((n, h, w, c), weight, conv, (conv.padding, conv.padding))?;
+    let (ho, wo) = shape.output();
+    let dims = (n, ho, wo, shape.c_out);
+    if other.is_some_and(|other| other.dims != dims) {
+        bail!("a map of shape {:?} is added to a convolution's {dims:?}", other.map(|other| other.dims))
+    }
+    let weight = weight.contiguous()?;
+    let mut data = Buffer::take(n * ho * wo * shape.c_out);
+    let gather = Gather::default();
+    with_values(&weight, |weight| {
+        let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
+        let finish = |n: usize, rows: std::ops::Range<usize>, ys: &mut [f32]| {
+            if let Some(other) = other {
+                other.add_to(n, rows.start * wo, ys);
+            }
+            gather.add(n, rows.start, ys, shape.c_out);
+        };
+        conv_forward(&shape, weight, &stage, &finish, &mut data);
+    })?;
+    let ys = Map::new(graph, dims, data).with_table(gather.table(dims));
+    let (parameter, other) = (graph.parameter(&weight), other.map(|other| other.slot));
+    let weight = Arc::new(with_values(&weight, <[f32]>::to_vec)?);
+    let (slot, to_source) = (ys.slot, graph.wants(&source));
+    graph.record(move |gradients| {
+        let Some(gradient) = gradients.take(slot) else { return };
+        let read = |n: usize, row: usize, out: &mut [f32]| {
+            let at = (n * ho + row) * wo * shape.c_out;
+            out.copy_from_slice(&gradient[at..at + out.len()]);
+        };
+        let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
+        let mut dw = vec![0.; weight.len()];
+        conv_weight_gradient(&shape, &stage, &read, &mut dw);
+        gradients.add_parameter(parameter, dw.into_iter().map(f64::from));
+        if to_source {
+            let mut dx = Buffer::take(n * h * w * c);
+            match &source {
+                Source::Map(map) => {
+                    conv_input_gradient(&shape, &weight, &read, &|_, _, _: &mut [f32]| {}, &mut dx);
+                    gradients.give(map.slot, dx);
+                }
+                Source::Activation(activation) => {
+                    let (map, bands) = (&activation.map, Bands(Mutex::default()));
+                    let centres = map.centres();
+                    let finish = |n: usize, rows: std::ops::Range<usize>, dx: &mut [f32]| {
+                        activation.mask(n, rows.start * w, dx);
+                        let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
+                        let xs = &map.instance(n)[rows.start * w * c..rows.end * w * c];
+                        sncn_kernels::rows::product_sums(dx, xs, map.row(&centres, n), &mut one, &mut two);
+                        bands.0.lock().unwrap_or_else(PoisonError::into_inner).push((n, rows.start, one, two));
+                    };
+                    conv_input_gradient(&shape, &weight, &read, &finish, &mut dx);
+                    activation.give_masked(gradients, bands.sums(map.dims), dx);
+                }
+            }
+        }
+        if let Some(other) = other {
+            gradients.give(other, gradient);
+        }
+    });
+    Ok(ys)
+}

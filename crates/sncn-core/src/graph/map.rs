@@ -1,0 +1,346 @@
+//! A recorded map: values, a pending scale and shift for every (instance, channel), and statistics.
+
+use super::buffer::Buffer;
+use super::{Gradients, Graph};
+use candle_core::{Result, Tensor, bail};
+use rayon::prelude::*;
+use sncn_kernels::rows::{self, Slopes};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// Mean and biased variance (N, C) of a map over its positions.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    pub(super) mean: Vec<f64>,
+    pub(super) variance: Vec<f64>,
+}
+
+/// A pending y = scale·x + shift, each (N, C).
+#[derive(Debug)]
+pub(super) struct View {
+    pub(super) scale: Vec<f32>,
+    pub(super) shift: Vec<f32>,
+}
+
+/// A map (N, H, W, C).
+#[derive(Clone)]
+pub(crate) struct Map {
+    /// Where its gradient is gathered.
+    pub(super) slot: usize,
+    pub(super) dims: (usize, usize, usize, usize),
+    pub(super) data: Arc<Buffer>,
+    /// Of `data`, before the view.
+    raw: Arc<OnceLock<Table>>,
+    pub(super) view: Option<Arc<View>>,
+}
+
+/// A map that the next reader normalises and rectifies: max(0, scale·data + shift).
+#[derive(Clone)]
+pub(crate) struct Activation {
+    pub(super) map: Map,
+    pub(super) slot: usize,
+    /// With the map's view worked in.
+    pub(super) tables: Arc<View>,
+}
+
+/// Σ G and Σ G·(x − m) of a gradient, each (N, C), x and its mean m before the view.
+#[derive(Clone, Debug)]
+pub(super) struct Sums {
+    pub(super) one: Vec<f64>,
+    pub(super) two: Vec<f64>,
+}
+
+/// What a reader reads.
+#[derive(Clone)]
+pub(super) enum Source {
+    Map(Map),
+    Activation(Activation),
+}
+
+impl From<&Map> for Source {
+    fn from(map: &Map) -> Self {
+        Self::Map(map.clone())
+    }
+}
+
+impl From<&Activation> for Source {
+    fn from(activation: &Activation) -> Self {
+        Self::Activation(activation.clone())
+    }
+}
+
+impl Source {
+    pub(super) fn map(&self) -> &Map {
+        match self {
+            Self::Map(map) => map,
+            Self::Activation(activation) => &activation.map,
+        }
+    }
+
+    /// Where the gradient of what is read is gathered.
+    pub(super) fn slot(&self) -> usize {
+        match self {
+            Self::Map(map) => map.slot,
+            Self::Activation(activation) => activation.slot,
+        }
+    }
+
+    /// Writes positions `start ..` of instance `n` as they are read.
+    pub(super) fn read(&self, n: usize, start: usize, out: &mut [f32]) {
+        let (map, tables, relu) = match self {
+            Self::Map(map) => (map, map.view.as_ref(), false),
+            Self::Activation(activation) => (&activation.map, Some(&activation.tables), true),
+        };
+        let c = map.dims.3;
+        let xs = &map.instance(n)[start * c..start * c + out.len()];
+        match tables {
+            Some(tables) => rows::activate(xs, map.row(&tables.scale, n), map.row(&tables.shift, n), relu, out),
+            None => out.copy_from_slice(xs),
+        }
+    }
+}
+
+impl Map {
+    pub(super) fn new(graph: &Graph, dims: (usize, usize, usize, usize), data: Buffer) -> Self {
+        Self { slot: graph.slot(), dims, data: Arc::new(data), raw: Arc::default(), view: None }
+    }
+
+    /// The batch as it comes.
+    pub(super) fn input(graph: &Graph, xs: &Tensor) -> Result<Self> {
+        let dims = xs.dims4()?;
+        if dims.0 * dims.1 * dims.2 * dims.3 == 0 {
+            bail!("a batch of shape {:?} holds nothing", xs.dims())
+        }
+        let xs = xs.contiguous()?;
+        let data = super::end::with_values(&xs, Buffer::of)?;
+        Ok(Self::new(graph, dims, data))
+    }
+
+    /// The same values with another view, as a new map.
+    pub(super) fn viewed(&self, graph: &Graph, scale: Vec<f32>, shift: Vec<f32>) -> Self {
+        Self { slot: graph.slot(), view: Some(Arc::new(View { scale, shift })), ..self.clone() }
+    }
+
+    /// Keeps statistics that were gathered while the values were written.
+    pub(super) fn with_table(self, table: Table) -> Self {
+        let raw = OnceLock::new();
+        let _ = raw.set(table); // just made: it is empty
+        Self { raw: Arc::new(raw), ..self }
+    }
+
+    pub(super) fn positions(&self) -> usize {
+        self.dims.1 * self.dims.2
+    }
+
+    pub(super) fn instance_len(&self) -> usize {
+        self.positions() * self.dims.3
+    }
+
+    pub(super) fn instance(&self, n: usize) -> &[f32] {
+        &self.data[n * self.instance_len()..(n + 1) * self.instance_len()]
+    }
+
+    /// Row n of a table (N, C).
+    pub(super) fn row<'a, T>(&self, table: &'a [T], n: usize) -> &'a [T] {
+        &table[n * self.dims.3..(n + 1) * self.dims.3]
+    }
+
+    pub(super) fn scale(&self, i: usize) -> f64 {
+        self.view.as_ref().map_or(1., |view| f64::from(view.scale[i]))
+    }
+
+    pub(super) fn shift(&self, i: usize) -> f64 {
+        self.view.as_ref().map_or(0., |view| f64::from(view.shift[i]))
+    }
+
+    /// Statistics of the values before the view.
+    pub(super) fn raw(&self) -> &Table {
+        self.raw.get_or_init(|| {
+            let gather = Gather::default();
+            (0..self.dims.0).into_par_iter().for_each(|n| gather.add(n, 0, self.instance(n), self.dims.3));
+            gather.table(self.dims)
+        })
+    }
+
+    /// The centres of sums over the map, in f32.
+    pub(super) fn centres(&self) -> Vec<f32> {
+        self.raw().mean.iter().map(|&mean| mean as f32).collect()
+    }
+
+    /// Statistics with the view.
+    pub(super) fn stats(&self) -> Table {
+        let raw = self.raw();
+        let at = |i: usize| (self.scale(i), self.shift(i));
+        let mean = raw.mean.iter().enumerate().map(|(i, mean)| at(i).0 * mean + at(i).1).collect();
+        let variance = raw.variance.iter().enumerate().map(|(i, variance)| at(i).0 * at(i).0 * variance).collect();
+        Table { mean, variance }
+    }
+
+    /// Σ G and Σ G·(x − m) of a gradient of this map.
+    pub(super) fn sums(&self, gradient: &[f32]) -> Sums {
+        let (centres, c, len) = (self.centres(), self.dims.3, self.instance_len());
+        let mut sums = Sums { one: vec![0.; self.dims.0 * c], two: vec![0.; self.dims.0 * c] };
+        sums.one.par_chunks_exact_mut(c).zip(sums.two.par_chunks_exact_mut(c)).enumerate().for_each(|(n, (one, two))| {
+            rows::product_sums(&gradient[n * len..(n + 1) * len], self.instance(n), self.row(&centres, n), one, two);
+        });
+        sums
+    }
+
+    /// Gives this map the gradient p·G + q + r·(x − m).
+    pub(super) fn give(&self, gradients: &mut Gradients, mut gradient: Buffer, t: &Tables) {
+        let (centres, len) = (self.centres(), self.instance_len());
+        let slopes =
+            |n: usize| Slopes { p: self.row(&t.p, n), q: self.row(&t.q, n), r: self.row(&t.r, n), m: self.row(&centres, n) };
+        match &mut gradients.maps[self.slot] {
+            Some(sum) => {
+                sum.par_chunks_exact_mut(len).zip(gradient.par_chunks_exact(len)).enumerate().for_each(|(n, (to, g))| {
+                    rows::accumulate(to, g, self.instance(n), slopes(n));
+                })
+            }
+            none => {
+                let each = gradient.par_chunks_exact_mut(len).enumerate();
+                each.for_each(|(n, g)| rows::combine(g, self.instance(n), slopes(n)));
+                *none = Some(gradient);
+            }
+        }
+    }
+}
+
+/// p, q and r of [`Map::give`], each (N, C).
+pub(super) struct Tables {
+    pub(super) p: Vec<f32>,
+    pub(super) q: Vec<f32>,
+    pub(super) r: Vec<f32>,
+}
+
+/// Statistics gathered while bands of a map are written; the order in which threads finish does not matter.
+#[derive(Default)]
+pub(super) struct Gather(Mutex<Vec<Part>>);
+
+struct Part {
+    n: usize,
+    start: usize,
+    count: usize,
+    centre: Vec<f32>,
+    one: Vec<f64>,
+    two: Vec<f64>,
+}
+
+impl Gather {
+    /// Adds positions of instance `n`, from row `start` on.
+    pub(super) fn add(&self, n: usize, start: usize, ys: &[f32], c: usize) {
+        let centre = ys[..c].to_vec();
+        let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
+        rows::centred_sums(ys, &centre, &mut one, &mut two);
+        let part = Part { n, start, count: ys.len() / c, centre, one, two };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(part);
+    }
+
+    /// Mean and variance, the bands put together in order (Chan et al. 1983).
+    pub(super) fn table(self, (n, _, _, c): (usize, usize, usize, usize)) -> Table {
+        let mut parts = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        parts.sort_unstable_by_key(|part| (part.n, part.start));
+        let mut table = Table { mean: vec![0.; n * c], variance: vec![0.; n * c] };
+        let mut counts = vec![0usize; n];
+        for part in &parts {
+            let (before, now) = (counts[part.n] as f64, part.count as f64);
+            counts[part.n] += part.count;
+            let total = before + now;
+            for k in 0..c {
+                let i = part.n * c + k;
+                let off = part.one[k] / now;
+                let (mean, squares) = (f64::from(part.centre[k]) + off, part.two[k] - off * part.one[k]);
+                let apart = mean - table.mean[i];
+                table.mean[i] += apart * now / total;
+                // the sum of squares, until the end
+                table.variance[i] += squares + apart * apart * before * now / total;
+            }
+        }
+        for (i, variance) in table.variance.iter_mut().enumerate() {
+            *variance = (*variance / counts[i / c].max(1) as f64).max(0.);
+        }
+        table
+    }
+}
+
+/// The sum of two maps, written out.
+pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map) -> Result<Map> {
+    if xs.dims != ys.dims {
+        bail!("maps of shape {:?} and {:?} do not add", xs.dims, ys.dims)
+    }
+    let mut data = Buffer::take(xs.data.len());
+    let gather = Gather::default();
+    let (source, c) = (Source::from(xs), xs.dims.3);
+    data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
+        source.read(n, 0, out);
+        ys.add_to(n, 0, out);
+        gather.add(n, 0, out, c);
+    });
+    let sum = Map::new(graph, xs.dims, data).with_table(gather.table(xs.dims));
+    let (slot, one, two) = (sum.slot, xs.slot, ys.slot);
+    graph.record(move |gradients| {
+        if let Some(gradient) = gradients.take(slot) {
+            gradients.give(one, Buffer::of(&gradient));
+            gradients.give(two, gradient);
+        }
+    });
+    Ok(sum)
+}
+
+impl Map {
+    /// Adds positions `start ..` of instance `n` to `out`.
+    pub(super) fn add_to(&self, n: usize, start: usize, out: &mut [f32]) {
+        let c = self.dims.3;
+        let xs = &self.instance(n)[start * c..start * c + out.len()];
+        match &self.view {
+            Some(view) => rows::add_affine(out, xs, self.row(&view.scale, n), self.row(&view.shift, n)),
+            None => out.iter_mut().zip(xs).for_each(|(out, x)| *out += x),
+        }
+    }
+}
+
+/// An activation, written out.
+pub(super) fn settle(graph: &Graph, activation: &Activation) -> Map {
+    let map = &activation.map;
+    let mut data = Buffer::take(map.data.len());
+    let (source, gather) = (Source::from(activation), Gather::default());
+    data.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, out)| {
+        source.read(n, 0, out);
+        gather.add(n, 0, out, map.dims.3);
+    });
+    let settled = Map::new(graph, map.dims, data).with_table(gather.table(map.dims));
+    let (slot, activation) = (settled.slot, activation.clone());
+    graph.record(move |gradients| {
+        if let Some(gradient) = gradients.take(slot) {
+            activation.give(gradients, gradient);
+        }
+    });
+    settled
+}
+
+impl Activation {
+    /// Gives the activation a gradient that is not yet masked by the rectifier.
+    pub(super) fn give(&self, gradients: &mut Gradients, mut gradient: Buffer) {
+        let map = &self.map;
+        gradient.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, g)| self.mask(n, 0, g));
+        self.give_masked(gradients, map.sums(&gradient), gradient);
+    }
+
+    /// Masks the gradient of positions `start ..` of instance `n`.
+    pub(super) fn mask(&self, n: usize, start: usize, gradient: &mut [f32]) {
+        let c = self.map.dims.3;
+        let xs = &self.map.instance(n)[start * c..start * c + gradient.len()];
+        rows::mask(gradient, xs, self.map.row(&self.tables.scale, n), self.map.row(&self.tables.shift, n));
+    }
+
+    /// Gives the activation a masked gradient with its sums.
+    pub(super) fn give_masked(&self, gradients: &mut Gradients, sums: Sums, gradient: Buffer) {
+        gradients.give(self.slot, gradient);
+        match &mut gradients.sums[self.slot] {
+            Some(held) => {
+                held.one.iter_mut().zip(&sums.one).for_each(|(held, sum)| *held += sum);
+                held.two.iter_mut().zip(&sums.two).for_each(|(held, sum)| *held += sum);
+            }
+            none => *none = Some(sums),
+        }
+    }
+}

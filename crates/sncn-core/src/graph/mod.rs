@@ -1,0 +1,273 @@
+//! `FeatureMap`: what flows between the layers of a network, and the recording behind it.
+//!
+//! On the CPU in f32 a network's body runs as one recording: norms, rectifiers and gates are tables for every instance and
+//! channel (y = a·x + b) that the next convolution applies as it reads, so the normalised, gated, mixed or rectified map is
+//! never written; statistics are gathered as a convolution writes. candle sees a single operation, whose backward pass
+//! replays the recording. Everywhere else, and where a layer has no recorded form, the same calls are tensor operations
+//! (the slow twin).
+
+mod buffer;
+mod conv;
+mod crossnorm;
+mod end;
+mod map;
+mod norm;
+mod selfnorm;
+
+pub(crate) use map::{Activation, Map};
+
+use crate::layer::{BatchNorm, Layer, SelfNorm};
+use crate::ops::{self, Conv};
+use crate::pass::{Mixture, Pass};
+use crate::stats::Extent;
+use buffer::Buffer;
+use candle_core::{DType, Result, Tensor, bail};
+use map::{Source, Sums};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// The backward pass of one step; it must not fail: shapes were checked when it was recorded.
+type Step = Box<dyn Fn(&mut Gradients) + Send + Sync>;
+
+/// A parameter's place in the flat vector of all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    start: usize,
+    len: usize,
+}
+
+/// What a forward pass leaves for the backward pass.
+#[derive(Default)]
+struct Recorder {
+    /// Whether a backward pass is wanted.
+    record: bool,
+    /// Whether the gradient of the input is wanted.
+    to_input: bool,
+    input: Option<Tensor>,
+    steps: Vec<Step>,
+    slots: usize,
+    parameters: Vec<Tensor>,
+    len: usize,
+}
+
+/// Gradients of maps and parameters during the backward pass.
+pub(crate) struct Gradients {
+    maps: Vec<Option<Buffer>>,
+    sums: Vec<Option<Sums>>,
+    parameters: Vec<f32>,
+    /// Of what the recording gave.
+    output: Vec<f32>,
+}
+
+impl Gradients {
+    fn take(&mut self, slot: usize) -> Option<Buffer> {
+        self.maps[slot].take()
+    }
+
+    /// Adds a map's gradient.
+    fn give(&mut self, slot: usize, gradient: Buffer) {
+        match &mut self.maps[slot] {
+            Some(sum) => ops::add_in_place(sum, &gradient),
+            none => *none = Some(gradient),
+        }
+    }
+
+    fn parameter(&mut self, slot: Slot) -> &mut [f32] {
+        &mut self.parameters[slot.start..slot.start + slot.len]
+    }
+
+    fn add_parameter(&mut self, slot: Slot, values: impl IntoIterator<Item = f64>) {
+        self.parameter(slot).iter_mut().zip(values).for_each(|(sum, value)| *sum += value as f32);
+    }
+}
+
+/// A recording in progress.
+#[derive(Clone, Default)]
+pub(crate) struct Graph(Rc<RefCell<Recorder>>);
+
+impl Graph {
+    fn slot(&self) -> usize {
+        let mut recorder = self.0.borrow_mut();
+        recorder.slots += 1;
+        recorder.slots - 1
+    }
+
+    fn parameter(&self, tensor: &Tensor) -> Slot {
+        let mut recorder = self.0.borrow_mut();
+        let slot = Slot { start: recorder.len, len: tensor.elem_count() };
+        recorder.len += slot.len;
+        recorder.parameters.push(tensor.clone());
+        slot
+    }
+
+    /// Whether the gradient of what is read is wanted.
+    fn wants(&self, source: &Source) -> bool {
+        source.slot() > 0 || self.0.borrow().to_input
+    }
+
+    fn record(&self, step: impl Fn(&mut Gradients) + Send + Sync + 'static) {
+        let mut recorder = self.0.borrow_mut();
+        if recorder.record {
+            recorder.steps.push(Box::new(step));
+        }
+    }
+}
+
+/// A map (N, H, W, C) between two layers.
+#[derive(Clone)]
+pub struct FeatureMap(Form);
+
+#[derive(Clone)]
+enum Form {
+    Tensor(Tensor),
+    Map(Graph, Map),
+    Activation(Graph, Activation),
+}
+
+impl FeatureMap {
+    /// Starts with a batch (N, H, W, C); recorded where the device and type allow it and `recordable` (every layer of the
+    /// network has a recorded form).
+    ///
+    /// # Errors
+    /// Where the shape does not fit.
+    pub fn start(xs: &Tensor, recordable: bool, pass: &Pass) -> Result<Self> {
+        if !(recordable && xs.device().is_cpu() && xs.dtype() == DType::F32) {
+            return Ok(Self(Form::Tensor(xs.clone())));
+        }
+        let graph = Graph::default();
+        {
+            let mut recorder = graph.0.borrow_mut();
+            recorder.record = pass.train;
+            recorder.input = Some(xs.clone());
+            recorder.to_input = pass.train && (xs.track_op() || xs.is_variable());
+        }
+        let map = Map::input(&graph, xs)?;
+        Ok(Self(Form::Map(graph, map)))
+    }
+
+    /// Convolution without bias; `weight` is (O, C / groups, kh, kw).
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn conv(&self, weight: &Tensor, conv: &Conv) -> Result<Self> {
+        match &self.0 {
+            Form::Tensor(xs) => Ok(Self(Form::Tensor(ops::conv2d(xs, weight, None, conv)?))),
+            Form::Map(graph, map) => Ok(Self(Form::Map(graph.clone(), conv::conv(graph, map.into(), weight, conv, None)?))),
+            Form::Activation(graph, a) => Ok(Self(Form::Map(graph.clone(), conv::conv(graph, a.into(), weight, conv, None)?))),
+        }
+    }
+
+    /// Convolution without bias, plus another map.
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn conv_add(&self, weight: &Tensor, conv: &Conv, other: &Self) -> Result<Self> {
+        match (&self.0, &other.0) {
+            (Form::Activation(graph, a), Form::Map(_, other)) => {
+                Ok(Self(Form::Map(graph.clone(), conv::conv(graph, a.into(), weight, conv, Some(other))?)))
+            }
+            _ => self.conv(weight, conv)?.add(other),
+        }
+    }
+
+    /// The sum of two maps.
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn add(&self, other: &Self) -> Result<Self> {
+        match (&self.settled()?.0, &other.settled()?.0) {
+            (Form::Tensor(xs), Form::Tensor(ys)) => Ok(Self(Form::Tensor((xs + ys)?))),
+            (Form::Map(graph, xs), Form::Map(_, ys)) => Ok(Self(Form::Map(graph.clone(), map::add(graph, xs, ys)?))),
+            _ => bail!("a recorded map and a tensor are added: start both from one map"),
+        }
+    }
+
+    /// BatchNorm and rectifier.
+    ///
+    /// # Errors
+    /// As [`BatchNorm`].
+    pub fn norm_relu(&self, norm: &BatchNorm, pass: &Pass) -> Result<Self> {
+        match &self.settled()?.0 {
+            Form::Map(graph, map) => Ok(Self(Form::Activation(graph.clone(), norm::norm(graph, map, norm, pass.train)?))),
+            Form::Tensor(xs) => Ok(Self(Form::Tensor(norm.norm(xs, true, pass)?))),
+            Form::Activation(..) => bail!("an activation was not settled"),
+        }
+    }
+
+    /// Mean over all positions, (N, C), on candle's tape again.
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn global_avg_pool(&self) -> Result<Tensor> {
+        match &self.0 {
+            Form::Tensor(xs) => ops::global_avg_pool(xs),
+            Form::Map(graph, map) => end::pool(graph, map.into()),
+            Form::Activation(graph, activation) => end::pool(graph, activation.into()),
+        }
+    }
+
+    /// The tensor, where this is not recorded.
+    pub fn tensor(&self) -> Option<&Tensor> {
+        match &self.0 {
+            Form::Tensor(xs) => Some(xs),
+            _ => None,
+        }
+    }
+
+    /// A tensor as a map.
+    pub fn of(xs: Tensor) -> Self {
+        Self(Form::Tensor(xs))
+    }
+
+    /// The same with a pending rectifier applied.
+    fn settled(&self) -> Result<Self> {
+        match &self.0 {
+            Form::Activation(graph, a) => Ok(Self(Form::Map(graph.clone(), map::settle(graph, a)))),
+            _ => Ok(self.clone()),
+        }
+    }
+
+    /// A tensor operation that keeps the shape.
+    pub(crate) fn on_tensor(&self, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        match &self.0 {
+            Form::Tensor(xs) => f(xs).map(Form::Tensor).map(Self),
+            _ => bail!("a layer without a recorded form on a recorded map"),
+        }
+    }
+
+    fn on_recording(&self, f: impl FnOnce(&Graph, &Map) -> Result<Map>) -> Result<Self> {
+        match &self.settled()?.0 {
+            Form::Map(graph, map) => Ok(Self(Form::Map(graph.clone(), f(graph, map)?))),
+            _ => bail!("a recorded layer on a tensor"),
+        }
+    }
+
+    pub(crate) fn selfnorm(&self, layer: &SelfNorm, pass: &Pass) -> Result<Self> {
+        match &self.0 {
+            Form::Tensor(xs) => layer.forward(xs, pass).map(Form::Tensor).map(Self),
+            _ => self.on_recording(|graph, map| selfnorm::gate(graph, map, layer, pass)),
+        }
+    }
+
+    pub(crate) fn crossnorm(&self, mixture: &Mixture) -> Result<Self> {
+        match &self.0 {
+            Form::Tensor(xs) => {
+                let (n, h, w, c) = xs.dims4()?;
+                let mixed = crate::layer::mix(&xs.reshape((n, h * w, c))?, w, &Extent::All, mixture)?;
+                mixed.reshape((n, h, w, c)).map(Form::Tensor).map(Self)
+            }
+            _ => self.on_recording(|graph, map| crossnorm::mix(graph, map, mixture)),
+        }
+    }
+
+    /// (N, H, W, C).
+    ///
+    /// # Errors
+    /// Where a tensor has another rank.
+    pub fn dims(&self) -> Result<(usize, usize, usize, usize)> {
+        match &self.0 {
+            Form::Tensor(xs) => xs.dims4(),
+            Form::Map(_, map) | Form::Activation(_, Activation { map, .. }) => Ok(map.dims),
+        }
+    }
+}
