@@ -2,14 +2,19 @@
 //!
 //! Every kernel gives the same bytes for any number of threads: work is split by instance or into a fixed number of parts
 //! that are added in order.
-// The dense products call `gemm`, whose interface takes raw pointers; `real.rs` checks every extent first.
+// `real.rs` hands raw pointers to `gemm`; `simd`, `tile` and the transforms use vector instructions. Each checks every
+// extent first, so that no safe call can leave its slices.
 #![allow(unsafe_code)]
 
 pub mod affine;
 pub mod conv;
+pub mod dense;
 pub mod pool;
 pub mod positions;
 pub mod product;
 pub mod real;
 pub mod resize;
+mod scratch;
+pub mod simd;
 pub mod stats;
+mod tile;

@@ -2,7 +2,9 @@
 //!
 //! Rows are cut in fixed blocks and sums in fixed parts, so results do not depend on the number of threads.
 
+use crate::dense;
 use crate::real::{Real, View, product};
+use crate::simd::Form;
 use rayon::prelude::*;
 
 /// Rows per block.
@@ -28,6 +30,30 @@ pub(crate) fn fill_rows<T: Real>(out: &mut [T], bias: &[T]) {
 
 /// `out` (rows, c_out) = `x·Wᵀ + bias`.
 pub fn linear_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &LinearShape, out: &mut [T]) {
+    match (T::single(x), T::single(weight), T::single_mut(out)) {
+        (Some(x), Some(weight), Some(out)) => dense::linear_forward(Form::current(), x, weight, bias.and_then(T::single), s, out),
+        _ => linear_forward_generic(x, weight, bias, s, out),
+    }
+}
+
+/// `dx` (rows, c_in) = `gy·W`.
+pub fn linear_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &LinearShape, dx: &mut [T]) {
+    match (T::single(gy), T::single(weight), T::single_mut(dx)) {
+        (Some(gy), Some(weight), Some(dx)) => dense::linear_input_gradient(Form::current(), gy, weight, s, dx),
+        _ => linear_input_gradient_generic(gy, weight, s, dx),
+    }
+}
+
+/// `dw` (c_out, c_in) = `gyᵀ·x`.
+pub fn linear_weight_gradient<T: Real>(x: &[T], gy: &[T], s: &LinearShape, dw: &mut [T]) {
+    match (T::single(x), T::single(gy), T::single_mut(dw)) {
+        (Some(x), Some(gy), Some(dw)) => dense::linear_weight_gradient(Form::current(), x, gy, s, dw),
+        _ => linear_weight_gradient_generic(x, gy, s, dw),
+    }
+}
+
+/// [`linear_forward`] over `gemm`, for any element.
+pub fn linear_forward_generic<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &LinearShape, out: &mut [T]) {
     if s.c_in == 0 || s.c_out == 0 {
         return;
     }
@@ -41,8 +67,8 @@ pub fn linear_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &Li
     });
 }
 
-/// `dx` (rows, c_in) = `gy·W`.
-pub fn linear_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &LinearShape, dx: &mut [T]) {
+/// [`linear_input_gradient`] over `gemm`, for any element.
+pub fn linear_input_gradient_generic<T: Real>(gy: &[T], weight: &[T], s: &LinearShape, dx: &mut [T]) {
     if s.c_in == 0 || s.c_out == 0 {
         return;
     }
@@ -73,8 +99,8 @@ pub(crate) fn in_parts<T: Real>(count: usize, len: usize, fill: impl Fn(std::ops
     total
 }
 
-/// `dw` (c_out, c_in) = `gyᵀ·x`.
-pub fn linear_weight_gradient<T: Real>(x: &[T], gy: &[T], s: &LinearShape, dw: &mut [T]) {
+/// [`linear_weight_gradient`] over `gemm`, for any element.
+pub fn linear_weight_gradient_generic<T: Real>(x: &[T], gy: &[T], s: &LinearShape, dw: &mut [T]) {
     dw.copy_from_slice(&in_parts(s.rows, s.c_out * s.c_in, |range, sum| {
         let a = View { data: &gy[range.start * s.c_out..range.end * s.c_out], row: 1, column: s.c_out };
         let b = View { data: &x[range.start * s.c_in..range.end * s.c_in], row: s.c_in, column: 1 };

@@ -18,10 +18,18 @@ pub trait Real:
     fn real(v: f64) -> Self;
     /// The value in double precision.
     fn double(self) -> f64;
+    /// The values as f32 where that is what they are: kernels that know only f32 start here.
+    fn single(_values: &[Self]) -> Option<&[f32]> {
+        None
+    }
+    /// As [`Real::single`], to write to.
+    fn single_mut(_values: &mut [Self]) -> Option<&mut [f32]> {
+        None
+    }
 }
 
 macro_rules! real {
-    ($($t:ty),*) => {$(impl Real for $t {
+    ($t:ty, $($hook:tt)*) => {impl Real for $t {
         const ZERO: Self = 0.0;
         const ONE: Self = 1.0;
         const LOWEST: Self = <$t>::NEG_INFINITY;
@@ -33,9 +41,19 @@ macro_rules! real {
         fn double(self) -> f64 {
             f64::from(self)
         }
-    })*};
+        $($hook)*
+    }};
 }
-real!(f32, f64);
+real!(
+    f32,
+    fn single(values: &[f32]) -> Option<&[f32]> {
+        Some(values)
+    },
+    fn single_mut(values: &mut [f32]) -> Option<&mut [f32]> {
+        Some(values)
+    }
+);
+real!(f64,);
 
 /// A strided read-only matrix: element (r, c) is `data[r * row + c * column]`.
 #[derive(Clone, Copy)]

@@ -1,0 +1,60 @@
+//! Four lanes as an array: correct on any processor, and what its baseline vectors make of it.
+
+use super::Vector;
+
+#[derive(Clone, Copy)]
+pub(crate) struct F32x4([f32; 4]);
+
+impl F32x4 {
+    #[inline(always)]
+    fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        Self(std::array::from_fn(|i| f(self.0[i], other.0[i])))
+    }
+}
+
+impl Vector for F32x4 {
+    const LANES: usize = 4;
+    const ROWS: usize = 4;
+    #[inline(always)]
+    unsafe fn splat(x: f32) -> Self {
+        Self([x; 4])
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: the caller vouches for four elements; an array of f32 has the alignment of f32.
+        Self(unsafe { *p.cast() })
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: as above.
+        unsafe { *p.cast() = self.0 }
+    }
+    #[inline(always)]
+    unsafe fn load_part(p: *const f32, count: usize) -> Self {
+        // SAFETY: only the first `count` elements are read.
+        Self(std::array::from_fn(|i| if i < count { unsafe { *p.add(i) } } else { 0.0 }))
+    }
+    #[inline(always)]
+    unsafe fn store_part(self, p: *mut f32, count: usize) {
+        for (i, &x) in self.0.iter().enumerate().take(count) {
+            // SAFETY: only the first `count` elements are written.
+            unsafe { *p.add(i) = x }
+        }
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        self.zip(other, |x, y| x + y)
+    }
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        self.zip(other, |x, y| x - y)
+    }
+    #[inline(always)]
+    unsafe fn mul(self, other: Self) -> Self {
+        self.zip(other, |x, y| x * y)
+    }
+    #[inline(always)]
+    unsafe fn fma(self, a: Self, b: Self) -> Self {
+        self.zip(a, |x, y| x * y).zip(b, |x, y| x + y)
+    }
+}
