@@ -9,6 +9,7 @@
 pub mod affine;
 pub mod conv;
 pub mod dense;
+pub mod fused;
 pub mod pool;
 pub mod positions;
 pub mod product;

@@ -44,16 +44,16 @@ macro_rules! real {
         $($hook)*
     }};
 }
-real!(
+real! {
     f32,
     fn single(values: &[f32]) -> Option<&[f32]> {
         Some(values)
-    },
+    }
     fn single_mut(values: &mut [f32]) -> Option<&mut [f32]> {
         Some(values)
     }
-);
-real!(f64,);
+}
+real! { f64, }
 
 /// A strided read-only matrix: element (r, c) is `data[r * row + c * column]`.
 #[derive(Clone, Copy)]
