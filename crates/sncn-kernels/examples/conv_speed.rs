@@ -1,20 +1,33 @@
 //! Speed of the f32 convolutions by shape: milliseconds, GF/s of the plain algorithm's multiplications, their share of the
 //! measured multiply-add peak, and the bytes of the maps. Every answer is checked at sampled positions.
 //!
-//! `conv_speed [name part] [direct|winograd]`
+//! `conv_speed [name part] [direct|winograd|-] [processor]`; with `processor`, time is what the process spent computing over its
+//! threads (Linux): on a busy machine that is what stays comparable, with RAYON_NUM_THREADS=1 in particular.
 
 use sncn_kernels::conv::ConvShape;
 use sncn_kernels::fused::{self, Algorithm, Direction, PackedWeight};
 use sncn_kernels::simd::Form;
 use std::time::Instant;
 
+/// Seconds this process computed, all threads together, from the scheduler's own count.
+fn processor() -> Option<f64> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    let nanoseconds = tasks.flatten().filter_map(|task| {
+        let line = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        line.split(' ').next()?.parse::<f64>().ok()
+    });
+    Some(nanoseconds.sum::<f64>() * 1e-9)
+}
+
 fn best(mut f: impl FnMut()) -> f64 {
     let start = Instant::now();
     let mut least = f64::MAX;
     for i in 0.. {
-        let t = Instant::now();
+        let (t, before) = (Instant::now(), processor());
         f();
-        least = least.min(t.elapsed().as_secs_f64());
+        let wall = t.elapsed().as_secs_f64();
+        let spent = before.zip(processor()).map(|(a, b)| (b - a) / rayon::current_num_threads() as f64);
+        least = least.min(spent.filter(|_| std::env::args().nth(3).is_some()).unwrap_or(wall));
         if i >= 4 && start.elapsed().as_secs_f64() > 0.35 {
             break;
         }
@@ -68,7 +81,11 @@ fn check(s: &ConvShape, x: &[f32], w: &[f32], y: &[f32]) {
 fn main() {
     let mut args = std::env::args().skip(1);
     let wanted = args.next().unwrap_or_default();
-    let forced = args.next().map(|name| if name == "direct" { Algorithm::Direct } else { Algorithm::Winograd });
+    let forced = args.next().and_then(|name| match name.as_str() {
+        "direct" => Some(Algorithm::Direct),
+        "winograd" => Some(Algorithm::Winograd),
+        _ => None,
+    });
     let form = Form::current();
     let peak = form.peak() * rayon::current_num_threads() as f64;
     println!("{form:?}, {} threads, multiply-add peak {peak:.0} GF/s; GF/s (share of peak) ms", rayon::current_num_threads());

@@ -36,7 +36,7 @@ where
     S: Fn(usize, usize, &mut [f32]) + Sync,
     G: Fn(usize, usize, &mut [f32]) + Sync,
 {
-    assert!(s.c_in % s.groups == 0 && s.c_out % s.groups == 0, "channels are no multiple of groups");
+    assert!(s.c_in.is_multiple_of(s.groups) && s.c_out.is_multiple_of(s.groups), "channels are no multiple of groups");
     assert_eq!(dw.len(), s.c_out * (s.c_in / s.groups) * s.kh * s.kw, "weight gradient: length");
     assert!(algorithm.fits(s, Direction::Forward), "{algorithm:?} cannot compute {s:?}");
     let plan = Plan::new(s, Direction::Forward, algorithm);

@@ -36,7 +36,10 @@ impl PackedWeight {
     /// Where the weight does not fit the shape, or the algorithm cannot compute it.
     pub fn by(form: Form, algorithm: Algorithm, shape: &ConvShape, direction: Direction, weight: &[f32]) -> Self {
         assert_eq!(weight.len(), shape.c_out * (shape.c_in / shape.groups) * shape.kh * shape.kw, "weight length");
-        assert!(shape.c_in % shape.groups == 0 && shape.c_out % shape.groups == 0, "channels are no multiple of groups");
+        assert!(
+            shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups),
+            "channels are no multiple of groups"
+        );
         assert!(algorithm.fits(shape, direction), "{algorithm:?} cannot compute {shape:?} ({direction:?})");
         let plan = Plan::new(shape, direction, algorithm);
         let mut packed = Self {

@@ -2,6 +2,8 @@
 //!
 //! A plane holds one of the 16 transform positions: (tiles, channels).
 
+#![allow(clippy::needless_range_loop, reason = "columns of a small matrix of vectors, kept in registers")]
+
 use crate::simd::{Kernel, Vector};
 
 /// A tile of 2×2 target positions.
