@@ -1,4 +1,5 @@
 //! Every form and algorithm of the f32 kernels against the defining loops in double precision.
+#![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 
 use proptest::prelude::*;
 use sncn_kernels::conv::{self, ConvShape};
@@ -186,10 +187,8 @@ fn a_bad_pixel_stays_in_its_tiles() {
                 let (n, row, column) = (i / 567, i / 63 % 9, i / 7 % 9);
                 let near = n == 0 && (2..6).contains(&row) && (2..6).contains(&column);
                 assert!(v.is_finite() || near, "{form:?}: {bad} reached image {n}, row {row}, column {column}");
-                assert!(
-                    !v.is_finite() || !(n == 0 && (3..6).contains(&row) && (3..6).contains(&column)),
-                    "{form:?}: {bad} was lost"
-                );
+                let under = n == 0 && (3..6).contains(&row) && (3..6).contains(&column);
+                assert!(!(under && v.is_finite()), "{form:?}: {bad} was lost");
             }
         }
     }

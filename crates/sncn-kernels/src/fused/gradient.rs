@@ -58,6 +58,9 @@ where
         let channels = inner * s.groups * panels * width;
         let mut sums = Scratch::take(if algorithm == Algorithm::Winograd { 16 * channels } else { 0 });
         sums.fill(0.0);
+        if algorithm == Algorithm::Direct {
+            sum.fill(0.0);
+        }
         for unit in &units[part] {
             let window = plan.window(&unit.rows);
             let size = window.rows * window.width * plan.source.c;

@@ -10,11 +10,11 @@ use crate::scratch::Scratch;
 use crate::tile::Rows;
 
 /// Floats of transformed source in a block.
-const BLOCK: usize = 48 * 1024;
+const BLOCK: usize = 96 * 1024;
 
 /// Tiles of a block whose 16 planes have `channels` channels.
 pub(super) fn block(channels: usize) -> usize {
-    (BLOCK / (16 * channels.max(1)) / 8 * 8).clamp(16, 64)
+    (BLOCK / (16 * channels.max(1)) / 8 * 8).clamp(16, 128)
 }
 
 /// The tiles of a unit, image by image; `source` rows are `window.width` positions, `target` rows `target.w`.
