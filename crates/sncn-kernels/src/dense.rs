@@ -155,49 +155,38 @@ pub(crate) fn sum_parts(count: usize, total: &mut [f32], fill: impl Fn(Range<usi
     });
 }
 
-/// Sums of outer products of the rows of two matrices, both repacked so that a chunk of rows lies together.
+/// Sums of outer products of the rows of two matrices, the right one repacked so that a chunk of its rows lies together.
 struct Outer {
     form: Form,
     left: usize,
     right: usize,
-    packed_left: Scratch,
-    packed_right: Scratch,
+    packed: Scratch,
 }
 
 impl Outer {
-    /// Columns of the left matrix that lie together.
-    const GROUP: usize = 8;
-
     fn new(form: Form, left: usize, right: usize) -> Self {
-        let packed_left = Scratch::take(left.next_multiple_of(Self::GROUP) * DEPTH);
-        let packed_right = Scratch::take(right.next_multiple_of(form.panel()) * DEPTH);
-        Self { form, left, right, packed_left, packed_right }
+        Self { form, left, right, packed: Scratch::take(right.next_multiple_of(form.panel()) * DEPTH) }
     }
 
     /// `sum` (left, right) = `aᵀ·b`, or with `more` += it; at most `DEPTH` rows.
     fn add(&mut self, a: &[f32], b: &[f32], sum: &mut [f32], more: bool) {
         let (depth, width) = (b.len() / self.right, self.form.panel());
-        regroup(a, self.left, Self::GROUP, &mut self.packed_left[..self.left.next_multiple_of(Self::GROUP) * depth]);
-        regroup(b, self.right, width, &mut self.packed_right[..self.right.next_multiple_of(width) * depth]);
-        for (p, panel) in self.packed_right.chunks_exact(depth * width).take(self.right.div_ceil(width)).enumerate() {
-            for (g, group) in self.packed_left.chunks_exact(depth * Self::GROUP).take(self.left.div_ceil(Self::GROUP)).enumerate()
-            {
-                let (row, column) = (g * Self::GROUP, p * width);
-                self.form.run(Rows {
-                    a: group,
-                    a_row: 1,
-                    a_step: Self::GROUP,
-                    offsets: &[0],
-                    len: depth,
-                    b: panel,
-                    b_step: width,
-                    rows: Self::GROUP.min(self.left - row),
-                    columns: width.min(self.right - column),
-                    c: &mut sum[row * self.right + column..],
-                    c_row: self.right,
-                    add: more,
-                });
-            }
+        regroup(b, self.right, width, &mut self.packed[..self.right.next_multiple_of(width) * depth]);
+        for (p, panel) in self.packed.chunks_exact(depth * width).take(self.right.div_ceil(width)).enumerate() {
+            self.form.run(Rows {
+                a,
+                a_row: 1,
+                a_step: self.left,
+                offsets: &[0],
+                len: depth,
+                b: panel,
+                b_step: width,
+                rows: self.left,
+                columns: width.min(self.right - p * width),
+                c: &mut sum[p * width..],
+                c_row: self.right,
+                add: more,
+            });
         }
     }
 }
