@@ -3,6 +3,7 @@
 //! Patches of a chunk of output positions are gathered and multiplied by the packed weights; images are independent, the
 //! weight gradient sums fixed parts of the batch in order.
 
+use crate::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, copy_rows, keep};
 use crate::product::{fill_rows, in_parts};
 use crate::real::{Real, View, product};
 use rayon::prelude::*;
@@ -161,6 +162,41 @@ fn patches<'a, T: Real>(
 
 /// `out` (n, ho, wo, c_out) = x ∗ weight + bias.
 pub fn conv2d_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
+    let (Some(x), Some(weight), Some(out)) = (T::single(x), T::single(weight), T::single_mut(out)) else {
+        return conv2d_forward_generic(x, weight, bias, s, out);
+    };
+    let (packed, stage) = (PackedWeight::new(s, Direction::Forward, weight), copy_rows(x, s.h, s.w * s.c_in));
+    match bias.and_then(T::single) {
+        None => conv_forward(s, &packed, &stage, &keep, out),
+        Some(bias) => {
+            let add = |_: usize, _: Range<usize>, y: &mut [f32]| {
+                y.chunks_exact_mut(bias.len()).for_each(|y| y.iter_mut().zip(bias).for_each(|(y, &b)| *y += b));
+            };
+            conv_forward(s, &packed, &stage, &add, out);
+        }
+    }
+}
+
+/// `dx` (n, h, w, c_in) from `gy` (n, ho, wo, c_out).
+pub fn conv2d_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
+    let (Some(gy), Some(weight), Some(dx)) = (T::single(gy), T::single(weight), T::single_mut(dx)) else {
+        return conv2d_input_gradient_generic(gy, weight, s, dx);
+    };
+    let ((ho, wo), packed) = (s.output(), PackedWeight::new(s, Direction::InputGradient, weight));
+    conv_input_gradient(s, &packed, &copy_rows(gy, ho, wo * s.c_out), &keep, dx);
+}
+
+/// `dw` (c_out, c_in / groups, kh, kw) from `x` and `gy`.
+pub fn conv2d_weight_gradient<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
+    let (Some(x), Some(gy), Some(dw)) = (T::single(x), T::single(gy), T::single_mut(dw)) else {
+        return conv2d_weight_gradient_generic(x, gy, s, dw);
+    };
+    let (ho, wo) = s.output();
+    conv_weight_gradient(s, &copy_rows(x, s.h, s.w * s.c_in), &copy_rows(gy, ho, wo * s.c_out), dw);
+}
+
+/// [`conv2d_forward`] over `gemm`, for any element.
+pub fn conv2d_forward_generic<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
     if s.empty() {
         return;
     }
@@ -211,14 +247,14 @@ fn turned<T: Real>(weight: &[T], s: &ConvShape) -> Option<(ConvShape, Vec<T>)> {
     Some((ConvShape { h: ho, w: wo, c_in: s.c_out, c_out: s.c_in, padding, ..*s }, turned))
 }
 
-/// `dx` (n, h, w, c_in) from `gy` (n, ho, wo, c_out).
-pub fn conv2d_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
+/// [`conv2d_input_gradient`] over `gemm`, for any element.
+pub fn conv2d_input_gradient_generic<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
     if s.empty() {
         dx.fill(T::ZERO);
         return;
     }
     if let Some((shape, turned)) = turned(weight, s) {
-        return conv2d_forward(gy, &turned, None, &shape, dx);
+        return conv2d_forward_generic(gy, &turned, None, &shape, dx);
     }
     dx.fill(T::ZERO);
     let (packed, co, ci, depth) = (pack(weight, s), s.group_out(), s.group_in(), s.depth());
@@ -243,8 +279,8 @@ pub fn conv2d_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx:
     );
 }
 
-/// `dw` (c_out, c_in / groups, kh, kw) from `x` and `gy`.
-pub fn conv2d_weight_gradient<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
+/// [`conv2d_weight_gradient`] over `gemm`, for any element.
+pub fn conv2d_weight_gradient_generic<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
     dw.fill(T::ZERO);
     if s.empty() {
         return;

@@ -12,7 +12,7 @@ use std::ops::Range;
 /// Rows a task takes.
 const ROWS: usize = 64;
 /// Rows whose outer products are summed in registers before the sums go back to memory.
-const DEPTH: usize = 128;
+const DEPTH: usize = 256;
 
 /// Panels (`columns / panel`, `depth`, `panel`), zeros beyond the last column; `at(k, j)` is element j of row k.
 fn panels(form: Form, depth: usize, columns: usize, at: impl Fn(usize, usize) -> f32 + Sync) -> Scratch {
@@ -118,6 +118,7 @@ pub fn linear_weight_gradient(form: Form, x: &[f32], gy: &[f32], s: &LinearShape
     check(s, x, dw, gy);
     sum_parts(s.rows, dw, |rows, sum| {
         if form == Form::Naive {
+            sum.fill(0.0);
             for r in rows {
                 let x = &x[r * s.c_in..(r + 1) * s.c_in];
                 for (&g, sum) in gy[r * s.c_out..].iter().zip(sum.chunks_exact_mut(s.c_in)) {
@@ -129,12 +130,12 @@ pub fn linear_weight_gradient(form: Form, x: &[f32], gy: &[f32], s: &LinearShape
         let mut outer = Outer::new(form, s.c_out, s.c_in);
         for start in rows.clone().step_by(DEPTH) {
             let end = rows.end.min(start + DEPTH);
-            outer.add(&gy[start * s.c_out..end * s.c_out], &x[start * s.c_in..end * s.c_in], sum);
+            outer.add(&gy[start * s.c_out..end * s.c_out], &x[start * s.c_in..end * s.c_in], sum, start > rows.start);
         }
     });
 }
 
-/// `total` = the sum of 8 parts of `0..count`, each gathered by `fill` from zero, added in order.
+/// `total` = the sum of 8 parts of `0..count`, each written by `fill` over whatever its buffer holds, added in order.
 pub(crate) fn sum_parts(count: usize, total: &mut [f32], fill: impl Fn(Range<usize>, &mut [f32]) + Sync) {
     total.fill(0.0);
     if total.is_empty() || count == 0 {
@@ -144,10 +145,7 @@ pub(crate) fn sum_parts(count: usize, total: &mut [f32], fill: impl Fn(Range<usi
     let mut parts = Scratch::take(PARTS * len);
     parts.par_chunks_exact_mut(len).enumerate().for_each(|(p, sum)| {
         let range = count * p / PARTS..count * (p + 1) / PARTS;
-        sum.fill(0.0);
-        if !range.is_empty() {
-            fill(range, sum);
-        }
+        if range.is_empty() { sum.fill(0.0) } else { fill(range, sum) }
     });
     const BLOCK: usize = 1 << 14;
     total.par_chunks_mut(BLOCK).enumerate().for_each(|(i, total)| {
@@ -157,62 +155,62 @@ pub(crate) fn sum_parts(count: usize, total: &mut [f32], fill: impl Fn(Range<usi
     });
 }
 
-/// Sums of outer products of the rows of two matrices, both repacked so that a chunk of rows lies together.
+/// Sums of outer products of the rows of two matrices, the right one repacked so that a chunk of its rows lies together.
 struct Outer {
     form: Form,
     left: usize,
     right: usize,
-    packed_left: Scratch,
-    packed_right: Scratch,
+    packed: Scratch,
 }
 
 impl Outer {
-    /// Columns of the left matrix that lie together.
-    const GROUP: usize = 8;
-
     fn new(form: Form, left: usize, right: usize) -> Self {
-        let packed_left = Scratch::take(left.next_multiple_of(Self::GROUP) * DEPTH);
-        let packed_right = Scratch::take(right.next_multiple_of(form.panel()) * DEPTH);
-        Self { form, left, right, packed_left, packed_right }
+        Self { form, left, right, packed: Scratch::take(right.next_multiple_of(form.panel()) * DEPTH) }
     }
 
-    /// `sum` (left, right) += `aᵀ·b`, at most `DEPTH` rows.
-    fn add(&mut self, a: &[f32], b: &[f32], sum: &mut [f32]) {
+    /// `sum` (left, right) = `aᵀ·b`, or with `more` += it; at most `DEPTH` rows.
+    fn add(&mut self, a: &[f32], b: &[f32], sum: &mut [f32], more: bool) {
         let (depth, width) = (b.len() / self.right, self.form.panel());
-        regroup(a, self.left, Self::GROUP, &mut self.packed_left[..self.left.next_multiple_of(Self::GROUP) * depth]);
-        regroup(b, self.right, width, &mut self.packed_right[..self.right.next_multiple_of(width) * depth]);
-        for (p, panel) in self.packed_right.chunks_exact(depth * width).take(self.right.div_ceil(width)).enumerate() {
-            for (g, group) in self.packed_left.chunks_exact(depth * Self::GROUP).take(self.left.div_ceil(Self::GROUP)).enumerate()
-            {
-                let (row, column) = (g * Self::GROUP, p * width);
-                self.form.run(Rows {
-                    a: group,
-                    a_row: 1,
-                    a_step: Self::GROUP,
-                    offsets: &[0],
-                    len: depth,
-                    b: panel,
-                    b_step: width,
-                    rows: Self::GROUP.min(self.left - row),
-                    columns: width.min(self.right - column),
-                    c: &mut sum[row * self.right + column..],
-                    c_row: self.right,
-                    add: true,
-                });
-            }
+        regroup(b, self.right, width, &mut self.packed[..self.right.next_multiple_of(width) * depth]);
+        for (p, panel) in self.packed.chunks_exact(depth * width).take(self.right.div_ceil(width)).enumerate() {
+            self.form.run(Rows {
+                a,
+                a_row: 1,
+                a_step: self.left,
+                offsets: &[0],
+                len: depth,
+                b: panel,
+                b_step: width,
+                rows: self.left,
+                columns: width.min(self.right - p * width),
+                c: &mut sum[p * width..],
+                c_row: self.right,
+                add: more,
+            });
         }
     }
 }
 
 /// (rows, columns) to (columns / width, rows, width), zeros beyond the last column.
 fn regroup(plain: &[f32], columns: usize, width: usize, packed: &mut [f32]) {
+    match width {
+        8 => regroup_by::<8>(plain, columns, packed),
+        16 => regroup_by::<16>(plain, columns, packed),
+        _ => regroup_by::<32>(plain, columns, packed),
+    }
+}
+
+/// A constant width: a call of `memcpy` for every few floats costs more than the copy.
+fn regroup_by<const W: usize>(plain: &[f32], columns: usize, packed: &mut [f32]) {
     let rows = plain.len() / columns;
-    for (p, panel) in packed.chunks_exact_mut(rows * width).enumerate() {
-        let (start, end) = (p * width, columns.min((p + 1) * width));
-        for (row, plain) in panel.chunks_exact_mut(width).zip(plain.chunks_exact(columns)) {
-            let (values, rest) = row.split_at_mut(end - start);
-            values.copy_from_slice(&plain[start..end]);
-            rest.fill(0.0);
+    let (panels, _) = packed.as_chunks_mut::<W>();
+    for (p, panel) in panels.chunks_exact_mut(rows).enumerate() {
+        let start = p * W;
+        for (to, row) in panel.iter_mut().zip(plain.chunks_exact(columns)) {
+            match row[start..].first_chunk::<W>() {
+                Some(from) => *to = *from,
+                None => *to = std::array::from_fn(|j| row.get(start + j).copied().unwrap_or(0.0)),
+            }
         }
     }
 }

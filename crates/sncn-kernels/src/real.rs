@@ -53,7 +53,7 @@ real! {
         Some(values)
     }
 }
-real!(f64,);
+real! { f64, }
 
 /// A strided read-only matrix: element (r, c) is `data[r * row + c * column]`.
 #[derive(Clone, Copy)]

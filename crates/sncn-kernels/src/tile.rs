@@ -3,7 +3,7 @@
 //! `c[r, j] (+)= Σ_s Σ_k a[r·a_row + offset_s + k·a_step] · b[(s·len + k)·b_step + j]`: rows of a matrix, neighbouring
 //! pixels of an image under a kernel (one offset a kernel row or tap), or, with a_row 1, the columns of a transposed one.
 
-use crate::simd::{Kernel, Vector};
+use crate::simd::{Form, Kernel, Vector};
 
 /// The product of `rows` rows with one panel of columns.
 pub(crate) struct Rows<'a> {
@@ -120,5 +120,41 @@ impl Kernel for Rows<'_> {
         self.check::<V>();
         // SAFETY: extents are checked, the processor by the caller.
         unsafe { if self.columns > V::LANES { self.blocks::<V, 2>() } else { self.blocks::<V, 1>() } }
+    }
+}
+
+/// Independent chains of multiply-adds in registers.
+struct Chains<'a>(usize, &'a mut f32);
+
+impl Kernel for Chains<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the caller vouches for the processor.
+        unsafe {
+            let (a, b) = (V::splat(std::hint::black_box(0.999)), V::splat(std::hint::black_box(0.001)));
+            let mut sums = [b; 10];
+            for _ in 0..self.0 {
+                for sum in &mut sums {
+                    *sum = sum.fma(a, b);
+                }
+            }
+            let total = sums.into_iter().fold(b, |t, s| t.add(s));
+            total.store_part(self.1, 1);
+        }
+    }
+}
+
+impl Form {
+    /// Multiply-adds of one thread in registers, in GF/s: what the kernels are measured against.
+    pub fn peak(self) -> f64 {
+        const STEPS: usize = 400_000;
+        let mut best = f64::MAX;
+        for _ in 0..20 {
+            let (start, mut sink) = (std::time::Instant::now(), 0.0);
+            self.run(Chains(STEPS, &mut sink));
+            std::hint::black_box(sink);
+            best = best.min(start.elapsed().as_secs_f64());
+        }
+        (STEPS * 10 * self.panel()) as f64 * 1e-9 / best
     }
 }

@@ -7,7 +7,7 @@ use super::end::with_values;
 use super::map::{Gather, Map, Source, Sums};
 use crate::ops::{Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
-use sncn_kernels::fused::{conv_forward, conv_input_gradient, conv_weight_gradient};
+use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Σ G and Σ G·(x − m) of the bands of a gradient, put together in order.
@@ -47,7 +47,7 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
             }
             gather.add(n, rows.start, ys, shape.c_out);
         };
-        conv_forward(&shape, weight, &stage, &finish, &mut data);
+        conv_forward(&shape, &PackedWeight::new(&shape, Direction::Forward, weight), &stage, &finish, &mut data);
     })?;
     let ys = Map::new(graph, dims, data).with_table(gather.table(dims));
     let (parameter, other) = (graph.parameter(&weight), other.map(|other| other.slot));
@@ -65,6 +65,7 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
         gradients.add_parameter(parameter, dw.into_iter().map(f64::from));
         if to_source {
             let mut dx = Buffer::take(n * h * w * c);
+            let weight = PackedWeight::new(&shape, Direction::InputGradient, &weight);
             match &source {
                 Source::Map(map) => {
                     conv_input_gradient(&shape, &weight, &read, &|_, _, _: &mut [f32]| {}, &mut dx);

@@ -1,0 +1,121 @@
+//! The recorded form of a network's body against its slow twin: tensor operations in f64 on the same variables.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
+
+use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_nn::Init;
+use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, SelfNormConfig};
+use sncn_core::ops::Conv;
+use sncn_core::{FeatureMap, Mixture, Pass, Place, Seed, Vars, Window};
+
+/// conv → CrossNorm → SelfNorm → norm, rectifier → conv → norm, rectifier → conv + shortcut → CrossNorm → SelfNorm → norm, rectifier → mean.
+struct Body {
+    convs: Vec<Tensor>,
+    norms: Vec<BatchNorm>,
+    gates: Vec<SelfNorm>,
+    crosses: Vec<CrossNorm>,
+}
+
+const WIDTHS: [(usize, usize); 3] = [(3, 18), (18, 18), (18, 18)];
+
+impl Body {
+    fn new(vars: &Vars, gates: usize) -> Result<Self> {
+        let place = Place::new(18, vars.builder());
+        let conv = |(i, (from, to)): (usize, (usize, usize))| {
+            place.vb.get_with_hints((to, from, 3, 3), &format!("conv{i}"), Init::Randn { mean: 0., stdev: 0.15 })
+        };
+        Ok(Self {
+            convs: WIDTHS.into_iter().enumerate().map(conv).collect::<Result<_>>()?,
+            norms: (0..3).map(|i| BatchNorm::new(&place.at(18, place.vb.pp(format!("bn{i}"))))).collect::<Result<_>>()?,
+            gates: (0..2)
+                .map(|i| SelfNorm::new(SelfNormConfig { gates }, &place.at(18, place.vb.pp(format!("sn{i}")))))
+                .collect::<Result<_>>()?,
+            crosses: (0..2).map(|_| CrossNorm::new(CrossNormConfig::default(), &place)).collect::<Result<_>>()?,
+        })
+    }
+
+    fn forward(&self, xs: &Tensor, recordable: bool, pass: &Pass) -> Result<Tensor> {
+        let same = Conv { padding: 1, ..Conv::default() };
+        let half = Conv { stride: 2, padding: 1, ..Conv::default() };
+        let xs = FeatureMap::start(xs, recordable, pass)?.conv(&self.convs[0], &half)?;
+        let xs = self.gates[0].on_map(&self.crosses[0].on_map(&xs, pass)?, pass)?;
+        let ys = xs.norm_relu(&self.norms[0], pass)?.conv(&self.convs[1], &same)?.norm_relu(&self.norms[1], pass)?;
+        let ys = ys.conv_add(&self.convs[2], &same, &xs)?;
+        let ys = self.gates[1].on_map(&self.crosses[1].on_map(&ys, pass)?, pass)?;
+        ys.norm_relu(&self.norms[2], pass)?.global_avg_pool()
+    }
+}
+
+fn random(shape: &[usize], name: &str, dtype: DType) -> Result<Tensor> {
+    let vars = Vars::new(Seed::new(9), dtype, &Device::Cpu);
+    vars.builder().get_with_hints(shape, name, Init::Randn { mean: 0.3, stdev: 1. })
+}
+
+/// Output, and gradients of the input and of every variable, by name.
+fn run(dtype: DType, recordable: bool, gates: usize, pass: &Pass) -> Result<Vec<(String, Vec<f64>)>> {
+    let vars = Vars::new(Seed::new(4), dtype, &Device::Cpu);
+    let body = Body::new(&vars, gates)?;
+    let xs = Var::from_tensor(&random(&[5, 9, 8, 3], "xs", dtype)?)?;
+    let out = body.forward(xs.as_tensor(), recordable, pass)?;
+    let weights = random(&[5, 18], "weights", dtype)?;
+    let values = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+    let mut all = vec![("output".to_string(), values(&out)?)];
+    if pass.train {
+        let grads = (out * weights)?.sum_all()?.backward()?;
+        all.push(("input".to_string(), values(grads.get(xs.as_tensor()).unwrap())?));
+        for (name, var) in vars.trainable() {
+            all.push((name, values(grads.get(var.as_tensor()).unwrap())?));
+        }
+    }
+    for (name, var) in vars.all().into_iter().filter(|(name, _)| name.contains("running")) {
+        all.push((name, values(var.as_tensor())?));
+    }
+    Ok(all)
+}
+
+fn compare(gates: usize, pass: &Pass, what: &str) -> Result<()> {
+    let (fast, slow) = (run(DType::F32, true, gates, pass)?, run(DType::F64, true, gates, pass)?);
+    assert_eq!(fast.len(), slow.len());
+    for ((name, fast), (_, slow)) in fast.iter().zip(&slow) {
+        let largest = slow.iter().fold(0f64, |m, v| m.max(v.abs())).max(1e-3);
+        let off = fast.iter().zip(slow).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+        assert!(off <= 3e-4 * largest, "{what}, {name}: off by {off:e} of {largest:e}");
+    }
+    Ok(())
+}
+
+#[test]
+fn recorded_and_plain_passes_agree() -> Result<()> {
+    let window = |top, left, bottom, right| Some(Window { top, left, bottom, right });
+    let partner = vec![3, 0, 4, 3, 1];
+    let plain = Mixture { partner: partner.clone(), channels: None, style: None, content: None, blend: None };
+    let channels: Vec<usize> = (0..18).map(|c| (c * 5 + 2) % 18).collect();
+    let mixtures = [
+        ("neither", plain.clone()),
+        ("style", Mixture { style: window(1, 0, 4, 3), ..plain.clone() }),
+        ("content", Mixture { content: window(0, 1, 3, 4), ..plain.clone() }),
+        ("both, blend", Mixture { style: window(1, 0, 4, 3), content: window(0, 1, 3, 4), blend: Some(0.3), ..plain.clone() }),
+        ("one instance", Mixture { partner: Vec::new(), channels: Some(channels.clone()), ..plain.clone() }),
+        ("channels, blend", Mixture { channels: Some(channels), blend: Some(0.7), ..plain }),
+    ];
+    for gates in [1, 2] {
+        compare(gates, &Pass::eval(), "evaluation")?;
+        compare(gates, &Pass::train(Seed::new(1)), "training")?;
+        for (name, mixture) in &mixtures {
+            for sites in [vec![0], vec![1], vec![0, 1]] {
+                let pass = Pass::given(sites.iter().map(|&site| (site, mixture.clone())), Seed::new(1));
+                compare(gates, &pass, &format!("{name} at {sites:?}, {gates} gate(s)"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_evaluation_pass_says_that_it_records_nothing() -> Result<()> {
+    let vars = Vars::new(Seed::new(4), DType::F32, &Device::Cpu);
+    let body = Body::new(&vars, 1)?;
+    let out = body.forward(&random(&[2, 9, 8, 3], "xs", DType::F32)?, true, &Pass::eval())?;
+    let error = out.sum_all()?.backward().err().unwrap().to_string();
+    assert!(error.contains("Pass::train"), "{error}");
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! The weight gradient: sums over positions (direct) or over tiles (Winograd) of products of x and gy, in 8 fixed parts of the
+//! units, added in order.
+
+use super::plan::{Algorithm, Direction, Phase, Plan, Unit, Window};
+use super::stage_all;
+use super::transform::{Gradient, Input, Planes, Tile, WeightGradient};
+use super::winograd::{block, steps, tiles};
+use crate::conv::{ConvShape, conv2d_weight_gradient_naive};
+use crate::dense::sum_parts;
+use crate::scratch::Scratch;
+use crate::simd::Form;
+use crate::tile::Rows;
+use rayon::prelude::*;
+
+/// Positions summed in registers before the sums go back to memory.
+const DEPTH: usize = 128;
+
+/// `dw` (c_out, c_in / groups, kh, kw), with x and gy given row by row; the rows of x that two bands share are asked for twice.
+///
+/// # Panics
+/// Where `dw` does not fit the shape.
+pub fn conv_weight_gradient<S, G>(shape: &ConvShape, stage_x: &S, stage_gy: &G, dw: &mut [f32])
+where
+    S: Fn(usize, usize, &mut [f32]) + Sync,
+    G: Fn(usize, usize, &mut [f32]) + Sync,
+{
+    conv_weight_gradient_by(Form::current(), Algorithm::choose(shape, Direction::Forward), shape, stage_x, stage_gy, dw);
+}
+
+/// [`conv_weight_gradient`] by a given form and algorithm.
+///
+/// # Panics
+/// Where `dw` does not fit the shape, or the algorithm cannot compute it.
+pub fn conv_weight_gradient_by<S, G>(form: Form, algorithm: Algorithm, s: &ConvShape, stage_x: &S, stage_gy: &G, dw: &mut [f32])
+where
+    S: Fn(usize, usize, &mut [f32]) + Sync,
+    G: Fn(usize, usize, &mut [f32]) + Sync,
+{
+    assert!(s.c_in.is_multiple_of(s.groups) && s.c_out.is_multiple_of(s.groups), "channels are no multiple of groups");
+    assert_eq!(dw.len(), s.c_out * (s.c_in / s.groups) * s.kh * s.kw, "weight gradient: length");
+    assert!(algorithm.fits(s, Direction::Forward), "{algorithm:?} cannot compute {s:?}");
+    let plan = Plan::new(s, Direction::Forward, algorithm);
+    dw.fill(0.0);
+    if dw.is_empty() || s.n == 0 || plan.source.len() == 0 || plan.target.len() == 0 {
+        return;
+    }
+    if form == Form::Naive {
+        let (x, gy) = (stage_all(plan.source, s.n, stage_x), stage_all(plan.target, s.n, stage_gy));
+        return conv2d_weight_gradient_naive(&x, &gy, s, dw);
+    }
+    let ((inner, outer), width, taps) = (plan.group(), form.panel(), s.kh * s.kw);
+    let panels = outer.div_ceil(width);
+    let phases = Plan { algorithm: Algorithm::Direct, ..plan }.phases();
+    let units = plan.units();
+    let mut total = Scratch::take(s.groups * panels * taps * inner * width);
+    sum_parts(units.len(), &mut total, |part, sum| {
+        let mut job = Job { form, plan: &plan, phase: &phases[0], offsets: Vec::new(), tiles: Vec::new() };
+        let channels = inner * s.groups * panels * width;
+        let mut sums = Scratch::take(if algorithm == Algorithm::Winograd { 16 * channels } else { 0 });
+        sums.fill(0.0);
+        if algorithm == Algorithm::Direct {
+            sum.fill(0.0);
+        }
+        for unit in &units[part] {
+            let window = plan.window(&unit.rows);
+            let size = window.rows * window.width * plan.source.c;
+            let band = unit.rows.len() * plan.target.row();
+            let mut x = Scratch::take(unit.images.len() * size);
+            // vectors at the last columns read beyond them
+            let mut gy = Scratch::take(unit.images.len() * band + width);
+            for (i, n) in unit.images.clone().enumerate() {
+                plan.fill(&window, n, stage_x, &mut x[i * size..(i + 1) * size]);
+                for (row, y) in unit.rows.clone().zip(gy[i * band..(i + 1) * band].chunks_exact_mut(plan.target.row())) {
+                    stage_gy(n, row, y);
+                }
+            }
+            match algorithm {
+                Algorithm::Direct => job.direct(unit, &window, &x, &gy, sum),
+                Algorithm::Winograd => job.winograd(unit, &window, &x, &gy, &mut sums),
+            }
+        }
+        if algorithm == Algorithm::Winograd {
+            let len = inner * width;
+            for (gp, sum) in sum.chunks_exact_mut(9 * len).enumerate() {
+                form.run(WeightGradient { sums: &sums[gp * len..], plane: channels, len, out: sum });
+            }
+        }
+    });
+    // (group, panel, tap, channel, column) to (out, channel, tap)
+    dw.par_chunks_exact_mut(inner * taps).enumerate().for_each(|(o, dw)| {
+        let (g, o) = (o / outer, o % outer);
+        let panel = &total[(g * panels + o / width) * taps * inner * width + o % width..];
+        for (c, dw) in dw.chunks_exact_mut(taps).enumerate() {
+            dw.iter_mut().enumerate().for_each(|(t, d)| *d = panel[(t * inner + c) * width]);
+        }
+    });
+}
+
+/// What a part keeps between its units.
+struct Job<'a> {
+    form: Form,
+    plan: &'a Plan,
+    phase: &'a Phase,
+    offsets: Vec<usize>,
+    tiles: Vec<Tile>,
+}
+
+impl Job<'_> {
+    /// Rows of the register tile are taps and channels of x that lie side by side, terms are positions.
+    fn direct(&mut self, unit: &Unit, window: &Window, x: &[f32], gy: &[f32], sum: &mut [f32]) {
+        let (s, (inner, outer), target, width) = (&self.plan.shape, self.plan.group(), self.plan.target, self.form.panel());
+        let c = self.plan.source.c;
+        let panels = outer.div_ceil(width);
+        let rows = unit.rows.len();
+        let every = (DEPTH / target.w.max(1)).max(1);
+        self.offsets.clear();
+        self.offsets
+            .extend((0..unit.images.len() * rows).map(|i| (i / rows * window.rows + i % rows * s.stride) * window.width * c));
+        for (chunk, offsets) in self.offsets.chunks(every).enumerate() {
+            let gy = &gy[chunk * every * target.row()..];
+            for (g, p) in (0..s.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
+                for (segment, first) in self.phase.taps.iter().step_by(self.phase.run).enumerate() {
+                    let len = self.phase.run * inner;
+                    let at = (first.row * window.width + (first.column + window.left as isize) as usize) * c;
+                    let to = (g * panels + p) * self.phase.taps.len() * inner + segment * len;
+                    self.form.run(Rows {
+                        a: &x[at + g * inner..],
+                        a_row: 1,
+                        a_step: s.stride * c,
+                        offsets,
+                        len: target.w,
+                        b: &gy[g * outer + p * width..],
+                        b_step: target.c,
+                        c: &mut sum[to * width..],
+                        c_row: width,
+                        rows: len,
+                        columns: width.min(outer - p * width).next_multiple_of(width / 2),
+                        add: true,
+                    });
+                }
+            }
+        }
+    }
+
+    /// 16 products over the tiles of a block; `sums` is (16, group, panel, channel, column).
+    fn winograd(&mut self, unit: &Unit, window: &Window, x: &[f32], gy: &[f32], sums: &mut [f32]) {
+        let (s, (inner, outer), target, form) = (&self.plan.shape, self.plan.group(), self.plan.target, self.form);
+        let (width, source) = (form.panel(), self.plan.source);
+        let (left, right) = (source.c.next_multiple_of(width / 2), target.c.next_multiple_of(width / 2));
+        let most = block(left.midpoint(right));
+        let (for_x, for_y) = (Planes::new(most, left), Planes::new(most, right));
+        let (mut v, mut e) = (Scratch::take(for_x.len()), Scratch::take(for_y.len()));
+        tiles(s.dilation, unit, window, source, target, &mut self.tiles);
+        let panels = outer.div_ceil(width);
+        let plane = s.groups * panels * inner * width;
+        for tiles in self.tiles.chunks(most) {
+            let (planes, steps_x) = (for_x, steps(s.dilation, window.width, source.c));
+            form.run(Input { map: x, steps: steps_x, channels: source.c, tiles, planes, out: &mut v });
+            let (planes, steps_y) = (for_y, steps(s.dilation, target.w, target.c));
+            form.run(Gradient { map: gy, steps: steps_y, channels: target.c, tiles, planes, out: &mut e });
+            for (t, sums) in sums.chunks_exact_mut(plane).enumerate() {
+                for (g, p) in (0..s.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
+                    form.run(Rows {
+                        a: &v[t * for_x.plane + g * inner..],
+                        a_row: 1,
+                        a_step: left,
+                        offsets: &[0],
+                        len: tiles.len(),
+                        b: &e[t * for_y.plane + g * outer + p * width..],
+                        b_step: right,
+                        c: &mut sums[(g * panels + p) * inner * width..],
+                        c_row: width,
+                        rows: inner,
+                        columns: width.min(outer - p * width).next_multiple_of(width / 2),
+                        add: true,
+                    });
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Weights laid out for the kernels: (group, panel, tap or transform position, channel, column of the panel).
+
+use super::plan::{Algorithm, Direction, Phase, Plan};
+use super::transform::Weight;
+use crate::conv::ConvShape;
+use crate::scratch::Scratch;
+use crate::simd::Form;
+use rayon::prelude::*;
+
+/// A weight (c_out, c_in / groups, kh, kw) packed for one direction, one algorithm and one form; it serves any batch and map size.
+pub struct PackedWeight {
+    pub(super) shape: ConvShape,
+    pub(super) direction: Direction,
+    pub(super) algorithm: Algorithm,
+    pub(super) form: Form,
+    pub(super) phases: Vec<Phase>,
+    /// Where each phase's panels start.
+    pub(super) starts: Vec<usize>,
+    pub(super) data: Scratch,
+    /// The weight itself, kept by the naive form only.
+    pub(super) plain: Vec<f32>,
+}
+
+impl PackedWeight {
+    /// Packs for the current form and the algorithm that the measured rule chooses.
+    ///
+    /// # Panics
+    /// Where the weight does not fit the shape.
+    pub fn new(shape: &ConvShape, direction: Direction, weight: &[f32]) -> Self {
+        Self::by(Form::current(), Algorithm::choose(shape, direction), shape, direction, weight)
+    }
+
+    /// Packs for a given form and algorithm.
+    ///
+    /// # Panics
+    /// Where the weight does not fit the shape, or the algorithm cannot compute it.
+    pub fn by(form: Form, algorithm: Algorithm, shape: &ConvShape, direction: Direction, weight: &[f32]) -> Self {
+        assert_eq!(weight.len(), shape.c_out * (shape.c_in / shape.groups) * shape.kh * shape.kw, "weight length");
+        assert!(
+            shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups),
+            "channels are no multiple of groups"
+        );
+        assert!(algorithm.fits(shape, direction), "{algorithm:?} cannot compute {shape:?} ({direction:?})");
+        let plan = Plan::new(shape, direction, algorithm);
+        let mut packed = Self {
+            shape: *shape,
+            direction,
+            algorithm,
+            form,
+            phases: Vec::new(),
+            starts: Vec::new(),
+            data: Scratch::take(0),
+            plain: if form == Form::Naive { weight.to_vec() } else { Vec::new() },
+        };
+        if form == Form::Naive || weight.is_empty() {
+            return packed;
+        }
+        match algorithm {
+            Algorithm::Direct => packed.direct(&plan, weight),
+            Algorithm::Winograd => packed.winograd(&plan, weight),
+        }
+        packed
+    }
+
+    /// Panics where the weight was packed for another convolution.
+    pub(super) fn check(&self, s: &ConvShape) {
+        let own = ConvShape { n: s.n, h: s.h, w: s.w, ..self.shape };
+        assert!(own == *s, "weight packed for {:?}, used for {s:?}", self.shape);
+    }
+
+    fn direct(&mut self, plan: &Plan, weight: &[f32]) {
+        self.phases = plan.phases();
+        let (width, (inner, outer), groups) = (self.form.panel(), plan.group(), plan.shape.groups);
+        let panels = groups * outer.div_ceil(width);
+        let mut len = 0;
+        for phase in &self.phases {
+            self.starts.push(len);
+            len += panels * phase.taps.len() * inner * width;
+        }
+        self.data = Scratch::take(len);
+        for (phase, &start) in self.phases.iter().zip(&self.starts) {
+            let depth = phase.taps.len() * inner;
+            let part = &mut self.data[start..start + panels * depth * width];
+            part.par_chunks_exact_mut((depth * width).max(1)).enumerate().for_each(|(p, panel)| {
+                for (tap, rows) in phase.taps.iter().zip(panel.chunks_exact_mut(inner * width)) {
+                    for (c, row) in rows.chunks_exact_mut(width).enumerate() {
+                        columns(plan, weight, p, c, tap.index, row);
+                    }
+                }
+            });
+        }
+    }
+
+    fn winograd(&mut self, plan: &Plan, weight: &[f32]) {
+        let (width, (inner, outer), groups) = (self.form.panel(), plan.group(), plan.shape.groups);
+        let (panels, form) = (groups * outer.div_ceil(width), self.form);
+        self.data = Scratch::take(panels * 16 * inner * width);
+        self.data.par_chunks_exact_mut(16 * inner * width).enumerate().for_each_init(
+            || Scratch::take(9 * inner * width),
+            |kernels, (p, panel)| {
+                for (t, rows) in kernels.chunks_exact_mut(inner * width).enumerate() {
+                    let tap = if plan.direction == Direction::Forward { t } else { 8 - t };
+                    for (c, row) in rows.chunks_exact_mut(width).enumerate() {
+                        columns(plan, weight, p, c, tap, row);
+                    }
+                }
+                form.run(Weight { kernels, plane: inner * width, len: inner * width, out: panel });
+            },
+        );
+    }
+}
+
+/// One row of a panel: the weights of source channel `c` under `tap` for the panel's target channels, then zeros.
+fn columns(plan: &Plan, weight: &[f32], p: usize, c: usize, tap: usize, row: &mut [f32]) {
+    let ((inner, outer), taps) = (plan.group(), plan.shape.kh * plan.shape.kw);
+    let panels = outer.div_ceil(row.len());
+    let (g, first) = (p / panels, p % panels * row.len());
+    for (j, value) in row.iter_mut().enumerate() {
+        let o = first + j;
+        let at = match plan.direction {
+            Direction::Forward => (g * outer + o) * inner + c,
+            Direction::InputGradient => (g * inner + c) * outer + o,
+        };
+        *value = if o < outer { weight[at * taps + tap] } else { 0.0 };
+    }
+}

@@ -1,0 +1,112 @@
+//! Winograd's convolution of a unit: 16 products of (tiles × c_in) by (c_in × c_out), a block of tiles at a time.
+//!
+//! A dilated kernel runs on the d² interleaved grids: a tile's positions lie d apart, nothing else changes. The last tiles of
+//! an odd map are partial.
+
+use super::pack::PackedWeight;
+use super::plan::{Map, Plan, Unit, Window};
+use super::transform::{Input, Output, Planes, Steps, Tile};
+use crate::scratch::Scratch;
+use crate::tile::Rows;
+
+/// Floats of transformed source in a block.
+const BLOCK: usize = 96 * 1024;
+
+/// Tiles of a block whose 16 planes have `channels` channels.
+pub(super) fn block(channels: usize) -> usize {
+    (BLOCK / (16 * channels.max(1)) / 8 * 8).clamp(16, 128)
+}
+
+/// The tiles of a unit, image by image; `source` rows are `window.width` positions, `target` rows `target.w`.
+pub(super) fn tiles(dilation: usize, unit: &Unit, window: &Window, source: Map, target: Map, tiles: &mut Vec<Tile>) {
+    tiles.clear();
+    let origins = |len: usize| (0..dilation).flat_map(move |a| (a..len).step_by(2 * dilation));
+    let inside = |at: usize, len: usize| if at + dilation < len { 2 } else { 1 };
+    let rows = unit.rows.len();
+    for image in 0..unit.images.len() {
+        for y in origins(rows) {
+            for x in origins(target.w) {
+                tiles.push(Tile {
+                    source: ((image * window.rows + y) * window.width + x) * source.c,
+                    target: ((image * rows + y) * target.w + x) * target.c,
+                    rows: inside(y, rows),
+                    columns: inside(x, target.w),
+                });
+            }
+        }
+    }
+}
+
+/// Distances between the positions of a tile.
+pub(super) fn steps(dilation: usize, width: usize, channels: usize) -> Steps {
+    Steps { row: dilation * width * channels, column: dilation * channels }
+}
+
+/// What one job keeps between units.
+pub(super) struct Winograd {
+    tiles: Vec<Tile>,
+}
+
+impl Winograd {
+    pub(super) fn new() -> Self {
+        Self { tiles: Vec::new() }
+    }
+
+    /// Target rows of the unit from its staged windows.
+    pub(super) fn unit(
+        &mut self,
+        plan: &Plan,
+        weight: &PackedWeight,
+        unit: &Unit,
+        window: &Window,
+        source: &[f32],
+        out: &mut [f32],
+    ) {
+        let (s, (inner, outer), form) = (&plan.shape, plan.group(), weight.form);
+        let width = form.panel();
+        let channels = plan.source.c.next_multiple_of(width / 2);
+        let most = block(channels);
+        let (spread, products) = (Planes::new(most, channels), Planes::new(most, width));
+        let (mut v, mut m) = (Scratch::take(spread.len()), Scratch::take(products.len()));
+        tiles(s.dilation, unit, window, plan.source, plan.target, &mut self.tiles);
+        for tiles in self.tiles.chunks(most) {
+            form.run(Input {
+                map: source,
+                steps: steps(s.dilation, window.width, plan.source.c),
+                channels: plan.source.c,
+                tiles,
+                planes: spread,
+                out: &mut v,
+            });
+            let panels = outer.div_ceil(width);
+            for (g, p) in (0..s.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
+                let columns = width.min(outer - p * width);
+                let u = &weight.data[(g * panels + p) * 16 * inner * width..][..16 * inner * width];
+                for (t, b) in u.chunks_exact(inner * width).enumerate() {
+                    form.run(Rows {
+                        a: &v[t * spread.plane + g * inner..],
+                        a_row: channels,
+                        a_step: 1,
+                        offsets: &[0],
+                        len: inner,
+                        b,
+                        b_step: width,
+                        c: &mut m[t * products.plane..],
+                        c_row: width,
+                        rows: tiles.len(),
+                        columns: columns.next_multiple_of(width / 2),
+                        add: false,
+                    });
+                }
+                form.run(Output {
+                    products: &m,
+                    planes: products,
+                    tiles,
+                    channels: columns,
+                    steps: steps(s.dilation, plan.target.w, plan.target.c),
+                    map: &mut out[g * outer + p * width..],
+                });
+            }
+        }
+    }
+}
