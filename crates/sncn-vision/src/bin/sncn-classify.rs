@@ -1,7 +1,7 @@
 //! `sncn-classify`: train, evaluate and use image classifiers that keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_vision::classify::{corrupt, evaluate, plan, predict, train};
+use sncn_vision::classify::{bench, corrupt, evaluate, plan, predict, train};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -31,6 +31,7 @@ enum Command {
     Predict(predict::Predict),
     Corrupt(corrupt::Corrupt),
     Plan(plan::Plan),
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         Command::Predict(command) => command.run(),
         Command::Corrupt(command) => command.run(),
         Command::Plan(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The commands of `sncn-classify`, one file each.
 
+pub mod bench;
 pub mod corrupt;
 pub mod evaluate;
 pub mod plan;

@@ -1,0 +1,165 @@
+//! `sncn-classify bench`: medians of whole steps and layers, one JSON object a line; `cargo xtask bench` sets them beside a
+//! peer's.
+
+use super::setup;
+use crate::backbone::{self, Blueprint};
+use anyhow::Result;
+use candle_core::{DType, Device, Tensor, Var};
+use candle_nn::Init;
+use serde_json::json;
+use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, SelfNormConfig};
+use sncn_core::loss::cross_entropy;
+use sncn_core::ops::{self, Conv};
+use sncn_core::optim::{Optimizer, OptimizerConfig};
+use sncn_core::{LayerConfig, Mixture, Pass, Place, Seed, Vars};
+use std::hint::black_box;
+use std::time::Instant;
+
+/// What is measured.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Case {
+    /// WideResNet-40-2 at batch 128: training and inference.
+    Wrn,
+    /// SelfNorm, CrossNorm, BatchNorm with rectifier, and convolutions, on CIFAR-sized maps.
+    Layers,
+    /// Linear layers.
+    Linear,
+}
+
+/// Measure whole steps and layers; prints one JSON object a line.
+#[derive(clap::Args, Debug)]
+pub struct Bench {
+    /// What to measure.
+    #[arg(value_enum)]
+    case: Case,
+    /// Measurements of each figure, after one to warm up; the median is printed.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    runs: u64,
+    /// Threads (default: all processors).
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Bench {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where an operation fails.
+    pub fn run(&self) -> Result<()> {
+        setup::threads(self.threads)?;
+        match self.case {
+            Case::Wrn => self.wrn(),
+            Case::Layers => self.layers(),
+            Case::Linear => self.linear(),
+        }
+    }
+
+    /// Median seconds of a step.
+    fn seconds(&self, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
+        step()?;
+        let mut times = Vec::new();
+        for _ in 0..self.runs {
+            let start = Instant::now();
+            step()?;
+            times.push(start.elapsed().as_secs_f64());
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(times[times.len() / 2])
+    }
+
+    fn milliseconds(&self, case: &str, what: &str, step: impl FnMut() -> Result<()>) -> Result<()> {
+        emit(case, what, 1e3 * self.seconds(step)?, "ms");
+        Ok(())
+    }
+
+    fn wrn(&self) -> Result<()> {
+        let unit = |kind: &str| LayerConfig { kind: kind.into(), at: "post".into(), settings: serde_json::Map::new() };
+        let layers = [unit("crossnorm"), unit("selfnorm")];
+        let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+        let network = backbone::build("wrn40_2", &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
+        let xs = random(&[128, 32, 32, 3], "images")?;
+        let labels: Vec<u32> = (0..128).map(|i| i % 10).collect();
+        let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
+        let mut optimizer = Optimizer::new(config, vars.trainable())?;
+        for (what, sites) in [("train, SelfNorm", vec![]), ("train, SelfNorm + 2 CrossNorm", vec![3, 11])] {
+            let seconds = self.seconds(|| {
+                let pass = Pass::given(sites.iter().map(|&site| (site, partners(128))), Seed::new(1));
+                let loss = cross_entropy(&network.forward(&xs, &pass)?, &labels, None)?;
+                Ok(optimizer.step(&loss.backward()?, 0.1)?)
+            })?;
+            emit("wrn40_2", what, 128. / seconds, "images/s");
+        }
+        let seconds = self.seconds(|| Ok(drop(black_box(network.forward(&xs, &Pass::eval())?))))?;
+        emit("wrn40_2", "inference, SelfNorm", 128. / seconds, "images/s");
+        emit("wrn40_2", "peak memory", peak_memory(), "MB");
+        Ok(())
+    }
+
+    fn layers(&self) -> Result<()> {
+        let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+        let place = Place::new(32, vars.builder());
+        let train = Pass::train(Seed::new(1));
+        let mixing = Pass::given([(0, partners(128))], Seed::new(1));
+        let selfnorm = SelfNorm::new(SelfNormConfig::default(), &place.at(32, place.vb.pp("sn")))?;
+        let crossnorm = CrossNorm::new(CrossNormConfig::default(), &place)?;
+        let norm = BatchNorm::new(&place.at(32, place.vb.pp("bn")))?;
+        let shape = [128, 32, 32, 32];
+        self.both("SelfNorm", &shape, |xs| selfnorm.forward(xs, &train))?;
+        self.both("CrossNorm", &shape, |xs| crossnorm.forward(xs, &mixing))?;
+        self.both("BatchNorm+ReLU", &shape, |xs| norm.norm(xs, true, &train))?;
+        let shapes = [(3, 16, 32, 1, 1), (16, 32, 32, 1, 1), (32, 32, 32, 1, 1), (32, 64, 32, 2, 1), (64, 64, 16, 1, 1)];
+        for (from, to, size, stride, groups) in
+            shapes.into_iter().chain([(128, 128, 8, 1, 1), (96, 96, 32, 1, 1), (128, 128, 32, 1, 4)])
+        {
+            let weight = Var::from_tensor(&random(&[to, from / groups, 3, 3], "weight")?)?;
+            let conv = Conv { stride, padding: 1, groups, ..Conv::default() };
+            let name = format!("conv3x3 {from}->{to} stride {stride} groups {groups}");
+            self.both(&name, &[128, size, size, from], |xs| ops::conv2d(xs, weight.as_tensor(), None, &conv))?;
+        }
+        Ok(())
+    }
+
+    fn linear(&self) -> Result<()> {
+        for (rows, from, to) in [(4096, 256, 1024), (4096, 1024, 256), (4096, 256, 256)] {
+            let weight = Var::from_tensor(&random(&[to, from], "weight")?)?;
+            let bias = Var::from_tensor(&random(&[to], "bias")?)?;
+            self.both(&format!("linear {from}->{to}"), &[rows, from], |xs| {
+                ops::linear(xs, weight.as_tensor(), Some(bias.as_tensor()))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Forward alone, and forward with backward, of an operation on a map (N, H, W, C); named by PyTorch's order of axes.
+    fn both(&self, case: &str, shape: &[usize], f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
+        let xs = Var::from_tensor(&random(shape, "xs")?)?;
+        let named = match *shape {
+            [n, h, w, c] => format!("({n}, {c}, {h}, {w})"),
+            _ => format!("{shape:?}").replace('[', "(").replace(']', ")"),
+        };
+        self.milliseconds(case, &format!("forward {named}"), || Ok(drop(black_box(f(xs.as_tensor())?))))?;
+        self.milliseconds(case, &format!("forward+backward {named}"), || Ok(drop(black_box(f(xs.as_tensor())?.backward()?))))
+    }
+}
+
+/// Every instance takes the statistics of the next but one.
+fn partners(n: usize) -> Mixture {
+    Mixture { partner: (0..n).map(|i| (i * 5 + 2) % n).collect(), channels: None, style: None, content: None, blend: None }
+}
+
+fn random(shape: &[usize], name: &str) -> Result<Tensor> {
+    let vars = Vars::new(Seed::new(7), DType::F32, &Device::Cpu);
+    Ok(vars.builder().get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 1. })?.detach())
+}
+
+fn emit(case: &str, what: &str, value: f64, unit: &str) {
+    println!("{}", json!({"case": case, "what": what, "value": (value * 1e3).round() / 1e3, "unit": unit}));
+}
+
+/// Most memory that this process has held, in MB; 0 where the system does not tell.
+fn peak_memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok());
+    kilobytes.unwrap_or(0.) / 1024.
+}
