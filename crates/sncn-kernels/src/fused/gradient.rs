@@ -147,7 +147,8 @@ impl Job<'_> {
         let (s, (inner, outer), target, form) = (&self.plan.shape, self.plan.group(), self.plan.target, self.form);
         let (width, source) = (form.panel(), self.plan.source);
         let (left, right) = (source.c.next_multiple_of(width / 2), target.c.next_multiple_of(width / 2));
-        let most = block(left.midpoint(right));
+        // sums of wide maps stream from memory for every block: the more tiles, the better
+        let most = block(left.midpoint(right)).max(96);
         let (for_x, for_y) = (Planes::new(most, left), Planes::new(most, right));
         let (mut v, mut e) = (Scratch::take(for_x.len()), Scratch::take(for_y.len()));
         tiles(s.dilation, unit, window, source, target, &mut self.tiles);
