@@ -68,12 +68,14 @@ where
             let mut x = Scratch::take(unit.images.len() * size);
             // vectors at the last columns read beyond them
             let mut gy = Scratch::take(unit.images.len() * band + width);
-            for (i, n) in unit.images.clone().enumerate() {
-                plan.fill(&window, n, stage_x, &mut x[i * size..(i + 1) * size]);
-                for (row, y) in unit.rows.clone().zip(gy[i * band..(i + 1) * band].chunks_exact_mut(plan.target.row())) {
-                    stage_gy(n, row, y);
+            form.enter(|| {
+                for (i, n) in unit.images.clone().enumerate() {
+                    plan.fill(&window, n, stage_x, &mut x[i * size..(i + 1) * size]);
+                    for (row, y) in unit.rows.clone().zip(gy[i * band..(i + 1) * band].chunks_exact_mut(plan.target.row())) {
+                        stage_gy(n, row, y);
+                    }
                 }
-            }
+            });
             match algorithm {
                 Algorithm::Direct => job.direct(unit, &window, &x, &gy, sum),
                 Algorithm::Winograd => job.winograd(unit, &window, &x, &gy, &mut sums),
