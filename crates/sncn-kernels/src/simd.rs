@@ -1,6 +1,6 @@
 //! Vectors of f32 and the choice of instruction set.
 //!
-//! A kernel is written once, as a [`Kernel`] over any [`Vector`]; [`Form::run`] compiles it for every instruction set and
+//! A kernel is written once, as a `Kernel` over any `Vector`; `Form::run` compiles it for every instruction set and
 //! enters the chosen one. The algorithms are the same in every form, only the width and the rounding of a·b + c differ.
 
 mod portable;
