@@ -107,6 +107,20 @@ fn main() {
             fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut y);
         });
         check(&s, &x, &w, &y);
+        // what a norm and a ReLU on the way in, and a shift on the way out, add to it
+        let (packed, (a, b)) = (
+            PackedWeight::by(form, algorithm(Direction::Forward), &s, Direction::Forward, &w),
+            (vec![1.1f32; c_in], vec![0.1f32; c_in]),
+        );
+        let mut z = vec![0f32; y.len()];
+        let norm = |n: usize, row: usize, out: &mut [f32]| {
+            let x = &x[(n * size + row) * size * c_in..][..size * c_in];
+            for (out, x) in out.chunks_exact_mut(c_in).zip(x.chunks_exact(c_in)) {
+                out.iter_mut().zip(x).zip(&a).zip(&b).for_each(|(((o, &x), &a), &b)| *o = (a * x + b).max(0.0));
+            }
+        };
+        let shift = |_: usize, _: std::ops::Range<usize>, y: &mut [f32]| y.iter_mut().for_each(|y| *y += 1.0);
+        let riding = best(|| fused::conv_forward(&s, &packed, &norm, &shift, &mut z));
         let input = best(|| {
             let packed = PackedWeight::by(form, algorithm(Direction::InputGradient), &s, Direction::InputGradient, &w);
             fused::conv_input_gradient(&s, &packed, &stage_gy, &fused::keep, &mut dx);
@@ -117,7 +131,7 @@ fn main() {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
         let (sums, scale) = ([dot(&gy, &y), dot(&x, &dx), dot(&w, &dw)], dot(&y, &y).sqrt() * dot(&gy, &gy).sqrt());
         assert!(sums.iter().all(|s| (s - sums[0]).abs() < 1e-5 * scale), "gradients disagree: {sums:?}");
-        let row: Vec<String> = [("forward", forward), ("dx", input), ("dw", weight)]
+        let row: Vec<String> = [("forward", forward), ("with norm", riding), ("dx", input), ("dw", weight)]
             .iter()
             .map(|(what, t)| format!("{what} {:4.0} ({:.2}) {:6.2}", work / t, work / t / peak, t * 1e3))
             .collect();

@@ -1,6 +1,6 @@
 //! Vectors of f32 and the choice of instruction set.
 //!
-//! A kernel is written once, as a [`Kernel`] over any [`Vector`]; [`Form::run`] compiles it for every instruction set and
+//! A kernel is written once, as a `Kernel` over any `Vector`; `Form::run` compiles it for every instruction set and
 //! enters the chosen one. The algorithms are the same in every form, only the width and the rounding of a·b + c differ.
 
 mod portable;
@@ -76,6 +76,16 @@ impl Form {
         })
     }
 
+    /// Runs `f` where the compiler may use this form's instructions: plain loops that are inlined into `f` become as wide as
+    /// the form's vectors.
+    ///
+    /// # Panics
+    /// Where the processor lacks the form.
+    #[inline]
+    pub fn enter(self, f: impl FnOnce()) {
+        self.run(Closure(f));
+    }
+
     /// Columns of a weight panel: two vectors.
     pub(crate) fn panel(self) -> usize {
         2 * match self {
@@ -100,6 +110,15 @@ impl Form {
             #[cfg(not(target_arch = "x86_64"))]
             Form::Avx2 | Form::Avx512 => {}
         }
+    }
+}
+
+struct Closure<F>(F);
+
+impl<F: FnOnce()> Kernel for Closure<F> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        (self.0)();
     }
 }
 

@@ -162,15 +162,23 @@ fn corner_shapes() {
 
 #[test]
 fn winograd_keeps_its_accuracy() {
-    let s = ConvShape { c_in: 64, c_out: 64, h: 16, w: 16, n: 8, ..PLAIN };
-    let case = case(&s, 5);
-    let (packed, mut y) = (
-        PackedWeight::by(Form::current(), Algorithm::Winograd, &s, Direction::Forward, &case.weight[1..]),
-        vec![0.0; case.want[0].len()],
-    );
-    fused::conv_forward(&s, &packed, &fused::copy_rows(&case.x[1..], 16, 16 * 64), &fused::keep, &mut y);
-    let e = error(&y, &case.want[0]);
-    assert!(e < 3e-6, "{e:e}");
+    for (c, size, n) in [(32, 32, 8), (64, 16, 8), (128, 8, 8)] {
+        let s = ConvShape { c_in: c, c_out: c, h: size, w: size, n, ..PLAIN };
+        let (case, form) = (case(&s, 5), Form::current());
+        let (stage_x, stage_gy) =
+            (fused::copy_rows(&case.x[1..], size, size * c), fused::copy_rows(&case.gy[1..], size, size * c));
+        let packed = PackedWeight::by(form, Algorithm::Winograd, &s, Direction::Forward, &case.weight[1..]);
+        let (mut y, mut dw) = (vec![0.0; case.want[0].len()], vec![0.0; case.want[2].len()]);
+        fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut y);
+        fused::conv_weight_gradient_by(form, Algorithm::Winograd, &s, &stage_x, &stage_gy, &mut dw);
+        let (forward, gradient) = (error(&y, &case.want[0]), error(&dw, &case.want[2]));
+        let mut plain = dw.clone();
+        conv::conv2d_weight_gradient_naive(&case.x[1..], &case.gy[1..], &s, &mut plain);
+        let plain = error(&plain, &case.want[2]);
+        println!("{c} channels: forward {forward:.1e}, weight gradient {gradient:.1e}, as a plain sum {plain:.1e}");
+        assert!(forward < 3e-6, "{c} channels, forward: {forward:e}");
+        assert!(gradient < plain, "{c} channels, weight gradient: {gradient:e}, as a plain sum {plain:e}");
+    }
 }
 
 #[test]

@@ -68,12 +68,14 @@ where
             let mut x = Scratch::take(unit.images.len() * size);
             // vectors at the last columns read beyond them
             let mut gy = Scratch::take(unit.images.len() * band + width);
-            for (i, n) in unit.images.clone().enumerate() {
-                plan.fill(&window, n, stage_x, &mut x[i * size..(i + 1) * size]);
-                for (row, y) in unit.rows.clone().zip(gy[i * band..(i + 1) * band].chunks_exact_mut(plan.target.row())) {
-                    stage_gy(n, row, y);
+            form.enter(|| {
+                for (i, n) in unit.images.clone().enumerate() {
+                    plan.fill(&window, n, stage_x, &mut x[i * size..(i + 1) * size]);
+                    for (row, y) in unit.rows.clone().zip(gy[i * band..(i + 1) * band].chunks_exact_mut(plan.target.row())) {
+                        stage_gy(n, row, y);
+                    }
                 }
-            }
+            });
             match algorithm {
                 Algorithm::Direct => job.direct(unit, &window, &x, &gy, sum),
                 Algorithm::Winograd => job.winograd(unit, &window, &x, &gy, &mut sums),
@@ -147,7 +149,8 @@ impl Job<'_> {
         let (s, (inner, outer), target, form) = (&self.plan.shape, self.plan.group(), self.plan.target, self.form);
         let (width, source) = (form.panel(), self.plan.source);
         let (left, right) = (source.c.next_multiple_of(width / 2), target.c.next_multiple_of(width / 2));
-        let most = block(left.midpoint(right));
+        // sums of wide maps stream from memory for every block: the more tiles, the better
+        let most = block(left.midpoint(right)).max(96);
         let (for_x, for_y) = (Planes::new(most, left), Planes::new(most, right));
         let (mut v, mut e) = (Scratch::take(for_x.len()), Scratch::take(for_y.len()));
         tiles(s.dilation, unit, window, source, target, &mut self.tiles);

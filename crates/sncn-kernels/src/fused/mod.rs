@@ -3,6 +3,7 @@
 //! A unit is a band of target rows of one image, or a few small images. For each, `stage(n, row, values)` writes source rows
 //! (w × c values each) into the unit's scratch, the products are formed, and `finish(n, rows, values)` sees the finished
 //! target rows. What is done there (a norm on the way in; a residual, a mask, sums on the way out) costs no pass of its own.
+//! Both are entered with the form's instructions on, so that plain loops in them vectorise as wide as the kernels.
 //! Source rows that two bands share are staged for both. Units are independent, so results do not depend on threads.
 
 mod direct;
@@ -91,16 +92,20 @@ where
             let window = plan.window(&unit.rows);
             let size = window.rows * window.width * plan.source.c;
             let mut source = Scratch::take(unit.images.len() * size);
-            for (n, source) in unit.images.clone().zip(source.chunks_exact_mut(size.max(1))) {
-                plan.fill(&window, n, stage, source);
-            }
+            weight.form.enter(|| {
+                for (n, source) in unit.images.clone().zip(source.chunks_exact_mut(size.max(1))) {
+                    plan.fill(&window, n, stage, source);
+                }
+            });
             match weight.algorithm {
                 Algorithm::Direct => direct.unit(&plan, weight, unit, &window, &source, y),
                 Algorithm::Winograd => winograd.unit(&plan, weight, unit, &window, &source, y),
             }
-            for (n, y) in unit.images.clone().zip(y.chunks_exact_mut(unit.rows.len() * target.row())) {
-                finish(n, unit.rows.clone(), y);
-            }
+            weight.form.enter(|| {
+                for (n, y) in unit.images.clone().zip(y.chunks_exact_mut(unit.rows.len() * target.row())) {
+                    finish(n, unit.rows.clone(), y);
+                }
+            });
         },
     );
 }

@@ -42,6 +42,9 @@ impl PackedWeight {
         );
         assert!(algorithm.fits(shape, direction), "{algorithm:?} cannot compute {shape:?} ({direction:?})");
         let plan = Plan::new(shape, direction, algorithm);
+        // half as wide, twice as many: a few columns (the gradient of a colour image) waste fewer lanes
+        let few = form == Form::Avx512 && plan.group().1 <= Form::Avx2.panel() / 2;
+        let form = if few { Form::Avx2 } else { form };
         let mut packed = Self {
             shape: *shape,
             direction,

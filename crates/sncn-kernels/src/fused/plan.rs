@@ -162,6 +162,7 @@ impl Plan {
     }
 
     /// Writes the window of image `n`: zeros outside the image, `stage(n, row, values)` inside.
+    #[inline(always)]
     pub(crate) fn fill(&self, window: &Window, n: usize, stage: &impl Fn(usize, usize, &mut [f32]), out: &mut [f32]) {
         let c = self.source.c;
         let unread = self.direction == Direction::Forward && self.shape.kh == 1;
