@@ -10,8 +10,11 @@ use candle_core::{Result, Tensor, bail};
 use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Σ G and Σ G·(x − m) of the bands of a gradient, put together in order.
-struct Bands(Mutex<Vec<(usize, usize, Vec<f64>, Vec<f64>)>>);
+/// Instance and first row of a band, with Σ G and Σ G·(x − m) over it.
+type Band = (usize, usize, Vec<f64>, Vec<f64>);
+
+/// The bands of a gradient, put together in order.
+struct Bands(Mutex<Vec<Band>>);
 
 impl Bands {
     fn sums(self, (n, _, _, c): (usize, usize, usize, usize)) -> Sums {

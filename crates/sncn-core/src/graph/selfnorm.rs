@@ -54,13 +54,13 @@ impl Gated {
         let n = dg.len() / c;
         let dy: Vec<f64> = dg.iter().zip(&self.gate).map(|(dg, g)| dg * g * (1. - g)).collect();
         let (mut db, mut dw, mut dweight) = (vec![0.; c], vec![0.; c], vec![0.; 2 * c]);
-        for i in 0..n * c {
-            db[i % c] += dy[i];
-            dw[i % c] += dy[i] * self.hat[i];
+        for (i, dy) in dy.iter().enumerate() {
+            db[i % c] += dy;
+            dw[i % c] += dy * self.hat[i];
         }
-        for i in 0..n * c {
+        for (i, dy) in dy.iter().enumerate() {
             let k = i % c;
-            let centred = if self.train { dy[i] - (db[k] + self.hat[i] * dw[k]) / n as f64 } else { dy[i] };
+            let centred = if self.train { dy - (db[k] + self.hat[i] * dw[k]) / n as f64 } else { *dy };
             let dz = self.slope[k] * centred;
             dweight[2 * k] += dz * stats.0[i];
             dweight[2 * k + 1] += dz * stats.1[i];

@@ -55,19 +55,19 @@ impl Bench {
     }
 
     /// Median seconds of a step.
-    fn seconds(&self, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
-        step()?;
+    fn seconds<T>(&self, mut step: impl FnMut() -> Result<T>) -> Result<f64> {
+        black_box(step()?);
         let mut times = Vec::new();
         for _ in 0..self.runs {
             let start = Instant::now();
-            step()?;
+            black_box(step()?);
             times.push(start.elapsed().as_secs_f64());
         }
         times.sort_by(f64::total_cmp);
         Ok(times[times.len() / 2])
     }
 
-    fn milliseconds(&self, case: &str, what: &str, step: impl FnMut() -> Result<()>) -> Result<()> {
+    fn milliseconds<T>(&self, case: &str, what: &str, step: impl FnMut() -> Result<T>) -> Result<()> {
         emit(case, what, 1e3 * self.seconds(step)?, "ms");
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Bench {
             })?;
             emit("wrn40_2", what, 128. / seconds, "images/s");
         }
-        let seconds = self.seconds(|| Ok(drop(black_box(network.forward(&xs, &Pass::eval())?))))?;
+        let seconds = self.seconds(|| Ok(network.forward(&xs, &Pass::eval())?))?;
         emit("wrn40_2", "inference, SelfNorm", 128. / seconds, "images/s");
         emit("wrn40_2", "peak memory", peak_memory(), "MB");
         Ok(())
@@ -137,8 +137,8 @@ impl Bench {
             [n, h, w, c] => format!("({n}, {c}, {h}, {w})"),
             _ => format!("{shape:?}").replace('[', "(").replace(']', ")"),
         };
-        self.milliseconds(case, &format!("forward {named}"), || Ok(drop(black_box(f(xs.as_tensor())?))))?;
-        self.milliseconds(case, &format!("forward+backward {named}"), || Ok(drop(black_box(f(xs.as_tensor())?.backward()?))))
+        self.milliseconds(case, &format!("forward {named}"), || Ok(f(xs.as_tensor())?))?;
+        self.milliseconds(case, &format!("forward+backward {named}"), || Ok(f(xs.as_tensor())?.backward()?))
     }
 }
 
