@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 pub mod affine;
+pub mod alloc;
 pub mod conv;
 pub mod dense;
 pub mod fused;

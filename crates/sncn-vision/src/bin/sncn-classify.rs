@@ -5,7 +5,7 @@ use sncn_vision::classify::{bench, corrupt, evaluate, plan, predict, train};
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: sncn_kernels::alloc::Pooling<mimalloc::MiMalloc> = sncn_kernels::alloc::Pooling::new(mimalloc::MiMalloc);
 
 /// Train, evaluate and use image classifiers that keep working when the data shifts.
 ///
