@@ -24,7 +24,7 @@ pub mod stats;
 pub mod train;
 pub mod vars;
 
-pub use graph::FeatureMap;
+pub use graph::{FeatureMap, MapGradients, observe};
 pub use layer::{Hooks, Layer, LayerConfig, Place};
 pub use network::Network;
 pub use pass::{Mixture, Pass, Window};

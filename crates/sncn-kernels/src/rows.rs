@@ -306,3 +306,9 @@ pub fn accumulate(to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
     check(&[to.len(), g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
     run(&mut Combine { to: to.as_mut_ptr(), add: true, g: g.as_ptr(), x, t }, t.m.len());
 }
+
+/// to = p·g + q + r·(x − m).
+pub fn combine_to(to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+    check(&[to.len(), g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
+    run(&mut Combine { to: to.as_mut_ptr(), add: false, g: g.as_ptr(), x, t }, t.m.len());
+}

@@ -2,9 +2,10 @@
 //! as it writes; backward, the rectifier's mask and the sums that norms need join the writing of the gradient.
 
 use super::Graph;
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Values};
 use super::end::with_values;
 use super::map::{Gather, Map, Source, Sums};
+use super::observe::done;
 use crate::ops::{Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient};
@@ -41,18 +42,22 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
     }
     let weight = weight.contiguous()?;
     let mut data = Buffer::take(n * ho * wo * shape.c_out);
-    let gather = Gather::default();
+    let (gather, bare) = (Gather::default(), graph.0.borrow().bare);
     with_values(&weight, |weight| {
         let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
         let finish = |n: usize, rows: std::ops::Range<usize>, ys: &mut [f32]| {
             if let Some(other) = other {
                 other.add_to(n, rows.start * wo, ys);
             }
-            gather.add(n, rows.start, ys, shape.c_out);
+            if !bare {
+                gather.add(n, rows.start, ys, shape.c_out);
+            }
         };
         conv_forward(&shape, &PackedWeight::new(&shape, Direction::Forward, weight), &stage, &finish, &mut data);
     })?;
-    let ys = Map::new(graph, dims, data).with_table(gather.table(dims));
+    let ys = Map::new(graph, dims, data);
+    let ys = if bare { ys } else { ys.with_table(gather.table(dims)) };
+    done("convolution: forward");
     let (parameter, other) = (graph.parameter(&weight), other.map(|other| other.slot));
     let weight = Arc::new(with_values(&weight, <[f32]>::to_vec)?);
     let (slot, to_source) = (ys.slot, graph.wants(&source));
@@ -60,19 +65,20 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
         let Some(gradient) = gradients.take(slot) else { return };
         let read = |n: usize, row: usize, out: &mut [f32]| {
             let at = (n * ho + row) * wo * shape.c_out;
-            out.copy_from_slice(&gradient[at..at + out.len()]);
+            out.copy_from_slice(&gradient.part(at..at + out.len()));
         };
         let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
         let mut dw = vec![0.; weight.len()];
         conv_weight_gradient(&shape, &stage, &read, &mut dw);
         gradients.add_parameter(parameter, dw.into_iter().map(f64::from));
+        done("convolution: weight gradient");
         if to_source {
             let mut dx = Buffer::take(n * h * w * c);
             let weight = PackedWeight::new(&shape, Direction::InputGradient, &weight);
             match &source {
                 Source::Map(map) => {
                     conv_input_gradient(&shape, &weight, &read, &|_, _, _: &mut [f32]| {}, &mut dx);
-                    gradients.give(map.slot, dx);
+                    gradients.give(map.slot, Values::Own(dx));
                 }
                 Source::Activation(activation) => {
                     let (map, bands) = (&activation.map, Bands(Mutex::default()));
@@ -80,8 +86,8 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
                     let finish = |n: usize, rows: std::ops::Range<usize>, dx: &mut [f32]| {
                         activation.mask(n, rows.start * w, dx);
                         let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
-                        let xs = &map.instance(n)[rows.start * w * c..rows.end * w * c];
-                        sncn_kernels::rows::product_sums(dx, xs, map.row(&centres, n), &mut one, &mut two);
+                        let xs = map.positions_from(n, rows.start * w, dx.len());
+                        sncn_kernels::rows::product_sums(dx, &xs, map.row(&centres, n), &mut one, &mut two);
                         bands.0.lock().unwrap_or_else(PoisonError::into_inner).push((n, rows.start, one, two));
                     };
                     conv_input_gradient(&shape, &weight, &read, &finish, &mut dx);
@@ -92,6 +98,7 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
         if let Some(other) = other {
             gradients.give(other, gradient);
         }
+        done("convolution: input gradient");
     });
     Ok(ys)
 }

@@ -3,8 +3,9 @@
 //! y = A·(v − μ) + λ·μ + (1 − λ)·μ′ with A = λ + (1 − λ)·σ′/σ, inside the content box.
 
 use super::Graph;
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Values};
 use super::map::{Gather, Map, Source, Table, Tables};
+use super::observe::done;
 use crate::layer::CROSSNORM_EPS;
 use crate::pass::{Mixture, Window};
 use candle_core::{Result, bail};
@@ -32,15 +33,22 @@ impl Content {
                 "the deviation over {count} position(s) is not defined: SelfNorm and CrossNorm need maps of at least 2 positions"
             )
         }
+        if window == (Window { top: 0, left: 0, bottom: h, right: w }) {
+            return Ok(Self::from(map, Table { mean: map.raw().mean.clone(), variance: map.raw().variance.clone() }, count));
+        }
         let gather = Gather::default();
         (0..n).into_par_iter().for_each(|n| {
             runs(window, w).for_each(|(start, len)| gather.add(n, start, &map.instance(n)[start * c..(start + len) * c], c));
         });
-        let raw = gather.table(map.dims);
+        Ok(Self::from(map, gather.table(map.dims), count))
+    }
+
+    fn from(map: &Map, raw: Table, count: f64) -> Self {
+        let (n, _, _, c) = map.dims;
         let mean = (0..n * c).map(|i| map.scale(i) * raw.mean[i] + map.shift(i)).collect();
         let unbiased = count / (count - 1.);
         let deviation = (0..n * c).map(|i| (map.scale(i).powi(2) * raw.variance[i] * unbiased + CROSSNORM_EPS).sqrt()).collect();
-        Ok(Self { raw, mean, deviation, count })
+        Self { raw, mean, deviation, count }
     }
 }
 
@@ -90,15 +98,16 @@ pub(super) fn mix(graph: &Graph, map: &Map, mixture: &Mixture) -> Result<Map> {
     let (inside, outside) = (window.unwrap_or(whole), mixture.style.unwrap_or(whole));
     let (slot, map) = (mixed.slot, map.clone());
     graph.record(move |gradients| {
-        let Some(mut gradient) = gradients.take(slot) else { return };
+        let Some(gradient) = gradients.take(slot) else { return };
         let len = map.instance_len();
         let centres = f32s(content.raw.mean.iter().copied());
         let (mut one, mut two) = (vec![0.; n * c], vec![0.; n * c]);
         one.par_chunks_exact_mut(c).zip(two.par_chunks_exact_mut(c)).enumerate().for_each(|(n, (one, two))| {
-            for (start, count) in runs(inside, w) {
-                let (g, x) =
-                    (&gradient[n * len..][start * c..(start + count) * c], &map.instance(n)[start * c..(start + count) * c]);
-                rows::product_sums(g, x, map.row(&centres, n), one, two);
+            let each = if inside == whole { vec![(0, h * w)] } else { runs(inside, w).collect() };
+            for (start, count) in each {
+                let at = n * len + start * c;
+                let (g, x) = (gradient.part(at..at + count * c), map.positions_from(n, start, count * c));
+                rows::product_sums(&g, &x, map.row(&centres, n), one, two);
             }
         });
         let (mut their_mean, mut their_deviation) = (vec![0.; n * c], vec![0.; n * c]);
@@ -116,7 +125,15 @@ pub(super) fn mix(graph: &Graph, map: &Map, mixture: &Mixture) -> Result<Map> {
         };
         let ours = tables(&|i| slope[i], &content, &mean, &deviation);
         let partners = tables(&|_| 1., &style, &their_mean, &their_deviation);
+        if inside == whole && outside == whole {
+            // one pass: the statistics of both are those of the whole map
+            let sum = |one: &[f32], two: &[f32]| one.iter().zip(two).map(|(one, two)| one + two).collect();
+            let tables = Tables { q: sum(&ours.q, &partners.q), r: sum(&ours.r, &partners.r), p: ours.p };
+            map.give(gradients, gradient, &tables);
+            return done("CrossNorm: backward");
+        }
         let their_centres = f32s(style.raw.mean.iter().copied());
+        let mut gradient = gradient.into_buffer();
         gradient.par_chunks_exact_mut(len).enumerate().for_each(|(n, g)| {
             for (window, t, m) in [(inside, &ours, &centres), (outside, &partners, &their_centres)] {
                 let slopes = Slopes { p: map.row(&t.p, n), q: map.row(&t.q, n), r: map.row(&t.r, n), m: map.row(m, n) };
@@ -126,7 +143,9 @@ pub(super) fn mix(graph: &Graph, map: &Map, mixture: &Mixture) -> Result<Map> {
                 }
             }
         });
-        gradients.give(map.slot, gradient);
+        gradients.give(map.slot, Values::Own(gradient));
+        done("CrossNorm: backward");
     });
+    done("CrossNorm: forward");
     Ok(mixed)
 }

@@ -1,11 +1,13 @@
 //! The end of a recording: the mean over positions, as one operation of candle's tape.
 
-use super::buffer::Buffer;
-use super::map::Source;
-use super::{Gradients, Graph, Step};
+use super::buffer::{Buffer, Values};
+use super::map::{Map, Source};
+use super::observe::done;
+use super::{Gradients, Graph, MapGradients, Step};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::centred_sums;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Runs `f` over the values of a contiguous f32 tensor on the CPU.
 pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
@@ -18,11 +20,14 @@ pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Re
 
 /// The recorded body of a network as an operation of (input, parameters).
 struct Body {
-    values: Vec<f32>,
-    dims: (usize, usize),
+    /// What it gives, until candle takes it.
+    values: Mutex<Option<Vec<f32>>>,
+    shape: Shape,
+    /// The slot of a map that it gives; a table where there is none.
+    map: Option<usize>,
     /// The steps with the number of slots; none in evaluation.
     recorded: Option<(Vec<Step>, usize)>,
-    input: Option<usize>,
+    to_input: bool,
 }
 
 impl CustomOp2 for Body {
@@ -31,27 +36,52 @@ impl CustomOp2 for Body {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(self.values.clone()), self.dims.into()))
+        match self.values.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            Some(values) => Ok((CpuStorage::F32(values), self.shape.clone())),
+            None => bail!("a recording gives its values once"),
+        }
     }
 
     fn bwd(&self, xs: &Tensor, parameters: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let Some((steps, slots)) = &self.recorded else {
             bail!("an evaluation pass records nothing to differentiate: use Pass::train, or f64 tensors")
         };
-        let none = |_| None;
-        let mut gradients = Gradients {
-            maps: (0..*slots).map(none).collect(),
-            sums: (0..*slots).map(|_| None).collect(),
-            parameters: vec![0.; parameters.elem_count()],
-            output: with_values(&grad.contiguous()?, <[f32]>::to_vec)?,
-        };
+        let mut gradients = Gradients::new(*slots, parameters.elem_count());
+        let grad = grad.contiguous()?;
+        match self.map {
+            Some(slot) => gradients.maps[slot] = Some(Values::Tensor(grad)),
+            None => gradients.output = with_values(&grad, <[f32]>::to_vec)?,
+        }
         steps.iter().rev().for_each(|step| step(&mut gradients));
-        let dx = match self.input.and_then(|slot| gradients.take(slot)) {
-            Some(dx) => Some(Tensor::from_slice(&dx, xs.shape(), xs.device())?),
-            None => None,
-        };
+        let dx = if self.to_input { gradients.take(0) } else { None };
+        let dx = dx.map(|dx| Tensor::from_vec(dx.into_buffer().into_vec(), xs.shape(), xs.device())).transpose()?;
         Ok((dx, Some(Tensor::from_vec(gradients.parameters, parameters.shape(), parameters.device())?)))
     }
+}
+
+/// A recorded map, as it is.
+pub(super) fn whole(graph: &Graph, map: Map) -> Result<Tensor> {
+    let (slot, dims) = (map.slot, map.dims);
+    let values = match Arc::try_unwrap(map.data) {
+        Ok(values) => values.into_buffer(),
+        Err(shared) => Buffer::of(&shared.part(0..shared.len())),
+    };
+    graph.finish(values.into_vec(), dims.into(), Some(slot))
+}
+
+/// Runs the steps so far backward from the gradient of a map.
+pub(super) fn backward(graph: &Graph, slot: usize, gradient: &Tensor) -> Result<MapGradients> {
+    let recorder = graph.0.borrow();
+    if !recorder.record {
+        bail!("an evaluation pass records nothing to differentiate: use Pass::train")
+    }
+    let mut gradients = Gradients::new(recorder.slots, recorder.len);
+    let gradient = gradient.contiguous()?;
+    with_values(&gradient, |_| ())?;
+    gradients.maps[slot] = Some(Values::Tensor(gradient));
+    recorder.steps.iter().rev().for_each(|step| step(&mut gradients));
+    let input = if recorder.to_input { gradients.take(0).map(Values::into_buffer) } else { None };
+    Ok(MapGradients { input, parameters: gradients.parameters })
 }
 
 /// The mean over positions (N, C).
@@ -76,27 +106,32 @@ pub(super) fn pool(graph: &Graph, source: Source) -> Result<Tensor> {
             }
         });
         match &source {
-            Source::Map(map) => gradients.give(map.slot, gradient),
-            Source::Activation(activation) => activation.give(gradients, gradient),
+            Source::Map(map) => gradients.give(map.slot, Values::Own(gradient)),
+            Source::Activation(activation) => activation.give(gradients, Values::Own(gradient)),
         }
+        done("mean over positions: backward");
     });
-    graph.finish(values, (n, c))
+    done("mean over positions: forward");
+    graph.finish(values, (n, c).into(), None)
 }
 
 impl Graph {
     /// Ends the recording with these values.
-    fn finish(&self, values: Vec<f32>, dims: (usize, usize)) -> Result<Tensor> {
+    fn finish(&self, values: Vec<f32>, shape: Shape, map: Option<usize>) -> Result<Tensor> {
         let recorder = std::mem::take(&mut *self.0.borrow_mut());
         let Some(input) = recorder.input else { bail!("a recording ends without an input") };
         let parameters: Vec<Tensor> = recorder.parameters.iter().map(Tensor::flatten_all).collect::<Result<_>>()?;
         let (recorded, packed) = if recorder.record {
-            (Some((recorder.steps, recorder.slots)), Tensor::cat(&parameters, 0)?)
+            // an operation takes two inputs: where there are no parameters, an empty one stands in
+            let none = || Tensor::zeros(0, input.dtype(), input.device());
+            let packed = if parameters.is_empty() { none()? } else { Tensor::cat(&parameters, 0)? };
+            (Some((recorder.steps, recorder.slots)), packed)
         } else {
             // one parameter keeps the operation on the tape, so that a backward pass is told that nothing was recorded
             let first = parameters.into_iter().next().map_or_else(|| input.flatten_all(), Ok)?;
             (None, first)
         };
-        let slot = recorder.to_input.then_some(0);
-        input.apply_op2(&packed, Body { values, dims, recorded, input: slot })
+        let values = Mutex::new(Some(values));
+        input.apply_op2(&packed, Body { values, shape, map, recorded, to_input: recorder.to_input })
     }
 }

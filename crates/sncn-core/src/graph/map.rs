@@ -1,6 +1,6 @@
 //! A recorded map: values, a pending scale and shift for every (instance, channel), and statistics.
 
-use super::buffer::Buffer;
+use super::buffer::{Buffer, Part, Values};
 use super::{Gradients, Graph};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -27,7 +27,7 @@ pub(crate) struct Map {
     /// Where its gradient is gathered.
     pub(super) slot: usize,
     pub(super) dims: (usize, usize, usize, usize),
-    pub(super) data: Arc<Buffer>,
+    pub(super) data: Arc<Values>,
     /// Of `data`, before the view.
     raw: Arc<OnceLock<Table>>,
     pub(super) view: Option<Arc<View>>,
@@ -90,18 +90,17 @@ impl Source {
             Self::Map(map) => (map, map.view.as_ref(), false),
             Self::Activation(activation) => (&activation.map, Some(&activation.tables), true),
         };
-        let c = map.dims.3;
-        let xs = &map.instance(n)[start * c..start * c + out.len()];
+        let xs = map.positions_from(n, start, out.len());
         match tables {
-            Some(tables) => rows::activate(xs, map.row(&tables.scale, n), map.row(&tables.shift, n), relu, out),
-            None => out.copy_from_slice(xs),
+            Some(tables) => rows::activate(&xs, map.row(&tables.scale, n), map.row(&tables.shift, n), relu, out),
+            None => out.copy_from_slice(&xs),
         }
     }
 }
 
 impl Map {
     pub(super) fn new(graph: &Graph, dims: (usize, usize, usize, usize), data: Buffer) -> Self {
-        Self { slot: graph.slot(), dims, data: Arc::new(data), raw: Arc::default(), view: None }
+        Self { slot: graph.slot(), dims, data: Arc::new(Values::Own(data)), raw: Arc::default(), view: None }
     }
 
     /// The batch as it comes.
@@ -110,9 +109,10 @@ impl Map {
         if dims.0 * dims.1 * dims.2 * dims.3 == 0 {
             bail!("a batch of shape {:?} holds nothing", xs.dims())
         }
-        let xs = xs.contiguous()?;
-        let data = super::end::with_values(&xs, Buffer::of)?;
-        Ok(Self::new(graph, dims, data))
+        // detached: the recording is an operation on the tensor, not a part of its own history
+        let xs = xs.contiguous()?.detach();
+        super::end::with_values(&xs, |_| ())?;
+        Ok(Self { slot: graph.slot(), dims, data: Arc::new(Values::Tensor(xs)), raw: Arc::default(), view: None })
     }
 
     /// The same values with another view, as a new map.
@@ -135,8 +135,14 @@ impl Map {
         self.positions() * self.dims.3
     }
 
-    pub(super) fn instance(&self, n: usize) -> &[f32] {
-        &self.data[n * self.instance_len()..(n + 1) * self.instance_len()]
+    pub(super) fn instance(&self, n: usize) -> Part<'_> {
+        self.data.part(n * self.instance_len()..(n + 1) * self.instance_len())
+    }
+
+    /// `len` values of instance `n` from position `start` on.
+    pub(super) fn positions_from(&self, n: usize, start: usize, len: usize) -> Part<'_> {
+        let at = n * self.instance_len() + start * self.dims.3;
+        self.data.part(at..at + len)
     }
 
     /// Row n of a table (N, C).
@@ -156,7 +162,7 @@ impl Map {
     pub(super) fn raw(&self) -> &Table {
         self.raw.get_or_init(|| {
             let gather = Gather::default();
-            (0..self.dims.0).into_par_iter().for_each(|n| gather.add(n, 0, self.instance(n), self.dims.3));
+            (0..self.dims.0).into_par_iter().for_each(|n| gather.add(n, 0, &self.instance(n), self.dims.3));
             gather.table(self.dims)
         })
     }
@@ -176,32 +182,43 @@ impl Map {
     }
 
     /// Σ G and Σ G·(x − m) of a gradient of this map.
-    pub(super) fn sums(&self, gradient: &[f32]) -> Sums {
+    pub(super) fn sums(&self, gradient: &Values) -> Sums {
         let (centres, c, len) = (self.centres(), self.dims.3, self.instance_len());
         let mut sums = Sums { one: vec![0.; self.dims.0 * c], two: vec![0.; self.dims.0 * c] };
         sums.one.par_chunks_exact_mut(c).zip(sums.two.par_chunks_exact_mut(c)).enumerate().for_each(|(n, (one, two))| {
-            rows::product_sums(&gradient[n * len..(n + 1) * len], self.instance(n), self.row(&centres, n), one, two);
+            rows::product_sums(&gradient.part(n * len..(n + 1) * len), &self.instance(n), self.row(&centres, n), one, two);
         });
         sums
     }
 
     /// Gives this map the gradient p·G + q + r·(x − m).
-    pub(super) fn give(&self, gradients: &mut Gradients, mut gradient: Buffer, t: &Tables) {
+    pub(super) fn give(&self, gradients: &mut Gradients, gradient: Values, t: &Tables) {
         let (centres, len) = (self.centres(), self.instance_len());
         let slopes =
             |n: usize| Slopes { p: self.row(&t.p, n), q: self.row(&t.q, n), r: self.row(&t.r, n), m: self.row(&centres, n) };
-        match &mut gradients.maps[self.slot] {
-            Some(sum) => {
-                sum.par_chunks_exact_mut(len).zip(gradient.par_chunks_exact(len)).enumerate().for_each(|(n, (to, g))| {
-                    rows::accumulate(to, g, self.instance(n), slopes(n));
-                })
+        let each = |n: usize| n * len..(n + 1) * len;
+        let sum = match (gradients.take(self.slot), gradient) {
+            (Some(sum), gradient) => {
+                let mut sum = sum.into_buffer();
+                sum.par_chunks_exact_mut(len).enumerate().for_each(|(n, to)| {
+                    rows::accumulate(to, &gradient.part(each(n)), &self.instance(n), slopes(n));
+                });
+                sum
             }
-            none => {
-                let each = gradient.par_chunks_exact_mut(len).enumerate();
-                each.for_each(|(n, g)| rows::combine(g, self.instance(n), slopes(n)));
-                *none = Some(gradient);
+            (None, Values::Own(mut gradient)) => {
+                let instances = gradient.par_chunks_exact_mut(len).enumerate();
+                instances.for_each(|(n, g)| rows::combine(g, &self.instance(n), slopes(n)));
+                gradient
             }
-        }
+            (None, gradient) => {
+                let mut to = Buffer::take(gradient.len());
+                to.par_chunks_exact_mut(len).enumerate().for_each(|(n, to)| {
+                    rows::combine_to(to, &gradient.part(each(n)), &self.instance(n), slopes(n));
+                });
+                to
+            }
+        };
+        gradients.maps[self.slot] = Some(Values::Own(sum));
     }
 }
 
@@ -214,9 +231,9 @@ pub(super) struct Tables {
 
 /// Statistics gathered while bands of a map are written; the order in which threads finish does not matter.
 #[derive(Default)]
-pub(super) struct Gather(Mutex<Vec<Part>>);
+pub(super) struct Gather(Mutex<Vec<Band>>);
 
-struct Part {
+struct Band {
     n: usize,
     start: usize,
     count: usize,
@@ -231,7 +248,7 @@ impl Gather {
         let centre = ys[..c].to_vec();
         let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
         rows::centred_sums(ys, &centre, &mut one, &mut two);
-        let part = Part { n, start, count: ys.len() / c, centre, one, two };
+        let part = Band { n, start, count: ys.len() / c, centre, one, two };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }
 
@@ -279,7 +296,7 @@ pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map) -> Result<Map> {
     let (slot, one, two) = (sum.slot, xs.slot, ys.slot);
     graph.record(move |gradients| {
         if let Some(gradient) = gradients.take(slot) {
-            gradients.give(one, Buffer::of(&gradient));
+            gradients.give(one, Values::Own(Buffer::of(&gradient.part(0..gradient.len()))));
             gradients.give(two, gradient);
         }
     });
@@ -289,25 +306,39 @@ pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map) -> Result<Map> {
 impl Map {
     /// Adds positions `start ..` of instance `n` to `out`.
     pub(super) fn add_to(&self, n: usize, start: usize, out: &mut [f32]) {
-        let c = self.dims.3;
-        let xs = &self.instance(n)[start * c..start * c + out.len()];
+        let xs = self.positions_from(n, start, out.len());
         match &self.view {
-            Some(view) => rows::add_affine(out, xs, self.row(&view.scale, n), self.row(&view.shift, n)),
-            None => out.iter_mut().zip(xs).for_each(|(out, x)| *out += x),
+            Some(view) => rows::add_affine(out, &xs, self.row(&view.scale, n), self.row(&view.shift, n)),
+            None => out.iter_mut().zip(&*xs).for_each(|(out, x)| *out += x),
         }
     }
+}
+
+/// The map with its view applied.
+pub(super) fn write(graph: &Graph, map: &Map) -> Map {
+    if map.view.is_none() {
+        return map.clone();
+    }
+    let mut data = Buffer::take(map.data.len());
+    let source = Source::from(map);
+    data.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, out)| source.read(n, 0, out));
+    let written = Map::new(graph, map.dims, data).with_table(map.stats());
+    let (slot, to) = (written.slot, map.slot);
+    graph.record(move |gradients| {
+        if let Some(gradient) = gradients.take(slot) {
+            gradients.give(to, gradient);
+        }
+    });
+    written
 }
 
 /// An activation, written out.
 pub(super) fn settle(graph: &Graph, activation: &Activation) -> Map {
     let map = &activation.map;
     let mut data = Buffer::take(map.data.len());
-    let (source, gather) = (Source::from(activation), Gather::default());
-    data.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, out)| {
-        source.read(n, 0, out);
-        gather.add(n, 0, out, map.dims.3);
-    });
-    let settled = Map::new(graph, map.dims, data).with_table(gather.table(map.dims));
+    let source = Source::from(activation);
+    data.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, out)| source.read(n, 0, out));
+    let settled = Map::new(graph, map.dims, data);
     let (slot, activation) = (settled.slot, activation.clone());
     graph.record(move |gradients| {
         if let Some(gradient) = gradients.take(slot) {
@@ -319,22 +350,27 @@ pub(super) fn settle(graph: &Graph, activation: &Activation) -> Map {
 
 impl Activation {
     /// Gives the activation a gradient that is not yet masked by the rectifier.
-    pub(super) fn give(&self, gradients: &mut Gradients, mut gradient: Buffer) {
-        let map = &self.map;
-        gradient.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, g)| self.mask(n, 0, g));
-        self.give_masked(gradients, map.sums(&gradient), gradient);
+    pub(super) fn give(&self, gradients: &mut Gradients, gradient: Values) {
+        let (map, mut gradient) = (&self.map, gradient.into_buffer());
+        let (c, centres) = (map.dims.3, map.centres());
+        let mut sums = Sums { one: vec![0.; map.dims.0 * c], two: vec![0.; map.dims.0 * c] };
+        let tables = sums.one.par_chunks_exact_mut(c).zip(sums.two.par_chunks_exact_mut(c));
+        gradient.par_chunks_exact_mut(map.instance_len()).zip(tables).enumerate().for_each(|(n, (g, (one, two)))| {
+            self.mask(n, 0, g);
+            rows::product_sums(g, &map.instance(n), map.row(&centres, n), one, two);
+        });
+        self.give_masked(gradients, sums, gradient);
     }
 
     /// Masks the gradient of positions `start ..` of instance `n`.
     pub(super) fn mask(&self, n: usize, start: usize, gradient: &mut [f32]) {
-        let c = self.map.dims.3;
-        let xs = &self.map.instance(n)[start * c..start * c + gradient.len()];
-        rows::mask(gradient, xs, self.map.row(&self.tables.scale, n), self.map.row(&self.tables.shift, n));
+        let xs = self.map.positions_from(n, start, gradient.len());
+        rows::mask(gradient, &xs, self.map.row(&self.tables.scale, n), self.map.row(&self.tables.shift, n));
     }
 
     /// Gives the activation a masked gradient with its sums.
     pub(super) fn give_masked(&self, gradients: &mut Gradients, sums: Sums, gradient: Buffer) {
-        gradients.give(self.slot, gradient);
+        gradients.give(self.slot, Values::Own(gradient));
         match &mut gradients.sums[self.slot] {
             Some(held) => {
                 held.one.iter_mut().zip(&sums.one).for_each(|(held, sum)| *held += sum);

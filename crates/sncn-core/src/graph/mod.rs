@@ -12,6 +12,7 @@ mod crossnorm;
 mod end;
 mod map;
 mod norm;
+mod observe;
 mod selfnorm;
 
 pub(crate) use map::{Activation, Map};
@@ -20,9 +21,10 @@ use crate::layer::{BatchNorm, Layer, SelfNorm};
 use crate::ops::{self, Conv};
 use crate::pass::{Mixture, Pass};
 use crate::stats::Extent;
-use buffer::Buffer;
+use buffer::{Buffer, Values};
 use candle_core::{DType, Result, Tensor, bail};
 use map::{Source, Sums};
+pub use observe::{Observer, observe};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -43,6 +45,8 @@ struct Recorder {
     record: bool,
     /// Whether the gradient of the input is wanted.
     to_input: bool,
+    /// Whether convolutions gather no statistics while they write.
+    bare: bool,
     input: Option<Tensor>,
     steps: Vec<Step>,
     slots: usize,
@@ -52,7 +56,7 @@ struct Recorder {
 
 /// Gradients of maps and parameters during the backward pass.
 pub(crate) struct Gradients {
-    maps: Vec<Option<Buffer>>,
+    maps: Vec<Option<Values>>,
     sums: Vec<Option<Sums>>,
     parameters: Vec<f32>,
     /// Of what the recording gave.
@@ -60,16 +64,27 @@ pub(crate) struct Gradients {
 }
 
 impl Gradients {
-    fn take(&mut self, slot: usize) -> Option<Buffer> {
+    /// Of a recording with that many slots and parameter values.
+    fn new(slots: usize, parameters: usize) -> Self {
+        let maps = (0..slots).map(|_| None).collect();
+        let sums = (0..slots).map(|_| None).collect();
+        Self { maps, sums, parameters: vec![0.; parameters], output: Vec::new() }
+    }
+
+    fn take(&mut self, slot: usize) -> Option<Values> {
         self.maps[slot].take()
     }
 
     /// Adds a map's gradient.
-    fn give(&mut self, slot: usize, gradient: Buffer) {
-        match &mut self.maps[slot] {
-            Some(sum) => ops::add_in_place(sum, &gradient),
-            none => *none = Some(gradient),
-        }
+    fn give(&mut self, slot: usize, gradient: Values) {
+        self.maps[slot] = Some(match self.maps[slot].take() {
+            Some(sum) => {
+                let mut sum = sum.into_buffer();
+                ops::add_in_place(&mut sum, &gradient.part(0..gradient.len()));
+                Values::Own(sum)
+            }
+            None => gradient,
+        });
     }
 
     fn parameter(&mut self, slot: Slot) -> &mut [f32] {
@@ -78,6 +93,20 @@ impl Gradients {
 
     fn add_parameter(&mut self, slot: Slot, values: impl IntoIterator<Item = f64>) {
         self.parameter(slot).iter_mut().zip(values).for_each(|(sum, value)| *sum += value as f32);
+    }
+}
+
+/// Gradients from [`FeatureMap::backward`].
+pub struct MapGradients {
+    input: Option<Buffer>,
+    /// Of all parameters, one after another in the order of their use.
+    pub parameters: Vec<f32>,
+}
+
+impl MapGradients {
+    /// Of the input, (N, H, W, C) row-major; absent where the input is no variable.
+    pub fn input(&self) -> Option<&[f32]> {
+        self.input.as_deref()
     }
 }
 
@@ -145,6 +174,28 @@ impl FeatureMap {
         Ok(Self(Form::Map(graph, map)))
     }
 
+    /// Says whether the layers to come want the statistics of maps, so that convolutions gather them as they write (they do
+    /// unless told otherwise); where they are wanted all the same, a pass over the map finds them.
+    pub fn gathering(self, wanted: bool) -> Self {
+        if let Form::Map(graph, _) | Form::Activation(graph, _) = &self.0 {
+            graph.0.borrow_mut().bare = !wanted;
+        }
+        self
+    }
+
+    /// A layer alone on a tensor (N, H, W, C) or (N, L, C), recorded; nothing where it cannot be, or in evaluation.
+    pub(crate) fn alone(xs: &Tensor, pass: &Pass, layer: impl FnOnce(Self) -> Result<Self>) -> Result<Option<Tensor>> {
+        let dims = match *xs.dims() {
+            [n, h, w, c] => (n, h, w, c),
+            [n, l, c] if pass.lengths().is_none() => (n, 1, l, c),
+            _ => return Ok(None),
+        };
+        if !pass.train || xs.elem_count() == 0 || !xs.device().is_cpu() || xs.dtype() != DType::F32 {
+            return Ok(None);
+        }
+        layer(Self::start(&xs.reshape(dims)?, true, pass)?)?.to_tensor()?.reshape(xs.shape()).map(Some)
+    }
+
     /// Convolution without bias; `weight` is (O, C / groups, kh, kw).
     ///
     /// # Errors
@@ -204,6 +255,41 @@ impl FeatureMap {
             Form::Map(graph, map) => end::pool(graph, map.into()),
             Form::Activation(graph, activation) => end::pool(graph, activation.into()),
         }
+    }
+
+    /// The map with every pending table applied, as a tensor (N, H, W, C) on candle's tape.
+    ///
+    /// # Errors
+    /// Where a tensor cannot be made.
+    pub fn to_tensor(&self) -> Result<Tensor> {
+        match self.written()?.0 {
+            Form::Tensor(xs) => Ok(xs),
+            Form::Map(graph, map) => end::whole(&graph, map),
+            Form::Activation(..) => bail!("an activation was not settled"),
+        }
+    }
+
+    /// The map with every pending table applied: what a reader would read.
+    ///
+    /// # Errors
+    /// Where a tensor cannot be made.
+    pub fn written(&self) -> Result<Self> {
+        match &self.settled()?.0 {
+            Form::Map(graph, map) => Ok(Self(Form::Map(graph.clone(), map::write(graph, map)))),
+            _ => Ok(self.clone()),
+        }
+    }
+
+    /// Runs the recording backward from the map's gradient (N, H, W, C), without candle's tape.
+    ///
+    /// # Errors
+    /// Where this is not a recorded map of a training pass, or the gradient has another shape.
+    pub fn backward(&self, gradient: &Tensor) -> Result<MapGradients> {
+        let Form::Map(graph, map) = &self.0 else { bail!("only a recorded map can be run backward") };
+        if gradient.dims4()? != map.dims {
+            bail!("a gradient of shape {:?} for a map of shape {:?}", gradient.dims(), map.dims)
+        }
+        end::backward(graph, map.slot, gradient)
     }
 
     /// The tensor, where this is not recorded.

@@ -4,6 +4,7 @@
 
 use super::Graph;
 use super::map::{Activation, Map, Tables, View};
+use super::observe::done;
 use crate::layer::BatchNorm;
 use candle_core::{DType, Device, Result, Tensor, bail};
 use std::sync::Arc;
@@ -56,6 +57,7 @@ pub(super) fn norm(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> R
     };
     let activation = Activation { map: map.clone(), slot: graph.slot(), tables: Arc::new(tables) };
     let (p_weight, p_bias) = (graph.parameter(norm.weight()), graph.parameter(norm.bias()));
+    done("BatchNorm: tables");
     let Some(stats) = stats else { return Ok(activation) };
     let (slot, map) = (activation.slot, map.clone());
     graph.record(move |gradients| {
@@ -78,6 +80,7 @@ pub(super) fn norm(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> R
         map.give(gradients, gradient, &tables);
         gradients.add_parameter(p_weight, dw);
         gradients.add_parameter(p_bias, db);
+        done("BatchNorm: backward");
     });
     Ok(activation)
 }

@@ -3,6 +3,7 @@
 use super::Graph;
 use super::map::{Map, Tables};
 use super::norm::{doubles, running, track};
+use super::observe::done;
 use crate::layer::{Gate, SelfNorm};
 use crate::pass::Pass;
 use candle_core::{Result, bail};
@@ -120,6 +121,8 @@ pub(super) fn gate(graph: &Graph, map: &Map, layer: &SelfNorm, pass: &Pass) -> R
             r: (0..n * c).map(|i| slope(i) as f32).collect(),
         };
         map.give(gradients, gradient, &tables);
+        done("SelfNorm: backward");
     });
+    done("SelfNorm: tables");
     Ok(gated)
 }

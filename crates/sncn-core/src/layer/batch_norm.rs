@@ -4,6 +4,7 @@
 //! variances plus the spread of their means. So one statistics pass serves it, and it is one affine map.
 
 use super::{Canonical, Layer, MemoryLayout, Place};
+use crate::graph::FeatureMap;
 use crate::pass::Pass;
 use crate::stats::{Outside, Stats, apply_centred};
 use candle_core::{DType, Result, Tensor, Var, bail};
@@ -119,6 +120,12 @@ impl BatchNorm {
     /// # Errors
     /// As [`Layer::forward`].
     pub fn norm(&self, xs: &Tensor, relu: bool, pass: &Pass) -> Result<Tensor> {
+        if relu
+            && self.layout == MemoryLayout::ChannelsLast
+            && let Some(ys) = FeatureMap::alone(xs, pass, |xs| xs.norm_relu(self, pass))?
+        {
+            return Ok(ys);
+        }
         let map = Canonical::of(xs, self.layout, pass)?;
         let stats = if pass.train { Some(Stats::of(&map.xs, &map.extent)?) } else { None };
         let (m, a, b) = self.table_of(stats.as_ref(), pass.train)?;

@@ -195,6 +195,11 @@ impl Layer for CrossNorm {
 
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let Some(draw) = pass.draw(self.site) else { return Ok(xs.clone()) };
+        if self.recordable()
+            && let Some(ys) = FeatureMap::alone(xs, pass, |xs| self.on_map(&xs, pass))?
+        {
+            return Ok(ys);
+        }
         let map = Canonical::of(xs, self.layout, pass)?;
         let (n, _, c) = map.xs.dims3()?;
         let mixed = match draw {

@@ -106,6 +106,11 @@ impl Layer for SelfNorm {
     }
 
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        if self.recordable()
+            && let Some(ys) = FeatureMap::alone(xs, pass, |xs| self.on_map(&xs, pass))?
+        {
+            return Ok(ys);
+        }
         let map = Canonical::of(xs, self.layout, pass)?;
         let stats = Stats::of(&map.xs, &map.extent)?;
         let deviation = stats.deviation(Self::EPS)?;

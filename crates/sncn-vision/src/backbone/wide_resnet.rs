@@ -67,6 +67,8 @@ pub struct WideResNet {
     bn: BatchNorm,
     head: Head,
     sites: usize,
+    /// Whether layers hang on the blocks.
+    hooked: bool,
 }
 
 impl WideResNet {
@@ -100,7 +102,7 @@ impl WideResNet {
         }
         let bn = BatchNorm::new(&place.at(from, place.vb.pp("bn1")))?;
         let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, bn, head, sites: place.sites() })
+        Ok(Self { stem, blocks, bn, head, sites: place.sites(), hooked: !blueprint.layers.is_empty() })
     }
 }
 
@@ -108,7 +110,8 @@ impl Network for WideResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let stem = self.stem.on_map(&FeatureMap::start(xs, recordable, pass)?)?;
+            let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
+            let stem = self.stem.on_map(&xs)?;
             let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
             self.head.forward(&xs.norm_relu(&self.bn, pass)?.global_avg_pool()?)
         })

@@ -11,8 +11,11 @@ use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, S
 use sncn_core::loss::cross_entropy;
 use sncn_core::ops::{self, Conv};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
-use sncn_core::{LayerConfig, Mixture, Pass, Place, Seed, Vars};
+use sncn_core::{FeatureMap, LayerConfig, Mixture, Network, Pass, Place, Seed, Vars, observe};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::rc::Rc;
 use std::time::Instant;
 
 /// What is measured.
@@ -24,6 +27,10 @@ pub enum Case {
     Layers,
     /// Linear layers.
     Linear,
+    /// Peak memory of a training step, in a process of its own.
+    Memory,
+    /// Where the time of a training step goes.
+    Profile,
 }
 
 /// Measure whole steps and layers; prints one JSON object a line.
@@ -51,6 +58,8 @@ impl Bench {
             Case::Wrn => self.wrn(),
             Case::Layers => self.layers(),
             Case::Linear => self.linear(),
+            Case::Memory => self.memory(),
+            Case::Profile => self.profile(),
         }
     }
 
@@ -73,25 +82,51 @@ impl Bench {
     }
 
     fn wrn(&self) -> Result<()> {
-        let unit = |kind: &str| LayerConfig { kind: kind.into(), at: "post".into(), settings: serde_json::Map::new() };
-        let layers = [unit("crossnorm"), unit("selfnorm")];
-        let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let network = backbone::build("wrn40_2", &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
-        let xs = random(&[128, 32, 32, 3], "images")?;
-        let labels: Vec<u32> = (0..128).map(|i| i % 10).collect();
-        let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
-        let mut optimizer = Optimizer::new(config, vars.trainable())?;
-        for (what, sites) in [("train, SelfNorm", vec![]), ("train, SelfNorm + 2 CrossNorm", vec![3, 11])] {
-            let seconds = self.seconds(|| {
-                let pass = Pass::given(sites.iter().map(|&site| (site, partners(128))), Seed::new(1));
-                let loss = cross_entropy(&network.forward(&xs, &pass)?, &labels, None)?;
-                Ok(optimizer.step(&loss.backward()?, 0.1)?)
-            })?;
+        let mut trainer = Trainer::new()?;
+        for (what, sites) in [("train, SelfNorm", &[][..]), ("train, SelfNorm + 2 CrossNorm", &SITES)] {
+            let seconds = self.seconds(|| trainer.step(sites))?;
             emit("wrn40_2", what, 128. / seconds, "images/s");
         }
-        let seconds = self.seconds(|| Ok(network.forward(&xs, &Pass::eval())?))?;
+        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.xs, &Pass::eval())?))?;
         emit("wrn40_2", "inference, SelfNorm", 128. / seconds, "images/s");
+        Ok(())
+    }
+
+    fn memory(&self) -> Result<()> {
+        let mut trainer = Trainer::new()?;
+        (0..3).try_for_each(|_| trainer.step(&SITES))?;
         emit("wrn40_2", "peak memory", peak_memory(), "MB");
+        Ok(())
+    }
+
+    /// Mean milliseconds of a step by operation; what no operation accounts for is the tape, the head, the loss and the optimiser.
+    fn profile(&self) -> Result<()> {
+        let mut trainer = Trainer::new()?;
+        trainer.step(&SITES)?;
+        let spent: Rc<RefCell<(Instant, BTreeMap<&str, f64>)>> = Rc::new(RefCell::new((Instant::now(), BTreeMap::new())));
+        let (told, all) = (spent.clone(), Instant::now());
+        observe(Some(Box::new(move |name| {
+            let mut told = told.borrow_mut();
+            let now = Instant::now();
+            let passed = now.duration_since(told.0).as_secs_f64();
+            told.0 = now;
+            *told.1.entry(name).or_default() += passed;
+        })));
+        for _ in 0..self.runs {
+            trainer.step(&SITES)?;
+            // what lies between the last operation of a step and the first of the next belongs to none of them
+            let mut spent = spent.borrow_mut();
+            let now = Instant::now();
+            let passed = now.duration_since(spent.0).as_secs_f64();
+            spent.0 = now;
+            *spent.1.entry("tape, optimiser").or_default() += passed;
+        }
+        observe(None);
+        let each = |seconds: f64| 1e3 * seconds / self.runs as f64;
+        for (what, &seconds) in &spent.borrow().1 {
+            emit("wrn40_2 step", what, each(seconds), "ms");
+        }
+        emit("wrn40_2 step", "whole", each(all.elapsed().as_secs_f64()), "ms");
         Ok(())
     }
 
@@ -104,9 +139,12 @@ impl Bench {
         let crossnorm = CrossNorm::new(CrossNormConfig::default(), &place)?;
         let norm = BatchNorm::new(&place.at(32, place.vb.pp("bn")))?;
         let shape = [128, 32, 32, 32];
-        self.both("SelfNorm", &shape, |xs| selfnorm.forward(xs, &train))?;
-        self.both("CrossNorm", &shape, |xs| crossnorm.forward(xs, &mixing))?;
-        self.both("BatchNorm+ReLU", &shape, |xs| norm.norm(xs, true, &train))?;
+        self.recorded("SelfNorm", &shape, &train, |xs| selfnorm.on_map(xs, &train))?;
+        self.recorded("CrossNorm", &shape, &mixing, |xs| crossnorm.on_map(xs, &mixing))?;
+        self.recorded("BatchNorm+ReLU", &shape, &train, |xs| xs.norm_relu(&norm, &train))?;
+        self.both("SelfNorm on candle's tape", &shape, |xs| selfnorm.forward(xs, &train))?;
+        self.both("CrossNorm on candle's tape", &shape, |xs| crossnorm.forward(xs, &mixing))?;
+        self.both("BatchNorm+ReLU on candle's tape", &shape, |xs| norm.norm(xs, true, &train))?;
         let shapes = [(3, 16, 32, 1, 1), (16, 32, 32, 1, 1), (32, 32, 32, 1, 1), (32, 64, 32, 2, 1), (64, 64, 16, 1, 1)];
         for (from, to, size, stride, groups) in
             shapes.into_iter().chain([(128, 128, 8, 1, 1), (96, 96, 32, 1, 1), (128, 128, 32, 1, 4)])
@@ -114,7 +152,8 @@ impl Bench {
             let weight = Var::from_tensor(&random(&[to, from / groups, 3, 3], "weight")?)?;
             let conv = Conv { stride, padding: 1, groups, ..Conv::default() };
             let name = format!("conv3x3 {from}->{to} stride {stride} groups {groups}");
-            self.both(&name, &[128, size, size, from], |xs| ops::conv2d(xs, weight.as_tensor(), None, &conv))?;
+            let bare = |xs: &FeatureMap| xs.clone().gathering(false).conv(weight.as_tensor(), &conv);
+            self.recorded(&name, &[128, size, size, from], &train, bare)?;
         }
         Ok(())
     }
@@ -130,6 +169,25 @@ impl Bench {
         Ok(())
     }
 
+    /// Forward alone, and forward with backward from a given gradient, of a layer as a network's body runs it: recorded,
+    /// from a map to a written map, with the gradients of the map and of the parameters.
+    fn recorded(
+        &self,
+        case: &str,
+        shape: &[usize; 4],
+        pass: &Pass,
+        f: impl Fn(&FeatureMap) -> candle_core::Result<FeatureMap>,
+    ) -> Result<()> {
+        let xs = Var::from_tensor(&random(shape, "xs")?)?;
+        let layer = || f(&FeatureMap::start(xs.as_tensor(), true, pass)?)?.written();
+        let (n, h, w, c) = layer()?.dims()?;
+        let gradient = random(&[n, h, w, c], "gradient")?;
+        let [n, h, w, c] = shape;
+        let named = format!("({n}, {c}, {h}, {w})");
+        self.milliseconds(case, &format!("forward {named}"), || Ok(layer()?))?;
+        self.milliseconds(case, &format!("forward+backward {named}"), || Ok(layer()?.backward(&gradient)?))
+    }
+
     /// Forward alone, and forward with backward, of an operation on a map (N, H, W, C); named by PyTorch's order of axes.
     fn both(&self, case: &str, shape: &[usize], f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
         let xs = Var::from_tensor(&random(shape, "xs")?)?;
@@ -142,7 +200,36 @@ impl Bench {
     }
 }
 
-/// Every instance takes the statistics of the next but one.
+/// Sites at which CrossNorm acts.
+const SITES: [usize; 2] = [3, 11];
+
+/// WideResNet-40-2 with CrossNorm and SelfNorm after every block, a batch of 128, and its optimiser.
+struct Trainer {
+    network: Box<dyn Network>,
+    optimizer: Optimizer,
+    xs: Tensor,
+    labels: Vec<u32>,
+}
+
+impl Trainer {
+    fn new() -> Result<Self> {
+        let unit = |kind: &str| LayerConfig { kind: kind.into(), at: "post".into(), settings: serde_json::Map::new() };
+        let layers = [unit("crossnorm"), unit("selfnorm")];
+        let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+        let network = backbone::build("wrn40_2", &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
+        let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
+        let optimizer = Optimizer::new(config, vars.trainable())?;
+        Ok(Self { network, optimizer, xs: random(&[128, 32, 32, 3], "images")?, labels: (0..128).map(|i| i % 10).collect() })
+    }
+
+    fn step(&mut self, sites: &[usize]) -> Result<()> {
+        let pass = Pass::given(sites.iter().map(|&site| (site, partners(128))), Seed::new(1));
+        let loss = cross_entropy(&self.network.forward(&self.xs, &pass)?, &self.labels, None)?;
+        Ok(self.optimizer.step(&loss.backward()?, 0.1)?)
+    }
+}
+
+/// Every instance takes the statistics of another.
 fn partners(n: usize) -> Mixture {
     Mixture { partner: (0..n).map(|i| (i * 5 + 2) % n).collect(), channels: None, style: None, content: None, blend: None }
 }
