@@ -245,3 +245,12 @@ fn results_that_cannot_be_written_leave_nothing_behind() {
     refused(evaluate, &["no checkpoint", "train first"]);
     sncn().args(["evaluate", "--run-dir"]).arg(&run).arg("--json").assert().success().stdout(contains("\"metric\":\"error\""));
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let (_folder, path) = table(|_| {});
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
+    let mut child = child.arg("plan").arg("--table").arg(&path).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+}

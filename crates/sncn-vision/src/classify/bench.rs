@@ -240,7 +240,7 @@ fn random(shape: &[usize], name: &str) -> Result<Tensor> {
 }
 
 fn emit(case: &str, what: &str, value: f64, unit: &str) {
-    println!("{}", json!({"case": case, "what": what, "value": (value * 1e3).round() / 1e3, "unit": unit}));
+    out!("{}", json!({"case": case, "what": what, "value": (value * 1e3).round() / 1e3, "unit": unit}));
 }
 
 /// Most memory that this process has held, in MB; 0 where the system does not tell.

@@ -131,7 +131,7 @@ impl Corrupt {
         }
         labels.finish()?;
         bar.finish_and_clear();
-        println!(
+        out!(
             "{}: {} corruptions × {} severities of {}",
             self.output.display(),
             names.len(),
@@ -163,7 +163,7 @@ impl Corrupt {
             }
         }
         bar.finish_and_clear();
-        println!(
+        out!(
             "{}: {} images × {} corruptions × {} severities",
             self.output.display(),
             files.len(),
@@ -211,7 +211,7 @@ impl Corrupt {
         }
         let dims = Dims { height: sheet.height() as usize, width: sheet.width() as usize };
         save(&self.output, sheet.into_raw(), dims)?;
-        println!("{}: rows {}", self.output.display(), names.join(", "));
+        out!("{}: rows {}", self.output.display(), names.join(", "));
         Ok(())
     }
 }

@@ -115,7 +115,7 @@ impl Evaluate {
     fn print(&self, recorder: &Recorder, generated_frost: bool) -> Result<()> {
         if self.json {
             for measurement in recorder.measurements() {
-                println!("{}", serde_json::to_string(measurement)?);
+                out!("{}", serde_json::to_string(measurement)?);
             }
             return Ok(());
         }
@@ -123,28 +123,28 @@ impl Evaluate {
             let found = recorder.measurements().iter().find(|m| m.split == split && m.metric == metric);
             found.map(|m| 100. * m.value)
         };
-        println!("{:24} {:>8} {:>8}", "test set", "error %", "ECE %");
+        out!("{:24} {:>8} {:>8}", "test set", "error %", "ECE %");
         for m in recorder.measurements().iter().filter(|m| m.metric == "error" && !m.split.contains('/')) {
-            println!("{:24} {:8.2} {:8.2}", m.split, 100. * m.value, value(&m.split, "ece").unwrap_or(f64::NAN));
+            out!("{:24} {:8.2} {:8.2}", m.split, 100. * m.value, value(&m.split, "ece").unwrap_or(f64::NAN));
         }
         let mut sets: Vec<&str> =
             recorder.measurements().iter().filter_map(|m| m.split.split_once('/')).map(|(set, _)| set).collect();
         sets.dedup();
         for set in &sets {
-            println!("\n{set}: error % by corruption and severity");
-            println!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
+            out!("\n{set}: error % by corruption and severity");
+            out!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
             let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
             let mut all = Vec::new();
             for (name, _) in &CORRUPTIONS[..BENCHMARK] {
                 let row: Vec<f64> = (1..=5).filter_map(|severity| value(&format!("{set}/{name}/{severity}"), "error")).collect();
                 let cells: String = row.iter().map(|error| format!(" {error:7.2}")).collect();
-                println!("{name:24}{cells} {:7.2}", mean(&row));
+                out!("{name:24}{cells} {:7.2}", mean(&row));
                 all.extend(row);
             }
-            println!("mean corruption error (unnormalised) {:.2} %", mean(&all));
+            out!("mean corruption error (unnormalised) {:.2} %", mean(&all));
         }
         if generated_frost {
-            println!("{}", setup::GENERATED_FROST);
+            out!("{}", setup::GENERATED_FROST);
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Predict {
             ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
             let labels: Vec<String> =
                 ranked.iter().take(self.top.max(1)).map(|(p, name)| format!("{name} {:.1} %", 100. * p)).collect();
-            println!("{}: {}", path.display(), labels.join(", "));
+            out!("{}: {}", path.display(), labels.join(", "));
         }
         Ok(())
     }

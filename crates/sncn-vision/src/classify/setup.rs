@@ -8,6 +8,7 @@ use candle_core::{DType, Device};
 use indicatif::{ProgressBar, ProgressStyle};
 use sncn_core::harness::{Run, Table};
 use sncn_core::{Network, Seed, Vars};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,6 +72,14 @@ pub fn frost(folder: Option<&Path>) -> Result<Frost> {
     match folder {
         Some(folder) => Frost::from_folder(folder),
         None => Ok(Frost::generated(Seed::new(0))),
+    }
+}
+
+/// Writes a line to standard output; what `out!` calls.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => eprintln!("error: standard output: {error}"),
+        _ => {}
     }
 }
 
