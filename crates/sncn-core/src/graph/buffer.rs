@@ -2,25 +2,32 @@
 
 use candle_core::{CpuStorage, Storage, Tensor};
 use rayon::prelude::*;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut, Range};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Values that one thread copies at a time.
 const BLOCK: usize = 1 << 16;
 
-static POOL: Mutex<Option<HashMap<usize, Vec<Vec<f32>>>>> = Mutex::new(None);
+/// Free blocks by their length.
+static POOL: Mutex<BTreeMap<usize, Vec<Vec<f32>>>> = Mutex::new(BTreeMap::new());
 
-/// A map's values; goes back to the pool when dropped.
-pub(super) struct Buffer(Vec<f32>);
+fn pool() -> MutexGuard<'static, BTreeMap<usize, Vec<Vec<f32>>>> {
+    POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A map's values: the first `len` of a block that goes back to the pool when this is dropped.
+pub(super) struct Buffer {
+    block: Vec<f32>,
+    len: usize,
+}
 
 impl Buffer {
-    /// `len` values, whatever was left in them.
+    /// `len` values, whatever was left in them; a block that is up to a quarter longer serves too, so that maps of many
+    /// sizes share.
     pub(super) fn take(len: usize) -> Self {
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = pool.get_or_insert_default().get_mut(&len).and_then(Vec::pop);
-        drop(pool);
-        Self(kept.unwrap_or_else(|| vec![0.; len]))
+        let kept = pool().range_mut(len..=len + len / 4).find_map(|(_, blocks)| blocks.pop());
+        Self { block: kept.unwrap_or_else(|| vec![0.; len]), len }
     }
 
     /// A copy of `values`.
@@ -33,31 +40,31 @@ impl Buffer {
 
     /// The values, for whoever keeps them.
     pub(super) fn into_vec(mut self) -> Vec<f32> {
-        std::mem::take(&mut self.0)
+        let mut values = std::mem::take(&mut self.block);
+        values.truncate(self.len);
+        values
     }
 }
 
 impl Deref for Buffer {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        &self.0
+        &self.block[..self.len]
     }
 }
 
 impl DerefMut for Buffer {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut self.0
+        &mut self.block[..self.len]
     }
 }
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.0);
-        if values.is_empty() {
-            return;
+        let block = std::mem::take(&mut self.block);
+        if !block.is_empty() {
+            pool().entry(block.len()).or_default().push(block);
         }
-        let mut pool = POOL.lock().unwrap_or_else(PoisonError::into_inner);
-        pool.get_or_insert_default().entry(values.len()).or_default().push(values);
     }
 }
 
@@ -114,5 +121,23 @@ impl Deref for Part<'_> {
                 _ => &[],
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_sizes_share_a_block_and_far_ones_do_not() {
+        let at = |buffer: &Buffer| buffer.as_ptr().addr();
+        let first = Buffer::take(7_001);
+        let address = at(&first);
+        drop(first);
+        let other = Buffer::take(3_000);
+        assert_ne!(at(&other), address);
+        let shorter = Buffer::take(6_000);
+        assert_eq!((at(&shorter), shorter.len()), (address, 6_000));
+        assert_eq!(shorter.into_vec().len(), 6_000);
     }
 }
