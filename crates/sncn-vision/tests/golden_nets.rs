@@ -76,11 +76,23 @@ fn deviation(case: &Case, key: &str) -> f64 {
     case.params["float32_deviation"][key].as_f64().unwrap_or(0.)
 }
 
-fn check_state(case: &Case, model: &Model, grads: &GradStore) -> Result<()> {
+/// Shares of a gradient's and of all gradients' norm, and of a running statistic's, that rounding may account for. In single
+/// precision a rectifier within rounding of 0 may switch, in other kernels at other places, which moves single probes of a
+/// network by up to 1 %; AllConvNet's activation is smooth.
+fn tolerances(case: &Case, dtype: DType) -> (f64, f64, f64) {
+    if dtype == DType::F64 {
+        return (1e-4, 1e-5, 1e-5);
+    }
+    let recorded = deviation(case, "max_rel_dev_of_params_with_norm_above_1e-4_of_total");
+    let smooth = case.params["arch"] == "allconv";
+    ((5. * recorded).max(if smooth { 2e-3 } else { 1e-2 }), 1e-4, 1e-4)
+}
+
+fn check_state(case: &Case, model: &Model, grads: &GradStore, dtype: DType) -> Result<()> {
     let state = case.params["state"].as_array().context("state")?;
     let all = model.vars.all();
     ensure!(all.len() == state.len(), "{}: {} entries, wanted {}", case.id, all.len(), state.len());
-    let share = 1e-4;
+    let (share, of_total, of_running) = tolerances(case, dtype);
     let total = deviation(case, "grad_total_norm");
     for ((name, var), want) in all.iter().zip(state) {
         ensure!(want["name"] == name.as_str(), "{}: {name} stands where {} should", case.id, want["name"]);
@@ -89,7 +101,7 @@ fn check_state(case: &Case, model: &Model, grads: &GradStore) -> Result<()> {
         if let (Some(norm), Some(probe)) = (want["grad_norm"].as_f64(), want["grad_probe"].as_f64()) {
             let grad = grads.get(var.as_tensor()).with_context(|| format!("{name} has no gradient"))?;
             let got = norm_and_probe(&model.salt, name, grad)?;
-            let allowed = share * norm + 1e-5 * total;
+            let allowed = share * norm + of_total * total;
             ensure!(
                 (got.0 - norm).abs() <= allowed && (got.1 - probe).abs() <= allowed,
                 "{}: {name} {got:?}, wanted {norm} {probe}",
@@ -98,7 +110,7 @@ fn check_state(case: &Case, model: &Model, grads: &GradStore) -> Result<()> {
         }
         if let (Some(norm), Some(probe)) = (want["after_train_norm"].as_f64(), want["after_train_probe"].as_f64()) {
             let got = norm_and_probe(&model.salt, name, var.as_tensor())?;
-            let allowed = 1e-5 * norm + 1e-6;
+            let allowed = of_running * norm + 1e-6;
             ensure!(
                 (got.0 - norm).abs() <= allowed && (got.1 - probe).abs() <= allowed,
                 "{}: {name} {got:?}, wanted {norm} {probe}",
@@ -120,10 +132,11 @@ fn labels(case: &Case, inputs: &Tensor) -> Result<Vec<u32>> {
     Ok((0..inputs.dim(0)?).map(|i| (i % classes) as u32).collect())
 }
 
-// In double precision: a rectifier within rounding of 0 cannot switch, so gradients are comparable to the last digits.
-fn network_case(case: &Case) -> Result<()> {
-    let model = model(case, DType::F64)?;
-    let xs = input(case, &model.salt, "input", DType::F64)?;
+// In double precision (tensor operations) gradients are comparable to the last digits; in single precision networks run on
+// the fast kernels, as recordings where they can.
+fn network_case(case: &Case, dtype: DType) -> Result<()> {
+    let model = model(case, dtype)?;
+    let xs = input(case, &model.salt, "input", dtype)?;
     let labels = labels(case, &xs)?;
     let eval = model.network.forward(&xs, &Pass::eval())?;
     logits_match(case, "logits_eval", &eval, deviation(case, "logits_eval"))?;
@@ -133,7 +146,7 @@ fn network_case(case: &Case) -> Result<()> {
     let loss = cross_entropy(&train, &labels, None)?;
     loss_matches(case, &loss, case.number("loss_train")?, 1e-4)?;
     ensure!(model.network.sites() == case.integer("cn_sites")?, "{}: {} sites", case.id, model.network.sites());
-    check_state(case, &model, &loss.backward()?)
+    check_state(case, &model, &loss.backward()?, dtype)
 }
 
 fn passes(case: &Case) -> Result<Vec<Pass>> {
@@ -154,9 +167,9 @@ fn passes(case: &Case) -> Result<Vec<Pass>> {
     forwards.iter().map(pass).collect()
 }
 
-fn step_case(case: &Case) -> Result<()> {
+fn step_case(case: &Case, dtype: DType) -> Result<()> {
     // the optimisers compute in single precision, as training does
-    let dtype = if case.text("kind")? == "sgd" { DType::F32 } else { DType::F64 };
+    let dtype = if case.text("kind")? == "sgd" { DType::F32 } else { dtype };
     let model = model(case, dtype)?;
     let xs = input(case, &model.salt, "input", dtype)?;
     let labels = labels(case, &xs)?;
@@ -193,7 +206,7 @@ fn step_case(case: &Case) -> Result<()> {
         other => anyhow::bail!("{}: unknown kind {other}", case.id),
     };
     loss_matches(case, &loss, case.number("loss")?, 1e-4)?;
-    check_state(case, &model, &loss.backward()?)
+    check_state(case, &model, &loss.backward()?, dtype)
 }
 
 fn sgd_case(case: &Case, model: &Model, xs: &Tensor, labels: &[u32], passes: &[Pass]) -> Result<()> {
@@ -236,14 +249,17 @@ fn golden_networks_and_training_steps() -> Result<()> {
         if !matches!(case.params["arch"].as_str(), Some("wideresnet" | "allconv")) {
             continue;
         }
-        match case.op {
-            "network" => {
-                network_case(case).with_context(|| case.id.to_string())?;
-                networks += 1;
-            }
-            _ => {
-                step_case(case).with_context(|| case.id.to_string())?;
-                steps += 1;
+        for dtype in [DType::F64, DType::F32] {
+            let at = || format!("{} in {dtype:?}", case.id);
+            match case.op {
+                "network" => {
+                    network_case(case, dtype).with_context(at)?;
+                    networks += 1;
+                }
+                _ => {
+                    step_case(case, dtype).with_context(at)?;
+                    steps += 1;
+                }
             }
         }
     }
