@@ -24,13 +24,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// Load average above which others measurably share the processors.
+const BUSY: f64 = 0.5;
+
 /// Measure speed and memory; with --peer beside PyTorch's, each ratio held to its bar.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Without --peer: our figures alone, and no bar is held.
-With --peer FILE: `python FILE wrn|layers --threads N --runs R` prints the same figures of the other side; `wrn --compile` and
-`engines` are left out with a message where they fail.
+With --peer: `python FILE wrn|layers --threads N --runs R` prints the same figures of the other side.
+`wrn --compile` and `engines` are left out, with a message, where they fail.
 A ratio above 1 means that ours is faster, or smaller.
-Exit codes: 0 every bar that was measured holds, 1 one is missed or a program failed, 2 wrong arguments, 130 interrupted.")]
+Exit codes: 0 every measured bar holds, 1 one is missed or a program failed, 2 wrong arguments,
+130 interrupted.")]
 pub(crate) struct Bench {
     /// The peer's Python file.
     #[arg(long, value_name = "FILE")]
@@ -99,6 +103,10 @@ impl Bench {
             Some(peer) if self.save => peer.versions()?,
             _ => Value::Null,
         };
+        let load = save::load();
+        if let Some(load) = load.filter(|load| *load > BUSY) {
+            eprintln!("other programs keep this machine busy (load {load}): ratios will scatter; measure again when it is quiet");
+        }
         let mut rows = Vec::new();
         for case in [Case::Wrn, Case::Layers, Case::Linear].into_iter().filter(|case| self.cases.contains(case)) {
             rows.extend(self.rows(case, &mut sides)?);
@@ -114,8 +122,14 @@ impl Bench {
             let facts = save::Facts::here();
             let built = if program::is_given() { "given by SNCN_CLASSIFY" } else { "built from this tree" };
             let (rounds, runs) = (self.rounds, self.runs);
-            let more = [("threads", json!(threads)), ("rounds", json!(rounds)), ("runs", json!(runs)), ("program", json!(built))];
-            let header = facts.header(&[&more[..], &[("peer", versions)]].concat());
+            let header = facts.header(&[
+                ("threads", json!(threads)),
+                ("rounds", json!(rounds)),
+                ("runs", json!(runs)),
+                ("load", json!(load)),
+                ("program", json!(built)),
+                ("peer", versions),
+            ]);
             eprintln!("written: {}", facts.save(&header, &lines)?.display());
             if self.cases.contains(&Case::Wrn) {
                 picture(&mut sides)?;

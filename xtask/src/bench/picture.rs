@@ -7,12 +7,17 @@ const WIDTH: f64 = 420.;
 const ROW: f64 = 26.;
 const TOP: f64 = 60.;
 
+/// The figure that is not an operation but all of them together.
+const WHOLE: &str = "whole";
+
 /// The drawing; nothing where there is no time to draw.
 pub(crate) fn svg(title: &str, figures: &[Figure]) -> Option<String> {
-    let mut bars: Vec<&Figure> = figures.iter().filter(|figure| figure.value.is_finite() && figure.value >= 0.).collect();
+    let drawn = |figure: &&Figure| figure.what != WHOLE && figure.value.is_finite() && figure.value >= 0.;
+    let mut bars: Vec<&Figure> = figures.iter().filter(drawn).collect();
     bars.sort_by(|a, b| b.value.total_cmp(&a.value));
     let unit = &bars.first()?.unit;
-    let total: f64 = bars.iter().map(|figure| figure.value).sum();
+    let whole = figures.iter().find(|figure| figure.what == WHOLE).map(|figure| figure.value);
+    let total = whole.unwrap_or_else(|| bars.iter().map(|figure| figure.value).sum());
     let highest = bars[0].value;
     let tick = tick(highest);
     let ticks = (highest / tick).ceil().max(1.);
@@ -47,11 +52,13 @@ mod tests {
         let line = |what: &str, value: f64| {
             serde_json::from_value(serde_json::json!({"case": "c", "what": what, "value": value, "unit": "ms"})).unwrap()
         };
-        let svg = svg("A step", &[line("add", 10.), line("conv <3x3>", 30.)]).unwrap();
+        let svg = svg("A step", &[line("add", 10.), line("conv <3x3>", 30.), line("whole", 40.)]).unwrap();
         assert!(svg.contains("A step: 40.0 ms") && svg.contains("conv &lt;3x3&gt;") && svg.contains("30.0 ms, 75 %"), "{svg}");
         // ticks of 5 up to 30, so the longest bar is as wide as the drawing
         assert!(svg.contains("width=\"420.0\" height=\"20.0\"") && svg.contains("width=\"140.0\" height=\"20.0\""), "{svg}");
         assert!(svg.find("conv").unwrap() < svg.find(">add<").unwrap());
-        assert!(super::svg("nothing", &[]).is_none());
+        assert!(!svg.contains("whole"), "{svg}");
+        assert!(super::svg("A step", &[line("add", 10.), line("conv", 20.)]).unwrap().contains("A step: 30.0 ms"));
+        assert!(super::svg("nothing", &[line("whole", 40.)]).is_none());
     }
 }

@@ -70,6 +70,11 @@ impl Facts {
     }
 }
 
+/// The load average of the last minute, where the system tells it.
+pub(crate) fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
 /// Lower-case letters and digits, with a dash for all that stands between them.
 fn slug(name: &str) -> String {
     let letters: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect();
