@@ -35,7 +35,7 @@ pub(crate) fn svg(title: &str, figures: &[Figure]) -> Option<String> {
     }
     for (row, figure) in bars.iter().enumerate() {
         let (top, share) = (TOP + ROW * row as f64, 100. * figure.value / total.max(f64::MIN_POSITIVE));
-        let value = format!("{:.1} {unit}, {share:.0} %", figure.value);
+        let value = format!("{:.1} {unit}, {share:.1} %", figure.value);
         write(&mut out, left - 8., top + 14., "end", "", &figure.what);
         rectangle(&mut out, left, top, x(figure.value) - left, ROW - 6., 1, &format!("{}: {value}", figure.what));
         write(&mut out, x(figure.value) + 6., top + 14., "start", "", &value);
@@ -53,7 +53,7 @@ mod tests {
             serde_json::from_value(serde_json::json!({"case": "c", "what": what, "value": value, "unit": "ms"})).unwrap()
         };
         let svg = svg("A step", &[line("add", 10.), line("conv <3x3>", 30.), line("whole", 40.)]).unwrap();
-        assert!(svg.contains("A step: 40.0 ms") && svg.contains("conv &lt;3x3&gt;") && svg.contains("30.0 ms, 75 %"), "{svg}");
+        assert!(svg.contains("A step: 40.0 ms") && svg.contains("conv &lt;3x3&gt;") && svg.contains("30.0 ms, 75.0 %"), "{svg}");
         // ticks of 5 up to 30, so the longest bar is as wide as the drawing
         assert!(svg.contains("width=\"420.0\" height=\"20.0\"") && svg.contains("width=\"140.0\" height=\"20.0\""), "{svg}");
         assert!(svg.find("conv").unwrap() < svg.find(">add<").unwrap());
