@@ -30,7 +30,7 @@ const LEFT: f64 = 56.;
 const BAR: f64 = 22.;
 const GAP: f64 = 28.;
 /// Width of a letter at font size 12, about.
-const LETTER: f64 = 6.8;
+pub(crate) const LETTER: f64 = 6.8;
 
 impl Chart {
     /// The drawing.
@@ -55,16 +55,8 @@ impl Chart {
         let tick = tick(highest);
         let ticks = (highest / tick).ceil().max(1.);
         let y = |value: f64| base - value / (tick * ticks) * HEIGHT;
-        let mut out = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{:.0}\" viewBox=\"0 0 {width:.0} {:.0}\" \
-             font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n<rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n",
-            base + 34.,
-            base + 34.
-        );
-        let mut text = |x: f64, y: f64, anchor: &str, more: &str, what: &str| {
-            let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{more}>{}</text>", escape(what));
-        };
-        text(16., 24., "start", " font-size=\"14\" font-weight=\"bold\"", &self.title);
+        let mut out = open(width, base + 34., &self.title);
+        let mut text = |x: f64, y: f64, anchor: &str, more: &str, what: &str| write(&mut out, x, y, anchor, more, what);
         for ((x, row, _), name) in legend.iter().zip(&self.series) {
             text(x + 18., 48. + 20. * *row as f64, "start", "", name);
         }
@@ -119,7 +111,24 @@ impl Chart {
     }
 }
 
-fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, colour: usize, title: &str) {
+/// A drawing begun: its size, a white ground and its heading.
+pub(crate) fn open(width: f64, height: f64, title: &str) -> String {
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
+         viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
+    );
+    write(&mut out, 16., 24., "start", " font-size=\"14\" font-weight=\"bold\"", title);
+    out
+}
+
+/// Text at a place; `more` are further attributes.
+pub(crate) fn write(out: &mut String, x: f64, y: f64, anchor: &str, more: &str, what: &str) {
+    let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{more}>{}</text>", escape(what));
+}
+
+/// A filled rectangle in one of the colours, which tells `title` under the pointer.
+pub(crate) fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, colour: usize, title: &str) {
     let colour = COLOURS[colour % COLOURS.len()];
     let _ = writeln!(
         out,
@@ -128,19 +137,21 @@ fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, colour: 
     );
 }
 
-fn line(out: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, colour: &str) {
+/// A line from one point to another.
+pub(crate) fn line(out: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, colour: &str) {
     let _ = writeln!(out, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>");
 }
 
 /// A round distance of ticks: 1, 2 or 5 times a power of ten, for at most about six of them.
-fn tick(highest: f64) -> f64 {
+pub(crate) fn tick(highest: f64) -> f64 {
     let rough = if highest > 0. { highest / 6. } else { 1. };
     let power = 10f64.powf(rough.log10().floor());
     let factor = [1., 2., 5., 10.].into_iter().find(|factor| factor * power >= rough * 0.999).unwrap_or(10.);
     factor * power
 }
 
-fn number(value: f64) -> String {
+/// A number without zeros at its end.
+pub(crate) fn number(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }

@@ -59,15 +59,28 @@ fn forward(_: u32) {}
 /// # Errors
 /// Where it cannot be started.
 pub(crate) fn run(command: &mut Command) -> Result<Ending> {
+    Ok(run_with(command, Stdio::inherit())?.0)
+}
+
+/// The same, but its standard error is returned too instead of being shown.
+///
+/// # Errors
+/// Where it cannot be started.
+pub(crate) fn run_quietly(command: &mut Command) -> Result<(Ending, String)> {
+    let (ending, said) = run_with(command, Stdio::piped())?;
+    Ok((ending, String::from_utf8_lossy(&said).into_owned()))
+}
+
+fn run_with(command: &mut Command, errors: Stdio) -> Result<(Ending, Vec<u8>)> {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     let name = command.get_program().to_string_lossy().into_owned();
     let child = {
         let mut state = state();
         if state.interrupted {
-            return Ok(Ending::Interrupted);
+            return Ok((Ending::Interrupted, Vec::new()));
         }
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
         let child = child.with_context(|| format!("{name}: cannot be started; is it there and executable?"))?;
         state.child = Some(child.id());
         child
@@ -76,11 +89,12 @@ pub(crate) fn run(command: &mut Command) -> Result<Ending> {
     let mut state = state();
     state.child = None;
     let output = output.with_context(|| format!("{name}: its end could not be awaited"))?;
-    Ok(match output.status {
+    let ending = match output.status {
         status if status.success() && !state.interrupted => Ending::Done(output.stdout),
         status if state.interrupted || status.code() == Some(130) => Ending::Interrupted,
         status => Ending::Failed(status),
-    })
+    };
+    Ok((ending, output.stderr))
 }
 
 #[cfg(test)]
@@ -93,6 +107,8 @@ mod tests {
         assert!(matches!(shell("printf ok")?, Ending::Done(output) if output == b"ok"));
         assert!(matches!(shell("exit 130")?, Ending::Interrupted));
         assert!(matches!(shell("exit 7")?, Ending::Failed(status) if status.code() == Some(7)));
+        let (ending, said) = run_quietly(Command::new("sh").args(["-c", "echo why >&2; exit 7"]))?;
+        assert!(matches!(ending, Ending::Failed(_)) && said == "why\n");
         let error = run(&mut Command::new("/no/such/program")).err().map(|error| format!("{error:#}")).unwrap_or_default();
         assert!(error.contains("/no/such/program: cannot be started"), "{error}");
         Ok(())

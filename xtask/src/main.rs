@@ -1,5 +1,6 @@
-//! `cargo xtask`: runs the experiments, fetches data, renders reports, keeps the tree tidy.
+//! `cargo xtask`: runs the experiments, fetches data, renders reports, measures speed, keeps the tree tidy.
 
+mod bench;
 mod chart;
 mod checkpoint;
 mod child;
@@ -8,6 +9,7 @@ mod fetch;
 mod files;
 mod grid;
 mod manifest;
+mod program;
 mod provenance;
 mod report;
 mod reproduce;
@@ -22,7 +24,7 @@ mod unpack;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Runs the experiments, fetches data, renders reports, keeps the tree tidy.
+/// Runs the experiments, fetches data, renders reports, measures speed, keeps the tree tidy.
 #[derive(Parser)]
 #[command(
     version,
@@ -31,7 +33,8 @@ use std::process::ExitCode;
   cargo xtask reproduce --smoke          the whole way in a minute
   cargo xtask reproduce                  models/quick.json, then report/quick.md
   cargo xtask data fetch cifar10         then: cargo xtask reproduce --table cifar10-short
-Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 interrupted (the same command goes on)."
+  cargo xtask bench                      how fast this machine trains; --peer sets PyTorch beside it
+Exit codes: 0 done, 1 an error or a bar that is missed, 2 wrong arguments, 130 interrupted (the same command goes on)."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -43,6 +46,7 @@ enum Command {
     Reproduce(reproduce::Reproduce),
     Report(report::Report),
     Data(data::Data),
+    Bench(bench::Bench),
     Tidy(tidy::Tidy),
 }
 
@@ -51,6 +55,7 @@ fn main() -> ExitCode {
         Command::Reproduce(command) => command.run(&here),
         Command::Report(command) => command.run(&here),
         Command::Data(command) => command.run(&here),
+        Command::Bench(command) => command.run(&here),
         Command::Tidy(command) => command.run(),
     });
     match result {

@@ -6,15 +6,12 @@
 use crate::child::{self, Ending};
 use crate::results::{self, Results};
 use crate::table::{self, Table};
-use crate::{checkpoint, manifest, report};
+use crate::{checkpoint, manifest, program, report};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-
-/// A program to start instead of building the one of this workspace.
-const OVERRIDE: &str = "SNCN_CLASSIFY";
 
 /// Train and evaluate what is missing of a table, then render its report.
 #[derive(clap::Args, Debug)]
@@ -74,7 +71,7 @@ impl Reproduce {
         };
         self.frost_dir = self.frost_dir.take().map(|folder| here.join(folder));
         child::catch_interrupts()?;
-        let Some(program) = program(here)? else { return Ok(ExitCode::from(130)) };
+        let Some(program) = program::built(here)? else { return Ok(ExitCode::from(130)) };
         let Some(cells) = self.plan(&program, &table)? else { return Ok(ExitCode::from(130)) };
         let (mut kept, mut made) = (0, 0);
         for (index, cell) in cells.iter().enumerate() {
@@ -211,28 +208,6 @@ fn shown(command: &Command) -> String {
     let words = std::iter::once("sncn-classify".into()).chain(command.get_args().map(|word| word.to_string_lossy()));
     let quoted = words.map(|word| if word.contains(' ') { format!("'{word}'").into() } else { word });
     quoted.collect::<Vec<_>>().join(" ")
-}
-
-/// The program that trains and evaluates, built; nothing where that was interrupted.
-fn program(here: &Path) -> Result<Option<PathBuf>> {
-    if let Some(program) = std::env::var_os(OVERRIDE).map(PathBuf::from) {
-        // a bare name is looked up in PATH
-        return Ok(Some(if program.components().count() > 1 { here.join(program) } else { program }));
-    }
-    eprintln!("building sncn-classify (the first time takes minutes)");
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // the development profile is optimised, and tests share its builds: a new user builds once
-    command.args(["build", "--quiet", "-p", "sncn-vision", "--bin", "sncn-classify"]);
-    command.arg("--message-format=json-render-diagnostics");
-    let output = match child::run(&mut command)? {
-        Ending::Done(output) => output,
-        Ending::Interrupted => return Ok(None),
-        Ending::Failed(status) => bail!("sncn-classify does not build ({status}); the reason stands above"),
-    };
-    let output = String::from_utf8_lossy(&output);
-    let messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let built = messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?))).next_back();
-    built.map(Some).context("cargo build named no executable for sncn-classify; set SNCN_CLASSIFY to its path")
 }
 
 #[cfg(test)]

@@ -1,0 +1,97 @@
+//! The bars: how many times as fast as its peer each figure has to be.
+
+/// What is measured in one go.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// WideResNet-40-2: training, inference, memory, and what a second core brings.
+    Wrn,
+    /// SelfNorm, CrossNorm, BatchNorm with rectifier, and convolutions.
+    Layers,
+    /// Linear layers.
+    Linear,
+}
+
+/// The least ratio, ours against the peer's, of the figures it names.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Bar {
+    /// What it is measured with.
+    pub(crate) with: Case,
+    /// The figure's case; a star at the end stands for anything.
+    pub(crate) case: &'static str,
+    /// The figure's name; a star at the end stands for anything.
+    pub(crate) what: &'static str,
+    /// The least ratio; above 1 ours is faster, or smaller.
+    pub(crate) least: f64,
+}
+
+/// The figure of WideResNet-40-2 that a second core has to bring forward.
+pub(crate) const STEP: &str = "train, SelfNorm + 2 CrossNorm";
+/// What that ratio is called, behind the figure's name.
+pub(crate) const CORES: &str = "two cores against one";
+/// What `torch.compile` is called, behind the figure's name.
+pub(crate) const COMPILED: &str = "compiled";
+/// Case of the convolutions taken together; each of them begins with it.
+pub(crate) const CONVOLUTION: &str = "conv3x3";
+/// What that figure is called.
+pub(crate) const MEAN: &str = "geometric mean";
+/// The figure of a fresh process that trains three steps.
+pub(crate) const MEMORY: &str = "peak memory";
+
+use Case::{Layers, Linear, Wrn};
+
+/// The first that fits a figure holds for it.
+pub(crate) const BARS: &[Bar] = &[
+    bar(Wrn, "wrn40_2", "train, SelfNorm + 2 CrossNorm", 1.5),
+    bar(Wrn, "wrn40_2", "train, SelfNorm, compiled", 1.25),
+    bar(Wrn, "wrn40_2", "inference, SelfNorm", 1.8),
+    bar(Wrn, "wrn40_2", "inference, SelfNorm, compiled", 1.),
+    bar(Wrn, "wrn40_2", "inference, SelfNorm, ONNX Runtime", 1.),
+    bar(Wrn, "wrn40_2", "inference, SelfNorm, OpenVINO f32", 1.),
+    bar(Wrn, "wrn40_2", "peak memory", 1.),
+    bar(Wrn, "wrn40_2", "train, SelfNorm + 2 CrossNorm, two cores against one", 1.8),
+    bar(Layers, "SelfNorm", "forward+backward *", 5.),
+    bar(Layers, "CrossNorm", "forward+backward *", 6.),
+    bar(Layers, "BatchNorm+ReLU", "forward+backward *", 1.5),
+    bar(Layers, "conv3x3", "geometric mean", 1.5),
+    bar(Layers, "conv3x3 3->16 *", "forward *", 0.9),
+    bar(Layers, "conv3x3 3->16 *", "forward+backward *", 0.9),
+    bar(Layers, "conv3x3 *", "forward *", 1.1),
+    bar(Layers, "conv3x3 *", "forward+backward *", 1.1),
+    bar(Linear, "linear *", "forward *", 1.7),
+    bar(Linear, "linear *", "forward+backward *", 1.7),
+];
+
+const fn bar(with: Case, case: &'static str, what: &'static str, least: f64) -> Bar {
+    Bar { with, case, what, least }
+}
+
+impl Bar {
+    /// The one that holds for a figure.
+    pub(crate) fn of(case: &str, what: &str) -> Option<&'static Self> {
+        BARS.iter().find(|bar| fits(bar.case, case) && fits(bar.what, what))
+    }
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == name, |start| name.starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_finds_its_bar() {
+        let least = |case: &str, what: &str| Bar::of(case, what).map(|bar| bar.least);
+        assert_eq!(least("wrn40_2", "train, SelfNorm"), None);
+        assert_eq!(least("wrn40_2", &format!("train, SelfNorm, {COMPILED}")), Some(1.25));
+        assert_eq!(least("wrn40_2", &format!("{STEP}, {CORES}")), Some(1.8));
+        assert_eq!(least("wrn40_2", MEMORY), Some(1.));
+        assert_eq!(least("SelfNorm", "forward (128, 32, 32, 32)"), None);
+        assert_eq!(least("CrossNorm", "forward+backward (128, 32, 32, 32)"), Some(6.));
+        assert_eq!(least("conv3x3 3->16 stride 1 groups 1", "forward (128, 3, 32, 32)"), Some(0.9));
+        assert_eq!(least("conv3x3 32->64 stride 2 groups 1", "forward+backward (128, 32, 32, 32)"), Some(1.1));
+        assert_eq!(least(CONVOLUTION, MEAN), Some(1.5));
+        assert_eq!(least("linear 256->256", "forward (4096, 256)"), Some(1.7));
+    }
+}

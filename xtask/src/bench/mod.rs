@@ -1,0 +1,240 @@
+//! `cargo xtask bench`: our figures beside a peer's, in alternation, each held to its bar.
+//!
+//! Both sides print one JSON object a line under the same names. In every round ours runs and then the peer, so both see the
+//! same machine; a ratio is that of the medians over the rounds, above 1 where ours is faster, or smaller.
+
+mod bars;
+mod compare;
+mod figure;
+mod picture;
+mod roofline;
+mod save;
+mod show;
+mod side;
+
+use crate::{child, files, program};
+use anyhow::Result;
+use bars::Case;
+use compare::{Round, Row};
+use figure::{Figure, Interrupted};
+use roofline::Roofline;
+use serde_json::{Value, json};
+use side::{Ours, Peer};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Load average above which others measurably share the processors.
+const BUSY: f64 = 0.5;
+
+/// Measure speed and memory; with --peer beside PyTorch's, each ratio held to its bar.
+#[derive(clap::Args, Debug)]
+#[command(after_help = "Without --peer: our figures alone, and no bar is held.
+With --peer: `python FILE wrn|layers --threads N --runs R` prints the same figures of the other side.
+`wrn --compile` and `engines` are left out, with a message, where they fail.
+A ratio above 1 means that ours is faster, or smaller.
+Exit codes: 0 every measured bar holds, 1 one is missed or a program failed, 2 wrong arguments,
+130 interrupted.")]
+pub(crate) struct Bench {
+    /// The peer's Python file.
+    #[arg(long, value_name = "FILE")]
+    peer: Option<PathBuf>,
+    /// The interpreter that has the peer's packages.
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
+    /// Times that both sides are started, in alternation.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Measurements of each figure in one start; their median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// Threads of both sides (default: all processors).
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
+    /// What is measured.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Case::Wrn, Case::Layers, Case::Linear])]
+    cases: Vec<Case>,
+    /// Keep the figures in results/bench, with a picture of the training step.
+    #[arg(long)]
+    save: bool,
+    /// Print one JSON object a line instead of a table.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Bench {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where a side fails, or a file cannot be written.
+    pub(crate) fn run(mut self, here: &Path) -> Result<ExitCode> {
+        self.peer = self.peer.take().map(|path| here.join(path));
+        if let Some(path) = self.peer.as_deref().filter(|path| !path.is_file()) {
+            eprintln!("error: --peer {}: no such file; give the peer's Python file", path.display());
+            return Ok(ExitCode::from(2));
+        }
+        child::catch_interrupts()?;
+        let interrupted = ExitCode::from(130);
+        let Some(program) = program::built(here)? else { return Ok(interrupted) };
+        match self.measure(program, here) {
+            Err(error) if error.is::<Interrupted>() => {
+                eprintln!("interrupted; nothing is kept: run the same command to measure again");
+                Ok(interrupted)
+            }
+            result => result,
+        }
+    }
+
+    fn measure(&self, program: PathBuf, here: &Path) -> Result<ExitCode> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.threads.unwrap_or_else(|| u32::try_from(processors).unwrap_or(1));
+        let mut sides = Sides {
+            ours: Ours { program, runs: self.runs, unknown: BTreeSet::new() },
+            peer: self.peer.clone().map(|path| Peer {
+                python: program::named(&self.python, here),
+                path,
+                runs: self.runs,
+                threads,
+                given_up: BTreeSet::new(),
+            }),
+            threads,
+        };
+        let versions = match &sides.peer {
+            Some(peer) if self.save => peer.versions()?,
+            _ => Value::Null,
+        };
+        let load = save::load();
+        if let Some(load) = load.filter(|load| *load > BUSY) {
+            eprintln!("other programs keep this machine busy (load {load}): ratios will scatter; measure again when it is quiet");
+        }
+        let mut rows = Vec::new();
+        for case in [Case::Wrn, Case::Layers, Case::Linear].into_iter().filter(|case| self.cases.contains(case)) {
+            rows.extend(self.rows(case, &mut sides)?);
+        }
+        let roofline = Roofline::take(&mut rows, threads);
+        let lines: Vec<Value> = rows.iter().map(|row| show::json(row, &roofline)).collect();
+        if self.json {
+            lines.iter().for_each(|line| println!("{line}"));
+        } else {
+            print!("{}", show::table(&rows, &roofline));
+        }
+        if self.save {
+            let facts = save::Facts::here();
+            let built = if program::is_given() { "given by SNCN_CLASSIFY" } else { "built from this tree" };
+            let (rounds, runs) = (self.rounds, self.runs);
+            let header = facts.header(&[
+                ("threads", json!(threads)),
+                ("rounds", json!(rounds)),
+                ("runs", json!(runs)),
+                ("load", json!(load)),
+                ("program", json!(built)),
+                ("peer", versions),
+            ]);
+            eprintln!("written: {}", facts.save(&header, &lines)?.display());
+            if self.cases.contains(&Case::Wrn) {
+                picture(&mut sides)?;
+            }
+        }
+        if sides.peer.is_none() {
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (text, good) = show::verdict(&rows, &self.cases);
+        if self.json {
+            eprintln!("{text}")
+        } else {
+            println!("{text}")
+        }
+        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    /// The rows of a case, over all rounds.
+    fn rows(&self, case: Case, sides: &mut Sides) -> Result<Vec<Row>> {
+        let (mut main, mut memory, mut cores) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 1..=self.rounds {
+            let name = format!("{case:?}").to_lowercase();
+            eprintln!("{name}, round {round} of {}", self.rounds);
+            match case {
+                Case::Wrn => {
+                    main.push(sides.wrn()?);
+                    memory.push(sides.memory()?);
+                    cores.push(sides.cores()?);
+                }
+                Case::Layers => main.push(sides.layers()?),
+                Case::Linear => main.push(sides.linear()?),
+            }
+        }
+        let held = sides.peer.is_some();
+        let mut rows: Vec<Row> = [main, memory, cores].iter().flat_map(|rounds| compare::rows(rounds, held)).collect();
+        rows.extend(compare::convolutions(&rows));
+        Ok(rows)
+    }
+}
+
+/// Both sides, and the threads that they are given.
+struct Sides {
+    ours: Ours,
+    peer: Option<Peer>,
+    threads: u32,
+}
+
+impl Sides {
+    fn wrn(&mut self) -> Result<Round> {
+        let mut round = Round { ours: self.ours.figures("wrn", self.threads)?, theirs: Vec::new() };
+        // memory is compared between fresh processes that only train
+        round.ours.retain(|figure| figure.what != bars::MEMORY);
+        if let Some(peer) = &mut self.peer {
+            round.theirs = peer.figures(&["wrn"])?;
+            let mut compiled = peer.perhaps(&["wrn", "--compile"])?;
+            compiled.iter_mut().for_each(|figure| rename(figure, bars::COMPILED));
+            round.theirs.extend(compiled);
+            round.theirs.extend(peer.perhaps(&["engines"])?);
+        }
+        Ok(round)
+    }
+
+    fn memory(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("memory", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), Peer::memory)? })
+    }
+
+    /// Our own step with two threads in the place of ours, with one in the place of the peer's.
+    fn cores(&mut self) -> Result<Round> {
+        if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
+            eprintln!("  this machine has one processor: what a second one brings is left out");
+            return Ok(Round::default());
+        }
+        let mut step = |threads: u32| -> Result<Vec<Figure>> {
+            let mut figures = self.ours.figures("wrn", threads)?;
+            figures.retain(|figure| figure.what == bars::STEP);
+            figures.iter_mut().for_each(|figure| rename(figure, bars::CORES));
+            Ok(figures)
+        };
+        Ok(Round { ours: step(2)?, theirs: step(1)? })
+    }
+
+    fn layers(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("layers", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.figures(&["layers"]))? })
+    }
+
+    fn linear(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("linear", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), Peer::linear)? })
+    }
+}
+
+/// Names another form of a figure.
+fn rename(figure: &mut Figure, form: &str) {
+    figure.what = format!("{}, {form}", figure.what);
+}
+
+/// Draws where the time of our training step goes.
+fn picture(sides: &mut Sides) -> Result<()> {
+    let figures = sides.ours.figures("profile", sides.threads)?;
+    let title = figures.first().map(|figure| figure.case.clone()).unwrap_or_default();
+    let Some(svg) = picture::svg(&title, &figures) else { return Ok(()) };
+    let path = Path::new(save::FOLDER).join("step.svg");
+    files::write_atomically(&path, svg.as_bytes())?;
+    eprintln!("written: {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The two sides: `sncn-classify bench`, and a peer's Python file with what it does not measure itself.
+
+use super::figure::{self, Figure};
+use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// What the peer's own file does not measure.
+const SNIPPETS: &str = include_str!("peer.py");
+
+/// Ours.
+pub(crate) struct Ours {
+    /// `sncn-classify`.
+    pub(crate) program: PathBuf,
+    /// Measurements of each figure.
+    pub(crate) runs: u32,
+    /// Cases that it does not know.
+    pub(crate) unknown: BTreeSet<String>,
+}
+
+impl Ours {
+    /// The figures of a case; none, with a message, where this program does not know it.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub(crate) fn figures(&mut self, case: &str, threads: u32) -> Result<Vec<Figure>> {
+        if self.unknown.contains(case) {
+            return Ok(Vec::new());
+        }
+        let mut command = Command::new(&self.program);
+        command.args(["bench", case, "--runs", &self.runs.to_string(), "--threads", &threads.to_string()]);
+        match figure::figures(&mut command).with_context(|| format!("sncn-classify bench {case}"))? {
+            Ok(found) => Ok(found),
+            Err(failure) if failure.is_unknown_case() => {
+                eprintln!("  this sncn-classify has no `bench {case}`: left out; build a newer one to have it");
+                self.unknown.insert(case.to_string());
+                Ok(Vec::new())
+            }
+            Err(failure) => Err(anyhow!("sncn-classify bench {case} failed ({failure}); run it alone to see all it says")),
+        }
+    }
+}
+
+/// The peer.
+pub(crate) struct Peer {
+    /// The interpreter.
+    pub(crate) python: PathBuf,
+    /// The peer's file.
+    pub(crate) path: PathBuf,
+    /// Measurements of each figure.
+    pub(crate) runs: u32,
+    /// Its threads.
+    pub(crate) threads: u32,
+    /// What it cannot do here.
+    pub(crate) given_up: BTreeSet<String>,
+}
+
+impl Peer {
+    /// The figures that its own file prints.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub(crate) fn figures(&self, words: &[&str]) -> Result<Vec<Figure>> {
+        let mut command = Command::new(&self.python);
+        command.arg(&self.path).args(words);
+        self.run(command, &words.join(" "))
+    }
+
+    /// The same of what not every machine can do: none, with a message, where it fails, and then it is not tried again.
+    ///
+    /// # Errors
+    /// Where this program is interrupted.
+    pub(crate) fn perhaps(&mut self, words: &[&str]) -> Result<Vec<Figure>> {
+        let name = words.join(" ");
+        if self.given_up.contains(&name) {
+            return Ok(Vec::new());
+        }
+        match self.figures(words) {
+            Err(error) if !error.is::<figure::Interrupted>() => {
+                eprintln!("  left out: {error:#}");
+                self.given_up.insert(name);
+                Ok(Vec::new())
+            }
+            found => found,
+        }
+    }
+
+    /// Linear layers.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub(crate) fn linear(&self) -> Result<Vec<Figure>> {
+        let mut command = Command::new(&self.python);
+        command.args(["-c", SNIPPETS, "linear"]);
+        self.run(command, "linear")
+    }
+
+    /// Most memory that a fresh process holds while it trains.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub(crate) fn memory(&self) -> Result<Vec<Figure>> {
+        let mut command = Command::new(&self.python);
+        command.args(["-c", SNIPPETS, "memory"]).arg(&self.path);
+        self.run(command, "memory")
+    }
+
+    /// Versions of what is measured; null, with a message, where they cannot be told.
+    ///
+    /// # Errors
+    /// Where this program is interrupted.
+    pub(crate) fn versions(&self) -> Result<Value> {
+        let said = figure::printed(Command::new(&self.python).args(["-c", SNIPPETS, "versions"]))?;
+        Ok(match said.map(|text| serde_json::from_str(&text)) {
+            Ok(Ok(versions)) => versions,
+            Ok(Err(_)) | Err(_) => {
+                eprintln!("the peer's versions are not known: {} did not tell them", self.python.display());
+                Value::Null
+            }
+        })
+    }
+
+    fn run(&self, mut command: Command, name: &str) -> Result<Vec<Figure>> {
+        command.args(["--threads", &self.threads.to_string(), "--runs", &self.runs.to_string()]);
+        figure::figures(&mut command).with_context(|| format!("the peer's {name}"))?.map_err(|failure| {
+            let advice = "what is missing can be installed beside --python, or another one given";
+            anyhow!("the peer's {name} failed ({failure}); {advice}")
+        })
+    }
+}
