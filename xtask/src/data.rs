@@ -80,15 +80,15 @@ impl Data {
         match self.action.unwrap_or(Action::List) {
             Action::List => {
                 for manifest in Manifest::named(&folder, &[])? {
-                    println!("{:12} {:11} {}", manifest.name, store.word(&manifest), manifest.description);
-                    println!("{:24} licence: {}; {}", "", manifest.licence, manifest.homepage);
+                    out!("{:12} {:11} {}", manifest.name, store.word(&manifest), manifest.description);
+                    out!("{:24} licence: {}; {}", "", manifest.licence, manifest.homepage);
                 }
-                println!("fetch one: cargo xtask data fetch NAME (into {})", store.folder.display());
+                out!("fetch one: cargo xtask data fetch NAME (into {})", store.folder.display());
             }
             Action::Fetch { names } => {
                 for manifest in Manifest::named(&folder, &names)? {
                     let said = store.fetch(&manifest, fetch::PATIENCE).with_context(|| manifest.name.clone())?;
-                    println!("{}: {said}", manifest.name);
+                    out!("{}: {said}", manifest.name);
                 }
             }
             Action::Verify { names } => return store.verify_all(&Manifest::named(&folder, &names)?, names.is_empty()),
@@ -212,12 +212,12 @@ impl Store {
         let mut bad = 0;
         for manifest in manifests {
             if only_present && matches!(self.state(manifest), State::Missing) {
-                println!("{}: not here", manifest.name);
+                out!("{}: not here", manifest.name);
                 continue;
             }
             let problems = self.verify(manifest);
             if problems.is_empty() {
-                println!("{}: whole", manifest.name);
+                out!("{}: whole", manifest.name);
                 continue;
             }
             bad += 1;

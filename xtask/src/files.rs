@@ -5,6 +5,14 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Writes a line to standard output; what `out!` calls.
+pub(crate) fn line(text: std::fmt::Arguments<'_>) {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => eprintln!("error: standard output: {error}"),
+        _ => {}
+    }
+}
+
 /// Makes the root of the workspace the current folder, so that every path of the tree is relative to it, and returns the
 /// folder the program was started in, which paths on the command line are relative to.
 ///

@@ -1,5 +1,10 @@
 //! `cargo xtask`: runs the experiments, fetches data, renders reports, measures speed, keeps the tree tidy.
 
+/// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
+macro_rules! out {
+    ($($arguments:tt)*) => { $crate::files::line(format_args!($($arguments)*)) };
+}
+
 mod bench;
 mod chart;
 mod checkpoint;

@@ -45,8 +45,8 @@ pub(crate) fn render(table: &Table) -> Result<()> {
     let (text, drawing) = (base.with_extension("md"), base.with_extension("svg"));
     write_atomically(&drawing, sheet.chart().svg().as_bytes())?;
     write_atomically(&text, markdown(&sheet, &drawing).as_bytes())?;
-    println!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), sheet.verdict());
-    println!("\nreport: {} and {}", text.display(), drawing.display());
+    out!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), sheet.verdict());
+    out!("\nreport: {} and {}", text.display(), drawing.display());
     Ok(())
 }
 

@@ -95,7 +95,7 @@ impl Reproduce {
             }
         }
         if self.dry_run {
-            println!("{}: {kept} cells are up to date, {made} would be made", table.path.display());
+            out!("{}: {kept} cells are up to date, {made} would be made", table.path.display());
             return Ok(ExitCode::SUCCESS);
         }
         match made {
@@ -175,7 +175,7 @@ impl Reproduce {
 
     fn start(&self, command: &mut Command, cell: &Cell) -> Result<Step> {
         if self.dry_run {
-            println!("  {}", shown(command));
+            out!("  {}", shown(command));
             return Ok(Step::Done);
         }
         match child::run(command)? {

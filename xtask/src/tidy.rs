@@ -56,7 +56,7 @@ impl Tidy {
         let problems = tidy()?;
         problems.iter().for_each(|problem| eprintln!("{problem}"));
         match problems.len() {
-            0 => println!("tidy"),
+            0 => out!("tidy"),
             count => eprintln!("{count} problem(s); ARCHITECTURE.md and CONTRIBUTING.md say why"),
         }
         Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -114,7 +114,7 @@ impl Bench {
         let roofline = Roofline::take(&mut rows, threads);
         let lines: Vec<Value> = rows.iter().map(|row| show::json(row, &roofline)).collect();
         if self.json {
-            lines.iter().for_each(|line| println!("{line}"));
+            lines.iter().for_each(|line| out!("{line}"));
         } else {
             print!("{}", show::table(&rows, &roofline));
         }
@@ -142,7 +142,7 @@ impl Bench {
         if self.json {
             eprintln!("{text}")
         } else {
-            println!("{text}")
+            out!("{text}")
         }
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
