@@ -5,6 +5,8 @@
 
 use crate::positions::Positions;
 use crate::real::Real;
+use crate::rows;
+use crate::simd::Form;
 use crate::stats::MapShape;
 use rayon::prelude::*;
 
@@ -45,18 +47,42 @@ impl Affine<'_> {
     }
 }
 
-/// y = a·(x − m) + b; the centre m keeps a mean that is large against the spread from cancelling.
+/// y = a·(x − m) + b; the centre m keeps a mean that is large against the spread from cancelling. The rectifier keeps NaN.
 ///
 /// # Panics
 /// Where slice lengths do not fit the shape.
 pub fn channel_affine<T: Real>(op: &Affine<'_>, xs: &[T], m: &[T], a: &[T], b: &[T], ys: &mut [T]) {
-    op.check(&[xs.len(), ys.len()], &[m.len(), a.len(), b.len()]);
+    match (T::single(xs), T::single(m), T::single(a), T::single(b), T::single_mut(ys)) {
+        (Some(xs), Some(m), Some(a), Some(b), Some(ys)) => channel_affine_by(Form::current(), op, xs, m, a, b, ys),
+        _ => channel_affine_generic(op, xs, m, a, b, ys),
+    }
+}
+
+/// [`channel_affine`] in this form.
+///
+/// # Panics
+/// Where slice lengths do not fit the shape or the processor lacks the form.
+pub fn channel_affine_by(form: Form, op: &Affine<'_>, xs: &[f32], m: &[f32], a: &[f32], b: &[f32], ys: &mut [f32]) {
+    forward(op, xs, [m, a, b], ys, |x, [m, a, b], y| rows::centred_affine_by(form, x, m, a, b, op.relu, y));
+}
+
+/// [`channel_affine`] as plain loops, for any element.
+///
+/// # Panics
+/// As [`channel_affine`].
+pub fn channel_affine_generic<T: Real>(op: &Affine<'_>, xs: &[T], m: &[T], a: &[T], b: &[T], ys: &mut [T]) {
+    forward(op, xs, [m, a, b], ys, |x, [m, a, b], y| rows::naive::centred_affine(x, m, a, b, op.relu, y));
+}
+
+/// Calls `each(x, rows of the tables, y)` for every run of positions.
+fn forward<T: Real>(op: &Affine<'_>, xs: &[T], tables: [&[T]; 3], ys: &mut [T], each: impl Fn(&[T], [&[T]; 3], &mut [T]) + Sync) {
+    op.check(&[xs.len(), ys.len()], &tables.map(<[T]>::len));
     if xs.is_empty() {
         return;
     }
     let (channels, len) = (op.shape.channels, op.shape.instance_len());
     ys.par_chunks_exact_mut(len).zip(xs.par_chunks_exact(len)).enumerate().for_each(|(n, (ys, xs))| {
-        let (m, a, b) = (&m[op.row(n)], &a[op.row(n)], &b[op.row(n)]);
+        let tables = tables.map(|table| &table[op.row(n)]);
         if op.positions != Positions::All {
             match op.outside {
                 Outside::Keep => ys.copy_from_slice(xs),
@@ -65,17 +91,7 @@ pub fn channel_affine<T: Real>(op: &Affine<'_>, xs: &[T], m: &[T], a: &[T], b: &
         }
         for run in op.positions.runs(n, op.shape.positions) {
             let run = run.start * channels..run.end * channels;
-            for (ys, xs) in ys[run.clone()].chunks_exact_mut(channels).zip(xs[run].chunks_exact(channels)) {
-                let row = ys.iter_mut().zip(xs).zip(m).zip(a).zip(b);
-                if op.relu {
-                    row.for_each(|((((y, &x), &m), &a), &b)| {
-                        let value = a * (x - m) + b;
-                        *y = if value > T::ZERO { value } else { T::ZERO };
-                    });
-                } else {
-                    row.for_each(|((((y, &x), &m), &a), &b)| *y = a * (x - m) + b);
-                }
-            }
+            each(&xs[run.clone()], tables, &mut ys[run]);
         }
     });
 }
@@ -98,90 +114,102 @@ pub fn channel_affine_backward<T: Real>(
     da: &mut [T],
     db: &mut [T],
 ) {
+    let inputs = (T::single(xs), T::single(m), T::single(a), T::single(ys), T::single(gy));
+    match (inputs, T::single_mut(dx), T::single_mut(da), T::single_mut(db)) {
+        ((Some(xs), Some(m), Some(a), Some(ys), Some(gy)), Some(dx), Some(da), Some(db)) => {
+            channel_affine_backward_by(Form::current(), op, xs, m, a, ys, gy, dx, da, db);
+        }
+        _ => channel_affine_backward_generic(op, xs, m, a, ys, gy, dx, da, db),
+    }
+}
+
+/// [`channel_affine_backward`] in this form.
+///
+/// # Panics
+/// Where slice lengths do not fit the shape or the processor lacks the form.
+#[allow(clippy::too_many_arguments, reason = "three inputs, two of them tables, and a gradient for each")]
+pub fn channel_affine_backward_by(
+    form: Form,
+    op: &Affine<'_>,
+    xs: &[f32],
+    m: &[f32],
+    a: &[f32],
+    ys: &[f32],
+    gy: &[f32],
+    dx: &mut [f32],
+    da: &mut [f32],
+    db: &mut [f32],
+) {
+    backward(op, [xs, ys, gy], [m, a], dx, [da, db], |[x, y, g], [m, a], dx, [one, two]| {
+        rows::affine_backward_by(form, x, m, a, op.relu.then_some(y), g, dx, one, two);
+    });
+}
+
+/// [`channel_affine_backward`] as plain loops, for any element.
+///
+/// # Panics
+/// As [`channel_affine_backward`].
+#[allow(clippy::too_many_arguments, reason = "three inputs, two of them tables, and a gradient for each")]
+pub fn channel_affine_backward_generic<T: Real>(
+    op: &Affine<'_>,
+    xs: &[T],
+    m: &[T],
+    a: &[T],
+    ys: &[T],
+    gy: &[T],
+    dx: &mut [T],
+    da: &mut [T],
+    db: &mut [T],
+) {
+    backward(op, [xs, ys, gy], [m, a], dx, [da, db], |[x, y, g], [m, a], dx, [one, two]| {
+        rows::naive::affine_backward(x, m, a, op.relu.then_some(y), g, dx, one, two);
+    });
+}
+
+/// Calls `each([x, y, gy], [m, a], dx, [Σ gy, Σ gy·(x − m)])` for every run of positions; y is x where it is not needed.
+fn backward<T: Real>(
+    op: &Affine<'_>,
+    [xs, ys, gy]: [&[T]; 3],
+    [m, a]: [&[T]; 2],
+    dx: &mut [T],
+    [da, db]: [&mut [T]; 2],
+    each: impl Fn([&[T]; 3], [&[T]; 2], &mut [T], [&mut [f64]; 2]) + Sync,
+) {
     op.check(&[xs.len(), gy.len(), dx.len()], &[m.len(), a.len(), da.len(), db.len()]);
+    assert!(!op.relu || ys.len() == xs.len(), "slice lengths");
     let (channels, len) = (op.shape.channels, op.shape.instance_len());
     da.fill(T::ZERO);
     db.fill(T::ZERO);
     if xs.is_empty() {
         return;
     }
-    let one = |(n, dx): (usize, &mut [T])| {
-        let at = n * len..(n + 1) * len;
-        instance_backward(
-            op,
-            n,
-            &xs[at.clone()],
-            (&m[op.row(n)], &a[op.row(n)]),
-            if op.relu { &ys[at.clone()] } else { &[] },
-            &gy[at],
-            dx,
-        )
-    };
-    let sums: Vec<Vec<f64>> = dx.par_chunks_exact_mut(len).enumerate().map(one).collect();
+    let mut sums = vec![0f64; 2 * op.shape.instances * channels];
+    dx.par_chunks_exact_mut(len).zip(sums.par_chunks_exact_mut(2 * channels)).enumerate().for_each(|(n, (dx, sums))| {
+        let (xs, gy) = (&xs[n * len..(n + 1) * len], &gy[n * len..(n + 1) * len]);
+        let ys = if op.relu { &ys[n * len..(n + 1) * len] } else { xs };
+        let (one, two) = sums.split_at_mut(channels);
+        if op.positions != Positions::All {
+            match op.outside {
+                Outside::Keep => dx.copy_from_slice(gy),
+                Outside::Zero => dx.fill(T::ZERO),
+            }
+        }
+        for run in op.positions.runs(n, op.shape.positions) {
+            let run = run.start * channels..run.end * channels;
+            let maps = [xs, ys, gy].map(|map| &map[run.clone()]);
+            each(maps, [&m[op.row(n)], &a[op.row(n)]], &mut dx[run], [&mut *one, &mut *two]);
+        }
+    });
     let mut totals = vec![0f64; 2 * op.rows * channels];
-    for (n, sums) in sums.iter().enumerate() {
-        let row = op.row(n).start;
-        for c in 0..channels {
-            totals[row + c] += sums[c];
-            totals[op.rows * channels + row + c] += sums[channels + c];
-        }
+    for (n, sums) in sums.chunks_exact(2 * channels).enumerate() {
+        let row = 2 * op.row(n).start;
+        totals[row..row + 2 * channels].iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
     }
-    let (for_a, for_b) = totals.split_at(op.rows * channels);
-    da.iter_mut().zip(for_a).for_each(|(d, &s)| *d = T::real(s));
-    db.iter_mut().zip(for_b).for_each(|(d, &s)| *d = T::real(s));
-}
-
-/// One instance: writes dx and returns Σ gy·(x − m) and Σ gy for each channel.
-fn instance_backward<T: Real>(
-    op: &Affine<'_>,
-    n: usize,
-    xs: &[T],
-    (m, a): (&[T], &[T]),
-    ys: &[T],
-    gy: &[T],
-    dx: &mut [T],
-) -> Vec<f64> {
-    const BLOCK: usize = 32;
-    let channels = op.shape.channels;
-    if op.positions != Positions::All {
-        match op.outside {
-            Outside::Keep => dx.copy_from_slice(gy),
-            Outside::Zero => dx.fill(T::ZERO),
-        }
+    for (totals, (da, db)) in
+        totals.chunks_exact(2 * channels).zip(da.chunks_exact_mut(channels).zip(db.chunks_exact_mut(channels)))
+    {
+        let (for_b, for_a) = totals.split_at(channels);
+        da.iter_mut().zip(for_a).for_each(|(d, &s)| *d = T::real(s));
+        db.iter_mut().zip(for_b).for_each(|(d, &s)| *d = T::real(s));
     }
-    let mut totals = vec![0f64; 2 * channels];
-    let (mut block_a, mut block_b) = (vec![T::ZERO; channels], vec![T::ZERO; channels]);
-    for run in op.positions.runs(n, op.shape.positions) {
-        let mut start = run.start;
-        while start < run.end {
-            let end = (start + BLOCK).min(run.end);
-            block_a.fill(T::ZERO);
-            block_b.fill(T::ZERO);
-            for p in start..end {
-                let at = p * channels..(p + 1) * channels;
-                let row = dx[at.clone()].iter_mut().zip(&xs[at.clone()]).zip(&gy[at.clone()]).zip(a.iter().zip(m));
-                let row = row.zip(block_a.iter_mut().zip(&mut block_b));
-                if op.relu {
-                    for (((((dx, &x), &g), (&a, &m)), (sa, sb)), &y) in row.zip(&ys[at]) {
-                        let g = if y > T::ZERO { g } else { T::ZERO };
-                        *dx = a * g;
-                        *sa += g * (x - m);
-                        *sb += g;
-                    }
-                } else {
-                    for ((((dx, &x), &g), (&a, &m)), (sa, sb)) in row {
-                        *dx = a * g;
-                        *sa += g * (x - m);
-                        *sb += g;
-                    }
-                }
-            }
-            for c in 0..channels {
-                totals[c] += block_a[c].double();
-                totals[channels + c] += block_b[c].double();
-            }
-            start = end;
-        }
-    }
-    totals
 }

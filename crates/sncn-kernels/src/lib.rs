@@ -8,6 +8,7 @@
 
 pub mod affine;
 pub mod alloc;
+mod columns;
 pub mod conv;
 pub mod dense;
 pub mod fused;

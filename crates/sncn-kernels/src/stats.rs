@@ -2,14 +2,20 @@
 //!
 //! x is (N, positions, C), channels last. Two passes (mean, then squared distances to it), partial sums of 32 positions
 //! in the element type and then in double precision, so that a mean that is large against the spread does not cancel.
-//! Instances are independent: the result does not depend on the number of threads.
+//! In f32 both passes go over a piece of the map that stays in the cache, and the pieces' moments are merged: memory is
+//! read once. Instances are independent: the result does not depend on the number of threads.
 
 use crate::positions::Positions;
 use crate::real::Real;
+use crate::rows;
+use crate::simd::Form;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// Positions whose sum is formed in the element type before it is added to the double-precision total.
 const BLOCK: usize = 32;
+/// Elements of a piece: half a first-level cache.
+const PIECE: usize = 1 << 12;
 
 /// Extents of a channels-last map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +65,116 @@ fn reduce<T: Real>(
 /// # Panics
 /// Where slice lengths do not fit the shape.
 pub fn instance_stats<T: Real>(xs: &[T], shape: MapShape, positions: Positions<'_>, mean: &mut [T], variance: &mut [T]) {
+    match (T::single(xs), T::single_mut(mean), T::single_mut(variance)) {
+        (Some(xs), Some(mean), Some(variance)) => instance_stats_by(Form::current(), xs, shape, positions, mean, variance),
+        _ => instance_stats_generic(xs, shape, positions, mean, variance),
+    }
+}
+
+/// The larger of v and 0; NaN where v is.
+fn not_below_zero(v: f64) -> f64 {
+    if v < 0.0 { 0.0 } else { v }
+}
+
+/// The moments of some channels, and the sums they are formed from.
+#[derive(Default)]
+struct Moments {
+    count: f64,
+    mean: Vec<f64>,
+    squares: Vec<f64>,
+    centre: Vec<f32>,
+    one: Vec<f64>,
+    two: Vec<f64>,
+}
+
+impl Moments {
+    fn clear(&mut self, channels: usize) {
+        self.count = 0.0;
+        for table in [&mut self.mean, &mut self.squares, &mut self.one, &mut self.two] {
+            table.clear();
+            table.resize(channels, 0.0);
+        }
+        self.centre.resize(channels, 0.0);
+    }
+
+    /// Takes in a piece: `runs` of elements, `count` positions.
+    fn add(&mut self, form: Form, xs: &[f32], runs: &[Range<usize>], count: f64) {
+        self.one.fill(0.0);
+        runs.iter().for_each(|run| rows::sums_by(form, &xs[run.clone()], &mut self.one));
+        self.centre.iter_mut().zip(&self.one).for_each(|(centre, sum)| *centre = (sum / count) as f32);
+        self.one.fill(0.0);
+        self.two.fill(0.0);
+        for run in runs {
+            rows::centred_sums_by(form, &xs[run.clone()], &self.centre, &mut self.one, &mut self.two);
+        }
+        // Chan, Golub, LeVeque 1983: moments of two sets make those of their union
+        let total = self.count + count;
+        let (share, between) = (count / total, self.count * count / total);
+        let moments = self.mean.iter_mut().zip(&mut self.squares);
+        for ((mean, squares), ((&one, &two), &centre)) in moments.zip(self.one.iter().zip(&self.two).zip(&self.centre)) {
+            let shift = one / count;
+            let apart = f64::from(centre) + shift - *mean;
+            *mean += apart * share;
+            *squares += two - one * shift + apart * apart * between;
+        }
+        self.count = total;
+    }
+}
+
+/// [`instance_stats`] in this form.
+///
+/// # Panics
+/// Where slice lengths do not fit the shape or the processor lacks the form.
+pub fn instance_stats_by(
+    form: Form,
+    xs: &[f32],
+    shape: MapShape,
+    positions: Positions<'_>,
+    mean: &mut [f32],
+    variance: &mut [f32],
+) {
+    let channels = shape.channels;
+    if form == Form::Naive || xs.is_empty() {
+        return instance_stats_generic(xs, shape, positions, mean, variance);
+    }
+    assert_eq!(xs.len(), shape.instances * shape.instance_len(), "values");
+    assert_eq!((mean.len(), variance.len()), (shape.instances * channels, shape.instances * channels), "tables");
+    let most = (PIECE / channels).next_multiple_of(BLOCK).max(BLOCK);
+    let instances = xs.par_chunks_exact(shape.instance_len()).zip(mean.par_chunks_exact_mut(channels));
+    let instances = instances.zip(variance.par_chunks_exact_mut(channels)).enumerate();
+    instances.for_each_init(Default::default, |(moments, piece): &mut (Moments, Vec<_>), (n, ((xs, mean), variance))| {
+        moments.clear(channels);
+        piece.clear();
+        let mut held = 0;
+        for run in positions.runs(n, shape.positions) {
+            let mut start = run.start;
+            while start < run.end {
+                let end = run.end.min(start + most - held);
+                piece.push(start * channels..end * channels);
+                held += end - start;
+                start = end;
+                if held == most {
+                    moments.add(form, xs, piece, held as f64);
+                    piece.clear();
+                    held = 0;
+                }
+            }
+        }
+        if held > 0 {
+            moments.add(form, xs, piece, held as f64);
+        }
+        let count = moments.count.max(1.0);
+        for (c, (mean, variance)) in mean.iter_mut().zip(variance).enumerate() {
+            (*mean, *variance) = (moments.mean[c] as f32, not_below_zero(moments.squares[c] / count) as f32);
+        }
+    });
+}
+
+/// [`instance_stats`] as plain loops, for any element.
+///
+/// # Panics
+/// As [`instance_stats`].
+pub fn instance_stats_generic<T: Real>(xs: &[T], shape: MapShape, positions: Positions<'_>, mean: &mut [T], variance: &mut [T]) {
     assert_eq!(xs.len(), shape.instances * shape.instance_len(), "values");
     assert_eq!((mean.len(), variance.len()), (shape.instances * shape.channels, shape.instances * shape.channels), "tables");
     if xs.is_empty() {
@@ -82,7 +198,7 @@ pub fn instance_stats<T: Real>(xs: &[T], shape: MapShape, positions: Positions<'
             // the mean is rounded to the element type; what that shifts the squares by is known exactly
             for (c, variance) in variance.iter_mut().enumerate() {
                 let shift = sums[c] / count - centre[c].double();
-                *variance = T::real((squares[c] / count - shift * shift).max(0.0));
+                *variance = T::real(not_below_zero(squares[c] / count - shift * shift));
             }
         });
 }
@@ -102,6 +218,61 @@ pub fn instance_stats_backward<T: Real>(
     g_variance: &[T],
     dx: &mut [T],
 ) {
+    match (T::single(xs), T::single(mean), T::single(g_mean), T::single(g_variance), T::single_mut(dx)) {
+        (Some(xs), Some(mean), Some(g_mean), Some(g_variance), Some(dx)) => {
+            instance_stats_backward_by(Form::current(), xs, shape, positions, mean, g_mean, g_variance, dx);
+        }
+        _ => instance_stats_backward_generic(xs, shape, positions, mean, g_mean, g_variance, dx),
+    }
+}
+
+/// [`instance_stats_backward`] in this form.
+///
+/// # Panics
+/// Where slice lengths do not fit the shape or the processor lacks the form.
+#[allow(clippy::too_many_arguments, reason = "a form, a map, its extents, and a gradient for each table")]
+pub fn instance_stats_backward_by(
+    form: Form,
+    xs: &[f32],
+    shape: MapShape,
+    positions: Positions<'_>,
+    mean: &[f32],
+    g_mean: &[f32],
+    g_variance: &[f32],
+    dx: &mut [f32],
+) {
+    backward(xs, shape, positions, [mean, g_mean, g_variance], dx, |xs, mean, slope, offset, dx| {
+        rows::centred_affine_by(form, xs, mean, slope, offset, false, dx);
+    });
+}
+
+/// [`instance_stats_backward`] as plain loops, for any element.
+///
+/// # Panics
+/// As [`instance_stats_backward`].
+pub fn instance_stats_backward_generic<T: Real>(
+    xs: &[T],
+    shape: MapShape,
+    positions: Positions<'_>,
+    mean: &[T],
+    g_mean: &[T],
+    g_variance: &[T],
+    dx: &mut [T],
+) {
+    backward(xs, shape, positions, [mean, g_mean, g_variance], dx, |xs, mean, slope, offset, dx| {
+        rows::naive::centred_affine(xs, mean, slope, offset, false, dx);
+    });
+}
+
+/// Calls `run(x, mean, slope, offset, dx)` for every run of positions of every instance.
+fn backward<T: Real>(
+    xs: &[T],
+    shape: MapShape,
+    positions: Positions<'_>,
+    [mean, g_mean, g_variance]: [&[T]; 3],
+    dx: &mut [T],
+    each: impl Fn(&[T], &[T], &[T], &[T], &mut [T]) + Sync,
+) {
     assert_eq!((xs.len(), dx.len()), (shape.instances * shape.instance_len(), shape.instances * shape.instance_len()), "values");
     if xs.is_empty() {
         return;
@@ -120,11 +291,7 @@ pub fn instance_stats_backward<T: Real>(
         }
         for run in positions.runs(n, shape.positions) {
             let run = run.start * channels..run.end * channels;
-            for (dx, xs) in dx[run.clone()].chunks_exact_mut(channels).zip(xs[run].chunks_exact(channels)) {
-                for ((((dx, &x), &mean), &slope), &offset) in dx.iter_mut().zip(xs).zip(mean).zip(&slope).zip(&offset) {
-                    *dx = offset + slope * (x - mean);
-                }
-            }
+            each(&xs[run.clone()], mean, &slope, &offset, &mut dx[run]);
         }
     });
 }

@@ -1,0 +1,223 @@
+//! Passes over the map of one instance, (positions, channels), with a table entry for every channel: activation, residual,
+//! sums, and the backward passes of norms and gates.
+//!
+//! Memory sets their pace, so each reads and writes every map once. Sums are formed in f32 over 32 positions, around a
+//! centre, and then in f64, so that a mean that is large against the spread does not cancel.
+//!
+//! Each has a form by name (`…_by`), the defining loops among them ([`naive`]).
+
+pub mod naive;
+mod passes;
+
+use crate::columns::run;
+use crate::simd::Form;
+use passes::{Activate, Add, Backward, Combine, Mask, Second, Sums, Total};
+
+fn check(maps: &[usize], channels: usize, tables: &[usize]) {
+    assert!(
+        channels > 0 && maps.iter().all(|&len| len == maps[0] && len.is_multiple_of(channels)),
+        "maps: {maps:?}, {channels} channels"
+    );
+    assert!(tables.iter().all(|&len| len == channels), "tables: {tables:?}, {channels} channels");
+}
+
+fn floor(relu: bool) -> f32 {
+    if relu { 0. } else { f32::NEG_INFINITY }
+}
+
+/// out = scale·x + shift, rectified where `relu` (NaN stays NaN).
+///
+/// # Panics
+/// Where lengths do not fit, here and below; with a form, where the processor lacks it.
+pub fn activate(x: &[f32], scale: &[f32], shift: &[f32], relu: bool, out: &mut [f32]) {
+    activate_by(Form::current(), x, scale, shift, relu, out);
+}
+
+/// [`activate`] in this form.
+pub fn activate_by(form: Form, x: &[f32], scale: &[f32], shift: &[f32], relu: bool, out: &mut [f32]) {
+    check(&[x.len(), out.len()], scale.len(), &[shift.len()]);
+    match form {
+        Form::Naive => naive::activate(x, scale, shift, relu, out),
+        _ => run(form, &mut Activate { x, centre: None, scale, shift, floor: floor(relu), out }, scale.len()),
+    }
+}
+
+/// out = scale·(x − centre) + shift, rectified where `relu`.
+pub fn centred_affine(x: &[f32], centre: &[f32], scale: &[f32], shift: &[f32], relu: bool, out: &mut [f32]) {
+    centred_affine_by(Form::current(), x, centre, scale, shift, relu, out);
+}
+
+/// [`centred_affine`] in this form.
+pub fn centred_affine_by(form: Form, x: &[f32], centre: &[f32], scale: &[f32], shift: &[f32], relu: bool, out: &mut [f32]) {
+    check(&[x.len(), out.len()], scale.len(), &[shift.len(), centre.len()]);
+    match form {
+        Form::Naive => naive::centred_affine(x, centre, scale, shift, relu, out),
+        _ => run(form, &mut Activate { x, centre: Some(centre), scale, shift, floor: floor(relu), out }, scale.len()),
+    }
+}
+
+/// y += scale·r + shift.
+pub fn add_affine(y: &mut [f32], r: &[f32], scale: &[f32], shift: &[f32]) {
+    add_affine_by(Form::current(), y, r, scale, shift);
+}
+
+/// [`add_affine`] in this form.
+pub fn add_affine_by(form: Form, y: &mut [f32], r: &[f32], scale: &[f32], shift: &[f32]) {
+    check(&[y.len(), r.len()], scale.len(), &[shift.len()]);
+    match form {
+        Form::Naive => naive::add_affine(y, r, scale, shift),
+        _ => run(form, &mut Add { y, r, scale, shift }, scale.len()),
+    }
+}
+
+/// total += Σ x.
+pub fn sums(x: &[f32], total: &mut [f64]) {
+    sums_by(Form::current(), x, total);
+}
+
+/// [`sums`] in this form.
+pub fn sums_by(form: Form, x: &[f32], total: &mut [f64]) {
+    let channels = total.len();
+    check(&[x.len()], channels, &[]);
+    match form {
+        Form::Naive => naive::sums(x, total),
+        _ => run(form, &mut Total { x, total }, channels),
+    }
+}
+
+/// one += Σ (x − centre), two += Σ (x − centre)².
+pub fn centred_sums(x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
+    centred_sums_by(Form::current(), x, centre, one, two);
+}
+
+/// [`centred_sums`] in this form.
+pub fn centred_sums_by(form: Form, x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
+    check(&[x.len()], centre.len(), &[one.len(), two.len()]);
+    match form {
+        Form::Naive => naive::centred_sums(x, centre, one, two),
+        _ => run(form, &mut Sums { g: &[], x, centre, second: Second::Squares, one, two }, centre.len()),
+    }
+}
+
+/// one += Σ g, two += Σ g·(x − centre).
+pub fn product_sums(g: &[f32], x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
+    product_sums_by(Form::current(), g, x, centre, one, two);
+}
+
+/// [`product_sums`] in this form.
+pub fn product_sums_by(form: Form, g: &[f32], x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
+    check(&[x.len(), g.len()], centre.len(), &[one.len(), two.len()]);
+    match form {
+        Form::Naive => naive::product_sums(g, x, centre, one, two),
+        _ => run(form, &mut Sums { g, x, centre, second: Second::Products, one, two }, centre.len()),
+    }
+}
+
+/// The backward pass of [`centred_affine`], in one reading: dx = scale·g, one += Σ g, two += Σ g·(x − centre). Given the
+/// rectified output y, g counts only where y > 0 (or is NaN).
+#[allow(clippy::too_many_arguments, reason = "three maps, two tables, and a gradient for each")]
+pub fn affine_backward(
+    x: &[f32],
+    centre: &[f32],
+    scale: &[f32],
+    y: Option<&[f32]>,
+    g: &[f32],
+    dx: &mut [f32],
+    one: &mut [f64],
+    two: &mut [f64],
+) {
+    affine_backward_by(Form::current(), x, centre, scale, y, g, dx, one, two);
+}
+
+/// [`affine_backward`] in this form.
+#[allow(clippy::too_many_arguments, reason = "three maps, two tables, and a gradient for each")]
+pub fn affine_backward_by(
+    form: Form,
+    x: &[f32],
+    centre: &[f32],
+    scale: &[f32],
+    y: Option<&[f32]>,
+    g: &[f32],
+    dx: &mut [f32],
+    one: &mut [f64],
+    two: &mut [f64],
+) {
+    check(&[x.len(), g.len(), dx.len(), y.map_or(x.len(), <[f32]>::len)], centre.len(), &[scale.len(), one.len(), two.len()]);
+    match form {
+        Form::Naive => naive::affine_backward(x, centre, scale, y, g, dx, one, two),
+        _ => run(form, &mut Backward { x, centre, scale, y, g, dx, one, two }, centre.len()),
+    }
+}
+
+/// g = g where scale·x + shift > 0 or is NaN, else 0: the rectifier's backward pass.
+pub fn mask(g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32]) {
+    mask_by(Form::current(), g, x, scale, shift);
+}
+
+/// [`mask`] in this form.
+pub fn mask_by(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32]) {
+    check(&[g.len(), x.len()], scale.len(), &[shift.len()]);
+    match form {
+        Form::Naive => naive::mask(g, x, scale, shift),
+        _ => run(form, &mut Mask { g, x, scale, shift }, scale.len()),
+    }
+}
+
+/// Tables of a gradient that is affine in another gradient and in the map: p·g + q + r·(x − m).
+#[derive(Clone, Copy)]
+pub struct Slopes<'a> {
+    /// p.
+    pub p: &'a [f32],
+    /// q.
+    pub q: &'a [f32],
+    /// r.
+    pub r: &'a [f32],
+    /// m.
+    pub m: &'a [f32],
+}
+
+/// g = p·g + q + r·(x − m), in place.
+pub fn combine(g: &mut [f32], x: &[f32], t: Slopes<'_>) {
+    combine_by(Form::current(), g, x, t);
+}
+
+/// [`combine`] in this form.
+pub fn combine_by(form: Form, g: &mut [f32], x: &[f32], t: Slopes<'_>) {
+    check(&[g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
+    let to = g.as_mut_ptr();
+    match form {
+        Form::Naive => naive::combine(g, x, [t.p, t.q, t.r, t.m]),
+        _ => run(form, &mut Combine { to, add: false, g: to, x, t }, t.m.len()),
+    }
+}
+
+/// to += p·g + q + r·(x − m).
+pub fn accumulate(to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+    accumulate_by(Form::current(), to, g, x, t);
+}
+
+/// [`accumulate`] in this form.
+pub fn accumulate_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+    check(&[to.len(), g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
+    match form {
+        Form::Naive => naive::accumulate(to, g, x, [t.p, t.q, t.r, t.m]),
+        _ => run(form, &mut Combine { to: to.as_mut_ptr(), add: true, g: g.as_ptr(), x, t }, t.m.len()),
+    }
+}
+
+/// to = p·g + q + r·(x − m).
+pub fn combine_to(to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+    combine_to_by(Form::current(), to, g, x, t);
+}
+
+/// [`combine_to`] in this form.
+pub fn combine_to_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+    check(&[to.len(), g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
+    match form {
+        Form::Naive => {
+            to.copy_from_slice(g);
+            naive::combine(to, x, [t.p, t.q, t.r, t.m]);
+        }
+        _ => run(form, &mut Combine { to: to.as_mut_ptr(), add: false, g: g.as_ptr(), x, t }, t.m.len()),
+    }
+}

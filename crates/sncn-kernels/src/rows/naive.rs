@@ -1,0 +1,103 @@
+//! The defining loop of each pass, for any element; in double precision they are what the tests trust.
+
+use crate::real::Real;
+
+/// The larger of v and 0; NaN where v is.
+fn rectify<T: Real>(v: T) -> T {
+    if v <= T::ZERO { T::ZERO } else { v }
+}
+
+/// out = scale·(x − centre) + shift, rectified where `relu`.
+pub fn centred_affine<T: Real>(x: &[T], centre: &[T], scale: &[T], shift: &[T], relu: bool, out: &mut [T]) {
+    for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
+        let c = i % centre.len();
+        let y = scale[c] * (x - centre[c]) + shift[c];
+        *out = if relu { rectify(y) } else { y };
+    }
+}
+
+/// out = scale·x + shift, rectified where `relu`.
+pub fn activate<T: Real>(x: &[T], scale: &[T], shift: &[T], relu: bool, out: &mut [T]) {
+    centred_affine(x, &vec![T::ZERO; scale.len()], scale, shift, relu, out);
+}
+
+/// y += scale·r + shift.
+pub fn add_affine<T: Real>(y: &mut [T], r: &[T], scale: &[T], shift: &[T]) {
+    for (i, (y, &r)) in y.iter_mut().zip(r).enumerate() {
+        *y += scale[i % scale.len()] * r + shift[i % scale.len()];
+    }
+}
+
+/// total += Σ x.
+pub fn sums<T: Real>(x: &[T], total: &mut [f64]) {
+    let channels = total.len();
+    x.iter().enumerate().for_each(|(i, x)| total[i % channels] += x.double());
+}
+
+/// one += Σ (x − centre), two += Σ (x − centre)².
+pub fn centred_sums<T: Real>(x: &[T], centre: &[T], one: &mut [f64], two: &mut [f64]) {
+    for (i, x) in x.iter().enumerate() {
+        let c = i % centre.len();
+        let d = x.double() - centre[c].double();
+        one[c] += d;
+        two[c] += d * d;
+    }
+}
+
+/// one += Σ g, two += Σ g·(x − centre).
+pub fn product_sums<T: Real>(g: &[T], x: &[T], centre: &[T], one: &mut [f64], two: &mut [f64]) {
+    for (i, (g, x)) in g.iter().zip(x).enumerate() {
+        let c = i % centre.len();
+        one[c] += g.double();
+        two[c] += g.double() * (x.double() - centre[c].double());
+    }
+}
+
+/// dx = scale·g, one += Σ g, two += Σ g·(x − centre); where there is a y, g counts as 0 where y ≤ 0.
+#[allow(clippy::too_many_arguments, reason = "three maps, two tables, and a gradient for each")]
+pub fn affine_backward<T: Real>(
+    x: &[T],
+    centre: &[T],
+    scale: &[T],
+    y: Option<&[T]>,
+    g: &[T],
+    dx: &mut [T],
+    one: &mut [f64],
+    two: &mut [f64],
+) {
+    for (i, (dx, &g)) in dx.iter_mut().zip(g).enumerate() {
+        let g = if y.is_some_and(|y| y[i] <= T::ZERO) { T::ZERO } else { g };
+        *dx = scale[i % scale.len()] * g;
+        product_sums(
+            &[g],
+            &[x[i]],
+            &[centre[i % scale.len()]],
+            &mut one[i % scale.len()..][..1],
+            &mut two[i % scale.len()..][..1],
+        );
+    }
+}
+
+/// g = g where scale·x + shift > 0 or is NaN, else 0.
+pub fn mask<T: Real>(g: &mut [T], x: &[T], scale: &[T], shift: &[T]) {
+    for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
+        if scale[i % scale.len()] * x + shift[i % scale.len()] <= T::ZERO {
+            *g = T::ZERO;
+        }
+    }
+}
+
+/// g = p·g + q + r·(x − m), in place; the tables are p, q, r and m.
+pub fn combine<T: Real>(g: &mut [T], x: &[T], [p, q, r, m]: [&[T]; 4]) {
+    for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
+        let c = i % m.len();
+        *g = p[c] * *g + q[c] + r[c] * (x - m[c]);
+    }
+}
+
+/// to += p·g + q + r·(x − m); the tables are p, q, r and m.
+pub fn accumulate<T: Real>(to: &mut [T], g: &[T], x: &[T], tables: [&[T]; 4]) {
+    let mut sum = g.to_vec();
+    combine(&mut sum, x, tables);
+    to.iter_mut().zip(sum).for_each(|(to, sum)| *to += sum);
+}

@@ -1,0 +1,242 @@
+//! The vector form of each pass.
+
+use super::Slopes;
+use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
+use crate::simd::Vector;
+
+/// out = max(floor, scale·(x − centre) + shift); no centre is 0.
+pub(super) struct Activate<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) centre: Option<&'a [f32]>,
+    pub(super) scale: &'a [f32],
+    pub(super) shift: &'a [f32],
+    pub(super) floor: f32,
+    pub(super) out: &'a mut [f32],
+}
+
+impl Columns for Activate<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let channels = self.scale.len();
+        // SAFETY: `check` found every map a whole number of rows of `channels`, and the tables of that length.
+        unsafe {
+            let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
+            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            let centre = self.centre.map_or(zeros(), |m| load::<V, NV, FULL>(m.as_ptr().add(start), count));
+            let floor = V::splat(self.floor);
+            for at in (start..self.x.len()).step_by(channels) {
+                let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                let y = std::array::from_fn(|i| x[i].sub(centre[i]).fma(scale[i], shift[i]).max(floor));
+                store::<V, NV, FULL>(y, self.out.as_mut_ptr().add(at), count);
+            }
+        }
+    }
+}
+
+/// y += scale·r + shift.
+pub(super) struct Add<'a> {
+    pub(super) y: &'a mut [f32],
+    pub(super) r: &'a [f32],
+    pub(super) scale: &'a [f32],
+    pub(super) shift: &'a [f32],
+}
+
+impl Columns for Add<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let channels = self.scale.len();
+        // SAFETY: as in `Activate`.
+        unsafe {
+            let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
+            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            for at in (start..self.r.len()).step_by(channels) {
+                let y = load::<V, NV, FULL>(self.y.as_ptr().add(at), count);
+                let r = load::<V, NV, FULL>(self.r.as_ptr().add(at), count);
+                let sum = std::array::from_fn(|i| r[i].fma(scale[i], shift[i]).add(y[i]));
+                store::<V, NV, FULL>(sum, self.y.as_mut_ptr().add(at), count);
+            }
+        }
+    }
+}
+
+/// total += Σ x.
+pub(super) struct Total<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) total: &'a mut [f64],
+}
+
+impl Columns for Total<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let (channels, end) = (self.total.len(), if FULL { start + NV * V::LANES } else { start + count });
+        let mut at = start;
+        while at < self.x.len() {
+            let stop = (at + BLOCK * channels).min(self.x.len());
+            // SAFETY: as in `Activate`.
+            unsafe {
+                let mut sum = zeros::<V, NV>();
+                while at < stop {
+                    let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                    sum = std::array::from_fn(|i| sum[i].add(x[i]));
+                    at += channels;
+                }
+                spill(sum, &mut self.total[start..end]);
+            }
+        }
+    }
+}
+
+/// Two sums a channel.
+#[derive(Clone, Copy)]
+pub(super) enum Second {
+    /// Σ (x − m)².
+    Squares,
+    /// Σ g·(x − m).
+    Products,
+}
+
+/// one += Σ (x − centre) or Σ g, two += as `second` says.
+pub(super) struct Sums<'a> {
+    pub(super) g: &'a [f32],
+    pub(super) x: &'a [f32],
+    pub(super) centre: &'a [f32],
+    pub(super) second: Second,
+    pub(super) one: &'a mut [f64],
+    pub(super) two: &'a mut [f64],
+}
+
+impl Columns for Sums<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let (channels, end) = (self.centre.len(), if FULL { start + NV * V::LANES } else { start + count });
+        // SAFETY: as in `Activate`.
+        unsafe {
+            let centre = load::<V, NV, FULL>(self.centre.as_ptr().add(start), count);
+            let mut at = start;
+            while at < self.x.len() {
+                let (mut one, mut two) = (zeros::<V, NV>(), zeros::<V, NV>());
+                let stop = (at + BLOCK * channels).min(self.x.len());
+                while at < stop {
+                    let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                    let d: [V; NV] = std::array::from_fn(|i| x[i].sub(centre[i]));
+                    match self.second {
+                        Second::Squares => {
+                            one = std::array::from_fn(|i| one[i].add(d[i]));
+                            two = std::array::from_fn(|i| d[i].fma(d[i], two[i]));
+                        }
+                        Second::Products => {
+                            let g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
+                            one = std::array::from_fn(|i| one[i].add(g[i]));
+                            two = std::array::from_fn(|i| g[i].fma(d[i], two[i]));
+                        }
+                    }
+                    at += channels;
+                }
+                spill(one, &mut self.one[start..end]);
+                spill(two, &mut self.two[start..end]);
+            }
+        }
+    }
+}
+
+/// dx = scale·g, one += Σ g, two += Σ g·(x − centre), where y, if there is one, is positive.
+pub(super) struct Backward<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) centre: &'a [f32],
+    pub(super) scale: &'a [f32],
+    pub(super) y: Option<&'a [f32]>,
+    pub(super) g: &'a [f32],
+    pub(super) dx: &'a mut [f32],
+    pub(super) one: &'a mut [f64],
+    pub(super) two: &'a mut [f64],
+}
+
+impl Columns for Backward<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let (channels, end) = (self.centre.len(), if FULL { start + NV * V::LANES } else { start + count });
+        // SAFETY: as in `Activate`.
+        unsafe {
+            let centre = load::<V, NV, FULL>(self.centre.as_ptr().add(start), count);
+            let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
+            let mut at = start;
+            while at < self.x.len() {
+                let (mut one, mut two) = (zeros::<V, NV>(), zeros::<V, NV>());
+                let stop = (at + BLOCK * channels).min(self.x.len());
+                while at < stop {
+                    let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                    let mut g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
+                    if let Some(y) = self.y {
+                        let y = load::<V, NV, FULL>(y.as_ptr().add(at), count);
+                        g = std::array::from_fn(|i| g[i].where_positive(y[i]));
+                    }
+                    let dx = std::array::from_fn(|i| g[i].mul(scale[i]));
+                    store::<V, NV, FULL>(dx, self.dx.as_mut_ptr().add(at), count);
+                    one = std::array::from_fn(|i| one[i].add(g[i]));
+                    two = std::array::from_fn(|i| g[i].fma(x[i].sub(centre[i]), two[i]));
+                    at += channels;
+                }
+                spill(one, &mut self.one[start..end]);
+                spill(two, &mut self.two[start..end]);
+            }
+        }
+    }
+}
+
+/// g = g where scale·x + shift > 0, else 0.
+pub(super) struct Mask<'a> {
+    pub(super) g: &'a mut [f32],
+    pub(super) x: &'a [f32],
+    pub(super) scale: &'a [f32],
+    pub(super) shift: &'a [f32],
+}
+
+impl Columns for Mask<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let channels = self.scale.len();
+        // SAFETY: as in `Activate`.
+        unsafe {
+            let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
+            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            for at in (start..self.x.len()).step_by(channels) {
+                let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                let g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
+                let kept = std::array::from_fn(|i| g[i].where_positive(x[i].fma(scale[i], shift[i])));
+                store::<V, NV, FULL>(kept, self.g.as_mut_ptr().add(at), count);
+            }
+        }
+    }
+}
+
+/// to = p·g + q + r·(x − m), or to += where `add`.
+pub(super) struct Combine<'a> {
+    pub(super) to: *mut f32,
+    pub(super) add: bool,
+    pub(super) g: *const f32,
+    pub(super) x: &'a [f32],
+    pub(super) t: Slopes<'a>,
+}
+
+impl Columns for Combine<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let channels = self.t.m.len();
+        // SAFETY: as in `Activate`; `to` and `g` have the length of `x`, and where they are the same, each element is read
+        // before it is written.
+        unsafe {
+            let table = |t: &[f32]| load::<V, NV, FULL>(t.as_ptr().add(start), count);
+            let (p, q, r, m) = (table(self.t.p), table(self.t.q), table(self.t.r), table(self.t.m));
+            for at in (start..self.x.len()).step_by(channels) {
+                let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                let g = load::<V, NV, FULL>(self.g.add(at), count);
+                let mut sum: [V; NV] = std::array::from_fn(|i| x[i].sub(m[i]).fma(r[i], g[i].fma(p[i], q[i])));
+                if self.add {
+                    let to = load::<V, NV, FULL>(self.to.add(at), count);
+                    sum = std::array::from_fn(|i| sum[i].add(to[i]));
+                }
+                store::<V, NV, FULL>(sum, self.to.add(at), count);
+            }
+        }
+    }
+}
