@@ -2,6 +2,10 @@
 //!
 //! Rows are cut in fixed blocks; the weight gradient sums 8 fixed parts of the rows in order.
 
+mod bf16;
+
+pub use bf16::linear_forward_bf16;
+
 use crate::product::{LinearShape, PARTS};
 use crate::scratch::Scratch;
 use crate::simd::Form;

@@ -7,6 +7,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+use crate::bf16::pair;
 use std::sync::OnceLock;
 
 /// How the f32 kernels are computed.
@@ -95,6 +96,18 @@ impl Form {
         }
     }
 
+    /// As [`Form::run`], for kernels over bf16 pairs: with the processor's instruction for them where it has one.
+    pub(crate) fn run_pairs<K: Kernel>(self, kernel: K) {
+        if !has_pairs(self) {
+            return self.run(kernel);
+        }
+        // SAFETY: `has_pairs` found AVX-512 F, DQ, BW, VL and BF16.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            x86::avx512_bf16(kernel)
+        }
+    }
+
     /// Runs `kernel` compiled for this form; the naive form has none and takes the portable one.
     pub(crate) fn run<K: Kernel>(self, kernel: K) {
         assert!(has(self), "{self:?}: this processor lacks it; Form::available() lists what it has");
@@ -111,6 +124,17 @@ impl Form {
             Form::Avx2 | Form::Avx512 => {}
         }
     }
+}
+
+/// Whether products of bf16 pairs are one instruction of this form on this processor; elsewhere they are two multiply-adds.
+#[cfg(target_arch = "x86_64")]
+fn has_pairs(form: Form) -> bool {
+    form == Form::Avx512 && has(form) && is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn has_pairs(_: Form) -> bool {
+    false
 }
 
 struct Closure<F>(F);
@@ -158,6 +182,27 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// self · a + b, fused where the processor can.
     unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// The low bf16 of every lane's pair as f32.
+    unsafe fn low(self) -> Self;
+    /// The high bf16 of every lane's pair as f32.
+    unsafe fn high(self) -> Self;
+    /// self · a + b, where self and a are pairs of bf16: both products are added.
+    #[inline(always)]
+    unsafe fn dot(self, a: Self, b: Self) -> Self {
+        // SAFETY: arithmetic only.
+        unsafe { self.high().fma(a.high(), self.low().fma(a.low(), b)) }
+    }
+    /// Pairs from twice `LANES` values in memory, rounded.
+    #[inline(always)]
+    unsafe fn pairs(p: *const f32) -> Self {
+        let mut pairs = [0.0; 16];
+        for (i, to) in pairs.iter_mut().enumerate().take(Self::LANES) {
+            // SAFETY: the caller vouches for twice LANES values.
+            *to = unsafe { pair(*p.add(2 * i), *p.add(2 * i + 1)) };
+        }
+        // SAFETY: no vector has more than 16 lanes.
+        unsafe { Self::load(pairs.as_ptr()) }
+    }
     /// The larger of self and `floor`; NaN where self is.
     unsafe fn max(self, floor: Self) -> Self;
     /// self where `test` is positive (or NaN), else 0.

@@ -42,7 +42,7 @@ impl Rows<'_> {
 
     /// Rows `first..first + R`.
     #[inline(always)]
-    unsafe fn tile<V: Vector, const R: usize, const C: usize>(&mut self, first: usize) {
+    unsafe fn tile<V: Vector, const R: usize, const C: usize, const PAIRS: bool>(&mut self, first: usize) {
         // SAFETY: `check` proved that every index below stays inside its slice: rows first..first + R exist, columns read
         // from b and c end where it says, and partial vectors touch their lanes only.
         unsafe {
@@ -68,7 +68,7 @@ impl Rows<'_> {
                     for (r, sums) in sums.iter_mut().enumerate() {
                         let x = V::splat(*a.add(r * self.a_row));
                         for (sum, &column) in sums.iter_mut().zip(&columns) {
-                            *sum = x.fma(column, *sum);
+                            *sum = if PAIRS { x.dot(column, *sum) } else { x.fma(column, *sum) };
                         }
                     }
                     // wrapping: the last step may leave the slice, and is not read
@@ -86,7 +86,7 @@ impl Rows<'_> {
     }
 
     #[inline(always)]
-    unsafe fn blocks<V: Vector, const C: usize>(&mut self) {
+    unsafe fn blocks<V: Vector, const C: usize, const PAIRS: bool>(&mut self) {
         // even blocks: 33 rows are 7 + 7 + 7 + 6 + 6, not four times 8 and a lone row that waits for its own sums
         let blocks = self.rows.div_ceil(V::ROWS);
         let (size, longer) = (self.rows / blocks, self.rows % blocks);
@@ -96,14 +96,14 @@ impl Rows<'_> {
             // SAFETY: first + rows never exceeds the checked number of rows.
             unsafe {
                 match rows {
-                    8 => self.tile::<V, 8, C>(first),
-                    7 => self.tile::<V, 7, C>(first),
-                    6 => self.tile::<V, 6, C>(first),
-                    5 => self.tile::<V, 5, C>(first),
-                    4 => self.tile::<V, 4, C>(first),
-                    3 => self.tile::<V, 3, C>(first),
-                    2 => self.tile::<V, 2, C>(first),
-                    _ => self.tile::<V, 1, C>(first),
+                    8 => self.tile::<V, 8, C, PAIRS>(first),
+                    7 => self.tile::<V, 7, C, PAIRS>(first),
+                    6 => self.tile::<V, 6, C, PAIRS>(first),
+                    5 => self.tile::<V, 5, C, PAIRS>(first),
+                    4 => self.tile::<V, 4, C, PAIRS>(first),
+                    3 => self.tile::<V, 3, C, PAIRS>(first),
+                    2 => self.tile::<V, 2, C, PAIRS>(first),
+                    _ => self.tile::<V, 1, C, PAIRS>(first),
                 }
             }
             first += rows;
@@ -111,22 +111,41 @@ impl Rows<'_> {
     }
 }
 
-impl Kernel for Rows<'_> {
+impl Rows<'_> {
     #[inline(always)]
-    unsafe fn run<V: Vector>(mut self) {
+    unsafe fn product<V: Vector, const PAIRS: bool>(mut self) {
         if self.rows == 0 || self.columns == 0 {
             return;
         }
         self.check::<V>();
         // SAFETY: extents are checked, the processor by the caller.
-        unsafe { if self.columns > V::LANES { self.blocks::<V, 2>() } else { self.blocks::<V, 1>() } }
+        unsafe { if self.columns > V::LANES { self.blocks::<V, 2, PAIRS>() } else { self.blocks::<V, 1, PAIRS>() } }
+    }
+}
+
+impl Kernel for Rows<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the caller vouches for the processor.
+        unsafe { self.product::<V, false>() }
+    }
+}
+
+/// The same product where every element of `a` and `b` is a pair of bf16: two terms a step. Run by [`Form::run_pairs`].
+pub(crate) struct Pairs<'a>(pub(crate) Rows<'a>);
+
+impl Kernel for Pairs<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the caller vouches for the processor.
+        unsafe { self.0.product::<V, true>() }
     }
 }
 
 /// Independent chains of multiply-adds in registers.
-struct Chains<'a>(usize, &'a mut f32);
+struct Chains<'a, const PAIRS: bool>(usize, &'a mut f32);
 
-impl Kernel for Chains<'_> {
+impl<const PAIRS: bool> Kernel for Chains<'_, PAIRS> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         // SAFETY: the caller vouches for the processor.
@@ -135,7 +154,7 @@ impl Kernel for Chains<'_> {
             let mut sums = [b; 10];
             for _ in 0..self.0 {
                 for sum in &mut sums {
-                    *sum = sum.fma(a, b);
+                    *sum = if PAIRS { a.dot(b, *sum) } else { sum.fma(a, b) };
                 }
             }
             let total = sums.into_iter().fold(b, |t, s| t.add(s));
@@ -147,14 +166,26 @@ impl Kernel for Chains<'_> {
 impl Form {
     /// Multiply-adds of one thread in registers, in GF/s: what the kernels are measured against.
     pub fn peak(self) -> f64 {
-        const STEPS: usize = 400_000;
-        let mut best = f64::MAX;
-        for _ in 0..20 {
-            let (start, mut sink) = (std::time::Instant::now(), 0.0);
-            self.run(Chains(STEPS, &mut sink));
-            std::hint::black_box(sink);
-            best = best.min(start.elapsed().as_secs_f64());
-        }
-        (STEPS * 10 * self.panel()) as f64 * 1e-9 / best
+        fastest(|sink| self.run(Chains::<false>(STEPS, sink))) * self.panel() as f64
     }
+
+    /// The same for products of bf16.
+    pub fn peak_bf16(self) -> f64 {
+        fastest(|sink| self.run_pairs(Chains::<true>(STEPS, sink))) * 2.0 * self.panel() as f64
+    }
+}
+
+/// Steps of the chains.
+const STEPS: usize = 400_000;
+
+/// Steps of a chain a nanosecond, ten chains together, at best.
+fn fastest(run: impl Fn(&mut f32)) -> f64 {
+    let mut best = f64::MAX;
+    for _ in 0..20 {
+        let (start, mut sink) = (std::time::Instant::now(), 0.0);
+        run(&mut sink);
+        std::hint::black_box(sink);
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    (STEPS * 10) as f64 * 1e-9 / best
 }

@@ -1,8 +1,8 @@
 //! Direct convolution of a unit: rows of the register tile are neighbouring target positions, terms are taps and channels.
 
-use super::pack::PackedWeight;
+use super::pack::{PackedWeight, Precision};
 use super::plan::{Direction, Plan, Unit, Window};
-use crate::tile::Rows;
+use crate::tile::{Pairs, Rows};
 
 /// What one job keeps between units.
 pub(super) struct Direct {
@@ -53,7 +53,7 @@ impl Direct {
                     for (i, row) in (phase.start.0..rows).step_by(to).enumerate() {
                         let a = (image * window.rows + i * from) * pixels + g * inner;
                         let c = ((image * rows + row) * columns + phase.start.1) * target.c + channel;
-                        weight.form.run(Rows {
+                        let product = Rows {
                             a: &source[a..],
                             a_row: from * plan.source.c,
                             a_step: 1,
@@ -66,7 +66,11 @@ impl Direct {
                             rows: (columns - phase.start.1).div_ceil(to),
                             columns: width.min(outer - p * width),
                             add: false,
-                        });
+                        };
+                        match weight.precision {
+                            Precision::F32 => weight.form.run(product),
+                            Precision::Bf16 => weight.form.run_pairs(Pairs(product)),
+                        }
                     }
                 }
             }

@@ -14,9 +14,10 @@ mod transform;
 mod winograd;
 
 pub use gradient::{conv_weight_gradient, conv_weight_gradient_by};
-pub use pack::PackedWeight;
+pub use pack::{PackedWeight, Precision};
 pub use plan::{Algorithm, Direction};
 
+use crate::bf16::{Round, round};
 use crate::conv::{ConvShape, conv2d_forward_naive, conv2d_input_gradient_naive};
 use crate::scratch::Scratch;
 use crate::simd::Form;
@@ -70,7 +71,10 @@ where
         return;
     }
     if weight.form == Form::Naive {
-        let source = stage_all(plan.source, shape.n, stage);
+        let mut source = stage_all(plan.source, shape.n, stage);
+        if weight.precision == Precision::Bf16 {
+            source.iter_mut().for_each(|x| *x = round(*x));
+        }
         match weight.direction {
             Direction::Forward => conv2d_forward_naive(&source, &weight.plain, None, shape, out),
             Direction::InputGradient => conv2d_input_gradient_naive(&source, &weight.plain, shape, out),
@@ -78,6 +82,12 @@ where
         out.chunks_exact_mut(target.len()).enumerate().for_each(|(n, y)| finish(n, 0..target.h, y));
         return;
     }
+    let (map, channels, plan) = (plan.source, plan.group().0, weight.staged(&plan));
+    let pairs = |n: usize, row: usize, pairs: &mut [f32]| {
+        let mut values = Scratch::take(map.row());
+        stage(n, row, &mut values);
+        weight.form.run_pairs(Round { from: &values, channels, pairs });
+    };
     let units = plan.units();
     let mut jobs = Vec::with_capacity(units.len());
     let mut rest = out;
@@ -94,7 +104,10 @@ where
             let mut source = Scratch::take(unit.images.len() * size);
             weight.form.enter(|| {
                 for (n, source) in unit.images.clone().zip(source.chunks_exact_mut(size.max(1))) {
-                    plan.fill(&window, n, stage, source);
+                    match weight.precision {
+                        Precision::F32 => plan.fill(&window, n, stage, source),
+                        Precision::Bf16 => plan.fill(&window, n, &pairs, source),
+                    }
                 }
             });
             match weight.algorithm {

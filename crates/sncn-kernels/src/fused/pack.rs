@@ -2,10 +2,31 @@
 
 use super::plan::{Algorithm, Direction, Phase, Plan};
 use super::transform::Weight;
+use crate::bf16::{pair, round};
 use crate::conv::ConvShape;
 use crate::scratch::Scratch;
 use crate::simd::Form;
 use rayon::prelude::*;
+
+/// What the factors of the products are rounded to; sums are f32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// Nothing.
+    F32,
+    /// bf16: values as they are staged, weights as they are packed.
+    Bf16,
+}
+
+impl Precision {
+    /// Where bf16 is allowed, the measured rule for the faster of it (by the direct algorithm) and f32 (by its own rule). It
+    /// looks at the shape only, so that one model rounds alike on every processor.
+    pub fn choose(_: &ConvShape) -> Self {
+        Self::Bf16
+    }
+}
+
+/// Columns of the widest panel.
+const MOST: usize = 32;
 
 /// A weight (c_out, c_in / groups, kh, kw) packed for one direction, one algorithm and one form; it serves any batch and map size.
 pub struct PackedWeight {
@@ -13,6 +34,7 @@ pub struct PackedWeight {
     pub(super) direction: Direction,
     pub(super) algorithm: Algorithm,
     pub(super) form: Form,
+    pub(super) precision: Precision,
     pub(super) phases: Vec<Phase>,
     /// Where each phase's panels start.
     pub(super) starts: Vec<usize>,
@@ -30,11 +52,41 @@ impl PackedWeight {
         Self::by(Form::current(), Algorithm::choose(shape, direction), shape, direction, weight)
     }
 
+    /// Packs for a forward pass that may round to bf16, where [`Precision::choose`] finds that faster: for inference.
+    ///
+    /// # Panics
+    /// Where the weight does not fit the shape.
+    pub fn bf16(shape: &ConvShape, weight: &[f32]) -> Self {
+        match Precision::choose(shape) {
+            Precision::F32 => Self::new(shape, Direction::Forward, weight),
+            Precision::Bf16 => Self::bf16_by(Form::current(), shape, weight),
+        }
+    }
+
+    /// Packs for the forward pass in bf16, by a given form.
+    ///
+    /// # Panics
+    /// Where the weight does not fit the shape.
+    pub fn bf16_by(form: Form, shape: &ConvShape, weight: &[f32]) -> Self {
+        Self::pack(form, Algorithm::Direct, Precision::Bf16, shape, Direction::Forward, weight)
+    }
+
     /// Packs for a given form and algorithm.
     ///
     /// # Panics
     /// Where the weight does not fit the shape, or the algorithm cannot compute it.
     pub fn by(form: Form, algorithm: Algorithm, shape: &ConvShape, direction: Direction, weight: &[f32]) -> Self {
+        Self::pack(form, algorithm, Precision::F32, shape, direction, weight)
+    }
+
+    fn pack(
+        form: Form,
+        algorithm: Algorithm,
+        precision: Precision,
+        shape: &ConvShape,
+        direction: Direction,
+        weight: &[f32],
+    ) -> Self {
         assert_eq!(weight.len(), shape.c_out * (shape.c_in / shape.groups) * shape.kh * shape.kw, "weight length");
         assert!(
             shape.c_in.is_multiple_of(shape.groups) && shape.c_out.is_multiple_of(shape.groups),
@@ -43,18 +95,25 @@ impl PackedWeight {
         assert!(algorithm.fits(shape, direction), "{algorithm:?} cannot compute {shape:?} ({direction:?})");
         let plan = Plan::new(shape, direction, algorithm);
         // half as wide, twice as many: a few columns (the gradient of a colour image) waste fewer lanes
-        let few = form == Form::Avx512 && plan.group().1 <= Form::Avx2.panel() / 2;
+        let few = form == Form::Avx512 && precision == Precision::F32 && plan.group().1 <= Form::Avx2.panel() / 2;
         let form = if few { Form::Avx2 } else { form };
         let mut packed = Self {
             shape: *shape,
             direction,
             algorithm,
             form,
+            precision,
             phases: Vec::new(),
             starts: Vec::new(),
             data: Scratch::take(0),
-            plain: if form == Form::Naive { weight.to_vec() } else { Vec::new() },
+            plain: Vec::new(),
         };
+        if form == Form::Naive {
+            packed.plain = match precision {
+                Precision::F32 => weight.to_vec(),
+                Precision::Bf16 => weight.iter().map(|&w| round(w)).collect(),
+            };
+        }
         if form == Form::Naive || weight.is_empty() {
             return packed;
         }
@@ -65,6 +124,16 @@ impl PackedWeight {
         packed
     }
 
+    /// The plan of what is staged: a pair of bf16 counts as one channel.
+    pub(super) fn staged(&self, plan: &Plan) -> Plan {
+        let mut staged = *plan;
+        if self.precision == Precision::Bf16 {
+            staged.source.c = plan.shape.groups * plan.group().0.div_ceil(2);
+            staged.shape.c_in = staged.source.c;
+        }
+        staged
+    }
+
     /// Panics where the weight was packed for another convolution.
     pub(super) fn check(&self, s: &ConvShape) {
         let own = ConvShape { n: s.n, h: s.h, w: s.w, ..self.shape };
@@ -73,7 +142,8 @@ impl PackedWeight {
 
     fn direct(&mut self, plan: &Plan, weight: &[f32]) {
         self.phases = plan.phases();
-        let (width, (inner, outer), groups) = (self.form.panel(), plan.group(), plan.shape.groups);
+        let (width, (channels, outer), groups) = (self.form.panel(), plan.group(), plan.shape.groups);
+        let (precision, inner) = (self.precision, self.staged(plan).group().0);
         let panels = groups * outer.div_ceil(width);
         let mut len = 0;
         for phase in &self.phases {
@@ -87,7 +157,16 @@ impl PackedWeight {
             part.par_chunks_exact_mut((depth * width).max(1)).enumerate().for_each(|(p, panel)| {
                 for (tap, rows) in phase.taps.iter().zip(panel.chunks_exact_mut(inner * width)) {
                     for (c, row) in rows.chunks_exact_mut(width).enumerate() {
-                        columns(plan, weight, p, c, tap.index, row);
+                        if precision == Precision::F32 {
+                            columns(plan, weight, p, c, tap.index, row);
+                            continue;
+                        }
+                        let mut odd = [0.0; MOST];
+                        columns(plan, weight, p, 2 * c, tap.index, row);
+                        if 2 * c + 1 < channels {
+                            columns(plan, weight, p, 2 * c + 1, tap.index, &mut odd[..width]);
+                        }
+                        row.iter_mut().zip(odd).for_each(|(low, high)| *low = pair(*low, high));
                     }
                 }
             });

@@ -58,6 +58,14 @@ impl Vector for F32x4 {
         self.zip(a, |x, y| x * y).zip(b, |x, y| x + y)
     }
     #[inline(always)]
+    unsafe fn low(self) -> Self {
+        Self(self.0.map(|x| f32::from_bits(x.to_bits() << 16)))
+    }
+    #[inline(always)]
+    unsafe fn high(self) -> Self {
+        Self(self.0.map(|x| f32::from_bits(x.to_bits() & 0xffff_0000)))
+    }
+    #[inline(always)]
     unsafe fn max(self, floor: Self) -> Self {
         self.zip(floor, |x, floor| if floor > x { floor } else { x })
     }

@@ -1,7 +1,8 @@
-//! AVX2 and AVX-512 vectors, and the two entrances that switch these instructions on.
+//! AVX2 and AVX-512 vectors, and the entrances that switch these instructions on.
 
 use super::{Kernel, Vector};
 use std::arch::x86_64::*;
+use std::mem::transmute;
 
 /// # Safety
 /// The processor must have AVX2 and FMA.
@@ -19,11 +20,23 @@ pub(super) unsafe fn avx512<K: Kernel>(kernel: K) {
     unsafe { kernel.run::<F32x16>() }
 }
 
+/// # Safety
+/// The processor must have AVX-512 F, DQ, BW, VL and BF16.
+#[target_feature(enable = "avx512bf16,avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+pub(super) unsafe fn avx512_bf16<K: Kernel>(kernel: K) {
+    // SAFETY: passed on to the caller.
+    unsafe { kernel.run::<Bf16x32>() }
+}
+
 #[derive(Clone, Copy)]
 pub(crate) struct F32x8(__m256);
 
 #[derive(Clone, Copy)]
 pub(crate) struct F32x16(__m512);
+
+/// [`F32x16`] on a processor that multiplies pairs of bf16.
+#[derive(Clone, Copy)]
+pub(crate) struct Bf16x32(__m512);
 
 /// Eight lanes on, then eight off: the mask of n lanes starts 8 − n before the middle.
 static LANES_ON: [i32; 16] = [-1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -42,7 +55,7 @@ fn mask16(count: usize) -> __mmask16 {
 macro_rules! vector {
     ($name:ident, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident,
      |$p:ident, $n:ident| $part:expr, |$x:ident, $q:ident, $m:ident| $store_part:expr,
-     |$v:ident, $t:ident| $where_positive:expr) => {
+     |$v:ident, $t:ident| $where_positive:expr, |$l:ident| $low:expr, |$h:ident| $high:expr, $($own:tt)*) => {
         impl Vector for $name {
             const LANES: usize = $lanes;
             const ROWS: usize = $rows;
@@ -72,6 +85,19 @@ macro_rules! vector {
                 // SAFETY: masked lanes are not written; the caller vouches for the others.
                 unsafe { $store_part }
             }
+            #[inline(always)]
+            unsafe fn low(self) -> Self {
+                let $l = self.0;
+                // SAFETY: arithmetic only.
+                Self(unsafe { $low })
+            }
+            #[inline(always)]
+            unsafe fn high(self) -> Self {
+                let $h = self.0;
+                // SAFETY: arithmetic only.
+                Self(unsafe { $high })
+            }
+            $($own)*
             #[inline(always)]
             unsafe fn add(self, other: Self) -> Self {
                 // SAFETY: arithmetic only.
@@ -121,21 +147,46 @@ vector!(
     _mm256_max_ps,
     |p, n| _mm256_maskload_ps(p, mask8(n)),
     |x, p, n| _mm256_maskstore_ps(p, mask8(n), x),
-    |x, t| _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_NLE_UQ>(t, _mm256_setzero_ps()))
+    |x, t| _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_NLE_UQ>(t, _mm256_setzero_ps())),
+    |x| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(x))),
+    |x| _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(!0xffff))),
 );
-vector!(
-    F32x16,
-    16,
-    8,
-    _mm512_set1_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_add_ps,
-    _mm512_sub_ps,
-    _mm512_mul_ps,
-    _mm512_fmadd_ps,
-    _mm512_max_ps,
-    |p, n| _mm512_maskz_loadu_ps(mask16(n), p),
-    |x, p, n| _mm512_mask_storeu_ps(p, mask16(n), x),
-    |x, t| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(t, _mm512_setzero_ps()), x)
-);
+
+macro_rules! sixteen {
+    ($name:ident, $($own:tt)*) => {
+        vector!(
+            $name,
+            16,
+            8,
+            _mm512_set1_ps,
+            _mm512_loadu_ps,
+            _mm512_storeu_ps,
+            _mm512_add_ps,
+            _mm512_sub_ps,
+            _mm512_mul_ps,
+            _mm512_fmadd_ps,
+            _mm512_max_ps,
+            |p, n| _mm512_maskz_loadu_ps(mask16(n), p),
+            |x, p, n| _mm512_mask_storeu_ps(p, mask16(n), x),
+            |x, t| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(t, _mm512_setzero_ps()), x),
+            |x| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(x))),
+            |x| _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(!0xffff))),
+            $($own)*
+        );
+    };
+}
+
+sixteen! { F32x16, }
+sixteen! {
+    Bf16x32,
+    #[inline(always)]
+    unsafe fn dot(self, a: Self, b: Self) -> Self {
+        // SAFETY: arithmetic only; a pair of bf16 is 32 bits, as an f32 is.
+        unsafe { Self(_mm512_dpbf16_ps(b.0, transmute::<__m512, __m512bh>(self.0), transmute::<__m512, __m512bh>(a.0))) }
+    }
+    #[inline(always)]
+    unsafe fn pairs(p: *const f32) -> Self {
+        // SAFETY: the caller vouches for 32 values; 32 bf16 are 16 pairs.
+        unsafe { Self(transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(p.add(16)), _mm512_loadu_ps(p)))) }
+    }
+}
