@@ -27,6 +27,6 @@ pub mod vars;
 pub use graph::{FeatureMap, MapGradients, observe};
 pub use layer::{Hooks, Layer, LayerConfig, Place};
 pub use network::Network;
-pub use pass::{Mixture, Pass, Window};
+pub use pass::{Mixture, Pass, Precision, Window};
 pub use seed::Seed;
 pub use vars::Vars;

@@ -5,6 +5,7 @@
 
 use crate::Seed;
 use rand::seq::index;
+pub use sncn_kernels::fused::Precision;
 use std::sync::Arc;
 
 /// A box of a map's grid, half open: rows `top..bottom`, columns `left..right`.
@@ -53,17 +54,19 @@ pub struct Pass {
     seed: Seed,
     lengths: Option<Arc<[usize]>>,
     dropout: bool,
+    precision: Precision,
 }
 
 impl Pass {
     /// Evaluation: running statistics, nothing is mixed or dropped.
     pub fn eval() -> Self {
-        Self { train: false, active: Vec::new(), seed: Seed::new(0), lengths: None, dropout: false }
+        let (active, seed, precision) = (Vec::new(), Seed::new(0), Precision::F32);
+        Self { train: false, active, seed, lengths: None, dropout: false, precision }
     }
 
     /// A training pass without mixing; `seed` feeds dropout.
     pub fn train(seed: Seed) -> Self {
-        Self { train: true, active: Vec::new(), seed, lengths: None, dropout: true }
+        Self { train: true, active: Vec::new(), seed, lengths: None, dropout: true, precision: Precision::F32 }
     }
 
     /// A training pass in which `active` distinct sites of `sites` act, drawn uniformly; each draws from its own stream.
@@ -84,6 +87,17 @@ impl Pass {
     /// The same pass over padded sequences: only the first `lengths[n]` tokens of instance n count.
     pub fn with_lengths(self, lengths: impl Into<Arc<[usize]>>) -> Self {
         Self { lengths: Some(lengths.into()), ..self }
+    }
+
+    /// The same pass with the factors of convolutions rounded to `precision`, for faster inference; sums stay f32. A
+    /// training pass computes in full precision whatever is asked.
+    pub fn rounded(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// What the factors of convolutions are rounded to.
+    pub fn precision(&self) -> Precision {
+        if self.train { Precision::F32 } else { self.precision }
     }
 
     /// The same pass with nothing dropped.

@@ -254,3 +254,21 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn bf16_says_what_it_loses() {
+    for backbone in ["wrn10_1", "allconv"] {
+        let (folder, path) = table(|row| {
+            row["backbone"] = json!(backbone);
+            row["test"] = json!(["shapes"]);
+            row["epochs"] = json!(1);
+            row["layers"] = json!([]);
+            row.as_object_mut().unwrap().remove("mix");
+        });
+        let run = folder.path().join("run");
+        train(&path, &run).assert().success();
+        let mut evaluate = sncn();
+        evaluate.arg("evaluate").arg("--run-dir").arg(&run).args(["--precision", "bf16"]);
+        evaluate.assert().success().stdout(contains("in f32 the error is").and(contains("bf16 gives the same label to")));
+    }
+}

@@ -42,7 +42,11 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
     }
     let weight = weight.contiguous()?;
     let mut data = Buffer::take(n * ho * wo * shape.c_out);
-    let (gather, bare) = (Gather::default(), graph.0.borrow().bare);
+    let gather = Gather::default();
+    let (bare, bf16) = {
+        let recorder = graph.0.borrow();
+        (recorder.bare, recorder.bf16)
+    };
     with_values(&weight, |weight| {
         let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
         let finish = |n: usize, rows: std::ops::Range<usize>, ys: &mut [f32]| {
@@ -53,7 +57,11 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
                 gather.add(n, rows.start, ys, shape.c_out);
             }
         };
-        conv_forward(&shape, &PackedWeight::new(&shape, Direction::Forward, weight), &stage, &finish, &mut data);
+        let packed = match bf16 {
+            true => PackedWeight::bf16(&shape, weight),
+            false => PackedWeight::new(&shape, Direction::Forward, weight),
+        };
+        conv_forward(&shape, &packed, &stage, &finish, &mut data);
     })?;
     let ys = Map::new(graph, dims, data);
     let ys = if bare { ys } else { ys.with_table(gather.table(dims)) };

@@ -19,7 +19,7 @@ pub(crate) use map::{Activation, Map};
 
 use crate::layer::{BatchNorm, Layer, SelfNorm};
 use crate::ops::{self, Conv};
-use crate::pass::{Mixture, Pass};
+use crate::pass::{Mixture, Pass, Precision};
 use crate::stats::Extent;
 use buffer::{Buffer, Values};
 use candle_core::{DType, Result, Tensor, bail};
@@ -47,6 +47,8 @@ struct Recorder {
     to_input: bool,
     /// Whether convolutions gather no statistics while they write.
     bare: bool,
+    /// Whether convolutions round their factors to bf16.
+    bf16: bool,
     input: Option<Tensor>,
     steps: Vec<Step>,
     slots: usize,
@@ -148,7 +150,7 @@ pub struct FeatureMap(Form);
 
 #[derive(Clone)]
 enum Form {
-    Tensor(Tensor),
+    Tensor(Tensor, Precision),
     Map(Graph, Map),
     Activation(Graph, Activation),
 }
@@ -161,13 +163,14 @@ impl FeatureMap {
     /// Where the shape does not fit.
     pub fn start(xs: &Tensor, recordable: bool, pass: &Pass) -> Result<Self> {
         if !(recordable && xs.device().is_cpu() && xs.dtype() == DType::F32) {
-            return Ok(Self(Form::Tensor(xs.clone())));
+            return Ok(Self(Form::Tensor(xs.clone(), pass.precision())));
         }
         let graph = Graph::default();
         {
             let mut recorder = graph.0.borrow_mut();
             recorder.record = pass.train;
             recorder.input = Some(xs.clone());
+            recorder.bf16 = pass.precision() == Precision::Bf16;
             recorder.to_input = pass.train && (xs.track_op() || xs.is_variable());
         }
         let map = Map::input(&graph, xs)?;
@@ -202,7 +205,9 @@ impl FeatureMap {
     /// Where shapes do not fit.
     pub fn conv(&self, weight: &Tensor, conv: &Conv) -> Result<Self> {
         match &self.0 {
-            Form::Tensor(xs) => Ok(Self(Form::Tensor(ops::conv2d(xs, weight, None, conv)?))),
+            &Form::Tensor(ref xs, precision) => {
+                Ok(Self(Form::Tensor(ops::conv2d_rounded(xs, weight, None, conv, precision)?, precision)))
+            }
             Form::Map(graph, map) => Ok(Self(Form::Map(graph.clone(), conv::conv(graph, map.into(), weight, conv, None)?))),
             Form::Activation(graph, a) => Ok(Self(Form::Map(graph.clone(), conv::conv(graph, a.into(), weight, conv, None)?))),
         }
@@ -227,7 +232,7 @@ impl FeatureMap {
     /// Where shapes do not fit.
     pub fn add(&self, other: &Self) -> Result<Self> {
         match (&self.settled()?.0, &other.settled()?.0) {
-            (Form::Tensor(xs), Form::Tensor(ys)) => Ok(Self(Form::Tensor((xs + ys)?))),
+            (Form::Tensor(xs, precision), Form::Tensor(ys, _)) => Ok(Self(Form::Tensor((xs + ys)?, *precision))),
             (Form::Map(graph, xs), Form::Map(_, ys)) => Ok(Self(Form::Map(graph.clone(), map::add(graph, xs, ys)?))),
             _ => bail!("a recorded map and a tensor are added: start both from one map"),
         }
@@ -240,7 +245,7 @@ impl FeatureMap {
     pub fn norm_relu(&self, norm: &BatchNorm, pass: &Pass) -> Result<Self> {
         match &self.settled()?.0 {
             Form::Map(graph, map) => Ok(Self(Form::Activation(graph.clone(), norm::norm(graph, map, norm, pass.train)?))),
-            Form::Tensor(xs) => Ok(Self(Form::Tensor(norm.norm(xs, true, pass)?))),
+            Form::Tensor(xs, precision) => Ok(Self(Form::Tensor(norm.norm(xs, true, pass)?, *precision))),
             Form::Activation(..) => bail!("an activation was not settled"),
         }
     }
@@ -251,7 +256,7 @@ impl FeatureMap {
     /// Where shapes do not fit.
     pub fn global_avg_pool(&self) -> Result<Tensor> {
         match &self.0 {
-            Form::Tensor(xs) => ops::global_avg_pool(xs),
+            Form::Tensor(xs, _) => ops::global_avg_pool(xs),
             Form::Map(graph, map) => end::pool(graph, map.into()),
             Form::Activation(graph, activation) => end::pool(graph, activation.into()),
         }
@@ -263,7 +268,7 @@ impl FeatureMap {
     /// Where a tensor cannot be made.
     pub fn to_tensor(&self) -> Result<Tensor> {
         match self.written()?.0 {
-            Form::Tensor(xs) => Ok(xs),
+            Form::Tensor(xs, _) => Ok(xs),
             Form::Map(graph, map) => end::whole(&graph, map),
             Form::Activation(..) => bail!("an activation was not settled"),
         }
@@ -295,14 +300,14 @@ impl FeatureMap {
     /// The tensor, where this is not recorded.
     pub fn tensor(&self) -> Option<&Tensor> {
         match &self.0 {
-            Form::Tensor(xs) => Some(xs),
+            Form::Tensor(xs, _) => Some(xs),
             _ => None,
         }
     }
 
     /// A tensor as a map.
     pub fn of(xs: Tensor) -> Self {
-        Self(Form::Tensor(xs))
+        Self(Form::Tensor(xs, Precision::F32))
     }
 
     /// The same with a pending rectifier applied.
@@ -316,7 +321,7 @@ impl FeatureMap {
     /// A tensor operation that keeps the shape.
     pub(crate) fn on_tensor(&self, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
         match &self.0 {
-            Form::Tensor(xs) => f(xs).map(Form::Tensor).map(Self),
+            Form::Tensor(xs, precision) => Ok(Self(Form::Tensor(f(xs)?, *precision))),
             _ => bail!("a layer without a recorded form on a recorded map"),
         }
     }
@@ -330,18 +335,17 @@ impl FeatureMap {
 
     pub(crate) fn selfnorm(&self, layer: &SelfNorm, pass: &Pass) -> Result<Self> {
         match &self.0 {
-            Form::Tensor(xs) => layer.forward(xs, pass).map(Form::Tensor).map(Self),
+            Form::Tensor(..) => self.on_tensor(|xs| layer.forward(xs, pass)),
             _ => self.on_recording(|graph, map| selfnorm::gate(graph, map, layer, pass)),
         }
     }
 
     pub(crate) fn crossnorm(&self, mixture: &Mixture) -> Result<Self> {
         match &self.0 {
-            Form::Tensor(xs) => {
+            Form::Tensor(..) => self.on_tensor(|xs| {
                 let (n, h, w, c) = xs.dims4()?;
-                let mixed = crate::layer::mix(&xs.reshape((n, h * w, c))?, w, &Extent::All, mixture)?;
-                mixed.reshape((n, h, w, c)).map(Form::Tensor).map(Self)
-            }
+                crate::layer::mix(&xs.reshape((n, h * w, c))?, w, &Extent::All, mixture)?.reshape((n, h, w, c))
+            }),
             _ => self.on_recording(|graph, map| crossnorm::mix(graph, map, mixture)),
         }
     }
@@ -352,7 +356,7 @@ impl FeatureMap {
     /// Where a tensor has another rank.
     pub fn dims(&self) -> Result<(usize, usize, usize, usize)> {
         match &self.0 {
-            Form::Tensor(xs) => xs.dims4(),
+            Form::Tensor(xs, _) => xs.dims4(),
             Form::Map(_, map) | Form::Activation(_, Activation { map, .. }) => Ok(map.dims),
         }
     }

@@ -2,8 +2,9 @@
 
 use super::linear::ColumnSums;
 use super::{by_dtype, elements};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::conv::{ConvShape, conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient};
+use sncn_kernels::fused::{PackedWeight, Precision, conv_forward, copy_rows, keep};
 
 /// Settings of a convolution, equal along both axes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,7 @@ impl Default for Conv {
 
 #[derive(Clone, Copy)]
 struct Forward(ConvShape);
+struct Rounded(ConvShape);
 struct InputGradient(ConvShape);
 struct WeightGradient(ConvShape);
 
@@ -92,6 +94,20 @@ impl CustomOp3 for Forward {
         let gy = gy.contiguous()?;
         let (dx, dw) = self.gradients(x, weight, &gy)?;
         Ok((dx, dw, Some(gy.apply_op1_no_bwd(&ColumnSums)?)))
+    }
+}
+
+impl CustomOp2 for Rounded {
+    fn name(&self) -> &'static str {
+        "conv2d-bf16"
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (s, (ho, wo)) = (&self.0, self.0.output());
+        let (x, weight) = (elements::<f32>("conv2d", s1, l1)?, elements::<f32>("conv2d", s2, l2)?);
+        let mut out = vec![0f32; s.n * ho * wo * s.c_out];
+        conv_forward(s, &PackedWeight::bf16(s, weight), &copy_rows(x, s.h, s.w * s.c_in), &keep, &mut out);
+        Ok((CpuStorage::F32(out), (s.n, ho, wo, s.c_out).into()))
     }
 }
 
@@ -174,6 +190,22 @@ fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, paddi
 /// Shapes that do not fit, or a kernel larger than the padded input.
 pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) -> Result<Tensor> {
     apply(xs, weight, bias, conv, (conv.padding, conv.padding))
+}
+
+/// [`conv2d`] with its factors rounded to `precision`: for inference, it has no backward pass unless that is f32.
+///
+/// # Errors
+/// As [`conv2d`]; where bf16 is asked for tensors that are not f32 on the CPU.
+pub fn conv2d_rounded(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, precision: Precision) -> Result<Tensor> {
+    if precision == Precision::F32 {
+        return conv2d(xs, weight, bias, conv);
+    }
+    if xs.dtype() != DType::F32 || !xs.device().is_cpu() {
+        bail!("conv2d: bf16 is for f32 tensors on the CPU, not {:?} on {:?}", xs.dtype(), xs.device().location())
+    }
+    let shape = conv_shape(xs.dims4()?, weight, conv, (conv.padding, conv.padding))?;
+    let ys = xs.contiguous()?.apply_op2(&weight.contiguous()?, Rounded(shape))?;
+    bias.map_or_else(|| Ok(ys.clone()), |bias| ys.broadcast_add(bias))
 }
 
 /// Convolution of `xs` (N, L, C) with `weight` (O, C / groups, k), plus `bias` (O): (N, Lo, O).

@@ -8,7 +8,7 @@ mod resize;
 
 pub use activation::{gelu_erf, gelu_sigmoid, relu, sigmoid};
 pub(crate) use conv::conv_shape;
-pub use conv::{Conv, conv1d, conv2d};
+pub use conv::{Conv, conv1d, conv2d, conv2d_rounded};
 pub use linear::linear;
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub use resize::{resize_bilinear, resize_nearest};

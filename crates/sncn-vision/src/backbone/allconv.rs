@@ -92,7 +92,7 @@ impl Network for AllConvNet {
         let mut xs = xs.clone();
         for step in &self.steps {
             xs = match step {
-                Step::Conv(conv) => conv.forward(&xs)?,
+                Step::Conv(conv) => conv.forward(&xs, pass)?,
                 Step::Norm(norm) => norm.forward(&xs, pass)?,
                 Step::Gelu => ops::gelu_sigmoid(&xs)?,
                 Step::Hook(at, hooks) => hooks.at(at, &xs, pass)?,

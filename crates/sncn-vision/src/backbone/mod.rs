@@ -72,8 +72,8 @@ impl ConvLayer {
         Ok(Self { weight, bias, conv })
     }
 
-    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        ops::conv2d(xs, &self.weight, self.bias.as_ref(), &self.conv)
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        ops::conv2d_rounded(xs, &self.weight, self.bias.as_ref(), &self.conv, pass.precision())
     }
 
     /// On a map inside a network; there is no bias.

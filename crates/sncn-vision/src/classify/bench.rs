@@ -11,7 +11,7 @@ use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, S
 use sncn_core::loss::cross_entropy;
 use sncn_core::ops::{self, Conv};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
-use sncn_core::{FeatureMap, LayerConfig, Mixture, Network, Pass, Place, Seed, Vars, observe};
+use sncn_core::{FeatureMap, LayerConfig, Mixture, Network, Pass, Place, Precision, Seed, Vars, observe};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -89,6 +89,9 @@ impl Bench {
         }
         let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.xs, &Pass::eval())?))?;
         emit("wrn40_2", "inference, SelfNorm", 128. / seconds, "images/s");
+        let bf16 = Pass::eval().rounded(Precision::Bf16);
+        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.xs, &bf16)?))?;
+        emit("wrn40_2", "inference, SelfNorm, bf16", 128. / seconds, "images/s");
         Ok(())
     }
 

@@ -22,6 +22,9 @@ pub struct Predict {
     /// How many labels to print for an image.
     #[arg(long, default_value_t = 3)]
     top: usize,
+    /// Precision of the factors of convolutions.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: setup::Rounding,
     /// Image files (PNG, JPEG, BMP, WebP).
     #[arg(required = true)]
     images: Vec<PathBuf>,
@@ -39,12 +42,13 @@ impl Predict {
         let classes = &saved.header.classes;
         let (network, vars) = setup::network(&run, classes.len(), 0)?;
         saved.load_weights(&vars)?;
+        let pass = setup::pass(self.precision);
         for path in &self.images {
             let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
             let image = image.resize_to_fill(self.size, self.size, FilterType::Triangle).into_rgb8();
             let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(byte)).collect();
             let side = self.size as usize;
-            let rows = probabilities(&*network, &Tensor::from_vec(values, (1, side, side, 3), &Device::Cpu)?)?;
+            let rows = probabilities(&*network, &Tensor::from_vec(values, (1, side, side, 3), &Device::Cpu)?, &pass)?;
             let mut ranked: Vec<(f64, &str)> = rows.concat().into_iter().zip(classes.iter().map(String::as_str)).collect();
             ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
             let labels: Vec<String> =

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device};
 use indicatif::{ProgressBar, ProgressStyle};
 use sncn_core::harness::{Run, Table};
-use sncn_core::{Network, Seed, Vars};
+use sncn_core::{Network, Pass, Precision, Seed, Vars};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +34,23 @@ impl Cell {
     /// Names the file and the key that does not fit.
     pub fn run(&self) -> Result<Run> {
         Table::read(&self.table)?.row(&self.row).with_context(|| self.table.display().to_string())
+    }
+}
+
+/// What the factors of convolutions are rounded to.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// Nothing.
+    F32,
+    /// bf16, summed in f32: faster where the processor has it, at a small loss of accuracy.
+    Bf16,
+}
+
+/// An evaluation pass.
+pub fn pass(rounding: Rounding) -> Pass {
+    match rounding {
+        Rounding::F32 => Pass::eval(),
+        Rounding::Bf16 => Pass::eval().rounded(Precision::Bf16),
     }
 }
 
@@ -86,6 +103,9 @@ pub fn line(text: std::fmt::Arguments<'_>) {
 /// What to say where frost is generated.
 pub const GENERATED_FROST: &str =
     "frost: generated textures stand in for the benchmark's photographs (give --frost-dir to use them)";
+
+/// What to say where convolutions were rounded.
+pub const ROUNDED: &str = "factors of convolutions rounded to bf16, sums in f32";
 
 /// A progress bar with rate and time left; silent when the output is no terminal.
 pub fn progress(total: usize, what: &str) -> ProgressBar {
