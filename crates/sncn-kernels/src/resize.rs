@@ -109,23 +109,32 @@ impl Columns for Image<'_> {
         for (i, row) in self.taps.0.iter().enumerate() {
             for (j, column) in self.taps.1.iter().enumerate() {
                 let o = (i * s.wo + j) * s.c + start;
-                let taps = row.iter().flat_map(|&(y, wy)| column.iter().map(move |&(x, wx)| (y * s.w + x, wy * wx)));
-                // a tap of weight 0 takes no part, so that an infinite neighbour does no harm
-                let taps = taps.filter(|&(_, weight)| weight != 0.).map(|(q, weight)| (q * s.c + start, weight));
+                let weights =
+                    [[row[0].1 * column[0].1, row[0].1 * column[1].1], [row[1].1 * column[0].1, row[1].1 * column[1].1]];
                 // SAFETY: the caller found both lengths to be those of the shape; taps lie in the input.
                 unsafe {
                     if self.backward {
                         let g = load::<V, NV, FULL>(self.from.as_ptr().add(o), count);
-                        for (q, weight) in taps {
-                            let (p, weight) = (self.to.as_mut_ptr().add(q), V::splat(weight));
-                            let dx = load::<V, NV, FULL>(p, count);
-                            store::<V, NV, FULL>(std::array::from_fn(|i| g[i].fma(weight, dx[i])), p, count);
+                        for (&(y, _), weights) in row.iter().zip(weights) {
+                            for (&(x, _), weight) in column.iter().zip(weights) {
+                                if weight != 0. {
+                                    let (p, weight) = (self.to.as_mut_ptr().add((y * s.w + x) * s.c + start), V::splat(weight));
+                                    let dx = load::<V, NV, FULL>(p, count);
+                                    store::<V, NV, FULL>(std::array::from_fn(|i| g[i].fma(weight, dx[i])), p, count);
+                                }
+                            }
                         }
                     } else {
                         let mut sum = zeros::<V, NV>();
-                        for (q, weight) in taps {
-                            let (x, weight) = (load::<V, NV, FULL>(self.from.as_ptr().add(q), count), V::splat(weight));
-                            sum = std::array::from_fn(|i| x[i].fma(weight, sum[i]));
+                        // a tap of weight 0 takes no part, so that an infinite neighbour does no harm
+                        for (&(y, _), weights) in row.iter().zip(weights) {
+                            for (&(x, _), weight) in column.iter().zip(weights) {
+                                if weight != 0. {
+                                    let p = self.from.as_ptr().add((y * s.w + x) * s.c + start);
+                                    let (v, weight) = (load::<V, NV, FULL>(p, count), V::splat(weight));
+                                    sum = std::array::from_fn(|i| v[i].fma(weight, sum[i]));
+                                }
+                            }
                         }
                         store::<V, NV, FULL>(sum, self.to.as_mut_ptr().add(o), count);
                     }

@@ -244,9 +244,9 @@ fn gradients_meet_finite_differences() {
     let (mut dx, mut unused) = (vec![0.0; 12], vec![0.0; 12]);
     cross_entropy_naive(&x, 4, &[3, 255, 1], Some(255), &mut dx);
     let mut loss = |x: &[f64]| cross_entropy_naive(x, 4, &[3, 255, 1], Some(255), &mut unused);
-    for i in 0..12 {
+    for (i, dx) in dx.iter().enumerate() {
         let mut at = |h: f64| loss(&x.iter().enumerate().map(|(j, v)| if i == j { v + h } else { *v }).collect::<Vec<_>>());
-        assert!(((at(1e-5) - at(-1e-5)) / 2e-5 - dx[i]).abs() < 1e-8);
+        assert!(((at(1e-5) - at(-1e-5)) / 2e-5 - dx).abs() < 1e-8);
     }
     let (gamma, beta) = (double(&noise(4, 3)), double(&noise(4, 4)));
     let forward = |x: &[f64], gamma: &[f64], beta: &[f64]| {

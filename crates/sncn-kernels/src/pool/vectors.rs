@@ -34,8 +34,33 @@ impl PoolShape {
     }
 }
 
+/// What each output row (or column) reads, or what reads each input row (or column).
+struct Grid {
+    rows: Vec<Range<usize>>,
+    columns: Vec<Range<usize>>,
+}
+
+impl Grid {
+    fn windows(s: &PoolShape) -> Self {
+        let (h, w) = s.output();
+        Self { rows: (0..h).map(|y| s.window(y, s.h)).collect(), columns: (0..w).map(|x| s.window(x, s.w)).collect() }
+    }
+
+    fn readers(s: &PoolShape) -> Self {
+        let (h, w) = s.output();
+        Self { rows: (0..s.h).map(|y| s.readers(y, h)).collect(), columns: (0..s.w).map(|x| s.readers(x, w)).collect() }
+    }
+
+    /// Every pair of a row's and a column's range, row-major.
+    #[inline(always)]
+    fn pairs(&self) -> impl Iterator<Item = (Range<usize>, Range<usize>)> {
+        self.rows.iter().flat_map(|y| self.columns.iter().map(move |x| (y.clone(), x.clone())))
+    }
+}
+
 struct Forward<'a> {
     s: PoolShape,
+    grid: &'a Grid,
     x: &'a [f32],
     out: &'a mut [f32],
     /// Positions of the maxima; none for means.
@@ -45,19 +70,18 @@ struct Forward<'a> {
 impl Columns for Forward<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
-        let (s, (ho, wo)) = (self.s, self.s.output());
+        let s = self.s;
         // SAFETY: `check` found the lengths to be those of the shape, and windows are cut to the image. Positions travel
         // as the bits of f32, which has the size and alignment of u32, and are only moved.
         unsafe {
             let scale = V::splat(1. / (s.kernel * s.kernel) as f32);
-            for o in 0..ho * wo {
-                let (rows, columns) = (s.window(o / wo, s.h), s.window(o % wo, s.w));
+            for (o, (rows, columns)) in self.grid.pairs().enumerate() {
                 let to = o * s.c + start;
                 if let Some(argmax) = &mut self.argmax {
                     let (mut best, mut at) = ([V::splat(f32::NEG_INFINITY); NV], [V::splat(f32::from_bits(u32::MAX)); NV]);
                     // the first is taken even where it is −∞
                     let mut first = true;
-                    for q in rows.flat_map(|y| columns.clone().map(move |x| y * s.w + x)) {
+                    for q in rows.flat_map(|y| y * s.w + columns.start..y * s.w + columns.end) {
                         let v = load::<V, NV, FULL>(self.x.as_ptr().add(q * s.c + start), count);
                         let here = V::splat(f32::from_bits(q as u32));
                         if first {
@@ -71,7 +95,7 @@ impl Columns for Forward<'_> {
                     store::<V, NV, FULL>(at, argmax.as_mut_ptr().cast::<f32>().add(to), count);
                 } else {
                     let mut sum = zeros::<V, NV>();
-                    for q in rows.flat_map(|y| columns.clone().map(move |x| y * s.w + x)) {
+                    for q in rows.flat_map(|y| y * s.w + columns.start..y * s.w + columns.end) {
                         let v = load::<V, NV, FULL>(self.x.as_ptr().add(q * s.c + start), count);
                         sum = std::array::from_fn(|i| sum[i].add(v[i]));
                     }
@@ -85,6 +109,7 @@ impl Columns for Forward<'_> {
 
 struct Backward<'a> {
     s: PoolShape,
+    grid: &'a Grid,
     gy: &'a [f32],
     argmax: Option<&'a [u32]>,
     dx: &'a mut [f32],
@@ -93,14 +118,13 @@ struct Backward<'a> {
 impl Columns for Backward<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
-        let (s, (ho, wo)) = (self.s, self.s.output());
+        let (s, (_, wo)) = (self.s, self.s.output());
         // SAFETY: as in `Forward`; readers are cut to the output.
         unsafe {
             let scale = V::splat(1. / (s.kernel * s.kernel) as f32);
-            for q in 0..s.h * s.w {
-                let (rows, columns) = (s.readers(q / s.w, ho), s.readers(q % s.w, wo));
+            for (q, (rows, columns)) in self.grid.pairs().enumerate() {
                 let (mut sum, here) = (zeros::<V, NV>(), V::splat(f32::from_bits(q as u32)));
-                for o in rows.flat_map(|y| columns.clone().map(move |x| y * wo + x)) {
+                for o in rows.flat_map(|y| y * wo + columns.start..y * wo + columns.end) {
                     let g = load::<V, NV, FULL>(self.gy.as_ptr().add(o * s.c + start), count);
                     if let Some(argmax) = self.argmax {
                         let at = load::<V, NV, FULL>(argmax.as_ptr().cast::<f32>().add(o * s.c + start), count);
@@ -123,10 +147,10 @@ pub fn max_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32], a
     if !s.check(x.len(), out.len(), argmax.len()) || form == Form::Naive {
         return super::max_pool_forward_generic(x, s, out, argmax);
     }
-    let (size_in, size_out) = s.sizes();
+    let ((size_in, size_out), grid) = (s.sizes(), Grid::windows(s));
     let out = out.par_chunks_mut(size_out).zip(argmax.par_chunks_mut(size_out));
     out.zip(x.par_chunks(size_in)).for_each(|((out, argmax), x)| {
-        run(form, &mut Forward { s: *s, x, out, argmax: Some(argmax) }, s.c);
+        run(form, &mut Forward { s: *s, grid: &grid, x, out, argmax: Some(argmax) }, s.c);
     });
 }
 
@@ -135,10 +159,10 @@ pub fn max_pool_backward(form: Form, gy: &[f32], argmax: &[u32], s: &PoolShape, 
     if !s.check(dx.len(), gy.len(), argmax.len()) || form == Form::Naive {
         return super::max_pool_backward_generic(gy, argmax, s, dx);
     }
-    let (size_in, size_out) = s.sizes();
+    let ((size_in, size_out), grid) = (s.sizes(), Grid::readers(s));
     let gy = gy.par_chunks(size_out).zip(argmax.par_chunks(size_out));
     dx.par_chunks_mut(size_in).zip(gy).for_each(|(dx, (gy, argmax))| {
-        run(form, &mut Backward { s: *s, gy, argmax: Some(argmax), dx }, s.c);
+        run(form, &mut Backward { s: *s, grid: &grid, gy, argmax: Some(argmax), dx }, s.c);
     });
 }
 
@@ -147,9 +171,9 @@ pub fn avg_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32]) {
     if !s.check(x.len(), out.len(), out.len()) || form == Form::Naive {
         return super::avg_pool_forward_generic(x, s, out);
     }
-    let (size_in, size_out) = s.sizes();
+    let ((size_in, size_out), grid) = (s.sizes(), Grid::windows(s));
     out.par_chunks_mut(size_out).zip(x.par_chunks(size_in)).for_each(|(out, x)| {
-        run(form, &mut Forward { s: *s, x, out, argmax: None }, s.c);
+        run(form, &mut Forward { s: *s, grid: &grid, x, out, argmax: None }, s.c);
     });
 }
 
@@ -158,9 +182,9 @@ pub fn avg_pool_backward(form: Form, gy: &[f32], s: &PoolShape, dx: &mut [f32]) 
     if !s.check(dx.len(), gy.len(), gy.len()) || form == Form::Naive {
         return super::avg_pool_backward_generic(gy, s, dx);
     }
-    let (size_in, size_out) = s.sizes();
+    let ((size_in, size_out), grid) = (s.sizes(), Grid::readers(s));
     dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each(|(dx, gy)| {
-        run(form, &mut Backward { s: *s, gy, argmax: None, dx }, s.c);
+        run(form, &mut Backward { s: *s, grid: &grid, gy, argmax: None, dx }, s.c);
     });
 }
 
