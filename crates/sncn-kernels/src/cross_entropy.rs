@@ -4,7 +4,7 @@
 use crate::lanes;
 use crate::real::Real;
 use crate::simd::{Form, Kernel, Vector};
-use crate::softmax::{exponentials, task};
+use crate::softmax::{shares, task};
 use rayon::prelude::*;
 
 struct Rows<'a> {
@@ -30,12 +30,8 @@ impl Kernel for Rows<'_> {
                     gradient.fill(0.);
                     continue;
                 }
-                let (most, sum) = exponentials(x.as_ptr(), width, dead, Some(gradient.as_mut_ptr()));
+                let (most, sum) = shares(x.as_ptr(), width, dead, gradient.as_mut_ptr(), self.share);
                 *self.loss += f64::from(sum.ln()) - f64::from(x[label as usize] - most);
-                let (scale, p) = (V::splat(self.share / sum), gradient.as_mut_ptr());
-                for i in (0..width).step_by(V::LANES) {
-                    lanes::store(lanes::load(p, i, width, dead).mul(scale), p, i, width);
-                }
                 gradient[label as usize] -= self.share;
             }
         }

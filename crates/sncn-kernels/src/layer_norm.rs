@@ -38,11 +38,28 @@ unsafe fn sums<V: Vector>(x: *const f32, centre: f32, width: usize, g: Option<(*
                 }
                 at += V::LANES;
             }
-            for (total, sum) in totals.iter_mut().zip(sums) {
-                *total += f64::from(lanes::sum(sum));
+            let used = if g.is_none() { 0..2 } else { 0..4 };
+            for i in used.filter(|&i| g.is_none() || i != 1) {
+                totals[i] += f64::from(lanes::sum(sums[i]));
             }
         }
         totals
+    }
+}
+
+/// About the mean.
+///
+/// # Safety
+/// As [`sums`].
+#[inline(always)]
+unsafe fn rough<V: Vector>(x: *const f32, width: usize) -> f32 {
+    // SAFETY: every index is below `width`.
+    unsafe {
+        let mut sum = V::splat(0.);
+        for i in (0..width).step_by(V::LANES) {
+            sum = lanes::load(x, i, width, V::splat(0.)).add(sum);
+        }
+        lanes::sum(sum) / width as f32
     }
 }
 
@@ -65,7 +82,8 @@ impl Kernel for Forward<'_> {
             let (x, y) = (x.as_ptr(), y.as_mut_ptr());
             // SAFETY: every index is below `width`; `Form::run` checked the processor.
             unsafe {
-                let rough = (sums::<V>(x, 0., width, None)[0] / width as f64) as f32;
+                // any value near the mean will do as a centre
+                let rough = rough::<V>(x, width);
                 let [one, two, ..] = sums::<V>(x, rough, width, None);
                 let shift = one / width as f64;
                 let scale = 1. / (two / width as f64 - shift * shift + self.eps).sqrt();

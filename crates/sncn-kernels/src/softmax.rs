@@ -54,6 +54,54 @@ pub(crate) unsafe fn exponentials<V: Vector>(x: *const f32, width: usize, dead: 
     }
 }
 
+/// Writes share·exp(xᵢ − max) / Σ to `out`, and returns the maximum and the sum; `out` may not be `x`.
+///
+/// # Safety
+/// As [`exponentials`].
+#[inline(always)]
+pub(crate) unsafe fn shares<V: Vector>(x: *const f32, width: usize, dead: V, out: *mut f32, share: f32) -> (f32, f32) {
+    // SAFETY: every index is below `width`; the caller vouches for the rest.
+    unsafe {
+        if width <= V::LANES {
+            return short::<V, 1>(x, width, dead, out, share);
+        }
+        if width <= 2 * V::LANES {
+            return short::<V, 2>(x, width, dead, out, share);
+        }
+        let (most, sum) = exponentials(x, width, dead, Some(out));
+        let scale = V::splat(share / sum);
+        for i in (0..width).step_by(V::LANES) {
+            lanes::store(lanes::load(out, i, width, dead).mul(scale), out, i, width);
+        }
+        (most, sum)
+    }
+}
+
+/// [`shares`] of a row that fits `NV` vectors, which stay in registers.
+#[inline(always)]
+unsafe fn short<V: Vector, const NV: usize>(x: *const f32, width: usize, dead: V, out: *mut f32, share: f32) -> (f32, f32) {
+    // SAFETY: the caller chose NV so that every vector begins below `width`.
+    unsafe {
+        let mut values: [V; NV] = std::array::from_fn(|i| lanes::load(x, i * V::LANES, width, dead));
+        let mut most = V::splat(f32::NEG_INFINITY);
+        for v in values {
+            most = v.max(most);
+        }
+        let most = lanes::largest(most);
+        let (centre, mut sum) = (V::splat(most), V::splat(0.));
+        for v in &mut values {
+            *v = lanes::exp(v.sub(centre));
+            sum = sum.add(*v);
+        }
+        let sum = lanes::sum(sum);
+        let scale = V::splat(share / sum);
+        for (i, v) in values.into_iter().enumerate() {
+            lanes::store(v.mul(scale), out, i * V::LANES, width);
+        }
+        (most, sum)
+    }
+}
+
 impl Kernel for Forward<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
@@ -65,11 +113,7 @@ impl Kernel for Forward<'_> {
                 let (x, y) = (x.as_ptr(), y.as_mut_ptr());
                 match self.kind {
                     Softmax::Plain => {
-                        let (_, sum) = exponentials(x, width, dead, Some(y));
-                        let scale = V::splat(1. / sum);
-                        for i in (0..width).step_by(V::LANES) {
-                            lanes::store(lanes::load(y, i, width, dead).mul(scale), y, i, width);
-                        }
+                        shares(x, width, dead, y, 1.);
                     }
                     Softmax::Log => {
                         let (most, sum) = exponentials(x, width, dead, None);
