@@ -1,6 +1,11 @@
 //! Channels-last max, average and global average pooling (floor mode), forward and backward.
+//!
+//! f32 runs over vectors of channels ([`vectors`]); the generic loops serve every other element.
+
+pub mod vectors;
 
 use crate::real::Real;
+use crate::simd::Form;
 use rayon::prelude::*;
 
 /// Extents of a pool over (n, h, w, c) with square windows.
@@ -45,6 +50,14 @@ impl PoolShape {
 
 /// Maxima and, per output element, the position `y·w + x` of the first maximum of its window (padding is −∞; NaN wins).
 pub fn max_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], argmax: &mut [u32]) {
+    match (T::single(x), T::single_mut(out)) {
+        (Some(x), Some(out)) => vectors::max_pool_forward(Form::current(), x, s, out, argmax),
+        _ => max_pool_forward_generic(x, s, out, argmax),
+    }
+}
+
+/// [`max_pool_forward`] as plain loops, for any element.
+pub fn max_pool_forward_generic<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], argmax: &mut [u32]) {
     let ((size_in, size_out), c) = (s.sizes(), s.c);
     let out = out.par_chunks_mut(size_out).zip(argmax.par_chunks_mut(size_out));
     out.zip(x.par_chunks(size_in)).for_each(|((out, argmax), x)| {
@@ -61,8 +74,16 @@ pub fn max_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], argmax: 
     });
 }
 
-/// `dx`: each output's gradient goes to the position in `argmax`.
+/// `dx`: each output's gradient goes to the position in `argmax`, which is what [`max_pool_forward`] wrote.
 pub fn max_pool_backward<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShape, dx: &mut [T]) {
+    match (T::single(gy), T::single_mut(dx)) {
+        (Some(gy), Some(dx)) => vectors::max_pool_backward(Form::current(), gy, argmax, s, dx),
+        _ => max_pool_backward_generic(gy, argmax, s, dx),
+    }
+}
+
+/// [`max_pool_backward`] as plain loops, for any element.
+pub fn max_pool_backward_generic<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShape, dx: &mut [T]) {
     let ((size_in, size_out), c) = (s.sizes(), s.c);
     let gy = gy.par_chunks(size_out).zip(argmax.par_chunks(size_out));
     dx.par_chunks_mut(size_in).zip(gy).for_each(|(dx, (gy, argmax))| {
@@ -75,6 +96,14 @@ pub fn max_pool_backward<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShape, dx: &
 
 /// Means of the windows (padding 0 only: every window lies inside).
 pub fn avg_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) {
+    match (T::single(x), T::single_mut(out)) {
+        (Some(x), Some(out)) => vectors::avg_pool_forward(Form::current(), x, s, out),
+        _ => avg_pool_forward_generic(x, s, out),
+    }
+}
+
+/// [`avg_pool_forward`] as plain loops, for any element.
+pub fn avg_pool_forward_generic<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) {
     let ((size_in, size_out), c) = (s.sizes(), s.c);
     let scale = T::real(1.0 / (s.kernel * s.kernel) as f64);
     out.par_chunks_mut(size_out).zip(x.par_chunks(size_in)).for_each(|(out, x)| {
@@ -86,6 +115,14 @@ pub fn avg_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) {
 
 /// Gradient of [`avg_pool_forward`].
 pub fn avg_pool_backward<T: Real>(gy: &[T], s: &PoolShape, dx: &mut [T]) {
+    match (T::single(gy), T::single_mut(dx)) {
+        (Some(gy), Some(dx)) => vectors::avg_pool_backward(Form::current(), gy, s, dx),
+        _ => avg_pool_backward_generic(gy, s, dx),
+    }
+}
+
+/// [`avg_pool_backward`] as plain loops, for any element.
+pub fn avg_pool_backward_generic<T: Real>(gy: &[T], s: &PoolShape, dx: &mut [T]) {
     let ((size_in, size_out), c) = (s.sizes(), s.c);
     let scale = T::real(1.0 / (s.kernel * s.kernel) as f64);
     dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each(|(dx, gy)| {
@@ -100,6 +137,14 @@ fn add<T: Real>(to: &mut [T], from: &[T], scale: T) {
 
 /// `out` (n, c) = means of `x` (n, positions, c), accumulated in double precision.
 pub fn global_avg_forward<T: Real>(x: &[T], positions: usize, c: usize, out: &mut [T]) {
+    match (T::single(x), T::single_mut(out)) {
+        (Some(x), Some(out)) => vectors::global_avg_forward(Form::current(), x, positions, c, out),
+        _ => global_avg_forward_generic(x, positions, c, out),
+    }
+}
+
+/// [`global_avg_forward`] as plain loops, for any element.
+pub fn global_avg_forward_generic<T: Real>(x: &[T], positions: usize, c: usize, out: &mut [T]) {
     out.par_chunks_mut(c.max(1)).zip(x.par_chunks((positions * c).max(1))).for_each(|(out, x)| {
         let mut sums = vec![0f64; c];
         x.chunks_exact(c).for_each(|row| sums.iter_mut().zip(row).for_each(|(s, &v)| *s += v.double()));
@@ -109,6 +154,14 @@ pub fn global_avg_forward<T: Real>(x: &[T], positions: usize, c: usize, out: &mu
 
 /// Gradient of [`global_avg_forward`].
 pub fn global_avg_backward<T: Real>(gy: &[T], positions: usize, c: usize, dx: &mut [T]) {
+    match (T::single(gy), T::single_mut(dx)) {
+        (Some(gy), Some(dx)) => vectors::global_avg_backward(Form::current(), gy, positions, c, dx),
+        _ => global_avg_backward_generic(gy, positions, c, dx),
+    }
+}
+
+/// [`global_avg_backward`] as plain loops, for any element.
+pub fn global_avg_backward_generic<T: Real>(gy: &[T], positions: usize, c: usize, dx: &mut [T]) {
     let scale = T::real(1.0 / positions as f64);
     dx.par_chunks_mut((positions * c).max(1)).zip(gy.par_chunks(c.max(1))).for_each(|(dx, gy)| {
         dx.chunks_exact_mut(c).for_each(|row| row.iter_mut().zip(gy).for_each(|(d, &g)| *d = g * scale));

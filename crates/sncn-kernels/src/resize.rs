@@ -2,7 +2,9 @@
 //!
 //! Bilinear: source `max(0, (i + ½)·in/out − ½)`, two taps per axis; nearest: source `⌊i·in/out⌋`.
 
+use crate::columns::{Columns, load, run, store, zeros};
 use crate::real::Real;
+use crate::simd::{Form, Vector};
 use rayon::prelude::*;
 
 /// Extents of a resize from (n, h, w, c) to (n, ho, wo, c).
@@ -57,6 +59,22 @@ fn add<T: Real>(to: &mut [T], from: &[T], weight: T) {
 
 /// `out` (n, ho, wo, c) from `x`.
 pub fn resize_forward<T: Real>(x: &[T], s: &ResizeShape, out: &mut [T]) {
+    match (T::single(x), T::single_mut(out)) {
+        (Some(x), Some(out)) => resize_forward_by(Form::current(), x, s, out),
+        _ => resize_forward_generic(x, s, out),
+    }
+}
+
+/// `dx` (n, h, w, c) from `gy`.
+pub fn resize_backward<T: Real>(gy: &[T], s: &ResizeShape, dx: &mut [T]) {
+    match (T::single(gy), T::single_mut(dx)) {
+        (Some(gy), Some(dx)) => resize_backward_by(Form::current(), gy, s, dx),
+        _ => resize_backward_generic(gy, s, dx),
+    }
+}
+
+/// [`resize_forward`] as plain loops, for any element.
+pub fn resize_forward_generic<T: Real>(x: &[T], s: &ResizeShape, out: &mut [T]) {
     let (rows, columns) = (taps(s.h, s.ho, s.bilinear), taps(s.w, s.wo, s.bilinear));
     let (size_in, size_out) = ((s.h * s.w * s.c).max(1), (s.ho * s.wo * s.c).max(1));
     out.par_chunks_mut(size_out).zip(x.par_chunks(size_in)).for_each(|(out, x)| {
@@ -65,12 +83,100 @@ pub fn resize_forward<T: Real>(x: &[T], s: &ResizeShape, out: &mut [T]) {
     });
 }
 
-/// `dx` (n, h, w, c) from `gy`.
-pub fn resize_backward<T: Real>(gy: &[T], s: &ResizeShape, dx: &mut [T]) {
+/// [`resize_backward`] as plain loops, for any element.
+pub fn resize_backward_generic<T: Real>(gy: &[T], s: &ResizeShape, dx: &mut [T]) {
     let (rows, columns) = (taps(s.h, s.ho, s.bilinear), taps(s.w, s.wo, s.bilinear));
     let (size_in, size_out) = ((s.h * s.w * s.c).max(1), (s.ho * s.wo * s.c).max(1));
     dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each(|(dx, gy)| {
         dx.fill(T::ZERO);
         each(s, &rows, &columns, |o, i, weight| add(&mut dx[i..i + s.c], &gy[o..o + s.c], weight));
     });
+}
+
+/// One image, over vectors of channels: forward to `out`, or the gradient of `out` added to `dx`.
+struct Image<'a> {
+    s: &'a ResizeShape,
+    taps: (&'a Taps<f32>, &'a Taps<f32>),
+    from: &'a [f32],
+    to: &'a mut [f32],
+    backward: bool,
+}
+
+impl Columns for Image<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let s = self.s;
+        for (i, row) in self.taps.0.iter().enumerate() {
+            for (j, column) in self.taps.1.iter().enumerate() {
+                let o = (i * s.wo + j) * s.c + start;
+                let weights =
+                    [[row[0].1 * column[0].1, row[0].1 * column[1].1], [row[1].1 * column[0].1, row[1].1 * column[1].1]];
+                // SAFETY: the caller found both lengths to be those of the shape; taps lie in the input.
+                unsafe {
+                    if self.backward {
+                        let g = load::<V, NV, FULL>(self.from.as_ptr().add(o), count);
+                        for (&(y, _), weights) in row.iter().zip(weights) {
+                            for (&(x, _), weight) in column.iter().zip(weights) {
+                                if weight != 0. {
+                                    let (p, weight) = (self.to.as_mut_ptr().add((y * s.w + x) * s.c + start), V::splat(weight));
+                                    let dx = load::<V, NV, FULL>(p, count);
+                                    store::<V, NV, FULL>(std::array::from_fn(|i| g[i].fma(weight, dx[i])), p, count);
+                                }
+                            }
+                        }
+                    } else {
+                        let mut sum = zeros::<V, NV>();
+                        // a tap of weight 0 takes no part, so that an infinite neighbour does no harm
+                        for (&(y, _), weights) in row.iter().zip(weights) {
+                            for (&(x, _), weight) in column.iter().zip(weights) {
+                                if weight != 0. {
+                                    let p = self.from.as_ptr().add((y * s.w + x) * s.c + start);
+                                    let (v, weight) = (load::<V, NV, FULL>(p, count), V::splat(weight));
+                                    sum = std::array::from_fn(|i| v[i].fma(weight, sum[i]));
+                                }
+                            }
+                        }
+                        store::<V, NV, FULL>(sum, self.to.as_mut_ptr().add(o), count);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn by(form: Form, s: &ResizeShape, from: &[f32], to: &mut [f32], backward: bool) {
+    let (rows, columns) = (taps(s.h, s.ho, s.bilinear), taps(s.w, s.wo, s.bilinear));
+    let (size_in, size_out) = (s.h * s.w * s.c, s.ho * s.wo * s.c);
+    let (size_from, size_to) = if backward { (size_out, size_in) } else { (size_in, size_out) };
+    assert!((from.len(), to.len()) == (s.n * size_from, s.n * size_to), "resize: lengths of {s:?}");
+    to.par_chunks_mut(size_to).zip(from.par_chunks(size_from)).for_each(|(to, from)| {
+        if backward {
+            to.fill(0.);
+        }
+        run(form, &mut Image { s, taps: (&rows, &columns), from, to, backward }, s.c);
+    });
+}
+
+/// [`resize_forward`] in this form.
+///
+/// # Panics
+/// Where lengths do not fit the shape or the processor lacks the form.
+pub fn resize_forward_by(form: Form, x: &[f32], s: &ResizeShape, out: &mut [f32]) {
+    match form {
+        Form::Naive => resize_forward_generic(x, s, out),
+        _ if x.is_empty() || out.is_empty() => resize_forward_generic(x, s, out),
+        _ => by(form, s, x, out, false),
+    }
+}
+
+/// [`resize_backward`] in this form.
+///
+/// # Panics
+/// As [`resize_forward_by`].
+pub fn resize_backward_by(form: Form, gy: &[f32], s: &ResizeShape, dx: &mut [f32]) {
+    match form {
+        Form::Naive => resize_backward_generic(gy, s, dx),
+        _ if gy.is_empty() || dx.is_empty() => resize_backward_generic(gy, s, dx),
+        _ => by(form, s, gy, dx, true),
+    }
 }

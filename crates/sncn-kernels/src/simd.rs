@@ -207,6 +207,16 @@ pub(crate) trait Vector: Copy {
     unsafe fn max(self, floor: Self) -> Self;
     /// self where `test` is positive (or NaN), else 0.
     unsafe fn where_positive(self, test: Self) -> Self;
+    /// self / other.
+    unsafe fn div(self, other: Self) -> Self;
+    /// The square root.
+    unsafe fn sqrt(self) -> Self;
+    /// 2 to the power of self, a whole number from −127 (which gives 0) to 127; finite where self is NaN.
+    unsafe fn power_of_two(self) -> Self;
+    /// `a` where self is larger than `best` or is NaN, else `b`; only the bits of `a` and `b` are moved.
+    unsafe fn pick_larger(self, best: Self, a: Self, b: Self) -> Self;
+    /// self where `a` and `b` are the same bits, else 0.
+    unsafe fn where_same(self, a: Self, b: Self) -> Self;
 }
 
 #[cfg(test)]

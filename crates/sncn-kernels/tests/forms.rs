@@ -161,6 +161,16 @@ fn corner_shapes() {
 }
 
 #[test]
+fn small_convolutions() {
+    for (i, c) in [1, 5, 17].into_iter().enumerate() {
+        let s = ConvShape { n: 1, h: 5, w: 6, c_in: c, c_out: c + 2, ..PLAIN };
+        check(&s, i as u64);
+        check(&ConvShape { stride: 2, ..s }, i as u64);
+        check(&ConvShape { kh: 1, kw: 1, padding: (0, 0), ..s }, i as u64);
+    }
+}
+
+#[test]
 fn winograd_keeps_its_accuracy() {
     for (c, size, n) in [(32, 32, 8), (64, 16, 8), (128, 8, 8)] {
         let s = ConvShape { c_in: c, c_out: c, h: size, w: size, n, ..PLAIN };

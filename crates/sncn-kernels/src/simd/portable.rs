@@ -73,4 +73,24 @@ impl Vector for F32x4 {
     unsafe fn where_positive(self, test: Self) -> Self {
         self.zip(test, |x, test| if test <= 0.0 { 0.0 } else { x })
     }
+    #[inline(always)]
+    unsafe fn div(self, other: Self) -> Self {
+        self.zip(other, |x, y| x / y)
+    }
+    #[inline(always)]
+    unsafe fn sqrt(self) -> Self {
+        Self(self.0.map(f32::sqrt))
+    }
+    #[inline(always)]
+    unsafe fn power_of_two(self) -> Self {
+        Self(self.0.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)))
+    }
+    #[inline(always)]
+    unsafe fn pick_larger(self, best: Self, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| if self.0[i] > best.0[i] || self.0[i].is_nan() { a.0[i] } else { b.0[i] }))
+    }
+    #[inline(always)]
+    unsafe fn where_same(self, a: Self, b: Self) -> Self {
+        Self(std::array::from_fn(|i| if a.0[i].to_bits() == b.0[i].to_bits() { self.0[i] } else { 0.0 }))
+    }
 }

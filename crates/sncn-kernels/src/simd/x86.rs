@@ -54,8 +54,10 @@ fn mask16(count: usize) -> __mmask16 {
 
 macro_rules! vector {
     ($name:ident, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident,
+     $div:ident, $sqrt:ident,
      |$p:ident, $n:ident| $part:expr, |$x:ident, $q:ident, $m:ident| $store_part:expr,
-     |$v:ident, $t:ident| $where_positive:expr, |$l:ident| $low:expr, |$h:ident| $high:expr, $($own:tt)*) => {
+     |$v:ident, $t:ident| $where_positive:expr, |$e:ident| $power:expr, |$l:ident, $best:ident, $a:ident, $b:ident| $pick:expr,
+     |$s:ident, $c:ident, $d:ident| $same:expr, |$w:ident| $low:expr, |$h:ident| $high:expr, $($own:tt)*) => {
         impl Vector for $name {
             const LANES: usize = $lanes;
             const ROWS: usize = $rows;
@@ -87,7 +89,7 @@ macro_rules! vector {
             }
             #[inline(always)]
             unsafe fn low(self) -> Self {
-                let $l = self.0;
+                let $w = self.0;
                 // SAFETY: arithmetic only.
                 Self(unsafe { $low })
             }
@@ -129,6 +131,34 @@ macro_rules! vector {
                 // SAFETY: arithmetic only.
                 Self(unsafe { $where_positive })
             }
+            #[inline(always)]
+            unsafe fn div(self, other: Self) -> Self {
+                // SAFETY: arithmetic only.
+                Self(unsafe { $div(self.0, other.0) })
+            }
+            #[inline(always)]
+            unsafe fn sqrt(self) -> Self {
+                // SAFETY: arithmetic only.
+                Self(unsafe { $sqrt(self.0) })
+            }
+            #[inline(always)]
+            unsafe fn power_of_two(self) -> Self {
+                let $e = self.0;
+                // SAFETY: arithmetic only.
+                Self(unsafe { $power })
+            }
+            #[inline(always)]
+            unsafe fn pick_larger(self, best: Self, a: Self, b: Self) -> Self {
+                let ($l, $best, $a, $b) = (self.0, best.0, a.0, b.0);
+                // SAFETY: arithmetic only.
+                Self(unsafe { $pick })
+            }
+            #[inline(always)]
+            unsafe fn where_same(self, a: Self, b: Self) -> Self {
+                let ($s, $c, $d) = (self.0, a.0, b.0);
+                // SAFETY: arithmetic only.
+                Self(unsafe { $same })
+            }
         }
     };
 }
@@ -145,9 +175,17 @@ vector!(
     _mm256_mul_ps,
     _mm256_fmadd_ps,
     _mm256_max_ps,
+    _mm256_div_ps,
+    _mm256_sqrt_ps,
     |p, n| _mm256_maskload_ps(p, mask8(n)),
     |x, p, n| _mm256_maskstore_ps(p, mask8(n), x),
     |x, t| _mm256_and_ps(x, _mm256_cmp_ps::<_CMP_NLE_UQ>(t, _mm256_setzero_ps())),
+    |n| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127)))),
+    |v, best, a, b| {
+        let larger = _mm256_or_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(v, best), _mm256_cmp_ps::<_CMP_UNORD_Q>(v, v));
+        _mm256_blendv_ps(b, a, larger)
+    },
+    |x, a, b| _mm256_and_ps(x, _mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)))),
     |x| _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_castps_si256(x))),
     |x| _mm256_castsi256_ps(_mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(!0xffff))),
 );
@@ -166,9 +204,17 @@ macro_rules! sixteen {
             _mm512_mul_ps,
             _mm512_fmadd_ps,
             _mm512_max_ps,
+            _mm512_div_ps,
+            _mm512_sqrt_ps,
             |p, n| _mm512_maskz_loadu_ps(mask16(n), p),
             |x, p, n| _mm512_mask_storeu_ps(p, mask16(n), x),
             |x, t| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(t, _mm512_setzero_ps()), x),
+            |n| _mm512_castsi512_ps(_mm512_slli_epi32::<23>(_mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127)))),
+            |v, best, a, b| {
+                let larger = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(v, best) | _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(v, v);
+                _mm512_mask_blend_ps(larger, b, a)
+            },
+            |x, a, b| _mm512_maskz_mov_ps(_mm512_cmpeq_epi32_mask(_mm512_castps_si512(a), _mm512_castps_si512(b)), x),
             |x| _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_castps_si512(x))),
             |x| _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(!0xffff))),
             $($own)*
