@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use sncn_kernels::conv::{self, ConvShape};
-use sncn_kernels::fused::{self, PackedWeight};
+use sncn_kernels::fused::{self, Algorithm, PackedWeight, Precision};
 use sncn_kernels::product::LinearShape;
 use sncn_kernels::simd::Form;
 use sncn_kernels::{bf16, dense};
@@ -47,7 +47,7 @@ fn forward(s: &ConvShape, packed: &PackedWeight, x: &[f32]) -> Vec<f32> {
     y
 }
 
-/// Few terms may cancel to less than rounding loses of each, so the unrounded bound is over the terms' magnitude as well.
+/// Every form and algorithm. Winograd's rounds sums of inputs, so only the second bound is its own.
 fn check(s: &ConvShape, seed: u64) {
     // one element into their buffers, so that neither is aligned
     let x = noise(1 + s.n * s.h * s.w * s.c_in, seed);
@@ -61,20 +61,26 @@ fn check(s: &ConvShape, seed: u64) {
     };
     let (close, plain) = (naive(&rounded(x), &rounded(weight)), naive(&double(x), &double(weight)));
     for form in Form::available() {
-        let y = forward(s, &PackedWeight::bf16_by(form, s, weight), x);
+        let y = forward(s, &PackedWeight::bf16_by(form, Algorithm::Direct, s, weight), x);
         let (sums, rounding) = (error(&y, &close), error(&y, &plain));
         assert!(sums <= 1e-5, "{form:?}: {sums:e} {s:?}");
         assert!(rounding <= 1e-2, "{form:?}: {rounding:e} of the unrounded, {s:?}");
+        if Precision::Bf16.fits(s, Algorithm::Winograd) {
+            let y = forward(s, &PackedWeight::bf16_by(form, Algorithm::Winograd, s, weight), x);
+            let rounding = error(&y, &plain);
+            assert!(rounding <= 1e-2, "{form:?}: {rounding:e} of the unrounded by Winograd, {s:?}");
+        }
     }
     let y = forward(s, &PackedWeight::bf16(s, weight), x);
     assert!(error(&y, &plain) <= 1e-2, "by the rule: {s:?}");
 }
 
 prop_compose! {
-    fn shapes()(groups in 1usize..4, stride in 1usize..4, dilation in 1usize..4)
+    fn shapes()(groups in 1usize..4, stride in 1usize..4, dilation in 1usize..4, three in any::<bool>())
         (n in 0usize..4, ci in 1usize..22, co in 1usize..40, kh in 1usize..6, kw in 1usize..6, ph in 0usize..5, pw in 0usize..5,
-         h in 1usize..14, w in 1usize..14, groups in Just(groups), stride in Just(stride), dilation in Just(dilation))
+         h in 1usize..14, w in 1usize..14, groups in Just(groups), stride in Just(stride), dilation in Just(dilation), three in Just(three))
         -> ConvShape {
+        let (kh, kw, stride) = if three { (3, 3, 1) } else { (kh, kw, stride) };
         ConvShape {
             n, h: h.max((dilation * (kh - 1) + 1).saturating_sub(2 * ph)), w: w.max((dilation * (kw - 1) + 1).saturating_sub(2 * pw)),
             c_in: ci * groups, c_out: co * groups, kh, kw, stride, padding: (ph, pw), dilation, groups,
@@ -133,7 +139,7 @@ fn a_bad_pixel_reaches_what_it_touches_and_no_more() {
         for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::MAX] {
             let mut x = noise(2 * 9 * 9 * 5, 3);
             x[(4 * 9 + 4) * 5 + 4] = bad;
-            let packed = PackedWeight::bf16_by(form, &PLAIN, &noise(7 * 5 * 9, 4));
+            let packed = PackedWeight::bf16_by(form, Algorithm::Direct, &PLAIN, &noise(7 * 5 * 9, 4));
             for (i, v) in forward(&PLAIN, &packed, &x).iter().enumerate() {
                 let (n, row, column) = (i / 567, i / 63 % 9, i / 7 % 9);
                 let under = n == 0 && (3..6).contains(&row) && (3..6).contains(&column);
@@ -153,8 +159,12 @@ fn rounded_inputs_change_nothing() {
     for form in Form::available() {
         let (x, w) = (noise(2 * 81 * 5, 1), noise(7 * 45, 2));
         let round = |v: &[f32]| v.iter().map(|&v| bf16::round(v)).collect::<Vec<_>>();
-        let y = forward(&PLAIN, &PackedWeight::bf16_by(form, &PLAIN, &w), &x);
-        assert_eq!(y, forward(&PLAIN, &PackedWeight::bf16_by(form, &PLAIN, &round(&w)), &round(&x)), "{form:?}");
+        let y = forward(&PLAIN, &PackedWeight::bf16_by(form, Algorithm::Direct, &PLAIN, &w), &x);
+        assert_eq!(
+            y,
+            forward(&PLAIN, &PackedWeight::bf16_by(form, Algorithm::Direct, &PLAIN, &round(&w)), &round(&x)),
+            "{form:?}"
+        );
     }
 }
 
@@ -170,7 +180,7 @@ fn threads_change_nothing() {
         let (x, w) = (noise(s.n * s.h * s.w * s.c_in, 9), noise(s.c_out * s.c_in * s.kh * s.kw, 8));
         let linear = LinearShape { rows: s.n, c_in: s.c_in, c_out: s.c_out };
         let all = || {
-            let mut y = forward(&s, &PackedWeight::bf16_by(Form::current(), &s, &w), &x);
+            let mut y = forward(&s, &PackedWeight::bf16_by(Form::current(), Algorithm::Direct, &s, &w), &x);
             let (x, w) = (&x[..s.n * s.c_in], &w[..s.c_in * s.c_out]);
             let mut z = vec![0.0; s.n * s.c_out];
             dense::linear_forward_bf16(Form::current(), x, w, None, &linear, &mut z);

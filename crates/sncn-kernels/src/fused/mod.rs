@@ -72,7 +72,7 @@ where
     }
     if weight.form == Form::Naive {
         let mut source = stage_all(plan.source, shape.n, stage);
-        if weight.precision == Precision::Bf16 {
+        if weight.paired() {
             source.iter_mut().for_each(|x| *x = round(*x));
         }
         match weight.direction {
@@ -104,9 +104,10 @@ where
             let mut source = Scratch::take(unit.images.len() * size);
             weight.form.enter(|| {
                 for (n, source) in unit.images.clone().zip(source.chunks_exact_mut(size.max(1))) {
-                    match weight.precision {
-                        Precision::F32 => plan.fill(&window, n, stage, source),
-                        Precision::Bf16 => plan.fill(&window, n, &pairs, source),
+                    if weight.paired() {
+                        plan.fill(&window, n, &pairs, source);
+                    } else {
+                        plan.fill(&window, n, stage, source);
                     }
                 }
             });
