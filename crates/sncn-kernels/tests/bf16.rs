@@ -134,6 +134,30 @@ fn corner_shapes() {
 }
 
 #[test]
+fn rounding_in_wide_layers() {
+    for (c, size) in [(16, 32), (32, 32), (64, 16), (128, 8)] {
+        let s = ConvShape { c_in: c, c_out: c, h: size, w: size, ..PLAIN };
+        let (x, weight) = (noise(s.n * size * size * c, 1), noise(c * c * 9, 2));
+        let mut want = vec![0.0; x.len()];
+        conv::conv2d_forward_naive(&double(&x), &double(&weight), None, &s, &mut want);
+        let by = |algorithm| forward(&s, &PackedWeight::bf16_by(Form::current(), algorithm, &s, &weight), &x);
+        let [direct, winograd] = [Algorithm::Direct, Algorithm::Winograd].map(|a| error(&by(a), &want));
+        println!("{c} channels: direct {direct:.1e}, Winograd {winograd:.1e} of the largest");
+        assert!(direct < 3e-3 && winograd < 5e-3, "{c} channels: direct {direct:e}, Winograd {winograd:e}");
+    }
+}
+
+#[test]
+fn the_rule_keeps_lone_channels_in_f32() {
+    let rule = |c_in, c_out, groups| Precision::choose(&ConvShape { c_in, c_out, groups, ..PLAIN });
+    assert_eq!(rule(3, 16, 1), (Precision::F32, Algorithm::Direct));
+    assert_eq!(rule(32, 32, 32), (Precision::F32, Algorithm::Direct));
+    assert_eq!(rule(3, 64, 1), (Precision::Bf16, Algorithm::Direct));
+    assert_eq!(rule(16, 32, 1), (Precision::Bf16, Algorithm::Winograd));
+    assert_eq!(rule(30, 30, 2), (Precision::Bf16, Algorithm::Direct), "pairs may not straddle groups");
+}
+
+#[test]
 fn a_bad_pixel_reaches_what_it_touches_and_no_more() {
     for form in Form::available() {
         for bad in [f32::NAN, -f32::NAN, f32::INFINITY, f32::MAX] {

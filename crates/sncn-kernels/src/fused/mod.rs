@@ -5,6 +5,9 @@
 //! target rows. What is done there (a norm on the way in; a residual, a mask, sums on the way out) costs no pass of its own.
 //! Both are entered with the form's instructions on, so that plain loops in them vectorise as wide as the kernels.
 //! Source rows that two bands share are staged for both. Units are independent, so results do not depend on threads.
+//!
+//! A weight packed by [`PackedWeight::bf16`] makes the same call round the factors of its products to bf16: what is staged
+//! and finished stays f32.
 
 mod direct;
 mod gradient;

@@ -22,6 +22,11 @@ impl Precision {
     /// rounds alike on every processor.
     pub fn choose(s: &ConvShape) -> (Self, Algorithm) {
         let algorithm = Algorithm::choose(s, Direction::Forward);
+        let (inner, outer) = (s.c_in / s.groups, s.c_out / s.groups);
+        // a lone channel pairs with a zero, so nothing is won; three gain a quarter, which few columns do not pay back
+        if inner == 1 || (inner == 3 && outer <= 16) {
+            return (Self::F32, algorithm);
+        }
         let fits = Self::Bf16.fits(s, algorithm);
         (Self::Bf16, if fits { algorithm } else { Algorithm::Direct })
     }
