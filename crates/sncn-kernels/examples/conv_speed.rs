@@ -5,7 +5,7 @@
 //! threads (Linux): on a busy machine that is what stays comparable, with RAYON_NUM_THREADS=1 in particular.
 
 use sncn_kernels::conv::ConvShape;
-use sncn_kernels::fused::{self, Algorithm, Direction, PackedWeight};
+use sncn_kernels::fused::{self, Algorithm, Direction, PackedWeight, Precision};
 use sncn_kernels::simd::Form;
 use std::time::Instant;
 
@@ -58,23 +58,24 @@ const SHAPES: [(&str, [usize; 9]); 17] = [
     ("5x5 32->32@32", [128, 32, 32, 32, 5, 1, 2, 1, 1]),
 ];
 
-/// Compares sampled sums with the defining loops.
-fn check(s: &ConvShape, x: &[f32], w: &[f32], y: &[f32]) {
+/// Compares sampled sums with the defining loops; `bound` is what a term may lose.
+fn check(s: &ConvShape, x: &[f32], w: &[f32], y: &[f32], bound: f64) {
     let ((ho, wo), ci, co) = (s.output(), s.c_in / s.groups, s.c_out / s.groups);
     for i in (0..y.len()).step_by((y.len() / 500).max(1) | 1) {
         let (n, oy, ox, o) = (i / (ho * wo * s.c_out), i / (wo * s.c_out) % ho, i / s.c_out % wo, i % s.c_out);
-        let mut sum = 0.0;
+        let (mut sum, mut terms) = (0.0, 0.0);
         for (ky, kx) in (0..s.kh).flat_map(|ky| (0..s.kw).map(move |kx| (ky, kx))) {
             let iy = (oy * s.stride + ky * s.dilation).wrapping_sub(s.padding.0);
             let ix = (ox * s.stride + kx * s.dilation).wrapping_sub(s.padding.1);
             if iy < s.h && ix < s.w {
                 for c in 0..ci {
                     let value = x[((n * s.h + iy) * s.w + ix) * s.c_in + o / co * ci + c];
-                    sum += f64::from(value) * f64::from(w[((o * ci + c) * s.kh + ky) * s.kw + kx]);
+                    let term = f64::from(value) * f64::from(w[((o * ci + c) * s.kh + ky) * s.kw + kx]);
+                    (sum, terms) = (sum + term, terms + term.abs());
                 }
             }
         }
-        assert!((sum - f64::from(y[i])).abs() < 1e-3, "output {i} of {s:?}: {} for {sum}", y[i]);
+        assert!((sum - f64::from(y[i])).abs() < bound * (1.0 + terms), "output {i} of {s:?}: {} for {sum}", y[i]);
     }
 }
 
@@ -88,7 +89,11 @@ fn main() {
     });
     let form = Form::current();
     let peak = form.peak() * rayon::current_num_threads() as f64;
-    println!("{form:?}, {} threads, multiply-add peak {peak:.0} GF/s; GF/s (share of peak) ms", rayon::current_num_threads());
+    println!(
+        "{form:?}, {} threads, multiply-add peak {peak:.0} GF/s, bf16 {:.0}; GF/s (share of peak) ms",
+        rayon::current_num_threads(),
+        form.peak_bf16() * rayon::current_num_threads() as f64
+    );
     for (name, [n, size, c_in, c_out, k, stride, padding, dilation, groups]) in SHAPES {
         if !name.contains(&wanted) {
             continue;
@@ -106,7 +111,7 @@ fn main() {
             let packed = PackedWeight::by(form, algorithm(Direction::Forward), &s, Direction::Forward, &w);
             fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut y);
         });
-        check(&s, &x, &w, &y);
+        check(&s, &x, &w, &y, 1e-5);
         // what a norm and a ReLU on the way in, and a shift on the way out, add to it
         let (packed, (a, b)) = (
             PackedWeight::by(form, algorithm(Direction::Forward), &s, Direction::Forward, &w),
@@ -120,6 +125,13 @@ fn main() {
             }
         };
         let shift = |_: usize, _: std::ops::Range<usize>, y: &mut [f32]| y.iter_mut().for_each(|y| *y += 1.0);
+        // weights packed once, as in inference
+        let bare = best(|| fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut z));
+        let rounded = forced.filter(|&a| Precision::Bf16.fits(&s, a));
+        let rounded = rounded.map_or_else(|| PackedWeight::bf16(&s, &w), |a| PackedWeight::bf16_by(form, a, &s, &w));
+        let bf16 = best(|| fused::conv_forward(&s, &rounded, &stage_x, &fused::keep, &mut z));
+        check(&s, &x, &w, &z, 1e-2);
+        let bf16_riding = best(|| fused::conv_forward(&s, &rounded, &norm, &shift, &mut z));
         let riding = best(|| fused::conv_forward(&s, &packed, &norm, &shift, &mut z));
         let input = best(|| {
             let packed = PackedWeight::by(form, algorithm(Direction::InputGradient), &s, Direction::InputGradient, &w);
@@ -131,11 +143,20 @@ fn main() {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
         let (sums, scale) = ([dot(&gy, &y), dot(&x, &dx), dot(&w, &dw)], dot(&y, &y).sqrt() * dot(&gy, &gy).sqrt());
         assert!(sums.iter().all(|s| (s - sums[0]).abs() < 1e-5 * scale), "gradients disagree: {sums:?}");
-        let row: Vec<String> = [("forward", forward), ("with norm", riding), ("dx", input), ("dw", weight)]
-            .iter()
-            .map(|(what, t)| format!("{what} {:4.0} ({:.2}) {:6.2}", work / t, work / t / peak, t * 1e3))
-            .collect();
+        let row: Vec<String> = [
+            ("forward", forward),
+            ("packed", bare),
+            ("bf16", bf16),
+            ("with norm", riding),
+            ("bf16", bf16_riding),
+            ("dx", input),
+            ("dw", weight),
+        ]
+        .iter()
+        .map(|(what, t)| format!("{what} {:4.0} ({:.2}) {:6.2}", work / t, work / t / peak, t * 1e3))
+        .collect();
         let bytes = 4e-6 * (x.len() + y.len()) as f64;
-        println!("{name:17} {:9} {}  {bytes:.1} MB", format!("{:?}", algorithm(Direction::Forward)), row.join("  "));
+        let rule = Precision::choose(&s);
+        println!("{name:17} {:9} {rule:?} {}  {bytes:.1} MB", format!("{:?}", algorithm(Direction::Forward)), row.join("  "));
     }
 }

@@ -37,7 +37,9 @@ fn main() {
             let f = best(|| dense::linear_forward(form, &x, &w, None, &s, &mut y));
             let b = best(|| dense::linear_input_gradient(form, &gy, &w, &s, &mut dx));
             let g = best(|| dense::linear_weight_gradient(form, &x, &gy, &s, &mut dw));
-            print!("{form:?} {:.0} {:.0} {:.0}  ", flops / f, flops / b, flops / g);
+            let h = best(|| dense::linear_forward_bf16(form, &x, &w, None, &s, &mut y2));
+            assert!(y.iter().zip(&y2).all(|(a, b)| (a - b).abs() < 1e-2 * (c_in as f32).sqrt()), "wrong answer in bf16");
+            print!("{form:?} {:.0} {:.0} {:.0} bf16 {:.0}  ", flops / f, flops / b, flops / g, flops / h);
         }
         // the generic form in f64 would be another type: gemm itself, over the same blocks
         let f = best(|| product::linear_forward_generic(&x, &w, None, &s, &mut y2));

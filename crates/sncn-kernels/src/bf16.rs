@@ -54,8 +54,14 @@ impl Kernel for Round<'_> {
             return;
         }
         for (from, pairs) in from.chunks(rows * channels).zip(pairs.chunks_mut(rows * row / 2)) {
-            for (to, from) in part.chunks_exact_mut(row).zip(from.chunks_exact(channels)) {
-                to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+            if channels == 3 {
+                // colour: known lengths copy several times faster
+                let ((to, _), (from, _)) = (part.as_chunks_mut::<4>(), from.as_chunks::<3>());
+                to.iter_mut().zip(from).for_each(|(to, &[r, g, b])| *to = [r, g, b, 0.0]);
+            } else {
+                for (to, from) in part.chunks_exact_mut(row).zip(from.chunks_exact(channels)) {
+                    to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+                }
             }
             // SAFETY: `pairs` is at most half of the part; the caller vouches for the processor.
             unsafe { flat::<V>(&part[..2 * pairs.len()], pairs) }
@@ -95,6 +101,41 @@ mod tests {
         assert_eq!(round(f32::MIN_POSITIVE), f32::MIN_POSITIVE);
         assert_eq!(round(f32::MIN_POSITIVE / 2.0), 0.0);
         assert!(round(f32::from_bits(0x7f80_0001)).is_nan() && round(f32::from_bits(0xffff_ffff)).is_nan());
+    }
+
+    #[test]
+    fn two_multiply_adds_are_the_instruction() {
+        use crate::tile::{Pairs, Rows};
+        let values: Vec<f32> = (0..4000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 16) as f32 / 32768.0 - 1.0).collect();
+        for form in Form::available() {
+            let (depth, rows, width) = (37, 11, form.panel());
+            let (mut a, mut b) = (vec![0.0; rows * depth], vec![0.0; depth * width]);
+            form.run_pairs(Round { from: &values[..2 * a.len()], channels: 2, pairs: &mut a });
+            let mut other = a.clone();
+            form.run(Round { from: &values[..2 * a.len()], channels: 2, pairs: &mut other });
+            assert!(a.iter().zip(&other).all(|(a, b)| a.to_bits() == b.to_bits()), "{form:?}");
+            form.run_pairs(Round { from: &values[100..100 + 2 * b.len()], channels: 2, pairs: &mut b });
+            let mut c = [vec![0.0; rows * width], vec![0.0; rows * width]];
+            for (emulated, c) in c.iter_mut().enumerate() {
+                let product = Pairs(Rows {
+                    a: &a,
+                    a_row: depth,
+                    a_step: 1,
+                    offsets: &[0],
+                    len: depth,
+                    b: &b,
+                    b_step: width,
+                    c,
+                    c_row: width,
+                    rows,
+                    columns: width,
+                    add: false,
+                });
+                if emulated == 1 { form.run(product) } else { form.run_pairs(product) }
+            }
+            assert!(c[0].iter().any(|v| *v != 0.0));
+            assert!(c[0].iter().zip(&c[1]).all(|(a, b)| (a - b).abs() < 1e-5), "{form:?}");
+        }
     }
 
     #[test]

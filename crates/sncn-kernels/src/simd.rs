@@ -203,6 +203,18 @@ pub(crate) trait Vector: Copy {
         // SAFETY: no vector has more than 16 lanes.
         unsafe { Self::load(pairs.as_ptr()) }
     }
+    /// All lanes rounded to bf16 to memory: half as many pairs.
+    #[inline(always)]
+    unsafe fn store_pairs(self, p: *mut f32) {
+        let mut values = [0.0; 16];
+        // SAFETY: no vector has more than 16 lanes; the caller vouches for half of them in memory.
+        unsafe {
+            self.store(values.as_mut_ptr());
+            for i in 0..Self::LANES / 2 {
+                *p.add(i) = pair(values[2 * i], values[2 * i + 1]);
+            }
+        }
+    }
     /// The larger of self and `floor`; NaN where self is.
     unsafe fn max(self, floor: Self) -> Self;
     /// self where `test` is positive (or NaN), else 0.

@@ -1,6 +1,6 @@
 //! Direct convolution of a unit: rows of the register tile are neighbouring target positions, terms are taps and channels.
 
-use super::pack::{PackedWeight, Precision};
+use super::pack::PackedWeight;
 use super::plan::{Direction, Plan, Unit, Window};
 use crate::tile::{Pairs, Rows};
 
@@ -67,10 +67,7 @@ impl Direct {
                             columns: width.min(outer - p * width),
                             add: false,
                         };
-                        match weight.precision {
-                            Precision::F32 => weight.form.run(product),
-                            Precision::Bf16 => weight.form.run_pairs(Pairs(product)),
-                        }
+                        if weight.paired() { weight.form.run_pairs(Pairs(product)) } else { weight.form.run(product) }
                     }
                 }
             }

@@ -5,6 +5,9 @@
 //! target rows. What is done there (a norm on the way in; a residual, a mask, sums on the way out) costs no pass of its own.
 //! Both are entered with the form's instructions on, so that plain loops in them vectorise as wide as the kernels.
 //! Source rows that two bands share are staged for both. Units are independent, so results do not depend on threads.
+//!
+//! A weight packed by [`PackedWeight::bf16`] makes the same call round the factors of its products to bf16: what is staged
+//! and finished stays f32.
 
 mod direct;
 mod gradient;
@@ -72,7 +75,7 @@ where
     }
     if weight.form == Form::Naive {
         let mut source = stage_all(plan.source, shape.n, stage);
-        if weight.precision == Precision::Bf16 {
+        if weight.paired() {
             source.iter_mut().for_each(|x| *x = round(*x));
         }
         match weight.direction {
@@ -104,9 +107,10 @@ where
             let mut source = Scratch::take(unit.images.len() * size);
             weight.form.enter(|| {
                 for (n, source) in unit.images.clone().zip(source.chunks_exact_mut(size.max(1))) {
-                    match weight.precision {
-                        Precision::F32 => plan.fill(&window, n, stage, source),
-                        Precision::Bf16 => plan.fill(&window, n, &pairs, source),
+                    if weight.paired() {
+                        plan.fill(&window, n, &pairs, source);
+                    } else {
+                        plan.fill(&window, n, stage, source);
                     }
                 }
             });

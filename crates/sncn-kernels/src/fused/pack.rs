@@ -13,15 +13,28 @@ use rayon::prelude::*;
 pub enum Precision {
     /// Nothing.
     F32,
-    /// bf16: values as they are staged, weights as they are packed.
+    /// bf16: staged values and weights of the direct algorithm, transformed ones of Winograd's.
     Bf16,
 }
 
 impl Precision {
-    /// Where bf16 is allowed, the measured rule for the faster of it (by the direct algorithm) and f32 (by its own rule). It
-    /// looks at the shape only, so that one model rounds alike on every processor.
-    pub fn choose(_: &ConvShape) -> Self {
-        Self::Bf16
+    /// Where bf16 is allowed, the measured rule for the fastest way forward. It looks at the shape only, so that one model
+    /// rounds alike on every processor.
+    pub fn choose(s: &ConvShape) -> (Self, Algorithm) {
+        let algorithm = Algorithm::choose(s, Direction::Forward);
+        let (inner, outer) = (s.c_in / s.groups, s.c_out / s.groups);
+        // a lone channel pairs with a zero, so nothing is won; three gain a quarter, which few columns do not pay back
+        if inner == 1 || (inner == 3 && outer <= 16) {
+            return (Self::F32, algorithm);
+        }
+        let fits = Self::Bf16.fits(s, algorithm);
+        (Self::Bf16, if fits { algorithm } else { Algorithm::Direct })
+    }
+
+    /// Whether the algorithm can compute this shape forward in this precision: pairs must not straddle two groups.
+    pub fn fits(self, s: &ConvShape, algorithm: Algorithm) -> bool {
+        let whole = self == Self::F32 || s.groups == 1 || (s.c_in / s.groups).is_multiple_of(2);
+        algorithm.fits(s, Direction::Forward) && (whole || algorithm == Algorithm::Direct)
     }
 }
 
@@ -57,18 +70,17 @@ impl PackedWeight {
     /// # Panics
     /// Where the weight does not fit the shape.
     pub fn bf16(shape: &ConvShape, weight: &[f32]) -> Self {
-        match Precision::choose(shape) {
-            Precision::F32 => Self::new(shape, Direction::Forward, weight),
-            Precision::Bf16 => Self::bf16_by(Form::current(), shape, weight),
-        }
+        let (precision, algorithm) = Precision::choose(shape);
+        Self::pack(Form::current(), algorithm, precision, shape, Direction::Forward, weight)
     }
 
-    /// Packs for the forward pass in bf16, by a given form.
+    /// Packs for the forward pass in bf16, by a given form and algorithm.
     ///
     /// # Panics
-    /// Where the weight does not fit the shape.
-    pub fn bf16_by(form: Form, shape: &ConvShape, weight: &[f32]) -> Self {
-        Self::pack(form, Algorithm::Direct, Precision::Bf16, shape, Direction::Forward, weight)
+    /// Where the weight does not fit the shape, or the algorithm cannot compute it.
+    pub fn bf16_by(form: Form, algorithm: Algorithm, shape: &ConvShape, weight: &[f32]) -> Self {
+        assert!(Precision::Bf16.fits(shape, algorithm), "{algorithm:?} cannot compute {shape:?} in bf16");
+        Self::pack(form, algorithm, Precision::Bf16, shape, Direction::Forward, weight)
     }
 
     /// Packs for a given form and algorithm.
@@ -109,10 +121,10 @@ impl PackedWeight {
             plain: Vec::new(),
         };
         if form == Form::Naive {
-            packed.plain = match precision {
-                Precision::F32 => weight.to_vec(),
-                Precision::Bf16 => weight.iter().map(|&w| round(w)).collect(),
-            };
+            packed.plain = weight.to_vec();
+            if packed.paired() {
+                packed.plain.iter_mut().for_each(|w| *w = round(*w));
+            }
         }
         if form == Form::Naive || weight.is_empty() {
             return packed;
@@ -124,10 +136,15 @@ impl PackedWeight {
         packed
     }
 
+    /// Whether what is staged are pairs of bf16.
+    pub(super) fn paired(&self) -> bool {
+        self.precision == Precision::Bf16 && self.algorithm == Algorithm::Direct
+    }
+
     /// The plan of what is staged: a pair of bf16 counts as one channel.
     pub(super) fn staged(&self, plan: &Plan) -> Plan {
         let mut staged = *plan;
-        if self.precision == Precision::Bf16 {
+        if self.paired() {
             staged.source.c = plan.shape.groups * plan.group().0.div_ceil(2);
             staged.shape.c_in = staged.source.c;
         }
@@ -143,7 +160,7 @@ impl PackedWeight {
     fn direct(&mut self, plan: &Plan, weight: &[f32]) {
         self.phases = plan.phases();
         let (width, (channels, outer), groups) = (self.form.panel(), plan.group(), plan.shape.groups);
-        let (precision, inner) = (self.precision, self.staged(plan).group().0);
+        let (paired, inner) = (self.paired(), self.staged(plan).group().0);
         let panels = groups * outer.div_ceil(width);
         let mut len = 0;
         for phase in &self.phases {
@@ -157,7 +174,7 @@ impl PackedWeight {
             part.par_chunks_exact_mut((depth * width).max(1)).enumerate().for_each(|(p, panel)| {
                 for (tap, rows) in phase.taps.iter().zip(panel.chunks_exact_mut(inner * width)) {
                     for (c, row) in rows.chunks_exact_mut(width).enumerate() {
-                        if precision == Precision::F32 {
+                        if !paired {
                             columns(plan, weight, p, c, tap.index, row);
                             continue;
                         }
@@ -176,17 +193,30 @@ impl PackedWeight {
     fn winograd(&mut self, plan: &Plan, weight: &[f32]) {
         let (width, (inner, outer), groups) = (self.form.panel(), plan.group(), plan.shape.groups);
         let (panels, form) = (groups * outer.div_ceil(width), self.form);
-        self.data = Scratch::take(panels * 16 * inner * width);
-        self.data.par_chunks_exact_mut(16 * inner * width).enumerate().for_each_init(
-            || Scratch::take(9 * inner * width),
-            |kernels, (p, panel)| {
+        let pairs = self.precision == Precision::Bf16;
+        let (depth, spread) = if pairs { (inner.div_ceil(2), 16 * inner * width) } else { (inner, 0) };
+        self.data = Scratch::take(panels * 16 * depth * width);
+        self.data.par_chunks_exact_mut(16 * depth * width).enumerate().for_each_init(
+            || (Scratch::take(9 * inner * width), Scratch::take(spread)),
+            |(kernels, spread), (p, panel)| {
                 for (t, rows) in kernels.chunks_exact_mut(inner * width).enumerate() {
                     let tap = if plan.direction == Direction::Forward { t } else { 8 - t };
                     for (c, row) in rows.chunks_exact_mut(width).enumerate() {
                         columns(plan, weight, p, c, tap, row);
                     }
                 }
-                form.run(Weight { kernels, plane: inner * width, len: inner * width, out: panel });
+                let len = inner * width;
+                if !pairs {
+                    return form.run(Weight { kernels, plane: len, len, out: panel });
+                }
+                form.run(Weight { kernels, plane: len, len, out: spread });
+                for (plane, panel) in spread.chunks_exact(len).zip(panel.chunks_exact_mut(depth * width)) {
+                    for (two, row) in plane.chunks(2 * width).zip(panel.chunks_exact_mut(width)) {
+                        let (even, odd) = two.split_at(width);
+                        let odd = odd.iter().copied().chain(std::iter::repeat(0.0));
+                        row.iter_mut().zip(even.iter().zip(odd)).for_each(|(to, (&low, high))| *to = pair(low, high));
+                    }
+                }
             },
         );
     }

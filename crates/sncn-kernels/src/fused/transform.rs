@@ -82,11 +82,13 @@ pub(crate) struct Input<'a> {
     pub(crate) out: &'a mut [f32],
 }
 
-impl Kernel for Input<'_> {
+impl Input<'_> {
+    /// With `PAIRS` the planes hold pairs of bf16.
     #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
+    unsafe fn transform<V: Vector, const PAIRS: bool>(self) {
         let Self { map, steps, channels, tiles, planes, out } = self;
-        planes.check(out.len(), tiles.len(), channels.next_multiple_of(V::LANES));
+        let share = if PAIRS { 2 } else { 1 };
+        planes.check(out.len(), tiles.len(), channels.next_multiple_of(V::LANES) / share);
         let far = tiles.iter().map(|t| t.source).max().unwrap_or(0) + 3 * (steps.row + steps.column) + channels;
         assert!(tiles.is_empty() || far <= map.len(), "map");
         for (i, tile) in tiles.iter().enumerate() {
@@ -102,16 +104,36 @@ impl Kernel for Input<'_> {
                         }
                         *d = spread(*d);
                     }
-                    let to = out.as_mut_ptr().add(i * planes.tile + c);
+                    let to = out.as_mut_ptr().add(i * planes.tile + c / share);
                     for q in 0..4 {
                         let column = spread([d[0][q], d[1][q], d[2][q], d[3][q]]);
                         for (r, v) in column.into_iter().enumerate() {
-                            v.store(to.add((4 * r + q) * planes.plane));
+                            let to = to.add((4 * r + q) * planes.plane);
+                            if PAIRS { v.store_pairs(to) } else { v.store(to) }
                         }
                     }
                 }
             }
         }
+    }
+}
+
+impl Kernel for Input<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the caller vouches for the processor.
+        unsafe { self.transform::<V, false>() }
+    }
+}
+
+/// The same, rounded to planes of bf16 pairs.
+pub(crate) struct InputPairs<'a>(pub(crate) Input<'a>);
+
+impl Kernel for InputPairs<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self) {
+        // SAFETY: the caller vouches for the processor.
+        unsafe { self.0.transform::<V, true>() }
     }
 }
 

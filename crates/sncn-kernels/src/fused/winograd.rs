@@ -3,11 +3,11 @@
 //! A dilated kernel runs on the d² interleaved grids: a tile's positions lie d apart, nothing else changes. The last tiles of
 //! an odd map are partial.
 
-use super::pack::PackedWeight;
+use super::pack::{PackedWeight, Precision};
 use super::plan::{Map, Plan, Unit, Window};
-use super::transform::{Input, Output, Planes, Steps, Tile};
+use super::transform::{Input, InputPairs, Output, Planes, Steps, Tile};
 use crate::scratch::Scratch;
-use crate::tile::Rows;
+use crate::tile::{Pairs, Rows};
 
 /// Floats of transformed source in a block.
 const BLOCK: usize = 96 * 1024;
@@ -66,24 +66,31 @@ impl Winograd {
         let width = form.panel();
         let channels = plan.source.c.next_multiple_of(width / 2);
         let most = block(channels);
+        let pairs = weight.precision == Precision::Bf16;
+        let (inner, channels) = if pairs { (inner.div_ceil(2), channels / 2) } else { (inner, channels) };
         let (spread, products) = (Planes::new(most, channels), Planes::new(most, width));
         let (mut v, mut m) = (Scratch::take(spread.len()), Scratch::take(products.len()));
         tiles(s.dilation, unit, window, plan.source, plan.target, &mut self.tiles);
         for tiles in self.tiles.chunks(most) {
-            form.run(Input {
+            let input = Input {
                 map: source,
                 steps: steps(s.dilation, window.width, plan.source.c),
                 channels: plan.source.c,
                 tiles,
                 planes: spread,
                 out: &mut v,
-            });
+            };
+            if pairs {
+                form.run_pairs(InputPairs(input))
+            } else {
+                form.run(input)
+            }
             let panels = outer.div_ceil(width);
             for (g, p) in (0..s.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
                 let columns = width.min(outer - p * width);
                 let u = &weight.data[(g * panels + p) * 16 * inner * width..][..16 * inner * width];
                 for (t, b) in u.chunks_exact(inner * width).enumerate() {
-                    form.run(Rows {
+                    let product = Rows {
                         a: &v[t * spread.plane + g * inner..],
                         a_row: channels,
                         a_step: 1,
@@ -96,7 +103,8 @@ impl Winograd {
                         rows: tiles.len(),
                         columns: columns.next_multiple_of(width / 2),
                         add: false,
-                    });
+                    };
+                    if pairs { form.run_pairs(Pairs(product)) } else { form.run(product) }
                 }
                 form.run(Output {
                     products: &m,

@@ -235,4 +235,9 @@ sixteen! {
         // SAFETY: the caller vouches for 32 values; 32 bf16 are 16 pairs.
         unsafe { Self(transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(_mm512_loadu_ps(p.add(16)), _mm512_loadu_ps(p)))) }
     }
+    #[inline(always)]
+    unsafe fn store_pairs(self, p: *mut f32) {
+        // SAFETY: the caller vouches for eight pairs, 256 bits.
+        unsafe { _mm256_storeu_si256(p.cast(), transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(self.0))) }
+    }
 }
