@@ -9,10 +9,11 @@ fn rectify<T: Real>(v: T) -> T {
 
 /// out = scale·(x − centre) + shift, rectified where `relu`.
 pub fn centred_affine<T: Real>(x: &[T], centre: &[T], scale: &[T], shift: &[T], relu: bool, out: &mut [T]) {
-    for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
-        let c = i % centre.len();
-        let y = scale[c] * (x - centre[c]) + shift[c];
-        *out = if relu { rectify(y) } else { y };
+    for (out, x) in out.chunks_mut(centre.len()).zip(x.chunks(centre.len())) {
+        for ((((out, &x), &centre), &scale), &shift) in out.iter_mut().zip(x).zip(centre).zip(scale).zip(shift) {
+            let y = scale * (x - centre) + shift;
+            *out = if relu { rectify(y) } else { y };
+        }
     }
 }
 
@@ -65,16 +66,14 @@ pub fn affine_backward<T: Real>(
     one: &mut [f64],
     two: &mut [f64],
 ) {
-    for (i, (dx, &g)) in dx.iter_mut().zip(g).enumerate() {
-        let g = if y.is_some_and(|y| y[i] <= T::ZERO) { T::ZERO } else { g };
-        *dx = scale[i % scale.len()] * g;
-        product_sums(
-            &[g],
-            &[x[i]],
-            &[centre[i % scale.len()]],
-            &mut one[i % scale.len()..][..1],
-            &mut two[i % scale.len()..][..1],
-        );
+    let channels = centre.len();
+    for (p, (dx, (x, g))) in dx.chunks_mut(channels).zip(x.chunks(channels).zip(g.chunks(channels))).enumerate() {
+        for (c, (dx, (x, &g))) in dx.iter_mut().zip(x.iter().zip(g)).enumerate() {
+            let g = if y.is_some_and(|y| y[p * channels + c] <= T::ZERO) { T::ZERO } else { g };
+            *dx = scale[c] * g;
+            one[c] += g.double();
+            two[c] += g.double() * (x.double() - centre[c].double());
+        }
     }
 }
 
