@@ -3,6 +3,8 @@
 use candle_core::backprop::GradStore;
 use candle_core::{Device, Result, Tensor, Var, bail};
 use serde::{Deserialize, Serialize};
+use sncn_kernels::optim;
+use sncn_kernels::simd::Form;
 use std::collections::HashMap;
 
 /// Which optimiser, with what settings.
@@ -135,39 +137,25 @@ impl Slot {
         if g.len() != p.len() {
             bail!("{}: a gradient of {} values for {}", self.name, g.len(), p.len())
         }
-        match *config {
+        let first = self.first.is_empty();
+        self.first.resize(p.len(), 0.);
+        let adam = |betas, eps, weight_decay, decoupled_decay| {
+            let step = i32::try_from(steps).unwrap_or(i32::MAX);
+            optim::Adam { lr, betas, eps, weight_decay, decoupled_decay, step }
+        };
+        let adam = match *config {
             OptimizerConfig::Sgd { momentum, nesterov, weight_decay } => {
-                let (momentum, decay, lr) = (momentum as f32, weight_decay as f32, lr as f32);
-                let fresh = self.first.is_empty();
-                self.first.resize(p.len(), 0.);
-                for ((p, &g), buf) in p.iter_mut().zip(&g).zip(&mut self.first) {
-                    let g = g + decay * *p;
-                    *buf = if fresh { g } else { momentum * *buf + g };
-                    *p -= lr * if nesterov { g + momentum * *buf } else { *buf };
-                }
+                let sgd = optim::Sgd { lr, momentum, nesterov, weight_decay, first };
+                optim::sgd_step(Form::current(), &sgd, &mut p, &g, &mut self.first);
+                None
             }
-            OptimizerConfig::Adam { betas, eps, weight_decay } => {
-                self.adam(&mut p, &g, betas, eps, (weight_decay, 0.), lr, steps)
-            }
-            OptimizerConfig::AdamW { betas, eps, weight_decay } => {
-                self.adam(&mut p, &g, betas, eps, (0., weight_decay), lr, steps)
-            }
+            OptimizerConfig::Adam { betas, eps, weight_decay } => Some(adam(betas, eps, weight_decay, 0.)),
+            OptimizerConfig::AdamW { betas, eps, weight_decay } => Some(adam(betas, eps, 0., weight_decay)),
+        };
+        if let Some(adam) = adam {
+            self.second.resize(p.len(), 0.);
+            optim::adam_step(Form::current(), &adam, &mut p, &g, &mut self.first, &mut self.second);
         }
         self.var.set(&Tensor::from_vec(p, self.var.shape(), self.var.device())?)
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the settings of Adam, as its paper lists them")]
-    fn adam(&mut self, p: &mut [f32], g: &[f32], betas: (f64, f64), eps: f64, (added, apart): (f64, f64), lr: f64, steps: i64) {
-        self.first.resize(p.len(), 0.);
-        self.second.resize(p.len(), 0.);
-        let power = steps as f64;
-        let (c1, c2) = (1. - betas.0.powf(power), 1. - betas.1.powf(power));
-        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(&mut self.first).zip(&mut self.second) {
-            let value = f64::from(*p) * (1. - lr * apart);
-            let g = f64::from(g) + added * f64::from(*p);
-            *m = (betas.0 * f64::from(*m) + (1. - betas.0) * g) as f32;
-            *v = (betas.1 * f64::from(*v) + (1. - betas.1) * g * g) as f32;
-            *p = (value - lr * (f64::from(*m) / c1) / ((f64::from(*v) / c2).sqrt() + eps)) as f32;
-        }
     }
 }

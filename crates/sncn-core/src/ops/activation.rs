@@ -2,13 +2,14 @@
 
 use super::{by_dtype, elements};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
+use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_backward_naive, gelu_forward, gelu_forward_naive};
 use sncn_kernels::real::{Real, map, zip};
+use sncn_kernels::simd::Form;
 
 #[derive(Clone, Copy)]
 enum Activation {
     Relu,
-    GeluSigmoid,
-    GeluErf,
+    Gelu(Gelu),
     Sigmoid,
 }
 
@@ -16,36 +17,29 @@ fn logistic(v: f64) -> f64 {
     1.0 / (1.0 + (-v).exp())
 }
 
-fn normal_cdf(v: f64) -> f64 {
-    0.5 * (1.0 + candle_core::cpu::erf::erf_f64(v * std::f64::consts::FRAC_1_SQRT_2))
-}
-
 impl Activation {
     fn forward<T: Real>(self, x: &[T], out: &mut [T]) {
         match self {
             Self::Relu => map(x, out, |v| if v <= T::ZERO { T::ZERO } else { v }),
-            Self::GeluSigmoid => map(x, out, |v| T::real(v.double() * logistic(1.702 * v.double()))),
-            Self::GeluErf => map(x, out, |v| T::real(v.double() * normal_cdf(v.double()))),
+            Self::Gelu(kind) => match (T::single(x), T::single_mut(out)) {
+                (Some(x), Some(out)) => gelu_forward(Form::current(), kind, x, out),
+                _ => gelu_forward_naive(kind, x, out),
+            },
             Self::Sigmoid => map(x, out, |v| T::real(logistic(v.double()))),
-        }
-    }
-
-    fn slope(self, v: f64) -> f64 {
-        match self {
-            Self::Relu => f64::from(u8::from(v > 0.0)),
-            Self::GeluSigmoid => {
-                let s = logistic(1.702 * v);
-                s + 1.702 * v * s * (1.0 - s)
-            }
-            Self::GeluErf => normal_cdf(v) + v * (-0.5 * v * v).exp() / std::f64::consts::TAU.sqrt(),
-            Self::Sigmoid => logistic(v) * (1.0 - logistic(v)),
         }
     }
 
     fn backward<T: Real>(self, x: &[T], gy: &[T], dx: &mut [T]) {
         match self {
             Self::Relu => zip(x, gy, dx, |v, g| if v <= T::ZERO { T::ZERO } else { g }),
-            other => zip(x, gy, dx, |v, g| T::real(g.double() * other.slope(v.double()))),
+            Self::Gelu(kind) => match (T::single(x), T::single(gy), T::single_mut(dx)) {
+                (Some(x), Some(gy), Some(dx)) => gelu_backward(Form::current(), kind, x, gy, dx),
+                _ => gelu_backward_naive(kind, x, gy, dx),
+            },
+            Self::Sigmoid => zip(x, gy, dx, |v, g| {
+                let s = logistic(v.double());
+                T::real(g.double() * s * (1.0 - s))
+            }),
         }
     }
 }
@@ -93,12 +87,12 @@ pub fn relu(xs: &Tensor) -> Result<Tensor> {
 
 /// x·sigmoid(1.702·x), the logistic approximation of GELU (Hendrycks & Gimpel 2016).
 pub fn gelu_sigmoid(xs: &Tensor) -> Result<Tensor> {
-    xs.contiguous()?.apply_op1(Activation::GeluSigmoid)
+    xs.contiguous()?.apply_op1(Activation::Gelu(Gelu::Sigmoid))
 }
 
 /// x·Φ(x) = ½·x·(1 + erf(x/√2)) (Hendrycks & Gimpel 2016).
 pub fn gelu_erf(xs: &Tensor) -> Result<Tensor> {
-    xs.contiguous()?.apply_op1(Activation::GeluErf)
+    xs.contiguous()?.apply_op1(Activation::Gelu(Gelu::Erf))
 }
 
 /// 1 / (1 + e⁻ˣ).
