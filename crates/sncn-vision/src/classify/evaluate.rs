@@ -93,7 +93,8 @@ impl Evaluate {
             selection: "last".to_string(),
             notes: [(generated_frost, setup::GENERATED_FROST), (rounded, setup::ROUNDED)]
                 .iter()
-                .filter_map(|(holds, note)| holds.then(|| note.to_string()))
+                .filter(|(holds, _)| *holds)
+                .map(|(_, note)| note.to_string())
                 .collect(),
         });
         let found = |split: &str, data: &dyn Dataset, rounding| -> Result<Evaluation> {
