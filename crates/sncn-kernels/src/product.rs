@@ -4,6 +4,7 @@
 
 use crate::dense;
 use crate::real::{Real, View, product};
+use crate::rows;
 use crate::simd::Form;
 use rayon::prelude::*;
 
@@ -112,8 +113,10 @@ pub fn linear_weight_gradient_generic<T: Real>(x: &[T], gy: &[T], s: &LinearShap
 pub fn column_sums<T: Real>(g: &[T], c: usize, out: &mut [T]) {
     let rows = g.len().checked_div(c).unwrap_or(0);
     let sums = in_parts(rows, c, |range, sum: &mut [f64]| {
-        for row in g[range.start * c..range.end * c].chunks_exact(c) {
-            sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v.double());
+        let part = &g[range.start * c..range.end * c];
+        match T::single(part) {
+            Some(part) => rows::sums(part, sum),
+            None => part.chunks_exact(c).for_each(|row| sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v.double())),
         }
     });
     out.iter_mut().zip(sums).for_each(|(o, s)| *o = T::real(s));
