@@ -12,6 +12,7 @@ use sncn_core::loss::cross_entropy;
 use sncn_core::ops::{self, Conv};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{FeatureMap, LayerConfig, Mixture, Network, Pass, Place, Precision, Seed, Vars, observe};
+use sncn_kernels::simd::Form;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -54,6 +55,7 @@ impl Bench {
     /// Where an operation fails.
     pub fn run(&self) -> Result<()> {
         setup::threads(self.threads)?;
+        emit("machine", "multiply-adds in f32", self.peak(), "GFLOP/s");
         match self.case {
             Case::Wrn => self.wrn(),
             Case::Layers => self.layers(),
@@ -61,6 +63,12 @@ impl Bench {
             Case::Memory => self.memory(),
             Case::Profile => self.profile(),
         }
+    }
+
+    /// What the threads can multiply and add, in GFLOP/s.
+    fn peak(&self) -> f64 {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.unwrap_or(processors) as f64 * Form::current().peak()
     }
 
     /// Median seconds of a step.
@@ -76,19 +84,30 @@ impl Bench {
         Ok(times[times.len() / 2])
     }
 
-    fn milliseconds<T>(&self, case: &str, what: &str, step: impl FnMut() -> Result<T>) -> Result<()> {
-        emit(case, what, 1e3 * self.seconds(step)?, "ms");
+    /// Prints milliseconds, with the bytes that have to move and the operations that the plain algorithm does.
+    fn milliseconds<T>(&self, case: &str, what: &str, work: Work, step: impl FnMut() -> Result<T>) -> Result<()> {
+        let value = 1e3 * self.seconds(step)?;
+        let line = json!({"case": case, "what": what, "value": (value * 1e3).round() / 1e3, "unit": "ms", "bytes": work.bytes, "operations": work.operations});
+        out!("{line}");
         Ok(())
+    }
+
+    /// Prints images per second of WideResNet-40-2, with the limit that the convolutions' plain multiply-adds set.
+    fn rate(&self, what: &str, passes: f64, seconds: f64) {
+        let limit = 1e9 * self.peak() / (passes * WRN_OPERATIONS);
+        let rounded = |value: f64| (value * 1e3).round() / 1e3;
+        let value = rounded(128. / seconds);
+        out!("{}", json!({"case": "wrn40_2", "what": what, "value": value, "unit": "images/s", "limit": rounded(limit)}));
     }
 
     fn wrn(&self) -> Result<()> {
         let mut trainer = Trainer::new()?;
         for (what, sites) in [("train, SelfNorm", &[][..]), ("train, SelfNorm + 2 CrossNorm", &SITES)] {
             let seconds = self.seconds(|| trainer.step(sites))?;
-            emit("wrn40_2", what, 128. / seconds, "images/s");
+            self.rate(what, 3., seconds);
         }
         let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.xs, &Pass::eval())?))?;
-        emit("wrn40_2", "inference, SelfNorm", 128. / seconds, "images/s");
+        self.rate("inference, SelfNorm", 1., seconds);
         let bf16 = Pass::eval().rounded(Precision::Bf16);
         let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.xs, &bf16)?))?;
         emit("wrn40_2", "inference, SelfNorm, bf16", 128. / seconds, "images/s");
@@ -142,12 +161,16 @@ impl Bench {
         let crossnorm = CrossNorm::new(CrossNormConfig::default(), &place)?;
         let norm = BatchNorm::new(&place.at(32, place.vb.pp("bn")))?;
         let shape = [128, 32, 32, 32];
-        self.recorded("SelfNorm", &shape, &train, |xs| selfnorm.on_map(xs, &train))?;
-        self.recorded("CrossNorm", &shape, &mixing, |xs| crossnorm.on_map(xs, &mixing))?;
-        self.recorded("BatchNorm+ReLU", &shape, &train, |xs| xs.norm_relu(&norm, &train))?;
-        self.both("SelfNorm on candle's tape", &shape, |xs| selfnorm.forward(xs, &train))?;
-        self.both("CrossNorm on candle's tape", &shape, |xs| crossnorm.forward(xs, &mixing))?;
-        self.both("BatchNorm+ReLU on candle's tape", &shape, |xs| norm.norm(xs, true, &train))?;
+        // forward the map is read for its statistics, read again and written; backward gradient and map are read for sums, then
+        // read again and the gradient of the map is written
+        let maps = |count: f64| Work { bytes: count * 4. * (128 * 32 * 32 * 32) as f64, operations: 0. };
+        let work = (maps(3.), maps(8.));
+        self.recorded("SelfNorm", &shape, work, &train, |xs| selfnorm.on_map(xs, &train))?;
+        self.recorded("CrossNorm", &shape, work, &mixing, |xs| crossnorm.on_map(xs, &mixing))?;
+        self.recorded("BatchNorm+ReLU", &shape, work, &train, |xs| xs.norm_relu(&norm, &train))?;
+        self.both("SelfNorm on candle's tape", &shape, work, |xs| selfnorm.forward(xs, &train))?;
+        self.both("CrossNorm on candle's tape", &shape, work, |xs| crossnorm.forward(xs, &mixing))?;
+        self.both("BatchNorm+ReLU on candle's tape", &shape, work, |xs| norm.norm(xs, true, &train))?;
         let shapes = [(3, 16, 32, 1, 1), (16, 32, 32, 1, 1), (32, 32, 32, 1, 1), (32, 64, 32, 2, 1), (64, 64, 16, 1, 1)];
         for (from, to, size, stride, groups) in
             shapes.into_iter().chain([(128, 128, 8, 1, 1), (96, 96, 32, 1, 1), (128, 128, 32, 1, 4)])
@@ -155,8 +178,14 @@ impl Bench {
             let weight = Var::from_tensor(&random(&[to, from / groups, 3, 3], "weight")?)?;
             let conv = Conv { stride, padding: 1, groups, ..Conv::default() };
             let name = format!("conv3x3 {from}->{to} stride {stride} groups {groups}");
+            let output = size / stride;
+            let map = |c: usize, side: usize| 4. * (128 * side * side * c) as f64;
+            let once = Work {
+                bytes: map(from, size) + map(to, output),
+                operations: 2. * (128 * output * output * to * 9 * from / groups) as f64,
+            };
             let bare = |xs: &FeatureMap| xs.clone().gathering(false).conv(weight.as_tensor(), &conv);
-            self.recorded(&name, &[128, size, size, from], &train, bare)?;
+            self.recorded(&name, &[128, size, size, from], (once, once.times(3.)), &train, bare)?;
         }
         Ok(())
     }
@@ -165,7 +194,9 @@ impl Bench {
         for (rows, from, to) in [(4096, 256, 1024), (4096, 1024, 256), (4096, 256, 256)] {
             let weight = Var::from_tensor(&random(&[to, from], "weight")?)?;
             let bias = Var::from_tensor(&random(&[to], "bias")?)?;
-            self.both(&format!("linear {from}->{to}"), &[rows, from], |xs| {
+            let once =
+                Work { bytes: 4. * (rows * from + rows * to + from * to) as f64, operations: 2. * (rows * from * to) as f64 };
+            self.both(&format!("linear {from}->{to}"), &[rows, from], (once, once.times(3.)), |xs| {
                 ops::linear(xs, weight.as_tensor(), Some(bias.as_tensor()))
             })?;
         }
@@ -178,6 +209,7 @@ impl Bench {
         &self,
         case: &str,
         shape: &[usize; 4],
+        work: (Work, Work),
         pass: &Pass,
         f: impl Fn(&FeatureMap) -> candle_core::Result<FeatureMap>,
     ) -> Result<()> {
@@ -187,21 +219,51 @@ impl Bench {
         let gradient = random(&[n, h, w, c], "gradient")?;
         let [n, h, w, c] = shape;
         let named = format!("({n}, {c}, {h}, {w})");
-        self.milliseconds(case, &format!("forward {named}"), || Ok(layer()?))?;
-        self.milliseconds(case, &format!("forward+backward {named}"), || Ok(layer()?.backward(&gradient)?))
+        self.milliseconds(case, &format!("forward {named}"), work.0, || Ok(layer()?))?;
+        self.milliseconds(case, &format!("forward+backward {named}"), work.1, || Ok(layer()?.backward(&gradient)?))
     }
 
     /// Forward alone, and forward with backward, of an operation on a map (N, H, W, C); named by PyTorch's order of axes.
-    fn both(&self, case: &str, shape: &[usize], f: impl Fn(&Tensor) -> candle_core::Result<Tensor>) -> Result<()> {
+    fn both(
+        &self,
+        case: &str,
+        shape: &[usize],
+        work: (Work, Work),
+        f: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
+    ) -> Result<()> {
         let xs = Var::from_tensor(&random(shape, "xs")?)?;
         let named = match *shape {
             [n, h, w, c] => format!("({n}, {c}, {h}, {w})"),
             _ => format!("{shape:?}").replace('[', "(").replace(']', ")"),
         };
-        self.milliseconds(case, &format!("forward {named}"), || Ok(f(xs.as_tensor())?))?;
-        self.milliseconds(case, &format!("forward+backward {named}"), || Ok(f(xs.as_tensor())?.backward()?))
+        self.milliseconds(case, &format!("forward {named}"), work.0, || Ok(f(xs.as_tensor())?))?;
+        self.milliseconds(case, &format!("forward+backward {named}"), work.1, || Ok(f(xs.as_tensor())?.backward()?))
     }
 }
+
+/// What a figure has to do at least.
+#[derive(Clone, Copy)]
+struct Work {
+    /// Read and written.
+    bytes: f64,
+    /// Additions and multiplications of the plain algorithm.
+    operations: f64,
+}
+
+impl Work {
+    /// The work of so many passes.
+    fn times(self, passes: f64) -> Self {
+        Self { bytes: passes * self.bytes, operations: passes * self.operations }
+    }
+}
+
+/// Additions and multiplications of WideResNet-40-2's convolutions in a forward pass of one 32 × 32 image: the stem, and in
+/// each stage 12 of 3 × 3 and a shortcut of 1 × 1.
+const WRN_OPERATIONS: f64 = 2.
+    * (1024 * 27 * 16
+        + 1024 * (9 * 16 * 32 + 11 * 9 * 32 * 32 + 16 * 32)
+        + 256 * (9 * 32 * 64 + 11 * 9 * 64 * 64 + 32 * 64)
+        + 64 * (9 * 64 * 128 + 11 * 9 * 128 * 128 + 64 * 128)) as f64;
 
 /// Sites at which CrossNorm acts.
 const SITES: [usize; 2] = [3, 11];
