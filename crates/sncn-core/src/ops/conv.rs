@@ -175,6 +175,9 @@ pub(crate) fn conv_shape(
 fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
     let Ok(dims) = xs.dims4() else { bail!("conv2d: got input {:?}; accepted: (N, H, W, C)", xs.dims()) };
     let op = Forward(conv_shape(dims, weight, conv, padding)?);
+    if !xs.device().is_cpu() {
+        return plain(xs, weight, bias, conv, padding);
+    }
     let c_out = op.0.c_out;
     let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
     match bias {
@@ -182,6 +185,14 @@ fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, paddi
         Some(bias) if bias.dims() == [c_out] => xs.apply_op3(&weight, &bias.contiguous()?, op),
         Some(bias) => bail!("conv2d: bias {:?}; accepted: [{c_out}]", bias.dims()),
     }
+}
+
+/// The twin in candle's own operations, for other devices. Its gradients are candle's: right where the stride divides what
+/// it runs over.
+fn plain(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
+    let xs = xs.permute((0, 3, 1, 2))?.pad_with_zeros(2, padding.0, padding.0)?.pad_with_zeros(3, padding.1, padding.1)?;
+    let ys = xs.contiguous()?.conv2d(weight, 0, conv.stride, conv.dilation, conv.groups)?.permute((0, 2, 3, 1))?;
+    bias.map_or_else(|| ys.contiguous(), |bias| ys.broadcast_add(bias))
 }
 
 /// Convolution of `xs` (N, H, W, C) with `weight` (O, C / groups, kh, kw), plus `bias` (O): (N, Ho, Wo, O).
@@ -217,4 +228,43 @@ pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) 
         bail!("conv1d: got input {:?} and weight {:?}; accepted: (N, L, C) and (O, C / groups, k)", xs.dims(), weight.dims());
     }
     apply(&xs.unsqueeze(1)?, &weight.unsqueeze(2)?, bias, conv, (0, conv.padding))?.squeeze(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Seed;
+    use crate::vars::Vars;
+    use candle_core::{Device, Var};
+    use candle_nn::Init;
+
+    #[test]
+    fn the_twin_for_other_devices_agrees() -> Result<()> {
+        let vars = Vars::new(Seed::new(5), DType::F64, &Device::Cpu);
+        let random = |shape: &[usize], name: &str| -> Result<Var> {
+            Var::from_tensor(&vars.builder().get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 1. })?)
+        };
+        let cases = [(1, (1, 1), 1, 1), (2, (0, 0), 1, 1), (1, (2, 2), 2, 1), (1, (1, 1), 1, 2), (1, (0, 2), 1, 1)];
+        for (i, (stride, padding, dilation, groups)) in cases.into_iter().enumerate() {
+            let conv = Conv { stride, padding: 0, dilation, groups };
+            let (xs, weight, bias) = (
+                random(&[2, 7, 9, 4], &format!("x{i}"))?,
+                random(&[6, 4 / groups, 3, 3], &format!("w{i}"))?,
+                random(&[6], &format!("b{i}"))?,
+            );
+            let run = |f: &dyn Fn() -> Result<Tensor>| -> Result<Vec<Vec<f64>>> {
+                let ys = f()?;
+                let grads = ys.sqr()?.sum_all()?.backward()?;
+                let all = [Some(&ys), grads.get(&xs), grads.get(&weight), grads.get(&bias)];
+                all.into_iter().flatten().map(|t| t.flatten_all()?.to_vec1()).collect()
+            };
+            let ours = run(&|| apply(&xs, &weight, Some(bias.as_tensor()), &conv, padding))?;
+            let twin = run(&|| plain(&xs, &weight, Some(bias.as_tensor()), &conv, padding))?;
+            assert_eq!(ours.len(), 4);
+            for (one, two) in ours.iter().zip(&twin) {
+                assert!(one.iter().zip(two).all(|(a, b)| (a - b).abs() < 1e-9 * (1. + b.abs())), "case {i}");
+            }
+        }
+        Ok(())
+    }
 }
