@@ -297,19 +297,6 @@ impl FeatureMap {
         end::backward(graph, map.slot, gradient)
     }
 
-    /// The tensor, where this is not recorded.
-    pub fn tensor(&self) -> Option<&Tensor> {
-        match &self.0 {
-            Form::Tensor(xs, _) => Some(xs),
-            _ => None,
-        }
-    }
-
-    /// A tensor as a map.
-    pub fn of(xs: Tensor) -> Self {
-        Self(Form::Tensor(xs, Precision::F32))
-    }
-
     /// The same with a pending rectifier applied.
     fn settled(&self) -> Result<Self> {
         match &self.0 {
