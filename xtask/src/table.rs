@@ -27,6 +27,9 @@ pub(crate) struct Table {
     /// The row that others are compared with.
     #[serde(default)]
     pub(crate) baseline: Option<String>,
+    /// Whether every machine makes its own results, which are not committed.
+    #[serde(default)]
+    local: bool,
     /// Keys that every run starts from.
     #[serde(default)]
     defaults: Map<String, Value>,
@@ -86,9 +89,9 @@ impl Table {
         self.runs.iter().map(merged).collect()
     }
 
-    /// Folder of the results: committed for a table of results, ignored for the smoke test.
+    /// Folder of the results: committed for a table of results, ignored where each machine is to make its own.
     pub(crate) fn results(&self) -> PathBuf {
-        let folder = if self.name == SMOKE { "runs/results" } else { "results" };
+        let folder = if self.local { "runs/results" } else { "results" };
         Path::new(folder).join(safe(&self.name))
     }
 

@@ -63,6 +63,19 @@ pub struct Run {
 }
 
 impl Run {
+    /// The run as checkpoints and results hold it: without the keys that change no number.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON.
+    pub fn resolved(&self) -> Result<Value> {
+        let mut value = serde_json::to_value(self)?;
+        if let Some(keys) = value.as_object_mut() {
+            // remarks: a checkpoint outlives their rewording
+            ["note", "published"].iter().for_each(|key| drop(keys.shift_remove(*key)));
+        }
+        Ok(value)
+    }
+
     /// The recipe of this run with that seed.
     pub fn recipe(&self, seed: u64) -> Recipe {
         Recipe {
@@ -109,6 +122,9 @@ pub struct Table {
     /// The row that others are compared with.
     #[serde(default)]
     pub baseline: Option<String>,
+    /// Whether every machine makes its own results, which are not committed.
+    #[serde(default)]
+    pub local: bool,
     /// Keys that every run starts from.
     #[serde(default)]
     pub defaults: Map<String, Value>,

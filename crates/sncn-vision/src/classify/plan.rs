@@ -37,7 +37,7 @@ impl Plan {
         let seeds = if self.seeds.is_empty() { &table.seeds } else { &self.seeds };
         for run in &runs {
             for seed in seeds {
-                out!("{}", json!({"row": run.name, "seed": seed, "run": run}));
+                out!("{}", json!({"row": run.name, "seed": seed, "run": run.resolved()?}));
             }
         }
         Ok(())

@@ -3,7 +3,6 @@
 use super::setup::{self, Cell};
 use crate::examples::Examples;
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use sncn_core::checkpoint::{self, Header};
 use sncn_core::optim::Optimizer;
 use sncn_core::train::{Control, steps_per_epoch, train};
@@ -36,12 +35,7 @@ impl Train {
     pub fn run(&self) -> Result<()> {
         setup::threads(self.threads)?;
         let run = self.cell.run()?;
-        let mut resolved: Value = serde_json::to_value(&run)?;
-        if let Some(keys) = resolved.as_object_mut() {
-            // remarks change no number, so a checkpoint outlives their rewording
-            ["note", "published"].iter().for_each(|key| drop(keys.remove(*key)));
-        }
-        let resolved = serde_json::json!({"run": resolved, "seed": self.cell.seed});
+        let resolved = serde_json::json!({"run": run.resolved()?, "seed": self.cell.seed});
         let splits = setup::open(&run.train, self.data_dir.as_deref())?;
         let classes = splits.train.classes().to_vec();
         let images = setup::limited(&splits.train, run.train_limit);
