@@ -77,7 +77,9 @@ impl Evaluate {
         let frost = setup::frost(self.frost_dir.as_deref())?;
         let tests = if self.test.is_empty() { &run.test } else { &self.test };
         let generated_frost = frost.is_generated() && tests.iter().any(|test| is_generated(test));
-        let sets = TestSets { run: &run, data_dir: self.data_dir.as_deref(), frost: &frost, classes: &header.classes };
+        let (data_dir, classes) = (self.data_dir.as_deref(), &header.classes);
+        let splits = setup::open(&run.train, data_dir)?;
+        let sets = TestSets { run: &run, splits: &splits, data_dir, frost: &frost, classes };
         let rounded = self.precision == setup::Rounding::Bf16;
         let (commit, dirty) = record::commit();
         let mut recorder = Recorder::new(RecordHeader {

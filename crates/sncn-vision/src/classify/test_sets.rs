@@ -4,7 +4,7 @@
 use super::setup;
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant};
 use crate::dataset::corrupted::Corrupted;
-use crate::dataset::{self, Images, Source};
+use crate::dataset::{Images, Source, Splits};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
@@ -19,6 +19,8 @@ const CORRUPTION_SEED: Seed = Seed::new(0);
 pub struct TestSets<'a> {
     /// The run.
     pub run: &'a Run,
+    /// The run's data set, opened once.
+    pub splits: &'a Splits,
     /// Folder that holds the data sets.
     pub data_dir: Option<&'a Path>,
     /// Textures of the frost corruption.
@@ -44,8 +46,7 @@ impl TestSets<'_> {
         if let Some(base) = name.strip_suffix("-c-files") {
             let images = self.base(base)?;
             let source = Source { data_dir: self.data_dir.map(Path::to_path_buf) };
-            let splits = dataset::open(&self.run.train, &source)?;
-            let folder = source.folder(base)?.join(&splits.corrupted);
+            let folder = source.folder(base)?.join(&self.splits.corrupted);
             for corruption in benchmark() {
                 for (severity, images) in (1..).zip(Corrupted::open(&folder, corruption, images.classes())?) {
                     parts.push((format!("{name}/{corruption}/{severity}"), Examples::new(limited(&images))));
@@ -68,7 +69,7 @@ impl TestSets<'_> {
 
     /// The images of that name, of the run's own data set.
     fn base(&self, name: &str) -> Result<Arc<dyn Images>> {
-        let splits = setup::open(&self.run.train, self.data_dir)?;
+        let splits = self.splits;
         let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) else {
             let known: Vec<_> = splits.test.iter().map(|(known, _)| known.as_str()).collect();
             bail!(
