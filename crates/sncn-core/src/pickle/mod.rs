@@ -100,13 +100,8 @@ impl<'a> Pickle<'a> {
     }
 
     /// Bytes that it takes; another may follow.
-    pub fn len(&self) -> usize {
+    pub fn bytes_read(&self) -> usize {
         self.end
-    }
-
-    /// Whether it takes none; never.
-    pub fn is_empty(&self) -> bool {
-        self.end == 0
     }
 
     /// A node.

@@ -21,7 +21,7 @@ fn a_python_2_batch_is_read() {
     assert_eq!(labels.iter().map(|&label| pickle.int(label).unwrap()).collect::<Vec<_>>(), [6, 9]);
     let (shape, data) = pickle.byte_array(pickle.entry(pickle.root(), "data").unwrap()).unwrap();
     assert_eq!((shape, data), (vec![2, 3], vec![1, 2, 3, 253, 254, 255]));
-    assert_eq!(pickle.len(), bytes.len());
+    assert_eq!(pickle.bytes_read(), bytes.len());
 }
 
 #[test]

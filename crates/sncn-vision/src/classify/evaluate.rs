@@ -110,17 +110,16 @@ impl Evaluate {
             Ok(found)
         };
         let mut one = |split: &str, data: &dyn Dataset| -> Result<()> {
-            let (n, found_here) = (data.len(), found(split, data, self.precision)?);
+            let (n, here) = (data.len(), found(split, data, self.precision)?);
             if rounded && !split.contains('/') {
                 let whole = found(split, data, setup::Rounding::F32)?;
-                let same = found_here.predictions.iter().zip(&whole.predictions).filter(|(a, b)| a == b).count();
+                let same = here.predictions.iter().zip(&whole.predictions).filter(|(a, b)| a == b).count();
                 recorder.add(split, "error_f32", whole.confusion.error(), n);
                 recorder.add(split, "agreement_f32", same as f64 / n.max(1) as f64, n);
             }
-            let found = found_here;
-            recorder.add(split, "error", found.confusion.error(), n);
-            recorder.add(split, "nll", found.calibration.nll(), n);
-            recorder.add(split, "ece", found.calibration.ece(), n);
+            recorder.add(split, "error", here.confusion.error(), n);
+            recorder.add(split, "nll", here.calibration.nll(), n);
+            recorder.add(split, "ece", here.calibration.ece(), n);
             Ok(())
         };
         for test in tests {
