@@ -6,10 +6,17 @@ use rand::seq::SliceRandom;
 
 /// Inputs with their labels.
 pub struct Batch {
-    /// What the network is given: (N, H, W, 3) images, say.
+    /// What the network is given: (views·N, H, W, 3) images, say; the N instances as they are come first.
     pub inputs: Tensor,
-    /// A class for each instance.
+    /// A class for each of the N instances.
     pub labels: Vec<u32>,
+}
+
+impl Batch {
+    /// How many views of each instance there are: 3 for AugMix, else 1.
+    pub fn views(&self) -> usize {
+        self.inputs.dims().first().map_or(0, |rows| rows / self.labels.len().max(1))
+    }
 }
 
 /// Examples by index.

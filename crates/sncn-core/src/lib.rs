@@ -17,6 +17,7 @@ pub mod objective;
 pub mod ops;
 pub mod optim;
 pub mod pass;
+pub mod perturb;
 pub mod pickle;
 pub mod schedule;
 pub mod seed;

@@ -4,7 +4,7 @@
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::layer::{
-    BatchNorm, GroupNorm, Ibn, LayerNorm, MemoryLayout, SelfNorm, SelfNormConfig, SqueezeExcitation, crop_window, mix,
+    BatchNorm, GroupNorm, Ibn, LayerNorm, MemoryLayout, SelfNorm, SelfNormConfig, SqueezeExcitation, Styles, crop_window, mix,
 };
 use sncn_core::stats::{Extent, Stats};
 use sncn_core::{Layer, Mixture, Pass, Place, Seed, Vars, Window};
@@ -157,6 +157,18 @@ fn mix_case(case: &Trial, extent: &Extent) -> Result<()> {
     check(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?, tolerance(case))
 }
 
+fn mixstyle_case(case: &Trial) -> Result<()> {
+    let lambda = case.f32("lam")?.data.iter().map(|&lambda| f64::from(lambda)).collect();
+    let styles = Styles { partner: order(case, "perm")?, lambda };
+    let xs = Var::from_tensor(&last(&case.tensor("x")?)?)?;
+    let dims = xs.dims().to_vec();
+    let flat = xs.as_tensor().reshape((dims[0], (), dims[dims.len() - 1]))?;
+    let ys = styles.apply(&flat, &Extent::All)?.reshape(dims)?;
+    let grads = ys.mul(&last(&case.tensor("gy")?)?)?.sum_all()?.backward()?;
+    check(case, "y", &first(&ys)?, tolerance(case))?;
+    check(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?, tolerance(case))
+}
+
 #[test]
 fn golden_statistics_norms_and_mixing() -> Result<()> {
     let index = Index::load("layers")?;
@@ -177,6 +189,7 @@ fn golden_statistics_norms_and_mixing() -> Result<()> {
             }
             "crossnorm_2ins" | "crossnorm_1ins" => mix_case(case, &Extent::All)?,
             "crossnorm_2ins_tokens" => mix_case(case, &Extent::Prefix(lengths(case)?))?,
+            "mixstyle" => mixstyle_case(case)?,
             "ibn" => layer_case(case, channels()?, "", &pass, Ibn::new)?,
             "instance_norm" => layer_case(case, channels()?, "", &pass, GroupNorm::instance)?,
             "group_norm" => {

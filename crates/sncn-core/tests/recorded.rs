@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::Init;
-use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, SelfNormConfig};
+use sncn_core::layer::{BatchNorm, Layer, SelfNorm, SelfNormConfig, build};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Mixture, Pass, Place, Seed, Vars, Window};
 
@@ -12,13 +12,13 @@ struct Body {
     convs: Vec<Tensor>,
     norms: Vec<BatchNorm>,
     gates: Vec<SelfNorm>,
-    crosses: Vec<CrossNorm>,
+    mixers: Vec<Box<dyn Layer>>,
 }
 
 const WIDTHS: [(usize, usize); 3] = [(3, 18), (18, 18), (18, 18)];
 
 impl Body {
-    fn new(vars: &Vars, gates: usize) -> Result<Self> {
+    fn new(vars: &Vars, gates: usize, mixer: &str) -> Result<Self> {
         let place = Place::new(18, vars.builder());
         let conv = |(i, (from, to)): (usize, (usize, usize))| {
             place.vb.get_with_hints((to, from, 3, 3), &format!("conv{i}"), Init::Randn { mean: 0., stdev: 0.15 })
@@ -29,7 +29,7 @@ impl Body {
             gates: (0..2)
                 .map(|i| SelfNorm::new(SelfNormConfig { gates }, &place.at(18, place.vb.pp(format!("sn{i}")))))
                 .collect::<Result<_>>()?,
-            crosses: (0..2).map(|_| CrossNorm::new(CrossNormConfig::default(), &place)).collect::<Result<_>>()?,
+            mixers: (0..2).map(|_| build(mixer, serde_json::Map::new(), &place)).collect::<Result<_>>()?,
         })
     }
 
@@ -37,10 +37,10 @@ impl Body {
         let same = Conv { padding: 1, ..Conv::default() };
         let half = Conv { stride: 2, padding: 1, ..Conv::default() };
         let xs = FeatureMap::start(xs, recordable, pass)?.conv(&self.convs[0], &half)?;
-        let xs = self.gates[0].on_map(&self.crosses[0].on_map(&xs, pass)?, pass)?;
+        let xs = self.gates[0].on_map(&self.mixers[0].on_map(&xs, pass)?, pass)?;
         let ys = xs.norm_relu(&self.norms[0], pass)?.conv(&self.convs[1], &same)?.norm_relu(&self.norms[1], pass)?;
         let ys = ys.conv_add(&self.convs[2], &same, &xs)?;
-        let ys = self.gates[1].on_map(&self.crosses[1].on_map(&ys, pass)?, pass)?;
+        let ys = self.gates[1].on_map(&self.mixers[1].on_map(&ys, pass)?, pass)?;
         ys.norm_relu(&self.norms[2], pass)?.global_avg_pool()
     }
 }
@@ -51,11 +51,11 @@ fn random(shape: &[usize], name: &str, dtype: DType) -> Result<Tensor> {
 }
 
 /// Output, and gradients of the input and of every variable, by name.
-fn run(dtype: DType, recordable: bool, gates: usize, pass: &Pass) -> Result<Vec<(String, Vec<f64>)>> {
+fn run(dtype: DType, gates: usize, mixer: &str, pass: &Pass) -> Result<Vec<(String, Vec<f64>)>> {
     let vars = Vars::new(Seed::new(4), dtype, &Device::Cpu);
-    let body = Body::new(&vars, gates)?;
+    let body = Body::new(&vars, gates, mixer)?;
     let xs = Var::from_tensor(&random(&[5, 9, 8, 3], "xs", dtype)?)?;
-    let out = body.forward(xs.as_tensor(), recordable, pass)?;
+    let out = body.forward(xs.as_tensor(), true, pass)?;
     let weights = random(&[5, 18], "weights", dtype)?;
     let values = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
     let mut all = vec![("output".to_string(), values(&out)?)];
@@ -72,8 +72,8 @@ fn run(dtype: DType, recordable: bool, gates: usize, pass: &Pass) -> Result<Vec<
     Ok(all)
 }
 
-fn compare(gates: usize, pass: &Pass, what: &str) -> Result<()> {
-    let (fast, slow) = (run(DType::F32, true, gates, pass)?, run(DType::F64, true, gates, pass)?);
+fn compare(gates: usize, mixer: &str, pass: &Pass, what: &str) -> Result<()> {
+    let (fast, slow) = (run(DType::F32, gates, mixer, pass)?, run(DType::F64, gates, mixer, pass)?);
     assert_eq!(fast.len(), slow.len());
     for ((name, fast), (_, slow)) in fast.iter().zip(&slow) {
         let largest = slow.iter().fold(0f64, |m, v| m.max(v.abs())).max(1e-3);
@@ -98,12 +98,15 @@ fn recorded_and_plain_passes_agree() -> Result<()> {
         ("channels, blend", Mixture { channels: Some(channels), blend: Some(0.7), ..plain }),
     ];
     for gates in [1, 2] {
-        compare(gates, &Pass::eval(), "evaluation")?;
-        compare(gates, &Pass::train(Seed::new(1)), "training")?;
+        compare(gates, "crossnorm", &Pass::eval(), "evaluation")?;
+        compare(gates, "crossnorm", &Pass::train(Seed::new(1)), "training")?;
+        for sites in [1, 2] {
+            compare(gates, "mixstyle", &Pass::mixing(2, sites, Seed::new(3)), &format!("MixStyle at {sites} site(s)"))?;
+        }
         for (name, mixture) in &mixtures {
             for sites in [vec![0], vec![1], vec![0, 1]] {
                 let pass = Pass::given(sites.iter().map(|&site| (site, mixture.clone())), Seed::new(1));
-                compare(gates, &pass, &format!("{name} at {sites:?}, {gates} gate(s)"))?;
+                compare(gates, "crossnorm", &pass, &format!("{name} at {sites:?}, {gates} gate(s)"))?;
             }
         }
     }
@@ -113,7 +116,7 @@ fn recorded_and_plain_passes_agree() -> Result<()> {
 #[test]
 fn an_evaluation_pass_says_that_it_records_nothing() -> Result<()> {
     let vars = Vars::new(Seed::new(4), DType::F32, &Device::Cpu);
-    let body = Body::new(&vars, 1)?;
+    let body = Body::new(&vars, 1, "crossnorm")?;
     let out = body.forward(&random(&[2, 9, 8, 3], "xs", DType::F32)?, true, &Pass::eval())?;
     let error = out.sum_all()?.backward().err().unwrap().to_string();
     assert!(error.contains("Pass::train"), "{error}");

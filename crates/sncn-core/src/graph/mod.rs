@@ -13,6 +13,7 @@ mod end;
 mod map;
 mod norm;
 mod observe;
+mod restyle;
 mod selfnorm;
 
 pub(crate) use map::{Activation, Map};
@@ -334,6 +335,23 @@ impl FeatureMap {
                 crate::layer::mix(&xs.reshape((n, h * w, c))?, w, &Extent::All, mixture)?.reshape((n, h, w, c))
             }),
             _ => self.on_recording(|graph, map| crossnorm::mix(graph, map, mixture)),
+        }
+    }
+
+    /// New statistics from the map's own, not differentiated: `tables` makes slope and centre (N, C) of mean and deviation;
+    /// `plain` is the same on a tensor (N, P, C).
+    pub(crate) fn restyle(
+        &self,
+        eps: f64,
+        tables: impl FnOnce(&[f64], &[f64]) -> Result<(Vec<f64>, Vec<f64>)>,
+        plain: impl FnOnce(&Tensor) -> Result<Tensor>,
+    ) -> Result<Self> {
+        match &self.0 {
+            Form::Tensor(..) => self.on_tensor(|xs| {
+                let (n, h, w, c) = xs.dims4()?;
+                plain(&xs.reshape((n, h * w, c))?)?.reshape((n, h, w, c))
+            }),
+            _ => self.on_recording(|graph, map| restyle::restyle(graph, map, eps, tables)),
         }
     }
 

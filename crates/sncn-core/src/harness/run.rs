@@ -45,9 +45,10 @@ pub struct Run {
     /// Layers on the backbone.
     #[serde(default)]
     pub layers: Vec<LayerConfig>,
-    /// Random crop and flip.
-    #[serde(default)]
-    pub augment: bool,
+    /// How training examples are augmented: settings of the task's own kinds, `true` for its usual one (random crop and
+    /// flip of images), absent or `false` for none.
+    #[serde(default = "nothing")]
+    pub augment: Value,
     /// Only the first examples of the training set.
     #[serde(default)]
     pub train_limit: Option<usize>,
@@ -60,6 +61,11 @@ pub struct Run {
     /// A remark.
     #[serde(default)]
     pub note: String,
+}
+
+/// No augmentation.
+fn nothing() -> Value {
+    Value::Bool(false)
 }
 
 impl Run {
@@ -86,7 +92,7 @@ impl Run {
             objective: self.objective,
             mix: self.mix,
             seed: Seed::new(seed),
-            augment: self.augment,
+            augment: !matches!(self.augment, Value::Null | Value::Bool(false)),
         }
     }
 
@@ -98,8 +104,14 @@ impl Run {
         ensure!(self.train_limit != Some(0) && self.test_limit != Some(0), "a limit is 0; at least 1 is accepted");
         if let Some(mix) = self.mix {
             ensure!((0. ..=1.).contains(&mix.probability), "mix.probability is {}; 0 to 1 is accepted", mix.probability);
-            ensure!(self.layers.iter().any(|layer| layer.kind == "crossnorm"), "mix is set, but no layer of kind crossnorm");
+            ensure!(!self.layers.is_empty(), "mix is set, but the run has no layers that could act");
         }
+        ensure!(
+            self.mix.is_some()
+                || !matches!(self.objective, Objective::Consistency { .. } | Objective::Augmix { consistency: Some(_), .. }),
+            "the objective asks for consistency of mixed passes, but mix is not set"
+        );
+        self.objective.check()?;
         Ok(())
     }
 }
@@ -205,7 +217,9 @@ mod tests {
         assert!(error(r#"{"name":"a","epoch":3}"#).contains("epoch"));
         assert!(error(r#"{"name":"a","epochs":0}"#).contains("epochs is 0"));
         assert!(error(r#"{"name":"a"},{"name":"a"}"#).contains("twice"));
-        assert!(error(r#"{"name":"a","mix":{"probability":0.5,"active":1}}"#).contains("crossnorm"));
+        assert!(error(r#"{"name":"a","mix":{"probability":0.5,"active":1}}"#).contains("no layers"));
+        assert!(error(r#"{"name":"a","objective":{"kind":"consistency","weight":10}}"#).contains("mix is not set"));
+        assert!(error(r#"{"name":"a","objective":{"kind":"mixup","alpha":0}}"#).contains("objective.alpha is 0"));
         Ok(())
     }
 }

@@ -6,6 +6,7 @@
 mod batch_norm;
 mod crossnorm;
 mod hooks;
+mod mixstyle;
 mod norm;
 mod selfnorm;
 mod squeeze;
@@ -14,6 +15,7 @@ pub use batch_norm::BatchNorm;
 pub(crate) use crossnorm::EPS as CROSSNORM_EPS;
 pub use crossnorm::{Crop, CrossNorm, CrossNormConfig, Mode, crop_window, mix, sample};
 pub use hooks::{Hooks, LayerConfig};
+pub use mixstyle::{MixStyle, MixStyleConfig, Styles};
 pub use norm::{GroupNorm, Ibn, LayerNorm};
 pub(crate) use selfnorm::Gate;
 pub use selfnorm::{SelfNorm, SelfNormConfig};
@@ -157,6 +159,7 @@ pub type Build = fn(Settings, &Place) -> Result<Box<dyn Layer>>;
 pub const LAYERS: &[(&str, Build)] = &[
     ("selfnorm", |settings, place| Ok(Box::new(SelfNorm::new(settings.parse::<SelfNormConfig>()?, place)?))),
     ("crossnorm", |settings, place| Ok(Box::new(CrossNorm::new(settings.parse::<CrossNormConfig>()?, place)?))),
+    ("mixstyle", |settings, place| Ok(Box::new(MixStyle::new(settings.parse::<MixStyleConfig>()?, place)?))),
     ("batch_norm", |settings, place| settings.none().and_then(|()| Ok(Box::new(BatchNorm::new(place)?) as _))),
     ("instance_norm", |settings, place| settings.none().and_then(|()| Ok(Box::new(GroupNorm::instance(place)?) as _))),
     ("group_norm", |settings, place| Ok(Box::new(GroupNorm::from_settings(settings, place)?))),

@@ -3,7 +3,7 @@
 use crate::backbone::{self, Blueprint};
 use crate::corruption::Frost;
 use crate::dataset::{self, Images, Source, Splits};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
 use indicatif::{ProgressBar, ProgressStyle};
 use sncn_core::harness::{Run, Table};
@@ -78,6 +78,11 @@ pub fn network(run: &Run, classes: usize, seed: u64) -> Result<(Box<dyn Network>
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
     let network = backbone::build(&run.backbone, &Blueprint { classes, layers: &run.layers, vars: &vars })
         .with_context(|| format!("run {:?}", run.name))?;
+    ensure!(
+        run.mix.is_none() || network.sites() > 0,
+        "run {:?}: mix is set, but none of its layers mixes (crossnorm and mixstyle do): add one, or take mix away",
+        run.name
+    );
     Ok((network, vars))
 }
 
