@@ -3,9 +3,10 @@
 //! Values are scaled as in the CIFAR experiments: (v / 255 − 0.5) / 0.5; batches are (N, H, W, 3). Augmentation is a
 //! random 32 × 32 crop of the zero-padded image and a flip, from the example's own stream.
 
+use crate::augment::crop::crop_and_flip;
 use crate::corruption::{Dims, Generator};
 use crate::dataset::Images;
-use crate::dataset::augment::crop_and_flip;
+
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sncn_core::Seed;

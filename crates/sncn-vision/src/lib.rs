@@ -1,5 +1,6 @@
-//! Vision networks, data sets and corruptions of sncn.
+//! Vision networks, data sets, augmentation and corruptions of sncn.
 
+pub mod augment;
 pub mod backbone;
 pub mod classify;
 pub mod corruption;

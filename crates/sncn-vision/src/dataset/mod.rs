@@ -2,7 +2,6 @@
 //!
 //! A distribution shift is just another named test set. To add a data set: one file and one line in [`DATASETS`].
 
-pub mod augment;
 pub mod cifar;
 pub mod corrupted;
 pub mod folder;

@@ -1,0 +1,163 @@
+//! AugMix (Hendrycks, Mu, Cubuk, Zoph, Gilmer, Lakshminarayanan 2020, arXiv:1912.02781): a random mixture of the image
+//! with chains of operations on it.
+//!
+//! out = (1 − m)·norm(X) + m·Σᵢ wᵢ·norm(chainᵢ(X)), w ~ Dirichlet(1, …, 1), m ~ Beta(1, 1), norm(v) = (v/255 − ½)/½.
+//! Operations of a chain act on bytes, one after another. Drawing ([`AugMix::draw`]) is apart from doing ([`mix`]).
+
+use super::operation::{Operation, Step, chain};
+use super::{affine, enhance, normalise_all, table};
+use crate::corruption::Dims;
+use anyhow::{Result, ensure};
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::Exp1;
+use serde::{Deserialize, Serialize};
+
+/// Levels are shares of this.
+pub const MAX_LEVEL: f64 = 10.0;
+
+/// The smallest level that is drawn.
+const MIN_LEVEL: f64 = 0.1;
+
+/// Chains are at most this long where the depth is drawn.
+const MAX_DEPTH: usize = 3;
+
+/// Settings; the defaults are those of the CIFAR experiments of AugMix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AugMix {
+    /// The upper end of the levels, 1 to 10.
+    pub severity: u32,
+    /// Number of chains, at least 1.
+    pub width: usize,
+    /// Length of every chain, at least 1; where absent, each is drawn from 1, 2, 3.
+    pub depth: Option<usize>,
+    /// Whether color, contrast, brightness and sharpness join; they overlap with the corruptions of the benchmark.
+    pub all: bool,
+}
+
+impl Default for AugMix {
+    fn default() -> Self {
+        Self { severity: 3, width: 3, depth: None, all: false }
+    }
+}
+
+/// How a level in 0..=10 becomes the number of an operation.
+pub struct Levelled {
+    /// Name in [`OPERATIONS`](super::operation::OPERATIONS).
+    pub name: &'static str,
+    /// What is done.
+    pub operation: Operation,
+    /// The number, from the level and the size of the image.
+    pub parameter: fn(f64, Dims) -> f64,
+    /// Whether the number is negative half of the time.
+    pub signed: bool,
+}
+
+/// How many of [`AUGMIX`] the default list has.
+pub const DEFAULT_OPERATIONS: usize = 9;
+
+/// The operations of AugMix: the 9 of the default list, then the 4 that only `all` has.
+pub const AUGMIX: &[Levelled] = &[
+    plain("autocontrast", table::autocontrast, |_, _| 0.0),
+    plain("equalize", table::equalize, |_, _| 0.0),
+    plain("posterize", table::posterize, |level, _| 4.0 - int(level, 4.0)),
+    signed("rotate", affine::rotate, |level, _| int(level, 30.0)),
+    plain("solarize", table::solarize, |level, _| 256.0 - int(level, 256.0)),
+    signed("shear_x", affine::shear_x, |level, _| share(level, 0.3)),
+    signed("shear_y", affine::shear_y, |level, _| share(level, 0.3)),
+    signed("translate_x", affine::translate_x, |level, dims| int(level, dims.width as f64 / 3.0)),
+    signed("translate_y", affine::translate_y, |level, dims| int(level, dims.height as f64 / 3.0)),
+    plain("color", enhance::color, |level, _| share(level, 1.8) + 0.1),
+    plain("contrast", enhance::contrast, |level, _| share(level, 1.8) + 0.1),
+    plain("brightness", enhance::brightness, |level, _| share(level, 1.8) + 0.1),
+    plain("sharpness", enhance::sharpness, |level, _| share(level, 1.8) + 0.1),
+];
+
+const fn plain(name: &'static str, operation: Operation, parameter: fn(f64, Dims) -> f64) -> Levelled {
+    Levelled { name, operation, parameter, signed: false }
+}
+
+const fn signed(name: &'static str, operation: Operation, parameter: fn(f64, Dims) -> f64) -> Levelled {
+    Levelled { name, operation, parameter, signed: true }
+}
+
+/// The level's share of `max`.
+fn share(level: f64, max: f64) -> f64 {
+    level * max / MAX_LEVEL
+}
+
+/// The level's share of `max`, truncated.
+fn int(level: f64, max: f64) -> f64 {
+    share(level, max).trunc()
+}
+
+/// Everything that one mixture draws.
+#[derive(Clone, Debug, Default)]
+pub struct Recipe {
+    /// m, the share of the chains in the result.
+    pub share: f64,
+    /// Weight and number of steps of every chain.
+    pub chains: Vec<(f64, usize)>,
+    /// The steps of all chains, one after another.
+    pub steps: Vec<Step>,
+}
+
+impl AugMix {
+    /// Whether the settings can be used.
+    ///
+    /// # Errors
+    /// Where one is out of range; the error names it and the range.
+    pub fn check(&self) -> Result<()> {
+        let Self { severity, width, depth, .. } = *self;
+        ensure!((1..=10).contains(&severity), "augmix: severity is {severity}; use 1 to 10");
+        ensure!(width >= 1, "augmix: width is 0; use at least 1 chain");
+        ensure!(depth != Some(0), "augmix: depth is 0; use at least 1, or leave it out to draw it from 1, 2, 3");
+        Ok(())
+    }
+
+    /// Draws weights, operations and levels for an image of that size into `recipe`.
+    ///
+    /// A level is uniform over [0.1, severity); where the operation has a direction, a second draw gives the sign.
+    pub fn draw(&self, dims: Dims, rng: &mut ChaCha8Rng, recipe: &mut Recipe) {
+        let operations = if self.all { AUGMIX } else { &AUGMIX[..DEFAULT_OPERATIONS] };
+        recipe.chains.clear();
+        recipe.steps.clear();
+        recipe.share = rng.random();
+        let mut total = 0.0;
+        for _ in 0..self.width {
+            // exponential variables over their sum have the distribution Dirichlet(1, …, 1)
+            let weight: f64 = rng.sample(Exp1);
+            total += weight;
+            let depth = self.depth.unwrap_or_else(|| rng.random_range(1..=MAX_DEPTH));
+            recipe.chains.push((weight, depth));
+            for _ in 0..depth {
+                let choice = &operations[rng.random_range(0..operations.len())];
+                let level = rng.random_range(MIN_LEVEL..f64::from(self.severity));
+                let sign = if choice.signed && rng.random_bool(0.5) { -1.0 } else { 1.0 };
+                let parameter = sign * (choice.parameter)(level, dims);
+                recipe.steps.push(Step { operation: choice.operation, parameter });
+            }
+        }
+        recipe.chains.iter_mut().for_each(|chain| chain.0 /= total);
+    }
+}
+
+/// Mixes the image with its chains by the recipe, normalised, into `out`, as long as the image.
+pub fn mix(recipe: &Recipe, image: &[u8], dims: Dims, buffers: &mut [Vec<u8>; 2], out: &mut [f32]) {
+    let [result, spare] = buffers;
+    result.resize(image.len(), 0);
+    spare.resize(image.len(), 0);
+    let weight = (1.0 - recipe.share) as f32;
+    out.iter_mut().zip(image).for_each(|(out, &v)| *out = weight * f32::from(v));
+    let mut rest = recipe.steps.as_slice();
+    for &(weight, length) in &recipe.chains {
+        let (steps, later) = rest.split_at(length.min(rest.len()));
+        rest = later;
+        chain(steps, image, dims, spare, result);
+        let weight = (recipe.share * weight) as f32;
+        out.iter_mut().zip(&*result).for_each(|(out, &v)| *out += weight * f32::from(v));
+    }
+    // weights sum to 1, so the mixture may be normalised at the end
+    normalise_all(out);
+}

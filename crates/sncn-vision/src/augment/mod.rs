@@ -1,0 +1,121 @@
+//! Augmentation of training images: crop and flip, Cutout, AutoAugment, AugMix.
+//!
+//! Images are RGB bytes, interleaved height × width × 3; results are normalised, (v/255 − ½)/½. All draws come from the
+//! stream of the example. Crop and flip are drawn first and alike by every kind, further draws come from streams named
+//! after the kind, so runs that differ in the kind see the same crops.
+
+pub mod affine;
+pub mod augmix;
+pub mod crop;
+pub mod cutout;
+pub mod enhance;
+pub mod operation;
+pub mod table;
+
+pub use augmix::AugMix;
+
+use crate::corruption::Dims;
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+use sncn_core::Seed;
+use std::cell::RefCell;
+
+/// How a training image is augmented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Augment {
+    /// Random crop of the zero-padded image and flip.
+    CropFlip {},
+    /// The same, then one square of the normalised image set to 0.
+    Cutout {
+        /// Side of the square, at least 1; 16 in the paper.
+        #[serde(default = "cutout_size")]
+        size: usize,
+    },
+    /// The same crop and flip, then three views: the crop itself and two mixtures of it.
+    Augmix(AugMix),
+}
+
+impl Default for Augment {
+    fn default() -> Self {
+        Self::CropFlip {}
+    }
+}
+
+const fn cutout_size() -> usize {
+    cutout::SIZE
+}
+
+/// Buffers that a thread reuses from image to image.
+#[derive(Default)]
+struct Scratch {
+    crop: Vec<u8>,
+    buffers: [Vec<u8>; 2],
+    recipe: augmix::Recipe,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Augment {
+    /// How many images [`apply`](Self::apply) makes of one: 3 for AugMix, else 1.
+    pub const fn views(&self) -> usize {
+        match self {
+            Self::Augmix(_) => 3,
+            _ => 1,
+        }
+    }
+
+    /// Whether the settings can be used.
+    ///
+    /// # Errors
+    /// Where one is out of range; the error names it and the range.
+    pub fn check(&self) -> Result<()> {
+        match self {
+            Self::CropFlip {} => {}
+            Self::Cutout { size } => ensure!(*size >= 1, "cutout: size is 0; use at least 1, or the kind crop_flip"),
+            Self::Augmix(augmix) => augmix.check()?,
+        }
+        Ok(())
+    }
+
+    /// Writes [`views`](Self::views) normalised images one after another into `out`; `seed` is the stream of the example.
+    ///
+    /// # Errors
+    /// For settings out of range, or where `image` or `out` has another length than `dims` asks for.
+    pub fn apply(&self, image: &[u8], dims: Dims, seed: Seed, out: &mut [f32]) -> Result<()> {
+        self.check()?;
+        let (size, Dims { height, width }) = (dims.bytes(), dims);
+        ensure!(size > 0 && image.len() == size, "augment: {} bytes are no {height} x {width} x 3 image", image.len());
+        let wanted = self.views() * size;
+        ensure!(out.len() == wanted, "augment: output of {} values, {wanted} wanted for {} views", out.len(), self.views());
+        SCRATCH.with_borrow_mut(|scratch| {
+            let Scratch { crop, buffers, recipe } = scratch;
+            crop.resize(size, 0);
+            crop::crop_and_flip(image, height, width, seed, crop);
+            let (clean, views) = out.split_at_mut(size);
+            clean.iter_mut().zip(&*crop).for_each(|(out, &v)| *out = f32::from(v));
+            normalise_all(clean);
+            match self {
+                Self::CropFlip {} => {}
+                Self::Cutout { size } => {
+                    let square = cutout::draw(*size, dims, &mut seed.named("cutout").rng());
+                    cutout::hide(clean, dims, square);
+                }
+                Self::Augmix(settings) => {
+                    for (view, out) in (1..).zip(views.chunks_exact_mut(size)) {
+                        settings.draw(dims, &mut seed.named("augmix").fold_in(view).rng(), recipe);
+                        augmix::mix(recipe, crop, dims, buffers, out);
+                    }
+                }
+            }
+        });
+        Ok(())
+    }
+}
+
+/// Scales values on the scale 0..255 to [−1, 1].
+pub(crate) fn normalise_all(values: &mut [f32]) {
+    values.iter_mut().for_each(|v| *v = (*v / 255.0 - 0.5) / 0.5);
+}
