@@ -1,9 +1,9 @@
 //! `Examples`: images with labels as a [`Dataset`] for training and evaluation.
 //!
-//! Values are scaled as in the CIFAR experiments: (v / 255 − 0.5) / 0.5; batches are (N, H, W, 3). Augmentation is a
-//! random 32 × 32 crop of the zero-padded image and a flip, from the example's own stream.
+//! Values are scaled as in the CIFAR experiments: (v / 255 − 0.5) / 0.5; batches are (views·N, H, W, 3). Augmentation draws
+//! from the example's own stream.
 
-use crate::augment::crop::crop_and_flip;
+use crate::augment::Augment;
 use crate::corruption::{Dims, Generator};
 use crate::dataset::Images;
 
@@ -17,17 +17,23 @@ use std::sync::Arc;
 pub struct Examples {
     images: Arc<dyn Images>,
     corruption: Option<(Generator, Seed)>,
+    augment: Augment,
 }
 
 impl Examples {
     /// The images as they are.
     pub fn new(images: Arc<dyn Images>) -> Self {
-        Self { images, corruption: None }
+        Self { images, corruption: None, augment: Augment::default() }
+    }
+
+    /// The images, augmented in that way where a batch is asked for with a stream.
+    pub fn augmented(images: Arc<dyn Images>, augment: Augment) -> Self {
+        Self { images, corruption: None, augment }
     }
 
     /// The images, each corrupted from the stream of its index.
     pub fn corrupted(images: Arc<dyn Images>, generator: Generator, seed: Seed) -> Self {
-        Self { images, corruption: Some((generator, seed)) }
+        Self { images, corruption: Some((generator, seed)), augment: Augment::default() }
     }
 }
 
@@ -43,24 +49,27 @@ impl Dataset for Examples {
 
     fn batch(&self, indices: &[usize], augment: Option<Seed>) -> anyhow::Result<Batch> {
         let dims = Dims { height: self.images.height(), width: self.images.width() };
-        let size = dims.bytes();
-        let mut values = vec![0f32; indices.len() * size];
-        let labels = values.par_chunks_exact_mut(size).zip(indices).map(|(values, &index)| -> anyhow::Result<u32> {
-            let (mut one, mut two) = (vec![0u8; size], vec![0u8; size]);
+        let (size, views) = (dims.bytes(), if augment.is_some() { self.augment.views() } else { 1 });
+        let mut values = vec![0f32; indices.len() * views * size];
+        let examples = values.par_chunks_exact_mut(views * size).zip(indices);
+        let labels = examples.map(|(values, &index)| -> anyhow::Result<u32> {
+            let mut one = vec![0u8; size];
             let label = self.images.read(index, &mut one)?;
-            if let Some(seed) = augment {
-                crop_and_flip(&one, dims.height, dims.width, seed.fold_in(index as u64), &mut two);
-                std::mem::swap(&mut one, &mut two);
-            }
             if let Some((generator, seed)) = &self.corruption {
+                let mut two = vec![0u8; size];
                 generator.apply_one(&one, dims, *seed, index as u64, &mut two)?;
                 std::mem::swap(&mut one, &mut two);
             }
-            values.iter_mut().zip(&one).for_each(|(value, &byte)| *value = normalise(byte));
+            match augment {
+                Some(seed) => self.augment.apply(&one, dims, seed.fold_in(index as u64), values)?,
+                None => values.iter_mut().zip(&one).for_each(|(value, &byte)| *value = normalise(byte)),
+            }
             Ok(label as u32)
         });
         let labels = labels.collect::<anyhow::Result<Vec<u32>>>()?;
-        let inputs = Tensor::from_vec(values, (indices.len(), dims.height, dims.width, 3), &Device::Cpu)?;
+        let inputs = Tensor::from_vec(values, (indices.len(), views, dims.height, dims.width, 3), &Device::Cpu)?;
+        // view after view, the images as they are first
+        let inputs = inputs.transpose(0, 1)?.contiguous()?.reshape((views * indices.len(), dims.height, dims.width, 3))?;
         Ok(Batch { inputs, labels })
     }
 }

@@ -1,5 +1,6 @@
 //! `sncn-classify plan`: the resolved runs of a table, one JSON line a cell.
 
+use super::setup;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sncn_core::harness::Table;
@@ -36,6 +37,7 @@ impl Plan {
         }
         let seeds = if self.seeds.is_empty() { &table.seeds } else { &self.seeds };
         for run in &runs {
+            setup::augment(run).with_context(|| self.table.display().to_string())?;
             for seed in seeds {
                 out!("{}", json!({"row": run.name, "seed": seed, "run": run.resolved()?}));
             }

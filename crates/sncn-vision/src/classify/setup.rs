@@ -1,11 +1,13 @@
 //! What several commands share: opening data, building the network, progress bars, the interrupt flag.
 
+use crate::augment::Augment;
 use crate::backbone::{self, Blueprint};
 use crate::corruption::Frost;
 use crate::dataset::{self, Images, Source, Splits};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 use sncn_core::harness::{Run, Table};
 use sncn_core::{Network, Pass, Precision, Seed, Vars};
 use std::io::Write;
@@ -84,6 +86,27 @@ pub fn network(run: &Run, classes: usize, seed: u64) -> Result<(Box<dyn Network>
         run.name
     );
     Ok((network, vars))
+}
+
+/// How the training images of a run are augmented, if they are.
+///
+/// # Errors
+/// Where a setting is unknown or out of range, or the objective wants another number of views.
+pub fn augment(run: &Run) -> Result<Option<Augment>> {
+    let augment = match &run.augment {
+        Value::Null | Value::Bool(false) => None,
+        Value::Bool(true) => Some(Augment::default()),
+        settings => Some(serde_path_to_error::deserialize(settings.clone()).context("augment")?),
+    };
+    augment.as_ref().map_or(Ok(()), Augment::check)?;
+    let (views, wanted) = (augment.as_ref().map_or(1, Augment::views), run.objective.views());
+    ensure!(
+        views == wanted,
+        "run {:?}: its objective takes {wanted} view(s) of an image, augment gives {views}; \
+        objective and augment of kind \"augmix\" (3 views) go together",
+        run.name
+    );
+    Ok(augment)
 }
 
 /// Frost photographs from a folder, or generated ones.

@@ -35,6 +35,7 @@ impl Train {
     pub fn run(&self) -> Result<()> {
         setup::threads(self.threads)?;
         let run = self.cell.run()?;
+        let augment = setup::augment(&run)?.unwrap_or_default();
         let resolved = serde_json::json!({"run": run.resolved()?, "seed": self.cell.seed});
         let splits = setup::open(&run.train, self.data_dir.as_deref())?;
         let classes = splits.train.classes().to_vec();
@@ -63,18 +64,19 @@ impl Train {
         let bar = setup::progress(total, &format!("train {}", run.name));
         bar.set_position(start as u64);
         bar.reset_eta();
-        let done = train(&*network, &vars, &mut optimizer, &Examples::new(images), &recipe, start, |step, optimizer| {
-            bar.set_position(step.done as u64);
-            let stop = setup::interrupted();
-            if stop || step.done == total || (step.done as u64).is_multiple_of(self.checkpoint_every) {
-                checkpoint::save(&self.run_dir, &vars, optimizer, header(step.done))?;
-            }
-            if step.done == total {
-                bar.println(format!("loss {:.4} at the last step", step.loss));
-            }
-            Ok(if stop && step.done < total { Control::Stop } else { Control::Continue })
-        })
-        .with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))?;
+        let done =
+            train(&*network, &vars, &mut optimizer, &Examples::augmented(images, augment), &recipe, start, |step, optimizer| {
+                bar.set_position(step.done as u64);
+                let stop = setup::interrupted();
+                if stop || step.done == total || (step.done as u64).is_multiple_of(self.checkpoint_every) {
+                    checkpoint::save(&self.run_dir, &vars, optimizer, header(step.done))?;
+                }
+                if step.done == total {
+                    bar.println(format!("loss {:.4} at the last step", step.loss));
+                }
+                Ok(if stop && step.done < total { Control::Stop } else { Control::Continue })
+            })
+            .with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))?;
         bar.finish_and_clear();
         if done < total {
             eprintln!(
