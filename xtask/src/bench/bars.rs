@@ -9,6 +9,15 @@ pub(crate) enum Case {
     Layers,
     /// Linear layers.
     Linear,
+    /// A training step of each network of the CIFAR experiments.
+    Networks,
+    /// AugMix and the corruption generator.
+    Images,
+}
+
+impl Case {
+    /// All, in the order in which they are measured.
+    pub(crate) const ALL: [Self; 5] = [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images];
 }
 
 /// The least ratio, ours against the peer's, of the figures it names.
@@ -32,12 +41,16 @@ pub(crate) const CORES: &str = "two cores against one";
 pub(crate) const COMPILED: &str = "compiled";
 /// Case of the convolutions taken together; each of them begins with it.
 pub(crate) const CONVOLUTION: &str = "conv3x3";
-/// What that figure is called.
+/// Case of the networks of the CIFAR experiments taken together; each of them begins with it.
+pub(crate) const NETWORK: &str = "network";
+/// Case of the corruptions taken together; each of them begins with it.
+pub(crate) const CORRUPTION: &str = "corruption";
+/// What the figure of several taken together is called.
 pub(crate) const MEAN: &str = "geometric mean";
 /// The figure of a fresh process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
-use Case::{Layers, Linear, Wrn};
+use Case::{Images, Layers, Linear, Networks, Wrn};
 
 /// The first that fits a figure holds for it.
 pub(crate) const BARS: &[Bar] = &[
@@ -59,6 +72,12 @@ pub(crate) const BARS: &[Bar] = &[
     bar(Layers, "conv3x3 *", "forward+backward *", 1.1),
     bar(Linear, "linear *", "forward *", 1.7),
     bar(Linear, "linear *", "forward+backward *", 1.7),
+    bar(Networks, "network", "geometric mean", 1.5),
+    bar(Networks, "network allconv", "train, *", 1.7),
+    bar(Networks, "network densenet40_12", "train, *", 1.2),
+    bar(Networks, "network resnext29_4x32", "train, *", 1.4),
+    bar(Images, "AugMix", "views", 10.),
+    bar(Images, "corruption", "geometric mean", 10.),
 ];
 
 const fn bar(with: Case, case: &'static str, what: &'static str, least: f64) -> Bar {

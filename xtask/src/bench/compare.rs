@@ -102,9 +102,9 @@ pub(crate) fn rows(rounds: &[Round], held: bool) -> Vec<Row> {
     names.iter().map(|(case, what)| Row::new(case, what, rounds, held)).collect()
 }
 
-/// The geometric mean of the ratios of all convolutions, where there are any.
-pub(crate) fn convolutions(rows: &[Row]) -> Option<Row> {
-    let start = format!("{} ", bars::CONVOLUTION);
+/// The geometric mean of the ratios of all convolutions, or of all networks, where there are any.
+pub(crate) fn together(rows: &[Row], case: &str) -> Option<Row> {
+    let start = format!("{case} ");
     let of: Vec<&Row> = rows.iter().filter(|row| row.case.starts_with(&start) && row.ratio.is_some()).collect();
     let value = geometric(of.iter().filter_map(|row| Some(row.ratio?.value)))?;
     let rounds = of.iter().map(|row| row.rounds.len()).min().unwrap_or(0);
@@ -113,14 +113,14 @@ pub(crate) fn convolutions(rows: &[Row]) -> Option<Row> {
         .map(|ratios| geometric(ratios?.into_iter()))
         .collect();
     Some(Row {
-        case: bars::CONVOLUTION.to_string(),
+        case: case.to_string(),
         what: bars::MEAN.to_string(),
         unit: None,
         ours: None,
         peer: None,
         ratio: spread(value, &each),
         rounds: each,
-        bar: Bar::of(bars::CONVOLUTION, bars::MEAN),
+        bar: Bar::of(case, bars::MEAN),
         figure: None,
     })
 }
@@ -214,11 +214,11 @@ mod tests {
     fn convolutions_have_a_geometric_mean() {
         let side = |a: f64, b: f64| [("conv3x3 1", "forward (1)", a, "ms"), ("conv3x3 2", "forward (1)", b, "ms")];
         let rows = rows(&[round(&side(1., 1.), &side(1., 4.)), round(&side(1., 1.), &side(4., 4.))], true);
-        let mean = convolutions(&rows).unwrap();
+        let mean = together(&rows, bars::CONVOLUTION).unwrap();
         assert_eq!(mean.rounds.len(), 2);
         let ratio = mean.ratio.unwrap();
         assert!((ratio.value - 10f64.sqrt()).abs() < 1e-9 && (ratio.low - 2.).abs() < 1e-9 && (ratio.high - 4.).abs() < 1e-9);
         assert_eq!(mean.holds(), Some(true));
-        assert!(convolutions(&[]).is_none());
+        assert!(together(&[], bars::CONVOLUTION).is_none());
     }
 }

@@ -31,7 +31,7 @@ const BUSY: f64 = 0.5;
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Without --peer: our figures alone, and no bar is held.
 With --peer: `python FILE wrn|layers --threads N --runs R` prints the same figures of the other side.
-`wrn --compile` and `engines` are left out, with a message, where they fail.
+`wrn --compile`, `engines`, and what needs Pillow or imagecorruptions are left out, with a message, where they fail.
 A ratio above 1 means that ours is faster, or smaller.
 Exit codes: 0 every measured bar holds, 1 one is missed or a program failed, 2 wrong arguments,
 130 interrupted.")]
@@ -52,7 +52,7 @@ pub(crate) struct Bench {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
     /// What is measured.
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Case::Wrn, Case::Layers, Case::Linear])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Case::ALL)]
     cases: Vec<Case>,
     /// Keep the figures in results/bench, with a picture of the training step.
     #[arg(long)]
@@ -108,7 +108,7 @@ impl Bench {
             eprintln!("other programs keep this machine busy (load {load}): ratios will scatter; measure again when it is quiet");
         }
         let mut rows = Vec::new();
-        for case in [Case::Wrn, Case::Layers, Case::Linear].into_iter().filter(|case| self.cases.contains(case)) {
+        for case in Case::ALL.into_iter().filter(|case| self.cases.contains(case)) {
             rows.extend(self.rows(case, &mut sides)?);
         }
         let roofline = Roofline::take(&mut rows, threads);
@@ -161,11 +161,18 @@ impl Bench {
                 }
                 Case::Layers => main.push(sides.layers()?),
                 Case::Linear => main.push(sides.linear()?),
+                Case::Networks => main.push(sides.networks()?),
+                Case::Images => main.push(sides.images()?),
             }
         }
         let held = sides.peer.is_some();
         let mut rows: Vec<Row> = [main, memory, cores].iter().flat_map(|rounds| compare::rows(rounds, held)).collect();
-        rows.extend(compare::convolutions(&rows));
+        rows.extend(
+            [bars::CONVOLUTION, bars::NETWORK, bars::CORRUPTION]
+                .iter()
+                .filter_map(|case| compare::together(&rows, case))
+                .collect::<Vec<_>>(),
+        );
         Ok(rows)
     }
 }
@@ -194,7 +201,7 @@ impl Sides {
 
     fn memory(&mut self) -> Result<Round> {
         let ours = self.ours.figures("memory", self.threads)?;
-        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), Peer::memory)? })
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("memory", true))? })
     }
 
     /// Our own step with two threads in the place of ours, with one in the place of the peer's.
@@ -219,7 +226,21 @@ impl Sides {
 
     fn linear(&mut self) -> Result<Round> {
         let ours = self.ours.figures("linear", self.threads)?;
-        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), Peer::linear)? })
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("linear", false))? })
+    }
+
+    fn networks(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("networks", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("networks", true))? })
+    }
+
+    fn images(&mut self) -> Result<Round> {
+        let mut round = Round { ours: self.ours.figures("images", self.threads)?, theirs: Vec::new() };
+        if let Some(peer) = &mut self.peer {
+            round.theirs = peer.perhaps_own("augmix")?;
+            round.theirs.extend(peer.perhaps_own("corruptions")?);
+        }
+        Ok(round)
     }
 }
 

@@ -8,7 +8,12 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// What the peer's own file does not measure.
-const SNIPPETS: &str = include_str!("peer.py");
+const SNIPPETS: &str = concat!(
+    include_str!("peer/common.py"),
+    include_str!("peer/networks.py"),
+    include_str!("peer/images.py"),
+    include_str!("peer/main.py")
+);
 
 /// Ours.
 pub(crate) struct Ours {
@@ -74,10 +79,23 @@ impl Peer {
     /// Where this program is interrupted.
     pub(crate) fn perhaps(&mut self, words: &[&str]) -> Result<Vec<Figure>> {
         let name = words.join(" ");
+        let found = |peer: &Self| peer.figures(words);
+        self.unless_given_up(name, found)
+    }
+
+    /// The same of what the project's own Python measures.
+    ///
+    /// # Errors
+    /// Where this program is interrupted.
+    pub(crate) fn perhaps_own(&mut self, case: &str) -> Result<Vec<Figure>> {
+        self.unless_given_up(case.to_string(), |peer| peer.own(case, false))
+    }
+
+    fn unless_given_up(&mut self, name: String, find: impl FnOnce(&Self) -> Result<Vec<Figure>>) -> Result<Vec<Figure>> {
         if self.given_up.contains(&name) {
             return Ok(Vec::new());
         }
-        match self.figures(words) {
+        match find(self) {
             Err(error) if !error.is::<figure::Interrupted>() => {
                 eprintln!("  left out: {error:#}");
                 self.given_up.insert(name);
@@ -87,24 +105,14 @@ impl Peer {
         }
     }
 
-    /// Linear layers.
+    /// What the project's own Python measures; with `of_peer` on the peer's file.
     ///
     /// # Errors
     /// Where it fails.
-    pub(crate) fn linear(&self) -> Result<Vec<Figure>> {
+    pub(crate) fn own(&self, case: &str, of_peer: bool) -> Result<Vec<Figure>> {
         let mut command = Command::new(&self.python);
-        command.args(["-c", SNIPPETS, "linear"]);
-        self.run(command, "linear")
-    }
-
-    /// Most memory that a fresh process holds while it trains.
-    ///
-    /// # Errors
-    /// Where it fails.
-    pub(crate) fn memory(&self) -> Result<Vec<Figure>> {
-        let mut command = Command::new(&self.python);
-        command.args(["-c", SNIPPETS, "memory"]).arg(&self.path);
-        self.run(command, "memory")
+        command.args(["-c", SNIPPETS, case]).args(of_peer.then_some(&self.path));
+        self.run(command, case)
     }
 
     /// Versions of what is measured; null, with a message, where they cannot be told.

@@ -1,25 +1,3 @@
-"""What the peer's own file does not measure; started by `cargo xtask bench` as `python -c`.
-
-    linear --threads N --runs R        torch.nn.functional.linear on the shapes of `sncn-classify bench linear`
-    memory PEER --threads N --runs R   most memory held over three training steps of PEER's WideResNet, two CrossNorm sites active
-    versions                           one JSON object: Python and the packages that are measured
-"""
-import argparse, json, platform, statistics, time
-from importlib import metadata, util
-
-
-def emit(case, what, value, unit):
-    print(json.dumps({"case": case, "what": what, "value": round(value, 3), "unit": unit}), flush=True)
-
-
-def median_milliseconds(step, runs):
-    step()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - start)
-    return 1e3 * statistics.median(times)
 
 
 def linear(args):
@@ -37,9 +15,7 @@ def linear(args):
 def memory(args):
     import resource, sys, torch
     import torch.nn.functional as F
-    spec = util.spec_from_file_location("peer", args.peer)
-    peer = util.module_from_spec(spec)
-    spec.loader.exec_module(peer)
+    peer = load(args.peer)
     torch.set_num_threads(args.threads)
     net = peer.WideResNet().to(memory_format=torch.channels_last)
     xs = torch.randn(128, 3, 32, 32).to(memory_format=torch.channels_last)
@@ -56,7 +32,7 @@ def memory(args):
 
 def versions(args):
     found = {"python": platform.python_version()}
-    for package in ("torch", "onnx", "onnxruntime", "openvino"):
+    for package in ("torch", "onnx", "onnxruntime", "openvino", "numpy", "pillow", "imagecorruptions"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -65,7 +41,7 @@ def versions(args):
 
 
 parser = argparse.ArgumentParser()
-cases = {"linear": linear, "memory": memory, "versions": versions}
+cases = {"linear": linear, "memory": memory, "networks": networks, "augmix": augmix, "corruptions": corruptions, "versions": versions}
 parser.add_argument("case", choices=cases)
 parser.add_argument("peer", nargs="?")
 parser.add_argument("--threads", type=int, default=1)

@@ -1,17 +1,18 @@
 //! `sncn-classify bench`: medians of whole steps and layers, one JSON object a line; `cargo xtask bench` sets them beside a
 //! peer's.
 
+mod images;
+mod layers;
+
 use super::setup;
 use crate::backbone::{self, Blueprint};
 use anyhow::Result;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
 use serde_json::json;
-use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, SelfNormConfig};
 use sncn_core::loss::cross_entropy;
-use sncn_core::ops::{self, Conv};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
-use sncn_core::{FeatureMap, LayerConfig, Mixture, Network, Pass, Place, Precision, Seed, Vars, observe};
+use sncn_core::{LayerConfig, Mixture, Network, Pass, Precision, Seed, Vars, observe};
 use sncn_kernels::simd::Form;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,6 +25,10 @@ use std::time::Instant;
 pub enum Case {
     /// WideResNet-40-2 at batch 128: training and inference.
     Wrn,
+    /// A training step of each network of the CIFAR experiments, batch 128.
+    Networks,
+    /// AugMix and the corruptions, images a second.
+    Images,
     /// SelfNorm, CrossNorm, BatchNorm with rectifier, and convolutions, on CIFAR-sized maps.
     Layers,
     /// Linear layers.
@@ -58,6 +63,8 @@ impl Bench {
         emit("machine", "multiply-adds in f32", self.peak(), "GFLOP/s");
         match self.case {
             Case::Wrn => self.wrn(),
+            Case::Networks => self.networks(),
+            Case::Images => self.images(),
             Case::Layers => self.layers(),
             Case::Linear => self.linear(),
             Case::Memory => self.memory(),
@@ -84,14 +91,6 @@ impl Bench {
         Ok(times[times.len() / 2])
     }
 
-    /// Prints milliseconds, with the bytes that have to move and the operations that the plain algorithm does.
-    fn milliseconds<T>(&self, case: &str, what: &str, work: Work, step: impl FnMut() -> Result<T>) -> Result<()> {
-        let value = 1e3 * self.seconds(step)?;
-        let line = json!({"case": case, "what": what, "value": (value * 1e3).round() / 1e3, "unit": "ms", "bytes": work.bytes, "operations": work.operations});
-        out!("{line}");
-        Ok(())
-    }
-
     /// Prints images per second of WideResNet-40-2, with the limit that the convolutions' plain multiply-adds set.
     fn rate(&self, what: &str, passes: f64, seconds: f64) {
         let limit = 1e9 * self.peak() / (passes * WRN_OPERATIONS);
@@ -101,7 +100,7 @@ impl Bench {
     }
 
     fn wrn(&self) -> Result<()> {
-        let mut trainer = Trainer::new()?;
+        let mut trainer = Trainer::new("wrn40_2", "post")?;
         for (what, sites) in [("train, SelfNorm", &[][..]), ("train, SelfNorm + 2 CrossNorm", &SITES)] {
             let seconds = self.seconds(|| trainer.step(sites))?;
             self.rate(what, 3., seconds);
@@ -114,8 +113,17 @@ impl Bench {
         Ok(())
     }
 
+    fn networks(&self) -> Result<()> {
+        for (backbone, at) in NETWORKS {
+            let mut trainer = Trainer::new(backbone, at)?;
+            let seconds = self.seconds(|| trainer.step(&SITES))?;
+            emit(&format!("network {backbone}"), "train, SelfNorm + 2 CrossNorm", BATCH as f64 / seconds, "images/s");
+        }
+        Ok(())
+    }
+
     fn memory(&self) -> Result<()> {
-        let mut trainer = Trainer::new()?;
+        let mut trainer = Trainer::new("wrn40_2", "post")?;
         (0..3).try_for_each(|_| trainer.step(&SITES))?;
         emit("wrn40_2", "peak memory", peak_memory(), "MB");
         Ok(())
@@ -123,7 +131,7 @@ impl Bench {
 
     /// Mean milliseconds of a step by operation; what no operation accounts for is the tape, the head, the loss and the optimiser.
     fn profile(&self) -> Result<()> {
-        let mut trainer = Trainer::new()?;
+        let mut trainer = Trainer::new("wrn40_2", "post")?;
         trainer.step(&SITES)?;
         let spent: Rc<RefCell<(Instant, BTreeMap<&str, f64>)>> = Rc::new(RefCell::new((Instant::now(), BTreeMap::new())));
         let (told, all) = (spent.clone(), Instant::now());
@@ -151,110 +159,6 @@ impl Bench {
         emit("wrn40_2 step", "whole", each(all.elapsed().as_secs_f64()), "ms");
         Ok(())
     }
-
-    fn layers(&self) -> Result<()> {
-        let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let place = Place::new(32, vars.builder());
-        let train = Pass::train(Seed::new(1));
-        let mixing = Pass::given([(0, partners(128))], Seed::new(1));
-        let selfnorm = SelfNorm::new(SelfNormConfig::default(), &place.at(32, place.vb.pp("sn")))?;
-        let crossnorm = CrossNorm::new(CrossNormConfig::default(), &place)?;
-        let norm = BatchNorm::new(&place.at(32, place.vb.pp("bn")))?;
-        let shape = [128, 32, 32, 32];
-        // forward the map is read for its statistics, read again and written; backward gradient and map are read for sums, then
-        // read again and the gradient of the map is written
-        let maps = |count: f64| Work { bytes: count * 4. * (128 * 32 * 32 * 32) as f64, operations: 0. };
-        let work = (maps(3.), maps(8.));
-        self.recorded("SelfNorm", &shape, work, &train, |xs| selfnorm.on_map(xs, &train))?;
-        self.recorded("CrossNorm", &shape, work, &mixing, |xs| crossnorm.on_map(xs, &mixing))?;
-        self.recorded("BatchNorm+ReLU", &shape, work, &train, |xs| xs.norm_relu(&norm, &train))?;
-        self.both("SelfNorm on candle's tape", &shape, work, |xs| selfnorm.forward(xs, &train))?;
-        self.both("CrossNorm on candle's tape", &shape, work, |xs| crossnorm.forward(xs, &mixing))?;
-        self.both("BatchNorm+ReLU on candle's tape", &shape, work, |xs| norm.norm(xs, true, &train))?;
-        let shapes = [(3, 16, 32, 1, 1), (16, 32, 32, 1, 1), (32, 32, 32, 1, 1), (32, 64, 32, 2, 1), (64, 64, 16, 1, 1)];
-        for (from, to, size, stride, groups) in
-            shapes.into_iter().chain([(128, 128, 8, 1, 1), (96, 96, 32, 1, 1), (128, 128, 32, 1, 4)])
-        {
-            let weight = Var::from_tensor(&random(&[to, from / groups, 3, 3], "weight")?)?;
-            let conv = Conv { stride, padding: 1, groups, ..Conv::default() };
-            let name = format!("conv3x3 {from}->{to} stride {stride} groups {groups}");
-            let output = size / stride;
-            let map = |c: usize, side: usize| 4. * (128 * side * side * c) as f64;
-            let once = Work {
-                bytes: map(from, size) + map(to, output),
-                operations: 2. * (128 * output * output * to * 9 * from / groups) as f64,
-            };
-            let bare = |xs: &FeatureMap| xs.clone().gathering(false).conv(weight.as_tensor(), &conv);
-            self.recorded(&name, &[128, size, size, from], (once, once.times(3.)), &train, bare)?;
-        }
-        Ok(())
-    }
-
-    fn linear(&self) -> Result<()> {
-        for (rows, from, to) in [(4096, 256, 1024), (4096, 1024, 256), (4096, 256, 256)] {
-            let weight = Var::from_tensor(&random(&[to, from], "weight")?)?;
-            let bias = Var::from_tensor(&random(&[to], "bias")?)?;
-            let once =
-                Work { bytes: 4. * (rows * from + rows * to + from * to) as f64, operations: 2. * (rows * from * to) as f64 };
-            self.both(&format!("linear {from}->{to}"), &[rows, from], (once, once.times(3.)), |xs| {
-                ops::linear(xs, weight.as_tensor(), Some(bias.as_tensor()))
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Forward alone, and forward with backward from a given gradient, of a layer as a network's body runs it: recorded,
-    /// from a map to a written map, with the gradients of the map and of the parameters.
-    fn recorded(
-        &self,
-        case: &str,
-        shape: &[usize; 4],
-        work: (Work, Work),
-        pass: &Pass,
-        f: impl Fn(&FeatureMap) -> candle_core::Result<FeatureMap>,
-    ) -> Result<()> {
-        let xs = Var::from_tensor(&random(shape, "xs")?)?;
-        let layer = || f(&FeatureMap::start(xs.as_tensor(), true, pass)?)?.written();
-        let (n, h, w, c) = layer()?.dims()?;
-        let gradient = random(&[n, h, w, c], "gradient")?;
-        let [n, h, w, c] = shape;
-        let named = format!("({n}, {c}, {h}, {w})");
-        self.milliseconds(case, &format!("forward {named}"), work.0, || Ok(layer()?))?;
-        self.milliseconds(case, &format!("forward+backward {named}"), work.1, || Ok(layer()?.backward(&gradient)?))
-    }
-
-    /// Forward alone, and forward with backward, of an operation on a map (N, H, W, C); named by PyTorch's order of axes.
-    fn both(
-        &self,
-        case: &str,
-        shape: &[usize],
-        work: (Work, Work),
-        f: impl Fn(&Tensor) -> candle_core::Result<Tensor>,
-    ) -> Result<()> {
-        let xs = Var::from_tensor(&random(shape, "xs")?)?;
-        let named = match *shape {
-            [n, h, w, c] => format!("({n}, {c}, {h}, {w})"),
-            _ => format!("{shape:?}").replace('[', "(").replace(']', ")"),
-        };
-        self.milliseconds(case, &format!("forward {named}"), work.0, || Ok(f(xs.as_tensor())?))?;
-        self.milliseconds(case, &format!("forward+backward {named}"), work.1, || Ok(f(xs.as_tensor())?.backward()?))
-    }
-}
-
-/// What a figure has to do at least.
-#[derive(Clone, Copy)]
-struct Work {
-    /// Read and written.
-    bytes: f64,
-    /// Additions and multiplications of the plain algorithm.
-    operations: f64,
-}
-
-impl Work {
-    /// The work of so many passes.
-    fn times(self, passes: f64) -> Self {
-        Self { bytes: passes * self.bytes, operations: passes * self.operations }
-    }
 }
 
 /// Additions and multiplications of WideResNet-40-2's convolutions in a forward pass of one 32 × 32 image: the stem, and in
@@ -265,10 +169,17 @@ const WRN_OPERATIONS: f64 = 2.
         + 256 * (9 * 32 * 64 + 11 * 9 * 64 * 64 + 32 * 64)
         + 64 * (9 * 64 * 128 + 11 * 9 * 128 * 128 + 64 * 128)) as f64;
 
-/// Sites at which CrossNorm acts.
-const SITES: [usize; 2] = [3, 11];
+/// Sites at which CrossNorm acts; every network of the CIFAR experiments has more than 8.
+const SITES: [usize; 2] = [3, 8];
 
-/// WideResNet-40-2 with CrossNorm and SelfNorm after every block, a batch of 128, and its optimiser.
+/// Images of a step.
+const BATCH: usize = 128;
+
+/// The networks of the CIFAR experiments, each with the position of its CrossNorm and SelfNorm.
+const NETWORKS: [(&str, &str); 4] =
+    [("allconv", "conv"), ("densenet40_12", "conv1_pre"), ("wrn40_2", "post"), ("resnext29_4x32", "post")];
+
+/// A network with CrossNorm and SelfNorm at one position of every block, a batch of 128, and its optimiser.
 struct Trainer {
     network: Box<dyn Network>,
     optimizer: Optimizer,
@@ -277,11 +188,11 @@ struct Trainer {
 }
 
 impl Trainer {
-    fn new() -> Result<Self> {
-        let unit = |kind: &str| LayerConfig { kind: kind.into(), at: "post".into(), settings: serde_json::Map::new() };
+    fn new(backbone: &str, at: &str) -> Result<Self> {
+        let unit = |kind: &str| LayerConfig { kind: kind.into(), at: at.into(), settings: serde_json::Map::new() };
         let layers = [unit("crossnorm"), unit("selfnorm")];
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let network = backbone::build("wrn40_2", &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
+        let network = backbone::build(backbone, &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
         let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
         let optimizer = Optimizer::new(config, vars.trainable())?;
         Ok(Self { network, optimizer, xs: random(&[128, 32, 32, 3], "images")?, labels: (0..128).map(|i| i % 10).collect() })
