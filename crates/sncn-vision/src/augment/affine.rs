@@ -89,7 +89,7 @@ fn whole(pixels: f64) -> Option<i64> {
 }
 
 /// output(x, y) = image(x + right, y + down).
-fn shift(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
+pub fn shift(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
     let (width, line) = (dims.width as i64, 3 * dims.width);
     let (from, to) = ((-right).clamp(0, width), (width - right).clamp(0, width));
     let (from, to) = (from as usize, to.max(from) as usize);

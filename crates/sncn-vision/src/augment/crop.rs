@@ -1,9 +1,11 @@
 //! Random crop of the zero-padded image and horizontal flip: the augmentation of the CIFAR experiments.
 
+use super::affine::shift;
+use crate::corruption::Dims;
 use rand::RngExt;
 use sncn_core::Seed;
 
-/// Zeros on each side before the crop.
+/// Pixels that are added on each side before the crop.
 pub const PADDING: usize = 4;
 
 /// Writes a crop of `image` (height × width × 3), padded by 4 zeros, at an offset uniform over {0, …, 8}², flipped with
@@ -16,15 +18,10 @@ pub fn crop_and_flip(image: &[u8], height: usize, width: usize, seed: Seed, out:
 
 /// The crop at that offset of the padded image, mirrored where `flip`.
 pub fn crop(image: &[u8], height: usize, width: usize, (down, right): (usize, usize), flip: bool, out: &mut [u8]) {
-    for (y, row) in out.chunks_exact_mut(3 * width.max(1)).enumerate().take(height) {
-        let source = (y + down).checked_sub(PADDING).filter(|&y| y < height);
-        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
-            let x = if flip { width - 1 - x } else { x };
-            match (source, (x + right).checked_sub(PADDING).filter(|&x| x < width)) {
-                (Some(y), Some(x)) => pixel.copy_from_slice(&image[3 * (y * width + x)..][..3]),
-                _ => pixel.fill(0),
-            }
-        }
+    let offset = |from: usize| from as i64 - PADDING as i64;
+    shift(image, Dims { height, width }, offset(right), offset(down), out);
+    if flip {
+        out.as_chunks_mut::<3>().0.chunks_exact_mut(width.max(1)).for_each(<[_]>::reverse);
     }
 }
 
