@@ -1,6 +1,6 @@
 //! Images per second of every augmentation on one thread, 32 × 32 images: the best and the median of several readings.
 //!
-//! Run with `cargo run -p sncn-vision --example augment_speed`; a number after it sets the readings (default 15).
+//! Run with `cargo run -p sncn-vision --example augment_speed`; a number after it sets the readings (default 101).
 #![allow(missing_docs, reason = "an example")]
 
 use anyhow::{Context, Result};
@@ -15,7 +15,7 @@ use std::time::Instant;
 const REFERENCE: f64 = 2023.0;
 
 const DIMS: Dims = Dims { height: 32, width: 32 };
-const IMAGES: usize = 1000;
+const IMAGES: usize = 100;
 
 /// Smooth colour gradients with a texture, different for every image.
 fn images() -> Vec<u8> {
@@ -46,7 +46,7 @@ fn print(name: &str, (best, median): (f64, f64)) {
 }
 
 fn main() -> Result<()> {
-    let readings = std::env::args().nth(1).map_or(Ok(15), |n| n.parse()).context("the number of readings")?;
+    let readings = std::env::args().nth(1).map_or(Ok(101), |n| n.parse()).context("the number of readings")?;
     let (images, settings) = (images(), AugMix::default());
     println!("{:24} {:>10} {:>10} {:>10}", "augmentation", "best /s", "median /s", "us (best)");
     let (mut crop, mut buffers, mut recipe) = (vec![0; DIMS.bytes()], Default::default(), Recipe::default());

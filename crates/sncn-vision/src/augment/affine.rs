@@ -106,58 +106,107 @@ pub fn shift(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
     }
 }
 
-/// The largest integer that is not above `v`, which is small.
+/// Pixels that are sampled together.
+const BLOCK: usize = 32;
+
+/// Bilinear sampling at (xs − ½, ys − ½), first along x, then along y, neighbours clamped to the image, truncated.
+///
+/// `ALONG_X` and `ALONG_Y` say whether sources lie between columns and between rows; where not, the weight is exactly 0.
+/// All is in double precision, in the order of the formula, so bytes do not depend on the vector length.
+fn bilinear<const ALONG_X: bool, const ALONG_Y: bool>(image: &[u8], dims: Dims, map: &Map, out: &mut [u8]) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let pixels = image.as_chunks::<3>().0;
+            for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(dims.width.max(1)).enumerate() {
+                let line = Line { map: *map, middle: y as f64 + 0.5, dims };
+                // coordinates are monotonic in x, so the pixels inside are neighbours
+                let first = (0..dims.width).find(|&x| line.inside(x)).unwrap_or(dims.width);
+                let end = (first..dims.width).rfind(|&x| line.inside(x)).map_or(first, |last| last + 1);
+                row[..first].fill([0; 3]);
+                row[end..].fill([0; 3]);
+                for (block, out) in row[first..end].chunks_mut(BLOCK).enumerate() {
+                    line.sample::<ALONG_X, ALONG_Y>(pixels, first + block * BLOCK, out);
+                }
+            }
+        },
+    );
+}
+
+/// One row of output pixels.
+struct Line {
+    map: Map,
+    middle: f64,
+    dims: Dims,
+}
+
+impl Line {
+    #[inline(always)]
+    fn source(&self, x: usize) -> (f64, f64) {
+        let ([a, b, c, d, e, f], x) = (self.map, x as f64 + 0.5);
+        (a * x + b * self.middle + c, d * x + e * self.middle + f)
+    }
+
+    #[inline(always)]
+    fn inside(&self, x: usize) -> bool {
+        let (xs, ys) = self.source(x);
+        xs >= 0.0 && xs < self.dims.width as f64 && ys >= 0.0 && ys < self.dims.height as f64
+    }
+
+    /// Samples the pixels from column `start` on, at most a block, all of them inside.
+    #[inline(always)]
+    fn sample<const ALONG_X: bool, const ALONG_Y: bool>(&self, pixels: &[[u8; 3]], start: usize, out: &mut [[u8; 3]]) {
+        let (right, bottom) = (self.dims.width as i32 - 1, self.dims.height as i32 - 1);
+        let [mut x0, mut x1, mut y0, mut y1] = [[0i32; BLOCK]; 4];
+        let [mut dx, mut dy] = [[0f64; BLOCK]; 2];
+        for i in 0..BLOCK {
+            let (xs, ys) = self.source(start + i);
+            let (left, weight) = floor(xs - 0.5);
+            (x0[i], x1[i], dx[i]) = (left.clamp(0, right), (left + 1).clamp(0, right), weight);
+            let (top, weight) = floor(ys - 0.5);
+            (y0[i], y1[i], dy[i]) = (top.clamp(0, bottom) * (right + 1), (top + 1).clamp(0, bottom) * (right + 1), weight);
+        }
+        let [mut near, mut far, mut near_below, mut far_below] = [[[0u8; 3]; BLOCK]; 4];
+        let [mut across, mut down] = [[[0f64; 3]; BLOCK]; 2];
+        for i in 0..out.len().min(BLOCK) {
+            near[i] = pixels[(y0[i] + x0[i]) as usize];
+            if ALONG_X {
+                far[i] = pixels[(y0[i] + x1[i]) as usize];
+                across[i] = [dx[i]; 3];
+            }
+            if ALONG_Y {
+                near_below[i] = pixels[(y1[i] + x0[i]) as usize];
+                down[i] = [dy[i]; 3];
+            }
+            if ALONG_X && ALONG_Y {
+                far_below[i] = pixels[(y1[i] + x1[i]) as usize];
+            }
+        }
+        let [near, far, near_below, far_below] = [&near, &far, &near_below, &far_below].map(|pixels| pixels.as_flattened());
+        let [across, down] = [&across, &down].map(|weights| weights.as_flattened());
+        let mut values = [0u8; 3 * BLOCK];
+        for (i, value) in values.iter_mut().enumerate() {
+            let between = |near: u8, far: u8| match ALONG_X {
+                true => f64::from(near) + (f64::from(far) - f64::from(near)) * across[i],
+                false => f64::from(near),
+            };
+            let upper = between(near[i], far[i]);
+            let v = match ALONG_Y {
+                true => upper + (between(near_below[i], far_below[i]) - upper) * down[i],
+                false => upper,
+            };
+            *value = v as i32 as u8;
+        }
+        out.copy_from_slice(&values.as_chunks::<3>().0[..out.len()]);
+    }
+}
+
+/// The largest integer that is not above `v`, which is small, and what is left.
 #[inline(always)]
 fn floor(v: f64) -> (i32, f64) {
     let towards_zero = v as i32;
     let floor = towards_zero - i32::from(v < f64::from(towards_zero));
     (floor, v - f64::from(floor))
-}
-
-/// Bilinear sampling at (xs − ½, ys − ½), first along x, then along y, neighbours clamped to the image, truncated.
-///
-/// `ALONG_X` and `ALONG_Y` say whether sources lie between columns and between rows; where not, the weight is exactly 0.
-fn bilinear<const ALONG_X: bool, const ALONG_Y: bool>(image: &[u8], dims: Dims, map: &Map, out: &mut [u8]) {
-    let [a, b, c, d, e, f] = *map;
-    let (Dims { height, width }, pixels) = (dims, image.as_chunks::<3>().0);
-    let (right, bottom) = (width as i32 - 1, height as i32 - 1);
-    for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(width.max(1)).enumerate() {
-        let middle = y as f64 + 0.5;
-        let source = |x: usize| {
-            let x = x as f64 + 0.5;
-            (a * x + b * middle + c, d * x + e * middle + f)
-        };
-        let inside = |&x: &usize| {
-            let (xs, ys) = source(x);
-            xs >= 0.0 && xs < width as f64 && ys >= 0.0 && ys < height as f64
-        };
-        // coordinates are monotonic in x, so the pixels inside are neighbours
-        let first = (0..width).find(inside).unwrap_or(width);
-        let end = (first..width).rfind(inside).map_or(first, |last| last + 1);
-        row[..first].fill([0; 3]);
-        row[end..].fill([0; 3]);
-        for (x, out) in (first..end).zip(&mut row[first..end]) {
-            let (xs, ys) = source(x);
-            let ((left, dx), (top, dy)) = (floor(xs - 0.5), floor(ys - 0.5));
-            let columns = [left.max(0) as usize, (left + 1).min(right) as usize];
-            let rows = [top.max(0) as usize * width, (top + 1).min(bottom) as usize * width];
-            let between = |row: usize| -> [f64; 3] {
-                let near = pixels[row + columns[0]].map(f64::from);
-                if !ALONG_X {
-                    return near;
-                }
-                let far = pixels[row + columns[1]].map(f64::from);
-                std::array::from_fn(|k| near[k] + (far[k] - near[k]) * dx)
-            };
-            let upper = between(rows[0]);
-            *out = if ALONG_Y {
-                let lower = between(rows[1]);
-                std::array::from_fn(|k| (upper[k] + (lower[k] - upper[k]) * dy) as u8)
-            } else {
-                upper.map(|v| v as u8)
-            };
-        }
-    }
 }
 
 /// Nearest sampling in 16.16 fixed point.
