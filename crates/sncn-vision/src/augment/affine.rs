@@ -4,6 +4,7 @@
 //! precision. Shears are anchored at the top left corner; a positive translation moves the content left or up.
 
 use crate::corruption::Dims;
+use pulp::{Simd, WithSimd};
 
 /// The coefficients a to f.
 pub type Map = [f64; 6];
@@ -114,23 +115,18 @@ const BLOCK: usize = 32;
 /// `ALONG_X` and `ALONG_Y` say whether sources lie between columns and between rows; where not, the weight is exactly 0.
 /// All is in double precision, in the order of the formula, so bytes do not depend on the vector length.
 fn bilinear<const ALONG_X: bool, const ALONG_Y: bool>(image: &[u8], dims: Dims, map: &Map, out: &mut [u8]) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let pixels = image.as_chunks::<3>().0;
-            for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(dims.width.max(1)).enumerate() {
-                let line = Line { map: *map, middle: y as f64 + 0.5, dims };
-                // coordinates are monotonic in x, so the pixels inside are neighbours
-                let first = (0..dims.width).find(|&x| line.inside(x)).unwrap_or(dims.width);
-                let end = (first..dims.width).rfind(|&x| line.inside(x)).map_or(first, |last| last + 1);
-                row[..first].fill([0; 3]);
-                row[end..].fill([0; 3]);
-                for (block, out) in row[first..end].chunks_mut(BLOCK).enumerate() {
-                    line.sample::<ALONG_X, ALONG_Y>(pixels, first + block * BLOCK, out);
-                }
-            }
-        },
-    );
+    let pixels = image.as_chunks::<3>().0;
+    for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(dims.width.max(1)).enumerate() {
+        let line = Line { map: *map, middle: y as f64 + 0.5, dims };
+        // coordinates are monotonic in x, so the pixels inside are neighbours
+        let first = (0..dims.width).find(|&x| line.inside(x)).unwrap_or(dims.width);
+        let end = (first..dims.width).rfind(|&x| line.inside(x)).map_or(first, |last| last + 1);
+        row[..first].fill([0; 3]);
+        row[end..].fill([0; 3]);
+        for (block, out) in row[first..end].chunks_mut(BLOCK).enumerate() {
+            line.sample::<ALONG_X, ALONG_Y>(pixels, first + block * BLOCK, out);
+        }
+    }
 }
 
 /// One row of output pixels.
@@ -156,57 +152,99 @@ impl Line {
     /// Samples the pixels from column `start` on, at most a block, all of them inside.
     #[inline(always)]
     fn sample<const ALONG_X: bool, const ALONG_Y: bool>(&self, pixels: &[[u8; 3]], start: usize, out: &mut [[u8; 3]]) {
-        let (right, bottom) = (self.dims.width as i32 - 1, self.dims.height as i32 - 1);
-        let [mut x0, mut x1, mut y0, mut y1] = [[0i32; BLOCK]; 4];
-        let [mut dx, mut dy] = [[0f64; BLOCK]; 2];
-        for i in 0..BLOCK {
-            let (xs, ys) = self.source(start + i);
-            let (left, weight) = floor(xs - 0.5);
-            (x0[i], x1[i], dx[i]) = (left.clamp(0, right), (left + 1).clamp(0, right), weight);
-            let (top, weight) = floor(ys - 0.5);
-            (y0[i], y1[i], dy[i]) = (top.clamp(0, bottom) * (right + 1), (top + 1).clamp(0, bottom) * (right + 1), weight);
-        }
+        let mut places = Places::default();
+        pulp::Arch::new().dispatch(Locate { line: self, start: start as u32, places: &mut places });
         let [mut near, mut far, mut near_below, mut far_below] = [[[0u8; 3]; BLOCK]; 4];
         let [mut across, mut down] = [[[0f64; 3]; BLOCK]; 2];
+        let at = |index: u32| pixels[index as usize];
         for i in 0..out.len().min(BLOCK) {
-            near[i] = pixels[(y0[i] + x0[i]) as usize];
+            near[i] = at(places.near[i]);
             if ALONG_X {
-                far[i] = pixels[(y0[i] + x1[i]) as usize];
-                across[i] = [dx[i]; 3];
+                far[i] = at(places.far[i]);
+                across[i] = [places.across[i]; 3];
             }
             if ALONG_Y {
-                near_below[i] = pixels[(y1[i] + x0[i]) as usize];
-                down[i] = [dy[i]; 3];
+                near_below[i] = at(places.near_below[i]);
+                down[i] = [places.down[i]; 3];
             }
             if ALONG_X && ALONG_Y {
-                far_below[i] = pixels[(y1[i] + x1[i]) as usize];
+                far_below[i] = at(places.far_below[i]);
             }
         }
-        let [near, far, near_below, far_below] = [&near, &far, &near_below, &far_below].map(|pixels| pixels.as_flattened());
-        let [across, down] = [&across, &down].map(|weights| weights.as_flattened());
+        let corners = [&near, &far, &near_below, &far_below].map(|corner| corner.as_flattened());
+        let weights = [&across, &down].map(|weights| weights.as_flattened());
         let mut values = [0u8; 3 * BLOCK];
-        for (i, value) in values.iter_mut().enumerate() {
-            let between = |near: u8, far: u8| match ALONG_X {
-                true => f64::from(near) + (f64::from(far) - f64::from(near)) * across[i],
-                false => f64::from(near),
-            };
-            let upper = between(near[i], far[i]);
-            let v = match ALONG_Y {
-                true => upper + (between(near_below[i], far_below[i]) - upper) * down[i],
-                false => upper,
-            };
-            *value = v as i32 as u8;
-        }
+        pulp::Arch::new().dispatch(Blend::<ALONG_X, ALONG_Y> { corners, weights, values: &mut values });
         out.copy_from_slice(&values.as_chunks::<3>().0[..out.len()]);
     }
 }
 
-/// The largest integer that is not above `v`, which is small, and what is left.
-#[inline(always)]
-fn floor(v: f64) -> (i32, f64) {
-    let towards_zero = v as i32;
-    let floor = towards_zero - i32::from(v < f64::from(towards_zero));
-    (floor, v - f64::from(floor))
+/// Indices of the four neighbours of every source, and the weights of the farther ones.
+#[derive(Default)]
+struct Places {
+    near: [u32; BLOCK],
+    far: [u32; BLOCK],
+    near_below: [u32; BLOCK],
+    far_below: [u32; BLOCK],
+    across: [f64; BLOCK],
+    down: [f64; BLOCK],
+}
+
+struct Locate<'a> {
+    line: &'a Line,
+    start: u32,
+    places: &'a mut Places,
+}
+
+impl WithSimd for Locate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { line, start, places } = self;
+        let ([a, b, c, d, e, f], middle, first) = (line.map, line.middle, f64::from(start) + 0.5);
+        let (width, right, bottom) = (line.dims.width as f64, line.dims.width as f64 - 1.0, line.dims.height as f64 - 1.0);
+        for i in 0..BLOCK {
+            let x = first + i as u32 as f64;
+            let (xs, ys) = (a * x + b * middle + c - 0.5, d * x + e * middle + f - 0.5);
+            let (left, top) = (xs.floor(), ys.floor());
+            (places.across[i], places.down[i]) = (xs - left, ys - top);
+            let [x0, x1] = [left, left + 1.0].map(|x| x.max(0.0).min(right));
+            let [y0, y1] = [top, top + 1.0].map(|y| y.max(0.0).min(bottom) * width);
+            (places.near[i], places.far[i]) = ((y0 + x0) as u32, (y0 + x1) as u32);
+            (places.near_below[i], places.far_below[i]) = ((y1 + x0) as u32, (y1 + x1) as u32);
+        }
+    }
+}
+
+struct Blend<'a, const ALONG_X: bool, const ALONG_Y: bool> {
+    corners: [&'a [u8]; 4],
+    weights: [&'a [f64]; 2],
+    values: &'a mut [u8; 3 * BLOCK],
+}
+
+impl<const ALONG_X: bool, const ALONG_Y: bool> WithSimd for Blend<'_, ALONG_X, ALONG_Y> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let [near, far, near_below, far_below] = self.corners.map(|corner| &corner[..3 * BLOCK]);
+        let [across, down] = self.weights.map(|weights| &weights[..3 * BLOCK]);
+        for (i, value) in self.values.iter_mut().enumerate() {
+            let mut v = f64::from(near[i]);
+            if ALONG_X {
+                v += (f64::from(far[i]) - v) * across[i];
+            }
+            if ALONG_Y {
+                let mut below = f64::from(near_below[i]);
+                if ALONG_X {
+                    below += (f64::from(far_below[i]) - below) * across[i];
+                }
+                v += (below - v) * down[i];
+            }
+            *value = v as i32 as u8;
+        }
+    }
 }
 
 /// Nearest sampling in 16.16 fixed point.
