@@ -190,6 +190,12 @@ struct Places {
     down: [f64; BLOCK],
 }
 
+/// A whole number from 0 to 2⁵¹ in the low bits; unlike a cast, it exists for vectors of doubles on every machine.
+#[inline(always)]
+fn whole_bits(v: f64) -> u64 {
+    (v + 4_503_599_627_370_496.0).to_bits()
+}
+
 struct Locate<'a> {
     line: &'a Line,
     start: u32,
@@ -211,8 +217,8 @@ impl WithSimd for Locate<'_> {
             (places.across[i], places.down[i]) = (xs - left, ys - top);
             let [x0, x1] = [left, left + 1.0].map(|x| x.max(0.0).min(right));
             let [y0, y1] = [top, top + 1.0].map(|y| y.max(0.0).min(bottom) * width);
-            (places.near[i], places.far[i]) = ((y0 + x0) as u32, (y0 + x1) as u32);
-            (places.near_below[i], places.far_below[i]) = ((y1 + x0) as u32, (y1 + x1) as u32);
+            (places.near[i], places.far[i]) = (whole_bits(y0 + x0) as u32, whole_bits(y0 + x1) as u32);
+            (places.near_below[i], places.far_below[i]) = (whole_bits(y1 + x0) as u32, whole_bits(y1 + x1) as u32);
         }
     }
 }
@@ -242,7 +248,7 @@ impl<const ALONG_X: bool, const ALONG_Y: bool> WithSimd for Blend<'_, ALONG_X, A
                 }
                 v += (below - v) * down[i];
             }
-            *value = v as i32 as u8;
+            *value = whole_bits(v.floor()) as u8;
         }
     }
 }

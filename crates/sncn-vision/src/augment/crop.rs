@@ -1,7 +1,8 @@
-//! Random crop of the zero-padded image and horizontal flip: the augmentation of the CIFAR experiments.
+//! Random crop of the padded image and horizontal flip: the augmentation of the CIFAR experiments.
 
 use super::affine::shift;
 use crate::corruption::Dims;
+use crate::corruption::filter::Border;
 use rand::RngExt;
 use sncn_core::Seed;
 
@@ -22,6 +23,21 @@ pub fn crop(image: &[u8], height: usize, width: usize, (down, right): (usize, us
     shift(image, Dims { height, width }, offset(right), offset(down), out);
     if flip {
         out.as_chunks_mut::<3>().0.chunks_exact_mut(width.max(1)).for_each(<[_]>::reverse);
+    }
+}
+
+/// As [`crop`], but the padding mirrors the image about its edge pixels, as in FixMatch (Sohn et al. 2020, arXiv:2001.07685).
+pub fn crop_mirrored(image: &[u8], dims: Dims, (down, right): (usize, usize), flip: bool, out: &mut [u8]) {
+    let at = |position: usize, offset: usize, side: usize| {
+        Border::Reflect101.index((position + offset) as isize - PADDING as isize, side)
+    };
+    let pixels = image.as_chunks::<3>().0;
+    for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(dims.width.max(1)).enumerate() {
+        let source = &pixels[at(y, down, dims.height) * dims.width..][..dims.width];
+        row.iter_mut().enumerate().for_each(|(x, pixel)| *pixel = source[at(x, right, dims.width)]);
+        if flip {
+            row.reverse();
+        }
     }
 }
 
