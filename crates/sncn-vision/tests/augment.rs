@@ -5,8 +5,9 @@ use proptest::prelude::*;
 use sncn_core::Seed;
 use sncn_vision::augment::augmix::{AUGMIX, DEFAULT_OPERATIONS, Recipe, mix};
 use sncn_vision::augment::autoaugment::{self, CIFAR10};
+use sncn_vision::augment::crop::{PADDING, crop};
 use sncn_vision::augment::operation::{OPERATIONS, operation};
-use sncn_vision::augment::{AugMix, Augment, cutout};
+use sncn_vision::augment::{AugMix, Augment, affine, cutout};
 use sncn_vision::corruption::Dims;
 
 const DIMS: Dims = Dims { height: 32, width: 32 };
@@ -41,6 +42,23 @@ fn numbers() -> impl Strategy<Value = f64> {
     prop_oneof![-400.0..400.0, -2.0..2.0, Just(0.0), Just(1e9), Just(-1e9)]
 }
 
+/// One output byte of a bilinear map, straight from the formula.
+fn sampled(image: &[u8], dims: Dims, map: [f64; 6], (x, y, channel): (usize, usize, usize)) -> u8 {
+    let (h, w, px, py) = (dims.height as f64, dims.width as f64, x as f64 + 0.5, y as f64 + 0.5);
+    let [xs, ys] = [0, 3].map(|k| map[k] * px + map[k + 1] * py + map[k + 2]);
+    if xs < 0.0 || xs >= w || ys < 0.0 || ys >= h {
+        return 0;
+    }
+    let (left, top) = ((xs - 0.5).floor(), (ys - 0.5).floor());
+    let at = |column: f64, row: f64| {
+        let (column, row) = (column.clamp(0.0, w - 1.0) as usize, row.clamp(0.0, h - 1.0) as usize);
+        f64::from(image[3 * (row * dims.width + column) + channel])
+    };
+    let between = |from: f64, to: f64, share: f64| from + (to - from) * share;
+    let across = |row: f64| between(at(left, row), at(left + 1.0, row), xs - 0.5 - left);
+    between(across(top), across(top + 1.0), ys - 0.5 - top) as u8
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -53,6 +71,28 @@ proptest! {
             operation(&image, dims, number, &mut one);
             operation(&image, dims, number, &mut two);
             prop_assert_eq!(one, two, "{} {}", name, number);
+        }
+    }
+
+    #[test]
+    fn bilinear_maps_equal_the_formula_byte_by_byte(h in 1usize..40, w in 1usize..80, factor in -1.5f64..1.5, salt in 0usize..50) {
+        let dims = Dims { height: h, width: w };
+        let image = image(dims, salt);
+        let maps = [
+            ("shear_x", factor, [1.0, factor, 0.0, 0.0, 1.0, 0.0]),
+            ("shear_y", factor, [1.0, 0.0, 0.0, factor, 1.0, 0.0]),
+            ("translate_x", factor, [1.0, 0.0, factor, 0.0, 1.0, 0.0]),
+            ("translate_x", factor.round(), [1.0, 0.0, factor.round(), 0.0, 1.0, 0.0]),
+            ("translate_y", factor, [1.0, 0.0, 0.0, 0.0, 1.0, factor]),
+            ("translate_y", factor.round(), [1.0, 0.0, 0.0, 0.0, 1.0, factor.round()]),
+            ("rotate", 20.0 * factor, affine::turn(20.0 * factor, dims)),
+        ];
+        for (name, number, map) in maps {
+            let mut out = vec![7; dims.bytes()];
+            operation(name).unwrap()(&image, dims, number, &mut out);
+            let position = |i: usize| (i / 3 % w, i / 3 / w, i % 3);
+            let want: Vec<u8> = (0..out.len()).map(|i| sampled(&image, dims, map, position(i))).collect();
+            prop_assert_eq!(out, want, "{} {}", name, number);
         }
     }
 
@@ -83,6 +123,25 @@ proptest! {
         }
         let inside = |p: usize| rows.contains(&(p / DIMS.width)) && columns.contains(&(p % DIMS.width));
         prop_assert!((0..DIMS.pixels()).all(|p| hidden(p) == inside(p)));
+    }
+}
+
+#[test]
+fn every_crop_is_a_window_of_the_padded_image() {
+    let dims = Dims { height: 6, width: 9 };
+    let (image, offsets) = (image(dims, 6), 0..=2 * PADDING);
+    let places = offsets.clone().flat_map(|down| offsets.clone().map(move |right| (down, right)));
+    for ((down, right), flip) in places.flat_map(|place| [(place, false), (place, true)]) {
+        let inside = |i: usize, offset: usize, side: usize| (i + offset).checked_sub(PADDING).filter(|&i| i < side);
+        let at = |i: usize| {
+            let (y, x) = (i / 3 / dims.width, i / 3 % dims.width);
+            let x = if flip { dims.width - 1 - x } else { x };
+            let source = inside(y, down, dims.height).zip(inside(x, right, dims.width));
+            source.map_or(0, |(y, x)| image[3 * (y * dims.width + x) + i % 3])
+        };
+        let mut got = vec![7; dims.bytes()];
+        crop(&image, dims.height, dims.width, (down, right), flip, &mut got);
+        assert!(got == (0..got.len()).map(at).collect::<Vec<u8>>(), "{down} {right} {flip}");
     }
 }
 

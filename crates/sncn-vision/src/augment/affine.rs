@@ -18,7 +18,7 @@ const fn along_y(factor: f64) -> Map {
 }
 
 /// Rotation by `degrees`, counter-clockwise positive, about the centre; coefficients rounded to 15 decimals.
-fn turn(degrees: f64, dims: Dims) -> Map {
+pub fn turn(degrees: f64, dims: Dims) -> Map {
     let round = |v: f64| (v * 1e15).round() / 1e15;
     let (sin, cos) = (-degrees.rem_euclid(360.0).to_radians()).sin_cos();
     let (a, b, d) = (round(cos), round(sin), round(-sin));

@@ -41,7 +41,7 @@ pub enum Augment {
         #[serde(default = "cutout_size")]
         cutout: usize,
     },
-    /// The same crop and flip, then three views: the crop itself and two mixtures of it.
+    /// The same crop and flip, then three views: the crop itself and two mixtures of it, each from a stream of its own.
     Augmix(AugMix),
 }
 
