@@ -4,6 +4,7 @@
 //! precision. Shears are anchored at the top left corner; a positive translation moves the content left or up.
 
 use crate::corruption::Dims;
+use pulp::{Simd, WithSimd};
 
 /// The coefficients a to f.
 pub type Map = [f64; 6];
@@ -17,7 +18,7 @@ const fn along_y(factor: f64) -> Map {
 }
 
 /// Rotation by `degrees`, counter-clockwise positive, about the centre; coefficients rounded to 15 decimals.
-fn turn(degrees: f64, dims: Dims) -> Map {
+pub fn turn(degrees: f64, dims: Dims) -> Map {
     let round = |v: f64| (v * 1e15).round() / 1e15;
     let (sin, cos) = (-degrees.rem_euclid(360.0).to_radians()).sin_cos();
     let (a, b, d) = (round(cos), round(sin), round(-sin));
@@ -89,7 +90,7 @@ fn whole(pixels: f64) -> Option<i64> {
 }
 
 /// output(x, y) = image(x + right, y + down).
-fn shift(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
+pub fn shift(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
     let (width, line) = (dims.width as i64, 3 * dims.width);
     let (from, to) = ((-right).clamp(0, width), (width - right).clamp(0, width));
     let (from, to) = (from as usize, to.max(from) as usize);
@@ -106,56 +107,148 @@ fn shift(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
     }
 }
 
-/// The largest integer that is not above `v`, which is small.
-#[inline(always)]
-fn floor(v: f64) -> (i32, f64) {
-    let towards_zero = v as i32;
-    let floor = towards_zero - i32::from(v < f64::from(towards_zero));
-    (floor, v - f64::from(floor))
-}
+/// Pixels that are sampled together.
+const BLOCK: usize = 32;
 
 /// Bilinear sampling at (xs − ½, ys − ½), first along x, then along y, neighbours clamped to the image, truncated.
 ///
 /// `ALONG_X` and `ALONG_Y` say whether sources lie between columns and between rows; where not, the weight is exactly 0.
+/// All is in double precision, in the order of the formula, so bytes do not depend on the vector length.
 fn bilinear<const ALONG_X: bool, const ALONG_Y: bool>(image: &[u8], dims: Dims, map: &Map, out: &mut [u8]) {
-    let [a, b, c, d, e, f] = *map;
-    let (Dims { height, width }, pixels) = (dims, image.as_chunks::<3>().0);
-    let (right, bottom) = (width as i32 - 1, height as i32 - 1);
-    for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(width.max(1)).enumerate() {
-        let middle = y as f64 + 0.5;
-        let source = |x: usize| {
-            let x = x as f64 + 0.5;
-            (a * x + b * middle + c, d * x + e * middle + f)
-        };
-        let inside = |&x: &usize| {
-            let (xs, ys) = source(x);
-            xs >= 0.0 && xs < width as f64 && ys >= 0.0 && ys < height as f64
-        };
+    let pixels = image.as_chunks::<3>().0;
+    for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(dims.width.max(1)).enumerate() {
+        let line = Line { map: *map, middle: y as f64 + 0.5, dims };
         // coordinates are monotonic in x, so the pixels inside are neighbours
-        let first = (0..width).find(inside).unwrap_or(width);
-        let end = (first..width).rfind(inside).map_or(first, |last| last + 1);
+        let first = (0..dims.width).find(|&x| line.inside(x)).unwrap_or(dims.width);
+        let end = (first..dims.width).rfind(|&x| line.inside(x)).map_or(first, |last| last + 1);
         row[..first].fill([0; 3]);
         row[end..].fill([0; 3]);
-        for (x, out) in (first..end).zip(&mut row[first..end]) {
-            let (xs, ys) = source(x);
-            let ((left, dx), (top, dy)) = (floor(xs - 0.5), floor(ys - 0.5));
-            let columns = [left.max(0) as usize, (left + 1).min(right) as usize];
-            let rows = [top.max(0) as usize * width, (top + 1).min(bottom) as usize * width];
-            let between = |row: usize| -> [f64; 3] {
-                let near = pixels[row + columns[0]].map(f64::from);
-                if !ALONG_X {
-                    return near;
+        for (block, out) in row[first..end].chunks_mut(BLOCK).enumerate() {
+            line.sample::<ALONG_X, ALONG_Y>(pixels, first + block * BLOCK, out);
+        }
+    }
+}
+
+/// One row of output pixels.
+struct Line {
+    map: Map,
+    middle: f64,
+    dims: Dims,
+}
+
+impl Line {
+    #[inline(always)]
+    fn source(&self, x: usize) -> (f64, f64) {
+        let ([a, b, c, d, e, f], x) = (self.map, x as f64 + 0.5);
+        (a * x + b * self.middle + c, d * x + e * self.middle + f)
+    }
+
+    #[inline(always)]
+    fn inside(&self, x: usize) -> bool {
+        let (xs, ys) = self.source(x);
+        xs >= 0.0 && xs < self.dims.width as f64 && ys >= 0.0 && ys < self.dims.height as f64
+    }
+
+    /// Samples the pixels from column `start` on, at most a block, all of them inside.
+    #[inline(always)]
+    fn sample<const ALONG_X: bool, const ALONG_Y: bool>(&self, pixels: &[[u8; 3]], start: usize, out: &mut [[u8; 3]]) {
+        let mut places = Places::default();
+        pulp::Arch::new().dispatch(Locate { line: self, start: start as u32, places: &mut places });
+        let [mut near, mut far, mut near_below, mut far_below] = [[[0u8; 3]; BLOCK]; 4];
+        let [mut across, mut down] = [[[0f64; 3]; BLOCK]; 2];
+        let at = |index: u32| pixels[index as usize];
+        for i in 0..out.len().min(BLOCK) {
+            near[i] = at(places.near[i]);
+            if ALONG_X {
+                far[i] = at(places.far[i]);
+                across[i] = [places.across[i]; 3];
+            }
+            if ALONG_Y {
+                near_below[i] = at(places.near_below[i]);
+                down[i] = [places.down[i]; 3];
+            }
+            if ALONG_X && ALONG_Y {
+                far_below[i] = at(places.far_below[i]);
+            }
+        }
+        let corners = [&near, &far, &near_below, &far_below].map(|corner| corner.as_flattened());
+        let weights = [&across, &down].map(|weights| weights.as_flattened());
+        let mut values = [0u8; 3 * BLOCK];
+        pulp::Arch::new().dispatch(Blend::<ALONG_X, ALONG_Y> { corners, weights, values: &mut values });
+        out.copy_from_slice(&values.as_chunks::<3>().0[..out.len()]);
+    }
+}
+
+/// Indices of the four neighbours of every source, and the weights of the farther ones.
+#[derive(Default)]
+struct Places {
+    near: [u32; BLOCK],
+    far: [u32; BLOCK],
+    near_below: [u32; BLOCK],
+    far_below: [u32; BLOCK],
+    across: [f64; BLOCK],
+    down: [f64; BLOCK],
+}
+
+/// A whole number from 0 to 2⁵¹ in the low bits; unlike a cast, it exists for vectors of doubles on every machine.
+#[inline(always)]
+fn whole_bits(v: f64) -> u64 {
+    (v + 4_503_599_627_370_496.0).to_bits()
+}
+
+struct Locate<'a> {
+    line: &'a Line,
+    start: u32,
+    places: &'a mut Places,
+}
+
+impl WithSimd for Locate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { line, start, places } = self;
+        let ([a, b, c, d, e, f], middle, first) = (line.map, line.middle, f64::from(start) + 0.5);
+        let (width, right, bottom) = (line.dims.width as f64, line.dims.width as f64 - 1.0, line.dims.height as f64 - 1.0);
+        for i in 0..BLOCK {
+            let x = first + i as u32 as f64;
+            let (xs, ys) = (a * x + b * middle + c - 0.5, d * x + e * middle + f - 0.5);
+            let (left, top) = (xs.floor(), ys.floor());
+            (places.across[i], places.down[i]) = (xs - left, ys - top);
+            let [x0, x1] = [left, left + 1.0].map(|x| x.max(0.0).min(right));
+            let [y0, y1] = [top, top + 1.0].map(|y| y.max(0.0).min(bottom) * width);
+            (places.near[i], places.far[i]) = (whole_bits(y0 + x0) as u32, whole_bits(y0 + x1) as u32);
+            (places.near_below[i], places.far_below[i]) = (whole_bits(y1 + x0) as u32, whole_bits(y1 + x1) as u32);
+        }
+    }
+}
+
+struct Blend<'a, const ALONG_X: bool, const ALONG_Y: bool> {
+    corners: [&'a [u8]; 4],
+    weights: [&'a [f64]; 2],
+    values: &'a mut [u8; 3 * BLOCK],
+}
+
+impl<const ALONG_X: bool, const ALONG_Y: bool> WithSimd for Blend<'_, ALONG_X, ALONG_Y> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let [near, far, near_below, far_below] = self.corners.map(|corner| &corner[..3 * BLOCK]);
+        let [across, down] = self.weights.map(|weights| &weights[..3 * BLOCK]);
+        for (i, value) in self.values.iter_mut().enumerate() {
+            let mut v = f64::from(near[i]);
+            if ALONG_X {
+                v += (f64::from(far[i]) - v) * across[i];
+            }
+            if ALONG_Y {
+                let mut below = f64::from(near_below[i]);
+                if ALONG_X {
+                    below += (f64::from(far_below[i]) - below) * across[i];
                 }
-                let far = pixels[row + columns[1]].map(f64::from);
-                std::array::from_fn(|k| near[k] + (far[k] - near[k]) * dx)
-            };
-            let upper = between(rows[0]);
-            *out = if ALONG_Y {
-                let lower = between(rows[1]);
-                std::array::from_fn(|k| (upper[k] + (lower[k] - upper[k]) * dy) as u8)
-            } else {
-                upper.map(|v| v as u8)
-            };
+                v += (below - v) * down[i];
+            }
+            *value = whole_bits(v.floor()) as u8;
         }
     }
 }

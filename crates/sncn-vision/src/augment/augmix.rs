@@ -4,17 +4,15 @@
 //! out = (1 − m)·norm(X) + m·Σᵢ wᵢ·norm(chainᵢ(X)), w ~ Dirichlet(1, …, 1), m ~ Beta(1, 1), norm(v) = (v/255 − ½)/½.
 //! Operations of a chain act on bytes, one after another. Drawing ([`AugMix::draw`]) is apart from doing ([`mix`]).
 
-use super::operation::{Operation, Step, chain};
-use super::{affine, enhance, normalise_all, table};
+use super::level::{AUTOCONTRAST, BRIGHTNESS, COLOR, CONTRAST, EQUALIZE, Levelled, SHARPNESS, SOLARIZE, int, share};
+use super::operation::{Step, chain};
+use super::{affine, normalise_all, table};
 use crate::corruption::Dims;
 use anyhow::{Result, ensure};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::Exp1;
 use serde::{Deserialize, Serialize};
-
-/// Levels are shares of this.
-pub const MAX_LEVEL: f64 = 10.0;
 
 /// The smallest level that is drawn.
 const MIN_LEVEL: f64 = 0.1;
@@ -42,55 +40,25 @@ impl Default for AugMix {
     }
 }
 
-/// How a level in 0..=10 becomes the number of an operation.
-pub struct Levelled {
-    /// Name in [`OPERATIONS`](super::operation::OPERATIONS).
-    pub name: &'static str,
-    /// What is done.
-    pub operation: Operation,
-    /// The number, from the level and the size of the image.
-    pub parameter: fn(f64, Dims) -> f64,
-    /// Whether the number is negative half of the time.
-    pub signed: bool,
-}
-
 /// How many of [`AUGMIX`] the default list has.
 pub const DEFAULT_OPERATIONS: usize = 9;
 
 /// The operations of AugMix: the 9 of the default list, then the 4 that only `all` has.
 pub const AUGMIX: &[Levelled] = &[
-    plain("autocontrast", table::autocontrast, |_, _| 0.0),
-    plain("equalize", table::equalize, |_, _| 0.0),
-    plain("posterize", table::posterize, |level, _| 4.0 - int(level, 4.0)),
-    signed("rotate", affine::rotate, |level, _| int(level, 30.0)),
-    plain("solarize", table::solarize, |level, _| 256.0 - int(level, 256.0)),
-    signed("shear_x", affine::shear_x, |level, _| share(level, 0.3)),
-    signed("shear_y", affine::shear_y, |level, _| share(level, 0.3)),
-    signed("translate_x", affine::translate_x, |level, dims| int(level, dims.width as f64 / 3.0)),
-    signed("translate_y", affine::translate_y, |level, dims| int(level, dims.height as f64 / 3.0)),
-    plain("color", enhance::color, |level, _| share(level, 1.8) + 0.1),
-    plain("contrast", enhance::contrast, |level, _| share(level, 1.8) + 0.1),
-    plain("brightness", enhance::brightness, |level, _| share(level, 1.8) + 0.1),
-    plain("sharpness", enhance::sharpness, |level, _| share(level, 1.8) + 0.1),
+    AUTOCONTRAST,
+    EQUALIZE,
+    Levelled::plain("posterize", table::posterize, |level, _| 4.0 - int(level, 4.0)),
+    Levelled::signed("rotate", affine::rotate, |level, _| int(level, 30.0)),
+    SOLARIZE,
+    Levelled::signed("shear_x", affine::shear_x, |level, _| share(level, 0.3)),
+    Levelled::signed("shear_y", affine::shear_y, |level, _| share(level, 0.3)),
+    Levelled::signed("translate_x", affine::translate_x, |level, dims| int(level, dims.width as f64 / 3.0)),
+    Levelled::signed("translate_y", affine::translate_y, |level, dims| int(level, dims.height as f64 / 3.0)),
+    COLOR,
+    CONTRAST,
+    BRIGHTNESS,
+    SHARPNESS,
 ];
-
-const fn plain(name: &'static str, operation: Operation, parameter: fn(f64, Dims) -> f64) -> Levelled {
-    Levelled { name, operation, parameter, signed: false }
-}
-
-const fn signed(name: &'static str, operation: Operation, parameter: fn(f64, Dims) -> f64) -> Levelled {
-    Levelled { name, operation, parameter, signed: true }
-}
-
-/// The level's share of `max`.
-fn share(level: f64, max: f64) -> f64 {
-    level * max / MAX_LEVEL
-}
-
-/// The level's share of `max`, truncated.
-fn int(level: f64, max: f64) -> f64 {
-    share(level, max).trunc()
-}
 
 /// Everything that one mixture draws.
 #[derive(Clone, Debug, Default)]
@@ -134,9 +102,7 @@ impl AugMix {
             for _ in 0..depth {
                 let choice = &operations[rng.random_range(0..operations.len())];
                 let level = rng.random_range(MIN_LEVEL..f64::from(self.severity));
-                let sign = if choice.signed && rng.random_bool(0.5) { -1.0 } else { 1.0 };
-                let parameter = sign * (choice.parameter)(level, dims);
-                recipe.steps.push(Step { operation: choice.operation, parameter });
+                recipe.steps.push(choice.step(level, dims, rng));
             }
         }
         recipe.chains.iter_mut().for_each(|chain| chain.0 /= total);

@@ -1,9 +1,12 @@
-//! Random crop of the zero-padded image and horizontal flip: the augmentation of the CIFAR experiments.
+//! Random crop of the padded image and horizontal flip: the augmentation of the CIFAR experiments.
 
+use super::affine::shift;
+use crate::corruption::Dims;
+use crate::corruption::filter::Border;
 use rand::RngExt;
 use sncn_core::Seed;
 
-/// Zeros on each side before the crop.
+/// Pixels that are added on each side before the crop.
 pub const PADDING: usize = 4;
 
 /// Writes a crop of `image` (height × width × 3), padded by 4 zeros, at an offset uniform over {0, …, 8}², flipped with
@@ -16,14 +19,24 @@ pub fn crop_and_flip(image: &[u8], height: usize, width: usize, seed: Seed, out:
 
 /// The crop at that offset of the padded image, mirrored where `flip`.
 pub fn crop(image: &[u8], height: usize, width: usize, (down, right): (usize, usize), flip: bool, out: &mut [u8]) {
-    for (y, row) in out.chunks_exact_mut(3 * width.max(1)).enumerate().take(height) {
-        let source = (y + down).checked_sub(PADDING).filter(|&y| y < height);
-        for (x, pixel) in row.chunks_exact_mut(3).enumerate() {
-            let x = if flip { width - 1 - x } else { x };
-            match (source, (x + right).checked_sub(PADDING).filter(|&x| x < width)) {
-                (Some(y), Some(x)) => pixel.copy_from_slice(&image[3 * (y * width + x)..][..3]),
-                _ => pixel.fill(0),
-            }
+    let offset = |from: usize| from as i64 - PADDING as i64;
+    shift(image, Dims { height, width }, offset(right), offset(down), out);
+    if flip {
+        out.as_chunks_mut::<3>().0.chunks_exact_mut(width.max(1)).for_each(<[_]>::reverse);
+    }
+}
+
+/// As [`crop`], but the padding mirrors the image about its edge pixels, as in FixMatch (Sohn et al. 2020, arXiv:2001.07685).
+pub fn crop_mirrored(image: &[u8], dims: Dims, (down, right): (usize, usize), flip: bool, out: &mut [u8]) {
+    let at = |position: usize, offset: usize, side: usize| {
+        Border::Reflect101.index((position + offset) as isize - PADDING as isize, side)
+    };
+    let pixels = image.as_chunks::<3>().0;
+    for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(dims.width.max(1)).enumerate() {
+        let source = &pixels[at(y, down, dims.height) * dims.width..][..dims.width];
+        row.iter_mut().enumerate().for_each(|(x, pixel)| *pixel = source[at(x, right, dims.width)]);
+        if flip {
+            row.reverse();
         }
     }
 }

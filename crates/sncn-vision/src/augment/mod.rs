@@ -6,9 +6,11 @@
 
 pub mod affine;
 pub mod augmix;
+pub mod autoaugment;
 pub mod crop;
 pub mod cutout;
 pub mod enhance;
+pub mod level;
 pub mod operation;
 pub mod table;
 
@@ -16,6 +18,7 @@ pub use augmix::AugMix;
 
 use crate::corruption::Dims;
 use anyhow::{Result, ensure};
+use operation::chain;
 use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
 use std::cell::RefCell;
@@ -32,7 +35,13 @@ pub enum Augment {
         #[serde(default = "cutout_size")]
         size: usize,
     },
-    /// The same crop and flip, then three views: the crop itself and two mixtures of it.
+    /// The same crop and flip, then AutoAugment's policy for CIFAR-10 on the bytes, then Cutout, the order of the paper.
+    Autoaugment {
+        /// Side of the square; 16 in the paper, 0 for the policy alone.
+        #[serde(default = "cutout_size")]
+        cutout: usize,
+    },
+    /// The same crop and flip, then three views: the crop itself and two mixtures of it, each from a stream of its own.
     Augmix(AugMix),
 }
 
@@ -73,7 +82,7 @@ impl Augment {
     /// Where one is out of range; the error names it and the range.
     pub fn check(&self) -> Result<()> {
         match self {
-            Self::CropFlip {} => {}
+            Self::CropFlip {} | Self::Autoaugment { .. } => {}
             Self::Cutout { size } => ensure!(*size >= 1, "cutout: size is 0; use at least 1, or the kind crop_flip"),
             Self::Augmix(augmix) => augmix.check()?,
         }
@@ -94,14 +103,20 @@ impl Augment {
             let Scratch { crop, buffers, recipe } = scratch;
             crop.resize(size, 0);
             crop::crop_and_flip(image, height, width, seed, crop);
-            let (clean, views) = out.split_at_mut(size);
-            clean.iter_mut().zip(&*crop).for_each(|(out, &v)| *out = f32::from(v));
-            normalise_all(clean);
-            match self {
-                Self::CropFlip {} => {}
-                Self::Cutout { size } => {
-                    let square = cutout::draw(*size, dims, &mut seed.named("cutout").rng());
-                    cutout::hide(clean, dims, square);
+            buffers.iter_mut().for_each(|buffer| buffer.resize(size, 0));
+            let (first, views) = out.split_at_mut(size);
+            let mut bytes = &*crop;
+            if let Self::Autoaugment { .. } = self {
+                autoaugment::draw(dims, &mut seed.named("autoaugment").rng(), &mut recipe.steps);
+                let [result, spare] = buffers;
+                chain(&recipe.steps, crop, dims, spare, result);
+                bytes = result;
+            }
+            first.iter_mut().zip(bytes).for_each(|(out, &v)| *out = f32::from(v));
+            normalise_all(first);
+            match *self {
+                Self::Cutout { size } | Self::Autoaugment { cutout: size } => {
+                    cutout::hide(first, dims, cutout::draw(size, dims, &mut seed.named("cutout").rng()));
                 }
                 Self::Augmix(settings) => {
                     for (view, out) in (1..).zip(views.chunks_exact_mut(size)) {
@@ -109,6 +124,7 @@ impl Augment {
                         augmix::mix(recipe, crop, dims, buffers, out);
                     }
                 }
+                Self::CropFlip {} => {}
             }
         });
         Ok(())
