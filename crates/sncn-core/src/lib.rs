@@ -20,6 +20,7 @@ pub mod pass;
 pub mod pickle;
 pub mod schedule;
 pub mod seed;
+pub mod shift;
 pub mod stats;
 pub mod train;
 pub mod vars;

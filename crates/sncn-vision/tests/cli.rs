@@ -45,6 +45,22 @@ fn train(table: &Path, run_dir: &Path) -> Command {
     command
 }
 
+/// Of the uncorrupted set, whose three images each fall into one cell and one bin.
+fn the_confusion_matrix_and_the_reliability_bins_add_up(results: &str, images: usize) {
+    let lines: Vec<Value> = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["classes"].as_array().unwrap().len(), 10);
+    let values = |test: &dyn Fn(&str) -> bool| -> Vec<f64> {
+        let of_set = lines.iter().filter(|line| line["split"] == "shapes");
+        of_set.filter(|line| test(line["metric"].as_str().unwrap())).map(|line| line["value"].as_f64().unwrap()).collect()
+    };
+    let sum = |test: &dyn Fn(&str) -> bool| values(test).iter().sum::<f64>();
+    assert_eq!(sum(&|metric| metric.starts_with("confusion/")), images as f64);
+    assert_eq!(sum(&|metric| metric.starts_with("reliability/") && metric.ends_with("/count")), images as f64);
+    assert_eq!(values(&|metric| metric == "macro_f1").len(), 1);
+    let cells = |line: &&Value| line["metric"].as_str().is_some_and(|metric| metric.contains('/'));
+    assert!(lines.iter().filter(cells).all(|line| line["split"] == "shapes"), "detail of a corrupted set");
+}
+
 fn refused(mut command: Command, words: &[&str]) {
     let assert = command.assert().failure().code(1);
     let text = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
@@ -88,10 +104,11 @@ fn a_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
         let file = folder.join("results.jsonl");
         let mut evaluate = sncn();
         evaluate.arg("evaluate").arg("--run-dir").arg(folder).arg("--results").arg(&file).args(["--threads", threads]);
+        evaluate.arg("--csv").arg(folder.join("errors.csv"));
         evaluate
             .assert()
             .success()
-            .stdout(contains("mean corruption error (unnormalised)"))
+            .stdout(contains("mean corruption error (unnormalised)").and(contains("relative corruption error")))
             .stdout(contains("generated textures"));
         fs::read_to_string(file).unwrap()
     };
@@ -99,6 +116,10 @@ fn a_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
     assert_eq!(text, results(&broken, "2"));
     assert!(text.lines().last().unwrap().contains("\"complete\":true"));
     assert!(text.contains("\"split\":\"shapes-c/fog/3\""));
+    the_confusion_matrix_and_the_reliability_bins_add_up(&text, 3);
+    let table = fs::read_to_string(whole.join("errors.csv")).unwrap();
+    assert_eq!((table.lines().next(), table.lines().count()), (Some("set,corruption,1,2,3,4,5,mean"), 16));
+    assert!(table.contains("\nshapes-c,fog,"), "{table}");
     // and the net labels a picture
     let picture = folder.path().join("a.png");
     image::RgbaImage::from_pixel(45, 17, image::Rgba([9, 80, 200, 100])).save(&picture).unwrap();
@@ -240,6 +261,9 @@ fn results_that_cannot_be_written_leave_nothing_behind() {
     let mut evaluate = sncn();
     evaluate.arg("evaluate").arg("--run-dir").arg(&run).args(["--test", "shapes-moon"]);
     refused(evaluate, &["shapes-moon", "shapes-lighting"]);
+    let mut evaluate = sncn();
+    evaluate.arg("evaluate").arg("--run-dir").arg(&run).arg("--csv").arg(folder.path().join("e.csv"));
+    refused(evaluate, &["--csv", "none of the test sets shapes is corrupted", "shapes-c"]);
     let mut evaluate = sncn();
     evaluate.arg("evaluate").arg("--run-dir").arg(folder.path().join("empty"));
     refused(evaluate, &["no checkpoint", "train first"]);

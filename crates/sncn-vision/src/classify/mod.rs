@@ -12,5 +12,6 @@ pub mod evaluate;
 pub mod plan;
 pub mod predict;
 pub mod setup;
+pub mod summary;
 pub mod test_sets;
 pub mod train;

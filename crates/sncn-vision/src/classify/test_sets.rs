@@ -34,6 +34,16 @@ pub fn is_generated(name: &str) -> bool {
     name.ends_with("-c")
 }
 
+/// The uncorrupted set that a corrupted test set is made of; none for a set that is not corrupted.
+pub fn uncorrupted(name: &str) -> Option<&str> {
+    name.strip_suffix("-c-files").or_else(|| name.strip_suffix("-c"))
+}
+
+/// Whether the test set of that name is all corruptions and severities of another.
+pub fn is_corrupted(name: &str) -> bool {
+    uncorrupted(name).is_some()
+}
+
 impl TestSets<'_> {
     /// The parts of the test set of that name, each with the name of its split.
     ///
