@@ -296,3 +296,48 @@ fn bf16_says_what_it_loses() {
         evaluate.assert().success().stdout(contains("in f32 the error is").and(contains("bf16 gives the same label to")));
     }
 }
+
+/// A `.npy` file of numpy type `kind`.
+fn npy(path: &Path, kind: &str, shape: &str, values: &[u8]) {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    let length = (header.len() as u16).to_le_bytes();
+    fs::write(path, [b"\x93NUMPY\x01\x00", length.as_slice(), header.as_bytes(), values].concat()).unwrap();
+}
+
+#[test]
+fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
+    let (folder, path) = table(|row| {
+        row["test"] = json!(["shapes"]);
+        row["epochs"] = json!(1);
+    });
+    let run = folder.path().join("run");
+    train(&path, &run).assert().success();
+    let data = folder.path().join("data");
+    let set = data.join("moon.1");
+    fs::create_dir_all(&set).unwrap();
+    let evaluate = |test: &str| {
+        let mut command = sncn();
+        command.arg("evaluate").arg("--run-dir").arg(&run).args(["--test", test]).arg("--data-dir").arg(&data);
+        command
+    };
+    refused(evaluate("moon.1"), &["unknown test set \"moon.1\"", "shapes-lighting", "moon.1/data.npy", "moon.1_labels.npy"]);
+    refused(evaluate("../moon.1"), &["unknown test set", "the name of a folder"]);
+    let (images, labels) = (set.join("data.npy"), set.join("labels.npy"));
+    npy(&images, "|u1", "2, 32, 32, 3", &[90; 2 * 3072]);
+    refused(evaluate("moon.1"), &["test set moon.1", "labels.npy", "not readable"]);
+    npy(&labels, ">i2", "2,", &[0, 3, 0, 9]);
+    evaluate("moon.1").assert().success().stdout(contains("moon.1  "));
+    evaluate("moon.1-c").assert().success().stdout(contains("moon.1-c: error % by corruption"));
+    refused(evaluate("moon.1-c-files"), &["unknown test set \"moon.1\""]);
+    npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), 10i64.to_le_bytes()].concat());
+    refused(evaluate("moon.1"), &["labels.npy", "element 1 is label 10", "0 to 9"]);
+    npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), (-1i64).to_le_bytes()].concat());
+    refused(evaluate("moon.1"), &["labels.npy", "element 1 is -1"]);
+    npy(&labels, "|u1", "3,", &[1, 2, 3]);
+    refused(evaluate("moon.1"), &["labels.npy", "3 labels for the 2 images"]);
+    npy(&labels, "|u1", "2,", &[1, 2]);
+    npy(&images, "|u1", "2, 16, 64, 3", &[90; 2 * 3072]);
+    refused(evaluate("moon.1"), &["data.npy", "[2, 16, 64, 3]", "(images, 32, 32, 3) is wanted"]);
+    npy(&images, "|i1", "2, 32, 32, 3", &[90; 2 * 3072]);
+    refused(evaluate("moon.1"), &["data.npy", "|i1", "|u1"]);
+}

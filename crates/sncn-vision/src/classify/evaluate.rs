@@ -31,7 +31,8 @@ pub struct Evaluate {
     /// Print JSON lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Test sets instead of the run's, such as cifar10,cifar10-c (corrupted here) or cifar10-c-files (.npy files).
+    /// Test sets instead of the run's, such as cifar10,cifar10-c (corrupted here) or cifar10-c-files (.npy files); any other
+    /// name is that of a folder of data.npy and labels.npy in the data folder, such as cifar10.1.
     #[arg(long, value_delimiter = ',')]
     test: Vec<String>,
     /// Name of the table, for the results file.
