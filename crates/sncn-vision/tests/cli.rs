@@ -341,3 +341,44 @@ fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
     npy(&images, "|i1", "2, 32, 32, 3", &[90; 2 * 3072]);
     refused(evaluate("moon.1"), &["data.npy", "|i1", "|u1"]);
 }
+
+#[test]
+fn show_draws_contents_in_styles_and_marks_the_boxes() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("grid.png");
+    let show = |arguments: &[&str]| {
+        let mut command = sncn();
+        command.args(["show", "--output"]).arg(&output).args(arguments);
+        command
+    };
+    refused(show(&["--input", "shapes", "--contents", "0"]), &["--contents is 0", "1 to 64"]);
+    refused(show(&["--input", "nothing"]), &["nothing", "shapes"]);
+    let red = folder.path().join("red.png");
+    let half = |x: u32, y: u32| image::Rgb(if (x / 4 + y / 4).is_multiple_of(2) { [220, 0, 20] } else { [180, 40, 60] });
+    image::RgbImage::from_fn(40, 30, half).save(&red).unwrap();
+    let grey = folder.path().join("grey.png");
+    image::RgbImage::from_fn(64, 64, |x, _| image::Rgb([x as u8 * 2 + 60; 3])).save(&grey).unwrap();
+    let (one, two) = (grey.to_str().unwrap(), red.to_str().unwrap());
+    refused(show(&["--input", one, two]), &["2 images; 4 contents and 4 styles need 8"]);
+    refused(show(&["--input", one, two, one, "--contents", "1", "--styles", "1"]), &["3 files", "make 2"]);
+    assert!(!output.exists());
+    let pair = ["--input", one, two, "--contents", "1", "--styles", "1", "--size", "96"];
+    show(&pair).assert().success().stdout(contains("contents (rows) grey; styles (columns) red").and(contains("box").not()));
+    let picture = image::open(&output).unwrap().into_rgb8();
+    // the last tile is the grey ramp in the colours of the red one
+    let mean = |channel: usize| {
+        let tile = image::imageops::crop_imm(&picture, picture.width() - 98, picture.height() - 98, 96, 96).to_image();
+        tile.pixels().map(|pixel| f64::from(pixel.0[channel])).sum::<f64>() / (96. * 96.)
+    };
+    assert!((mean(0) - 200.).abs() < 3. && mean(1) < 30. && mean(2) < 50., "{} {} {}", mean(0), mean(1), mean(2));
+    let both = ["--input", "shapes", "--crop", "both", "--contents", "2", "--styles", "3"];
+    show(&both).assert().success().stdout(contains("content box (orange)").and(contains("style box (blue)")));
+    let first = fs::read(&output).unwrap();
+    show(&both).assert().success();
+    assert_eq!(first, fs::read(&output).unwrap());
+    show(&[&both[..], &["--seed", "1"]].concat()).assert().success();
+    assert_ne!(first, fs::read(&output).unwrap());
+    let pixels =
+        |colour: [u8; 3]| image::load_from_memory(&first).unwrap().into_rgb8().pixels().filter(|pixel| pixel.0 == colour).count();
+    assert!(pixels([230, 159, 0]) > 8 * 40 && pixels([86, 180, 233]) > 3 * 40, "the boxes are marked");
+}
