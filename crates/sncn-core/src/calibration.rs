@@ -6,6 +6,17 @@ use anyhow::{Result, ensure};
 /// Bins of confidence.
 pub const BINS: usize = 15;
 
+/// One bin of confidence: a bar of a reliability diagram.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bin {
+    /// Items in it.
+    pub count: u64,
+    /// Share of them that are right; 0 where there are none.
+    pub accuracy: f64,
+    /// Their mean confidence; 0 where there are none.
+    pub confidence: f64,
+}
+
 /// Sums over items.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibration {
@@ -37,6 +48,14 @@ impl Calibration {
 
     fn total(&self) -> f64 {
         (self.count.iter().sum::<u64>() as f64).max(1.)
+    }
+
+    /// The bins, from the least confident; those that no item fell into are empty.
+    pub fn bins(&self) -> [Bin; BINS] {
+        std::array::from_fn(|b| {
+            let (count, items) = (self.count[b], (self.count[b] as f64).max(1.));
+            Bin { count, accuracy: self.correct[b] as f64 / items, confidence: self.confidence[b] / items }
+        })
     }
 
     /// Expected calibration error: Σ n_b/N·|accuracy_b − confidence_b|.

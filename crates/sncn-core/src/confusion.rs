@@ -50,6 +50,12 @@ impl Confusion {
         self.counts[label * self.classes + prediction]
     }
 
+    /// (label, prediction, count) of the cells that are not 0.
+    pub fn cells(&self) -> impl Iterator<Item = (usize, usize, u64)> {
+        let all = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        all.map(|(index, &count)| (index / self.classes, index % self.classes, count))
+    }
+
     /// Items counted.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()

@@ -21,6 +21,7 @@ pub mod perturb;
 pub mod pickle;
 pub mod schedule;
 pub mod seed;
+pub mod shift;
 pub mod stats;
 pub mod train;
 pub mod vars;

@@ -1,4 +1,4 @@
-//! The golden metrics: segmentation, calibration, classification; corruption errors are means of what `Confusion` gives.
+//! The golden metrics: segmentation, calibration, classification, corruption errors.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, bail, ensure};
@@ -7,6 +7,7 @@ use serde_json::Value;
 use sncn_core::calibration::Calibration;
 use sncn_core::confusion::Confusion;
 use sncn_core::loss::softmax;
+use sncn_core::shift::ShiftErrors;
 
 fn flat(value: &Value) -> Vec<u32> {
     match value.as_array() {
@@ -60,6 +61,10 @@ fn golden_metrics() -> Result<()> {
                 close(case, "ece", calibration.ece())?;
                 close(case, "nll", calibration.nll())?;
                 close(case, "brier_sum_over_classes", calibration.brier())?;
+                // the bins hold what the error is computed from
+                let (bins, items) = (calibration.bins(), rows.len() as f64);
+                let gaps = bins.iter().map(|bin| bin.count as f64 / items * (bin.accuracy - bin.confidence).abs());
+                close(case, "ece", gaps.sum())?;
             }
             "classification" => {
                 let mut confusion = Confusion::new(classes()?);
@@ -70,8 +75,20 @@ fn golden_metrics() -> Result<()> {
                 close(case, "mcc", confusion.mcc())?;
                 close(case, "accuracy", confusion.accuracy())?;
             }
-            // the normalised form comes with the report that prints it
-            "mce" => {}
+            "mce" => {
+                let floats =
+                    |value: &Value| -> Vec<f64> { value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect() };
+                let mut errors = ShiftErrors::default();
+                for (name, row) in (0..).zip(case["errors_fraction"].as_array().context("errors_fraction")?) {
+                    floats(row).iter().for_each(|&error| errors.add(&format!("{name}"), error));
+                }
+                let percent = |values: &[f64]| values.iter().map(|value| 100. * value).collect::<Vec<_>>();
+                close(case, "mean_error_percent", 100. * errors.mean())?;
+                all_close(case, "per_corruption_error_percent", &percent(&errors.of_corruptions()))?;
+                let normalised = percent(&errors.normalised(&floats(&case["alexnet_error_fraction"]))?);
+                all_close(case, "normalised_ce_percent", &normalised)?;
+                close(case, "mce_normalised_percent", normalised.iter().sum::<f64>() / normalised.len() as f64)?;
+            }
             other => bail!("unknown metric {other}"),
         }
     }

@@ -45,6 +45,22 @@ fn train(table: &Path, run_dir: &Path) -> Command {
     command
 }
 
+/// Of the uncorrupted set, whose three images each fall into one cell and one bin.
+fn the_confusion_matrix_and_the_reliability_bins_add_up(results: &str, images: usize) {
+    let lines: Vec<Value> = results.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["classes"].as_array().unwrap().len(), 10);
+    let values = |test: &dyn Fn(&str) -> bool| -> Vec<f64> {
+        let of_set = lines.iter().filter(|line| line["split"] == "shapes");
+        of_set.filter(|line| test(line["metric"].as_str().unwrap())).map(|line| line["value"].as_f64().unwrap()).collect()
+    };
+    let sum = |test: &dyn Fn(&str) -> bool| values(test).iter().sum::<f64>();
+    assert_eq!(sum(&|metric| metric.starts_with("confusion/")), images as f64);
+    assert_eq!(sum(&|metric| metric.starts_with("reliability/") && metric.ends_with("/count")), images as f64);
+    assert_eq!(values(&|metric| metric == "macro_f1").len(), 1);
+    let cells = |line: &&Value| line["metric"].as_str().is_some_and(|metric| metric.contains('/'));
+    assert!(lines.iter().filter(cells).all(|line| line["split"] == "shapes"), "detail of a corrupted set");
+}
+
 fn refused(mut command: Command, words: &[&str]) {
     let assert = command.assert().failure().code(1);
     let text = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
@@ -88,10 +104,11 @@ fn a_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
         let file = folder.join("results.jsonl");
         let mut evaluate = sncn();
         evaluate.arg("evaluate").arg("--run-dir").arg(folder).arg("--results").arg(&file).args(["--threads", threads]);
+        evaluate.arg("--csv").arg(folder.join("errors.csv"));
         evaluate
             .assert()
             .success()
-            .stdout(contains("mean corruption error (unnormalised)"))
+            .stdout(contains("mean corruption error (unnormalised)").and(contains("relative corruption error")))
             .stdout(contains("generated textures"));
         fs::read_to_string(file).unwrap()
     };
@@ -99,6 +116,10 @@ fn a_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
     assert_eq!(text, results(&broken, "2"));
     assert!(text.lines().last().unwrap().contains("\"complete\":true"));
     assert!(text.contains("\"split\":\"shapes-c/fog/3\""));
+    the_confusion_matrix_and_the_reliability_bins_add_up(&text, 3);
+    let table = fs::read_to_string(whole.join("errors.csv")).unwrap();
+    assert_eq!((table.lines().next(), table.lines().count()), (Some("set,corruption,1,2,3,4,5,mean"), 16));
+    assert!(table.contains("\nshapes-c,fog,"), "{table}");
     // and the net labels a picture
     let picture = folder.path().join("a.png");
     image::RgbaImage::from_pixel(45, 17, image::Rgba([9, 80, 200, 100])).save(&picture).unwrap();
@@ -241,6 +262,9 @@ fn results_that_cannot_be_written_leave_nothing_behind() {
     evaluate.arg("evaluate").arg("--run-dir").arg(&run).args(["--test", "shapes-moon"]);
     refused(evaluate, &["shapes-moon", "shapes-lighting"]);
     let mut evaluate = sncn();
+    evaluate.arg("evaluate").arg("--run-dir").arg(&run).arg("--csv").arg(folder.path().join("e.csv"));
+    refused(evaluate, &["--csv", "none of the test sets shapes is corrupted", "shapes-c"]);
+    let mut evaluate = sncn();
     evaluate.arg("evaluate").arg("--run-dir").arg(folder.path().join("empty"));
     refused(evaluate, &["no checkpoint", "train first"]);
     sncn().args(["evaluate", "--run-dir"]).arg(&run).arg("--json").assert().success().stdout(contains("\"metric\":\"error\""));
@@ -271,4 +295,90 @@ fn bf16_says_what_it_loses() {
         evaluate.arg("evaluate").arg("--run-dir").arg(&run).args(["--precision", "bf16"]);
         evaluate.assert().success().stdout(contains("in f32 the error is").and(contains("bf16 gives the same label to")));
     }
+}
+
+/// A `.npy` file of numpy type `kind`.
+fn npy(path: &Path, kind: &str, shape: &str, values: &[u8]) {
+    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+    let length = (header.len() as u16).to_le_bytes();
+    fs::write(path, [b"\x93NUMPY\x01\x00", length.as_slice(), header.as_bytes(), values].concat()).unwrap();
+}
+
+#[test]
+fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
+    let (folder, path) = table(|row| {
+        row["test"] = json!(["shapes"]);
+        row["epochs"] = json!(1);
+    });
+    let run = folder.path().join("run");
+    train(&path, &run).assert().success();
+    let data = folder.path().join("data");
+    let set = data.join("moon.1");
+    fs::create_dir_all(&set).unwrap();
+    let evaluate = |test: &str| {
+        let mut command = sncn();
+        command.arg("evaluate").arg("--run-dir").arg(&run).args(["--test", test]).arg("--data-dir").arg(&data);
+        command
+    };
+    refused(evaluate("moon.1"), &["unknown test set \"moon.1\"", "shapes-lighting", "moon.1/data.npy", "moon.1_labels.npy"]);
+    refused(evaluate("../moon.1"), &["unknown test set", "the name of a folder"]);
+    let (images, labels) = (set.join("data.npy"), set.join("labels.npy"));
+    npy(&images, "|u1", "2, 32, 32, 3", &[90; 2 * 3072]);
+    refused(evaluate("moon.1"), &["test set moon.1", "labels.npy", "not readable"]);
+    npy(&labels, ">i2", "2,", &[0, 3, 0, 9]);
+    evaluate("moon.1").assert().success().stdout(contains("moon.1  "));
+    evaluate("moon.1-c").assert().success().stdout(contains("moon.1-c: error % by corruption"));
+    refused(evaluate("moon.1-c-files"), &["unknown test set \"moon.1\""]);
+    npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), 10i64.to_le_bytes()].concat());
+    refused(evaluate("moon.1"), &["labels.npy", "element 1 is label 10", "0 to 9"]);
+    npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), (-1i64).to_le_bytes()].concat());
+    refused(evaluate("moon.1"), &["labels.npy", "element 1 is -1"]);
+    npy(&labels, "|u1", "3,", &[1, 2, 3]);
+    refused(evaluate("moon.1"), &["labels.npy", "3 labels for the 2 images"]);
+    npy(&labels, "|u1", "2,", &[1, 2]);
+    npy(&images, "|u1", "2, 16, 64, 3", &[90; 2 * 3072]);
+    refused(evaluate("moon.1"), &["data.npy", "[2, 16, 64, 3]", "(images, 32, 32, 3) is wanted"]);
+    npy(&images, "|i1", "2, 32, 32, 3", &[90; 2 * 3072]);
+    refused(evaluate("moon.1"), &["data.npy", "|i1", "|u1"]);
+}
+
+#[test]
+fn show_draws_contents_in_styles_and_marks_the_boxes() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("grid.png");
+    let show = |arguments: &[&str]| {
+        let mut command = sncn();
+        command.args(["show", "--output"]).arg(&output).args(arguments);
+        command
+    };
+    refused(show(&["--input", "shapes", "--contents", "0"]), &["--contents is 0", "1 to 64"]);
+    refused(show(&["--input", "nothing"]), &["nothing", "shapes"]);
+    let red = folder.path().join("red.png");
+    let half = |x: u32, y: u32| image::Rgb(if (x / 4 + y / 4).is_multiple_of(2) { [220, 0, 20] } else { [180, 40, 60] });
+    image::RgbImage::from_fn(40, 30, half).save(&red).unwrap();
+    let grey = folder.path().join("grey.png");
+    image::RgbImage::from_fn(64, 64, |x, _| image::Rgb([x as u8 * 2 + 60; 3])).save(&grey).unwrap();
+    let (one, two) = (grey.to_str().unwrap(), red.to_str().unwrap());
+    refused(show(&["--input", one, two]), &["2 images; 4 contents and 4 styles need 8"]);
+    refused(show(&["--input", one, two, one, "--contents", "1", "--styles", "1"]), &["3 files", "make 2"]);
+    assert!(!output.exists());
+    let pair = ["--input", one, two, "--contents", "1", "--styles", "1", "--size", "96"];
+    show(&pair).assert().success().stdout(contains("contents (rows) grey; styles (columns) red").and(contains("box").not()));
+    let picture = image::open(&output).unwrap().into_rgb8();
+    // the last tile is the grey ramp in the colours of the red one
+    let mean = |channel: usize| {
+        let tile = image::imageops::crop_imm(&picture, picture.width() - 98, picture.height() - 98, 96, 96).to_image();
+        tile.pixels().map(|pixel| f64::from(pixel.0[channel])).sum::<f64>() / (96. * 96.)
+    };
+    assert!((mean(0) - 200.).abs() < 3. && mean(1) < 30. && mean(2) < 50., "{} {} {}", mean(0), mean(1), mean(2));
+    let both = ["--input", "shapes", "--crop", "both", "--contents", "2", "--styles", "3"];
+    show(&both).assert().success().stdout(contains("content box (orange)").and(contains("style box (blue)")));
+    let first = fs::read(&output).unwrap();
+    show(&both).assert().success();
+    assert_eq!(first, fs::read(&output).unwrap());
+    show(&[&both[..], &["--seed", "1"]].concat()).assert().success();
+    assert_ne!(first, fs::read(&output).unwrap());
+    let pixels =
+        |colour: [u8; 3]| image::load_from_memory(&first).unwrap().into_rgb8().pixels().filter(|pixel| pixel.0 == colour).count();
+    assert!(pixels([230, 159, 0]) > 8 * 40 && pixels([86, 180, 233]) > 3 * 40, "the boxes are marked");
 }

@@ -1,6 +1,7 @@
 //! Results files: a header line, one measurement a line, a closing line; a file that exists is complete.
 
 use crate::checkpoint::write_atomically;
+use crate::evaluate::Evaluation;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -57,6 +58,9 @@ pub struct RecordHeader {
     pub selection: String,
     /// What a reader should know, such as generated frost.
     pub notes: Vec<String>,
+    /// Class names, in label order.
+    #[serde(default)]
+    pub classes: Vec<String>,
 }
 
 /// Commit of the tree and whether it is dirty; results themselves do not count.
@@ -73,11 +77,12 @@ pub fn commit() -> (Option<String>, bool) {
 /// One number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// Test set, or `<corruption>/<severity>`.
+    /// Test set, or `<set>/<corruption>/<severity>`.
     pub split: String,
-    /// `error`, `nll` or `ece`.
+    /// `error`, `macro_f1`, `nll`, `ece`; for a set that is not corrupted also `reliability/<bin>/{count,accuracy,confidence}`
+    /// and `confusion/<label>/<prediction>`, where they are not 0.
     pub metric: String,
-    /// Its value, as a fraction.
+    /// Its value, as a fraction; counts as they are.
     pub value: f64,
     /// Examples it was taken over.
     pub n: usize,
@@ -98,6 +103,27 @@ impl Recorder {
     /// Adds one number.
     pub fn add(&mut self, split: &str, metric: &str, value: f64, n: usize) {
         self.measurements.push(Measurement { split: split.to_string(), metric: metric.to_string(), value, n });
+    }
+
+    /// Adds what an evaluation of one test set found; with `detail`, its reliability bins and confusion counts too.
+    pub fn add_evaluation(&mut self, split: &str, found: &Evaluation, detail: bool) {
+        let (n, calibration, confusion) = (found.predictions.len(), &found.calibration, &found.confusion);
+        self.add(split, "error", confusion.error(), n);
+        self.add(split, "macro_f1", confusion.macro_f1_present(), n);
+        self.add(split, "nll", calibration.nll(), n);
+        self.add(split, "ece", calibration.ece(), n);
+        if !detail {
+            return;
+        }
+        for (index, bin) in calibration.bins().iter().enumerate().filter(|(_, bin)| bin.count > 0) {
+            let items = bin.count as usize;
+            self.add(split, &format!("reliability/{index}/count"), bin.count as f64, n);
+            self.add(split, &format!("reliability/{index}/accuracy"), bin.accuracy, items);
+            self.add(split, &format!("reliability/{index}/confidence"), bin.confidence, items);
+        }
+        for (label, prediction, count) in confusion.cells() {
+            self.add(split, &format!("confusion/{label}/{prediction}"), count as f64, n);
+        }
     }
 
     /// The numbers so far.

@@ -1,7 +1,7 @@
 //! `sncn-classify`: train, evaluate and use image classifiers that keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_vision::classify::{bench, corrupt, evaluate, plan, predict, train};
+use sncn_vision::classify::{bench, corrupt, evaluate, plan, predict, show, train};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -17,6 +17,7 @@ static ALLOCATOR: sncn_kernels::alloc::Pooling<mimalloc::MiMalloc> = sncn_kernel
   sncn-classify train --table models/quick.json --row cnsn --seed 0 --run-dir runs/mine
   sncn-classify evaluate --run-dir runs/mine
   sncn-classify corrupt --input shapes --output sheet.png --sheet
+  sncn-classify show --input shapes --output grid.png --crop both
 Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 interrupted (a checkpoint was written)."
 )]
 struct Cli {
@@ -30,6 +31,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Corrupt(corrupt::Corrupt),
+    Show(show::Show),
     Plan(plan::Plan),
     Bench(bench::Bench),
 }
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Corrupt(command) => command.run(),
+        Command::Show(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Bench(command) => command.run(),
     };

@@ -1,15 +1,18 @@
 //! `sncn-classify corrupt`: a data set's test images or a folder of images, corrupted; or a contact sheet of everything.
 
+use super::picture::{self, Sheet};
 use super::setup;
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Dims, Frost, Variant};
 use crate::dataset::npy::NpyWriter;
 use anyhow::{Context, Result, bail, ensure};
-use image::{RgbImage, imageops};
+use image::RgbImage;
 use sncn_core::Seed;
 use std::path::{Path, PathBuf};
 
 /// Images corrupted at a time: memory does not grow with the data set.
 const CHUNK: usize = 512;
+/// Rows that an image has at least on a contact sheet.
+const SIDE: usize = 64;
 
 /// Severity table.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -143,13 +146,14 @@ impl Corrupt {
 
     /// Every image file as `<output>/<corruption>/<severity>/<same relative path>.png`.
     fn folder(&self, folder: &Path, names: &[&str], frost: &Frost) -> Result<()> {
-        let mut files = Vec::new();
-        collect(folder, &mut files)?;
+        let mut files = picture::files(folder)?;
         files.truncate(self.limit.unwrap_or(usize::MAX));
-        ensure!(!files.is_empty(), "{}: no image files (png, jpg, jpeg, bmp, webp)", folder.display());
+        ensure!(!files.is_empty(), "{}: no image files ({})", folder.display(), picture::ENDINGS.join(", "));
         let bar = setup::progress(files.len() * names.len() * self.severities.len(), "corrupt");
         for (index, file) in files.iter().enumerate() {
-            let (image, dims) = read(file)?;
+            let image = picture::read(file)?;
+            let dims = dims(&image);
+            let image = image.into_raw();
             let relative = file.strip_prefix(folder).unwrap_or(file).with_extension("png");
             for name in names {
                 for &severity in &self.severities {
@@ -157,7 +161,8 @@ impl Corrupt {
                     let mut out = vec![0; dims.bytes()];
                     generator.apply_one(&image, dims, Seed::new(self.seed), index as u64, &mut out)?;
                     let target = self.output.join(name).join(severity.to_string()).join(&relative);
-                    save(&target, out, dims)?;
+                    let out = RgbImage::from_raw(dims.width as u32, dims.height as u32, out).context("image size")?;
+                    picture::save(&target, &out)?;
                     bar.inc(1);
                 }
             }
@@ -177,7 +182,9 @@ impl Corrupt {
     fn write_sheet(&self, names: &[&str], frost: &Frost) -> Result<()> {
         let path = Path::new(&self.input);
         let (image, dims) = if path.is_file() {
-            read(path)?
+            let image = picture::read(path)?;
+            let dims = dims(&image);
+            (image.into_raw(), dims)
         } else {
             let splits = setup::open(&self.input, self.data_dir.as_deref())?;
             let Some((_, images)) = splits.test.first() else { bail!("{}: no test images", self.input) };
@@ -186,61 +193,25 @@ impl Corrupt {
             images.read(0, &mut image)?;
             (image, dims)
         };
-        let gap = 2;
-        let (cell_w, cell_h) = (dims.width + gap, dims.height + gap);
-        let (columns, rows) = (self.severities.len() + 1, names.len());
-        let mut sheet = RgbImage::from_pixel((columns * cell_w) as u32, (rows * cell_h) as u32, image::Rgb([255; 3]));
-        let mut place = |values: Vec<u8>, row: usize, column: usize| -> Result<()> {
-            let tile = RgbImage::from_raw(dims.width as u32, dims.height as u32, values).context("tile")?;
-            imageops::replace(&mut sheet, &tile, (column * cell_w) as i64, (row * cell_h) as i64);
-            Ok(())
-        };
+        let rows: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        let severities = self.severities.iter().map(usize::to_string);
+        let columns: Vec<String> = std::iter::once("clean".to_string()).chain(severities).collect();
+        let mut sheet = Sheet::new(dims, SIDE, &rows, &columns);
         for (row, name) in names.iter().enumerate() {
-            place(image.clone(), row, 0)?;
+            sheet.place(image.clone(), row, 0)?;
             for (column, &severity) in self.severities.iter().enumerate() {
                 let mut out = vec![0; dims.bytes()];
-                corruption::build(name, severity, self.variant(), frost)?.apply_one(
-                    &image,
-                    dims,
-                    Seed::new(self.seed),
-                    0,
-                    &mut out,
-                )?;
-                place(out, row, column + 1)?;
+                let generator = corruption::build(name, severity, self.variant(), frost)?;
+                generator.apply_one(&image, dims, Seed::new(self.seed), 0, &mut out)?;
+                sheet.place(out, row, column + 1)?;
             }
         }
-        let dims = Dims { height: sheet.height() as usize, width: sheet.width() as usize };
-        save(&self.output, sheet.into_raw(), dims)?;
+        sheet.save(&self.output)?;
         out!("{}: rows {}", self.output.display(), names.join(", "));
         Ok(())
     }
 }
 
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("{}: not readable", folder.display()))?;
-    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if ["png", "jpg", "jpeg", "bmp", "webp"].contains(&extension.as_str()) {
-            files.push(path);
-        }
-    }
-    Ok(())
-}
-
-fn read(path: &Path) -> Result<(Vec<u8>, Dims)> {
-    let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?.into_rgb8();
-    let dims = Dims { height: image.height() as usize, width: image.width() as usize };
-    Ok((image.into_raw(), dims))
-}
-
-/// Encodes as PNG in memory, then writes it whole.
-fn save(path: &Path, values: Vec<u8>, dims: Dims) -> Result<()> {
-    let image = RgbImage::from_raw(dims.width as u32, dims.height as u32, values).context("image size")?;
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut bytes, image::ImageFormat::Png)?;
-    sncn_core::checkpoint::write_atomically(path, &bytes.into_inner())
+fn dims(image: &RgbImage) -> Dims {
+    Dims { height: image.height() as usize, width: image.width() as usize }
 }

@@ -1,9 +1,9 @@
 //! `sncn-classify evaluate`: a trained network on its test sets, clean, shifted and corrupted.
 
 use super::setup;
-use super::test_sets::{TestSets, is_generated};
-use crate::corruption::{BENCHMARK, CORRUPTIONS};
-use anyhow::{Context, Result, bail};
+use super::summary::Summary;
+use super::test_sets::{TestSets, is_corrupted, is_generated};
+use anyhow::{Context, Result, bail, ensure};
 use sncn_core::checkpoint::{self, Checkpoint};
 use sncn_core::data::Dataset;
 use sncn_core::evaluate::{Evaluation, evaluate};
@@ -25,10 +25,14 @@ pub struct Evaluate {
     /// Write the measurements there, as JSON lines.
     #[arg(long)]
     results: Option<PathBuf>,
+    /// Write the errors of corrupted sets there as CSV, a row for each corruption, in percent.
+    #[arg(long)]
+    csv: Option<PathBuf>,
     /// Print JSON lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Test sets instead of the run's, such as cifar10,cifar10-c (corrupted here) or cifar10-c-files (.npy files).
+    /// Test sets instead of the run's, such as cifar10,cifar10-c (corrupted here) or cifar10-c-files (.npy files); any other
+    /// name is that of a folder of data.npy and labels.npy in the data folder, such as cifar10.1.
     #[arg(long, value_delimiter = ',')]
     test: Vec<String>,
     /// Name of the table, for the results file.
@@ -78,6 +82,12 @@ impl Evaluate {
         let tests = if self.test.is_empty() { &run.test } else { &self.test };
         let generated_frost = frost.is_generated() && tests.iter().any(|test| is_generated(test));
         let (data_dir, classes) = (self.data_dir.as_deref(), &header.classes);
+        ensure!(
+            self.csv.is_none() || tests.iter().any(|test| is_corrupted(test)),
+            "--csv: none of the test sets {} is corrupted; add one such as {}-c with --test",
+            tests.join(", "),
+            run.train
+        );
         let splits = setup::open(&run.train, data_dir)?;
         let sets = TestSets { run: &run, splits: &splits, data_dir, frost: &frost, classes };
         let rounded = self.precision == setup::Rounding::Bf16;
@@ -98,6 +108,7 @@ impl Evaluate {
                 .filter(|(holds, _)| *holds)
                 .map(|(_, note)| note.to_string())
                 .collect(),
+            classes: classes.clone(),
         });
         let found = |split: &str, data: &dyn Dataset, rounding| -> Result<Evaluation> {
             let bar = setup::progress(data.len(), split);
@@ -110,16 +121,15 @@ impl Evaluate {
             Ok(found)
         };
         let mut one = |split: &str, data: &dyn Dataset| -> Result<()> {
-            let (n, here) = (data.len(), found(split, data, self.precision)?);
-            if rounded && !split.contains('/') {
-                let whole = found(split, data, setup::Rounding::F32)?;
+            let here = found(split, data, self.precision)?;
+            let whole_set = !split.contains('/');
+            if rounded && whole_set {
+                let (n, whole) = (data.len(), found(split, data, setup::Rounding::F32)?);
                 let same = here.predictions.iter().zip(&whole.predictions).filter(|(a, b)| a == b).count();
                 recorder.add(split, "error_f32", whole.confusion.error(), n);
                 recorder.add(split, "agreement_f32", same as f64 / n.max(1) as f64, n);
             }
-            recorder.add(split, "error", here.confusion.error(), n);
-            recorder.add(split, "nll", here.calibration.nll(), n);
-            recorder.add(split, "ece", here.calibration.ece(), n);
+            recorder.add_evaluation(split, &here, whole_set);
             Ok(())
         };
         for test in tests {
@@ -127,48 +137,19 @@ impl Evaluate {
                 one(&split, &data)?;
             }
         }
-        // first to the screen: where the file cannot be written, the measurements are not lost
-        self.print(&recorder, generated_frost)?;
-        self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
-    }
-
-    fn print(&self, recorder: &Recorder, generated_frost: bool) -> Result<()> {
+        // first to the screen: where a file cannot be written, the measurements are not lost
+        let summary = Summary::new(recorder.measurements());
         if self.json {
-            for measurement in recorder.measurements() {
-                out!("{}", serde_json::to_string(measurement)?);
-            }
-            return Ok(());
+            summary.json()?
+        } else {
+            summary.print()
         }
-        let value = |split: &str, metric: &str| {
-            let found = recorder.measurements().iter().find(|m| m.split == split && m.metric == metric);
-            found.map(|m| 100. * m.value)
-        };
-        out!("{:24} {:>8} {:>8}", "test set", "error %", "ECE %");
-        for m in recorder.measurements().iter().filter(|m| m.metric == "error" && !m.split.contains('/')) {
-            out!("{:24} {:8.2} {:8.2}", m.split, 100. * m.value, value(&m.split, "ece").unwrap_or(f64::NAN));
-            if let (Some(whole), Some(same)) = (value(&m.split, "error_f32"), value(&m.split, "agreement_f32")) {
-                out!("{:24} in f32 the error is {whole:.2} %; bf16 gives the same label to {same:.2} %", "");
-            }
-        }
-        let mut sets: Vec<&str> =
-            recorder.measurements().iter().filter_map(|m| m.split.split_once('/')).map(|(set, _)| set).collect();
-        sets.dedup();
-        for set in &sets {
-            out!("\n{set}: error % by corruption and severity");
-            out!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
-            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
-            let mut all = Vec::new();
-            for (name, _) in &CORRUPTIONS[..BENCHMARK] {
-                let row: Vec<f64> = (1..=5).filter_map(|severity| value(&format!("{set}/{name}/{severity}"), "error")).collect();
-                let cells: String = row.iter().map(|error| format!(" {error:7.2}")).collect();
-                out!("{name:24}{cells} {:7.2}", mean(&row));
-                all.extend(row);
-            }
-            out!("mean corruption error (unnormalised) {:.2} %", mean(&all));
-        }
-        if generated_frost {
+        if generated_frost && !self.json {
             out!("{}", setup::GENERATED_FROST);
         }
-        Ok(())
+        if let Some(path) = &self.csv {
+            checkpoint::write_atomically(path, summary.csv().as_bytes())?;
+        }
+        self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
     }
 }

@@ -9,8 +9,12 @@ macro_rules! out {
 pub mod bench;
 pub mod corrupt;
 pub mod evaluate;
+pub mod glyphs;
+pub mod picture;
 pub mod plan;
 pub mod predict;
 pub mod setup;
+pub mod show;
+pub mod summary;
 pub mod test_sets;
 pub mod train;

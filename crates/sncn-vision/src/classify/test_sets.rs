@@ -1,10 +1,10 @@
-//! Named test sets: a set of the run's data as it is, `<set>-c` (its 15 corruptions × 5 severities, generated here) and
-//! `<set>-c-files` (the same, read from `.npy` files such as the published CIFAR-10-C).
+//! Named test sets: a set of the run's data as it is, `<set>-c` (its 15 corruptions × 5 severities, generated here),
+//! `<set>-c-files` (the same, read from `.npy` files such as the published CIFAR-10-C), and further sets in `.npy` files, such
+//! as CIFAR-10.1, by the name of their folder.
 
 use super::setup;
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant};
-use crate::dataset::corrupted::Corrupted;
-use crate::dataset::{Images, Source, Splits};
+use crate::dataset::{Images, Source, Splits, arrays};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
@@ -34,6 +34,16 @@ pub fn is_generated(name: &str) -> bool {
     name.ends_with("-c")
 }
 
+/// The uncorrupted set that a corrupted test set is made of; none for a set that is not corrupted.
+pub fn uncorrupted(name: &str) -> Option<&str> {
+    name.strip_suffix("-c-files").or_else(|| name.strip_suffix("-c"))
+}
+
+/// Whether the test set of that name is all corruptions and severities of another.
+pub fn is_corrupted(name: &str) -> bool {
+    uncorrupted(name).is_some()
+}
+
 impl TestSets<'_> {
     /// The parts of the test set of that name, each with the name of its split.
     ///
@@ -44,16 +54,15 @@ impl TestSets<'_> {
         let benchmark = || CORRUPTIONS[..BENCHMARK].iter().map(|(corruption, _)| *corruption);
         let mut parts = Vec::new();
         if let Some(base) = name.strip_suffix("-c-files") {
-            let images = self.base(base)?;
-            let source = Source { data_dir: self.data_dir.map(Path::to_path_buf) };
-            let folder = source.folder(base)?.join(&self.splits.corrupted);
+            let images = self.own(base)?;
+            let folder = self.source().folder(base)?.join(&self.splits.corrupted);
             for corruption in benchmark() {
-                for (severity, images) in (1..).zip(Corrupted::open(&folder, corruption, images.classes())?) {
+                for (severity, images) in (1..).zip(arrays::corrupted(&folder, corruption, &*images)?) {
                     parts.push((format!("{name}/{corruption}/{severity}"), Examples::new(limited(&images))));
                 }
             }
         } else if let Some(base) = name.strip_suffix("-c") {
-            let images = limited(&self.base(base)?);
+            let images = limited(&self.any(base)?);
             for corruption in benchmark() {
                 for severity in 1..=5 {
                     let generator = corruption::build(corruption, severity, Variant::Cifar, self.frost)?;
@@ -62,20 +71,37 @@ impl TestSets<'_> {
                 }
             }
         } else {
-            parts.push((name.to_string(), Examples::new(limited(&self.base(name)?))));
+            parts.push((name.to_string(), Examples::new(limited(&self.any(name)?))));
         }
         Ok(parts)
     }
 
+    fn source(&self) -> Source {
+        Source { data_dir: self.data_dir.map(Path::to_path_buf) }
+    }
+
+    /// The images of that name: of the run's own data set, or further ones in files.
+    fn any(&self, name: &str) -> Result<Arc<dyn Images>> {
+        let known = self.splits.test.iter().any(|(known, _)| known == name);
+        match (self.source().folder(name), self.splits.test.first()) {
+            (Ok(folder), Some((first, _))) if !known && is_plain(name) => {
+                let like = self.own(first)?;
+                arrays::further(&folder, name, &*like)?.map_or_else(|| self.own(name), Ok)
+            }
+            _ => self.own(name),
+        }
+    }
+
     /// The images of that name, of the run's own data set.
-    fn base(&self, name: &str) -> Result<Arc<dyn Images>> {
+    fn own(&self, name: &str) -> Result<Arc<dyn Images>> {
         let splits = self.splits;
         let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) else {
             let known: Vec<_> = splits.test.iter().map(|(known, _)| known.as_str()).collect();
             bail!(
-                "unknown test set {name:?}; {} has: {} (each also with -c, corrupted here, and with -c-files, read from .npy files)",
+                "unknown test set {name:?}; {} has: {} (each also with -c, corrupted here, and with -c-files, read from .npy files); {}",
                 self.run.train,
-                known.join(", ")
+                known.join(", "),
+                self.looked_for(name)
             )
         };
         ensure!(
@@ -86,4 +112,22 @@ impl TestSets<'_> {
         );
         Ok(images.clone())
     }
+
+    /// Where a further set of that name would lie.
+    fn looked_for(&self, name: &str) -> String {
+        match self.source().folder(name) {
+            Ok(folder) if is_plain(name) => {
+                let pairs = arrays::places(&folder, name);
+                let pairs = pairs.map(|(images, labels)| format!("{} with {}", images.display(), labels.display()));
+                format!("and there is no further set in {}", pairs.join(" or "))
+            }
+            Ok(_) => "a further set has the name of a folder".to_string(),
+            Err(_) => "further sets lie in the folder that --data-dir or SNCN_DATA gives".to_string(),
+        }
+    }
+}
+
+/// Whether a name is that of one file or folder.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\'])
 }

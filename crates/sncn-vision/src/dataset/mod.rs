@@ -2,8 +2,8 @@
 //!
 //! A distribution shift is just another named test set. To add a data set: one file and one line in [`DATASETS`].
 
+pub mod arrays;
 pub mod cifar;
-pub mod corrupted;
 pub mod folder;
 pub mod npy;
 pub mod shapes;

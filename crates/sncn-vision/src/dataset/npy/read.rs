@@ -15,9 +15,36 @@ pub struct NpyFile {
     file: Mutex<File>,
     path: PathBuf,
     shape: Vec<usize>,
-    /// Bytes of an element: 1, 4 or 8.
-    element: usize,
+    kind: Kind,
     start: u64,
+}
+
+/// Type of the elements: whole numbers.
+struct Kind {
+    /// As numpy writes it, such as `|u1` or `<i8`.
+    name: String,
+    /// Bytes of an element: 1, 2, 4 or 8.
+    bytes: usize,
+    signed: bool,
+    big_endian: bool,
+}
+
+impl Kind {
+    fn parse(name: &str) -> Option<Self> {
+        let (order, rest) = (name.chars().next()?, name.get(1..)?);
+        let signed = rest.starts_with('i');
+        let bytes = rest.strip_prefix(['i', 'u'])?.parse().ok().filter(|bytes| [1, 2, 4, 8].contains(bytes))?;
+        "|<>".contains(order).then(|| Self { name: name.to_string(), bytes, signed, big_endian: order == '>' })
+    }
+
+    /// The number that these bytes are.
+    fn number(&self, bytes: &[u8]) -> i128 {
+        let join = |value: u64, &byte: &u8| (value << 8) | u64::from(byte);
+        let value = if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) };
+        let bits = 8 * self.bytes as u32;
+        let negative = self.signed && value >> (bits - 1) == 1;
+        i128::from(value) - if negative { 1i128 << bits } else { 0 }
+    }
 }
 
 /// The text that follows `'key':` in a header.
@@ -47,12 +74,8 @@ impl NpyFile {
         let header = String::from_utf8_lossy(&header);
         let kind: String =
             after(&header, "descr").unwrap_or_default().chars().skip(1).take_while(|c| !"'\"".contains(*c)).collect();
-        let element = match kind.as_str() {
-            "|u1" | "|i1" => 1,
-            "<u4" | "<i4" => 4,
-            "<u8" | "<i8" => 8,
-            _ => bail!("{at}: elements of type {kind:?}; |u1, <i4 and <i8 are accepted"),
-        };
+        let kind = Kind::parse(&kind)
+            .with_context(|| format!("{at}: elements of type {kind:?}; whole numbers such as |u1, <i4 and <i8 are accepted"))?;
         ensure!(
             after(&header, "fortran_order").is_some_and(|v| v.starts_with("False")),
             "{at}: Fortran order; C order is accepted"
@@ -65,13 +88,13 @@ impl NpyFile {
             .collect::<Result<_>>()?;
         ensure!(!shape.is_empty(), "{at}: a single number; an array is wanted");
         let start = (8 + width + length) as u64;
-        let wanted = shape.iter().try_fold(element as u64, |bytes, &extent| bytes.checked_mul(extent as u64));
+        let wanted = shape.iter().try_fold(kind.bytes as u64, |bytes, &extent| bytes.checked_mul(extent as u64));
         let found = file.metadata().with_context(|| format!("{at}: not readable"))?.len().saturating_sub(start);
         ensure!(
             wanted == Some(found),
             "{at}: {found} bytes of data, its shape {shape:?} wants another number: truncated or damaged"
         );
-        Ok(Self { file: Mutex::new(file), path: path.to_path_buf(), shape, element, start })
+        Ok(Self { file: Mutex::new(file), path: path.to_path_buf(), shape, kind, start })
     }
 
     /// The extents.
@@ -79,9 +102,14 @@ impl NpyFile {
         &self.shape
     }
 
+    /// The type of the elements, as numpy writes it: `|u1` is a byte.
+    pub fn kind(&self) -> &str {
+        &self.kind.name
+    }
+
     /// Bytes of a row.
     fn row(&self) -> usize {
-        self.shape[1..].iter().product::<usize>() * self.element
+        self.shape[1..].iter().product::<usize>() * self.kind.bytes
     }
 
     /// Reads the bytes of row `index`.
@@ -104,12 +132,12 @@ impl NpyFile {
     /// Where it has other dimensions, or holds a negative or very large number.
     pub fn numbers(&self) -> Result<Vec<usize>> {
         ensure!(self.shape.len() == 1, "{}: shape {:?}; one dimension is wanted", self.path.display(), self.shape);
-        let mut bytes = vec![0; self.element];
+        let mut bytes = vec![0; self.kind.bytes];
         let read = |index| -> Result<usize> {
             self.read_row(index, &mut bytes)?;
-            let value = bytes.iter().rev().fold(0u64, |value, &byte| (value << 8) | u64::from(byte));
-            ensure!(value <= u64::from(u32::MAX >> 1), "{}: element {index} is {value}", self.path.display());
-            Ok(value as usize)
+            let value = self.kind.number(&bytes);
+            let within = usize::try_from(value).ok().filter(|&value| value <= u32::MAX as usize >> 1);
+            within.with_context(|| format!("{}: element {index} is {value}; a label from 0 is wanted", self.path.display()))
         };
         (0..self.shape[0]).map(read).collect()
     }
@@ -154,16 +182,24 @@ mod tests {
     }
 
     #[test]
-    fn labels_of_eight_bytes_are_read() {
+    fn labels_of_every_whole_type_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("labels.npy");
-        let header = "{'descr': '<i8', 'fortran_order': False, 'shape': (2,), }\n";
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend((header.len() as u16).to_le_bytes());
-        bytes.extend(header.as_bytes());
-        bytes.extend(7i64.to_le_bytes());
-        bytes.extend(3i64.to_le_bytes());
-        std::fs::write(&path, bytes).unwrap();
-        assert_eq!(NpyFile::open(&path).unwrap().numbers().unwrap(), [7, 3]);
+        let numbers = |kind: &str, values: [&[u8]; 2]| {
+            let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': (2,), }}\n");
+            let length = (header.len() as u16).to_le_bytes();
+            std::fs::write(&path, [b"\x93NUMPY\x01\x00", length.as_slice(), header.as_bytes(), values[0], values[1]].concat())
+                .unwrap();
+            NpyFile::open(&path).and_then(|file| file.numbers()).map_err(|error| format!("{error:#}"))
+        };
+        assert_eq!(numbers("<i8", [&7i64.to_le_bytes(), &3i64.to_le_bytes()]), Ok(vec![7, 3]));
+        assert_eq!(numbers(">i4", [&7i32.to_be_bytes(), &300i32.to_be_bytes()]), Ok(vec![7, 300]));
+        assert_eq!(numbers("<u2", [&7u16.to_le_bytes(), &40_000u16.to_le_bytes()]), Ok(vec![7, 40_000]));
+        assert_eq!(numbers("|i1", [&[7], &[3]]), Ok(vec![7, 3]));
+        let negative = numbers("<i2", [&7i16.to_le_bytes(), &(-2i16).to_le_bytes()]).unwrap_err();
+        assert!(negative.contains("labels.npy: element 1 is -2"), "{negative}");
+        let large = numbers("<u8", [&u64::MAX.to_le_bytes(), &[0; 8]]).unwrap_err();
+        assert!(large.contains("element 0 is 18446744073709551615"), "{large}");
+        assert!(numbers("|b1", [&[0], &[1]]).unwrap_err().contains("|b1"));
     }
 }

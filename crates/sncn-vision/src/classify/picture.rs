@@ -1,0 +1,130 @@
+//! `Sheet`: tiles in labelled rows and columns as one PNG; what `corrupt --sheet` and `show` draw. Reading image files, too.
+
+use super::glyphs;
+use crate::corruption::Dims;
+use anyhow::{Context, Result};
+use image::{Rgb, RgbImage, imageops};
+use sncn_core::Window;
+use std::path::{Path, PathBuf};
+
+/// Endings of the image files that are read.
+pub const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
+const GAP: usize = 2;
+const MARGIN: usize = 4;
+const INK: Rgb<u8> = Rgb([40; 3]);
+
+/// Tiles of one size on a white ground.
+pub struct Sheet {
+    picture: RgbImage,
+    tile: Dims,
+    /// Every pixel of an image becomes a square of that side.
+    scale: usize,
+    left: usize,
+    top: usize,
+}
+
+impl Sheet {
+    /// Room for images of that size, enlarged to at least `side` rows, with these names of rows and columns.
+    pub fn new(tile: Dims, side: usize, rows: &[String], columns: &[String]) -> Self {
+        let scale = side.div_ceil(tile.height.max(1)).max(1);
+        let left = rows.iter().map(|name| glyphs::width(name)).max().unwrap_or(0) + 2 * MARGIN;
+        let top = glyphs::HEIGHT + 2 * MARGIN;
+        let (width, height) = (left + columns.len() * (tile.width * scale + GAP), top + rows.len() * (tile.height * scale + GAP));
+        let picture = RgbImage::from_pixel(width as u32, height as u32, Rgb([255; 3]));
+        let mut sheet = Self { picture, tile, scale, left, top };
+        for (row, name) in rows.iter().enumerate() {
+            let (_, y) = sheet.corner(row, 0);
+            glyphs::draw(&mut sheet.picture, MARGIN, y + (tile.height * scale - glyphs::HEIGHT) / 2, name, INK);
+        }
+        for (column, name) in columns.iter().enumerate() {
+            let (x, _) = sheet.corner(0, column);
+            let name = glyphs::fitting(name, tile.width * scale);
+            glyphs::draw(&mut sheet.picture, x + (tile.width * scale - glyphs::width(name)) / 2, MARGIN, name, INK);
+        }
+        sheet
+    }
+
+    fn corner(&self, row: usize, column: usize) -> (usize, usize) {
+        let (width, height) = (self.tile.width * self.scale + GAP, self.tile.height * self.scale + GAP);
+        (self.left + column * width, self.top + row * height)
+    }
+
+    /// Puts an image in its place.
+    ///
+    /// # Errors
+    /// Where it has another size.
+    pub fn place(&mut self, values: Vec<u8>, row: usize, column: usize) -> Result<()> {
+        let (width, height) = (self.tile.width as u32, self.tile.height as u32);
+        let image = RgbImage::from_raw(width, height, values).context("an image of another size than the sheet's tiles")?;
+        let scale = self.scale as u32;
+        let image = imageops::resize(&image, width * scale, height * scale, imageops::FilterType::Nearest);
+        let (x, y) = self.corner(row, column);
+        imageops::replace(&mut self.picture, &image, x as i64, y as i64);
+        Ok(())
+    }
+
+    /// Marks a box of an image by a thin line just inside it.
+    pub fn outline(&mut self, window: Window, row: usize, column: usize, colour: Rgb<u8>) {
+        let (x, y) = self.corner(row, column);
+        let [left, right] = [window.left, window.right].map(|at| x + at * self.scale);
+        let [top, bottom] = [window.top, window.bottom].map(|at| y + at * self.scale);
+        for at in left..right {
+            [top, bottom - 1].iter().for_each(|&y| self.picture.put_pixel(at as u32, y as u32, colour));
+        }
+        for at in top..bottom {
+            [left, right - 1].iter().for_each(|&x| self.picture.put_pixel(x as u32, at as u32, colour));
+        }
+    }
+
+    /// Writes the sheet.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub fn save(self, path: &Path) -> Result<()> {
+        save(path, &self.picture)
+    }
+}
+
+/// Encodes as PNG in memory, then writes it whole.
+///
+/// # Errors
+/// Where the file cannot be written.
+pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, image::ImageFormat::Png)?;
+    sncn_core::checkpoint::write_atomically(path, &bytes.into_inner())
+}
+
+/// Decodes an image file.
+///
+/// # Errors
+/// Where it is missing or does not decode.
+pub fn read(path: &Path) -> Result<RgbImage> {
+    let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
+    Ok(image.into_rgb8())
+}
+
+/// The image files in a folder and below it, by name.
+///
+/// # Errors
+/// Where a folder is not readable.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    collect(folder, &mut found)?;
+    Ok(found)
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("{}: not readable", folder.display()))?;
+    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()?;
+    paths.sort();
+    for path in paths {
+        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if ENDINGS.contains(&extension.as_str()) {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! `sncn-classify show`: what CrossNorm does, seen on pixels: contents (rows) in the styles of other images (columns).
+
+use super::picture::{self, Sheet};
+use super::setup;
+use crate::corruption::Dims;
+use crate::dataset::Images;
+use anyhow::{Context, Result, bail, ensure};
+use candle_core::{Device, Tensor};
+use image::Rgb;
+use image::imageops::FilterType;
+use rand::seq::index;
+use sncn_core::layer::{Crop, CrossNormConfig, mix, sample};
+use sncn_core::stats::Extent;
+use sncn_core::{Mixture, Seed, Window};
+use std::path::{Path, PathBuf};
+
+/// Rows that an image has at least on the sheet.
+const SIDE: usize = 96;
+const CONTENT: Rgb<u8> = Rgb([230, 159, 0]);
+const STYLE: Rgb<u8> = Rgb([86, 180, 233]);
+
+/// What is cropped.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub enum Cropped {
+    /// Nothing.
+    Neither,
+    /// The style image: its statistics come from a box.
+    Style,
+    /// The content image: only a box of it is restyled.
+    Content,
+    /// Both.
+    Both,
+}
+
+/// Draw a grid of contents (rows) in styles (columns): CrossNorm on the pixels of images.
+#[derive(clap::Args, Debug)]
+pub struct Show {
+    /// A data set (its test images; styles come from its shifted sets where it has some), a folder of image files, or image
+    /// files: contents first, then styles.
+    #[arg(long, required = true, num_args = 1..)]
+    input: Vec<String>,
+    /// The PNG file to write.
+    #[arg(long)]
+    output: PathBuf,
+    /// Images whose content is kept: rows.
+    #[arg(long, default_value_t = 4)]
+    contents: usize,
+    /// Images whose style is taken: columns.
+    #[arg(long, default_value_t = 4)]
+    styles: usize,
+    /// What is cropped; boxes are drawn as in training, one for all contents and one for all styles.
+    #[arg(long, value_enum, default_value = "neither")]
+    crop: Cropped,
+    /// Seed of the images that are drawn from a data set or a folder, and of the boxes.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Side that image files are brought to.
+    #[arg(long, default_value_t = 128)]
+    size: u32,
+    /// Folder that holds the data sets.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+}
+
+/// An image of the grid.
+struct Picture {
+    name: String,
+    values: Vec<u8>,
+}
+
+impl Show {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where there are too few images, one does not decode, or the picture cannot be written.
+    pub fn run(&self) -> Result<()> {
+        ensure!((1..=64).contains(&self.contents), "--contents is {}; 1 to 64 is accepted", self.contents);
+        ensure!((1..=64).contains(&self.styles), "--styles is {}; 1 to 64 is accepted", self.styles);
+        ensure!((2..=1024).contains(&self.size), "--size is {}; 2 to 1024 is accepted", self.size);
+        let (pictures, dims) = self.pictures()?;
+        let (mixture, mixed) = self.mixed(&pictures, dims)?;
+        let (contents, styles) = pictures.split_at(self.contents);
+        let names = |pictures: &[Picture]| pictures.iter().map(|picture| picture.name.clone()).collect::<Vec<_>>();
+        let headings = |what: &str, pictures: &[Picture]| [vec![what.to_string()], names(pictures)].concat();
+        let mut sheet = Sheet::new(dims, SIDE, &headings("style", contents), &headings("content", styles));
+        for (column, style) in (1..).zip(styles) {
+            sheet.place(style.values.clone(), 0, column)?;
+            mark(&mut sheet, mixture.style, 0, column, STYLE);
+        }
+        for (row, content) in (1..).zip(contents) {
+            sheet.place(content.values.clone(), row, 0)?;
+            mark(&mut sheet, mixture.content, row, 0, CONTENT);
+        }
+        for (column, images) in (1..).zip(mixed) {
+            for (row, image) in (1..).zip(images) {
+                sheet.place(image, row, column)?;
+                mark(&mut sheet, mixture.content, row, column, CONTENT);
+            }
+        }
+        sheet.save(&self.output)?;
+        out!(
+            "{}: contents (rows) {}; styles (columns) {}",
+            self.output.display(),
+            names(contents).join(", "),
+            names(styles).join(", ")
+        );
+        for (what, window) in [("content box (orange)", mixture.content), ("style box (blue)", mixture.style)] {
+            if let Some(Window { top, bottom, left, right }) = window {
+                out!("{what}: rows {top} to {bottom}, columns {left} to {right}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Every content in every style, by style, clipped to what a picture can show.
+    fn mixed(&self, pictures: &[Picture], dims: Dims) -> Result<(Mixture, Vec<Vec<Vec<u8>>>)> {
+        let crop = match self.crop {
+            Cropped::Neither => Crop::Neither,
+            Cropped::Style => Crop::Style,
+            Cropped::Content => Crop::Content,
+            Cropped::Both => Crop::Both,
+        };
+        let config = CrossNormConfig { crop, ..Default::default() };
+        let shape = (pictures.len(), dims.height, dims.width, 3);
+        let drawn = sample(&config, shape, &mut Seed::new(self.seed).named("show/boxes").rng())?;
+        let values: Vec<f32> = pictures.iter().flat_map(|picture| &picture.values).map(|&byte| f32::from(byte) / 255.).collect();
+        let xs = Tensor::from_vec(values, (pictures.len(), dims.pixels(), 3), &Device::Cpu)?;
+        let styled = |style: usize| -> Result<Vec<Vec<u8>>> {
+            let mixture = Mixture { partner: vec![self.contents + style; pictures.len()], ..drawn.clone() };
+            let ys = mix(&xs, dims.width, &Extent::All, &mixture)?.narrow(0, 0, self.contents)?;
+            let ys: Vec<f32> = ys.flatten_all()?.to_vec1()?;
+            let bytes = |image: &[f32]| image.iter().map(|value| (255. * value.clamp(0., 1.)).round() as u8).collect();
+            Ok(ys.chunks_exact(dims.bytes()).map(bytes).collect())
+        };
+        let mixed = (0..self.styles).map(styled).collect::<Result<_>>()?;
+        Ok((drawn, mixed))
+    }
+
+    /// The contents, then the styles, all of one size.
+    fn pictures(&self) -> Result<(Vec<Picture>, Dims)> {
+        let wanted = self.contents + self.styles;
+        let enough = |found: usize, of: &str| {
+            let (contents, styles) = (self.contents, self.styles);
+            ensure!(found >= wanted, "{of}: {found} images; {contents} contents and {styles} styles need {wanted}");
+            Ok(())
+        };
+        let chosen = |count: usize| index::sample(&mut Seed::new(self.seed).named("show/images").rng(), count, wanted).into_vec();
+        let files: Vec<PathBuf> = match self.input.as_slice() {
+            [one] if Path::new(one).is_dir() => {
+                let all = picture::files(Path::new(one))?;
+                enough(all.len(), one)?;
+                chosen(all.len()).into_iter().map(|index| all[index].clone()).collect()
+            }
+            [one] if !Path::new(one).is_file() => {
+                let splits = setup::open(one, self.data_dir.as_deref())?;
+                let Some((_, clean)) = splits.test.first() else { bail!("{one}: no test images") };
+                enough(clean.len(), one)?;
+                let shifted: Vec<_> = splits.test.iter().skip(1).map(|(_, images)| images).collect();
+                let taken = chosen(clean.len()).into_iter().enumerate().map(|(place, index)| {
+                    let style = place.checked_sub(self.contents).filter(|_| !shifted.is_empty());
+                    taken(style.map_or(&**clean, |style| &**shifted[style % shifted.len()]), index)
+                });
+                return Ok((taken.collect::<Result<_>>()?, Dims { height: clean.height(), width: clean.width() }));
+            }
+            files => {
+                enough(files.len(), "--input")?;
+                ensure!(files.len() == wanted, "{} files, but --contents and --styles make {wanted}", files.len());
+                files.iter().map(PathBuf::from).collect()
+            }
+        };
+        let read = |path: &PathBuf| -> Result<Picture> {
+            let image = image::DynamicImage::from(picture::read(path)?);
+            let image = image.resize_to_fill(self.size, self.size, FilterType::Triangle).into_rgb8();
+            let name = path.file_stem().context("a file without a name")?.to_string_lossy().into_owned();
+            Ok(Picture { name, values: image.into_raw() })
+        };
+        let side = self.size as usize;
+        Ok((files.iter().map(read).collect::<Result<_>>()?, Dims { height: side, width: side }))
+    }
+}
+
+/// One image of a data set, named after its class.
+fn taken(images: &dyn Images, index: usize) -> Result<Picture> {
+    let mut values = vec![0; 3 * images.height() * images.width()];
+    let label = images.read(index, &mut values)?;
+    Ok(Picture { name: images.classes().get(label).cloned().unwrap_or_default(), values })
+}
+
+fn mark(sheet: &mut Sheet, window: Option<Window>, row: usize, column: usize, colour: Rgb<u8>) {
+    if let Some(window) = window {
+        sheet.outline(window, row, column, colour);
+    }
+}
