@@ -94,12 +94,13 @@ fn confusion(name: &str, results: &[Results], set: &str) -> Option<HeatMap> {
         row.iter().map(|count| (sum > 0.).then_some(100. * count / sum)).collect()
     };
     let names: Vec<String> = (0..classes).map(|class| named.get(class).cloned().unwrap_or(class.to_string())).collect();
+    let together = if results.len() > 1 { format!(", {} seeds together", results.len()) } else { String::new() };
     Some(HeatMap {
         title: format!("{name}: what it takes {set} for"),
         rows: names.clone(),
         columns: names,
         values: counts.iter().map(share).collect(),
-        legend: format!("% of the examples of a class (row) that get a label (column), {}", seeds(results)),
+        legend: format!("% of the examples of a class (row) that get a label (column){together}"),
     })
 }
 

@@ -77,6 +77,10 @@ impl HeatMap {
             write(&mut out, left - 8., top + (index as f64 + 0.5) * cell_height + 4., "end", "", name);
         }
         let (low, high) = self.range();
+        if !numbered {
+            // cells at the low end, most of a large matrix, are the ground
+            fill(&mut out, (left, top), (width, height), &hex(mixed(0.)), "");
+        }
         for (row, (name, values)) in self.rows.iter().zip(&self.values).enumerate() {
             for (column, value) in values.iter().enumerate() {
                 let (x, y) = (left + column as f64 * cell_width, top + row as f64 * cell_height);
@@ -87,12 +91,15 @@ impl HeatMap {
                     fill(&mut out, (x, y), size, "#eeeeee", &(label + "not measured"));
                     continue;
                 };
+                if !numbered && *value == low {
+                    continue;
+                }
                 let colour = mixed((value - low) / (high - low));
                 fill(&mut out, (x, y), size, &hex(colour), &format!("{label}{value:.2}"));
                 if numbered {
                     let (x, y) = (x + (cell_width - gap) / 2., y + cell_height / 2. + 3.5);
                     let more = format!(" font-size=\"11\" fill=\"{}\" pointer-events=\"none\"", ink(colour));
-                    write(&mut out, x, y, "middle", &more, &format!("{value:.1}"));
+                    write(&mut out, x, y, "middle", &more, &if *value == 0. { "0".to_string() } else { format!("{value:.1}") });
                 }
             }
         }
@@ -138,7 +145,11 @@ mod tests {
         assert!(svg.contains("fill=\"#ffffff\" pointer-events=\"none\">88.0</text>"), "{svg}");
         assert!(svg.contains("fill=\"#111111\" pointer-events=\"none\">12.0</text>"), "{svg}");
         assert_eq!(map(2).range(), (0., 100.));
-        assert!(!map(100).svg().contains("88.0</text>"));
+        let mut large = map(100);
+        assert!(!large.svg().contains("88.0</text>"));
+        // a matrix without numbers leaves its lowest cells to the ground
+        large.values = vec![vec![Some(0.); 100], vec![Some(1.); 100]];
+        assert_eq!(large.svg().matches("<rect").count(), 1 + 1 + 100 + 1);
     }
 
     #[test]

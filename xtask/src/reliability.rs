@@ -37,7 +37,7 @@ pub(crate) struct Reliability {
 }
 
 const SIDE: f64 = 168.;
-/// Height of the strip of shares below a panel.
+/// Height of the strip below a panel that shows where the examples are.
 const STRIP: f64 = 30.;
 const STEP: f64 = SIDE + 40.;
 const LEFT: f64 = 62.;
@@ -45,14 +45,15 @@ const TOP: f64 = 76.;
 /// Height of a set: its name, two lines a panel, the panel, its strip and the axis.
 const ROW: f64 = 62. + SIDE + STRIP + 52.;
 const ACCURACY: &str = COLOURS[1];
-const GAP: &str = COLOURS[4];
+const OVER: &str = COLOURS[2];
+const UNDER: &str = COLOURS[5];
 const SHARE: &str = COLOURS[0];
 
 impl Reliability {
     /// The drawing.
     pub(crate) fn svg(&self) -> String {
         let most = self.sets.iter().map(|(_, panels)| panels.len()).max().unwrap_or(0) as f64;
-        let width = (LEFT + most * STEP).max(16. + self.title.chars().count() as f64 * 8.2 + 16.).max(560.);
+        let width = (LEFT + most * STEP).max(16. + self.title.chars().count() as f64 * 8.2 + 16.).max(730.);
         let mut out = open(width, TOP + self.sets.len() as f64 * ROW, &self.title);
         self.key(&mut out);
         for (row, (set, panels)) in self.sets.iter().enumerate() {
@@ -70,7 +71,13 @@ impl Reliability {
     /// What the colours mean.
     fn key(&self, out: &mut String) {
         let mut x = 16.;
-        for (colour, name) in [(ACCURACY, "accuracy"), (GAP, "gap to confidence"), (SHARE, "share of examples (below)")] {
+        let names = [
+            (ACCURACY, "accuracy"),
+            (OVER, "confidence beyond accuracy"),
+            (UNDER, "accuracy beyond confidence"),
+            (SHARE, "examples"),
+        ];
+        for (colour, name) in names {
             fill(out, (x, 40.), (12., 12.), colour, name);
             write(out, x + 18., 50., "start", "", name);
             x += 34. + name.len() as f64 * LETTER;
@@ -89,26 +96,20 @@ impl Reliability {
         }
         let wide = SIDE / self.bins.max(1) as f64;
         let total = panel.bins.iter().map(|bin| bin.count).sum::<f64>().max(1.);
+        let most = panel.bins.iter().map(|bin| bin.count).fold(1., f64::max);
         let foot = base + 6. + STRIP;
         for bin in &panel.bins {
-            let (at, lower) = (x + bin.index as f64 * wide, bin.accuracy.min(bin.confidence));
+            let at = x + bin.index as f64 * wide;
+            let (lower, upper) = (bin.accuracy.min(bin.confidence), bin.accuracy.max(bin.confidence));
             let label =
                 format!("{}: {} examples, accuracy {:.3}, confidence {:.3}", panel.name, bin.count, bin.accuracy, bin.confidence);
-            let size = |share: f64| (wide - 1., share * SIDE);
-            fill(out, (at, base - bin.accuracy * SIDE), size(bin.accuracy), ACCURACY, &label);
-            let gap = (bin.accuracy - bin.confidence).abs();
-            // translucent, so that confidence below accuracy can be told from confidence above it
-            let _ = writeln!(out, "<g fill-opacity=\"0.65\" stroke=\"{GAP}\">");
-            fill(out, (at, base - (lower + gap) * SIDE), size(gap), GAP, &label);
-            let _ = writeln!(out, "</g>");
-            let share = bin.count / total;
-            fill(
-                out,
-                (at, foot - share * STRIP),
-                (wide - 1., share * STRIP),
-                SHARE,
-                &format!("{:.1} % of examples", 100. * share),
-            );
+            let mut bar = |from: f64, to: f64, colour: &str| {
+                fill(out, (at, base - to * SIDE), (wide - 1., (to - from) * SIDE), colour, &label);
+            };
+            bar(0., lower, ACCURACY);
+            bar(lower, upper, if bin.accuracy > bin.confidence { UNDER } else { OVER });
+            let (height, share) = (bin.count / most * STRIP, 100. * bin.count / total);
+            fill(out, (at, foot - height), (wide - 1., height), SHARE, &format!("{share:.1} % of examples"));
         }
         diagonal(out, (x, base), (x + SIDE, y));
         line(out, x, base, x + SIDE, base, "#222222");
@@ -143,7 +144,7 @@ mod tests {
         let panel = Panel { name: "base".into(), ece: "8.50".into(), bins };
         let svg = Reliability { title: "t".into(), bins: 15, sets: vec![("s".into(), vec![panel])] }.svg();
         // the ground, the key, three a bin
-        assert_eq!(svg.matches("<rect").count(), 1 + 3 + 2 * 3);
+        assert_eq!(svg.matches("<rect").count(), 1 + 4 + 2 * 3);
         assert!(svg.contains("ECE 8.50 %") && svg.contains("75.0 % of examples"), "{svg}");
         assert!(svg.contains("base: 25 examples, accuracy 0.400, confidence 0.500"), "{svg}");
         assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());

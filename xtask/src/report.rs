@@ -105,8 +105,8 @@ fn markdown(sheet: &Sheet) -> (String, Files) {
         text += &f1.markdown();
     }
     if let Some(diagram) = figures::reliability(sheet) {
-        text += "\n## Calibration\n\nBars: the share of right answers among those given with a confidence; the gap to the mean \
-                 confidence is what the expected calibration error (ECE) adds up.\n";
+        text += "\n## Calibration\n\nThe share of right answers among those given with about one confidence. What the confidence \
+                 is beyond it, or it beyond the confidence, is what the expected calibration error (ECE) adds up.\n";
         text += &picture("-reliability", "Accuracy against confidence", diagram.svg());
     }
     let confusions = figures::confusions(sheet);
