@@ -24,7 +24,7 @@ pub(crate) struct Chart {
 }
 
 /// Okabe and Ito's colours, told apart by colour-blind readers too.
-const COLOURS: [&str; 8] = ["#999999", "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442"];
+pub(crate) const COLOURS: [&str; 8] = ["#999999", "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442"];
 const HEIGHT: f64 = 260.;
 const LEFT: f64 = 56.;
 const BAR: f64 = 22.;
@@ -129,7 +129,11 @@ pub(crate) fn write(out: &mut String, x: f64, y: f64, anchor: &str, more: &str, 
 
 /// A filled rectangle in one of the colours, which tells `title` under the pointer.
 pub(crate) fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, colour: usize, title: &str) {
-    let colour = COLOURS[colour % COLOURS.len()];
+    fill(out, (x, y), (width, height), COLOURS[colour % COLOURS.len()], title);
+}
+
+/// A rectangle with its corner at a place, filled with a colour, which tells `title` under the pointer.
+pub(crate) fn fill(out: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), colour: &str, title: &str) {
     let _ = writeln!(
         out,
         "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"{colour}\"><title>{}</title></rect>",

@@ -1,5 +1,7 @@
-//! `cargo xtask report`: a pure reader of a table file and its results; writes `report/<table>.md` and `.svg`.
+//! `cargo xtask report`: a pure reader of a table file and its results; writes `report/<table>.md` with its pictures
+//! and a CSV file of its numbers.
 
+use crate::figures;
 use crate::files::write_atomically;
 use crate::provenance;
 use crate::results;
@@ -41,18 +43,32 @@ pub(crate) fn render(table: &Table) -> Result<()> {
     let (folder, file) = (table.results(), table.path.display());
     ensure!(rows > 0, "{}: no results of this table; cargo xtask reproduce --table {file} makes them", folder.display());
     let sheet = Sheet::new(table, &collected);
-    let base = Path::new("report").join(table::safe(&table.name));
-    let (text, drawing) = (base.with_extension("md"), base.with_extension("svg"));
-    write_atomically(&drawing, sheet.chart().svg().as_bytes())?;
-    write_atomically(&text, markdown(&sheet, &drawing).as_bytes())?;
+    let text = Path::new("report").join(format!("{}.md", table::safe(&table.name)));
+    let (document, files) = markdown(&sheet);
+    for (name, content) in &files {
+        write_atomically(&text.with_file_name(name), content.as_bytes())?;
+    }
+    write_atomically(&text, document.as_bytes())?;
     out!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), sheet.verdict());
-    out!("\nreport: {} and {}", text.display(), drawing.display());
+    out!("\nreport: {}, with {}", text.display(), files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
     Ok(())
 }
 
-/// The report as Markdown, with the chart beside it.
-fn markdown(sheet: &Sheet, drawing: &Path) -> String {
+/// The files beside a report: name and content.
+type Files = Vec<(String, String)>;
+
+/// The report as Markdown, and the pictures and numbers that it points to.
+fn markdown(sheet: &Sheet) -> (String, Files) {
     let table = sheet.table;
+    let name = table::safe(&table.name);
+    let mut files = Files::new();
+    // a picture, and the line that shows it
+    let mut picture = |kind: &str, says: &str, drawing: String| {
+        let file = format!("{name}{kind}.svg");
+        let line = format!("\n![{says}]({file})\n");
+        files.push((file, drawing));
+        line
+    };
     let mut text = format!("# {}\n\n", table.title);
     if !table.paper.is_empty() {
         text += &format!("After {}. ", table.paper);
@@ -62,15 +78,15 @@ fn markdown(sheet: &Sheet, drawing: &Path) -> String {
     text += "\nMean ± standard error over seeds, in percent, at the checkpoint named below. ";
     if sheet.corrupted().is_some() {
         text += "mCE: mean corruption error, the error over all corruptions and severities of a set, not normalised by another \
-                 network's; the ECE of a corrupted set is the same mean. ";
+                 network's; the ECE of a corrupted set is the same mean. Relative: the mCE beyond the error on the uncorrupted \
+                 set, in percentage points. ";
     }
     if table.baseline.is_some() {
         text += "Δ: difference to the baseline, paired by seed, in percentage points; * beyond two standard errors. ";
     }
     text += "The standard errors are of the seeds alone; the test examples are the same for all.\n\n";
     text += &format!("{}\n", sheet.verdict());
-    let picture = drawing.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    text += &format!("\n![Error by test set and row, with standard errors]({picture})\n");
+    text += &picture("", "Error by test set and row, with standard errors", sheet.chart().svg());
     let differences = sheet.differences();
     if table.baseline.is_some() && !differences.is_empty() {
         text += "\n## Difference to the baseline\n\nError in percentage points, paired by seed (less than 0 is better); * beyond two \
@@ -80,8 +96,32 @@ fn markdown(sheet: &Sheet, drawing: &Path) -> String {
     for set in sheet.sets.iter().filter(|set| sheet.has_corruptions(set)) {
         text += &format!("\n## {set} by corruption\n\nError in percent, the mean over severities.\n\n");
         text += &sheet.corruptions(set).markdown();
+        let kind = format!("-{}", table::safe(set));
+        text += &picture(&kind, &format!("Error on {set} by corruption"), figures::heat(sheet, set).svg());
     }
-    text + "\n## Provenance\n\n" + &provenance::lines(sheet)
+    let f1 = sheet.macro_f1();
+    if !f1.is_empty() {
+        text += "\n## Macro-F1\n\nIn percent, over the classes that occur; of a corrupted set, the mean over its parts.\n\n";
+        text += &f1.markdown();
+    }
+    if let Some(diagram) = figures::reliability(sheet) {
+        text += "\n## Calibration\n\nThe share of right answers among those given with about one confidence. What the confidence \
+                 is beyond it, or it beyond the confidence, is what the expected calibration error (ECE) adds up.\n";
+        text += &picture("-reliability", "Accuracy against confidence", diagram.svg());
+    }
+    let confusions = figures::confusions(sheet);
+    if !confusions.is_empty() {
+        text += "\n## Confusion\n";
+    }
+    for (set, map) in confusions {
+        let kind = format!("-confusion-{}", table::safe(&set));
+        text += &picture(&kind, &map.title, map.svg());
+    }
+    let numbers = format!("{name}.csv");
+    text += &format!("\n## Provenance\n\n- every number: [{numbers}]({numbers}), mean and standard error in fractions\n");
+    text += &provenance::lines(sheet);
+    files.push((numbers, figures::csv(sheet)));
+    (text, files)
 }
 
 #[cfg(test)]
@@ -92,7 +132,7 @@ mod tests {
     #[test]
     fn the_report_has_all_its_parts() {
         let (table, collected) = (table(), collected());
-        let text = markdown(&Sheet::new(&table, &collected), Path::new("report/t.svg"));
+        let (text, files) = markdown(&Sheet::new(&table, &collected));
         for part in [
             "# A title\n\nAfter a paper. Rendered from `results/t` and `models/t.json`",
             "| base  |     2 | 11.00 ± 1.00 |",
@@ -100,9 +140,16 @@ mod tests {
             "## Difference to the baseline",
             "## s-c by corruption",
             "| frost      |",
-            "## Provenance",
+            "![Error on s-c by corruption](t-s-c.svg)",
+            "## Macro-F1\n\nIn percent",
+            "![Accuracy against confidence](t-reliability.svg)",
+            "![base: what it takes s for](t-confusion-s.svg)",
+            "## Provenance\n\n- every number: [t.csv](t.csv)",
         ] {
             assert!(text.contains(part), "{part:?} is missing in\n{text}");
         }
+        let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["t.svg", "t-s-c.svg", "t-reliability.svg", "t-confusion-s.svg", "t.csv"]);
+        assert!(files.iter().all(|(name, content)| content.starts_with("<svg") == name.ends_with(".svg")));
     }
 }

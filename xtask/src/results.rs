@@ -2,6 +2,7 @@
 //!
 //! `results/<table>/<row>/seed-<n>.jsonl`, written by the program that evaluates. This is the reader.
 
+use crate::reliability::Bin;
 use crate::table::{self, Table};
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
@@ -54,6 +55,9 @@ pub(crate) struct Header {
     /// What a reader should know.
     #[serde(default)]
     pub(crate) notes: Vec<String>,
+    /// Class names, in label order.
+    #[serde(default)]
+    pub(crate) classes: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +134,52 @@ impl Results {
     /// The examples that a set's numbers were taken over (of each cell, for a corrupted set).
     pub(crate) fn examples(&self, set: &str) -> Option<usize> {
         let of_set = |split: &str| split == set || split.strip_prefix(set).is_some_and(|rest| rest.starts_with('/'));
-        self.values.iter().find(|((split, _), _)| of_set(split)).map(|(_, (_, n))| *n)
+        self.values.iter().find(|((split, metric), _)| metric == "error" && of_set(split)).map(|(_, (_, n))| *n)
+    }
+
+    /// The splits, in the file's order.
+    pub(crate) fn splits(&self) -> impl Iterator<Item = &str> {
+        self.splits.iter().map(String::as_str)
+    }
+
+    /// The numbers of a split whose metric is `<family>/<a>/<b>`, with a and b: those of its confusion counts, or of its bins.
+    fn family(&self, split: &str, family: &str) -> impl Iterator<Item = (usize, &str, f64)> {
+        let start = (split.to_string(), format!("{family}/"));
+        let here = self
+            .values
+            .range(start.clone()..)
+            .take_while(move |((split, metric), _)| *split == start.0 && metric.starts_with(&start.1));
+        here.filter_map(|((_, metric), (value, _))| {
+            let mut parts = metric.split('/').skip(1);
+            Some((parts.next()?.parse().ok()?, parts.next()?, *value))
+        })
+    }
+
+    /// (label, prediction, count) of the cells of a split's confusion matrix that are not 0.
+    pub(crate) fn confusion(&self, split: &str) -> Vec<(usize, usize, f64)> {
+        let cells = self.family(split, "confusion");
+        cells.filter_map(|(label, prediction, count)| Some((label, prediction.parse().ok()?, count))).collect()
+    }
+
+    /// The bins of confidence of a split that are not empty.
+    pub(crate) fn reliability(&self, split: &str) -> Vec<Bin> {
+        let mut bins: BTreeMap<usize, Bin> = BTreeMap::new();
+        for (index, what, value) in self.family(split, "reliability") {
+            let bin = bins.entry(index).or_insert(Bin { index, count: 0., accuracy: 0., confidence: 0. });
+            match what {
+                "count" => bin.count = value,
+                "accuracy" => bin.accuracy = value,
+                "confidence" => bin.confidence = value,
+                _ => {}
+            }
+        }
+        bins.into_values().collect()
+    }
+
+    /// The mean over corruptions and severities of the error beyond that on the set that was corrupted.
+    pub(crate) fn relative(&self, set: &str) -> Option<f64> {
+        let base = set.strip_suffix("-c-files").or_else(|| set.strip_suffix("-c"))?;
+        Some(self.mean(set, "error")? - self.value(base, "error")?)
     }
 
     /// A value of a set: its own, or the mean over all its corruptions and severities.
@@ -254,6 +303,21 @@ pub(crate) mod tests {
         lines.join("\n") + "\n"
     }
 
+    /// The same with class names, confusion counts and two bins of `s`.
+    pub(crate) fn detailed(row: &str, seed: u64, run: &Value, clean: f64, corrupted: f64) -> String {
+        let plain = text(row, seed, run, clean, corrupted).replacen('{', "{\"classes\":[\"cat\",\"dog\"],", 1);
+        let mut lines: Vec<String> = plain.lines().map(str::to_string).collect();
+        lines.pop();
+        let cells = [("confusion/0/0", 20.), ("confusion/1/0", 10.), ("confusion/1/1", 20.), ("macro_f1", 0.8)];
+        let low = [("reliability/7/count", 10.), ("reliability/7/accuracy", 0.4), ("reliability/7/confidence", 0.5)];
+        let high = [("reliability/12/count", 40.), ("reliability/12/accuracy", 0.9), ("reliability/12/confidence", 0.85)];
+        for (metric, value) in cells.iter().chain(&low).chain(&high) {
+            lines.push(json!({"split": "s", "metric": metric, "value": value, "n": 50}).to_string());
+        }
+        lines.push(json!({"complete": true, "measurements": lines.len() - 1}).to_string());
+        lines.join("\n") + "\n"
+    }
+
     #[test]
     fn means_are_over_all_cells_and_corruptions_keep_their_order() -> Result<()> {
         let results = Results::parse(&text("a", 0, &json!({}), 0.1, 0.3))?;
@@ -263,6 +327,19 @@ pub(crate) mod tests {
         assert_eq!(results.corruptions("s-c"), ["fog", "frost"]);
         assert_eq!((results.examples("s-c"), results.examples("s"), results.examples("t")), (Some(50), Some(50), None));
         assert!(results.has_generated_frost());
+        assert!((results.relative("s-c").unwrap() - 0.2).abs() < 1e-12);
+        assert_eq!((results.relative("s"), results.confusion("s").len(), results.reliability("s").len()), (None, 0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn confusion_counts_and_bins_are_read() -> Result<()> {
+        let results = Results::parse(&detailed("a", 0, &json!({}), 0.2, 0.3))?;
+        assert_eq!(results.confusion("s"), [(0, 0, 20.), (1, 0, 10.), (1, 1, 20.)]);
+        let bins = results.reliability("s");
+        assert_eq!(bins.iter().map(|bin| bin.index).collect::<Vec<_>>(), [7, 12]);
+        assert_eq!(bins[1], Bin { index: 12, count: 40., accuracy: 0.9, confidence: 0.85 });
+        assert_eq!((results.header.classes.len(), results.examples("s")), (2, Some(50)));
         Ok(())
     }
 

@@ -18,12 +18,21 @@ pub(crate) struct Sheet<'a> {
 
 const NONE: &str = "–";
 
+/// A column of the main table: its heading, and its cell in a row.
+type Column<'c> = (String, Box<dyn Fn(&Row, &[Results]) -> String + 'c>);
+
+/// A column of published numbers.
+fn told<'c>(heading: String, key: String) -> Column<'c> {
+    let of = move |row: &Row| row.published().iter().find(|(known, _)| *known == key).map(|(_, value)| value.to_string());
+    (heading, Box::new(move |row, _| of(row).unwrap_or(NONE.to_string())))
+}
+
 fn cell(estimate: Option<Estimate>) -> String {
     estimate.map_or(NONE.to_string(), |estimate| estimate.to_string())
 }
 
 /// Percent of `metric` on `set`, over the seeds.
-fn percent(results: &[Results], set: &str, metric: &str) -> Option<Estimate> {
+pub(crate) fn percent(results: &[Results], set: &str, metric: &str) -> Option<Estimate> {
     let values: Vec<f64> = results.iter().filter_map(|r| r.of_set(set, metric)).map(|value| 100. * value).collect();
     Estimate::of(&values)
 }
@@ -87,29 +96,65 @@ impl<'a> Sheet<'a> {
         Some((Estimate::of(&pairs)?, pairs.len()))
     }
 
-    /// Rows × test sets, calibration, the difference on the headline set and what was published.
+    /// Rows × test sets with what was published of them, the relative error, calibration and the difference on the headline
+    /// set.
     pub(crate) fn main(&self) -> Grid {
         let published = distinct(self.rows().flat_map(|(row, _)| row.published()).map(|(key, _)| key.to_string()));
+        let of_set = |key: &String| self.sets.iter().any(|set| *key == format!("{set}.error"));
         let calibrated: Vec<&String> = self.clean().into_iter().chain(self.corrupted()).collect();
         let compared = self.headline().filter(|_| self.table.baseline.is_some());
-        let mut heading = vec!["row".to_string(), "seeds".to_string()];
-        heading.extend(self.sets.iter().map(|set| Self::label(set)));
-        heading.extend(calibrated.iter().map(|set| format!("{set} ECE %")));
-        heading.extend(compared.map(|set| format!("Δ {set}")));
-        heading.extend(published.iter().map(|key| format!("published {key} %")));
-        let mut grid = Grid::new(heading);
+        let mut columns: Vec<Column> = Vec::new();
+        for set in &self.sets {
+            columns.push((Self::label(set), Box::new(|_, results| cell(percent(results, set, "error")))));
+            let key = format!("{set}.error");
+            if published.contains(&key) {
+                columns.push(told(format!("published {set} %"), key));
+            }
+            let relative = |results: &[Results]| {
+                let values: Vec<f64> = results.iter().filter_map(|one| one.relative(set)).map(|value| 100. * value).collect();
+                Estimate::of(&values)
+            };
+            if self.rows().any(|(_, results)| relative(results).is_some()) {
+                columns.push((format!("{set} relative"), Box::new(move |_, results| cell(relative(results)))));
+            }
+        }
+        for set in calibrated {
+            columns.push((format!("{set} ECE %"), Box::new(|_, results| cell(percent(results, set, "ece")))));
+        }
+        if let Some(set) = compared {
+            columns.push((format!("Δ {set}"), Box::new(|row, results| self.difference_cell(row, results, set))));
+        }
+        columns.extend(published.iter().filter(|key| !of_set(key)).map(|key| told(format!("published {key} %"), key.clone())));
+        let first = ["row".to_string(), "seeds".to_string()].into_iter();
+        let mut grid = Grid::new(first.chain(columns.iter().map(|(heading, _)| heading.clone())).collect());
         for (row, results) in self.rows() {
-            let mut cells = vec![row.name.clone(), results.len().to_string()];
-            cells.extend(self.sets.iter().map(|set| cell(percent(results, set, "error"))));
-            cells.extend(calibrated.iter().map(|set| cell(percent(results, set, "ece"))));
-            cells.extend(compared.map(|set| self.difference_cell(row, results, set)));
-            let numbers = row.published();
-            cells.extend(published.iter().map(|key| {
-                numbers.iter().find(|(known, _)| known == key).map_or(NONE.to_string(), |(_, value)| format!("{value}"))
-            }));
-            grid.push(cells);
+            let first = [row.name.clone(), results.len().to_string()].into_iter();
+            grid.push(first.chain(columns.iter().map(|(_, value)| value(row, results))).collect());
         }
         grid
+    }
+
+    /// Rows × test sets: macro-F1, where it was measured.
+    pub(crate) fn macro_f1(&self) -> Grid {
+        let mut grid = Grid::new(std::iter::once("row".to_string()).chain(self.sets.iter().cloned()).collect());
+        for (row, results) in self.rows() {
+            let values: Vec<_> = self.sets.iter().map(|set| percent(results, set, "macro_f1")).collect();
+            if values.iter().any(Option::is_some) {
+                grid.push(std::iter::once(row.name.clone()).chain(values.into_iter().map(cell)).collect());
+            }
+        }
+        grid
+    }
+
+    /// Rows that have results.
+    pub(crate) fn measured(&self) -> Vec<(&'a Row, &'a [Results])> {
+        self.rows().filter(|(_, results)| !results.is_empty()).collect()
+    }
+
+    /// The corruptions of a set, in the order of the first results.
+    pub(crate) fn corruption_names(&self, set: &str) -> Vec<&'a str> {
+        let all = self.rows().flat_map(|(_, results)| results).map(|results| results.corruptions(set));
+        all.into_iter().find(|names| !names.is_empty()).unwrap_or_default()
     }
 
     fn difference_cell(&self, row: &Row, results: &[Results], set: &str) -> String {
@@ -138,12 +183,10 @@ impl<'a> Sheet<'a> {
 
     /// Corruptions × rows, the mean over severities.
     pub(crate) fn corruptions(&self, set: &str) -> Grid {
-        let with: Vec<(&Row, &[Results])> = self.rows().filter(|(_, results)| !results.is_empty()).collect();
+        let with = self.measured();
         let mut grid =
             Grid::new(std::iter::once("corruption".to_string()).chain(with.iter().map(|(row, _)| row.name.clone())).collect());
-        let names =
-            with.iter().flat_map(|(_, results)| results.first()).map(|first| first.corruptions(set)).next().unwrap_or_default();
-        for name in names {
+        for name in self.corruption_names(set) {
             let cells = with.iter().map(|(_, results)| cell(percent(results, &format!("{set}/{name}"), "error")));
             grid.push(std::iter::once(name.to_string()).chain(cells).collect());
         }
@@ -203,7 +246,7 @@ impl<'a> Sheet<'a> {
 
     /// Error by test set and row.
     pub(crate) fn chart(&self) -> Chart {
-        let with: Vec<(&Row, &[Results])> = self.rows().filter(|(_, results)| !results.is_empty()).collect();
+        let with = self.measured();
         let bar = |set: &String, results: &[Results]| {
             percent(results, set, "error").map(|estimate| Bar { height: estimate.mean, error: estimate.error })
         };
@@ -220,7 +263,7 @@ impl<'a> Sheet<'a> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::results::tests::text;
+    use crate::results::tests::detailed;
     use serde_json::json;
 
     /// A table of a baseline, a row that is better and one that has no results.
@@ -236,8 +279,9 @@ pub(crate) mod tests {
     /// Its results: 30 and 34 % for the baseline, 24 and 27 % for the other, on the corrupted set.
     pub(crate) fn collected() -> Collected {
         let run = json!({"epochs": 2, "train": "s", "train_limit": 100});
-        let read =
-            |row: &str, seed: u64, clean: f64, corrupted: f64| Results::parse(&text(row, seed, &run, clean, corrupted)).unwrap();
+        let read = |row: &str, seed: u64, clean: f64, corrupted: f64| {
+            Results::parse(&detailed(row, seed, &run, clean, corrupted)).unwrap()
+        };
         let results = [
             vec![read("base", 0, 0.10, 0.30), read("base", 1, 0.12, 0.34)],
             vec![read("good", 0, 0.10, 0.24), read("good", 1, 0.13, 0.27)],
@@ -255,10 +299,10 @@ pub(crate) mod tests {
             .lines()
             .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect::<Vec<_>>().join("|"))
             .collect();
-        assert_eq!(lines[0], "row|seeds|s error %|s-c mCE %|s ECE %|s-c ECE %|Δ s-c|published s-c.error %");
-        assert_eq!(lines[1], "base|2|11.00 ± 1.00|32.00 ± 2.00|1.10 ± 0.10|3.20 ± 0.20|baseline|–");
-        assert_eq!(lines[2], "good|2|11.50 ± 1.50|25.50 ± 1.50|1.15 ± 0.15|2.55 ± 0.15|-6.50 ± 0.50*|16.9");
-        assert_eq!(lines[3], "later|0|–|–|–|–|–|–");
+        assert_eq!(lines[0], "row|seeds|s error %|s-c mCE %|published s-c %|s-c relative|s ECE %|s-c ECE %|Δ s-c");
+        assert_eq!(lines[1], "base|2|11.00 ± 1.00|32.00 ± 2.00|–|21.00 ± 1.00|1.10 ± 0.10|3.20 ± 0.20|baseline");
+        assert_eq!(lines[2], "good|2|11.50 ± 1.50|25.50 ± 1.50|16.9|14.00 ± 0.00|1.15 ± 0.15|2.55 ± 0.15|-6.50 ± 0.50*");
+        assert_eq!(lines[3], "later|0|–|–|–|–|–|–|–");
         let corruptions = sheet.corruptions("s-c").plain();
         assert!(corruptions.contains("fog") && corruptions.contains("31.00 ± 2.00"), "{corruptions}");
     }

@@ -130,7 +130,10 @@ fn everything_is_made_once_and_then_there_is_nothing_to_do() -> Outcome {
     assert!(tree.at("results/quick/a__b/seed-1.jsonl").is_file() && tree.at("runs/quick/a__b/seed-1/cell").is_file());
     let report = tree.read("report/quick.md");
     assert!(report.contains("# A title") && report.contains("(quick.svg)"), "{report}");
-    assert!(tree.read("report/quick.svg").starts_with("<svg"));
+    assert!(tree.read("report/quick.svg").starts_with("<svg") && tree.read("report/quick-s-c.svg").starts_with("<svg"));
+    assert!(tree.read("report/quick.csv").contains("\nbase,s-c,frost,1,error,2,0.400000,0.000000\n"));
+    // these results have neither bins nor counts, as those made before there were any
+    assert!(!report.contains("## Calibration") && !report.contains("## Confusion") && !report.contains("## Macro-F1"));
     fs::remove_file(tree.at("report/quick.md"))?;
     tree.reproduce(&[]).success().stderr(contains("nothing to do: all 4 cells are up to date"));
     assert_eq!(tree.log(), [""; 0]);

@@ -329,6 +329,13 @@ fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
     evaluate("moon.1").assert().success().stdout(contains("moon.1  "));
     evaluate("moon.1-c").assert().success().stdout(contains("moon.1-c: error % by corruption"));
     refused(evaluate("moon.1-c-files"), &["unknown test set \"moon.1\""]);
+    // the corrupted images in files are those that are corrupted here
+    let mut corrupt = sncn();
+    corrupt.args(["corrupt", "--input", "shapes", "--limit", "3", "--output"]).arg(data.join("shapes-c")).assert().success();
+    let output = evaluate("shapes-c,shapes-c-files").arg("--json").assert().success().get_output().stdout.clone();
+    let text = String::from_utf8(output).unwrap().replace("-c-files/", "-c/");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), &lines[..300]), (600, &lines[300..]));
     npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), 10i64.to_le_bytes()].concat());
     refused(evaluate("moon.1"), &["labels.npy", "element 1 is label 10", "0 to 9"]);
     npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), (-1i64).to_le_bytes()].concat());

@@ -1,0 +1,167 @@
+//! The pictures beside a report: errors as a heat map, calibration as reliability diagrams, the confusion of the baseline.
+
+use crate::heat::HeatMap;
+use crate::reliability::{Bin, Panel, Reliability};
+use crate::results::Results;
+use crate::sheet::{Sheet, percent};
+use std::collections::BTreeMap;
+
+/// Bins of confidence in a results file.
+const BINS: usize = 15;
+/// Rows that a reliability diagram has room for.
+const PANELS: usize = 4;
+
+/// Errors of a corrupted set: rows × corruptions, or corruptions × severities where there is one row only.
+pub(crate) fn heat(sheet: &Sheet, set: &str) -> HeatMap {
+    let (rows, names) = (sheet.measured(), sheet.corruption_names(set));
+    let mean = |results: &[Results], split: &str| percent(results, split, "error").map(|estimate| estimate.mean);
+    if let [(row, results)] = rows.as_slice() {
+        let cells = |name: &&str| -> Vec<Option<f64>> {
+            let severities = (1..=5).map(|severity| mean(results, &format!("{set}/{name}/{severity}")));
+            severities.chain([mean(results, &format!("{set}/{name}"))]).collect()
+        };
+        return HeatMap {
+            title: format!("{}: {set}, by corruption and severity", row.name),
+            rows: names.iter().map(|name| name.to_string()).collect(),
+            columns: (1..=5).map(|severity| severity.to_string()).chain(["mean".to_string()]).collect(),
+            values: names.iter().map(cells).collect(),
+            legend: format!("error %, {}", seeds(results)),
+        };
+    }
+    let cells = |results: &[Results]| -> Vec<Option<f64>> {
+        let each = names.iter().map(|name| mean(results, &format!("{set}/{name}")));
+        each.chain([mean(results, set)]).collect()
+    };
+    HeatMap {
+        title: format!("{set}, by row and corruption"),
+        rows: rows.iter().map(|(row, _)| row.name.clone()).collect(),
+        columns: names.iter().map(|name| name.to_string()).chain(["mean".to_string()]).collect(),
+        values: rows.iter().map(|(_, results)| cells(results)).collect(),
+        legend: "error %, mean over severities and seeds".to_string(),
+    }
+}
+
+fn seeds(results: &[Results]) -> String {
+    if results.len() == 1 { "one seed".to_string() } else { format!("mean over {} seeds", results.len()) }
+}
+
+/// Reliability of the first rows, on every set whose bins were measured.
+pub(crate) fn reliability(sheet: &Sheet) -> Option<Reliability> {
+    let panels = |set: &String| -> Vec<Panel> {
+        let with = sheet.measured().into_iter().filter_map(|(row, results)| {
+            let bins = pooled(results, set);
+            let ece = percent(results, set, "ece")?.to_string();
+            (!bins.is_empty()).then(|| Panel { name: row.name.clone(), ece, bins })
+        });
+        with.take(PANELS).collect()
+    };
+    let sets: Vec<_> = sheet.sets.iter().map(|set| (set.clone(), panels(set))).filter(|(_, panels)| !panels.is_empty()).collect();
+    let title = "Accuracy against confidence, all seeds together".to_string();
+    (!sets.is_empty()).then_some(Reliability { title, bins: BINS, sets })
+}
+
+/// The bins of a set, of all seeds together.
+fn pooled(results: &[Results], set: &str) -> Vec<Bin> {
+    let mut sums: BTreeMap<usize, Bin> = BTreeMap::new();
+    for bin in results.iter().flat_map(|results| results.reliability(set)).filter(|bin| bin.count > 0.) {
+        let sum = sums.entry(bin.index).or_insert(Bin { count: 0., ..bin });
+        let count = sum.count + bin.count;
+        sum.accuracy += (bin.accuracy - sum.accuracy) * bin.count / count;
+        sum.confidence += (bin.confidence - sum.confidence) * bin.count / count;
+        sum.count = count;
+    }
+    sums.into_values().collect()
+}
+
+/// The confusion of the baseline (or the first row that has results) on every set where it was counted, with the set's name.
+pub(crate) fn confusions(sheet: &Sheet) -> Vec<(String, HeatMap)> {
+    let rows = sheet.measured();
+    let baseline = rows.iter().find(|(row, _)| sheet.table.baseline.as_ref() == Some(&row.name));
+    let Some((row, results)) = baseline.or(rows.first()) else { return Vec::new() };
+    let of = |set: &String| Some((set.clone(), confusion(&row.name, results, set)?));
+    sheet.sets.iter().filter_map(of).collect()
+}
+
+fn confusion(name: &str, results: &[Results], set: &str) -> Option<HeatMap> {
+    let cells: Vec<_> = results.iter().flat_map(|results| results.confusion(set)).collect();
+    let named = results.iter().map(|results| &results.header.classes).max_by_key(|classes| classes.len())?;
+    let last = cells.iter().map(|(label, prediction, _)| *label.max(prediction)).max()?;
+    let classes = named.len().max(last + 1);
+    let mut counts = vec![vec![0.; classes]; classes];
+    cells.iter().for_each(|(label, prediction, count)| counts[*label][*prediction] += count);
+    let share = |row: &Vec<f64>| {
+        let sum: f64 = row.iter().sum();
+        row.iter().map(|count| (sum > 0.).then_some(100. * count / sum)).collect()
+    };
+    let names: Vec<String> = (0..classes).map(|class| named.get(class).cloned().unwrap_or(class.to_string())).collect();
+    let together = if results.len() > 1 { format!(", {} seeds together", results.len()) } else { String::new() };
+    Some(HeatMap {
+        title: format!("{name}: what it takes {set} for"),
+        rows: names.clone(),
+        columns: names,
+        values: counts.iter().map(share).collect(),
+        legend: format!("% of the examples of a class (row) that get a label (column){together}"),
+    })
+}
+
+/// Every measured split as CSV: mean and standard error over seeds, in fractions.
+pub(crate) fn csv(sheet: &Sheet) -> String {
+    let quoted =
+        |name: &str| if name.contains([',', '"']) { format!("\"{}\"", name.replace('"', "\"\"")) } else { name.to_string() };
+    let mut text = "row,set,corruption,severity,metric,seeds,mean,standard_error\n".to_string();
+    for (row, results) in sheet.measured() {
+        let splits = results.first().map(|first| first.splits()).into_iter().flatten();
+        for (split, metric) in splits.flat_map(|split| ["error", "macro_f1", "nll", "ece"].map(|metric| (split, metric))) {
+            let count = results.iter().filter(|results| results.value(split, metric).is_some()).count();
+            let Some(estimate) = percent(results, split, metric) else { continue };
+            let mut parts = split.splitn(3, '/').map(quoted);
+            let [set, corruption, severity] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+            let error = estimate.error.map_or(String::new(), |error| format!("{:.6}", error / 100.));
+            let name = quoted(&row.name);
+            text += &format!("{name},{set},{corruption},{severity},{metric},{count},{:.6},{error}\n", estimate.mean / 100.);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sheet::tests::{collected, table};
+
+    #[test]
+    fn errors_are_by_row_and_corruption_or_by_severity_where_there_is_one_row() {
+        let (table, mut collected) = (table(), collected());
+        let map = heat(&Sheet::new(&table, &collected), "s-c");
+        assert_eq!((map.rows.join(" "), map.columns.join(" ")), ("base good".into(), "fog frost mean".into()));
+        assert!(map.values[0].iter().zip([31., 33., 32.]).all(|(value, wanted)| (value.unwrap() - wanted).abs() < 1e-9));
+        collected.rows[0].1.clear();
+        let map = heat(&Sheet::new(&table, &collected), "s-c");
+        assert_eq!((map.rows.join(" "), map.columns.join(" ")), ("fog frost".into(), "1 2 3 4 5 mean".into()));
+        assert!((map.values[0][0].unwrap() - 19.5).abs() < 1e-9 && map.values[0][2].is_none());
+    }
+
+    #[test]
+    fn bins_and_counts_of_all_seeds_come_together() {
+        let (table, collected) = (table(), collected());
+        let sheet = Sheet::new(&table, &collected);
+        let found = reliability(&sheet).unwrap();
+        assert_eq!((found.sets.len(), found.sets[0].1.len()), (1, 2));
+        let bin = found.sets[0].1[0].bins[1];
+        assert_eq!((bin.index, bin.count), (12, 80.));
+        assert!((bin.accuracy - 0.9).abs() < 1e-12 && (bin.confidence - 0.85).abs() < 1e-12);
+        let confused = confusions(&sheet);
+        assert_eq!((confused.len(), confused[0].0.as_str(), confused[0].1.rows.join(" ")), (1, "s", "cat dog".into()));
+        assert_eq!(confused[0].1.values[0], [Some(100.), Some(0.)]);
+        assert!((confused[0].1.values[1][0].unwrap() - 100. / 3.).abs() < 1e-9);
+    }
+
+    #[test]
+    fn every_split_is_a_line_of_the_csv() {
+        let (table, collected) = (table(), collected());
+        let text = csv(&Sheet::new(&table, &collected));
+        assert!(text.contains("base,s,,,error,2,0.110000,0.010000\n"), "{text}");
+        assert!(text.contains("good,s-c,fog,2,error,2,0.295000,0.015000\n"), "{text}");
+        assert_eq!(text.lines().count(), 1 + 2 * (3 + 4 * 2));
+    }
+}
