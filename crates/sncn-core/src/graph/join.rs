@@ -1,8 +1,8 @@
-//! What residual and dense networks have besides convolutions: norms without a rectifier, a rectifier after an addition,
+//! What residual and dense networks have besides convolutions: additions, a rectifier after them, norms without one,
 //! concatenation and 2×2 means.
 
 use super::buffer::{Buffer, Values};
-use super::map::{Activation, After, Gather, Map, Source, Table, View, add};
+use super::map::{Activation, Gather, Map, Source, Table, View};
 use super::observe::done;
 use super::{FeatureMap, Form, Graph, norm};
 use crate::layer::{BatchNorm, Layer};
@@ -10,6 +10,7 @@ use crate::ops;
 use crate::pass::Pass;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
+use sncn_kernels::rows;
 use std::sync::Arc;
 
 impl FeatureMap {
@@ -72,7 +73,7 @@ impl FeatureMap {
         })
     }
 
-    fn joined(
+    pub(super) fn joined(
         &self,
         other: &Self,
         tensors: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
@@ -84,6 +85,56 @@ impl FeatureMap {
             _ => bail!("a recorded map and a tensor are joined: start both from one map"),
         }
     }
+}
+
+/// What follows an addition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// Nothing; statistics are gathered.
+    Gather,
+    /// A rectifier; statistics are gathered where wanted.
+    Relu { gather: bool },
+}
+
+/// The sum of two maps, written out.
+pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map, after: After) -> Result<Map> {
+    if xs.dims != ys.dims {
+        bail!("maps of shape {:?} and {:?} do not add", xs.dims, ys.dims)
+    }
+    let mut data = Buffer::take(xs.data.len());
+    let gather = Gather::default();
+    let (source, c) = (Source::from(xs), xs.dims.3);
+    data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
+        source.read(n, 0, out);
+        ys.add_to(n, 0, out);
+        if after != After::Gather {
+            // NaN stays NaN
+            out.iter_mut().for_each(|y| *y = if *y < 0. { 0. } else { *y });
+        }
+        if after != (After::Relu { gather: false }) {
+            gather.add(n, 0, out, c);
+        }
+    });
+    let sum = Map::new(graph, xs.dims, data);
+    let sum = if after == (After::Relu { gather: false }) { sum } else { sum.with_table(gather.table(xs.dims)) };
+    let (slot, one, two) = (sum.slot, xs.slot, ys.slot);
+    let rectified = (after != After::Gather).then(|| sum.clone());
+    done("addition: forward");
+    graph.record(move |gradients| {
+        let Some(mut gradient) = gradients.take(slot) else { return };
+        if let Some(sum) = &rectified {
+            let (ones, zeros) = (vec![1.; c], vec![0.; c]);
+            let mut masked = gradient.into_buffer();
+            let instances = masked.par_chunks_exact_mut(sum.instance_len()).enumerate();
+            instances.for_each(|(n, g)| rows::mask(g, &sum.instance(n), &ones, &zeros));
+            gradient = Values::Own(masked);
+        }
+        let gradient = Arc::new(gradient.into_buffer());
+        gradients.give(one, Values::Shared(gradient.clone()));
+        gradients.give(two, Values::Shared(gradient));
+        done("addition: backward");
+    });
+    Ok(sum)
 }
 
 /// The map, rectified by whoever reads it.

@@ -24,7 +24,8 @@ use crate::pass::{Mixture, Pass, Precision};
 use crate::stats::Extent;
 use buffer::{Buffer, Values};
 use candle_core::{DType, Result, Tensor, bail};
-use map::{After, Source, Sums};
+use join::{After, add};
+use map::{Source, Sums};
 pub use observe::{Observer, observe};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -234,9 +235,7 @@ impl FeatureMap {
     pub fn add(&self, other: &Self) -> Result<Self> {
         match (&self.settled()?.0, &other.settled()?.0) {
             (Form::Tensor(xs, precision), Form::Tensor(ys, _)) => Ok(Self(Form::Tensor((xs + ys)?, *precision))),
-            (Form::Map(graph, xs), Form::Map(_, ys)) => {
-                Ok(Self(Form::Map(graph.clone(), map::add(graph, xs, ys, After::Gather)?)))
-            }
+            (Form::Map(graph, xs), Form::Map(_, ys)) => Ok(Self(Form::Map(graph.clone(), add(graph, xs, ys, After::Gather)?))),
             _ => bail!("a recorded map and a tensor are added: start both from one map"),
         }
     }

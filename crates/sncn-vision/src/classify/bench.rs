@@ -24,6 +24,8 @@ use std::time::Instant;
 pub enum Case {
     /// WideResNet-40-2 at batch 128: training and inference.
     Wrn,
+    /// The other backbones at batch 128: training, without layers hung on them.
+    Nets,
     /// SelfNorm, CrossNorm, BatchNorm with rectifier, and convolutions, on CIFAR-sized maps.
     Layers,
     /// Linear layers.
@@ -58,6 +60,7 @@ impl Bench {
         emit("machine", "multiply-adds in f32", self.peak(), "GFLOP/s");
         match self.case {
             Case::Wrn => self.wrn(),
+            Case::Nets => self.nets(),
             Case::Layers => self.layers(),
             Case::Linear => self.linear(),
             Case::Memory => self.memory(),
@@ -111,6 +114,14 @@ impl Bench {
         let bf16 = Pass::eval().rounded(Precision::Bf16);
         let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.xs, &bf16)?))?;
         emit("wrn40_2", "inference, SelfNorm, bf16", 128. / seconds, "images/s");
+        Ok(())
+    }
+
+    fn nets(&self) -> Result<()> {
+        for name in ["resnext29_4x32", "resnet18", "allconv", "densenet40_12"] {
+            let mut trainer = Trainer::of(name, &[])?;
+            emit(name, "train", 128. / self.seconds(|| trainer.step(&[]))?, "images/s");
+        }
         Ok(())
     }
 
@@ -268,7 +279,7 @@ const WRN_OPERATIONS: f64 = 2.
 /// Sites at which CrossNorm acts.
 const SITES: [usize; 2] = [3, 11];
 
-/// WideResNet-40-2 with CrossNorm and SelfNorm after every block, a batch of 128, and its optimiser.
+/// A network, a batch of 128, and its optimiser.
 struct Trainer {
     network: Box<dyn Network>,
     optimizer: Optimizer,
@@ -277,11 +288,15 @@ struct Trainer {
 }
 
 impl Trainer {
+    /// WideResNet-40-2 with CrossNorm and SelfNorm after every block.
     fn new() -> Result<Self> {
         let unit = |kind: &str| LayerConfig { kind: kind.into(), at: "post".into(), settings: serde_json::Map::new() };
-        let layers = [unit("crossnorm"), unit("selfnorm")];
+        Self::of("wrn40_2", &[unit("crossnorm"), unit("selfnorm")])
+    }
+
+    fn of(name: &str, layers: &[LayerConfig]) -> Result<Self> {
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let network = backbone::build("wrn40_2", &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
+        let network = backbone::build(name, &Blueprint { classes: 10, layers, vars: &vars })?;
         let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
         let optimizer = Optimizer::new(config, vars.trainable())?;
         Ok(Self { network, optimizer, xs: random(&[128, 32, 32, 3], "images")?, labels: (0..128).map(|i| i % 10).collect() })
