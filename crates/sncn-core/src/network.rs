@@ -13,4 +13,9 @@ pub trait Network {
 
     /// How many CrossNorm sites it has.
     fn sites(&self) -> usize;
+
+    /// Prefixes of the variables that the loss does not reach by the network's construction: training leaves them alone.
+    fn unreached(&self) -> &[String] {
+        &[]
+    }
 }

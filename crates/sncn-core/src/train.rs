@@ -110,7 +110,7 @@ pub fn train(
             }
             let grads = loss.backward()?;
             if done == start {
-                check_gradients(vars, &grads)?;
+                check_gradients(network, vars, &grads)?;
             }
             let lr = recipe.schedule.lr_at(done, total, steps, recipe.lr);
             optimizer.step(&grads, lr)?;
@@ -124,9 +124,10 @@ pub fn train(
     Ok(done)
 }
 
-/// Refuses a step in which a trainable variable received no gradient.
-fn check_gradients(vars: &Vars, grads: &GradStore) -> Result<(), TrainError> {
-    let without: Vec<String> =
-        vars.trainable().into_iter().filter(|(_, var)| grads.get(var.as_tensor()).is_none()).map(|(name, _)| name).collect();
+/// Refuses a step in which a trainable variable received no gradient, but for those that the network declares.
+fn check_gradients(network: &dyn Network, vars: &Vars, grads: &GradStore) -> Result<(), TrainError> {
+    let declared = |name: &str| network.unreached().iter().any(|prefix| name.starts_with(prefix));
+    let without = vars.trainable().into_iter().filter(|(_, var)| grads.get(var.as_tensor()).is_none()).map(|(name, _)| name);
+    let without: Vec<String> = without.filter(|name| !declared(name)).collect();
     if without.is_empty() { Ok(()) } else { Err(TrainError::NoGradient(without)) }
 }

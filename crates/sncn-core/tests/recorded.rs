@@ -73,14 +73,18 @@ fn run(dtype: DType, gates: usize, mixer: &str, pass: &Pass) -> Result<Vec<(Stri
 }
 
 fn compare(gates: usize, mixer: &str, pass: &Pass, what: &str) -> Result<()> {
-    let (fast, slow) = (run(DType::F32, gates, mixer, pass)?, run(DType::F64, gates, mixer, pass)?);
+    agree(&run(DType::F32, gates, mixer, pass)?, &run(DType::F64, gates, mixer, pass)?, what);
+    Ok(())
+}
+
+fn agree(fast: &[(String, Vec<f64>)], slow: &[(String, Vec<f64>)], what: &str) {
     assert_eq!(fast.len(), slow.len());
-    for ((name, fast), (_, slow)) in fast.iter().zip(&slow) {
+    for ((name, fast), (_, slow)) in fast.iter().zip(slow) {
+        assert_eq!(fast.len(), slow.len(), "{what}, {name}");
         let largest = slow.iter().fold(0f64, |m, v| m.max(v.abs())).max(1e-3);
         let off = fast.iter().zip(slow).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
         assert!(off <= 3e-4 * largest, "{what}, {name}: off by {off:e} of {largest:e}");
     }
-    Ok(())
 }
 
 #[test]
@@ -120,5 +124,67 @@ fn an_evaluation_pass_says_that_it_records_nothing() -> Result<()> {
     let out = body.forward(&random(&[2, 9, 8, 3], "xs", DType::F32)?, true, &Pass::eval())?;
     let error = out.sum_all()?.backward().err().unwrap().to_string();
     assert!(error.contains("Pass::train"), "{error}");
+    Ok(())
+}
+
+/// A residual block in the manner of ResNet and ResNeXt, then a layer in that of DenseNet, 2×2 means, and a rectifier alone.
+#[derive(Clone, Copy)]
+struct Joined {
+    /// Whether the sum's statistics are gathered as it is written.
+    gather: bool,
+    mixed: bool,
+}
+
+impl Joined {
+    fn forward(self, xs: &Tensor, vars: &Vars, pass: &Pass) -> Result<Tensor> {
+        let place = Place::new(12, vars.builder());
+        let weight = |name: &str, shape| place.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.3 });
+        let norm = |name: &str, channels| BatchNorm::new(&place.at(channels, place.vb.pp(name)));
+        let gate = |name: &str, channels| SelfNorm::new(SelfNormConfig { gates: 1 }, &place.at(channels, place.vb.pp(name)));
+        let grouped = Conv { padding: 1, groups: 3, ..Conv::default() };
+        let xs = FeatureMap::start(xs, true, pass)?.conv(&weight("stem", (12, 3, 1, 1))?, &Conv::default())?;
+        let ys = xs.norm_relu(&norm("bn0", 12)?, pass)?.conv(&weight("grouped", (12, 4, 3, 3))?, &grouped)?;
+        let shortcut = xs.conv(&weight("shortcut", (12, 12, 1, 1))?, &Conv::default())?.norm(&norm("bn1", 12)?, pass)?;
+        let mut ys = ys.norm(&norm("bn2", 12)?, pass)?.add_relu(&shortcut, self.gather)?;
+        if self.mixed {
+            ys = gate("sn0", 12)?.on_map(&ys, pass)?;
+        }
+        // what is thrown away leaves no trace
+        gate("aside", 12)?.on_map(&ys.aside(), pass)?;
+        let more = ys.norm_relu(&norm("bn3", 12)?, pass)?.conv(&weight("more", (5, 12, 1, 1))?, &Conv::default())?;
+        let ys = ys.concat(&more)?.norm_relu(&norm("bn4", 17)?, pass)?.conv(&weight("to", (8, 17, 1, 1))?, &Conv::default())?;
+        let ys = ys.avg_pool2()?;
+        gate("sn1", 8)?.on_map(&ys, pass)?.add(&ys)?.relu()?.add(&ys)?.global_avg_pool()
+    }
+
+    fn run(self, dtype: DType, pass: &Pass) -> Result<Vec<(String, Vec<f64>)>> {
+        let vars = Vars::new(Seed::new(4), dtype, &Device::Cpu);
+        let xs = Var::from_tensor(&random(&[5, 9, 7, 3], "xs", dtype)?)?;
+        let out = self.forward(xs.as_tensor(), &vars, pass)?;
+        let values = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+        let mut all = vec![("output".to_string(), values(&out)?)];
+        if pass.train {
+            let grads = (out * random(&[5, 8], "weights", dtype)?)?.sum_all()?.backward()?;
+            all.push(("input".to_string(), values(grads.get(xs.as_tensor()).unwrap())?));
+            for (name, var) in vars.trainable() {
+                let grad = grads.get(var.as_tensor());
+                assert_eq!(grad.is_none(), name.starts_with("aside"), "{name}");
+                all.push((name, grad.map_or_else(|| Ok(Vec::new()), values)?));
+            }
+        }
+        for (name, var) in vars.all().into_iter().filter(|(name, _)| name.contains("running")) {
+            all.push((name, values(var.as_tensor())?));
+        }
+        Ok(all)
+    }
+}
+
+#[test]
+fn joined_maps_agree_with_tensors() -> Result<()> {
+    for joined in [(false, false), (true, false), (false, true), (true, true)].map(|(gather, mixed)| Joined { gather, mixed }) {
+        for (pass, what) in [(Pass::train(Seed::new(1)), "training"), (Pass::eval(), "evaluation")] {
+            agree(&joined.run(DType::F32, &pass)?, &joined.run(DType::F64, &pass)?, what);
+        }
+    }
     Ok(())
 }

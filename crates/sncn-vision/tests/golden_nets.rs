@@ -1,4 +1,4 @@
-//! The golden WideResNet and AllConvNet cases: layout, logits, loss, gradient probes, and whole training steps.
+//! The golden cases of networks for small images: layout, logits, loss, gradient probes, and whole training steps.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, ensure};
@@ -8,7 +8,7 @@ use sncn_core::loss::{cross_entropy, jensen_shannon, value};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{LayerConfig, Mixture, Network, Pass, Seed, Vars, Window};
 use sncn_golden::{Case, Index, fill, images, relative_error, u};
-use sncn_vision::backbone::{Blueprint, build};
+use sncn_vision::backbone::{Blueprint, DenseNet, DenseNetConfig, build};
 
 struct Model {
     network: Box<dyn Network>,
@@ -33,13 +33,18 @@ fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
 }
 
 fn model(case: &Case, dtype: DType) -> Result<Model> {
-    let name = match case.text("arch")? {
-        "wideresnet" => format!("wrn{}_{}", case.integer("depth")?, case.integer("widen_factor")?),
-        arch => arch.to_string(),
-    };
     let vars = Vars::new(Seed::new(0), dtype, &Device::Cpu);
     let layers = layers(case)?;
-    let network = build(&name, &Blueprint { classes: case.integer("num_classes")?, layers: &layers, vars: &vars })?;
+    let blueprint = Blueprint { classes: case.integer("num_classes")?, layers: &layers, vars: &vars };
+    let network = match case.text("arch")? {
+        "wideresnet" => build(&format!("wrn{}_{}", case.integer("depth")?, case.integer("widen_factor")?), &blueprint)?,
+        "resnext" => {
+            let sizes = (case.integer("depth")?, case.integer("cardinality")?, case.integer("base_width")?);
+            build(&format!("resnext{}_{}x{}", sizes.0, sizes.1, sizes.2), &blueprint)?
+        }
+        "densenet" => Box::new(DenseNet::new(&densenet(case)?, &blueprint)?),
+        arch => build(arch, &blueprint)?,
+    };
     let (salt, gain) = (case.text("salt")?.to_string(), case.number("weight_gain")?);
     for (name, var) in vars.all() {
         let values = Tensor::from_vec(fill(&salt, &name, var.dims(), gain), var.shape(), &Device::Cpu)?;
@@ -47,6 +52,15 @@ fn model(case: &Case, dtype: DType) -> Result<Model> {
     }
     ensure!(vars.parameter_count() == case.integer("param_count")?, "{}: {} parameters", case.id, vars.parameter_count());
     Ok(Model { network, vars, salt })
+}
+
+fn densenet(case: &Case) -> Result<DenseNetConfig> {
+    Ok(DenseNetConfig {
+        depth: case.integer("depth")?,
+        growth: case.integer("growth_rate")?,
+        bottleneck: case.params["bottleneck"].as_bool().context("bottleneck")?,
+        reduction: case.number("reduction")?,
+    })
 }
 
 fn input(case: &Case, salt: &str, tag: &str, dtype: DType) -> Result<Tensor> {
@@ -98,6 +112,10 @@ fn check_state(case: &Case, model: &Model, grads: &GradStore, dtype: DType) -> R
         ensure!(want["name"] == name.as_str(), "{}: {name} stands where {} should", case.id, want["name"]);
         let shape: Vec<usize> = want["shape"].as_array().context("shape")?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
         ensure!(shape == var.dims(), "{}: {name} has shape {:?}", case.id, var.dims());
+        if want.get("grad").is_some_and(serde_json::Value::is_null) {
+            let declared = model.network.unreached().iter().any(|prefix| name.starts_with(prefix));
+            ensure!(declared && grads.get(var.as_tensor()).is_none(), "{}: {name} has a gradient", case.id);
+        }
         if let (Some(norm), Some(probe)) = (want["grad_norm"].as_f64(), want["grad_probe"].as_f64()) {
             let grad = grads.get(var.as_tensor()).with_context(|| format!("{name} has no gradient"))?;
             let got = norm_and_probe(&model.salt, name, grad)?;
@@ -246,7 +264,8 @@ fn golden_networks_and_training_steps() -> Result<()> {
     let index = Index::load("nets")?;
     let (mut networks, mut steps) = (0, 0);
     for case in &index.cases()? {
-        if !matches!(case.params["arch"].as_str(), Some("wideresnet" | "allconv")) {
+        let arch = case.text("arch")?;
+        if arch.starts_with("resnet50") || arch.starts_with("fcn") {
             continue;
         }
         for dtype in [DType::F64, DType::F32] {

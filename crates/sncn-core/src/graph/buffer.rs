@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, Storage, Tensor};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut, Range};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Values that one thread copies at a time.
 const BLOCK: usize = 1 << 16;
@@ -71,6 +71,8 @@ impl Drop for Buffer {
 /// The values of a map or a gradient: our own, or those of a tensor that is only read.
 pub(super) enum Values {
     Own(Buffer),
+    /// Read by several.
+    Shared(Arc<Buffer>),
     /// Contiguous, f32, on the CPU.
     Tensor(Tensor),
 }
@@ -79,6 +81,7 @@ impl Values {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Own(buffer) => buffer.len(),
+            Self::Shared(buffer) => buffer.len(),
             Self::Tensor(tensor) => tensor.elem_count(),
         }
     }
@@ -87,6 +90,7 @@ impl Values {
     pub(super) fn part(&self, range: Range<usize>) -> Part<'_> {
         match self {
             Self::Own(buffer) => Part::Own(&buffer[range]),
+            Self::Shared(buffer) => Part::Own(&buffer[range]),
             Self::Tensor(tensor) => {
                 let (storage, layout) = tensor.storage_and_layout();
                 let start = layout.start_offset();
@@ -95,10 +99,11 @@ impl Values {
         }
     }
 
-    /// The values as our own, copied where they are a tensor's.
+    /// The values as our own, copied where they are a tensor's or others still read them.
     pub(super) fn into_buffer(self) -> Buffer {
         match self {
             Self::Own(buffer) => buffer,
+            Self::Shared(buffer) => Arc::try_unwrap(buffer).unwrap_or_else(|shared| Buffer::of(&shared)),
             Self::Tensor(_) => Buffer::of(&self.part(0..self.len())),
         }
     }

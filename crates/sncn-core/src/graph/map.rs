@@ -117,7 +117,12 @@ impl Map {
 
     /// The same values with another view, as a new map.
     pub(super) fn viewed(&self, graph: &Graph, scale: Vec<f32>, shift: Vec<f32>) -> Self {
-        Self { slot: graph.slot(), view: Some(Arc::new(View { scale, shift })), ..self.clone() }
+        self.under(graph.slot(), View { scale, shift })
+    }
+
+    /// The same values with this view, its gradient gathered at `slot`.
+    pub(super) fn under(&self, slot: usize, view: View) -> Self {
+        Self { slot, view: Some(Arc::new(view)), ..self.clone() }
     }
 
     /// Keeps statistics that were gathered while the values were written.
@@ -277,30 +282,6 @@ impl Gather {
         }
         table
     }
-}
-
-/// The sum of two maps, written out.
-pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map) -> Result<Map> {
-    if xs.dims != ys.dims {
-        bail!("maps of shape {:?} and {:?} do not add", xs.dims, ys.dims)
-    }
-    let mut data = Buffer::take(xs.data.len());
-    let gather = Gather::default();
-    let (source, c) = (Source::from(xs), xs.dims.3);
-    data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
-        source.read(n, 0, out);
-        ys.add_to(n, 0, out);
-        gather.add(n, 0, out, c);
-    });
-    let sum = Map::new(graph, xs.dims, data).with_table(gather.table(xs.dims));
-    let (slot, one, two) = (sum.slot, xs.slot, ys.slot);
-    graph.record(move |gradients| {
-        if let Some(gradient) = gradients.take(slot) {
-            gradients.give(one, Values::Own(Buffer::of(&gradient.part(0..gradient.len()))));
-            gradients.give(two, gradient);
-        }
-    });
-    Ok(sum)
 }
 
 impl Map {

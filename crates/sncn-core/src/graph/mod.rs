@@ -10,6 +10,7 @@ mod buffer;
 mod conv;
 mod crossnorm;
 mod end;
+mod join;
 mod map;
 mod norm;
 mod observe;
@@ -24,6 +25,7 @@ use crate::pass::{Mixture, Pass, Precision};
 use crate::stats::Extent;
 use buffer::{Buffer, Values};
 use candle_core::{DType, Result, Tensor, bail};
+use join::{After, add};
 use map::{Source, Sums};
 pub use observe::{Observer, observe};
 use std::cell::RefCell;
@@ -234,7 +236,7 @@ impl FeatureMap {
     pub fn add(&self, other: &Self) -> Result<Self> {
         match (&self.settled()?.0, &other.settled()?.0) {
             (Form::Tensor(xs, precision), Form::Tensor(ys, _)) => Ok(Self(Form::Tensor((xs + ys)?, *precision))),
-            (Form::Map(graph, xs), Form::Map(_, ys)) => Ok(Self(Form::Map(graph.clone(), map::add(graph, xs, ys)?))),
+            (Form::Map(graph, xs), Form::Map(_, ys)) => Ok(Self(Form::Map(graph.clone(), add(graph, xs, ys, After::Gather)?))),
             _ => bail!("a recorded map and a tensor are added: start both from one map"),
         }
     }
@@ -245,7 +247,7 @@ impl FeatureMap {
     /// As [`BatchNorm`].
     pub fn norm_relu(&self, norm: &BatchNorm, pass: &Pass) -> Result<Self> {
         match &self.settled()?.0 {
-            Form::Map(graph, map) => Ok(Self(Form::Activation(graph.clone(), norm::norm(graph, map, norm, pass.train)?))),
+            Form::Map(graph, map) => Ok(Self(Form::Activation(graph.clone(), norm::norm_relu(graph, map, norm, pass.train)?))),
             Form::Tensor(xs, precision) => Ok(Self(Form::Tensor(norm.norm(xs, true, pass)?, *precision))),
             Form::Activation(..) => bail!("an activation was not settled"),
         }

@@ -1,4 +1,4 @@
-//! BatchNorm of a recorded map: its tables follow from the map's statistics, so nothing is read or written here.
+//! BatchNorm of a recorded map: its tables follow from the map's statistics, so nothing is read or written forward.
 //!
 //! v = scale·x + shift is the map with its view, v̂ = (v − M)/√(V + eps) with the batch's mean M and variance V.
 
@@ -30,7 +30,19 @@ pub(super) fn track(norm: &BatchNorm, mean: &[f64], variance: &[f64], total: f64
 }
 
 /// The map, normalised and rectified by whoever reads it.
-pub(super) fn norm(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> Result<Activation> {
+pub(super) fn norm_relu(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> Result<Activation> {
+    let slot = graph.slot();
+    Ok(Activation { map: map.clone(), slot, tables: Arc::new(tables(graph, map, norm, train, slot)?) })
+}
+
+/// The map, normalised by whoever reads it.
+pub(super) fn norm(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> Result<Map> {
+    let slot = graph.slot();
+    Ok(map.under(slot, tables(graph, map, norm, train, slot)?))
+}
+
+/// The tables of the norm, the map's view worked in; `slot` is where the gradient of what is normalised is gathered.
+fn tables(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool, slot: usize) -> Result<View> {
     let (n, _, _, c) = map.dims;
     let positions = map.positions() as f64;
     let (weight, bias) = (doubles(norm.weight())?, doubles(norm.bias())?);
@@ -55,13 +67,14 @@ pub(super) fn norm(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> R
         scale: (0..n * c).map(|i| of(i % c, i).0 as f32).collect(),
         shift: (0..n * c).map(|i| of(i % c, i).1 as f32).collect(),
     };
-    let activation = Activation { map: map.clone(), slot: graph.slot(), tables: Arc::new(tables) };
     let (p_weight, p_bias) = (graph.parameter(norm.weight()), graph.parameter(norm.bias()));
     done("BatchNorm: tables");
-    let Some(stats) = stats else { return Ok(activation) };
-    let (slot, map) = (activation.slot, map.clone());
+    let Some(stats) = stats else { return Ok(tables) };
+    let map = map.clone();
     graph.record(move |gradients| {
-        let (Some(gradient), Some(sums)) = (gradients.take(slot), gradients.sums[slot].take()) else { return };
+        let Some(gradient) = gradients.take(slot) else { return };
+        // where a rectifier follows, whoever masked the gradient summed it too
+        let sums = gradients.sums[slot].take().unwrap_or_else(|| map.sums(&gradient));
         // v̂ = inverse·(scale·(x − m) + apart); Σ G and Σ G·v̂ a channel are the gradients of bias and weight
         let apart = |i: usize| stats.mean[i] - mean[i % c];
         let (mut db, mut dw) = (vec![0.; c], vec![0.; c]);
@@ -82,5 +95,5 @@ pub(super) fn norm(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> R
         gradients.add_parameter(p_bias, db);
         done("BatchNorm: backward");
     });
-    Ok(activation)
+    Ok(tables)
 }

@@ -24,7 +24,14 @@ pub struct LayerConfig {
 /// The layers of one block.
 #[derive(Default)]
 pub struct Hooks {
-    layers: Vec<(String, Box<dyn Layer>)>,
+    layers: Vec<Hook>,
+}
+
+struct Hook {
+    at: String,
+    /// Of its variables, under the block's place.
+    path: String,
+    layer: Box<dyn Layer>,
 }
 
 impl Hooks {
@@ -48,9 +55,9 @@ impl Hooks {
                 if taken.contains(&path) {
                     bail!("layer {:?} hangs twice at {at:?}: once is accepted", config.kind)
                 }
-                taken.push(path);
+                taken.push(path.clone());
                 let layer = build(&config.kind, config.settings.clone(), &place.at(*channels, vb.pp(&config.kind)))?;
-                layers.push((at.to_string(), layer));
+                layers.push(Hook { at: at.to_string(), path, layer });
             }
         }
         Ok(Self { layers })
@@ -72,12 +79,26 @@ impl Hooks {
 
     /// Whether every layer has a recorded form.
     pub fn recordable(&self) -> bool {
-        self.layers.iter().all(|(_, layer)| layer.recordable())
+        self.layers.iter().all(|hook| hook.layer.recordable())
+    }
+
+    /// Whether nothing hangs anywhere.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
     }
 
     /// Whether nothing hangs there.
     pub fn is_free(&self, position: &str) -> bool {
-        self.layers.iter().all(|(at, _)| at != position)
+        self.here(position).next().is_none()
+    }
+
+    /// Where the variables of the layers that hang there lie, under the block's place.
+    pub fn paths<'a>(&'a self, position: &'a str) -> impl Iterator<Item = &'a str> {
+        self.here(position).map(|hook| hook.path.as_str())
+    }
+
+    fn here<'a>(&'a self, position: &'a str) -> impl Iterator<Item = &'a Hook> {
+        self.layers.iter().filter(move |hook| hook.at == position)
     }
 
     /// Applies what hangs there to a map inside a network.
@@ -85,8 +106,7 @@ impl Hooks {
     /// # Errors
     /// As the layers.
     pub fn on_map(&self, position: &str, xs: FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        let here = self.layers.iter().filter(|(at, _)| at == position);
-        here.map(|(_, layer)| layer).try_fold(xs, |xs, layer| layer.on_map(&xs, pass))
+        self.here(position).try_fold(xs, |xs, hook| hook.layer.on_map(&xs, pass))
     }
 
     /// Applies what hangs there.
@@ -94,7 +114,6 @@ impl Hooks {
     /// # Errors
     /// As the layers.
     pub fn at(&self, position: &str, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let here = self.layers.iter().filter(|(at, _)| at == position);
-        here.map(|(_, layer)| layer).try_fold(xs.clone(), |xs, layer| layer.forward(&xs, pass))
+        self.here(position).try_fold(xs.clone(), |xs, hook| hook.layer.forward(&xs, pass))
     }
 }

@@ -3,14 +3,20 @@
 //! To add one: one file and one line in [`BACKBONES`].
 
 mod allconv;
+mod densenet;
+mod resnet;
+mod resnext;
 mod wide_resnet;
 
 pub use allconv::AllConvNet;
+pub use densenet::{DenseNet, DenseNetConfig};
+pub use resnet::ResNet18;
+pub use resnext::ResNext;
 pub use wide_resnet::WideResNet;
 
 use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
-use sncn_core::layer::LayerConfig;
+use sncn_core::layer::{BatchNorm, LayerConfig, Place};
 use sncn_core::ops::{self, Conv};
 use sncn_core::{FeatureMap, Network, Pass, Vars};
 
@@ -28,9 +34,15 @@ pub struct Blueprint<'a> {
 pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;
 
 /// Every family, by the pattern of its names.
-pub const BACKBONES: &[(&str, Build)] = &[("wrn<depth>_<width>", WideResNet::named), ("allconv", AllConvNet::named)];
+pub const BACKBONES: &[(&str, Build)] = &[
+    ("wrn<depth>_<width>", WideResNet::named),
+    ("allconv", AllConvNet::named),
+    ("densenet[b|bc]<depth>_<growth>", DenseNet::named),
+    ("resnext<depth>_<cardinality>x<width>", ResNext::named),
+    ("resnet18", ResNet18::named),
+];
 
-/// Builds the backbone of that name, such as `wrn40_2` or `allconv`.
+/// Builds the backbone of that name, such as `wrn40_2`, `allconv` or `densenet40_12`.
 ///
 /// # Errors
 /// Where the name is unknown (the known ones are listed) or a layer does not fit.
@@ -57,7 +69,7 @@ fn in_chunks(xs: &Tensor, pass: &Pass, forward: impl Fn(&Tensor) -> Result<Tenso
     Tensor::cat(&chunks.collect::<Result<Vec<_>>>()?, 0)
 }
 
-/// A convolution's weight (O, I, k, k), drawn from N(0, 2/(k·k·O)), and its bias where wanted.
+/// A convolution's weight (O, I / groups, k, k), drawn from N(0, 2/(k·k·O)), and its bias where wanted.
 struct ConvLayer {
     weight: Tensor,
     bias: Option<Tensor>,
@@ -67,9 +79,14 @@ struct ConvLayer {
 impl ConvLayer {
     fn new(vb: VarBuilder, from: usize, to: usize, kernel: usize, bias: bool, conv: Conv) -> Result<Self> {
         let stdev = (2. / (kernel * kernel * to) as f64).sqrt();
-        let weight = vb.get_with_hints((to, from, kernel, kernel), "weight", Init::Randn { mean: 0., stdev })?;
+        let weight = vb.get_with_hints((to, from / conv.groups, kernel, kernel), "weight", Init::Randn { mean: 0., stdev })?;
         let bias = if bias { Some(vb.get_with_hints(to, "bias", Init::Const(0.))?) } else { None };
         Ok(Self { weight, bias, conv })
+    }
+
+    /// k×k without bias, padded so that only the stride changes the map's size.
+    fn same(vb: VarBuilder, from: usize, to: usize, kernel: usize, stride: usize) -> Result<Self> {
+        Self::new(vb, from, to, kernel, false, Conv { stride, padding: kernel / 2, ..Conv::default() })
     }
 
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
@@ -79,6 +96,28 @@ impl ConvLayer {
     /// On a map inside a network; there is no bias.
     fn on_map(&self, xs: &FeatureMap) -> Result<FeatureMap> {
         xs.conv(&self.weight, &self.conv)
+    }
+}
+
+/// The shortcut of a residual block whose map changes size or width: 1×1 convolution and norm, named `downsample.0` and `.1`.
+struct Downsample {
+    conv: ConvLayer,
+    norm: BatchNorm,
+}
+
+impl Downsample {
+    /// Nothing where the block keeps size and width.
+    fn new(place: &Place, from: usize, to: usize, stride: usize) -> Result<Option<Self>> {
+        if from == to && stride == 1 {
+            return Ok(None);
+        }
+        let vb = place.vb.pp("downsample");
+        let conv = ConvLayer::same(vb.pp(0), from, to, 1, stride)?;
+        Ok(Some(Self { conv, norm: BatchNorm::new(&place.at(to, vb.pp(1)))? }))
+    }
+
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        self.conv.on_map(xs)?.norm(&self.norm, pass)
     }
 }
 

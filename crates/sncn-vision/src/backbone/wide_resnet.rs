@@ -6,7 +6,6 @@
 use super::{Blueprint, ConvLayer, Head, in_chunks};
 use candle_core::{Result, Tensor, bail};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
-use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Network, Pass};
 
 struct Block {
@@ -21,20 +20,13 @@ struct Block {
 impl Block {
     fn new(place: &Place, from: usize, to: usize, stride: usize, layers: &[sncn_core::LayerConfig]) -> Result<Self> {
         let vb = &place.vb;
-        let three = |name: &str, from, stride| {
-            let conv = Conv { stride, padding: 1, ..Conv::default() };
-            ConvLayer::new(vb.pp(name), from, to, 3, false, conv)
-        };
+        let three = |name: &str, from, stride| ConvLayer::same(vb.pp(name), from, to, 3, stride);
         let bn1 = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
         let conv1 = three("conv1", from, stride)?;
         let bn2 = BatchNorm::new(&place.at(to, vb.pp("bn2")))?;
         let conv2 = three("conv2", to, 1)?;
-        let shortcut = if from == to && stride == 1 {
-            None
-        } else {
-            let conv = Conv { stride, ..Conv::default() };
-            Some(ConvLayer::new(vb.pp("conv_shortcut"), from, to, 1, false, conv)?)
-        };
+        let shortcut =
+            if from == to && stride == 1 { None } else { Some(ConvLayer::same(vb.pp("conv_shortcut"), from, to, 1, stride)?) };
         let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
         let hooks = Hooks::new(layers, &positions, &place.at(to, vb.pp("cnsn")))?;
         Ok(Self { bn1, conv1, bn2, conv2, shortcut, hooks })
@@ -88,8 +80,7 @@ impl WideResNet {
             bail!("backbone wrn{depth}_{width}: the depth must be 6n + 4 (10, 16, 22, 28, 40, …), the width 1 to 64")
         }
         let place = Place::new(16, blueprint.vars.builder());
-        let same = Conv { padding: 1, ..Conv::default() };
-        let stem = ConvLayer::new(place.vb.pp("conv1"), 3, 16, 3, false, same)?;
+        let stem = ConvLayer::same(place.vb.pp("conv1"), 3, 16, 3, 1)?;
         let (mut blocks, mut from) = (Vec::new(), 16);
         for stage in 1..=3 {
             let to = (8 << stage) * width;

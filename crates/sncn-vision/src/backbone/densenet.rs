@@ -1,0 +1,152 @@
+//! DenseNet (Huang et al. 2017) for 32×32 images: `densenet<depth>_<growth>`, and with bottlenecks `densenetb…` and, with
+//! transitions that also halve the width, `densenetbc…`.
+//!
+//! Positions: `conv1_pre` (before a layer; what it gives is passed on too), `conv1_post` (after its first convolution) and, with
+//! bottlenecks, `conv2_post`. Names as in the networks of the CrossNorm and SelfNorm paper: `dense1.0.conv1.weight`.
+
+use super::{Blueprint, ConvLayer, Head, in_chunks};
+use candle_core::{Result, Tensor, bail};
+use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::{FeatureMap, LayerConfig, Network, Pass};
+
+/// What a DenseNet is made of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DenseNetConfig {
+    /// Convolutions in a row: 3n + 4, with bottlenecks 6n + 4.
+    pub depth: usize,
+    /// Channels that a layer adds.
+    pub growth: usize,
+    /// Whether a 1×1 convolution to 4·growth channels stands before each 3×3.
+    pub bottleneck: bool,
+    /// Share of the channels that a transition keeps.
+    pub reduction: f64,
+}
+
+struct Dense {
+    bn1: BatchNorm,
+    conv1: ConvLayer,
+    second: Option<(BatchNorm, ConvLayer)>,
+    hooks: Hooks,
+}
+
+impl Dense {
+    fn new(place: &Place, from: usize, config: &DenseNetConfig, layers: &[LayerConfig]) -> Result<Self> {
+        let vb = &place.vb;
+        let (growth, inner) = (config.growth, if config.bottleneck { 4 * config.growth } else { config.growth });
+        let bn1 = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
+        let conv1 = ConvLayer::same(vb.pp("conv1"), from, inner, if config.bottleneck { 1 } else { 3 }, 1)?;
+        let mut positions = vec![("conv1_pre", from), ("conv1_post", inner)];
+        let mut second = None;
+        if config.bottleneck {
+            positions.push(("conv2_post", growth));
+            let bn2 = BatchNorm::new(&place.at(inner, vb.pp("bn2")))?;
+            second = Some((bn2, ConvLayer::same(vb.pp("conv2"), inner, growth, 3, 1)?));
+        }
+        let hooks = Hooks::new(layers, &positions, &place.at(growth, vb.pp("cnsn")))?;
+        Ok(Self { bn1, conv1, second, hooks })
+    }
+
+    fn forward(&self, xs: FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        let xs = self.hooks.on_map("conv1_pre", xs, pass)?;
+        let mut ys = self.conv1.on_map(&xs.norm_relu(&self.bn1, pass)?)?;
+        ys = self.hooks.on_map("conv1_post", ys, pass)?;
+        if let Some((bn2, conv2)) = &self.second {
+            ys = self.hooks.on_map("conv2_post", conv2.on_map(&ys.norm_relu(bn2, pass)?)?, pass)?;
+        }
+        xs.concat(&ys)
+    }
+}
+
+struct Transition {
+    bn: BatchNorm,
+    conv: ConvLayer,
+}
+
+/// The network.
+pub struct DenseNet {
+    stem: ConvLayer,
+    stages: Vec<(Vec<Dense>, Option<Transition>)>,
+    bn: BatchNorm,
+    head: Head,
+    sites: usize,
+    /// Whether layers hang on the blocks.
+    hooked: bool,
+}
+
+impl DenseNet {
+    /// Reads `densenet40_12`, `densenetb40_12` (bottlenecks) and `densenetbc40_12` (and transitions that keep half of the
+    /// channels); `None` where the name is of another family.
+    pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+        let rest = name.strip_prefix("densenet")?;
+        let sizes = rest.trim_start_matches(['b', 'c']);
+        let (bottleneck, reduction) = match &rest[..rest.len() - sizes.len()] {
+            "" => (false, 1.),
+            "b" => (true, 1.),
+            "bc" => (true, 0.5),
+            _ => return None,
+        };
+        let (depth, growth) = sizes.split_once('_')?;
+        let config = DenseNetConfig { depth: depth.parse().ok()?, growth: growth.parse().ok()?, bottleneck, reduction };
+        Some(Self::new(&config, blueprint).map(|network| Box::new(network) as _))
+    }
+
+    /// Three dense blocks on maps of 32, 16 and 8 (for 32×32 images), 2·growth channels before the first.
+    ///
+    /// # Errors
+    /// Where the depth is not of that form, a size is out of range, or a layer does not fit.
+    pub fn new(config: &DenseNetConfig, blueprint: &Blueprint) -> Result<Self> {
+        let &DenseNetConfig { depth, growth, bottleneck, reduction } = config;
+        let every = if bottleneck { 6 } else { 3 };
+        if depth < 4 + every || !(depth - 4).is_multiple_of(every) || depth > 1000 || growth == 0 || growth > 512 {
+            bail!("backbone densenet{depth}_{growth}: the depth must be {every}n + 4 (40 or 100, say), the growth 1 to 512")
+        }
+        if !(reduction > 0. && reduction <= 1.) {
+            bail!("backbone densenet{depth}_{growth}: transitions keep a share of {reduction}; above 0 up to 1 is accepted")
+        }
+        let place = Place::new(growth, blueprint.vars.builder());
+        let mut from = 2 * growth;
+        let stem = ConvLayer::same(place.vb.pp("conv1"), 3, from, 3, 1)?;
+        let mut stages = Vec::new();
+        for stage in 1..=3 {
+            let vb = place.vb.pp(format!("dense{stage}"));
+            let mut dense = Vec::new();
+            for layer in 0..(depth - 4) / every {
+                dense.push(Dense::new(&place.at(from, vb.pp(layer)), from, config, blueprint.layers)?);
+                from += growth;
+            }
+            let mut transition = None;
+            if stage < 3 {
+                let vb = place.vb.pp(format!("trans{stage}"));
+                let to = ((from as f64 * reduction).floor() as usize).max(1);
+                let bn = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
+                transition = Some(Transition { bn, conv: ConvLayer::same(vb.pp("conv1"), from, to, 1, 1)? });
+                from = to;
+            }
+            stages.push((dense, transition));
+        }
+        let bn = BatchNorm::new(&place.at(from, place.vb.pp("bn1")))?;
+        let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
+        Ok(Self { stem, stages, bn, head, sites: place.sites(), hooked: !blueprint.layers.is_empty() })
+    }
+}
+
+impl Network for DenseNet {
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let recordable = self.stages.iter().flat_map(|(dense, _)| dense).all(|dense| dense.hooks.recordable());
+        in_chunks(xs, pass, |xs| {
+            let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
+            let mut xs = self.stem.on_map(&xs)?;
+            for (dense, transition) in &self.stages {
+                xs = dense.iter().try_fold(xs, |xs, dense| dense.forward(xs, pass))?;
+                if let Some(Transition { bn, conv }) = transition {
+                    xs = conv.on_map(&xs.norm_relu(bn, pass)?)?.avg_pool2()?;
+                }
+            }
+            self.head.forward(&xs.norm_relu(&self.bn, pass)?.global_avg_pool()?)
+        })
+    }
+
+    fn sites(&self) -> usize {
+        self.sites
+    }
+}

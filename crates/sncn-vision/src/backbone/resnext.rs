@@ -1,0 +1,139 @@
+//! ResNeXt (Xie et al. 2017) for 32×32 images: `resnext<depth>_<cardinality>x<width>`, depth = 9n + 2.
+//!
+//! Positions, as published with CrossNorm and SelfNorm: `pre` (on a block's input; a downsampling shortcut sees the result, a
+//! plain one does not), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the last rectifier). In
+//! blocks that downsample, `identity` acts on the block's input and its result is thrown away: running statistics move, but
+//! the loss does not depend on those layers' weights, and training leaves them alone ([`Network::unreached`]). Names as
+//! published: `stage_1.0.conv_reduce.weight`.
+
+use super::{Blueprint, ConvLayer, Downsample, Head, in_chunks};
+use candle_core::{Result, Tensor, bail};
+use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::ops::Conv;
+use sncn_core::{FeatureMap, LayerConfig, Network, Pass};
+
+struct Block {
+    reduce: (ConvLayer, BatchNorm),
+    grouped: (ConvLayer, BatchNorm),
+    expand: (ConvLayer, BatchNorm),
+    downsample: Option<Downsample>,
+    hooks: Hooks,
+}
+
+/// What all blocks share.
+struct Shape<'a> {
+    cardinality: usize,
+    /// Channels between reduction and expansion, and after it.
+    inner: usize,
+    to: usize,
+    stride: usize,
+    layers: &'a [LayerConfig],
+}
+
+impl Block {
+    fn new(place: &Place, from: usize, shape: &Shape) -> Result<Self> {
+        let (vb, &Shape { cardinality, inner, to, stride, layers }) = (&place.vb, shape);
+        let norm = |name: &str, channels| BatchNorm::new(&place.at(channels, vb.pp(name)));
+        let reduce = (ConvLayer::same(vb.pp("conv_reduce"), from, inner, 1, 1)?, norm("bn_reduce", inner)?);
+        let conv = Conv { stride, padding: 1, groups: cardinality, ..Conv::default() };
+        let grouped = (ConvLayer::new(vb.pp("conv_conv"), inner, inner, 3, false, conv)?, norm("bn", inner)?);
+        let expand = (ConvLayer::same(vb.pp("conv_expand"), inner, to, 1, 1)?, norm("bn_expand", to)?);
+        let downsample = Downsample::new(place, from, to, stride)?;
+        let positions = [("pre", from), ("residual", to), ("identity", from), ("post", to)];
+        let hooks = Hooks::new(layers, &positions, &place.at(to, vb.pp("cnsn")))?;
+        Ok(Self { reduce, grouped, expand, downsample, hooks })
+    }
+
+    fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        let hooks = &self.hooks;
+        let input = hooks.on_map("pre", xs.clone(), pass)?;
+        let ys = self.reduce.0.on_map(&input)?.norm_relu(&self.reduce.1, pass)?;
+        let ys = self.grouped.0.on_map(&ys)?.norm_relu(&self.grouped.1, pass)?;
+        let ys = hooks.on_map("residual", self.expand.0.on_map(&ys)?.norm(&self.expand.1, pass)?, pass)?;
+        let shortcut = match &self.downsample {
+            Some(downsample) => {
+                // as published: the result is dropped, the running statistics have moved
+                hooks.on_map("identity", xs.aside(), pass)?;
+                downsample.on_map(&input, pass)?
+            }
+            None => hooks.on_map("identity", xs.clone(), pass)?,
+        };
+        hooks.on_map("post", ys.add_relu(&shortcut, !hooks.is_empty())?, pass)
+    }
+}
+
+/// The network.
+pub struct ResNext {
+    stem: (ConvLayer, BatchNorm),
+    blocks: Vec<Block>,
+    head: Head,
+    sites: usize,
+    /// Whether layers hang on the blocks.
+    hooked: bool,
+    unreached: Vec<String>,
+}
+
+impl ResNext {
+    /// Reads `resnext29_4x32`; `None` where the name is of another family.
+    pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+        let (depth, sizes) = name.strip_prefix("resnext")?.split_once('_')?;
+        let (cardinality, width) = sizes.split_once('x')?;
+        let (depth, cardinality, width) = (depth.parse().ok()?, cardinality.parse().ok()?, width.parse().ok()?);
+        Some(Self::new(depth, cardinality, width, blueprint).map(|network| Box::new(network) as _))
+    }
+
+    /// Depth 9n + 2, three stages of n blocks, with `cardinality` groups of `width`, 2·`width` and 4·`width` channels.
+    ///
+    /// # Errors
+    /// Where the depth is not of that form, a size is out of range, or a layer does not fit.
+    pub fn new(depth: usize, cardinality: usize, width: usize, blueprint: &Blueprint) -> Result<Self> {
+        let fits = (1..=256).contains(&cardinality) && (1..=256).contains(&width) && (11..=1000).contains(&depth);
+        if !fits || !(depth - 2).is_multiple_of(9) {
+            bail!(
+                "backbone resnext{depth}_{cardinality}x{width}: the depth must be 9n + 2 (11, 20, 29, …), cardinality and width 1 to 256"
+            )
+        }
+        let place = Place::new(64, blueprint.vars.builder());
+        let stem = ConvLayer::same(place.vb.pp("conv_1_3x3"), 3, 64, 3, 1)?;
+        let stem = (stem, BatchNorm::new(&place.at(64, place.vb.pp("bn_1")))?);
+        let (mut blocks, mut unreached, mut from) = (Vec::new(), Vec::new(), 64);
+        let dropped = blueprint.layers.iter().any(|layer| layer.at == "identity");
+        for stage in 1..=3 {
+            let (inner, to) = (cardinality * (width << (stage - 1)), 128 << stage);
+            for layer in 0..(depth - 2) / 9 {
+                let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
+                let name = format!("stage_{stage}.{layer}");
+                let shape = Shape { cardinality, inner, to, stride, layers: blueprint.layers };
+                let block = Block::new(&place.at(to, place.vb.pp(&name)), from, &shape)?;
+                if dropped && block.downsample.is_some() {
+                    // a second layer of its kind in the block lies under the position's name
+                    unreached.extend(block.hooks.paths("identity").map(|path| format!("{name}.cnsn.{path}.")));
+                }
+                blocks.push(block);
+                from = to;
+            }
+        }
+        let head = Head::new(place.vb.pp("classifier"), from, blueprint.classes)?;
+        Ok(Self { stem, blocks, head, sites: place.sites(), hooked: !blueprint.layers.is_empty(), unreached })
+    }
+}
+
+impl Network for ResNext {
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
+        in_chunks(xs, pass, |xs| {
+            let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
+            // written out once: the first block reads it twice
+            let stem = self.stem.0.on_map(&xs)?.norm_relu(&self.stem.1, pass)?;
+            self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
+        })
+    }
+
+    fn sites(&self) -> usize {
+        self.sites
+    }
+
+    fn unreached(&self) -> &[String] {
+        &self.unreached
+    }
+}

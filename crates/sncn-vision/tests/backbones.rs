@@ -1,0 +1,62 @@
+//! Every backbone of the registry: scores of the right shape, numbers, and a gradient for every parameter.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
+
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::Init;
+use sncn_core::loss::cross_entropy;
+use sncn_core::{LayerConfig, Pass, Seed, Vars};
+use sncn_vision::backbone::{BACKBONES, Blueprint, build};
+
+/// A small network of every family, with its positions.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("wrn10_1", &["pre", "residual", "identity", "post"]),
+    ("allconv", &["conv", "norm", "activation"]),
+    ("densenet10_4", &["conv1_pre", "conv1_post"]),
+    ("densenetbc10_4", &["conv1_pre", "conv1_post", "conv2_post"]),
+    ("resnext11_2x4", &["pre", "residual", "identity", "post"]),
+    ("resnet18", &["pre", "residual", "identity", "post"]),
+];
+
+fn check(name: &str, at: Option<&str>) -> Result<()> {
+    let hung = ["crossnorm", "selfnorm"].map(|kind| (kind.to_string(), at));
+    let layers: Vec<_> = hung
+        .into_iter()
+        .filter_map(|(kind, at)| Some(LayerConfig { kind, at: at?.to_string(), settings: serde_json::Map::new() }))
+        .collect();
+    let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+    let network = build(name, &Blueprint { classes: 7, layers: &layers, vars: &vars })?;
+    let images = Vars::new(Seed::new(5), DType::F32, &Device::Cpu);
+    let xs = images.builder().get_with_hints((2, 32, 32, 3), "xs", Init::Randn { mean: 0., stdev: 1. })?.detach();
+    let finite = |t: &Tensor| anyhow::Ok(t.flatten_all()?.to_vec1::<f32>()?.iter().all(|v| v.is_finite()));
+    for pass in [Pass::train(Seed::new(1)), Pass::eval()] {
+        let scores = network.forward(&xs, &pass)?;
+        ensure!(scores.dims() == [2, 7] && finite(&scores)?, "scores {scores}");
+        if !pass.train {
+            continue;
+        }
+        let grads = cross_entropy(&scores, &[1, 4], None)?.backward()?;
+        for (name, var) in vars.trainable() {
+            match grads.get(var.as_tensor()) {
+                Some(grad) => ensure!(finite(grad)?, "{name}: the gradient is no number"),
+                None => ensure!(network.unreached().iter().any(|prefix| name.starts_with(prefix)), "{name} has no gradient"),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_backbone_gives_scores_and_gradients() -> Result<()> {
+    let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+    let blueprint = Blueprint { classes: 2, layers: &[], vars: &vars };
+    for (pattern, family) in BACKBONES {
+        ensure!(EXAMPLES.iter().any(|(name, _)| family(name, &blueprint).is_some()), "{pattern} has no example here");
+    }
+    for (name, positions) in EXAMPLES {
+        for at in std::iter::once(None).chain(positions.iter().copied().map(Some)) {
+            check(name, at).with_context(|| format!("{name} with layers at {at:?}"))?;
+        }
+    }
+    Ok(())
+}
