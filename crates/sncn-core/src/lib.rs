@@ -18,6 +18,7 @@ pub mod ops;
 pub mod optim;
 pub mod pass;
 pub mod pickle;
+pub mod pth;
 pub mod schedule;
 pub mod seed;
 pub mod stats;
