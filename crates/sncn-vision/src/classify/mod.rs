@@ -9,8 +9,11 @@ macro_rules! out {
 pub mod bench;
 pub mod corrupt;
 pub mod evaluate;
+pub mod export;
+pub mod import;
 pub mod plan;
 pub mod predict;
 pub mod setup;
 pub mod test_sets;
 pub mod train;
+pub mod weights;
