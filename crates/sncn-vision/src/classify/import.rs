@@ -114,7 +114,8 @@ impl Import {
             run.train,
             crate::dataset::DATASETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
         );
-        let weights = Weights::read(&self.file)?;
+        let bytes = std::fs::read(&self.file).with_context(|| format!("{}: not readable", self.file.display()))?;
+        let weights = Weights::read(&self.file, &bytes).with_context(at)?;
         weights.remarks.iter().for_each(|remark| out!("{remark}"));
         let count = self.count(&run, &weights).with_context(at)?;
         let classes = self.names(&run, count).with_context(at)?;
