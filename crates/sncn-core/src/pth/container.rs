@@ -15,7 +15,7 @@ const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 const PROTOCOL: i64 = 1001;
 
 /// An open file.
-pub(super) enum File<'a> {
+pub(super) enum Container<'a> {
     /// The zip archive.
     Zip(Archive<'a>),
     /// The older form.
@@ -35,11 +35,11 @@ pub(super) struct Archive<'a> {
     left: u64,
 }
 
-impl<'a> File<'a> {
+impl<'a> Container<'a> {
     /// Finds out which form it is, and checks the byte order.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self> {
         if bytes.starts_with(b"PK") {
-            return Archive::open(bytes).map(File::Zip);
+            return Archive::open(bytes).map(Container::Zip);
         }
         let opening = [2, 11].into_iter().find(|&at| bytes.get(at..).is_some_and(|rest| rest.starts_with(MAGIC)));
         let (Some(opening), Some(0x80)) = (opening, bytes.first()) else { return Err(PthError::Form) };
@@ -53,14 +53,16 @@ impl<'a> File<'a> {
         if little != Some(&Node::Bool(true)) {
             return part("the pickle about the system", "little_endian is not true; only little-endian storages are read");
         }
-        Ok(File::Legacy { bytes, object: at })
+        Ok(Container::Legacy { bytes, object: at })
     }
 
     /// The object's pickle (and, in the older form, what follows it).
     pub(super) fn object(&mut self) -> Result<Cow<'a, [u8]>> {
         match self {
-            File::Zip(archive) => archive.record("data.pkl")?.map_or_else(|| part("data.pkl", "missing"), |b| Ok(Cow::Owned(b))),
-            File::Legacy { bytes, object } => Ok(Cow::Borrowed(&bytes[*object..])),
+            Container::Zip(archive) => {
+                archive.record("data.pkl")?.map_or_else(|| part("data.pkl", "missing"), |b| Ok(Cow::Owned(b)))
+            }
+            Container::Legacy { bytes, object } => Ok(Cow::Borrowed(&bytes[*object..])),
         }
     }
 
@@ -71,7 +73,7 @@ impl<'a> File<'a> {
         used: &[&str],
         length: usize,
     ) -> Result<HashMap<String, Cow<'a, [u8]>>> {
-        if let File::Legacy { bytes, object } = self {
+        if let Container::Legacy { bytes, object } = self {
             let all = legacy(bytes, object + length, all)?;
             return match used.iter().find(|key| !all.contains_key(**key)) {
                 Some(key) => part(&format!("storage {key:?}"), "missing from the list of keys"),
@@ -80,7 +82,7 @@ impl<'a> File<'a> {
         }
         let mut found = HashMap::new();
         for key in used {
-            let (File::Zip(archive), Some(storage)) = (&mut self, all.get(*key)) else { continue };
+            let (Container::Zip(archive), Some(storage)) = (&mut self, all.get(*key)) else { continue };
             let name = format!("data/{key}");
             let Some(record) = archive.record(&name)? else { return part(&name, "missing from the archive") };
             if Some(record.len()) != storage.bytes() {

@@ -111,6 +111,8 @@ struct Window {
 #[derive(Debug)]
 pub struct Pth<'a> {
     entries: Vec<(String, Window)>,
+    /// Where each name stands among them.
+    places: HashMap<String, usize>,
     others: Vec<String>,
     under: Option<&'static str>,
     storages: HashMap<String, Cow<'a, [u8]>>,
@@ -122,7 +124,7 @@ impl<'a> Pth<'a> {
     /// # Errors
     /// Where they are damaged, hold no state dict, or a tensor does not fit its storage.
     pub fn read(bytes: &'a [u8]) -> Result<Self> {
-        let mut file = container::File::open(bytes)?;
+        let mut file = container::Container::open(bytes)?;
         let object = file.object()?;
         let pickle = Pickle::read(&object).map_err(|source| PthError::Pickle { part: "the pickled object", source })?;
         let dict = state::find(&pickle)?;
@@ -133,7 +135,7 @@ impl<'a> Pth<'a> {
         used.sort_unstable();
         used.dedup();
         let storages = file.storages(&storages, &used, after)?;
-        Ok(Self { entries: found.windows, others: found.others, under: dict.under, storages })
+        Ok(Self { entries: found.windows, places: found.places, others: found.others, under: dict.under, storages })
     }
 
     /// Names of the tensors, in the file's order.
@@ -152,7 +154,7 @@ impl<'a> Pth<'a> {
     }
 
     fn window(&self, name: &str) -> Option<&Window> {
-        self.entries.iter().find(|(known, _)| known == name).map(|(_, window)| window)
+        self.places.get(name).and_then(|&at| self.entries.get(at)).map(|(_, window)| window)
     }
 
     /// The extents of a tensor.

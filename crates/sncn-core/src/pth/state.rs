@@ -152,12 +152,14 @@ pub(super) fn storages(pickle: &Pickle) -> Result<HashMap<String, Storage>> {
 /// What a state dict holds.
 pub(super) struct Entries {
     pub(super) windows: Vec<(String, Window)>,
+    /// Where each name stands among them.
+    pub(super) places: HashMap<String, usize>,
     pub(super) others: Vec<String>,
 }
 
 /// The entries of the state dict; of a name that stands twice, the last counts.
 pub(super) fn entries(pickle: &Pickle, dict: Id, storages: &HashMap<String, Storage>) -> Result<Entries> {
-    let mut last: HashMap<String, usize> = HashMap::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     let (mut windows, mut others): (Vec<(String, Window)>, BTreeSet<String>) = Default::default();
     for &(name, value) in pairs(pickle, dict).unwrap_or_default() {
         let Some(name) = short(pickle, name) else {
@@ -169,15 +171,15 @@ pub(super) fn entries(pickle: &Pickle, dict: Id, storages: &HashMap<String, Stor
             continue;
         };
         let window = window(pickle, id, storages).map_err(|what| PthError::Tensor { name: name.clone(), what })?;
-        match last.get(&name) {
+        match places.get(&name) {
             Some(&at) => windows[at].1 = window,
             None => {
-                last.insert(name.clone(), windows.len());
+                places.insert(name.clone(), windows.len());
                 windows.push((name, window));
             }
         }
     }
-    Ok(Entries { windows, others: others.into_iter().collect() })
+    Ok(Entries { windows, places, others: others.into_iter().collect() })
 }
 
 /// The tensor that a call of `_rebuild_tensor_v2` or `_v3` would make, held against its storage.

@@ -128,6 +128,21 @@ fn windows_that_leave_their_storage_are_refused() {
 }
 
 #[test]
+fn shapes_that_cannot_be_are_refused() {
+    let at = |shape: &[u8], strides: &[u8], word: &str| {
+        let pickle = pickled("FloatStorage", 2, &[b"K\0(", shape, b"t(", strides, b"t\x89N"].concat());
+        refused(&zipped(&[("a/data.pkl", &pickle), ("a/data/0", &[0; 8])]), &["\"w\"", word]);
+    };
+    at(&b"K\x01".repeat(65), &b"K\x01".repeat(65), "more than 64 dimensions");
+    // nothing in it, but extents whose product is no number
+    let huge = b"J\xff\xff\xff\x7f".repeat(3);
+    at(&[b"K\0".as_slice(), &huge].concat(), &b"K\0".repeat(4), "do not fit");
+    at(b"J\xff\xff\xff\xff", b"K\x01", "shape is no tuple");
+    at(b"K\x02", b"J\xff\xff\xff\xff", "strides are no tuple");
+    at(b"K\x02", b"K\x01K\x01", "1 extents and 2 strides");
+}
+
+#[test]
 fn storages_of_other_types_are_refused_with_the_accepted_ones() {
     let pickle = pickled("ComplexFloatStorage", 1, b"K\0K\x01\x85K\x01\x85\x89N");
     refused(&zipped(&[("a/data.pkl", &pickle), ("a/data/0", &[0; 8])]), &["ComplexFloatStorage", "BFloat16Storage"]);
