@@ -15,8 +15,8 @@ const GROUP: usize = 3;
 const RANKS: &[(&str, u32)] = &[("sncn-golden", 0), ("sncn-kernels", 0), ("sncn-core", 1), ("sncn-vision", 2), ("sncn-text", 2)];
 /// Crates without candle.
 const NO_CANDLE: [&str; 3] = ["sncn-golden", "sncn-kernels", "xtask"];
-/// Folders of commands, which may use the harness as binaries do.
-const COMMANDS: [&str; 4] = ["/src/bin/", "/src/classify/", "/src/segment/", "/src/sentiment/"];
+/// Folders of commands and of fuzz targets, which may use the harness as binaries do.
+const COMMANDS: [&str; 5] = ["/src/bin/", "/src/classify/", "/src/segment/", "/src/sentiment/", "/fuzz_targets/"];
 /// What reads or writes anything but its arguments.
 const OUTSIDE: [&str; 12] = [
     "fs::",

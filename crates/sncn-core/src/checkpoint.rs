@@ -89,25 +89,47 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// Where it cannot be written.
 pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Header) -> Result<PathBuf> {
-    let mut tensors: Vec<(String, Tensor)> = vars.all().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect();
+    let mut tensors = weights_of(vars);
     tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor)));
-    let held: Vec<(String, Vec<usize>, safetensors::Dtype, Vec<u8>)> = tensors
-        .into_iter()
-        .map(|(name, tensor)| bytes_of(&tensor).map(|(d, b)| (name, tensor.dims().to_vec(), d, b)))
-        .collect::<Result<_>>()?;
+    let held = held(tensors)?;
     header.sha256 = digest(held.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
-    let views = held.iter().map(|(name, shape, dtype, bytes)| {
-        safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, _>>()?;
-    let metadata = HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]);
     let path = folder.join(format!("checkpoint-{:08}.safetensors", header.step));
-    write_atomically(&path, &safetensors::serialize(views, Some(metadata))?)?;
+    write(&path, &held, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
     let all = list(folder)?;
     for old in &all[..all.len().saturating_sub(KEPT)] {
         fs::remove_file(old).with_context(|| format!("{}: an old checkpoint could not be removed", old.display()))?;
     }
     Ok(path)
+}
+
+/// Saves `vars` alone as the checkpoint `path`: enough to evaluate and to predict, not to train on.
+///
+/// # Errors
+/// Where it cannot be written; nothing is left behind.
+pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<()> {
+    let held = held(weights_of(vars))?;
+    header.sha256 = digest(held.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
+    write(path, &held, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))
+}
+
+fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
+    vars.all().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect()
+}
+
+/// A tensor as it is written: name, extents, element type, bytes.
+type Held = (String, Vec<usize>, safetensors::Dtype, Vec<u8>);
+
+fn held(tensors: Vec<(String, Tensor)>) -> Result<Vec<Held>> {
+    let one = |(name, tensor): (String, Tensor)| bytes_of(&tensor).map(|(dtype, b)| (name, tensor.dims().to_vec(), dtype, b));
+    tensors.into_iter().map(one).collect()
+}
+
+fn write(path: &Path, held: &[Held], metadata: HashMap<String, String>) -> Result<()> {
+    let views = held.iter().map(|(name, shape, dtype, bytes)| {
+        safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
+    });
+    let views = views.collect::<Result<Vec<_>, _>>()?;
+    write_atomically(path, &safetensors::serialize(views, Some(metadata))?)
 }
 
 fn bytes_of(tensor: &Tensor) -> Result<(safetensors::Dtype, Vec<u8>)> {
@@ -193,6 +215,19 @@ impl Checkpoint {
         }
         vars.load(|name| self.tensors.get(name).cloned())
             .with_context(|| format!("{}: a checkpoint of another network", self.path.display()))
+    }
+
+    /// Writes the weights alone, under PyTorch's names, as a plain safetensors file; says how many tensors that are.
+    ///
+    /// # Errors
+    /// Where it cannot be written; nothing is left behind.
+    pub fn export(&self, path: &Path) -> Result<usize> {
+        let weights = self.tensors.iter().filter(|(name, _)| !name.starts_with(STATE));
+        let mut held = held(weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect())?;
+        held.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        // the mark that other programs look for
+        write(path, &held, HashMap::from([("format".to_string(), "pt".to_string())]))?;
+        Ok(held.len())
     }
 
     /// Puts the saved state into `optimizer`.

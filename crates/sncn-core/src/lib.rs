@@ -19,6 +19,7 @@ pub mod optim;
 pub mod pass;
 pub mod perturb;
 pub mod pickle;
+pub mod pth;
 pub mod schedule;
 pub mod seed;
 pub mod shift;

@@ -150,12 +150,19 @@ impl Table {
     /// # Errors
     /// Names the file and the key that does not fit.
     pub fn read(path: &Path) -> Result<Self> {
-        let at = || path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", at()))?;
-        let table: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(&text)).with_context(at)?;
-        ensure!(table.select == "last", "{}: select is {:?}; \"last\" is accepted", at(), table.select);
-        ensure!(!table.seeds.is_empty(), "{}: seeds is empty; at least one seed is wanted", at());
-        table.resolve().with_context(at)?;
+        let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", path.display()))?;
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Reads the text of a table file.
+    ///
+    /// # Errors
+    /// Names the key that does not fit.
+    pub fn parse(text: &str) -> Result<Self> {
+        let table: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))?;
+        ensure!(table.select == "last", "select is {:?}; \"last\" is accepted", table.select);
+        ensure!(!table.seeds.is_empty(), "seeds is empty; at least one seed is wanted");
+        table.resolve()?;
         Ok(table)
     }
 
@@ -220,6 +227,8 @@ mod tests {
         assert!(error(r#"{"name":"a","mix":{"probability":0.5,"active":1}}"#).contains("no layers"));
         assert!(error(r#"{"name":"a","objective":{"kind":"consistency","weight":10}}"#).contains("mix is not set"));
         assert!(error(r#"{"name":"a","objective":{"kind":"mixup","alpha":0}}"#).contains("objective.alpha is 0"));
+        let no_seeds = r#"{"title":"t","task":"classify","seeds":[],"select":"last","runs":[]}"#;
+        assert!(Table::parse(no_seeds).unwrap_err().to_string().contains("seeds is empty"));
         Ok(())
     }
 }

@@ -109,6 +109,11 @@ impl<'a> Pickle<'a> {
         &self.nodes[id]
     }
 
+    /// All nodes, in the order in which they were made.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     /// The value of a dictionary's key (text, or bytes as Python 2 wrote them).
     pub fn entry(&self, dict: Id, key: &str) -> Option<Id> {
         let pairs = match &self.nodes[dict] {

@@ -3,6 +3,9 @@
 use super::{Id, Node, PickleError, Result};
 use std::collections::HashMap;
 
+/// Bytes that a global's module and name may have where they come from the stack.
+const LONGEST: usize = 256;
+
 /// The nodes of the pickle at the start of `bytes`, its root, and the bytes it takes.
 pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Node>, Id, usize)> {
     let mut reader = Reader { bytes, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
@@ -272,8 +275,12 @@ impl<'a> Reader<'a> {
             }
             0x93 => {
                 let (name, module) = (self.pop()?, self.pop()?);
-                match (self.nodes[module].clone(), self.nodes[name].clone()) {
-                    (Node::Text(module), Node::Text(name)) => self.global(module, name),
+                match (&self.nodes[module], &self.nodes[name]) {
+                    // a long text named again and again would take more memory than the file
+                    (Node::Text(module), Node::Text(name)) if module.len() + name.len() > LONGEST => {
+                        return self.malformed("a global's name is too long");
+                    }
+                    (Node::Text(module), Node::Text(name)) => self.global(module.clone(), name.clone()),
                     _ => return self.malformed("a global's name is no text"),
                 }
             }

@@ -56,6 +56,11 @@ fn nothing_is_run_and_nesting_is_harmless() {
     assert!(Pickle::read(&deep).is_ok());
     // a list that holds itself
     assert!(Pickle::read(b"]q\x00h\x00a.").is_ok());
+    // a long text that is named again and again
+    let mut long = b"\x80\x02X\x00\x10\x00\x00".to_vec();
+    long.extend([b'a'; 4096]);
+    long.extend(b"22\x93.");
+    assert!(matches!(Pickle::read(&long), Err(PickleError::Malformed { what: "a global's name is too long", .. })));
     // a length past the end
     assert!(matches!(Pickle::read(b"\x8e\xff\xff\xff\xff\xff\xff\xff\xff."), Err(PickleError::Truncated(_))));
 }

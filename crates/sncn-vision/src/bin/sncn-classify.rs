@@ -1,7 +1,7 @@
 //! `sncn-classify`: train, evaluate and use image classifiers that keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_vision::classify::{bench, corrupt, evaluate, plan, predict, show, train};
+use sncn_vision::classify::{bench, corrupt, evaluate, export, import, plan, predict, show, train};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -34,6 +34,8 @@ enum Command {
     Show(show::Show),
     Plan(plan::Plan),
     Bench(bench::Bench),
+    Import(import::Import),
+    Export(export::Export),
 }
 
 fn main() -> ExitCode {
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
         Command::Show(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Bench(command) => command.run(),
+        Command::Import(command) => command.run(),
+        Command::Export(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -9,7 +9,9 @@ macro_rules! out {
 pub mod bench;
 pub mod corrupt;
 pub mod evaluate;
+pub mod export;
 pub mod glyphs;
+pub mod import;
 pub mod picture;
 pub mod plan;
 pub mod predict;
@@ -18,3 +20,4 @@ pub mod show;
 pub mod summary;
 pub mod test_sets;
 pub mod train;
+pub mod weights;

@@ -23,6 +23,31 @@ struct Set {
     layouts: [Layout; 2],
 }
 
+impl Set {
+    /// The records of a file from its bytes.
+    fn records(&self, layout: &Layout, bytes: Vec<u8>) -> Result<Vec<u8>> {
+        let bytes = match layout.keys {
+            Some((_, key)) => python::records(&bytes, key, self.labels, 3 * PIXELS)?,
+            None => bytes,
+        };
+        let record = self.labels + 3 * PIXELS;
+        if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
+            bail!(
+                "{} bytes are not a whole number of {} records ({record} bytes each): truncated, or of another set; fetch it again",
+                bytes.len(),
+                self.name
+            )
+        }
+        let labels = bytes.chunks_exact(record).map(|record| record[self.labels - 1]);
+        match labels.enumerate().find(|(_, label)| usize::from(*label) >= self.classes) {
+            Some((index, label)) => {
+                bail!("record {index} has label {label}; 0 to {} is accepted: of another set, or damaged", self.classes - 1)
+            }
+            None => Ok(bytes),
+        }
+    }
+}
+
 /// The files of a layout.
 struct Layout {
     folder: &'static str,
@@ -31,6 +56,17 @@ struct Layout {
     test: &'static str,
     /// Keys of class names and labels, where the files are pickles.
     keys: Option<(&'static str, &'static str)>,
+}
+
+impl Layout {
+    /// Class names, from the bytes of the file of names.
+    fn class_names(&self, bytes: &[u8]) -> Result<Vec<String>> {
+        if let Some((key, _)) = self.keys {
+            return python::names(bytes, key);
+        }
+        let text = std::str::from_utf8(bytes).context("not UTF-8 text")?;
+        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect())
+    }
 }
 
 const CIFAR_10: Set = Set {
@@ -105,13 +141,8 @@ fn open(set: &Set, source: &Source) -> Result<Splits> {
         )
     })?;
     let names = folder.join(layout.names);
-    let classes: Vec<String> = match layout.keys {
-        Some((key, _)) => python::names(&names, key)?,
-        None => {
-            let text = std::fs::read_to_string(&names).with_context(|| format!("{}: not readable", names.display()))?;
-            text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect()
-        }
-    };
+    let text = std::fs::read(&names).with_context(|| format!("{}: not readable", names.display()))?;
+    let classes = layout.class_names(&text).with_context(|| names.display().to_string())?;
     ensure!(classes.len() == set.classes, "{}: {} class names, {} are wanted", names.display(), classes.len(), set.classes);
     let classes: Arc<[String]> = classes.into();
     let train: Vec<PathBuf> = layout.train.iter().map(|file| folder.join(file)).collect();
@@ -136,19 +167,23 @@ pub struct Cifar {
 }
 
 impl Cifar {
+    /// One file of images from its bytes, of CIFAR-10 or CIFAR-100 (`hundred`), in the python layout or the binary one.
+    ///
+    /// # Errors
+    /// Where they are truncated, damaged or of another set.
+    pub fn from_bytes(hundred: bool, python: bool, bytes: Vec<u8>) -> Result<Self> {
+        let set = if hundred { &CIFAR_100 } else { &CIFAR_10 };
+        let bytes = set.records(&set.layouts[usize::from(python)], bytes)?;
+        let classes = (0..set.classes).map(|class| class.to_string()).collect();
+        Ok(Self { bytes, labels: set.labels, classes, described: set.name.to_string() })
+    }
+
     fn read(set: &Set, layout: &Layout, files: &[PathBuf], classes: Arc<[String]>) -> Result<Self> {
         let record = set.labels + 3 * PIXELS;
         let mut bytes = Vec::new();
         for file in files {
-            let at = bytes.len();
-            let read = match layout.keys {
-                Some((_, key)) => python::records(file, key, set.labels, 3 * PIXELS)?,
-                None => {
-                    std::fs::read(file).with_context(|| format!("{}: not readable; {} needs it", file.display(), set.name))?
-                }
-            };
-            bytes.extend(read);
-            check(&bytes[at..], record, set, file)?;
+            let read = std::fs::read(file).with_context(|| format!("{}: not readable; {} needs it", file.display(), set.name))?;
+            bytes.extend(set.records(layout, read).with_context(|| file.display().to_string())?);
         }
         let described = format!("{} ({} images, {})", set.name, bytes.len() / record, files[0].with_file_name("").display());
         Ok(Self { bytes, labels: set.labels, classes, described })
@@ -156,27 +191,6 @@ impl Cifar {
 
     fn record(&self) -> usize {
         self.labels + 3 * PIXELS
-    }
-}
-
-fn check(bytes: &[u8], record: usize, set: &Set, file: &Path) -> Result<()> {
-    if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
-        bail!(
-            "{}: {} bytes are not a whole number of {} records ({record} bytes each): truncated, or of another set; fetch it again",
-            file.display(),
-            bytes.len(),
-            set.name
-        )
-    }
-    let wrong = bytes.chunks_exact(record).position(|record| usize::from(record[set.labels - 1]) >= set.classes);
-    match wrong {
-        Some(index) => bail!(
-            "{}: record {index} has label {}; 0 to {} is accepted: of another set, or damaged",
-            file.display(),
-            bytes[index * record + set.labels - 1],
-            set.classes - 1
-        ),
-        None => Ok(()),
     }
 }
 

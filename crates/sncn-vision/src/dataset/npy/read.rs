@@ -10,12 +10,14 @@ use std::sync::Mutex;
 /// Longest header that is read; numpy's own limit.
 const LONGEST: usize = 10_000;
 
-/// An open array of shape (rows, …).
-pub struct NpyFile {
-    file: Mutex<File>,
+/// An open array of shape (rows, …), in a file or in what reads like one.
+pub struct NpyFile<F = File> {
+    file: Mutex<F>,
     path: PathBuf,
     shape: Vec<usize>,
     kind: Kind,
+    /// Bytes of a row.
+    row: usize,
     start: u64,
 }
 
@@ -59,8 +61,17 @@ impl NpyFile {
     /// # Errors
     /// Where it is missing, truncated, no `.npy` file, in Fortran order, or not of whole numbers.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::read(File::open(path).with_context(|| format!("{}: not readable", path.display()))?, path)
+    }
+}
+
+impl<F: Read + Seek> NpyFile<F> {
+    /// The same from an open file; errors call it `path`.
+    ///
+    /// # Errors
+    /// As those of [`NpyFile::open`].
+    pub fn read(mut file: F, path: &Path) -> Result<Self> {
         let at = path.display();
-        let mut file = File::open(path).with_context(|| format!("{at}: not readable"))?;
         let mut magic = [0; 8];
         let read = file.read_exact(&mut magic);
         ensure!(read.is_ok() && magic[..6] == *b"\x93NUMPY" && (1..=3).contains(&magic[6]), "{at}: no .npy file (format 1 to 3)");
@@ -88,13 +99,13 @@ impl NpyFile {
             .collect::<Result<_>>()?;
         ensure!(!shape.is_empty(), "{at}: a single number; an array is wanted");
         let start = (8 + width + length) as u64;
-        let wanted = shape.iter().try_fold(kind.bytes as u64, |bytes, &extent| bytes.checked_mul(extent as u64));
-        let found = file.metadata().with_context(|| format!("{at}: not readable"))?.len().saturating_sub(start);
-        ensure!(
-            wanted == Some(found),
-            "{at}: {found} bytes of data, its shape {shape:?} wants another number: truncated or damaged"
-        );
-        Ok(Self { file: Mutex::new(file), path: path.to_path_buf(), shape, kind, start })
+        let row = shape[1..].iter().try_fold(kind.bytes, |bytes: usize, &extent| bytes.checked_mul(extent));
+        let wanted = row.and_then(|row| (row as u64).checked_mul(shape[0] as u64));
+        let found = file.seek(SeekFrom::End(0)).with_context(|| format!("{at}: not readable"))?.saturating_sub(start);
+        let (Some(row), true) = (row, wanted == Some(found)) else {
+            bail!("{at}: {found} bytes of data, its shape {shape:?} wants another number: truncated or damaged")
+        };
+        Ok(Self { file: Mutex::new(file), path: path.to_path_buf(), shape, kind, row, start })
     }
 
     /// The extents.
@@ -108,8 +119,8 @@ impl NpyFile {
     }
 
     /// Bytes of a row.
-    fn row(&self) -> usize {
-        self.shape[1..].iter().product::<usize>() * self.kind.bytes
+    pub fn row(&self) -> usize {
+        self.row
     }
 
     /// Reads the bytes of row `index`.
@@ -118,9 +129,9 @@ impl NpyFile {
     /// Where there is no such row, `out` has another length, or the file has been cut short.
     pub fn read_row(&self, index: usize, out: &mut [u8]) -> Result<()> {
         ensure!(index < self.shape[0], "{}: row {index} of {}", self.path.display(), self.shape[0]);
-        ensure!(out.len() == self.row(), "{} bytes for a row of {}", out.len(), self.row());
+        ensure!(out.len() == self.row, "{} bytes for a row of {}", out.len(), self.row);
         let Ok(mut file) = self.file.lock() else { bail!("{}: another reader failed", self.path.display()) };
-        let at = self.start + index as u64 * self.row() as u64;
+        let at = self.start + index as u64 * self.row as u64;
         file.seek(SeekFrom::Start(at))
             .and_then(|_| file.read_exact(out))
             .with_context(|| format!("{}: row {index} is not readable", self.path.display()))
@@ -179,6 +190,16 @@ mod tests {
         refused(&changed("False", "True "), "Fortran");
         refused(&changed("(3, 2,)", "(3, 9,)"), "[3, 9]");
         refused(&changed("(3, 2,)", "(3, x,)"), "x");
+    }
+
+    #[test]
+    fn a_file_without_rows_cannot_have_rows_of_any_size() {
+        let header = "{'descr': '<i8', 'fortran_order': False, 'shape': (0, 99999999999, 99999999999), }\n";
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((header.len() as u16).to_le_bytes());
+        bytes.extend(header.as_bytes());
+        let read = NpyFile::read(std::io::Cursor::new(bytes), Path::new("a.npy"));
+        assert!(read.err().unwrap().to_string().contains("a.npy"));
     }
 
     #[test]

@@ -1,0 +1,35 @@
+//! `sncn-classify export`: a checkpoint's weights for PyTorch, as a plain safetensors file.
+
+use anyhow::{Result, ensure};
+use sncn_core::checkpoint::Checkpoint;
+use std::path::{Path, PathBuf};
+
+/// Write a checkpoint's weights with PyTorch's names and shapes, for `safetensors.torch.load_file`.
+#[derive(clap::Args, Debug)]
+pub struct Export {
+    /// A checkpoint file.
+    checkpoint: PathBuf,
+    /// The file to write, such as weights.safetensors.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+/// Refuses an output that would replace the input.
+pub(super) fn differ(input: &Path, output: &Path) -> Result<()> {
+    let same = matches!((input.canonicalize(), output.canonicalize()), (Ok(input), Ok(output)) if input == output);
+    ensure!(!same, "--output is {}, the file that is read; choose another name", output.display());
+    Ok(())
+}
+
+impl Export {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the checkpoint is damaged or the file cannot be written.
+    pub fn run(&self) -> Result<()> {
+        differ(&self.checkpoint, &self.output)?;
+        let count = Checkpoint::read(&self.checkpoint)?.export(&self.output)?;
+        out!("{}: {count} tensors", self.output.display());
+        Ok(())
+    }
+}

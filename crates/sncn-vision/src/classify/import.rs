@@ -1,0 +1,130 @@
+//! `sncn-classify import`: weights that PyTorch saved, as a checkpoint that `evaluate` and `predict` take.
+
+use super::export::differ;
+use super::setup;
+use super::weights::Weights;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use sncn_core::checkpoint::{self, Header};
+use sncn_core::harness::{Run, Table};
+use std::path::PathBuf;
+
+/// Make a checkpoint from published weights (.pth as torch.save writes it, or .safetensors) for evaluate and predict.
+///
+/// Prints every name: matched, renamed (DataParallel's module. dropped), missing, surplus, or of another shape.
+#[derive(clap::Args, Debug)]
+pub struct Import {
+    /// The file with the state dict.
+    file: PathBuf,
+    /// Network, such as wrn40_2 or allconv.
+    #[arg(long, required_unless_present = "table", conflicts_with = "table")]
+    backbone: Option<String>,
+    /// Its layers, as a table names them: '[{"kind": "selfnorm", "at": "post"}]'.
+    #[arg(long, requires = "backbone")]
+    layers: Option<String>,
+    /// Data set the weights were trained on; evaluate opens it.
+    #[arg(long, default_value = "cifar10", conflicts_with = "table")]
+    train: String,
+    /// Table file, instead of --backbone, --layers and --train.
+    #[arg(long, requires = "row")]
+    table: Option<PathBuf>,
+    /// Name of a row of the table.
+    #[arg(long, requires = "table")]
+    row: Option<String>,
+    /// How many classes the weights must have (default: as many as they have).
+    #[arg(long)]
+    classes: Option<usize>,
+    /// Folder that holds the data set, which names the classes; without it they are numbered.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// The checkpoint to write, such as model.safetensors.
+    #[arg(long)]
+    output: PathBuf,
+}
+
+impl Import {
+    fn described(&self) -> Result<Run> {
+        if let (Some(table), Some(row)) = (&self.table, &self.row) {
+            return Table::read(table)?.row(row).with_context(|| table.display().to_string());
+        }
+        let layers: Value = match &self.layers {
+            Some(text) => serde_json::from_str(text).context("--layers is not the JSON of a table's \"layers\"")?,
+            None => json!([]),
+        };
+        // how the weights were trained is not known: what a run must say of it stands for nothing
+        let row = json!({
+            "name": "imported", "train": self.train, "test": [self.train, format!("{}-c", self.train)],
+            "backbone": self.backbone, "layers": layers, "epochs": 1, "batch_size": 128, "lr": 0.1,
+            "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": 0.0005},
+            "schedule": {"kind": "constant"}, "objective": {"kind": "plain"}
+        });
+        let table = json!({"title": "", "task": "classify", "seeds": [0], "select": "last", "runs": [row]});
+        Table::parse(&table.to_string()).and_then(|table| table.row("imported")).context("--layers")
+    }
+
+    /// How many classes the weights have: the extent that differs between networks of two and of three classes.
+    fn count(&self, run: &Run, weights: &Weights) -> Result<usize> {
+        let (_network, two) = setup::network(run, 2, 0)?;
+        let (_network, three) = setup::network(run, 3, 0)?;
+        for ((name, two), (_, three)) in two.all().into_iter().zip(three.all()) {
+            if let Some(axis) = (0..two.rank()).find(|&axis| two.dims()[axis] != three.dims()[axis]) {
+                let shape = weights.shape(&name)?;
+                ensure!(
+                    shape.len() == two.rank() && shape[axis] > 0,
+                    "{name} has shape {shape:?}, {} extents are wanted: of another network; check --backbone and --layers",
+                    two.rank()
+                );
+                return Ok(shape[axis]);
+            }
+        }
+        bail!("{}: a network without a classifier", run.backbone)
+    }
+
+    /// The class names.
+    fn names(&self, run: &Run, count: usize) -> Result<Vec<String>> {
+        if let Some(wanted) = self.classes {
+            ensure!(wanted == count, "{count} classes; --classes is {wanted}: give the number that the weights have");
+        }
+        if self.data_dir.is_none() && run.train != "shapes" {
+            out!("classes are numbered 0 to {}; give --data-dir to name them as {} does", count - 1, run.train);
+            return Ok((0..count).map(|class| class.to_string()).collect());
+        }
+        let classes = setup::open(&run.train, self.data_dir.as_deref())?.train.classes().to_vec();
+        ensure!(
+            classes.len() == count,
+            "{count} classes, {} has {} ({}, …); name the data set that the weights were trained on with --train",
+            run.train,
+            classes.len(),
+            classes.first().map_or("", String::as_str)
+        );
+        Ok(classes)
+    }
+
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the file is damaged or of another network, or the checkpoint cannot be written.
+    pub fn run(&self) -> Result<()> {
+        let at = || self.file.display().to_string();
+        differ(&self.file, &self.output)?;
+        let run = self.described()?;
+        ensure!(
+            crate::dataset::DATASETS.iter().any(|(name, _)| *name == run.train),
+            "--train is {:?}; known: {}",
+            run.train,
+            crate::dataset::DATASETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        );
+        let bytes = std::fs::read(&self.file).with_context(|| format!("{}: not readable", self.file.display()))?;
+        let weights = Weights::read(&self.file, &bytes).with_context(at)?;
+        weights.remarks.iter().for_each(|remark| out!("{remark}"));
+        let count = self.count(&run, &weights).with_context(at)?;
+        let classes = self.names(&run, count).with_context(at)?;
+        let (_network, vars) = setup::network(&run, count, 0)?;
+        weights.load(&vars, |line| out!("{line}")).with_context(at)?;
+        let run = json!({"run": run.resolved()?, "seed": 0});
+        let header = Header { format: 1, step: 0, total: 0, run, classes, sha256: String::new() };
+        checkpoint::save_weights(&self.output, &vars, header)?;
+        out!("{}: {} variables, {count} classes", self.output.display(), vars.all().len());
+        Ok(())
+    }
+}

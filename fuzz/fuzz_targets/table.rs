@@ -1,0 +1,13 @@
+//! Any text is a table whose rows are all fully specified, or an error.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sncn_core::harness::Table;
+
+fuzz_target!(|text: &str| {
+    let Ok(table) = Table::parse(text) else { return };
+    for run in table.resolve().unwrap() {
+        assert_eq!(table.row(&run.name).unwrap(), run);
+        run.resolved().unwrap();
+    }
+});
