@@ -3,6 +3,7 @@
 use super::picture::{self, Sheet};
 use super::setup;
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Dims, Frost, Variant};
+use crate::dataset::folder::ENDINGS;
 use crate::dataset::npy::NpyWriter;
 use anyhow::{Context, Result, bail, ensure};
 use image::RgbImage;
@@ -148,7 +149,7 @@ impl Corrupt {
     fn folder(&self, folder: &Path, names: &[&str], frost: &Frost) -> Result<()> {
         let mut files = picture::files(folder)?;
         files.truncate(self.limit.unwrap_or(usize::MAX));
-        ensure!(!files.is_empty(), "{}: no image files ({})", folder.display(), picture::ENDINGS.join(", "));
+        ensure!(!files.is_empty(), "{}: no image files ({})", folder.display(), ENDINGS.join(", "));
         let bar = setup::progress(files.len() * names.len() * self.severities.len(), "corrupt");
         for (index, file) in files.iter().enumerate() {
             let image = picture::read(file)?;

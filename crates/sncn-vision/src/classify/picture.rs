@@ -2,13 +2,12 @@
 
 use super::glyphs;
 use crate::corruption::Dims;
+use crate::dataset::folder::ENDINGS;
 use anyhow::{Context, Result};
 use image::{Rgb, RgbImage, imageops};
 use sncn_core::Window;
 use std::path::{Path, PathBuf};
 
-/// Endings of the image files that are read.
-pub const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
 const GAP: usize = 2;
 const MARGIN: usize = 4;
 const INK: Rgb<u8> = Rgb([40; 3]);

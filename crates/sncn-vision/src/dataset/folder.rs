@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const SIDE: usize = 32;
-const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
+/// Endings of the image files that are read.
+pub const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
 
 /// Opens `train` and `test` of the data folder.
 ///
