@@ -1,49 +1,15 @@
 //! `sncn-classify` in sentences: what it does with good input, and what it says to bad input.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
-use assert_cmd::Command;
+mod common;
+
+use common::{refused, sncn, table, train};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tempfile::TempDir;
-
-fn sncn() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
-    command.env_remove("SNCN_DATA").timeout(Duration::from_secs(300));
-    command
-}
-
-/// A folder with a small table of one row; `change` edits the row.
-fn table(change: impl FnOnce(&mut Value)) -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let mut row = json!({
-        "name": "small", "train": "shapes", "test": ["shapes", "shapes-c"], "backbone": "wrn10_1", "epochs": 2, "batch_size": 16,
-        "lr": 0.1, "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": 0.0005},
-        "schedule": {"kind": "cosine", "floor": 1e-6}, "objective": {"kind": "plain"}, "train_limit": 160, "test_limit": 3,
-        "mix": {"probability": 0.5, "active": 1},
-        "layers": [{"kind": "crossnorm", "at": "post", "crop": "both"}, {"kind": "selfnorm", "at": "post"}]
-    });
-    change(&mut row);
-    let path = folder.path().join("table.json");
-    let table = json!({"title": "t", "task": "classify", "seeds": [0], "select": "last", "runs": [row]});
-    fs::write(&path, table.to_string()).unwrap();
-    (folder, path)
-}
-
-fn train(table: &Path, run_dir: &Path) -> Command {
-    let mut command = sncn();
-    command
-        .arg("train")
-        .arg("--table")
-        .arg(table)
-        .args(["--row", "small", "--checkpoint-every", "3"])
-        .arg("--run-dir")
-        .arg(run_dir);
-    command
-}
 
 /// Of the uncorrupted set, whose three images each fall into one cell and one bin.
 fn the_confusion_matrix_and_the_reliability_bins_add_up(results: &str, images: usize) {
@@ -59,15 +25,6 @@ fn the_confusion_matrix_and_the_reliability_bins_add_up(results: &str, images: u
     assert_eq!(values(&|metric| metric == "macro_f1").len(), 1);
     let cells = |line: &&Value| line["metric"].as_str().is_some_and(|metric| metric.contains('/'));
     assert!(lines.iter().filter(cells).all(|line| line["split"] == "shapes"), "detail of a corrupted set");
-}
-
-fn refused(mut command: Command, words: &[&str]) {
-    let assert = command.assert().failure().code(1);
-    let text = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-    for word in words {
-        assert!(text.contains(word), "{word:?} is not in: {text}");
-    }
-    assert!(!text.contains("panicked"), "{text}");
 }
 
 fn refused_row(change: impl FnOnce(&mut Value), words: &[&str]) {
@@ -295,58 +252,6 @@ fn bf16_says_what_it_loses() {
         evaluate.arg("evaluate").arg("--run-dir").arg(&run).args(["--precision", "bf16"]);
         evaluate.assert().success().stdout(contains("in f32 the error is").and(contains("bf16 gives the same label to")));
     }
-}
-
-/// A `.npy` file of numpy type `kind`.
-fn npy(path: &Path, kind: &str, shape: &str, values: &[u8]) {
-    let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({shape}), }}\n");
-    let length = (header.len() as u16).to_le_bytes();
-    fs::write(path, [b"\x93NUMPY\x01\x00", length.as_slice(), header.as_bytes(), values].concat()).unwrap();
-}
-
-#[test]
-fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
-    let (folder, path) = table(|row| {
-        row["test"] = json!(["shapes"]);
-        row["epochs"] = json!(1);
-    });
-    let run = folder.path().join("run");
-    train(&path, &run).assert().success();
-    let data = folder.path().join("data");
-    let set = data.join("moon.1");
-    fs::create_dir_all(&set).unwrap();
-    let evaluate = |test: &str| {
-        let mut command = sncn();
-        command.arg("evaluate").arg("--run-dir").arg(&run).args(["--test", test]).arg("--data-dir").arg(&data);
-        command
-    };
-    refused(evaluate("moon.1"), &["unknown test set \"moon.1\"", "shapes-lighting", "moon.1/data.npy", "moon.1_labels.npy"]);
-    refused(evaluate("../moon.1"), &["unknown test set", "the name of a folder"]);
-    let (images, labels) = (set.join("data.npy"), set.join("labels.npy"));
-    npy(&images, "|u1", "2, 32, 32, 3", &[90; 2 * 3072]);
-    refused(evaluate("moon.1"), &["test set moon.1", "labels.npy", "not readable"]);
-    npy(&labels, ">i2", "2,", &[0, 3, 0, 9]);
-    evaluate("moon.1").assert().success().stdout(contains("moon.1  "));
-    evaluate("moon.1-c").assert().success().stdout(contains("moon.1-c: error % by corruption"));
-    refused(evaluate("moon.1-c-files"), &["unknown test set \"moon.1\""]);
-    // the corrupted images in files are those that are corrupted here
-    let mut corrupt = sncn();
-    corrupt.args(["corrupt", "--input", "shapes", "--limit", "3", "--output"]).arg(data.join("shapes-c")).assert().success();
-    let output = evaluate("shapes-c,shapes-c-files").arg("--json").assert().success().get_output().stdout.clone();
-    let text = String::from_utf8(output).unwrap().replace("-c-files/", "-c/");
-    let lines: Vec<&str> = text.lines().collect();
-    assert_eq!((lines.len(), &lines[..300]), (600, &lines[300..]));
-    npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), 10i64.to_le_bytes()].concat());
-    refused(evaluate("moon.1"), &["labels.npy", "element 1 is label 10", "0 to 9"]);
-    npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), (-1i64).to_le_bytes()].concat());
-    refused(evaluate("moon.1"), &["labels.npy", "element 1 is -1"]);
-    npy(&labels, "|u1", "3,", &[1, 2, 3]);
-    refused(evaluate("moon.1"), &["labels.npy", "3 labels for the 2 images"]);
-    npy(&labels, "|u1", "2,", &[1, 2]);
-    npy(&images, "|u1", "2, 16, 64, 3", &[90; 2 * 3072]);
-    refused(evaluate("moon.1"), &["data.npy", "[2, 16, 64, 3]", "(images, 32, 32, 3) is wanted"]);
-    npy(&images, "|i1", "2, 32, 32, 3", &[90; 2 * 3072]);
-    refused(evaluate("moon.1"), &["data.npy", "|i1", "|u1"]);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! `sncn-classify import` and `export` in sentences: weights of other programs in, and out again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
+mod common;
+
 use assert_cmd::Command;
 use candle_core::{DType, Device, Tensor};
+use common::{refused, sncn};
 use predicates::prelude::*;
 use predicates::str::contains;
 use sncn_core::{Seed, Vars};
@@ -11,29 +14,15 @@ use sncn_vision::backbone::{Blueprint, build};
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 type Tensors = HashMap<String, Tensor>;
 
 const SELFNORM: &str = r#"[{"kind": "selfnorm", "at": "post"}]"#;
 
-fn sncn() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
-    command.env_remove("SNCN_DATA").timeout(Duration::from_secs(300));
-    command
-}
-
 fn import(file: &Path, output: &Path, arguments: &[&str]) -> Command {
     let mut command = sncn();
     command.arg("import").arg(file).arg("--output").arg(output).args(arguments);
     command
-}
-
-fn refused(mut command: Command, words: &[&str]) {
-    let assert = command.assert().failure().code(1);
-    let text = String::from_utf8_lossy(&assert.get_output().stderr).into_owned();
-    words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
-    assert!(!text.contains("panicked"), "{text}");
 }
 
 /// The weights of a network with that seed.

@@ -2,7 +2,7 @@
 
 use super::setup;
 use super::summary::Summary;
-use super::test_sets::{TestSets, is_corrupted, is_generated};
+use super::test_sets::{TestSets, is_corrupted, takes_frost};
 use anyhow::{Context, Result, bail, ensure};
 use sncn_core::checkpoint::{self, Checkpoint};
 use sncn_core::data::Dataset;
@@ -31,7 +31,8 @@ pub struct Evaluate {
     /// Print JSON lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Test sets instead of the run's, such as cifar10,cifar10-c (corrupted here) or cifar10-c-files (.npy files); any other
+    /// Test sets instead of the run's, such as cifar10,cifar10-c (corrupted here), cifar10-c-files (.npy files) or
+    /// cifar10-held,cifar10-held-c (what train_limit leaves of the training images, with four other corruptions); any other
     /// name is that of a folder of data.npy and labels.npy in the data folder, such as cifar10.1.
     #[arg(long, value_delimiter = ',')]
     test: Vec<String>,
@@ -80,7 +81,7 @@ impl Evaluate {
         saved.load_weights(&vars)?;
         let frost = setup::frost(self.frost_dir.as_deref())?;
         let tests = if self.test.is_empty() { &run.test } else { &self.test };
-        let generated_frost = frost.is_generated() && tests.iter().any(|test| is_generated(test));
+        let generated_frost = frost.is_generated() && tests.iter().any(|test| takes_frost(test));
         let (data_dir, classes) = (self.data_dir.as_deref(), &header.classes);
         ensure!(
             self.csv.is_none() || tests.iter().any(|test| is_corrupted(test)),

@@ -1,9 +1,13 @@
 //! Named test sets: a set of the run's data as it is, `<set>-c` (its 15 corruptions × 5 severities, generated here),
-//! `<set>-c-files` (the same, read from `.npy` files such as the published CIFAR-10-C), and further sets in `.npy` files, such
-//! as CIFAR-10.1, by the name of their folder.
+//! `<set>-c-files` (the same, read from `.npy` files such as the published CIFAR-10-C), `<set>-held` (the training images after
+//! the run's `train_limit`), and further sets in `.npy` files, such as CIFAR-10.1, by the name of their folder.
+//!
+//! `<set>-held` is what settings are chosen on; its corruptions (`<set>-held-c`) are the benchmark's four extra ones, which are
+//! there for that, so that nothing is chosen on the 15 that are reported.
 
 use super::setup;
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant};
+use crate::dataset::subset::Subset;
 use crate::dataset::{Images, Source, Splits, arrays};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
@@ -29,9 +33,18 @@ pub struct TestSets<'a> {
     pub classes: &'a [String],
 }
 
+/// Ending of the name of the images that a run holds out of its training set.
+const HELD: &str = "-held";
+
+/// The corruptions that the set corrupted here takes.
+fn corruptions(base: &str) -> impl Iterator<Item = &'static str> {
+    let range = if base.ends_with(HELD) { BENCHMARK..CORRUPTIONS.len() } else { 0..BENCHMARK };
+    CORRUPTIONS[range].iter().map(|(name, _)| *name)
+}
+
 /// Whether the test set of that name is corrupted here, with the frost at hand.
-pub fn is_generated(name: &str) -> bool {
-    name.ends_with("-c")
+pub fn takes_frost(name: &str) -> bool {
+    name.strip_suffix("-c").is_some_and(|base| corruptions(base).any(|corruption| corruption == "frost"))
 }
 
 /// The uncorrupted set that a corrupted test set is made of; none for a set that is not corrupted.
@@ -56,19 +69,18 @@ impl TestSets<'_> {
     /// Where the name is unknown (the known ones are listed), or a file is missing or does not fit.
     pub fn open(&self, name: &str) -> Result<Vec<(String, Examples)>> {
         let limited = |images: &Arc<dyn Images>| setup::limited(images, self.run.test_limit);
-        let benchmark = || CORRUPTIONS[..BENCHMARK].iter().map(|(corruption, _)| *corruption);
         let mut parts = Vec::new();
         if let Some(base) = name.strip_suffix("-c-files") {
             let images = self.own(base)?;
             let folder = self.source().folder(base)?.join(&self.splits.corrupted);
-            for corruption in benchmark() {
+            for corruption in corruptions(base) {
                 for (severity, images) in (1..).zip(arrays::corrupted(&folder, corruption, &*images)?) {
                     parts.push((format!("{name}/{corruption}/{severity}"), Examples::new(limited(&images))));
                 }
             }
         } else if let Some(base) = name.strip_suffix("-c") {
             let images = limited(&self.any(base)?);
-            for corruption in benchmark() {
+            for corruption in corruptions(base) {
                 for severity in 1..=5 {
                     let generator = corruption::build(corruption, severity, Variant::Cifar, self.frost)?;
                     let part = Examples::corrupted(images.clone(), generator, CORRUPTION_SEED);
@@ -100,15 +112,38 @@ impl TestSets<'_> {
     /// The images of that name, of the run's own data set.
     fn own(&self, name: &str) -> Result<Arc<dyn Images>> {
         let splits = self.splits;
+        if name.strip_suffix(HELD) == Some(&self.run.train) {
+            return self.fits(name, &self.held(name)?);
+        }
         let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) else {
             let known: Vec<_> = splits.test.iter().map(|(known, _)| known.as_str()).collect();
             bail!(
-                "unknown test set {name:?}; {} has: {} (each also with -c, corrupted here, and with -c-files, read from .npy files); {}",
+                "unknown test set {name:?}; {} has: {} (each also with -c, corrupted here, and with -c-files, read from .npy files); \
+                {}{HELD} is what its train_limit leaves of the training images (also with -c, the four extra corruptions); {}",
                 self.run.train,
                 known.join(", "),
+                self.run.train,
                 self.looked_for(name)
             )
         };
+        self.fits(name, images)
+    }
+
+    /// The training images that the run left out.
+    fn held(&self, name: &str) -> Result<Arc<dyn Images>> {
+        let (train, all) = (&self.splits.train, self.splits.train.len());
+        match self.run.train_limit {
+            Some(limit) if limit < all => Ok(Arc::new(Subset::after(train.clone(), limit))),
+            limit => bail!(
+                "{name} is what train_limit leaves of the training images, which is nothing: train_limit is {}, there are {all}; \
+                train with a lower one",
+                limit.map_or("not set".to_string(), |limit| limit.to_string())
+            ),
+        }
+    }
+
+    /// The images again, if their classes are those of the network.
+    fn fits(&self, name: &str, images: &Arc<dyn Images>) -> Result<Arc<dyn Images>> {
         ensure!(
             images.classes() == self.classes || (images.classes().len() == self.classes.len() && numbered(self.classes)),
             "{name}: its classes ({}) are not those the network was trained on ({})",

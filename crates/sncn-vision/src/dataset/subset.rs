@@ -1,26 +1,33 @@
-//! `Subset`: the first images of another set.
+//! `Subset`: a range of another set's images.
 
 use super::Images;
 use anyhow::{Result, ensure};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// The first `count` images of a set.
+/// Some images of a set that lie one after another.
 pub struct Subset {
     images: Arc<dyn Images>,
-    count: usize,
+    range: Range<usize>,
 }
 
 impl Subset {
     /// The first `count` images, or all where there are fewer.
     pub fn first(images: Arc<dyn Images>, count: usize) -> Self {
-        let count = count.min(images.len());
-        Self { images, count }
+        let range = 0..count.min(images.len());
+        Self { images, range }
+    }
+
+    /// All images but the first `count`.
+    pub fn after(images: Arc<dyn Images>, count: usize) -> Self {
+        let range = count.min(images.len())..images.len();
+        Self { images, range }
     }
 }
 
 impl Images for Subset {
     fn len(&self) -> usize {
-        self.count
+        self.range.len()
     }
 
     fn height(&self) -> usize {
@@ -36,11 +43,12 @@ impl Images for Subset {
     }
 
     fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
-        ensure!(index < self.count, "image {index} of {}", self.count);
-        self.images.read(index, out)
+        ensure!(index < self.len(), "image {index} of {}", self.len());
+        self.images.read(self.range.start + index, out)
     }
 
     fn describe(&self) -> String {
-        format!("the first {} of {}", self.count, self.images.describe())
+        let (place, whole) = (if self.range.start == 0 { "first" } else { "last" }, self.images.describe());
+        format!("the {place} {} of {whole}", self.len())
     }
 }
