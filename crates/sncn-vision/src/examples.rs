@@ -3,7 +3,7 @@
 //! Values are scaled as in the CIFAR experiments: (v / 255 − 0.5) / 0.5; batches are (views·N, H, W, 3). Augmentation draws
 //! from the example's own stream.
 
-use crate::augment::Augment;
+use crate::augment::{Augment, normalise};
 use crate::corruption::{Dims, Generator};
 use crate::dataset::Images;
 
@@ -37,11 +37,6 @@ impl Examples {
     }
 }
 
-/// Scales bytes to [−1, 1].
-pub fn normalise(byte: u8) -> f32 {
-    (f32::from(byte) / 255. - 0.5) / 0.5
-}
-
 impl Dataset for Examples {
     fn len(&self) -> usize {
         self.images.len()
@@ -62,7 +57,7 @@ impl Dataset for Examples {
             }
             match augment {
                 Some(seed) => self.augment.apply(&one, dims, seed.fold_in(index as u64), values)?,
-                None => values.iter_mut().zip(&one).for_each(|(value, &byte)| *value = normalise(byte)),
+                None => values.iter_mut().zip(&one).for_each(|(value, &byte)| *value = normalise(f32::from(byte))),
             }
             Ok(label as u32)
         });

@@ -216,7 +216,7 @@ fn draws_have_the_distributions_of_the_paper() {
 fn a_mixture_without_chains_or_steps_is_the_image() {
     let image = image(DIMS, 4);
     let (mut got, mut want) = (vec![0f32; image.len()], Vec::new());
-    want.extend(image.iter().map(|&v| sncn_vision::examples::normalise(v)));
+    want.extend(image.iter().map(|&v| sncn_vision::augment::normalise(f32::from(v))));
     for recipe in [Recipe::default(), Recipe { share: 0.7, chains: vec![(0.25, 0), (0.75, 0)], steps: Vec::new() }] {
         mix(&recipe, &image, DIMS, &mut Default::default(), &mut got);
         assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-6));

@@ -131,7 +131,11 @@ impl Augment {
     }
 }
 
-/// Scales values on the scale 0..255 to [−1, 1].
+/// Takes a value on the scale 0..255 to [−1, 1].
+pub fn normalise(value: f32) -> f32 {
+    (value / 255.0 - 0.5) / 0.5
+}
+
 pub(crate) fn normalise_all(values: &mut [f32]) {
-    values.iter_mut().for_each(|v| *v = (*v / 255.0 - 0.5) / 0.5);
+    values.iter_mut().for_each(|v| *v = normalise(*v));
 }

@@ -1,7 +1,7 @@
 //! `sncn-classify predict`: image files to labels with probabilities.
 
 use super::setup;
-use crate::examples::normalise;
+use crate::augment::normalise;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use image::imageops::FilterType;
@@ -46,7 +46,7 @@ impl Predict {
         for path in &self.images {
             let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
             let image = image.resize_to_fill(self.size, self.size, FilterType::Triangle).into_rgb8();
-            let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(byte)).collect();
+            let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(f32::from(byte))).collect();
             let side = self.size as usize;
             let rows = probabilities(&*network, &Tensor::from_vec(values, (1, side, side, 3), &Device::Cpu)?, &pass)?;
             let mut ranked: Vec<(f64, &str)> = rows.concat().into_iter().zip(classes.iter().map(String::as_str)).collect();
