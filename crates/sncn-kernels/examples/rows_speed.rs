@@ -11,7 +11,7 @@ use sncn_kernels::optim::{Adam, Sgd, adam_step, sgd_step};
 use sncn_kernels::pool::{PoolShape, vectors};
 use sncn_kernels::positions::Positions;
 use sncn_kernels::resize::{ResizeShape, resize_backward_by, resize_forward_by};
-use sncn_kernels::rows::{self, Slopes};
+use sncn_kernels::rows::{self, Curve, Slopes};
 use sncn_kernels::simd::Form;
 use sncn_kernels::softmax::{Softmax, softmax_backward, softmax_forward};
 use sncn_kernels::stats::{self, MapShape};
@@ -95,7 +95,7 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         2,
         len,
         Box::new(|form, out| {
-            each(out, &|i, x, out| rows::activate_by(form, x, &a[row(i)], &b[row(i)], true, out));
+            each(out, &|i, x, out| rows::activate_by(form, x, &a[row(i)], &b[row(i)], Curve::Relu, out));
         }),
     );
     run(
@@ -113,7 +113,10 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
             each(out, &|i, x, out| rows::accumulate_by(form, out, &g[at(i)], x, t(i)));
         }),
     );
-    run("mask", 3, len, Box::new(|form, out| each(out, &|i, x, out| rows::mask_by(form, out, x, &a[row(i)], &b[row(i)]))));
+    for (name, curve) in [("unbend", Curve::Relu), ("unbend gelu", Curve::Gelu)] {
+        let pass = |i, x: &[f32], out: &mut [f32], form| rows::unbend_by(form, out, x, &a[row(i)], &b[row(i)], curve);
+        run(name, 3, len, Box::new(|form, out| each(out, &|i, x, out| pass(i, x, out, form))));
+    }
     run(
         "product_sums",
         2,

@@ -17,8 +17,11 @@ pub enum Gelu {
 }
 
 /// Φ(x), or σ(1.702·x), and the derivative of that.
+///
+/// # Safety
+/// The processor must have the instructions of `V`.
 #[inline(always)]
-unsafe fn gate<V: Vector>(kind: Gelu, x: V) -> (V, V) {
+pub(crate) unsafe fn gate<V: Vector>(kind: Gelu, x: V) -> (V, V) {
     /// 0.3275911 / √2, for x instead of x/√2.
     const STEP: f32 = 0.231_641_9;
     /// Halves of the five coefficients, the last first.
@@ -127,7 +130,8 @@ pub fn erf(x: f64) -> f64 {
     x.signum() * (1. - (-x * x).exp() / fraction * 0.5 * std::f64::consts::FRAC_2_SQRT_PI)
 }
 
-fn gate_naive(kind: Gelu, x: f64) -> (f64, f64) {
+/// [`gate`] in double precision.
+pub(crate) fn gate_naive(kind: Gelu, x: f64) -> (f64, f64) {
     match kind {
         Gelu::Erf => {
             let bell = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();

@@ -7,7 +7,7 @@ use common::{double, error, error64, gradient_check, noise, threads_agree};
 use proptest::prelude::*;
 use sncn_kernels::affine::{self, Affine, Outside};
 use sncn_kernels::positions::Positions;
-use sncn_kernels::rows::{self, Slopes, naive};
+use sncn_kernels::rows::{self, Curve, Slopes, naive};
 use sncn_kernels::simd::Form;
 use sncn_kernels::stats::{self, MapShape};
 
@@ -25,11 +25,14 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         assert!(e < 1e-6, "{form:?} {what}: {e:e}, {positions} × {channels}");
     };
     for form in Form::available() {
+        for curve in [Curve::Line, Curve::Relu, Curve::Gelu] {
+            let (mut got, mut want) = (vec![f32::NAN; len + 1], vec![0.0; len]);
+            rows::activate_by(form, x, p, q, curve, &mut got[1..]);
+            naive::activate(&xd, &pd, &qd, curve, &mut want);
+            near("activate", form, &got[1..], &want);
+        }
         for relu in [false, true] {
             let (mut got, mut want) = (vec![f32::NAN; len + 1], vec![0.0; len]);
-            rows::activate_by(form, x, p, q, relu, &mut got[1..]);
-            naive::activate(&xd, &pd, &qd, relu, &mut want);
-            near("activate", form, &got[1..], &want);
             rows::centred_affine_by(form, x, m, p, q, relu, &mut got[1..]);
             naive::centred_affine(&xd, &md, &pd, &qd, relu, &mut want);
             near("centred_affine", form, &got[1..], &want);
@@ -49,10 +52,12 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         // a pre-activation that rounding could carry over zero would make the mask ambiguous: steps of 1/64 do not
         let coarse = |t: &[f32]| t.iter().map(|v| (v * 64.0).round() / 64.0).collect::<Vec<_>>();
         let (xc, pc, qc) = (coarse(x), coarse(p), coarse(q));
-        let (mut got, mut want) = (g.to_vec(), gd.clone());
-        rows::mask_by(form, &mut got, &xc, &pc, &qc);
-        naive::mask(&mut want, &double(&xc), &double(&pc), &double(&qc));
-        near("mask", form, &got, &want);
+        for curve in [Curve::Line, Curve::Relu, Curve::Gelu] {
+            let (mut got, mut want) = (g.to_vec(), gd.clone());
+            rows::unbend_by(form, &mut got, &xc, &pc, &qc, curve);
+            naive::unbend(&mut want, &double(&xc), &double(&pc), &double(&qc), curve);
+            near("unbend", form, &got, &want);
+        }
         let sums = |what: &str, got: [&[f64]; 2], want: [&[f64]; 2]| {
             for (got, want) in got.into_iter().zip(want) {
                 let e = got.iter().zip(want).fold(0f64, |e, (g, w)| e.max((g - w).abs()));
@@ -201,15 +206,17 @@ fn nan_stays_in_its_channel_and_is_not_rectified() {
             let (mut x, ones) = (vec![-1f32; 5 * channels], vec![1f32; channels]);
             x[bad] = f32::NAN;
             let (mut y, zeros) = (vec![9f32; x.len()], vec![0f32; channels]);
-            rows::activate_by(form, &x, &ones, &zeros, true, &mut y);
+            rows::activate_by(form, &x, &ones, &zeros, Curve::Gelu, &mut y);
+            assert!(y.iter().enumerate().all(|(i, v)| v.is_nan() == (i == bad)), "{form:?} gelu: {y:?}");
+            rows::activate_by(form, &x, &ones, &zeros, Curve::Relu, &mut y);
             let only = |y: &[f32]| y.iter().enumerate().all(|(i, v)| if i == bad { v.is_nan() } else { *v == 0.0 });
             assert!(only(&y), "{form:?} activate: {y:?}");
             rows::centred_affine_by(form, &x, &zeros, &ones, &zeros, true, &mut y);
             assert!(only(&y), "{form:?} centred_affine: {y:?}");
             // the rectifier's gradient passes where the input is NaN, as the value did
             let mut g = vec![3f32; x.len()];
-            rows::mask_by(form, &mut g, &x, &ones, &zeros);
-            assert!(g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 0.0 }), "{form:?} mask: {g:?}");
+            rows::unbend_by(form, &mut g, &x, &ones, &zeros, Curve::Relu);
+            assert!(g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 0.0 }), "{form:?} unbend: {g:?}");
             let (mut mean, mut variance) = (vec![0f32; channels], vec![0f32; channels]);
             let shape = MapShape { instances: 1, positions: 5, channels };
             stats::instance_stats_by(form, &x, shape, Positions::All, &mut mean, &mut variance);

@@ -60,3 +60,43 @@ fn every_backbone_gives_scores_and_gradients() -> Result<()> {
     }
     Ok(())
 }
+
+/// Scores, gradients and running statistics of AllConvNet on six small images, with this layer at this position.
+fn smooth(kind: &str, at: &str, dtype: DType) -> Result<Vec<(String, Vec<f64>)>> {
+    let mut settings = serde_json::Map::new();
+    if kind == "crossnorm" {
+        settings.insert("crop".to_string(), "both".into());
+    }
+    let layers = [LayerConfig { kind: kind.to_string(), at: at.to_string(), settings }];
+    let vars = Vars::new(Seed::new(3), dtype, &Device::Cpu);
+    let network = build("allconv", &Blueprint { classes: 7, layers: &layers, vars: &vars })?;
+    let images = Vars::new(Seed::new(5), dtype, &Device::Cpu);
+    let xs = images.builder().get_with_hints((6, 26, 26, 3), "xs", Init::Randn { mean: 0., stdev: 1. })?.detach();
+    let pass = Pass::mixing(network.sites(), network.sites().min(2), Seed::new(2));
+    let scores = network.forward(&xs, &pass)?;
+    let grads = cross_entropy(&scores, &[1, 4, 0, 6, 2, 4], None)?.backward()?;
+    let values = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
+    let mut all = vec![("scores".to_string(), values(&scores)?)];
+    for (name, var) in vars.trainable() {
+        all.push((name.clone(), values(grads.get(var.as_tensor()).context(name)?)?));
+    }
+    for (name, var) in vars.all().into_iter().filter(|(name, _)| name.contains("running")) {
+        all.push((name, values(var.as_tensor())?));
+    }
+    Ok(all)
+}
+
+#[test]
+fn allconv_recorded_meets_its_tensors() -> Result<()> {
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    for (kind, at) in [("crossnorm", "conv"), ("selfnorm", "norm"), ("mixstyle", "activation"), ("crossnorm", "activation")] {
+        let (fast, slow) = (smooth(kind, at, DType::F32)?, smooth(kind, at, DType::F64)?);
+        let total = norm(&mut slow.iter().filter(|(name, _)| !name.contains("running")).flat_map(|(_, v)| v.iter().copied()));
+        for ((name, fast), (_, slow)) in fast.iter().zip(&slow) {
+            let off = norm(&mut fast.iter().zip(slow).map(|(a, b)| a - b));
+            let size = norm(&mut slow.iter().copied());
+            ensure!(off <= 2e-3 * size + 1e-4 * total, "{kind} at {at}, {name}: off by {off:e} of {size:e}");
+        }
+    }
+    Ok(())
+}

@@ -10,7 +10,7 @@ use crate::layer::CROSSNORM_EPS;
 use crate::pass::{Mixture, Window};
 use candle_core::{Result, bail};
 use rayon::prelude::*;
-use sncn_kernels::rows::{self, Slopes};
+use sncn_kernels::rows::{self, Curve, Slopes};
 
 /// Statistics before the view over a box, and what they are with the view.
 struct Content {
@@ -87,7 +87,13 @@ pub(super) fn mix(graph: &Graph, map: &Map, mixture: &Mixture) -> Result<Map> {
                 source.read(n, 0, out);
                 for (start, len) in runs(window, w) {
                     let at = start * c..(start + len) * c;
-                    rows::activate(&map.instance(n)[at.clone()], map.row(&scale, n), map.row(&shift, n), false, &mut out[at]);
+                    rows::activate(
+                        &map.instance(n)[at.clone()],
+                        map.row(&scale, n),
+                        map.row(&shift, n),
+                        Curve::Line,
+                        &mut out[at],
+                    );
                 }
                 gather.add(n, 0, out, c);
             });

@@ -84,31 +84,32 @@ pub(super) fn backward(graph: &Graph, slot: usize, gradient: &Tensor) -> Result<
     Ok(MapGradients { input, parameters: gradients.parameters })
 }
 
-/// The mean over positions (N, C).
-pub(super) fn pool(graph: &Graph, source: Source) -> Result<Tensor> {
+/// The mean (N, C) over the first `rows` rows and `columns` columns.
+pub(super) fn pool(graph: &Graph, source: Source, (rows, columns): (usize, usize)) -> Result<Tensor> {
     let map = source.map().clone();
-    let (n, _, _, c) = map.dims;
-    let positions = map.positions() as f64;
+    let (n, _, w, c) = map.dims;
+    let positions = (rows * columns) as f64;
+    // whole rows are one run
+    let (runs, run) = if columns == w { (1, rows * w) } else { (rows, columns) };
     let mut values = vec![0f32; n * c];
     values.par_chunks_exact_mut(c).enumerate().for_each(|(n, values)| {
-        let mut ys = Buffer::take(map.instance_len());
-        source.read(n, 0, &mut ys);
+        let mut ys = Buffer::take(run * c);
         let (mut sum, mut squares) = (vec![0.; c], vec![0.; c]);
-        centred_sums(&ys, &vec![0.; c], &mut sum, &mut squares);
+        for row in 0..runs {
+            source.read(n, row * w, &mut ys);
+            centred_sums(&ys, &vec![0.; c], &mut sum, &mut squares);
+        }
         values.iter_mut().zip(&sum).for_each(|(value, sum)| *value = (sum / positions) as f32);
     });
     graph.record(move |gradients| {
-        let mut gradient = Buffer::take(map.data.len());
         let output = std::mem::take(&mut gradients.output);
-        gradient.par_chunks_exact_mut(map.instance_len()).zip(output.par_chunks_exact(c)).for_each(|(gradient, output)| {
-            for row in gradient.chunks_exact_mut(c) {
-                row.iter_mut().zip(output).for_each(|(g, output)| *g = output / positions as f32);
+        source.give(gradients, |n, gradient| {
+            let share: Vec<f32> = output[n * c..(n + 1) * c].iter().map(|output| output / positions as f32).collect();
+            gradient.fill(0.);
+            for row in 0..runs {
+                gradient[row * w * c..][..run * c].chunks_exact_mut(c).for_each(|g| g.copy_from_slice(&share));
             }
         });
-        match &source {
-            Source::Map(map) => gradients.give(map.slot, Values::Own(gradient)),
-            Source::Activation(activation) => activation.give(gradients, Values::Own(gradient)),
-        }
         done("mean over positions: backward");
     });
     done("mean over positions: forward");

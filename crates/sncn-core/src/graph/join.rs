@@ -1,8 +1,8 @@
 //! What residual and dense networks have besides convolutions: additions, a rectifier after them, norms without one,
-//! concatenation and 2×2 means.
+//! and concatenation.
 
 use super::buffer::{Buffer, Values};
-use super::map::{Activation, Gather, Map, Source, Table, View};
+use super::map::{Gather, Map, Source, Table};
 use super::observe::done;
 use super::{FeatureMap, Form, Graph, norm};
 use crate::layer::{BatchNorm, Layer};
@@ -10,7 +10,7 @@ use crate::ops;
 use crate::pass::Pass;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
-use sncn_kernels::rows;
+use sncn_kernels::rows::{self, Curve};
 use std::sync::Arc;
 
 impl FeatureMap {
@@ -22,18 +22,6 @@ impl FeatureMap {
         match &self.0 {
             Form::Tensor(..) => self.on_tensor(|xs| layer.forward(xs, pass)),
             _ => self.on_recording(|graph, map| norm::norm(graph, map, layer, pass.train)),
-        }
-    }
-
-    /// The rectifier, applied by whoever reads the map.
-    ///
-    /// # Errors
-    /// Where a tensor cannot be made.
-    pub fn relu(&self) -> Result<Self> {
-        match &self.settled()?.0 {
-            Form::Tensor(xs, precision) => Ok(Self(Form::Tensor(ops::relu(xs)?, *precision))),
-            Form::Map(graph, map) => Ok(Self(Form::Activation(graph.clone(), rectified(graph, map)))),
-            Form::Activation(..) => bail!("an activation was not settled"),
         }
     }
 
@@ -51,17 +39,6 @@ impl FeatureMap {
     /// Where shapes do not fit.
     pub fn concat(&self, other: &Self) -> Result<Self> {
         self.joined(other, |xs, ys| Tensor::cat(&[xs, ys], 3), concat)
-    }
-
-    /// Means over 2×2 positions; a last odd row or column is dropped.
-    ///
-    /// # Errors
-    /// Where the map is smaller.
-    pub fn avg_pool2(&self) -> Result<Self> {
-        match &self.0 {
-            Form::Tensor(..) => self.on_tensor(|xs| ops::avg_pool2d(xs, 2, 2)),
-            _ => self.on_recording(avg_pool2),
-        }
     }
 
     /// The same map, where nothing that is done with it gets or gives a gradient.
@@ -126,7 +103,7 @@ pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map, after: After) -> Result<Map
             let (ones, zeros) = (vec![1.; c], vec![0.; c]);
             let mut masked = gradient.into_buffer();
             let instances = masked.par_chunks_exact_mut(sum.instance_len()).enumerate();
-            instances.for_each(|(n, g)| rows::mask(g, &sum.instance(n), &ones, &zeros));
+            instances.for_each(|(n, g)| rows::unbend(g, &sum.instance(n), &ones, &zeros, Curve::Relu));
             gradient = Values::Own(masked);
         }
         let gradient = Arc::new(gradient.into_buffer());
@@ -135,21 +112,6 @@ pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map, after: After) -> Result<Map
         done("addition: backward");
     });
     Ok(sum)
-}
-
-/// The map, rectified by whoever reads it.
-fn rectified(graph: &Graph, map: &Map) -> Activation {
-    let entries = map.dims.0 * map.dims.3;
-    let identity = || Arc::new(View { scale: vec![1.; entries], shift: vec![0.; entries] });
-    let tables = map.view.clone().unwrap_or_else(identity);
-    let (slot, to) = (graph.slot(), map.slot);
-    graph.record(move |gradients| {
-        gradients.sums[slot] = None;
-        if let Some(gradient) = gradients.take(slot) {
-            gradients.give(to, gradient);
-        }
-    });
-    Activation { map: map.clone(), slot, tables }
 }
 
 /// Copies instance `n` of a map, as it is read, to the channels from `first` on of rows of `c` channels.
@@ -201,50 +163,4 @@ fn concat(graph: &Graph, xs: &Map, ys: &Map) -> Result<Map> {
         done("concatenation: backward");
     });
     Ok(joined)
-}
-
-/// Means over 2×2 positions, with their statistics.
-fn avg_pool2(graph: &Graph, map: &Map) -> Result<Map> {
-    let (n, h, w, c) = map.dims;
-    let (ho, wo) = (h / 2, w / 2);
-    if ho * wo == 0 {
-        bail!("a map of shape {:?} has no 2 × 2 positions", map.dims)
-    }
-    let mut data = Buffer::take(n * ho * wo * c);
-    let gather = Gather::default();
-    let source = Source::from(map);
-    data.par_chunks_exact_mut(ho * wo * c).enumerate().for_each(|(n, out)| {
-        let mut rows = Buffer::take(2 * w * c);
-        for (y, out) in out.chunks_exact_mut(wo * c).enumerate() {
-            source.read(n, 2 * y * w, &mut rows);
-            let (upper, lower) = rows.split_at(w * c);
-            let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
-            for (out, (upper, lower)) in out.chunks_exact_mut(c).zip(pairs) {
-                for (k, out) in out.iter_mut().enumerate() {
-                    *out = (upper[k] + upper[c + k] + lower[k] + lower[c + k]) * 0.25;
-                }
-            }
-        }
-        gather.add(n, 0, out, c);
-    });
-    let pooled = Map::new(graph, (n, ho, wo, c), data).with_table(gather.table((n, ho, wo, c)));
-    let (slot, to) = (pooled.slot, map.slot);
-    done("2×2 means: forward");
-    graph.record(move |gradients| {
-        let Some(gradient) = gradients.take(slot) else { return };
-        let mut dx = Buffer::take(n * h * w * c);
-        dx.par_chunks_exact_mut(h * w * c).enumerate().for_each(|(n, dx)| {
-            dx.fill(0.);
-            let gradient = gradient.part(n * ho * wo * c..(n + 1) * ho * wo * c);
-            for (i, g) in gradient.chunks_exact(c).enumerate() {
-                let (y, x) = (2 * (i / wo), 2 * (i % wo));
-                for at in [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)].map(|(y, x)| (y * w + x) * c) {
-                    dx[at..at + c].iter_mut().zip(g).for_each(|(dx, g)| *dx = g * 0.25);
-                }
-            }
-        });
-        gradients.give(to, Values::Own(dx));
-        done("2×2 means: backward");
-    });
-    Ok(pooled)
 }

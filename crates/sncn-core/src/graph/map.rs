@@ -4,7 +4,7 @@ use super::buffer::{Buffer, Part, Values};
 use super::{Gradients, Graph};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
-use sncn_kernels::rows::{self, Slopes};
+use sncn_kernels::rows::{self, Curve, Slopes};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Mean and biased variance (N, C) of a map over its positions.
@@ -33,13 +33,14 @@ pub(crate) struct Map {
     pub(super) view: Option<Arc<View>>,
 }
 
-/// A map that the next reader normalises and rectifies: max(0, scale·data + shift).
+/// A map that the next reader normalises and bends: curve(scale·data + shift).
 #[derive(Clone)]
 pub(crate) struct Activation {
     pub(super) map: Map,
     pub(super) slot: usize,
     /// With the map's view worked in.
     pub(super) tables: Arc<View>,
+    pub(super) curve: Curve,
 }
 
 /// Σ G and Σ G·(x − m) of a gradient, each (N, C), x and its mean m before the view.
@@ -47,6 +48,15 @@ pub(crate) struct Activation {
 pub(super) struct Sums {
     pub(super) one: Vec<f64>,
     pub(super) two: Vec<f64>,
+}
+
+impl Sums {
+    /// Of two gradients together.
+    pub(super) fn plus(mut self, other: &Self) -> Self {
+        self.one.iter_mut().zip(&other.one).for_each(|(sum, one)| *sum += one);
+        self.two.iter_mut().zip(&other.two).for_each(|(sum, two)| *sum += two);
+        self
+    }
 }
 
 /// What a reader reads.
@@ -86,14 +96,27 @@ impl Source {
 
     /// Writes positions `start ..` of instance `n` as they are read.
     pub(super) fn read(&self, n: usize, start: usize, out: &mut [f32]) {
-        let (map, tables, relu) = match self {
-            Self::Map(map) => (map, map.view.as_ref(), false),
-            Self::Activation(activation) => (&activation.map, Some(&activation.tables), true),
+        let (map, tables, curve) = match self {
+            Self::Map(map) => (map, map.view.as_ref(), Curve::Line),
+            Self::Activation(activation) => (&activation.map, Some(&activation.tables), activation.curve),
         };
         let xs = map.positions_from(n, start, out.len());
         match tables {
-            Some(tables) => rows::activate(&xs, map.row(&tables.scale, n), map.row(&tables.shift, n), relu, out),
+            Some(tables) => rows::activate(&xs, map.row(&tables.scale, n), map.row(&tables.shift, n), curve, out),
             None => out.copy_from_slice(&xs),
+        }
+    }
+
+    /// Gives what is read a gradient (N, positions, C) that `fill(n, …)` writes instance by instance.
+    pub(super) fn give(&self, gradients: &mut Gradients, fill: impl Fn(usize, &mut [f32]) + Sync) {
+        let gradient = Buffer::take(self.map().data.len());
+        match self {
+            Self::Activation(activation) => activation.give(gradients, gradient, fill),
+            Self::Map(map) => {
+                let mut gradient = gradient;
+                gradient.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, g)| fill(n, g));
+                gradients.give(map.slot, Values::Own(gradient));
+            }
         }
     }
 }
@@ -223,6 +246,7 @@ impl Map {
                 to
             }
         };
+        gradients.sums[self.slot] = None;
         gradients.maps[self.slot] = Some(Values::Own(sum));
     }
 }
@@ -323,41 +347,35 @@ pub(super) fn settle(graph: &Graph, activation: &Activation) -> Map {
     let (slot, activation) = (settled.slot, activation.clone());
     graph.record(move |gradients| {
         if let Some(gradient) = gradients.take(slot) {
-            activation.give(gradients, gradient);
+            activation.give(gradients, gradient.into_buffer(), |_, _| {});
         }
     });
     settled
 }
 
 impl Activation {
-    /// Gives the activation a gradient that is not yet masked by the rectifier.
-    pub(super) fn give(&self, gradients: &mut Gradients, gradient: Values) {
-        let (map, mut gradient) = (&self.map, gradient.into_buffer());
+    /// Gives the activation a gradient that `fill(n, …)` completes and that has not yet met the curve.
+    fn give(&self, gradients: &mut Gradients, mut gradient: Buffer, fill: impl Fn(usize, &mut [f32]) + Sync) {
+        let map = &self.map;
         let (c, centres) = (map.dims.3, map.centres());
         let mut sums = Sums { one: vec![0.; map.dims.0 * c], two: vec![0.; map.dims.0 * c] };
         let tables = sums.one.par_chunks_exact_mut(c).zip(sums.two.par_chunks_exact_mut(c));
         gradient.par_chunks_exact_mut(map.instance_len()).zip(tables).enumerate().for_each(|(n, (g, (one, two)))| {
-            self.mask(n, 0, g);
+            fill(n, g);
+            self.unbend(n, 0, g);
             rows::product_sums(g, &map.instance(n), map.row(&centres, n), one, two);
         });
-        self.give_masked(gradients, sums, gradient);
+        self.give_unbent(gradients, sums, gradient);
     }
 
-    /// Masks the gradient of positions `start ..` of instance `n`.
-    pub(super) fn mask(&self, n: usize, start: usize, gradient: &mut [f32]) {
+    /// Takes the gradient of positions `start ..` of instance `n` back through the curve.
+    pub(super) fn unbend(&self, n: usize, start: usize, gradient: &mut [f32]) {
         let xs = self.map.positions_from(n, start, gradient.len());
-        rows::mask(gradient, &xs, self.map.row(&self.tables.scale, n), self.map.row(&self.tables.shift, n));
+        rows::unbend(gradient, &xs, self.map.row(&self.tables.scale, n), self.map.row(&self.tables.shift, n), self.curve);
     }
 
-    /// Gives the activation a masked gradient with its sums.
-    pub(super) fn give_masked(&self, gradients: &mut Gradients, sums: Sums, gradient: Buffer) {
-        gradients.give(self.slot, Values::Own(gradient));
-        match &mut gradients.sums[self.slot] {
-            Some(held) => {
-                held.one.iter_mut().zip(&sums.one).for_each(|(held, sum)| *held += sum);
-                held.two.iter_mut().zip(&sums.two).for_each(|(held, sum)| *held += sum);
-            }
-            none => *none = Some(sums),
-        }
+    /// Gives the activation a gradient that came back through the curve, with its sums.
+    pub(super) fn give_unbent(&self, gradients: &mut Gradients, sums: Sums, gradient: Buffer) {
+        gradients.give_summed(self.slot, Values::Own(gradient), Some(sums));
     }
 }

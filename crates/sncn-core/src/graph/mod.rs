@@ -9,22 +9,25 @@
 mod buffer;
 mod conv;
 mod crossnorm;
+mod curve;
 mod end;
 mod join;
 mod map;
 mod norm;
 mod observe;
+mod pool;
 mod restyle;
 mod selfnorm;
 
 pub(crate) use map::{Activation, Map};
 
-use crate::layer::{BatchNorm, Layer, SelfNorm};
+use crate::layer::{Layer, SelfNorm};
 use crate::ops::{self, Conv};
 use crate::pass::{Mixture, Pass, Precision};
 use crate::stats::Extent;
 use buffer::{Buffer, Values};
 use candle_core::{DType, Result, Tensor, bail};
+use conv::Plus;
 use join::{After, add};
 use map::{Source, Sums};
 pub use observe::{Observer, observe};
@@ -82,6 +85,16 @@ impl Gradients {
 
     /// Adds a map's gradient.
     fn give(&mut self, slot: usize, gradient: Values) {
+        self.give_summed(slot, gradient, None);
+    }
+
+    /// Adds a map's gradient, with its sums where they are known.
+    fn give_summed(&mut self, slot: usize, gradient: Values, sums: Option<Sums>) {
+        self.sums[slot] = match (&self.maps[slot], self.sums[slot].take(), sums) {
+            (None, _, sums) => sums,
+            (Some(_), Some(held), Some(sums)) => Some(held.plus(&sums)),
+            _ => None,
+        };
         self.maps[slot] = Some(match self.maps[slot].take() {
             Some(sum) => {
                 let mut sum = sum.into_buffer();
@@ -90,6 +103,12 @@ impl Gradients {
             }
             None => gradient,
         });
+    }
+
+    /// The sums of a gradient that was taken from `slot`: where a curve follows, whoever took it back through the curve
+    /// summed it too.
+    fn sums(&mut self, slot: usize, map: &Map, gradient: &Values) -> Sums {
+        self.sums[slot].take().unwrap_or_else(|| map.sums(gradient))
     }
 
     fn parameter(&mut self, slot: Slot) -> &mut [f32] {
@@ -207,13 +226,26 @@ impl FeatureMap {
     /// # Errors
     /// Where shapes do not fit.
     pub fn conv(&self, weight: &Tensor, conv: &Conv) -> Result<Self> {
-        match &self.0 {
+        self.conv_plus(weight, conv, Plus::default())
+    }
+
+    /// Convolution with a bias (O).
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn conv_bias(&self, weight: &Tensor, bias: &Tensor, conv: &Conv) -> Result<Self> {
+        self.conv_plus(weight, conv, Plus { bias: Some(bias), map: None })
+    }
+
+    fn conv_plus(&self, weight: &Tensor, conv: &Conv, plus: Plus<'_>) -> Result<Self> {
+        let (graph, source) = match &self.0 {
             &Form::Tensor(ref xs, precision) => {
-                Ok(Self(Form::Tensor(ops::conv2d_rounded(xs, weight, None, conv, precision)?, precision)))
+                return Ok(Self(Form::Tensor(ops::conv2d_rounded(xs, weight, plus.bias, conv, precision)?, precision)));
             }
-            Form::Map(graph, map) => Ok(Self(Form::Map(graph.clone(), conv::conv(graph, map.into(), weight, conv, None)?))),
-            Form::Activation(graph, a) => Ok(Self(Form::Map(graph.clone(), conv::conv(graph, a.into(), weight, conv, None)?))),
-        }
+            Form::Map(graph, map) => (graph, map.into()),
+            Form::Activation(graph, activation) => (graph, activation.into()),
+        };
+        Ok(Self(Form::Map(graph.clone(), conv::conv(graph, source, weight, conv, plus)?)))
     }
 
     /// Convolution without bias, plus another map.
@@ -222,9 +254,7 @@ impl FeatureMap {
     /// Where shapes do not fit.
     pub fn conv_add(&self, weight: &Tensor, conv: &Conv, other: &Self) -> Result<Self> {
         match (&self.0, &other.0) {
-            (Form::Activation(graph, a), Form::Map(_, other)) => {
-                Ok(Self(Form::Map(graph.clone(), conv::conv(graph, a.into(), weight, conv, Some(other))?)))
-            }
+            (Form::Activation(..), Form::Map(_, other)) => self.conv_plus(weight, conv, Plus { bias: None, map: Some(other) }),
             _ => self.conv(weight, conv)?.add(other),
         }
     }
@@ -238,30 +268,6 @@ impl FeatureMap {
             (Form::Tensor(xs, precision), Form::Tensor(ys, _)) => Ok(Self(Form::Tensor((xs + ys)?, *precision))),
             (Form::Map(graph, xs), Form::Map(_, ys)) => Ok(Self(Form::Map(graph.clone(), add(graph, xs, ys, After::Gather)?))),
             _ => bail!("a recorded map and a tensor are added: start both from one map"),
-        }
-    }
-
-    /// BatchNorm and rectifier.
-    ///
-    /// # Errors
-    /// As [`BatchNorm`].
-    pub fn norm_relu(&self, norm: &BatchNorm, pass: &Pass) -> Result<Self> {
-        match &self.settled()?.0 {
-            Form::Map(graph, map) => Ok(Self(Form::Activation(graph.clone(), norm::norm_relu(graph, map, norm, pass.train)?))),
-            Form::Tensor(xs, precision) => Ok(Self(Form::Tensor(norm.norm(xs, true, pass)?, *precision))),
-            Form::Activation(..) => bail!("an activation was not settled"),
-        }
-    }
-
-    /// Mean over all positions, (N, C), on candle's tape again.
-    ///
-    /// # Errors
-    /// Where shapes do not fit.
-    pub fn global_avg_pool(&self) -> Result<Tensor> {
-        match &self.0 {
-            Form::Tensor(xs, _) => ops::global_avg_pool(xs),
-            Form::Map(graph, map) => end::pool(graph, map.into()),
-            Form::Activation(graph, activation) => end::pool(graph, activation.into()),
         }
     }
 

@@ -3,11 +3,10 @@
 //! v = scale·x + shift is the map with its view, v̂ = (v − M)/√(V + eps) with the batch's mean M and variance V.
 
 use super::Graph;
-use super::map::{Activation, Map, Tables, View};
+use super::map::{Map, Tables, View};
 use super::observe::done;
 use crate::layer::BatchNorm;
 use candle_core::{DType, Device, Result, Tensor, bail};
-use std::sync::Arc;
 
 /// A small tensor's values.
 pub(super) fn doubles(tensor: &Tensor) -> Result<Vec<f64>> {
@@ -27,12 +26,6 @@ pub(super) fn track(norm: &BatchNorm, mean: &[f64], variance: &[f64], total: f64
     }
     let tensor = |values: &[f64]| Tensor::new(values, &Device::Cpu)?.to_dtype(norm.weight().dtype());
     norm.track(&tensor(mean)?, &tensor(variance)?, total)
-}
-
-/// The map, normalised and rectified by whoever reads it.
-pub(super) fn norm_relu(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> Result<Activation> {
-    let slot = graph.slot();
-    Ok(Activation { map: map.clone(), slot, tables: Arc::new(tables(graph, map, norm, train, slot)?) })
 }
 
 /// The map, normalised by whoever reads it.
@@ -73,8 +66,7 @@ fn tables(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool, slot: usize) 
     let map = map.clone();
     graph.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        // where a rectifier follows, whoever masked the gradient summed it too
-        let sums = gradients.sums[slot].take().unwrap_or_else(|| map.sums(&gradient));
+        let sums = gradients.sums(slot, &map, &gradient);
         // v̂ = inverse·(scale·(x − m) + apart); Σ G and Σ G·v̂ a channel are the gradients of bias and weight
         let apart = |i: usize| stats.mean[i] - mean[i % c];
         let (mut db, mut dw) = (vec![0.; c], vec![0.; c]);

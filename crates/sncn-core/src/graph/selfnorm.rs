@@ -96,7 +96,7 @@ pub(super) fn gate(graph: &Graph, map: &Map, layer: &SelfNorm, pass: &Pass) -> R
     let (slot, map) = (gated.slot, map.clone());
     graph.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let sums = map.sums(&gradient);
+        let sums = gradients.sums(slot, &map, &gradient);
         let (mut dmean, mut ddeviation) = (vec![0.; n * c], vec![0.; n * c]);
         // Σ dy·(v − μ) and Σ dy·v
         let centred: Vec<f64> = (0..n * c).map(|i| map.scale(i) * sums.two[i]).collect();

@@ -2,6 +2,7 @@
 
 mod activation;
 mod conv;
+mod dropout;
 mod linear;
 mod pool;
 mod resize;
@@ -9,6 +10,8 @@ mod resize;
 pub use activation::{gelu_erf, gelu_sigmoid, relu, sigmoid};
 pub(crate) use conv::conv_shape;
 pub use conv::{Conv, conv1d, conv2d, conv2d_rounded};
+pub use dropout::drop_half;
+pub(crate) use dropout::drop_half_of;
 pub use linear::linear;
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub use resize::{resize_bilinear, resize_nearest};

@@ -11,7 +11,18 @@ mod passes;
 
 use crate::columns::run;
 use crate::simd::Form;
-use passes::{Activate, Add, Backward, Combine, Mask, Second, Sums, Total};
+use passes::{Activate, Add, Backward, Bend, Combine, Mask, Second, Sums, Total, Unbend};
+
+/// What follows an affine map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// Nothing.
+    Line,
+    /// max(0, y); NaN stays NaN, derivative 0 at 0.
+    Relu,
+    /// y·σ(1.702·y), the logistic approximation of GELU.
+    Gelu,
+}
 
 fn check(maps: &[usize], channels: usize, tables: &[usize]) {
     assert!(
@@ -25,20 +36,24 @@ fn floor(relu: bool) -> f32 {
     if relu { 0. } else { f32::NEG_INFINITY }
 }
 
-/// out = scale·x + shift, rectified where `relu` (NaN stays NaN).
+/// out = curve(scale·x + shift).
 ///
 /// # Panics
 /// Where lengths do not fit, here and below; with a form, where the processor lacks it.
-pub fn activate(x: &[f32], scale: &[f32], shift: &[f32], relu: bool, out: &mut [f32]) {
-    activate_by(Form::current(), x, scale, shift, relu, out);
+pub fn activate(x: &[f32], scale: &[f32], shift: &[f32], curve: Curve, out: &mut [f32]) {
+    activate_by(Form::current(), x, scale, shift, curve, out);
 }
 
 /// [`activate`] in this form.
-pub fn activate_by(form: Form, x: &[f32], scale: &[f32], shift: &[f32], relu: bool, out: &mut [f32]) {
+pub fn activate_by(form: Form, x: &[f32], scale: &[f32], shift: &[f32], curve: Curve, out: &mut [f32]) {
     check(&[x.len(), out.len()], scale.len(), &[shift.len()]);
-    match form {
-        Form::Naive => naive::activate(x, scale, shift, relu, out),
-        _ => run(form, &mut Activate { x, centre: None, scale, shift, floor: floor(relu), out }, scale.len()),
+    match (form, curve) {
+        (Form::Naive, _) => naive::activate(x, scale, shift, curve, out),
+        (_, Curve::Gelu) => run(form, &mut Bend { x, scale, shift, out }, scale.len()),
+        _ => {
+            let floor = floor(curve == Curve::Relu);
+            run(form, &mut Activate { x, centre: None, scale, shift, floor, out }, scale.len());
+        }
     }
 }
 
@@ -149,17 +164,19 @@ pub fn affine_backward_by(
     }
 }
 
-/// g = g where scale·x + shift > 0 or is NaN, else 0: the rectifier's backward pass.
-pub fn mask(g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32]) {
-    mask_by(Form::current(), g, x, scale, shift);
+/// g = g·curve′(scale·x + shift), the backward pass of [`activate`] up to its scale; the rectifier lets a NaN's gradient pass.
+pub fn unbend(g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32], curve: Curve) {
+    unbend_by(Form::current(), g, x, scale, shift, curve);
 }
 
-/// [`mask`] in this form.
-pub fn mask_by(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32]) {
+/// [`unbend`] in this form.
+pub fn unbend_by(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32], curve: Curve) {
     check(&[g.len(), x.len()], scale.len(), &[shift.len()]);
-    match form {
-        Form::Naive => naive::mask(g, x, scale, shift),
-        _ => run(form, &mut Mask { g, x, scale, shift }, scale.len()),
+    match (form, curve) {
+        (_, Curve::Line) => {}
+        (Form::Naive, _) => naive::unbend(g, x, scale, shift, curve),
+        (_, Curve::Relu) => run(form, &mut Mask { g, x, scale, shift }, scale.len()),
+        (_, Curve::Gelu) => run(form, &mut Unbend { g, x, scale, shift }, scale.len()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The defining loop of each pass, for any element; in double precision they are what the tests trust.
 
+use super::Curve;
+use crate::gelu::{Gelu, gate_naive};
 use crate::real::Real;
 
 /// The larger of v and 0; NaN where v is.
@@ -17,9 +19,16 @@ pub fn centred_affine<T: Real>(x: &[T], centre: &[T], scale: &[T], shift: &[T], 
     }
 }
 
-/// out = scale·x + shift, rectified where `relu`.
-pub fn activate<T: Real>(x: &[T], scale: &[T], shift: &[T], relu: bool, out: &mut [T]) {
-    centred_affine(x, &vec![T::ZERO; scale.len()], scale, shift, relu, out);
+/// out = curve(scale·x + shift).
+pub fn activate<T: Real>(x: &[T], scale: &[T], shift: &[T], curve: Curve, out: &mut [T]) {
+    for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
+        let y = scale[i % scale.len()] * x + shift[i % scale.len()];
+        *out = match curve {
+            Curve::Line => y,
+            Curve::Relu => rectify(y),
+            Curve::Gelu => T::real(y.double() * gate_naive(Gelu::Sigmoid, y.double()).0),
+        };
+    }
 }
 
 /// y += scale·r + shift.
@@ -77,11 +86,17 @@ pub fn affine_backward<T: Real>(
     }
 }
 
-/// g = g where scale·x + shift > 0 or is NaN, else 0.
-pub fn mask<T: Real>(g: &mut [T], x: &[T], scale: &[T], shift: &[T]) {
+/// g = g·curve′(scale·x + shift).
+pub fn unbend<T: Real>(g: &mut [T], x: &[T], scale: &[T], shift: &[T], curve: Curve) {
     for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
-        if scale[i % scale.len()] * x + shift[i % scale.len()] <= T::ZERO {
-            *g = T::ZERO;
+        let y = scale[i % scale.len()] * x + shift[i % scale.len()];
+        match curve {
+            Curve::Relu if y <= T::ZERO => *g = T::ZERO,
+            Curve::Line | Curve::Relu => {}
+            Curve::Gelu => {
+                let (value, slope) = gate_naive(Gelu::Sigmoid, y.double());
+                *g = T::real(g.double() * (value + y.double() * slope));
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Slopes;
 use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
+use crate::gelu::{Gelu, gate};
 use crate::simd::Vector;
 
 /// out = max(floor, scale·(x − centre) + shift); no centre is 0.
@@ -27,6 +28,35 @@ impl Columns for Activate<'_> {
             for at in (start..self.x.len()).step_by(channels) {
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
                 let y = std::array::from_fn(|i| x[i].sub(centre[i]).fma(scale[i], shift[i]).max(floor));
+                store::<V, NV, FULL>(y, self.out.as_mut_ptr().add(at), count);
+            }
+        }
+    }
+}
+
+/// out = y·σ(1.702·y), y = scale·x + shift.
+pub(super) struct Bend<'a> {
+    pub(super) x: &'a [f32],
+    pub(super) scale: &'a [f32],
+    pub(super) shift: &'a [f32],
+    pub(super) out: &'a mut [f32],
+}
+
+impl Columns for Bend<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let channels = self.scale.len();
+        // SAFETY: as in `Activate`.
+        unsafe {
+            let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
+            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            for at in (start..self.x.len()).step_by(channels) {
+                let mut y = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                // a closure of this length is a function of its own, which the instructions are not switched on for
+                for i in 0..NV {
+                    y[i] = y[i].fma(scale[i], shift[i]);
+                    y[i] = y[i].mul(gate(Gelu::Sigmoid, y[i]).0);
+                }
                 store::<V, NV, FULL>(y, self.out.as_mut_ptr().add(at), count);
             }
         }
@@ -204,6 +234,36 @@ impl Columns for Mask<'_> {
                 let g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
                 let kept = std::array::from_fn(|i| g[i].where_positive(x[i].fma(scale[i], shift[i])));
                 store::<V, NV, FULL>(kept, self.g.as_mut_ptr().add(at), count);
+            }
+        }
+    }
+}
+
+/// g = g·(σ + y·σ′), σ of 1.702·y, y = scale·x + shift.
+pub(super) struct Unbend<'a> {
+    pub(super) g: &'a mut [f32],
+    pub(super) x: &'a [f32],
+    pub(super) scale: &'a [f32],
+    pub(super) shift: &'a [f32],
+}
+
+impl Columns for Unbend<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
+        let channels = self.scale.len();
+        // SAFETY: as in `Activate`.
+        unsafe {
+            let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
+            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            for at in (start..self.x.len()).step_by(channels) {
+                let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                let mut g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
+                for i in 0..NV {
+                    let y = x[i].fma(scale[i], shift[i]);
+                    let (value, slope) = gate(Gelu::Sigmoid, y);
+                    g[i] = g[i].mul(y.fma(slope, value));
+                }
+                store::<V, NV, FULL>(g, self.g.as_mut_ptr().add(at), count);
             }
         }
     }

@@ -4,15 +4,13 @@
 //! the third and sixth; the 1×1 convolutions pad by 1. Positions: `conv`, `norm`, `activation` (after each of the three).
 //! Names count every entry of one sequence, hung layers and pools too: `features.4.weight`.
 
-use super::{Blueprint, ConvLayer, Head};
+use super::{Blueprint, ConvLayer, Head, in_chunks};
 use candle_core::{Result, Tensor, bail};
-use rand::RngExt;
-use sncn_core::layer::{BatchNorm, Hooks, Layer, Place};
-use sncn_core::ops::{self, Conv};
-use sncn_core::{Network, Pass};
+use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::ops::Conv;
+use sncn_core::{FeatureMap, Network, Pass};
 
 const POSITIONS: [&str; 3] = ["conv", "norm", "activation"];
-const DROPOUT: f64 = 0.5;
 
 enum Step {
     Conv(ConvLayer),
@@ -76,37 +74,35 @@ impl AllConvNet {
     }
 }
 
-/// Inverted dropout from the pass's own stream.
-fn dropout(xs: &Tensor, number: u64, pass: &Pass) -> Result<Tensor> {
-    if !pass.train || pass.without_dropout() {
-        return Ok(xs.clone());
-    }
-    let mut rng = pass.seed().named("dropout").fold_in(number).rng();
-    let scale = 1. / (1. - DROPOUT);
-    let mask: Vec<f64> = (0..xs.elem_count()).map(|_| if rng.random_bool(DROPOUT) { 0. } else { scale }).collect();
-    xs * Tensor::from_vec(mask, xs.shape(), xs.device())?.to_dtype(xs.dtype())?
-}
-
 impl Network for AllConvNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let mut xs = xs.clone();
-        for step in &self.steps {
-            xs = match step {
-                Step::Conv(conv) => conv.forward(&xs, pass)?,
-                Step::Norm(norm) => norm.forward(&xs, pass)?,
-                Step::Gelu => ops::gelu_sigmoid(&xs)?,
-                Step::Hook(at, hooks) => hooks.at(at, &xs, pass)?,
-                Step::MaxPool => ops::max_pool2d(&xs, 2, 2, 0)?,
-                Step::Dropout(number) => dropout(&xs, *number, pass)?,
-            };
-        }
-        let (_, height, width, _) = xs.dims4()?;
-        if height < 8 || width < 8 {
-            bail!("backbone allconv: images of at least 26 × 26 are wanted (the last map is {height} × {width}, pooled 8 × 8)")
-        }
-        // the published net pools the top-left 8 × 8 of a 10 × 10 map
-        let pooled = ops::avg_pool2d(&xs, 8, 8)?.narrow(1, 0, 1)?.narrow(2, 0, 1)?.flatten_from(1)?;
-        self.head.forward(&pooled)
+        let hooks =
+            || self.steps.iter().filter_map(|step| if let Step::Hook(at, hooks) = step { Some((*at, hooks)) } else { None });
+        let recordable = hooks().all(|(_, hooks)| hooks.recordable());
+        // what hangs after a GELU finds its statistics itself
+        let gathering = pass.train || hooks().any(|(at, _)| at != "activation");
+        in_chunks(xs, pass, |xs| {
+            let mut xs = FeatureMap::start(xs, recordable, pass)?.gathering(gathering);
+            for step in &self.steps {
+                xs = match step {
+                    Step::Conv(conv) => conv.on_map(&xs)?,
+                    Step::Norm(norm) => xs.norm(norm, pass)?,
+                    Step::Gelu => xs.gelu()?,
+                    Step::Hook(at, hooks) => hooks.on_map(at, xs, pass)?,
+                    Step::MaxPool => xs.max_pool2()?,
+                    Step::Dropout(_) if !pass.train || pass.without_dropout() => xs,
+                    Step::Dropout(number) => xs.drop_half(pass.seed().named("dropout").fold_in(*number))?,
+                };
+            }
+            let (_, height, width, _) = xs.dims()?;
+            if height < 8 || width < 8 {
+                bail!(
+                    "backbone allconv: images of at least 26 × 26 are wanted (the last map is {height} × {width}, pooled 8 × 8)"
+                )
+            }
+            // the published net pools the top-left 8 × 8 of a 10 × 10 map
+            self.head.forward(&xs.corner_mean(8, 8)?)
+        })
     }
 
     fn sites(&self) -> usize {

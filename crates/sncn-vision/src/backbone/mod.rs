@@ -89,13 +89,12 @@ impl ConvLayer {
         Self::new(vb, from, to, kernel, false, Conv { stride, padding: kernel / 2, ..Conv::default() })
     }
 
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        ops::conv2d_rounded(xs, &self.weight, self.bias.as_ref(), &self.conv, pass.precision())
-    }
-
-    /// On a map inside a network; there is no bias.
+    /// On a map inside a network.
     fn on_map(&self, xs: &FeatureMap) -> Result<FeatureMap> {
-        xs.conv(&self.weight, &self.conv)
+        match &self.bias {
+            Some(bias) => xs.conv_bias(&self.weight, bias, &self.conv),
+            None => xs.conv(&self.weight, &self.conv),
+        }
     }
 }
 

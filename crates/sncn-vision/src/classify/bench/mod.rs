@@ -51,6 +51,9 @@ pub struct Bench {
     /// Threads (default: all processors).
     #[arg(long)]
     threads: Option<usize>,
+    /// For `networks` and `profile`: this network of the CIFAR experiments alone (`profile` takes wrn40_2 where none is named).
+    #[arg(long, value_parser = NETWORKS.map(|(name, _)| name))]
+    network: Option<String>,
 }
 
 impl Bench {
@@ -114,7 +117,7 @@ impl Bench {
     }
 
     fn networks(&self) -> Result<()> {
-        for (backbone, at) in NETWORKS {
+        for (backbone, at) in NETWORKS.into_iter().filter(|(name, _)| self.network.as_deref().is_none_or(|one| one == *name)) {
             let mut trainer = Trainer::new(backbone, at)?;
             let seconds = self.seconds(|| trainer.step(&SITES))?;
             emit(&format!("network {backbone}"), "train, SelfNorm + 2 CrossNorm", BATCH as f64 / seconds, "images/s");
@@ -131,7 +134,10 @@ impl Bench {
 
     /// Mean milliseconds of a step by operation; what no operation accounts for is the tape, the head, the loss and the optimiser.
     fn profile(&self) -> Result<()> {
-        let mut trainer = Trainer::new("wrn40_2", "post")?;
+        let wanted = self.network.as_deref().unwrap_or("wrn40_2");
+        let Some((name, at)) = NETWORKS.into_iter().find(|(name, _)| *name == wanted) else { return Ok(()) };
+        let case = format!("{name} step");
+        let mut trainer = Trainer::new(name, at)?;
         trainer.step(&SITES)?;
         let spent: Rc<RefCell<(Instant, BTreeMap<&str, f64>)>> = Rc::new(RefCell::new((Instant::now(), BTreeMap::new())));
         let (told, all) = (spent.clone(), Instant::now());
@@ -154,9 +160,9 @@ impl Bench {
         observe(None);
         let each = |seconds: f64| 1e3 * seconds / self.runs as f64;
         for (what, &seconds) in &spent.borrow().1 {
-            emit("wrn40_2 step", what, each(seconds), "ms");
+            emit(&case, what, each(seconds), "ms");
         }
-        emit("wrn40_2 step", "whole", each(all.elapsed().as_secs_f64()), "ms");
+        emit(&case, "whole", each(all.elapsed().as_secs_f64()), "ms");
         Ok(())
     }
 }

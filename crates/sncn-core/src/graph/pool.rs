@@ -1,0 +1,172 @@
+//! Pools, and dropout, which follows them in some networks.
+
+use super::buffer::{Buffer, Values};
+use super::map::{Gather, Map, Source};
+use super::observe::done;
+use super::{FeatureMap, Form, Graph, end};
+use crate::Seed;
+use crate::ops;
+use candle_core::{Result, Tensor, bail};
+use rayon::prelude::*;
+use sncn_kernels::pool::{PoolShape, max_pool_backward, max_pool_forward};
+
+impl FeatureMap {
+    /// Mean over all positions, (N, C), on candle's tape again.
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn global_avg_pool(&self) -> Result<Tensor> {
+        let (_, h, w, _) = self.dims()?;
+        self.corner_mean(h, w)
+    }
+
+    /// Mean over the first `rows` rows and `columns` columns, (N, C), on candle's tape again.
+    ///
+    /// # Errors
+    /// Where the map is smaller.
+    pub fn corner_mean(&self, rows: usize, columns: usize) -> Result<Tensor> {
+        let (_, h, w, _) = self.dims()?;
+        if rows > h || columns > w || rows * columns == 0 {
+            bail!("a map of {h} rows and {w} columns has no corner of {rows} × {columns}")
+        }
+        match &self.0 {
+            Form::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
+            Form::Map(graph, map) => end::pool(graph, map.into(), (rows, columns)),
+            Form::Activation(graph, activation) => end::pool(graph, activation.into(), (rows, columns)),
+        }
+    }
+
+    /// Means over 2×2 positions; a last odd row or column is dropped.
+    ///
+    /// # Errors
+    /// Where the map is smaller.
+    pub fn avg_pool2(&self) -> Result<Self> {
+        match &self.0 {
+            Form::Tensor(..) => self.on_tensor(|xs| ops::avg_pool2d(xs, 2, 2)),
+            _ => self.on_recording(avg_pool2),
+        }
+    }
+
+    /// Maxima over 2×2 positions; a last odd row or column is dropped, the first of equal maxima takes the gradient.
+    ///
+    /// # Errors
+    /// Where the map is smaller.
+    pub fn max_pool2(&self) -> Result<Self> {
+        let (graph, source) = match &self.0 {
+            Form::Tensor(..) => return self.on_tensor(|xs| ops::max_pool2d(xs, 2, 2, 0)),
+            Form::Map(graph, map) => (graph, map.into()),
+            Form::Activation(graph, activation) => (graph, activation.into()),
+        };
+        Ok(Self(Form::Map(graph.clone(), max_pool2(graph, source)?)))
+    }
+
+    /// Every value doubled or dropped, each with probability ½, as [`ops::drop_half`].
+    ///
+    /// # Errors
+    /// Where a tensor cannot be made.
+    pub fn drop_half(&self, seed: Seed) -> Result<Self> {
+        match &self.0 {
+            Form::Tensor(..) => self.on_tensor(|xs| ops::drop_half(xs, seed)),
+            _ => self.on_recording(|graph, map| Ok(drop_half(graph, map, seed))),
+        }
+    }
+}
+
+/// Rows and columns of 2×2 positions.
+fn halves(dims: (usize, usize, usize, usize)) -> Result<(usize, usize)> {
+    let (_, h, w, _) = dims;
+    if h < 2 || w < 2 {
+        bail!("a map of shape {dims:?} has no 2 × 2 positions")
+    }
+    Ok((h / 2, w / 2))
+}
+
+/// Maxima over 2×2 positions of what is read, which is never written.
+fn max_pool2(graph: &Graph, source: Source) -> Result<Map> {
+    let (n, h, w, c) = source.map().dims;
+    let (ho, wo) = halves(source.map().dims)?;
+    let one = PoolShape { n: 1, h, w, c, kernel: 2, stride: 2, padding: 0 };
+    let size = ho * wo * c;
+    let (mut data, mut places) = (Buffer::take(n * size), vec![0; n * size]);
+    let instances = data.par_chunks_exact_mut(size).zip(places.par_chunks_exact_mut(size)).enumerate();
+    instances.for_each(|(n, (out, places))| {
+        let mut values = Buffer::take(h * w * c);
+        source.read(n, 0, &mut values);
+        max_pool_forward(&values, &one, out, places);
+    });
+    let pooled = Map::new(graph, (n, ho, wo, c), data);
+    let slot = pooled.slot;
+    done("2×2 maxima: forward");
+    graph.record(move |gradients| {
+        let Some(gradient) = gradients.take(slot) else { return };
+        source.give(gradients, |n, dx| {
+            let at = n * size..(n + 1) * size;
+            max_pool_backward(&gradient.part(at.clone()), &places[at], &one, dx);
+        });
+        done("2×2 maxima: backward");
+    });
+    Ok(pooled)
+}
+
+/// The map as it is read, half of it dropped; backward draws the same bits again.
+fn drop_half(graph: &Graph, map: &Map, seed: Seed) -> Map {
+    let (mut data, source, len) = (Buffer::take(map.data.len()), Source::from(map), map.instance_len());
+    data.par_chunks_exact_mut(len).enumerate().for_each(|(n, out)| {
+        source.read(n, 0, out);
+        ops::drop_half_of(seed, n, out);
+    });
+    let dropped = Map::new(graph, map.dims, data);
+    let (slot, to) = (dropped.slot, map.slot);
+    done("dropout: forward");
+    graph.record(move |gradients| {
+        let Some(gradient) = gradients.take(slot) else { return };
+        let mut gradient = gradient.into_buffer();
+        gradient.par_chunks_exact_mut(len).enumerate().for_each(|(n, g)| ops::drop_half_of(seed, n, g));
+        gradients.give(to, Values::Own(gradient));
+        done("dropout: backward");
+    });
+    dropped
+}
+
+/// Means over 2×2 positions, with their statistics.
+fn avg_pool2(graph: &Graph, map: &Map) -> Result<Map> {
+    let (n, h, w, c) = map.dims;
+    let (ho, wo) = halves(map.dims)?;
+    let mut data = Buffer::take(n * ho * wo * c);
+    let gather = Gather::default();
+    let source = Source::from(map);
+    data.par_chunks_exact_mut(ho * wo * c).enumerate().for_each(|(n, out)| {
+        let mut rows = Buffer::take(2 * w * c);
+        for (y, out) in out.chunks_exact_mut(wo * c).enumerate() {
+            source.read(n, 2 * y * w, &mut rows);
+            let (upper, lower) = rows.split_at(w * c);
+            let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
+            for (out, (upper, lower)) in out.chunks_exact_mut(c).zip(pairs) {
+                for (k, out) in out.iter_mut().enumerate() {
+                    *out = (upper[k] + upper[c + k] + lower[k] + lower[c + k]) * 0.25;
+                }
+            }
+        }
+        gather.add(n, 0, out, c);
+    });
+    let pooled = Map::new(graph, (n, ho, wo, c), data).with_table(gather.table((n, ho, wo, c)));
+    let (slot, to) = (pooled.slot, map.slot);
+    done("2×2 means: forward");
+    graph.record(move |gradients| {
+        let Some(gradient) = gradients.take(slot) else { return };
+        let mut dx = Buffer::take(n * h * w * c);
+        dx.par_chunks_exact_mut(h * w * c).enumerate().for_each(|(n, dx)| {
+            dx.fill(0.);
+            let gradient = gradient.part(n * ho * wo * c..(n + 1) * ho * wo * c);
+            for (i, g) in gradient.chunks_exact(c).enumerate() {
+                let (y, x) = (2 * (i / wo), 2 * (i % wo));
+                for at in [(y, x), (y, x + 1), (y + 1, x), (y + 1, x + 1)].map(|(y, x)| (y * w + x) * c) {
+                    dx[at..at + c].iter_mut().zip(g).for_each(|(dx, g)| *dx = g * 0.25);
+                }
+            }
+        });
+        gradients.give(to, Values::Own(dx));
+        done("2×2 means: backward");
+    });
+    Ok(pooled)
+}
