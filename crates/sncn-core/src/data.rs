@@ -4,19 +4,17 @@ use crate::Seed;
 use candle_core::Tensor;
 use rand::seq::SliceRandom;
 
+/// The label of what belongs to no class: it is neither trained on nor counted.
+pub const VOID: u32 = 255;
+
 /// Inputs with their labels.
 pub struct Batch {
     /// What the network is given: (views·N, H, W, 3) images, say; the N instances as they are come first.
     pub inputs: Tensor,
-    /// A class for each of the N instances.
+    /// A class for each of the N instances; in segmentation for each pixel of them, row by row, or [`VOID`].
     pub labels: Vec<u32>,
-}
-
-impl Batch {
     /// How many views of each instance there are: 3 for AugMix, else 1.
-    pub fn views(&self) -> usize {
-        self.inputs.dims().first().map_or(0, |rows| rows / self.labels.len().max(1))
-    }
+    pub views: usize,
 }
 
 /// Examples by index.

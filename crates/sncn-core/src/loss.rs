@@ -1,5 +1,6 @@
 //! Losses on class-last logits (…, K): cross-entropy with an ignore label, Jensen–Shannon consistency, softmax.
 
+use crate::ops;
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 /// log softmax over the last axis, shifted by the (detached) maximum.
@@ -20,23 +21,28 @@ pub fn softmax(logits: &Tensor) -> Result<Tensor> {
     raised.broadcast_div(&raised.sum_keepdim(D::Minus1)?)
 }
 
-/// 1 at the label of every kept item, (items, K), and how many are kept.
-fn one_hot(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(Tensor, usize)> {
+/// The number of items and classes, one label an item and every kept label a class.
+fn check(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(usize, usize)> {
     let classes = logits.dim(D::Minus1)?;
     let items = logits.elem_count() / classes.max(1);
     if labels.len() != items {
         bail!("cross-entropy: {} labels for {items} items", labels.len())
     }
+    match labels.iter().find(|&&label| ignore != Some(label) && label as usize >= classes) {
+        Some(label) => {
+            bail!("cross-entropy: label {label}; 0 to {} is accepted for {classes} classes", classes.saturating_sub(1))
+        }
+        None => Ok((items, classes)),
+    }
+}
+
+/// 1 at the label of every kept item, (items, K), and how many are kept.
+fn one_hot(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(Tensor, usize)> {
+    let (items, classes) = check(logits, labels, ignore)?;
     let mut hot = vec![0f32; items * classes];
     let mut kept = 0;
-    for (row, &label) in hot.chunks_exact_mut(classes.max(1)).zip(labels) {
-        if ignore == Some(label) {
-            continue;
-        }
-        match row.get_mut(label as usize) {
-            Some(value) => *value = 1.,
-            None => bail!("cross-entropy: label {label}; 0 to {} is accepted for {classes} classes", classes.saturating_sub(1)),
-        }
+    for (row, &label) in hot.chunks_exact_mut(classes.max(1)).zip(labels).filter(|(_, label)| ignore != Some(**label)) {
+        row[label as usize] = 1.;
         kept += 1;
     }
     let hot = Tensor::from_vec(hot, (items, classes), &Device::Cpu)?.to_device(logits.device())?;
@@ -57,10 +63,14 @@ pub fn cross_entropy_per_item(logits: &Tensor, labels: &[u32], ignore: Option<u3
 /// # Errors
 /// Where all items are ignored, a label is out of range, or there is not one for every item.
 pub fn cross_entropy(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<Tensor> {
-    let (hot, kept) = one_hot(logits, labels, ignore)?;
-    if kept == 0 {
+    if !labels.is_empty() && labels.iter().all(|&label| ignore == Some(label)) {
         bail!("cross-entropy: all {} items carry the ignore label: there is nothing to learn from", labels.len())
     }
+    if logits.device().is_cpu() && logits.dtype() == DType::F32 {
+        check(logits, labels, ignore)?;
+        return ops::cross_entropy(logits, labels, ignore);
+    }
+    let (hot, kept) = one_hot(logits, labels, ignore)?;
     log_softmax(logits)?.reshape(hot.shape())?.mul(&hot)?.sum_all()?.neg()? / kept as f64
 }
 

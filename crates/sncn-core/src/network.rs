@@ -5,11 +5,20 @@ use candle_core::{Result, Tensor};
 
 /// A model that maps a batch to class scores.
 pub trait Network {
-    /// Scores of a batch: (N, H, W, 3) images, say, to (N, classes) logits.
+    /// Scores of a batch: (N, H, W, 3) images, say, to (N, classes) logits, or (N, H, W, classes) where every pixel is
+    /// labelled.
     ///
     /// # Errors
     /// Where the shape does not fit.
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor>;
+
+    /// The same with the scores of an auxiliary head, where it has one and the pass is a training pass.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    fn forward_auxiliary(&self, xs: &Tensor, pass: &Pass) -> Result<(Tensor, Option<Tensor>)> {
+        Ok((self.forward(xs, pass)?, None))
+    }
 
     /// How many CrossNorm sites it has.
     fn sites(&self) -> usize;

@@ -5,8 +5,10 @@
 //! - augmix: cross-entropy on the clean view + w·JS(clean, view 1, view 2), all views in one pass; with the coin, +
 //!   c·JS(clean, mixed 1, mixed 2) on the clean view.
 //! - mixup, cutmix, adversarial: cross-entropy on changed inputs.
+//! - segment: cross-entropy of every pixel that is not void + a·the same of the auxiliary head; with the coin, CrossNorm is
+//!   active.
 
-use crate::data::Batch;
+use crate::data::{Batch, VOID};
 use crate::loss::{cross_entropy, jensen_shannon};
 use crate::perturb::{self, Attack};
 use crate::{Network, Pass, Seed};
@@ -57,6 +59,17 @@ pub enum Objective {
     },
     /// Adversarial training (Madry et al. 2018).
     Adversarial(Attack),
+    /// Labels of pixels (Long et al. 2015, Zhao et al. 2017): the mean cross-entropy over the pixels that are not void, and
+    /// that of the auxiliary head. A batch without such a pixel has the loss 0.
+    Segment {
+        /// a, the auxiliary head's share, 0.4 as published.
+        #[serde(default = "auxiliary")]
+        auxiliary: f64,
+    },
+}
+
+fn auxiliary() -> f64 {
+    0.4
 }
 
 impl Objective {
@@ -88,6 +101,10 @@ impl Objective {
                 }
                 positive("alpha", alpha)
             }
+            Self::Segment { auxiliary } => match auxiliary.is_finite() && auxiliary >= 0. {
+                true => Ok(()),
+                false => bail!("objective.auxiliary is {auxiliary}; 0 or a positive number is accepted"),
+            },
             Self::Adversarial(attack) => {
                 positive("epsilon", attack.epsilon)?;
                 positive("step", attack.step)?;
@@ -104,8 +121,8 @@ impl Objective {
     /// # Errors
     /// Where a shape or the number of views does not fit.
     pub fn loss(&self, network: &dyn Network, batch: &Batch, mix: Option<MixConfig>, seed: Seed) -> Result<Tensor> {
-        if batch.views() != self.views() {
-            bail!("the objective takes {} view(s) of each instance, the data set gives {}", self.views(), batch.views())
+        if batch.views != self.views() {
+            bail!("the objective takes {} view(s) of each instance, the data set gives {}", self.views(), batch.views)
         }
         let heads = mix.is_some_and(|mix| seed.named("coin").rng().random_bool(mix.probability.clamp(0., 1.)));
         let passes = Passes { network, batch, active: mix.map_or(0, |mix| mix.active), seed };
@@ -131,6 +148,17 @@ impl Objective {
             Self::Mixup { alpha } => passes.blended(perturb::mixup(xs, alpha, seed.named("mixup"))?, &once),
             Self::Cutmix { alpha, probability } => {
                 passes.blended(perturb::cutmix(xs, alpha, probability, seed.named("cutmix"))?, &once)
+            }
+            Self::Segment { auxiliary } => {
+                let (logits, other) = network.forward_auxiliary(xs, &once)?;
+                if labels.iter().all(|&label| label == VOID) {
+                    return logits.sum_all()? * 0.;
+                }
+                let loss = cross_entropy(&logits, labels, Some(VOID))?;
+                match other {
+                    Some(other) => loss + (cross_entropy(&other, labels, Some(VOID))? * auxiliary)?,
+                    None => Ok(loss),
+                }
             }
             Self::Adversarial(attack) => {
                 let loss = |xs: &Tensor| cross_entropy(&network.forward(xs, &once)?, labels, None);

@@ -213,8 +213,8 @@ impl Smooth {
         let xs = FeatureMap::start(xs, true, pass)?.gathering(pass.train);
         let ys = hang(0, conv(&xs, "one", (19, 3, 3, 3))?)?;
         let ys = hang(2, hang(1, ys.norm(&norm("bn0")?, pass)?)?.gelu()?)?;
-        let more = conv(&ys, "two", (19, 19, 3, 3))?.max_pool2()?;
-        let ys = ys.max_pool2()?.drop_half(pass.seed().named("drop"))?.add(&more)?;
+        let more = conv(&ys, "two", (19, 19, 3, 3))?.max_pool(2, 2, 0)?;
+        let ys = ys.max_pool(2, 2, 0)?.dropout(0.5, pass.seed().named("drop"))?.add(&more)?;
         // the norm, as the network has it, and the bias alone, whose gradient is not nearly 0
         let ys = conv(&ys, "three", (19, 19, 1, 1))?;
         ys.norm(&norm("bn1")?, pass)?.gelu()?.add(&ys.gelu()?)?.corner_mean(4, 5)
@@ -259,5 +259,38 @@ fn threads_change_nothing() -> Result<()> {
     };
     let (one, three) = (run(1)?, run(3)?);
     one.iter().zip(&three).for_each(|(one, three)| assert_eq!(one, three));
+    Ok(())
+}
+
+/// What segmentation networks have: a norm of that kind before the rectifier and after it, padded maxima, a dilated
+/// convolution, the mean over positions and resizing, concatenation, dropout, and a map at the end.
+fn dense_labels(kind: &str, dtype: DType, pass: &Pass) -> Result<Vec<(String, Vec<f64>)>> {
+    let vars = Vars::new(Seed::new(4), dtype, &Device::Cpu);
+    let xs = Var::from_tensor(&random(&[4, 11, 13, 3], "xs", dtype)?)?;
+    let place = Place::new(18, vars.builder());
+    let conv = |xs: &FeatureMap, name: &str, shape: (usize, usize, usize, usize), conv: Conv| {
+        xs.conv(&place.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.2 })?, &conv)
+    };
+    let norm = |name: &str| build(kind, serde_json::Map::new(), &place.at(18, place.vb.pp(name)));
+    let map = FeatureMap::start(xs.as_tensor(), true, pass)?.gathering(pass.train);
+    let padded = Conv { padding: 1, ..Conv::default() };
+    let ys = norm("n0")?.on_map(&conv(&map, "one", (18, 3, 3, 3), padded)?, pass)?.relu()?.max_pool(3, 2, 1)?;
+    let dilated = Conv { padding: 2, dilation: 2, ..Conv::default() };
+    let ys = norm("n1")?.on_map(&norm("n2")?.on_map(&conv(&ys, "two", (18, 18, 3, 3), dilated)?, pass)?, pass)?.relu()?;
+    let (_, h, w, _) = ys.dims()?;
+    let mean = conv(&ys.mean_map()?, "three", (18, 18, 1, 1), Conv::default())?.relu()?.resize_bilinear((h, w))?;
+    let ys = ys.dropout(0.25, pass.seed().named("drop"))?.concat(&mean)?.resize_bilinear((2 * h + 1, w - 1))?;
+    let out = ys.to_tensor()?;
+    collect(&out, &xs, &vars, pass, &random(out.dims(), "weights", dtype)?)
+}
+
+#[test]
+fn heads_and_norms_of_segmentation_agree_with_tensors() -> Result<()> {
+    for kind in ["batch_norm", "instance_norm", "ibn"] {
+        for (pass, what) in [(Pass::train(Seed::new(1)), "training"), (Pass::eval(), "evaluation")] {
+            let (fast, slow) = (dense_labels(kind, DType::F32, &pass)?, dense_labels(kind, DType::F64, &pass)?);
+            agree(&fast, &slow, &format!("{kind}, {what}"));
+        }
+    }
     Ok(())
 }

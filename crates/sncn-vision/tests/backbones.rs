@@ -20,10 +20,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 
 fn check(name: &str, at: Option<&str>) -> Result<()> {
     let hung = ["crossnorm", "selfnorm"].map(|kind| (kind.to_string(), at));
-    let layers: Vec<_> = hung
-        .into_iter()
-        .filter_map(|(kind, at)| Some(LayerConfig { kind, at: at?.to_string(), settings: serde_json::Map::new() }))
-        .collect();
+    let layers: Vec<_> = hung.into_iter().filter_map(|(kind, at)| Some(LayerConfig::new(kind, at?))).collect();
     let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
     let network = build(name, &Blueprint { classes: 7, layers: &layers, vars: &vars })?;
     let images = Vars::new(Seed::new(5), DType::F32, &Device::Cpu);
@@ -67,7 +64,7 @@ fn smooth(kind: &str, at: &str, dtype: DType) -> Result<Vec<(String, Vec<f64>)>>
     if kind == "crossnorm" {
         settings.insert("crop".to_string(), "both".into());
     }
-    let layers = [LayerConfig { kind: kind.to_string(), at: at.to_string(), settings }];
+    let layers = [LayerConfig { settings, ..LayerConfig::new(kind, at) }];
     let vars = Vars::new(Seed::new(3), dtype, &Device::Cpu);
     let network = build("allconv", &Blueprint { classes: 7, layers: &layers, vars: &vars })?;
     let images = Vars::new(Seed::new(5), dtype, &Device::Cpu);

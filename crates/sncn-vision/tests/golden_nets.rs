@@ -28,7 +28,7 @@ fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
         "cn" => &["crossnorm"],
         _ => &["crossnorm", "selfnorm"],
     };
-    let layer = |kind: &&str| LayerConfig { kind: kind.to_string(), at: at.to_string(), settings: serde_json::Map::new() };
+    let layer = |kind: &&str| LayerConfig::new(*kind, at);
     Ok(kinds.iter().map(layer).collect())
 }
 

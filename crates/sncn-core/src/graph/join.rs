@@ -3,8 +3,9 @@
 
 use super::buffer::{Buffer, Values};
 use super::map::{Gather, Map, Source, Table};
+use super::norm::Norms;
 use super::observe::done;
-use super::{FeatureMap, Form, Graph, norm};
+use super::{FeatureMap, Form, Graph};
 use crate::layer::{BatchNorm, Layer};
 use crate::ops;
 use crate::pass::Pass;
@@ -19,10 +20,7 @@ impl FeatureMap {
     /// # Errors
     /// As [`BatchNorm`].
     pub fn norm(&self, layer: &BatchNorm, pass: &Pass) -> Result<Self> {
-        match &self.0 {
-            Form::Tensor(..) => self.on_tensor(|xs| layer.forward(xs, pass)),
-            _ => self.on_recording(|graph, map| norm::norm(graph, map, layer, pass.train)),
-        }
+        self.norms(&Norms { instance: None, batch: Some(layer) }, pass.train, |xs| layer.forward(xs, pass))
     }
 
     /// max(0, sum of two maps); `gather` says that a layer to come wants statistics of it.

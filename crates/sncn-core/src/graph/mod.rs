@@ -16,10 +16,12 @@ mod map;
 mod norm;
 mod observe;
 mod pool;
+mod resize;
 mod restyle;
 mod selfnorm;
 
 pub(crate) use map::{Activation, Map};
+pub(crate) use norm::Norms;
 
 use crate::layer::{Layer, SelfNorm};
 use crate::ops::{self, Conv};

@@ -1,11 +1,13 @@
-//! BatchNorm of a recorded map: its tables follow from the map's statistics, so nothing is read or written forward.
+//! BatchNorm, InstanceNorm and IBN of a recorded map: their tables follow from the map's statistics, so nothing is read or
+//! written forward.
 //!
-//! v = scale·x + shift is the map with its view, v̂ = (v − M)/√(V + eps) with the batch's mean M and variance V.
+//! v = scale·x + shift is the map with its view, v̂ = (v − M)/√(V + eps) with mean M and variance V of the batch, or, for the
+//! channels that InstanceNorm has, of each instance.
 
-use super::Graph;
-use super::map::{Map, Tables, View};
+use super::map::{Map, Table, Tables, View};
 use super::observe::done;
-use crate::layer::BatchNorm;
+use super::{FeatureMap, Form, Graph};
+use crate::layer::{BatchNorm, GroupNorm};
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 /// A small tensor's values.
@@ -28,64 +30,110 @@ pub(super) fn track(norm: &BatchNorm, mean: &[f64], variance: &[f64], total: f64
     norm.track(&tensor(mean)?, &tensor(variance)?, total)
 }
 
-/// The map, normalised by whoever reads it.
-pub(super) fn norm(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool) -> Result<Map> {
-    let slot = graph.slot();
-    Ok(map.under(slot, tables(graph, map, norm, train, slot)?))
+/// The norms of a map's channels: InstanceNorm of the first, BatchNorm of the rest.
+pub(crate) struct Norms<'a> {
+    pub(crate) instance: Option<&'a GroupNorm>,
+    pub(crate) batch: Option<&'a BatchNorm>,
 }
 
-/// The tables of the norm, the map's view worked in; `slot` is where the gradient of what is normalised is gathered.
-fn tables(graph: &Graph, map: &Map, norm: &BatchNorm, train: bool, slot: usize) -> Result<View> {
-    let (n, _, _, c) = map.dims;
-    let positions = map.positions() as f64;
-    let (weight, bias) = (doubles(norm.weight())?, doubles(norm.bias())?);
-    let stats = if train { Some(map.stats()) } else { None };
-    let (mean, variance) = match &stats {
-        None => running(norm)?,
-        Some(stats) => {
-            let (mut mean, mut variance) = (vec![0.; c], vec![0.; c]);
-            let each = |i: usize| (stats.mean[i], stats.variance[i]);
-            (0..n * c).for_each(|i| mean[i % c] += each(i).0 / n as f64);
-            (0..n * c).for_each(|i| variance[i % c] += (each(i).1 + (each(i).0 - mean[i % c]).powi(2)) / n as f64);
-            track(norm, &mean, &variance, n as f64 * positions)?;
-            (mean, variance)
+impl FeatureMap {
+    /// These norms of a recorded map; `plain` is the same on a tensor.
+    pub(crate) fn norms(&self, norms: &Norms, train: bool, plain: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        match &self.0 {
+            Form::Tensor(..) => self.on_tensor(plain),
+            _ => self.on_recording(|graph, map| norm(graph, map, norms, train)),
         }
-    };
-    let inverse: Vec<f64> = variance.iter().map(|variance| 1. / (variance + norm.eps()).sqrt()).collect();
-    let of = |k: usize, i: usize| {
-        let a = weight[k] * inverse[k];
-        (a * map.scale(i), a * (map.shift(i) - mean[k]) + bias[k])
-    };
+    }
+}
+
+/// The map, normalised by whoever reads it.
+fn norm(graph: &Graph, map: &Map, norms: &Norms, train: bool) -> Result<Map> {
+    let slot = graph.slot();
+    Ok(map.under(slot, tables(graph, map, norms, train, slot)?))
+}
+
+/// Mean and variance (C) that BatchNorm takes for the channels from `first` on; in training they are tracked.
+fn batch_statistics(map: &Map, stats: &Table, norm: &BatchNorm, first: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (n, _, _, c) = map.dims;
+    let own = c - first;
+    let (mut mean, mut variance) = (vec![0.; own], vec![0.; own]);
+    let each = |k: usize| (0..n).map(move |n| n * c + first + k);
+    for (k, (mean, variance)) in mean.iter_mut().zip(&mut variance).enumerate() {
+        each(k).for_each(|i| *mean += stats.mean[i] / n as f64);
+        each(k).for_each(|i| *variance += (stats.variance[i] + (stats.mean[i] - *mean).powi(2)) / n as f64);
+    }
+    track(norm, &mean, &variance, (n * map.positions()) as f64)?;
+    Ok((mean, variance))
+}
+
+/// The tables of the norms, the map's view worked in; `slot` is where the gradient of what is normalised is gathered.
+fn tables(graph: &Graph, map: &Map, norms: &Norms, train: bool, slot: usize) -> Result<View> {
+    let (n, _, _, c) = map.dims;
+    let of_instance = norms.instance.map(|norm| (norm.weight(), norm.bias(), norm.eps()));
+    let of_batch = norms.batch.map(|norm| (norm.weight(), norm.bias(), norm.eps()));
+    let (mut weight, mut bias, mut eps, mut slots) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (w, b, e) in of_instance.into_iter().chain(of_batch) {
+        weight.extend(doubles(w)?);
+        bias.extend(doubles(b)?);
+        eps.resize(weight.len(), e);
+        slots.push((graph.parameter(w), graph.parameter(b)));
+    }
+    if weight.len() != c {
+        bail!("norms of {} channels for a map of {c}", weight.len())
+    }
+    let first = of_instance.map_or(0, |(weight, ..)| weight.elem_count());
+    let stats = if train || first > 0 { map.stats() } else { Table { mean: vec![0.; n * c], variance: vec![0.; n * c] } };
+    let (mut mean, mut variance) = (stats.mean.clone(), stats.variance.clone());
+    if let Some(norm) = norms.batch {
+        let (m, v) = if train { batch_statistics(map, &stats, norm, first)? } else { running(norm)? };
+        for i in (0..n * c).filter(|i| i % c >= first) {
+            (mean[i], variance[i]) = (m[i % c - first], v[i % c - first]);
+        }
+    }
+    let inverse: Vec<f64> = variance.iter().enumerate().map(|(i, variance)| 1. / (variance + eps[i % c]).sqrt()).collect();
+    let slope: Vec<f64> = inverse.iter().enumerate().map(|(i, inverse)| weight[i % c] * inverse).collect();
     let tables = View {
-        scale: (0..n * c).map(|i| of(i % c, i).0 as f32).collect(),
-        shift: (0..n * c).map(|i| of(i % c, i).1 as f32).collect(),
+        scale: (0..n * c).map(|i| (slope[i] * map.scale(i)) as f32).collect(),
+        shift: (0..n * c).map(|i| (slope[i] * (map.shift(i) - mean[i]) + bias[i % c]) as f32).collect(),
     };
-    let (p_weight, p_bias) = (graph.parameter(norm.weight()), graph.parameter(norm.bias()));
-    done("BatchNorm: tables");
-    let Some(stats) = stats else { return Ok(tables) };
-    let map = map.clone();
+    done("norm: tables");
+    if !train {
+        return Ok(tables);
+    }
+    let (map, positions) = (map.clone(), map.positions() as f64);
     graph.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         let sums = gradients.sums(slot, &map, &gradient);
         // v̂ = inverse·(scale·(x − m) + apart); Σ G and Σ G·v̂ a channel are the gradients of bias and weight
-        let apart = |i: usize| stats.mean[i] - mean[i % c];
+        let apart = |i: usize| stats.mean[i] - mean[i];
+        let one = &sums.one;
+        let two: Vec<f64> = (0..n * c).map(|i| inverse[i] * (map.scale(i) * sums.two[i] + apart(i) * one[i])).collect();
         let (mut db, mut dw) = (vec![0.; c], vec![0.; c]);
         for i in 0..n * c {
-            db[i % c] += sums.one[i];
-            dw[i % c] += inverse[i % c] * (map.scale(i) * sums.two[i] + apart(i) * sums.one[i]);
+            db[i % c] += one[i];
+            dw[i % c] += two[i];
         }
-        let count = n as f64 * positions;
-        let a: Vec<f64> = weight.iter().zip(&inverse).map(|(weight, inverse)| weight * inverse).collect();
-        let slope: Vec<f64> = (0..c).map(|k| a[k] * inverse[k] * dw[k] / count).collect();
+        // what the statistics were taken over: one instance, or the batch
+        let over =
+            |i: usize| if i % c < first { (one[i], two[i], positions) } else { (db[i % c], dw[i % c], n as f64 * positions) };
+        let back = |i: usize| {
+            let (db, dw, count) = over(i);
+            (slope[i] * db / count, slope[i] * inverse[i] * dw / count)
+        };
         let tables = Tables {
-            p: (0..n * c).map(|i| a[i % c] as f32).collect(),
-            q: (0..n * c).map(|i| (-a[i % c] * db[i % c] / count - slope[i % c] * apart(i)) as f32).collect(),
-            r: (0..n * c).map(|i| (-slope[i % c] * map.scale(i)) as f32).collect(),
+            p: slope.iter().map(|&slope| slope as f32).collect(),
+            q: (0..n * c).map(|i| (-back(i).0 - back(i).1 * apart(i)) as f32).collect(),
+            r: (0..n * c).map(|i| (-back(i).1 * map.scale(i)) as f32).collect(),
         };
         map.give(gradients, gradient, &tables);
-        gradients.add_parameter(p_weight, dw);
-        gradients.add_parameter(p_bias, db);
-        done("BatchNorm: backward");
+        let mut at = 0;
+        for &(weight, bias) in &slots {
+            let channels = at..at + weight.len;
+            gradients.add_parameter(weight, dw[channels.clone()].iter().copied());
+            gradients.add_parameter(bias, db[channels.clone()].iter().copied());
+            at = channels.end;
+        }
+        done("norm: backward");
     });
     Ok(tables)
 }

@@ -47,27 +47,29 @@ impl FeatureMap {
         }
     }
 
-    /// Maxima over 2×2 positions; a last odd row or column is dropped, the first of equal maxima takes the gradient.
+    /// Maxima over square windows; padding counts as −∞, the first of equal maxima takes the gradient.
     ///
     /// # Errors
-    /// Where the map is smaller.
-    pub fn max_pool2(&self) -> Result<Self> {
-        let (graph, source) = match &self.0 {
-            Form::Tensor(..) => return self.on_tensor(|xs| ops::max_pool2d(xs, 2, 2, 0)),
+    /// Where the window is larger than the padded map.
+    pub fn max_pool(&self, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
+        let (graph, source): (_, Source) = match &self.0 {
+            Form::Tensor(..) => return self.on_tensor(|xs| ops::max_pool2d(xs, kernel, stride, padding)),
             Form::Map(graph, map) => (graph, map.into()),
             Form::Activation(graph, activation) => (graph, activation.into()),
         };
-        Ok(Self(Form::Map(graph.clone(), max_pool2(graph, source)?)))
+        let shape = ops::pool_shape(source.map().dims, (kernel, stride, padding))?;
+        Ok(Self(Form::Map(graph.clone(), max_pool(graph, source, shape))))
     }
 
-    /// Every value doubled or dropped, each with probability ½, as [`ops::drop_half`].
+    /// Every value dropped with probability `rate`, else scaled, as [`ops::dropout`].
     ///
     /// # Errors
-    /// Where a tensor cannot be made.
-    pub fn drop_half(&self, seed: Seed) -> Result<Self> {
+    /// Where the rate is not in 0..1.
+    pub fn dropout(&self, rate: f64, seed: Seed) -> Result<Self> {
+        ops::check_rate(rate)?;
         match &self.0 {
-            Form::Tensor(..) => self.on_tensor(|xs| ops::drop_half(xs, seed)),
-            _ => self.on_recording(|graph, map| Ok(drop_half(graph, map, seed))),
+            Form::Tensor(..) => self.on_tensor(|xs| ops::dropout(xs, rate, seed)),
+            _ => self.on_recording(|graph, map| Ok(dropout(graph, map, rate, seed))),
         }
     }
 }
@@ -81,39 +83,38 @@ fn halves(dims: (usize, usize, usize, usize)) -> Result<(usize, usize)> {
     Ok((h / 2, w / 2))
 }
 
-/// Maxima over 2×2 positions of what is read, which is never written.
-fn max_pool2(graph: &Graph, source: Source) -> Result<Map> {
-    let (n, h, w, c) = source.map().dims;
-    let (ho, wo) = halves(source.map().dims)?;
-    let one = PoolShape { n: 1, h, w, c, kernel: 2, stride: 2, padding: 0 };
-    let size = ho * wo * c;
+/// Maxima over the windows of what is read, which is never written.
+fn max_pool(graph: &Graph, source: Source, shape: PoolShape) -> Map {
+    let ((ho, wo), n, c) = (shape.output(), shape.n, shape.c);
+    let one = PoolShape { n: 1, ..shape };
+    let (size, len) = (ho * wo * c, source.map().instance_len());
     let (mut data, mut places) = (Buffer::take(n * size), vec![0; n * size]);
     let instances = data.par_chunks_exact_mut(size).zip(places.par_chunks_exact_mut(size)).enumerate();
     instances.for_each(|(n, (out, places))| {
-        let mut values = Buffer::take(h * w * c);
+        let mut values = Buffer::take(len);
         source.read(n, 0, &mut values);
         max_pool_forward(&values, &one, out, places);
     });
     let pooled = Map::new(graph, (n, ho, wo, c), data);
     let slot = pooled.slot;
-    done("2×2 maxima: forward");
+    done("maxima: forward");
     graph.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         source.give(gradients, |n, dx| {
             let at = n * size..(n + 1) * size;
             max_pool_backward(&gradient.part(at.clone()), &places[at], &one, dx);
         });
-        done("2×2 maxima: backward");
+        done("maxima: backward");
     });
-    Ok(pooled)
+    pooled
 }
 
-/// The map as it is read, half of it dropped; backward draws the same bits again.
-fn drop_half(graph: &Graph, map: &Map, seed: Seed) -> Map {
+/// The map as it is read, a share of it dropped; backward draws the same bits again.
+fn dropout(graph: &Graph, map: &Map, rate: f64, seed: Seed) -> Map {
     let (mut data, source, len) = (Buffer::take(map.data.len()), Source::from(map), map.instance_len());
     data.par_chunks_exact_mut(len).enumerate().for_each(|(n, out)| {
         source.read(n, 0, out);
-        ops::drop_half_of(seed, n, out);
+        ops::drop_of(seed, n, rate, out);
     });
     let dropped = Map::new(graph, map.dims, data);
     let (slot, to) = (dropped.slot, map.slot);
@@ -121,7 +122,7 @@ fn drop_half(graph: &Graph, map: &Map, seed: Seed) -> Map {
     graph.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         let mut gradient = gradient.into_buffer();
-        gradient.par_chunks_exact_mut(len).enumerate().for_each(|(n, g)| ops::drop_half_of(seed, n, g));
+        gradient.par_chunks_exact_mut(len).enumerate().for_each(|(n, g)| ops::drop_of(seed, n, rate, g));
         gradients.give(to, Values::Own(gradient));
         done("dropout: backward");
     });

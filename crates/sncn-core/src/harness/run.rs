@@ -3,12 +3,12 @@
 //! A run's keys replace the defaults' keys; there is no other inheritance. Everything that changes a number is in the
 //! resolved run, which is written into every checkpoint and every results file.
 
-use crate::Seed;
 use crate::layer::LayerConfig;
 use crate::objective::{MixConfig, Objective};
-use crate::optim::OptimizerConfig;
+use crate::optim::{Optimizer, OptimizerConfig};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
+use crate::{Seed, Vars};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,6 +49,12 @@ pub struct Run {
     /// flip of images), absent or `false` for none.
     #[serde(default = "nothing")]
     pub augment: Value,
+    /// Factors of the learning rate by the beginning of a variable's name, such as `{"classifier.": 10}`; 1 for the others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lr_factors: BTreeMap<String, f64>,
+    /// How test sets are evaluated: settings of the task's own, absent for its usual way.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub evaluate: Value,
     /// Only the first examples of the training set.
     #[serde(default)]
     pub train_limit: Option<usize>,
@@ -96,12 +102,34 @@ impl Run {
         }
     }
 
+    /// The optimiser of this run over these variables.
+    ///
+    /// # Errors
+    /// Where a setting is out of range, or a factor of the learning rate is of no variable.
+    pub fn optimizer(&self, vars: &Vars) -> Result<Optimizer> {
+        let trainable = vars.trainable();
+        for prefix in self.lr_factors.keys() {
+            ensure!(
+                trainable.iter().any(|(name, _)| name.starts_with(prefix)),
+                "run {:?}: lr_factors: no variable of {} begins with {prefix:?}; the first is {:?}",
+                self.name,
+                self.backbone,
+                trainable.first().map(|(name, _)| name.as_str()).unwrap_or_default()
+            );
+        }
+        let factor = |name: &str| self.lr_factors.iter().find(|(prefix, _)| name.starts_with(*prefix)).map_or(1., |(_, f)| *f);
+        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_factors(factor))
+    }
+
     fn check(&self) -> Result<()> {
         ensure!(self.epochs > 0, "epochs is 0; at least 1 is accepted");
         ensure!(self.batch_size > 0, "batch_size is 0; at least 1 is accepted");
         ensure!(self.lr.is_finite() && self.lr > 0., "lr is {}; a positive number is accepted", self.lr);
         ensure!(!self.test.is_empty(), "test is empty; at least one test set is wanted");
         ensure!(self.train_limit != Some(0) && self.test_limit != Some(0), "a limit is 0; at least 1 is accepted");
+        for (prefix, factor) in &self.lr_factors {
+            ensure!(factor.is_finite() && *factor > 0., "lr_factors: {prefix:?} has {factor}; a positive number is accepted");
+        }
         if let Some(mix) = self.mix {
             ensure!((0. ..=1.).contains(&mix.probability), "mix.probability is {}; 0 to 1 is accepted", mix.probability);
             ensure!(!self.layers.is_empty(), "mix is set, but the run has no layers that could act");

@@ -140,4 +140,12 @@ impl Layer for BatchNorm {
         }
         self.norm(xs, false, pass)
     }
+
+    fn recordable(&self) -> bool {
+        true
+    }
+
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        xs.norm(self, pass)
+    }
 }

@@ -16,9 +16,24 @@ pub struct LayerConfig {
     pub kind: String,
     /// A position that the backbone's blocks declare.
     pub at: String,
+    /// The stages of the network (from 1) whose blocks have it; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages: Option<Vec<usize>>,
     /// The layer's own settings.
     #[serde(flatten)]
     pub settings: Map<String, Value>,
+}
+
+impl LayerConfig {
+    /// A layer with its usual settings, on all stages.
+    pub fn new(kind: impl Into<String>, at: impl Into<String>) -> Self {
+        Self { kind: kind.into(), at: at.into(), stages: None, settings: Map::new() }
+    }
+
+    /// Whether blocks of that stage have it.
+    pub fn is_in(&self, stage: usize) -> bool {
+        self.stages.as_ref().is_none_or(|stages| stages.contains(&stage))
+    }
 }
 
 /// The layers of one block.
@@ -45,7 +60,7 @@ impl Hooks {
         Self::check(configs, positions.iter().map(|(name, _)| *name))?;
         let (mut layers, mut taken) = (Vec::new(), Vec::new());
         for (at, channels) in positions {
-            for config in configs.iter().filter(|config| config.at == *at) {
+            for config in configs.iter().filter(|config| config.at == *at && config.is_in(place.stage())) {
                 let mut vb = place.vb.clone();
                 let mut path = config.kind.clone();
                 if taken.contains(&path) {
@@ -75,6 +90,23 @@ impl Hooks {
                 bail!("layer {:?}: unknown position {:?}; this network has: {}", config.kind, config.at, known.join(", "))
             }
         }
+    }
+
+    /// Refuses stages that the network does not have; its blocks are built at places of [`Place::in_stage`].
+    ///
+    /// # Errors
+    /// Names the layer and the stage, and says which there are.
+    pub fn check_stages(configs: &[LayerConfig], count: usize) -> Result<()> {
+        for config in configs {
+            let Some(stages) = &config.stages else { continue };
+            if stages.is_empty() {
+                bail!("layer {:?}: stages is empty, so it would hang nowhere; leave the layer or the key out", config.kind)
+            }
+            if let Some(stage) = stages.iter().find(|stage| !(1..=count).contains(*stage)) {
+                bail!("layer {:?}: no stage {stage}; this network has the stages 1 to {count}", config.kind)
+            }
+        }
+        Ok(())
     }
 
     /// Whether every layer has a recorded form.

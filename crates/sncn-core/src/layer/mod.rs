@@ -79,18 +79,29 @@ pub struct Place<'a> {
     pub vb: VarBuilder<'a>,
     /// Order of the axes it will be given.
     pub layout: MemoryLayout,
+    stage: usize,
     sites: Rc<Cell<usize>>,
 }
 
 impl<'a> Place<'a> {
     /// The first place of a network.
     pub fn new(channels: usize, vb: VarBuilder<'a>) -> Self {
-        Self { channels, vb, layout: MemoryLayout::ChannelsLast, sites: Rc::default() }
+        Self { channels, vb, layout: MemoryLayout::ChannelsLast, stage: 0, sites: Rc::default() }
     }
 
     /// The same network, other variables and channels.
     pub fn at(&self, channels: usize, vb: VarBuilder<'a>) -> Self {
-        Self { channels, vb, layout: self.layout, sites: self.sites.clone() }
+        Self { channels, vb, layout: self.layout, stage: self.stage, sites: self.sites.clone() }
+    }
+
+    /// The same place as part of that stage, from 1.
+    pub fn in_stage(self, stage: usize) -> Self {
+        Self { stage, ..self }
+    }
+
+    /// The stage it is part of; 0 outside all stages.
+    pub fn stage(&self) -> usize {
+        self.stage
     }
 
     /// The number of the next CrossNorm site, in order of construction.

@@ -4,6 +4,7 @@
 //! All are one statistics pass, arithmetic on the (N, C) table, and one affine map; biased variance, eps under the root.
 
 use super::{BatchNorm, Canonical, Layer, MemoryLayout, Place, Settings};
+use crate::graph::{FeatureMap, Norms};
 use crate::pass::Pass;
 use crate::stats::{Extent, Outside, Stats, apply, apply_centred};
 use candle_core::{D, Result, Tensor, bail};
@@ -58,6 +59,21 @@ impl GroupNorm {
         Self::new(settings.parse::<GroupSettings>()?.groups, place)
     }
 
+    /// The scale (C).
+    pub(crate) fn weight(&self) -> &Tensor {
+        &self.weight
+    }
+
+    /// The shift (C).
+    pub(crate) fn bias(&self) -> &Tensor {
+        &self.bias
+    }
+
+    /// eps under the root.
+    pub(crate) fn eps(&self) -> f64 {
+        self.eps
+    }
+
     /// The centre, scale and shift (N, C) for these statistics.
     fn table(&self, stats: &Stats) -> Result<(Tensor, Tensor, Tensor)> {
         let (n, c) = stats.mean.dims2()?;
@@ -83,6 +99,15 @@ impl Layer for GroupNorm {
         let map = Canonical::of(xs, self.layout, pass)?;
         let (m, a, b) = self.table(&Stats::of(&map.xs, &map.extent)?)?;
         map.restore(&apply_centred(&map.xs, &m, &a, &b, &map.extent, Outside::Zero, false)?)
+    }
+
+    /// InstanceNorm has a recorded form.
+    fn recordable(&self) -> bool {
+        self.groups == self.weight.elem_count()
+    }
+
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        xs.norms(&Norms { instance: Some(self), batch: None }, pass.train, |xs| self.forward(xs, pass))
     }
 }
 
@@ -156,5 +181,14 @@ impl Layer for Ibn {
         let join = |one: Tensor, two: Tensor| Tensor::cat(&[one.contiguous()?, two.broadcast_as((n, rest))?.contiguous()?], 1);
         let (m, a, b) = (join(m1, m2)?, join(a1, a2)?, join(b1, b2)?);
         map.restore(&apply_centred(&map.xs, &m, &a, &b, &map.extent, Outside::Zero, false)?)
+    }
+
+    fn recordable(&self) -> bool {
+        true
+    }
+
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        let norms = Norms { instance: Some(&self.instance), batch: Some(&self.batch) };
+        xs.norms(&norms, pass.train, |xs| self.forward(xs, pass))
     }
 }

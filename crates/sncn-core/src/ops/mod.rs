@@ -2,6 +2,7 @@
 
 mod activation;
 mod conv;
+mod cross_entropy;
 mod dropout;
 mod linear;
 mod pool;
@@ -10,10 +11,13 @@ mod resize;
 pub use activation::{gelu_erf, gelu_sigmoid, relu, sigmoid};
 pub(crate) use conv::conv_shape;
 pub use conv::{Conv, conv1d, conv2d, conv2d_rounded};
-pub use dropout::drop_half;
-pub(crate) use dropout::drop_half_of;
+pub(crate) use cross_entropy::cross_entropy;
+pub use dropout::dropout;
+pub(crate) use dropout::{check as check_rate, drop_of};
 pub use linear::linear;
+pub(crate) use pool::pool_shape;
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
+pub(crate) use resize::resize_shape;
 pub use resize::{resize_bilinear, resize_nearest};
 
 use candle_core::{CpuStorage, Layout, Result, WithDType, bail};

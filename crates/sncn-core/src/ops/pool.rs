@@ -65,20 +65,27 @@ impl CustomOp2 for PoolGradient {
     }
 }
 
-fn apply(xs: &Tensor, kind: Kind, (kernel, stride, padding): (usize, usize, usize)) -> Result<Tensor> {
-    let Ok((n, h, w, c)) = xs.dims4() else {
-        bail!("pool: got input {:?}; accepted: (N, H, W, C)", xs.dims());
-    };
+/// The extents of a pool of a map (N, H, W, C), checked.
+pub(crate) fn pool_shape(
+    (n, h, w, c): (usize, usize, usize, usize),
+    (kernel, stride, padding): (usize, usize, usize),
+) -> Result<PoolShape> {
     if kernel == 0 || stride == 0 || padding > kernel / 2 || h == 0 || w == 0 || c == 0 {
         bail!(
-            "pool: input {:?}, kernel {kernel}, stride {stride}, padding {padding}; all but padding must be at least 1, and padding at most kernel / 2",
-            xs.dims()
+            "pool: input {n}x{h}x{w}x{c}, kernel {kernel}, stride {stride}, padding {padding}; all but padding must be at least 1, and padding at most kernel / 2"
         );
     }
     if kernel > h.min(w) + 2 * padding {
         bail!("pool: kernel {kernel} is larger than the padded input {h}x{w} + 2*{padding}; use a smaller kernel");
     }
-    xs.contiguous()?.apply_op1(Pool(kind, PoolShape { n, h, w, c, kernel, stride, padding }))
+    Ok(PoolShape { n, h, w, c, kernel, stride, padding })
+}
+
+fn apply(xs: &Tensor, kind: Kind, window: (usize, usize, usize)) -> Result<Tensor> {
+    let Ok(dims) = xs.dims4() else {
+        bail!("pool: got input {:?}; accepted: (N, H, W, C)", xs.dims());
+    };
+    xs.contiguous()?.apply_op1(Pool(kind, pool_shape(dims, window)?))
 }
 
 /// Maxima of square windows; padding counts as −∞; the first maximum takes the gradient.

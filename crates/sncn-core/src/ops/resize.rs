@@ -41,14 +41,23 @@ impl CustomOp1 for ResizeGradient {
     }
 }
 
-fn apply(xs: &Tensor, (ho, wo): (usize, usize), bilinear: bool) -> Result<Tensor> {
-    let Ok((n, h, w, c)) = xs.dims4() else {
-        bail!("resize: got input {:?}; accepted: (N, H, W, C)", xs.dims());
-    };
+/// The extents of a resize of a map (N, H, W, C), checked.
+pub(crate) fn resize_shape(
+    (n, h, w, c): (usize, usize, usize, usize),
+    (ho, wo): (usize, usize),
+    bilinear: bool,
+) -> Result<ResizeShape> {
     if h == 0 || w == 0 || ho == 0 || wo == 0 {
         bail!("resize: from {h}x{w} to {ho}x{wo}; every size must be at least 1");
     }
-    xs.contiguous()?.apply_op1(Resize(ResizeShape { n, h, w, c, ho, wo, bilinear }))
+    Ok(ResizeShape { n, h, w, c, ho, wo, bilinear })
+}
+
+fn apply(xs: &Tensor, size: (usize, usize), bilinear: bool) -> Result<Tensor> {
+    let Ok(dims) = xs.dims4() else {
+        bail!("resize: got input {:?}; accepted: (N, H, W, C)", xs.dims());
+    };
+    xs.contiguous()?.apply_op1(Resize(resize_shape(dims, size, bilinear)?))
 }
 
 /// Bilinear resize to (height, width), `align_corners = false`, no antialiasing.

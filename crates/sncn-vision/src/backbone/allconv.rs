@@ -40,7 +40,8 @@ impl AllConvNet {
     /// Where a layer does not fit.
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check(blueprint.layers, POSITIONS.iter().copied())?;
-        let place = Place::new(96, blueprint.vars.builder());
+        Hooks::check_stages(blueprint.layers, 3)?;
+        let mut place = Place::new(96, blueprint.vars.builder()).in_stage(1);
         let features = place.vb.pp("features");
         let (mut steps, mut from) = (Vec::new(), 3);
         for (to, kernel, padding) in
@@ -49,6 +50,8 @@ impl AllConvNet {
             // the widening convolution and the one 3×3 without padding stand behind a pool
             if (from, to) == (96, 192) || (kernel, padding) == (3, 0) {
                 steps.push(Step::MaxPool);
+                let stage = place.stage() + 1;
+                place = place.in_stage(stage);
                 steps.push(Step::Dropout(steps.len() as u64));
             }
             let vb = features.pp(steps.len());
@@ -65,7 +68,8 @@ impl AllConvNet {
     }
 
     fn hang(at: &'static str, channels: usize, steps: &mut Vec<Step>, blueprint: &Blueprint, place: &Place) -> Result<()> {
-        let here: Vec<_> = blueprint.layers.iter().filter(|layer| layer.at == at).cloned().collect();
+        let here: Vec<_> =
+            blueprint.layers.iter().filter(|layer| layer.at == at && layer.is_in(place.stage())).cloned().collect();
         if !here.is_empty() {
             let place = place.at(channels, place.vb.pp("features").pp(steps.len()));
             steps.push(Step::Hook(at, Hooks::new(&here, &[(at, channels)], &place)?));
@@ -89,9 +93,9 @@ impl Network for AllConvNet {
                     Step::Norm(norm) => xs.norm(norm, pass)?,
                     Step::Gelu => xs.gelu()?,
                     Step::Hook(at, hooks) => hooks.on_map(at, xs, pass)?,
-                    Step::MaxPool => xs.max_pool2()?,
+                    Step::MaxPool => xs.max_pool(2, 2, 0)?,
                     Step::Dropout(_) if !pass.train || pass.without_dropout() => xs,
-                    Step::Dropout(number) => xs.drop_half(pass.seed().named("dropout").fold_in(*number))?,
+                    Step::Dropout(number) => xs.dropout(0.5, pass.seed().named("dropout").fold_in(*number))?,
                 };
             }
             let (_, height, width, _) = xs.dims()?;

@@ -103,6 +103,7 @@ impl DenseNet {
         if !(reduction > 0. && reduction <= 1.) {
             bail!("backbone densenet{depth}_{growth}: transitions keep a share of {reduction}; above 0 up to 1 is accepted")
         }
+        Hooks::check_stages(blueprint.layers, 3)?;
         let place = Place::new(growth, blueprint.vars.builder());
         let mut from = 2 * growth;
         let stem = ConvLayer::same(place.vb.pp("conv1"), 3, from, 3, 1)?;
@@ -111,7 +112,7 @@ impl DenseNet {
             let vb = place.vb.pp(format!("dense{stage}"));
             let mut dense = Vec::new();
             for layer in 0..(depth - 4) / every {
-                dense.push(Dense::new(&place.at(from, vb.pp(layer)), from, config, blueprint.layers)?);
+                dense.push(Dense::new(&place.at(from, vb.pp(layer)).in_stage(stage), from, config, blueprint.layers)?);
                 from += growth;
             }
             let mut transition = None;

@@ -61,6 +61,7 @@ impl ResNet18 {
     /// # Errors
     /// Where a layer does not fit.
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
+        Hooks::check_stages(blueprint.layers, 4)?;
         let place = Place::new(64, blueprint.vars.builder());
         let stem = ConvLayer::same(place.vb.pp("conv1"), 3, 64, 3, 1)?;
         let stem = (stem, BatchNorm::new(&place.at(64, place.vb.pp("bn1")))?);
@@ -69,7 +70,7 @@ impl ResNet18 {
             let to = 32 << stage;
             for layer in 0..2 {
                 let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
-                let place = place.at(to, place.vb.pp(format!("layer{stage}.{layer}")));
+                let place = place.at(to, place.vb.pp(format!("layer{stage}.{layer}"))).in_stage(stage);
                 blocks.push(Block::new(&place, from, to, stride, blueprint.layers)?);
                 from = to;
             }

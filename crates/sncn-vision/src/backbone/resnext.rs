@@ -93,6 +93,7 @@ impl ResNext {
                 "backbone resnext{depth}_{cardinality}x{width}: the depth must be 9n + 2 (11, 20, 29, …), cardinality and width 1 to 256"
             )
         }
+        Hooks::check_stages(blueprint.layers, 3)?;
         let place = Place::new(64, blueprint.vars.builder());
         let stem = ConvLayer::same(place.vb.pp("conv_1_3x3"), 3, 64, 3, 1)?;
         let stem = (stem, BatchNorm::new(&place.at(64, place.vb.pp("bn_1")))?);
@@ -104,7 +105,7 @@ impl ResNext {
                 let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
                 let name = format!("stage_{stage}.{layer}");
                 let shape = Shape { cardinality, inner, to, stride, layers: blueprint.layers };
-                let block = Block::new(&place.at(to, place.vb.pp(&name)), from, &shape)?;
+                let block = Block::new(&place.at(to, place.vb.pp(&name)).in_stage(stage), from, &shape)?;
                 if dropped && block.downsample.is_some() {
                     // a second layer of its kind in the block lies under the position's name
                     unreached.extend(block.hooks.paths("identity").map(|path| format!("{name}.cnsn.{path}.")));

@@ -79,6 +79,7 @@ impl WideResNet {
         if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 || depth > 1000 || width > 64 {
             bail!("backbone wrn{depth}_{width}: the depth must be 6n + 4 (10, 16, 22, 28, 40, …), the width 1 to 64")
         }
+        Hooks::check_stages(blueprint.layers, 3)?;
         let place = Place::new(16, blueprint.vars.builder());
         let stem = ConvLayer::same(place.vb.pp("conv1"), 3, 16, 3, 1)?;
         let (mut blocks, mut from) = (Vec::new(), 16);
@@ -86,7 +87,7 @@ impl WideResNet {
             let to = (8 << stage) * width;
             for layer in 0..(depth - 4) / 6 {
                 let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
-                let place = place.at(to, place.vb.pp(format!("block{stage}.layer.{layer}")));
+                let place = place.at(to, place.vb.pp(format!("block{stage}.layer.{layer}"))).in_stage(stage);
                 blocks.push(Block::new(&place, from, to, stride, blueprint.layers)?);
                 from = to;
             }

@@ -4,7 +4,6 @@ use super::setup::{self, Cell};
 use crate::examples::Examples;
 use anyhow::{Context, Result, ensure};
 use sncn_core::checkpoint::{self, Header};
-use sncn_core::optim::Optimizer;
 use sncn_core::train::{Control, steps_per_epoch, train};
 use std::path::PathBuf;
 
@@ -42,7 +41,7 @@ impl Train {
         let images = setup::limited(&splits.train, run.train_limit);
         ensure!(images.len() > 1, "{}: the training set has {} image(s); at least 2 are wanted", run.train, images.len());
         let (network, vars) = setup::network(&run, classes.len(), self.cell.seed)?;
-        let mut optimizer = Optimizer::new(run.optimizer.clone(), vars.trainable())?;
+        let mut optimizer = run.optimizer(&vars)?;
         let recipe = run.recipe(self.cell.seed);
         let total = steps_per_epoch(images.len(), run.batch_size) * run.epochs;
         let mut start = 0;

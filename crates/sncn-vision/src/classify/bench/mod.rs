@@ -195,8 +195,7 @@ struct Trainer {
 
 impl Trainer {
     fn new(backbone: &str, at: &str) -> Result<Self> {
-        let unit = |kind: &str| LayerConfig { kind: kind.into(), at: at.into(), settings: serde_json::Map::new() };
-        let layers = [unit("crossnorm"), unit("selfnorm")];
+        let layers = ["crossnorm", "selfnorm"].map(|kind| LayerConfig::new(kind, at));
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
         let network = backbone::build(backbone, &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
         let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
