@@ -12,7 +12,7 @@ pub trait Network {
     /// Where the shape does not fit.
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor>;
 
-    /// The same with the scores of an auxiliary head, where it has one and the pass is a training pass.
+    /// The same with the scores of an auxiliary head, where it has one.
     ///
     /// # Errors
     /// As [`Network::forward`].

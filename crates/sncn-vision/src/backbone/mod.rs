@@ -4,8 +4,10 @@
 
 mod allconv;
 mod densenet;
+mod residual;
 mod resnet;
 mod resnext;
+pub mod segment;
 mod wide_resnet;
 
 pub use allconv::AllConvNet;

@@ -1,0 +1,85 @@
+//! `Residual`: the block of ResNets (He et al. 2016), basic (two 3×3 convolutions) or bottleneck (1×1, 3×3, 1×1 to four times
+//! the width).
+//!
+//! Positions: `pre` (on the branch's input), `residual` (end of the branch, after its norm), `identity` (on the shortcut, after
+//! its downsampling), `post` (after the addition: before the rectifier, or in segmentation after it). Names as in torchvision:
+//! `conv1.weight`, `bn1.weight`, `downsample.0.weight`.
+
+use super::{ConvLayer, Downsample};
+use candle_core::Result;
+use sncn_core::layer::{BatchNorm, Hooks, Ibn, Layer, Place};
+use sncn_core::ops::Conv;
+use sncn_core::{FeatureMap, LayerConfig, Pass};
+
+/// The settings of a block.
+#[derive(Clone, Copy)]
+pub(super) struct Shape<'a> {
+    pub(super) bottleneck: bool,
+    /// Channels of the 3×3 convolutions.
+    pub(super) width: usize,
+    pub(super) stride: usize,
+    /// Of the 3×3 convolutions.
+    pub(super) dilation: usize,
+    /// Whether the first norm is IBN-a (Pan et al. 2018).
+    pub(super) ibn: bool,
+    /// Whether `post` comes after the rectifier.
+    pub(super) post_rectified: bool,
+    pub(super) layers: &'a [LayerConfig],
+}
+
+impl Shape<'_> {
+    /// Channels of what the block gives.
+    pub(super) fn channels(&self) -> usize {
+        if self.bottleneck { 4 * self.width } else { self.width }
+    }
+}
+
+/// The block.
+pub(super) struct Residual {
+    branch: Vec<(ConvLayer, Box<dyn Layer>)>,
+    downsample: Option<Downsample>,
+    pub(super) hooks: Hooks,
+    post_rectified: bool,
+}
+
+impl Residual {
+    pub(super) fn new(place: &Place, from: usize, shape: &Shape) -> Result<Self> {
+        let (vb, width, to) = (&place.vb, shape.width, shape.channels());
+        let middle = |stride| Conv { stride, padding: shape.dilation, dilation: shape.dilation, ..Conv::default() };
+        let convs = match shape.bottleneck {
+            true => vec![(width, 1, Conv::default()), (width, 3, middle(shape.stride)), (to, 1, Conv::default())],
+            false => vec![(width, 3, middle(shape.stride)), (to, 3, middle(1))],
+        };
+        let (mut branch, mut before) = (Vec::new(), from);
+        for (number, (channels, kernel, conv)) in (1..).zip(convs) {
+            let weights = ConvLayer::new(vb.pp(format!("conv{number}")), before, channels, kernel, false, conv)?;
+            let place = place.at(channels, vb.pp(format!("bn{number}")));
+            let norm: Box<dyn Layer> = match shape.ibn && number == 1 {
+                true => Box::new(Ibn::new(&place)?),
+                false => Box::new(BatchNorm::new(&place)?),
+            };
+            branch.push((weights, norm));
+            before = channels;
+        }
+        let downsample = Downsample::new(place, from, to, shape.stride)?;
+        let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
+        let hooks = Hooks::new(shape.layers, &positions, &place.at(to, vb.pp("cnsn")))?;
+        Ok(Self { branch, downsample, hooks, post_rectified: shape.post_rectified })
+    }
+
+    pub(super) fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        let hooks = &self.hooks;
+        let mut ys = hooks.on_map("pre", xs.clone(), pass)?;
+        for (index, (conv, norm)) in self.branch.iter().enumerate() {
+            let input = if index > 0 { ys.relu()? } else { ys };
+            ys = norm.on_map(&conv.on_map(&input)?, pass)?;
+        }
+        let ys = hooks.on_map("residual", ys, pass)?;
+        let shortcut = self.downsample.as_ref().map_or_else(|| Ok(xs.clone()), |downsample| downsample.on_map(xs, pass))?;
+        let shortcut = hooks.on_map("identity", shortcut, pass)?;
+        if self.post_rectified || hooks.is_free("post") {
+            return hooks.on_map("post", ys.add_relu(&shortcut, !hooks.is_empty())?, pass);
+        }
+        hooks.on_map("post", ys.add(&shortcut)?, pass)?.relu()
+    }
+}

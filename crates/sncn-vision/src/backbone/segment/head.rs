@@ -1,0 +1,113 @@
+//! Heads of segmentation networks: from a backbone's maps to scores of classes at their size.
+
+use super::super::ConvLayer;
+use candle_core::Result;
+use candle_nn::VarBuilder;
+use sncn_core::layer::{BatchNorm, Place};
+use sncn_core::ops::Conv;
+use sncn_core::{FeatureMap, Pass};
+
+/// Share of the values that training drops before the last convolution.
+const DROPOUT: f64 = 0.1;
+
+/// A head.
+pub(super) trait Decoder {
+    /// Scores (N, h, w, classes) from the maps of the first and of a deep stage.
+    fn forward(&self, low: &FeatureMap, deep: &FeatureMap, pass: &Pass) -> Result<FeatureMap>;
+}
+
+/// Convolution, norm and rectifier.
+struct Unit(ConvLayer, BatchNorm);
+
+impl Unit {
+    /// k×k, padded so that the size stays; variables under two names of `vb`.
+    fn new(place: &Place, names: (usize, usize), from: usize, to: usize, kernel: usize, dilation: usize) -> Result<Self> {
+        let conv = Conv { padding: dilation * (kernel / 2), dilation, ..Conv::default() };
+        let weights = ConvLayer::new(place.vb.pp(names.0), from, to, kernel, false, conv)?;
+        Ok(Self(weights, BatchNorm::new(&place.at(to, place.vb.pp(names.1)))?))
+    }
+
+    fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        self.0.on_map(xs)?.norm_relu(&self.1, pass)
+    }
+}
+
+/// The last convolution, with a bias, behind dropout.
+struct Scores(ConvLayer, String);
+
+impl Scores {
+    fn new(vb: VarBuilder, from: usize, classes: usize) -> Result<Self> {
+        let name = vb.prefix();
+        Ok(Self(ConvLayer::new(vb, from, classes, 1, true, Conv::default())?, name))
+    }
+
+    fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        let drops = pass.train && !pass.without_dropout();
+        let seed = || pass.seed().named("dropout").named(&self.1);
+        self.0.on_map(&if drops { xs.dropout(DROPOUT, seed())? } else { xs.clone() })
+    }
+}
+
+/// FCN's head (Long et al. 2015, as in torchvision): 3×3 convolution to a quarter of the channels, norm, rectifier, dropout,
+/// 1×1 convolution.
+pub(super) struct FcnHead(Unit, Scores);
+
+impl FcnHead {
+    pub(super) fn new(place: &Place, from: usize, classes: usize) -> Result<Self> {
+        let inner = (from / 4).max(1);
+        Ok(Self(Unit::new(place, (0, 1), from, inner, 3, 1)?, Scores::new(place.vb.pp(4), inner, classes)?))
+    }
+}
+
+impl Decoder for FcnHead {
+    fn forward(&self, _: &FeatureMap, deep: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        self.1.forward(&self.0.forward(deep, pass)?, pass)
+    }
+}
+
+/// DeepLabV3+ (Chen et al. 2018): the deep map at several dilations and as its mean, joined, enlarged to the size of the first
+/// stage's map, joined with that, and two 3×3 convolutions.
+pub(super) struct DeepLabHead {
+    pyramid: Vec<Unit>,
+    mean: Unit,
+    project: Unit,
+    low: Unit,
+    decoder: [Unit; 2],
+    scores: Scores,
+}
+
+impl DeepLabHead {
+    /// With 4·`width` channels inside, 256 in the published head, and three quarters of `width` of the first stage, 48.
+    pub(super) fn new(place: &Place, low: usize, deep: usize, width: usize, classes: usize) -> Result<Self> {
+        let (inner, few) = (4 * width, 3 * width / 4);
+        let named = |name: &str| place.at(place.channels, place.vb.pp(name));
+        let branch = |(index, (kernel, dilation)): (usize, (usize, usize))| {
+            Unit::new(&named(&format!("aspp.convs.{index}")), (0, 1), deep, inner, kernel, dilation)
+        };
+        let scales = [(1, 1), (3, 12), (3, 24), (3, 36)];
+        Ok(Self {
+            pyramid: scales.into_iter().enumerate().map(branch).collect::<Result<_>>()?,
+            mean: Unit::new(&named("aspp.convs.4"), (1, 2), deep, inner, 1, 1)?,
+            project: Unit::new(&named("aspp.project"), (0, 1), 5 * inner, inner, 1, 1)?,
+            low: Unit::new(&named("project"), (0, 1), low, few, 1, 1)?,
+            decoder: [
+                Unit::new(&named("decoder.0"), (0, 1), inner + few, inner, 3, 1)?,
+                Unit::new(&named("decoder.1"), (0, 1), inner, inner, 3, 1)?,
+            ],
+            scores: Scores::new(place.vb.pp("scores"), inner, classes)?,
+        })
+    }
+}
+
+impl Decoder for DeepLabHead {
+    fn forward(&self, low: &FeatureMap, deep: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        let ((_, h, w, _), (_, high, wide, _)) = (deep.dims()?, low.dims()?);
+        let mean = self.mean.forward(&deep.mean_map()?, pass)?.resize_bilinear((h, w))?;
+        let scales = self.pyramid.iter().map(|unit| unit.forward(deep, pass)).collect::<Result<Vec<_>>>()?;
+        let joined = scales.iter().skip(1).chain([&mean]).try_fold(scales[0].clone(), |joined, ys| joined.concat(ys))?;
+        let ys = self.project.forward(&joined, pass)?.resize_bilinear((high, wide))?;
+        let ys = ys.concat(&self.low.forward(low, pass)?)?;
+        let ys = self.decoder.iter().try_fold(ys, |ys, unit| unit.forward(&ys, pass))?;
+        self.scores.forward(&ys, pass)
+    }
+}
