@@ -3,9 +3,9 @@
 //! Run with `cargo run -p sncn-vision --example shapes_sheet -- data/shapes.png`.
 
 use anyhow::{Context, Result};
-use sncn_vision::classify::picture::Sheet;
 use sncn_vision::corruption::Dims;
 use sncn_vision::dataset::{Source, shapes};
+use sncn_vision::picture::Sheet;
 use std::path::Path;
 
 fn main() -> Result<()> {

@@ -6,3 +6,5 @@ pub mod classify;
 pub mod corruption;
 pub mod dataset;
 pub mod examples;
+pub mod picture;
+pub mod segment;

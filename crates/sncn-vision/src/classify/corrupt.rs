@@ -1,10 +1,10 @@
 //! `sncn-classify corrupt`: a data set's test images or a folder of images, corrupted; or a contact sheet of everything.
 
-use super::picture::{self, Sheet};
 use super::setup;
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Dims, Frost, Variant};
 use crate::dataset::folder::ENDINGS;
 use crate::dataset::npy::NpyWriter;
+use crate::picture::{self, Sheet};
 use anyhow::{Context, Result, bail, ensure};
 use image::RgbImage;
 use sncn_core::Seed;

@@ -1,9 +1,9 @@
 //! `sncn-classify show`: what CrossNorm does, seen on pixels: contents (rows) in the styles of other images (columns).
 
-use super::picture::{self, Sheet};
 use super::setup;
 use crate::corruption::Dims;
 use crate::dataset::Images;
+use crate::picture::{self, Sheet};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use image::Rgb;

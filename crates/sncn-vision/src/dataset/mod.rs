@@ -6,6 +6,7 @@ pub mod arrays;
 pub mod cifar;
 pub mod folder;
 pub mod npy;
+pub mod pairs;
 pub mod shapes;
 pub mod subset;
 

@@ -1,6 +1,7 @@
 //! `Sheet`: tiles in labelled rows and columns as one PNG; what `corrupt --sheet` and `show` draw. Reading image files, too.
 
-use super::glyphs;
+pub mod glyphs;
+
 use crate::corruption::Dims;
 use crate::dataset::folder::ENDINGS;
 use anyhow::{Context, Result};

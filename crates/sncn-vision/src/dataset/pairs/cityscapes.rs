@@ -1,0 +1,116 @@
+//! `cityscapes` (Cordts et al. 2016) and `gta5` (Richter et al. 2016), whose labels are Cityscapes': 19 classes that are
+//! evaluated, all other ids void.
+//!
+//! `<data-dir>/cityscapes/{leftImg8bit,gtFine}/{train,val}/<city>/<frame>_{leftImg8bit,gtFine_labelIds}.png`; test set
+//! `cityscapes`, its validation part. `<data-dir>/gta5/{images,labels}/<number>.png`, whose official parts come as a MATLAB file:
+//! write them as `gta5/train.txt` and `gta5/val.txt`, a file name a line; without them the first half is trained on and the next
+//! quarter tested on. Test sets `gta5` and, where its folder is there, `cityscapes`.
+
+use super::files::Files;
+use super::{FilePairs, Legend, PairSplits, Pairs};
+use crate::dataset::Source;
+use crate::picture;
+use anyhow::{Context, Result, ensure};
+use sncn_core::data::VOID;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The classes: name, id in label files, colour.
+const CLASSES: [(&str, u8, [u8; 3]); 19] = [
+    ("road", 7, [128, 64, 128]),
+    ("sidewalk", 8, [244, 35, 232]),
+    ("building", 11, [70, 70, 70]),
+    ("wall", 12, [102, 102, 156]),
+    ("fence", 13, [190, 153, 153]),
+    ("pole", 17, [153, 153, 153]),
+    ("traffic light", 19, [250, 170, 30]),
+    ("traffic sign", 20, [220, 220, 0]),
+    ("vegetation", 21, [107, 142, 35]),
+    ("terrain", 22, [152, 251, 152]),
+    ("sky", 23, [70, 130, 180]),
+    ("person", 24, [220, 20, 60]),
+    ("rider", 25, [255, 0, 0]),
+    ("car", 26, [0, 0, 142]),
+    ("truck", 27, [0, 0, 70]),
+    ("bus", 28, [0, 60, 100]),
+    ("train", 31, [0, 80, 100]),
+    ("motorcycle", 32, [0, 0, 230]),
+    ("bicycle", 33, [119, 11, 32]),
+];
+
+/// The highest id, the license plate's in GTA5.
+const LAST_ID: u8 = 34;
+
+/// The 19 classes, read from ids 0 to 34.
+pub fn legend() -> Legend {
+    let code = |id| CLASSES.iter().position(|(_, own, _)| *own == id).map_or(VOID as u8, |class| class as u8);
+    Legend::new(&CLASSES.map(|(name, _, colour)| (name, colour))).with_codes((0..=LAST_ID).map(code))
+}
+
+/// Opens `cityscapes`.
+///
+/// # Errors
+/// Where a folder is missing or empty, or a frame has no labels.
+pub fn open(source: &Source) -> Result<PairSplits> {
+    let folder = source.folder("cityscapes")?.join("cityscapes");
+    Ok(PairSplits { train: part(&folder, "train")?, test: vec![("cityscapes".to_string(), part(&folder, "val")?)] })
+}
+
+fn part(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
+    let (images, beside) = (folder.join("leftImg8bit").join(name), folder.join("gtFine").join(name));
+    let mut files = Vec::new();
+    for image in picture::files(&images)? {
+        let own = image.strip_prefix(&images).unwrap_or(&image).to_string_lossy().into_owned();
+        let frame = own.strip_suffix("_leftImg8bit.png");
+        let frame = frame.with_context(|| format!("{}: the names end in _leftImg8bit.png", image.display()))?;
+        let labels = beside.join(format!("{frame}_gtFine_labelIds.png"));
+        ensure!(labels.is_file(), "{}: its label file {} is missing", image.display(), labels.display());
+        files.push(Files { image, labels });
+    }
+    ensure!(!files.is_empty(), "{}: no images", images.display());
+    Ok(Arc::new(FilePairs::new(files, legend(), &format!("Cityscapes {name}"))))
+}
+
+/// Opens `gta5`.
+///
+/// # Errors
+/// Where a folder is missing or empty, a frame has no labels, or a list names a frame that is not there.
+pub fn open_gta5(source: &Source) -> Result<PairSplits> {
+    let data = source.folder("gta5")?;
+    let folder = data.join("gta5");
+    let all = FilePairs::of_folder(&folder)?;
+    let listed = |name: &str| -> Result<Option<Vec<Files>>> {
+        let path = folder.join(name);
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+        let find = |line: &str| {
+            let found = all.iter().find(|files| files.image.file_name().is_some_and(|name| name == line));
+            found.cloned().with_context(|| format!("{}: {line:?} is not in {}", path.display(), folder.join("images").display()))
+        };
+        text.lines().map(str::trim).filter(|line| !line.is_empty()).map(find).collect::<Result<Vec<_>>>().map(Some)
+    };
+    let (half, quarter) = (all.len() / 2, all.len() / 4);
+    let train = listed("train.txt")?.unwrap_or_else(|| all[..half].to_vec());
+    let val = listed("val.txt")?.unwrap_or_else(|| all[half..half + quarter].to_vec());
+    ensure!(!train.is_empty() && !val.is_empty(), "{}: {} images are too few for two parts", folder.display(), all.len());
+    let set = |files, what: &str| -> Arc<dyn Pairs> { Arc::new(FilePairs::new(files, legend(), what)) };
+    let mut test = vec![("gta5".to_string(), set(val, "GTA5 val"))];
+    if data.join("cityscapes").is_dir() {
+        test.push(("cityscapes".to_string(), part(&data.join("cityscapes"), "val")?));
+    }
+    Ok(PairSplits { train: set(train, "GTA5 train"), test })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_become_classes_and_the_others_void() {
+        let legend = legend();
+        assert_eq!(
+            [7, 33, 0, 34, 255, 35].map(|id| legend.class_of(id)),
+            [Some(0), Some(18), Some(255), Some(255), Some(255), None]
+        );
+        assert_eq!(legend.class_of_colour([0, 0, 142]), Some(13));
+    }
+}

@@ -1,0 +1,29 @@
+//! `folder`: pairs of one's own: `<data-dir>/classes.txt` (see [`Legend`]), `<data-dir>/train/{images,labels}` and a test set in
+//! every other sub-folder that has `images`, under its name.
+
+use super::{FilePairs, Legend, PairSplits, Pairs};
+use crate::dataset::Source;
+use anyhow::{Context, Result, ensure};
+use std::sync::Arc;
+
+/// Opens the data folder.
+///
+/// # Errors
+/// Where the class list or a folder is missing, or a file has no partner.
+pub fn open(source: &Source) -> Result<PairSplits> {
+    let folder = source.folder("folder")?;
+    let legend = Legend::read(&folder.join("classes.txt"))?;
+    let set = |name: &str| -> Result<Arc<dyn Pairs>> {
+        let part = folder.join(name);
+        Ok(Arc::new(FilePairs::new(FilePairs::of_folder(&part)?, legend.clone(), &part.display().to_string())))
+    };
+    let train = set("train")?;
+    let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let mut names = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    names.retain(|path| path.join("images").is_dir() && path.file_name().is_some_and(|name| name != "train"));
+    names.sort();
+    let names = names.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
+    let test = names.map(|name| Ok((name.clone(), set(&name)?))).collect::<Result<Vec<_>>>()?;
+    ensure!(!test.is_empty(), "{}: no test set; a folder beside train with images/ and labels/ is wanted", folder.display());
+    Ok(PairSplits { train, test })
+}

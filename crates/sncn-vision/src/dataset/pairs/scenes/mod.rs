@@ -1,0 +1,118 @@
+//! `scenes`: an embedded set of generated road scenes, 64 × 96 pixels, eight classes and void (the own car's bonnet).
+//!
+//! Training scenes and those of the test set `scenes` are rendered clean: flat colours of a narrow palette, even light.
+//! `scenes-weather` draws other scenes of the same kind weathered: dull and dirty surfaces with texture, haze towards the
+//! horizon, a colour cast, uneven light, wet streaks and grain. Scene i is a function of the seed and i alone: nothing is stored,
+//! and threads change nothing.
+
+mod canvas;
+mod layout;
+mod look;
+
+use super::{Legend, Pair, PairSplits, Pairs};
+use crate::dataset::Source;
+use anyhow::{Result, ensure};
+use canvas::Canvas;
+pub use look::Look;
+use sncn_core::Seed;
+use std::sync::Arc;
+
+/// Rows and columns of a scene.
+pub const SIZE: (usize, usize) = (64, 96);
+/// Training scenes.
+pub const TRAIN: usize = 600;
+/// Scenes of each test set.
+pub const TEST: usize = 150;
+
+/// Classes with the colours of their labels; the number of a class is its place.
+const CLASSES: [(&str, [u8; 3]); 8] = [
+    ("sky", [70, 130, 180]),
+    ("road", [128, 64, 128]),
+    ("pavement", [244, 35, 232]),
+    ("building", [90, 90, 90]),
+    ("tree", [107, 142, 35]),
+    ("car", [0, 0, 142]),
+    ("person", [220, 20, 60]),
+    ("pole", [220, 220, 0]),
+];
+
+/// Opens the generated set; nothing is read.
+///
+/// # Errors
+/// Never; the signature is that of every data set.
+pub fn open(_: &Source) -> Result<PairSplits> {
+    let seed = Seed::new(0).named("scenes");
+    let set = |name: &'static str, look, count| -> Arc<dyn Pairs> {
+        Arc::new(Scenes { name, look, seed: seed.named(name), count, legend: Legend::new(&CLASSES) })
+    };
+    let test = vec![
+        ("scenes".to_string(), set("scenes", Look::Clean, TEST)),
+        ("scenes-weather".to_string(), set("scenes-weather", Look::Weather, TEST)),
+    ];
+    Ok(PairSplits { train: set("scenes-train", Look::Clean, TRAIN), test })
+}
+
+/// Scene `index` of a stream, rendered in a look: the same index has the same content in every look.
+pub fn scene(look: Look, seed: Seed, index: usize) -> Pair {
+    let (height, width) = SIZE;
+    let mut canvas = Canvas::new(height, width);
+    layout::draw(&mut canvas, &mut seed.named("content").fold_in(index as u64).rng());
+    let image = look.render(&canvas, &mut seed.named("look").fold_in(index as u64).rng());
+    Pair { height, width, image, labels: canvas.labels() }
+}
+
+/// One generated split.
+struct Scenes {
+    name: &'static str,
+    look: Look,
+    seed: Seed,
+    count: usize,
+    legend: Legend,
+}
+
+impl Pairs for Scenes {
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn legend(&self) -> &Legend {
+        &self.legend
+    }
+
+    fn read(&self, index: usize) -> Result<Pair> {
+        ensure!(index < self.count, "scene {index} of {}", self.count);
+        Ok(scene(self.look, self.seed, index))
+    }
+
+    fn name(&self, index: usize) -> String {
+        format!("{}-{index:04}", self.name)
+    }
+
+    fn describe(&self) -> String {
+        format!("{} ({} generated scenes)", self.name, self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenes_hold_all_classes_and_looks_share_content() -> Result<()> {
+        let splits = open(&Source::default())?;
+        let mut counts = [0usize; 9];
+        for index in 0..40 {
+            let pair = splits.train.read(index)?;
+            assert_eq!((pair.image.len(), pair.labels.len()), (3 * 64 * 96, 64 * 96));
+            pair.labels.iter().for_each(|&label| counts[usize::from(label).min(8)] += 1);
+            assert_eq!(pair, splits.train.read(index)?);
+        }
+        let share = |class: usize| counts[class] as f64 / counts.iter().sum::<usize>() as f64;
+        assert!((0..8).all(|class| share(class) > 0.004), "{counts:?}");
+        assert!(share(1) > 0.15 && share(0) > 0.1, "{counts:?}");
+        let (clean, weather) = (scene(Look::Clean, Seed::new(3), 5), scene(Look::Weather, Seed::new(3), 5));
+        assert_eq!(clean.labels, weather.labels);
+        assert_ne!(clean.image, weather.image);
+        Ok(())
+    }
+}
