@@ -1,5 +1,8 @@
 //! Vision networks, data sets, augmentation and corruptions of sncn.
 
+#[macro_use(out)]
+extern crate sncn_core;
+
 pub mod augment;
 pub mod backbone;
 pub mod classify;

@@ -1,7 +1,12 @@
-//! What only programs need: tables resolved into runs, and records of results.
+//! What only programs need: tables resolved into runs, records of results, and the commands that all tasks share.
 
+pub mod cli;
+pub mod export;
+pub mod fit;
+pub mod plan;
 pub mod record;
 pub mod run;
+pub mod saved;
 
 pub use record::{Measurement, RecordHeader, Recorder};
 pub use run::{Run, Table};

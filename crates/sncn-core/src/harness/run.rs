@@ -144,6 +144,9 @@ impl Run {
     }
 }
 
+/// The tasks with the programs that take their tables.
+pub const TASKS: [(&str, &str); 2] = [("classify", "sncn-classify"), ("segment", "sncn-segment")];
+
 /// A table file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,7 +156,7 @@ pub struct Table {
     /// Where the published numbers come from.
     #[serde(default)]
     pub paper: String,
-    /// `classify`.
+    /// One of [`TASKS`].
     pub task: String,
     /// Seeds of every row.
     pub seeds: Vec<u64>,
@@ -180,6 +183,20 @@ impl Table {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", path.display()))?;
         Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Reads a table file of that task.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit, or the program that takes the table.
+    pub fn read_for(path: &Path, task: &str) -> Result<Self> {
+        let table = Self::read(path)?;
+        if table.task != task {
+            let program = TASKS.iter().find(|(known, _)| *known == table.task).map(|(_, program)| *program);
+            let advice = program.map_or_else(String::new, |program| format!("; {program} takes this table"));
+            bail!("{}: task is {:?}; {task:?} is accepted{advice}", path.display(), table.task)
+        }
+        Ok(table)
     }
 
     /// Reads the text of a table file.

@@ -1,7 +1,8 @@
 //! `sncn-classify`: train, evaluate and use image classifiers that keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_vision::classify::{bench, corrupt, evaluate, export, import, plan, predict, show, train};
+use sncn_core::harness::{export, plan};
+use sncn_vision::classify::{bench, corrupt, evaluate, import, predict, setup, show, train};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
         Command::Predict(command) => command.run(),
         Command::Corrupt(command) => command.run(),
         Command::Show(command) => command.run(),
-        Command::Plan(command) => command.run(),
+        Command::Plan(command) => command.run(setup::TASK, |run| setup::augment(run).map(drop)),
         Command::Bench(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Export(command) => command.run(),

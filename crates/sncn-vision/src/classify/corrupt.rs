@@ -1,6 +1,7 @@
 //! `sncn-classify corrupt`: a data set's test images or a folder of images, corrupted; or a contact sheet of everything.
 
 use super::setup;
+use crate::corruption::frost;
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Dims, Frost, Variant};
 use crate::dataset::folder::ENDINGS;
 use crate::dataset::npy::NpyWriter;
@@ -8,6 +9,7 @@ use crate::picture::{self, Sheet};
 use anyhow::{Context, Result, bail, ensure};
 use image::RgbImage;
 use sncn_core::Seed;
+use sncn_core::harness::cli;
 use std::path::{Path, PathBuf};
 
 /// Images corrupted at a time: memory does not grow with the data set.
@@ -68,8 +70,8 @@ impl Corrupt {
     /// # Errors
     /// Where a name or severity is unknown, an image does not decode, or a file cannot be written.
     pub fn run(&self) -> Result<()> {
-        setup::threads(self.threads)?;
-        let frost = setup::frost(self.frost_dir.as_deref())?;
+        cli::threads(self.threads)?;
+        let frost = frost::textures(self.frost_dir.as_deref())?;
         let names: Vec<&str> = match self.corruptions.as_slice() {
             [] if self.sheet => CORRUPTIONS.iter().map(|(name, _)| *name).collect(),
             [] => CORRUPTIONS[..BENCHMARK].iter().map(|(name, _)| *name).collect(),
@@ -81,7 +83,7 @@ impl Corrupt {
             }
         }
         if frost.is_generated() && names.contains(&"frost") {
-            eprintln!("{}", setup::GENERATED_FROST);
+            eprintln!("{}", frost::GENERATED);
         }
         let folder = Path::new(&self.input);
         if self.sheet {
@@ -108,7 +110,7 @@ impl Corrupt {
         let dims = Dims { height: images.height(), width: images.width() };
         let shape = [dims.height, dims.width, 3];
         std::fs::create_dir_all(&self.output).with_context(|| format!("{}: the folder cannot be made", self.output.display()))?;
-        let bar = setup::progress(names.len() * self.severities.len() * images.len(), "corrupt");
+        let bar = cli::progress(names.len() * self.severities.len() * images.len(), "corrupt");
         for name in names {
             let mut writer = NpyWriter::create(&self.output.join(format!("{name}.npy")), &shape)?;
             for &severity in &self.severities {
@@ -150,7 +152,7 @@ impl Corrupt {
         let mut files = picture::files(folder)?;
         files.truncate(self.limit.unwrap_or(usize::MAX));
         ensure!(!files.is_empty(), "{}: no image files ({})", folder.display(), ENDINGS.join(", "));
-        let bar = setup::progress(files.len() * names.len() * self.severities.len(), "corrupt");
+        let bar = cli::progress(files.len() * names.len() * self.severities.len(), "corrupt");
         for (index, file) in files.iter().enumerate() {
             let image = picture::read(file)?;
             let dims = dims(&image);

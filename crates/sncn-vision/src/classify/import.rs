@@ -1,11 +1,11 @@
 //! `sncn-classify import`: weights that PyTorch saved, as a checkpoint that `evaluate` and `predict` take.
 
-use super::export::differ;
 use super::setup;
 use super::weights::Weights;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sncn_core::checkpoint::{self, Header};
+use sncn_core::harness::export::differ;
 use sncn_core::harness::{Run, Table};
 use std::path::PathBuf;
 

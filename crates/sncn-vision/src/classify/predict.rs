@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use image::imageops::FilterType;
 use sncn_core::checkpoint::Checkpoint;
 use sncn_core::evaluate::probabilities;
-use sncn_core::harness::Run;
+use sncn_core::harness::{cli, saved};
 use std::path::PathBuf;
 
 /// Label image files with a trained network.
@@ -24,7 +24,7 @@ pub struct Predict {
     top: usize,
     /// Precision of the factors of convolutions.
     #[arg(long, value_enum, default_value = "f32")]
-    precision: setup::Rounding,
+    precision: cli::Rounding,
     /// Image files (PNG, JPEG, BMP, WebP).
     #[arg(required = true)]
     images: Vec<PathBuf>,
@@ -38,11 +38,11 @@ impl Predict {
     pub fn run(&self) -> Result<()> {
         ensure!((8..=1024).contains(&self.size), "--size is {}; 8 to 1024 is accepted", self.size);
         let saved = Checkpoint::read(&self.checkpoint)?;
-        let run: Run = serde_json::from_value(saved.header.run["run"].clone()).context("the run in the checkpoint")?;
+        let (run, _) = saved::run_of(&saved)?;
         let classes = &saved.header.classes;
         let (network, vars) = setup::network(&run, classes.len(), 0)?;
         saved.load_weights(&vars)?;
-        let pass = setup::pass(self.precision);
+        let pass = cli::pass(self.precision);
         for path in &self.images {
             let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
             let image = image.resize_to_fill(self.size, self.size, FilterType::Triangle).into_rgb8();

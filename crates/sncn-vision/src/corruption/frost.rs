@@ -183,3 +183,17 @@ impl Corruption for FrostOverlay {
         self.overlay(image, dims, index, (row, column), out);
     }
 }
+
+/// Frost photographs from a folder, or generated ones.
+///
+/// # Errors
+/// Where the folder lacks a photograph.
+pub fn textures(folder: Option<&Path>) -> Result<Frost> {
+    match folder {
+        Some(folder) => Frost::from_folder(folder),
+        None => Ok(Frost::generated(Seed::new(0))),
+    }
+}
+
+/// What to say where frost is generated.
+pub const GENERATED: &str = "frost: generated textures stand in for the benchmark's photographs (give --frost-dir to use them)";

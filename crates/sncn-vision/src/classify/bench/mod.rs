@@ -4,12 +4,12 @@
 mod images;
 mod layers;
 
-use super::setup;
 use crate::backbone::{self, Blueprint};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
 use serde_json::json;
+use sncn_core::harness::cli;
 use sncn_core::loss::cross_entropy;
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{LayerConfig, Mixture, Network, Pass, Precision, Seed, Vars, observe};
@@ -62,7 +62,7 @@ impl Bench {
     /// # Errors
     /// Where an operation fails.
     pub fn run(&self) -> Result<()> {
-        setup::threads(self.threads)?;
+        cli::threads(self.threads)?;
         emit("machine", "multiply-adds in f32", self.peak(), "GFLOP/s");
         match self.case {
             Case::Wrn => self.wrn(),

@@ -1,7 +1,7 @@
-//! `sncn-classify export`: a checkpoint's weights for PyTorch, as a plain safetensors file.
+//! The `export` command: a checkpoint's weights for PyTorch, as a plain safetensors file.
 
+use crate::checkpoint::Checkpoint;
 use anyhow::{Result, ensure};
-use sncn_core::checkpoint::Checkpoint;
 use std::path::{Path, PathBuf};
 
 /// Write a checkpoint's weights with PyTorch's names and shapes, for `safetensors.torch.load_file`.
@@ -15,7 +15,10 @@ pub struct Export {
 }
 
 /// Refuses an output that would replace the input.
-pub(super) fn differ(input: &Path, output: &Path) -> Result<()> {
+///
+/// # Errors
+/// Where both are one file.
+pub fn differ(input: &Path, output: &Path) -> Result<()> {
     let same = matches!((input.canonicalize(), output.canonicalize()), (Ok(input), Ok(output)) if input == output);
     ensure!(!same, "--output is {}, the file that is read; choose another name", output.display());
     Ok(())
@@ -29,7 +32,7 @@ impl Export {
     pub fn run(&self) -> Result<()> {
         differ(&self.checkpoint, &self.output)?;
         let count = Checkpoint::read(&self.checkpoint)?.export(&self.output)?;
-        out!("{}: {count} tensors", self.output.display());
+        crate::out!("{}: {count} tensors", self.output.display());
         Ok(())
     }
 }

@@ -1,9 +1,8 @@
-//! `sncn-classify plan`: the resolved runs of a table, one JSON line a cell.
+//! The `plan` command: the resolved runs of a table, one JSON line a cell.
 
-use super::setup;
-use anyhow::{Context, Result, ensure};
+use super::{Run, Table};
+use anyhow::{Context, Result};
 use serde_json::json;
-use sncn_core::harness::Table;
 use std::path::PathBuf;
 
 /// Print the resolved runs of a table, one JSON line for each row and seed.
@@ -21,13 +20,12 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Runs the command.
+    /// Runs the command for tables of that task; `check` looks at the settings that only the task knows.
     ///
     /// # Errors
     /// Where the table does not fit or a row is unknown.
-    pub fn run(&self) -> Result<()> {
-        let table = Table::read(&self.table)?;
-        ensure!(table.task == "classify", "{}: task is {:?}; \"classify\" is accepted", self.table.display(), table.task);
+    pub fn run(&self, task: &str, check: impl Fn(&Run) -> Result<()>) -> Result<()> {
+        let table = Table::read_for(&self.table, task)?;
         let mut runs = table.resolve()?;
         for row in &self.rows {
             table.row(row).with_context(|| self.table.display().to_string())?;
@@ -37,9 +35,9 @@ impl Plan {
         }
         let seeds = if self.seeds.is_empty() { &table.seeds } else { &self.seeds };
         for run in &runs {
-            setup::augment(run).with_context(|| self.table.display().to_string())?;
+            check(run).with_context(|| self.table.display().to_string())?;
             for seed in seeds {
-                out!("{}", json!({"row": run.name, "seed": seed, "run": run.resolved()?}));
+                crate::out!("{}", json!({"row": run.name, "seed": seed, "run": run.resolved()?}));
             }
         }
         Ok(())

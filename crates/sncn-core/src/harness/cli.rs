@@ -1,0 +1,111 @@
+//! What the commands of several programs share: arguments, progress bars, lines of output, the interrupt flag.
+
+use super::{Run, Table};
+use crate::{Pass, Precision};
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
+#[macro_export]
+macro_rules! out {
+    () => { $crate::harness::cli::line(format_args!("")) };
+    ($($arguments:tt)*) => { $crate::harness::cli::line(format_args!($($arguments)*)) };
+}
+
+/// A cell of a table: which row with which seed.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Cell {
+    /// Table file, such as models/quick.json.
+    #[arg(long)]
+    pub table: PathBuf,
+    /// Name of a row of the table.
+    #[arg(long)]
+    pub row: String,
+    /// Seed of weights, order, augmentation and mixing.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl Cell {
+    /// The resolved run of a table of that task.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit.
+    pub fn run(&self, task: &str) -> Result<Run> {
+        Table::read_for(&self.table, task)?.row(&self.row).with_context(|| self.table.display().to_string())
+    }
+}
+
+/// What the factors of convolutions are rounded to.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// Nothing.
+    F32,
+    /// bf16, summed in f32: faster where the processor has it, at a small loss of accuracy.
+    Bf16,
+}
+
+/// An evaluation pass.
+pub fn pass(rounding: Rounding) -> Pass {
+    match rounding {
+        Rounding::F32 => Pass::eval(),
+        Rounding::Bf16 => Pass::eval().rounded(Precision::Bf16),
+    }
+}
+
+/// Writes a line to standard output; what `out!` calls.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => eprintln!("error: standard output: {error}"),
+        _ => {}
+    }
+}
+
+/// What to say where convolutions were rounded.
+pub const ROUNDED: &str = "factors of convolutions rounded to bf16, sums in f32";
+
+/// A progress bar with rate and time left; silent when the output is no terminal.
+pub fn progress(total: usize, what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(total as u64);
+    let template = "{msg:24} [{bar:32}] {pos}/{len} {per_sec} {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_message(what.to_string());
+    bar
+}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on Ctrl-C sets a flag; a second one ends the program at once.
+///
+/// # Errors
+/// Where the handler cannot be installed.
+pub fn catch_interrupts() -> Result<()> {
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    })
+    .context("Ctrl-C cannot be caught")
+}
+
+/// Whether Ctrl-C was pressed.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Sets the number of threads that kernels use.
+///
+/// # Errors
+/// Where it is 0.
+pub fn threads(count: Option<usize>) -> Result<()> {
+    match count {
+        Some(0) => bail!("--threads is 0; at least 1 is accepted"),
+        Some(count) => rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("--threads"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,117 @@
+//! The `train` command of every task: trains one cell of a table, resuming where it stopped.
+
+use super::Run;
+use super::cli::{self, Cell};
+use crate::checkpoint::{self, Header};
+use crate::data::Dataset;
+use crate::train::{Control, steps_per_epoch, train};
+use crate::{Network, Vars};
+use anyhow::{Context, Result, ensure};
+use std::path::{Path, PathBuf};
+
+/// Train one row of a table with one seed; run it again to resume.
+#[derive(clap::Args, Debug)]
+pub struct Fit {
+    #[command(flatten)]
+    cell: Cell,
+    /// Folder of the checkpoints; if it holds some of this run, training goes on from the newest.
+    #[arg(long)]
+    run_dir: PathBuf,
+    /// Folder that holds the data sets.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Steps between checkpoints.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    checkpoint_every: u64,
+    /// Threads (default: all processors); the result does not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+/// What is trained on what.
+pub struct Job<'a> {
+    /// The network, with fresh variables.
+    pub network: &'a dyn Network,
+    /// Its variables.
+    pub vars: &'a Vars,
+    /// The training set.
+    pub data: &'a dyn Dataset,
+    /// Class names.
+    pub classes: Vec<String>,
+    /// What the training set is.
+    pub describe: String,
+}
+
+impl Fit {
+    /// Sets the threads and resolves the run of a table of that task.
+    ///
+    /// # Errors
+    /// Where the table does not fit.
+    pub fn start(&self, task: &str) -> Result<Run> {
+        cli::threads(self.threads)?;
+        self.cell.run(task)
+    }
+
+    /// The seed of the cell.
+    pub fn seed(&self) -> u64 {
+        self.cell.seed
+    }
+
+    /// Where the data sets are.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
+    /// Trains to the end, or until it is interrupted: then the process ends with exit code 130.
+    ///
+    /// # Errors
+    /// Where a checkpoint does not fit, or training fails.
+    pub fn run(&self, run: &Run, job: &Job) -> Result<()> {
+        let Job { network, vars, data, classes, describe } = job;
+        let resolved = serde_json::json!({"run": run.resolved()?, "seed": self.cell.seed});
+        ensure!(data.len() > 1, "{}: the training set has {} image(s); at least 2 are wanted", run.train, data.len());
+        let mut optimizer = run.optimizer(vars)?;
+        let recipe = run.recipe(self.cell.seed);
+        let total = steps_per_epoch(data.len(), run.batch_size) * run.epochs;
+        let mut start = 0;
+        if let Some(saved) = checkpoint::newest(&self.run_dir)? {
+            saved.check_run(&resolved)?;
+            saved.load_weights(vars)?;
+            saved.load_optimizer(&mut optimizer)?;
+            start = saved.header.step;
+            if start >= total {
+                eprintln!("{}: training is complete ({total} steps)", self.run_dir.display());
+                return Ok(());
+            }
+            eprintln!("resuming at step {start} of {total}");
+        }
+        eprintln!("{} on {describe}: {} parameters, {total} steps", run.backbone, vars.parameter_count());
+        cli::catch_interrupts()?;
+        let header =
+            |step| Header { format: 1, step, total, run: resolved.clone(), classes: classes.clone(), sha256: String::new() };
+        let bar = cli::progress(total, &format!("train {}", run.name));
+        bar.set_position(start as u64);
+        bar.reset_eta();
+        let done = train(*network, vars, &mut optimizer, *data, &recipe, start, |step, optimizer| {
+            bar.set_position(step.done as u64);
+            let stop = cli::interrupted();
+            if stop || step.done == total || (step.done as u64).is_multiple_of(self.checkpoint_every) {
+                checkpoint::save(&self.run_dir, vars, optimizer, header(step.done))?;
+            }
+            if step.done == total {
+                bar.println(format!("loss {:.4} at the last step", step.loss));
+            }
+            Ok(if stop && step.done < total { Control::Stop } else { Control::Continue })
+        })
+        .with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))?;
+        bar.finish_and_clear();
+        if done < total {
+            eprintln!(
+                "stopped at step {done} of {total}; a checkpoint is in {}: run the same command to resume",
+                self.run_dir.display()
+            );
+            std::process::exit(130);
+        }
+        Ok(())
+    }
+}

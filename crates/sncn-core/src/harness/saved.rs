@@ -1,0 +1,78 @@
+//! A checkpoint named on the command line, with the run in it, and the header of results made from it.
+
+use super::Run;
+use super::record::{self, Machine, RecordHeader};
+use crate::checkpoint::{self, Checkpoint};
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+
+/// Which checkpoint.
+#[derive(clap::Args, Debug)]
+pub struct Saved {
+    /// Folder with the checkpoints of a finished run.
+    #[arg(long, conflicts_with = "checkpoint")]
+    run_dir: Option<PathBuf>,
+    /// A checkpoint file.
+    #[arg(long)]
+    checkpoint: Option<PathBuf>,
+}
+
+impl Saved {
+    /// Reads it; one of an unfinished run is warned of.
+    ///
+    /// # Errors
+    /// Where there is none, or it is damaged.
+    pub fn read(&self) -> Result<Checkpoint> {
+        let saved = match (&self.run_dir, &self.checkpoint) {
+            (_, Some(file)) => Checkpoint::read(file)?,
+            (Some(folder), None) => newest(folder)?,
+            (None, None) => bail!("give --run-dir or --checkpoint"),
+        };
+        if saved.header.step < saved.header.total {
+            eprintln!("warning: this checkpoint is of step {} of {}", saved.header.step, saved.header.total);
+        }
+        Ok(saved)
+    }
+}
+
+/// The newest checkpoint in a folder.
+///
+/// # Errors
+/// Where there is none, or it is damaged.
+pub fn newest(folder: &Path) -> Result<Checkpoint> {
+    checkpoint::newest(folder)?.with_context(|| format!("{}: no checkpoint; train first", folder.display()))
+}
+
+/// The run that a checkpoint is of, and its seed.
+///
+/// # Errors
+/// Names the key that does not fit.
+pub fn run_of(saved: &Checkpoint) -> Result<(Run, u64)> {
+    let run = serde_json::from_value(saved.header.run["run"].clone()).context("the run in the checkpoint")?;
+    Ok((run, saved.header.run["seed"].as_u64().unwrap_or_default()))
+}
+
+/// The header of results of a checkpoint, made here and now.
+pub fn record_header(
+    saved: &Checkpoint,
+    table: &str,
+    (run, seed): (&Run, u64),
+    version: &str,
+    notes: &[(bool, &str)],
+) -> RecordHeader {
+    let (commit, dirty) = record::commit();
+    RecordHeader {
+        format: 1,
+        table: table.to_string(),
+        row: run.name.clone(),
+        seed,
+        run: saved.header.run["run"].clone(),
+        commit,
+        dirty,
+        version: version.to_string(),
+        machine: Machine::here(),
+        selection: "last".to_string(),
+        notes: notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| note.to_string()).collect(),
+        classes: saved.header.classes.clone(),
+    }
+}
