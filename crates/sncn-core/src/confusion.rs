@@ -97,6 +97,11 @@ impl Confusion {
         self.each(|c| self.hits(c) / (self.labels(c) + EPS))
     }
 
+    /// Mean accuracy over all classes; an absent class counts 0.
+    pub fn mean_accuracy(&self) -> f64 {
+        self.class_accuracy().iter().sum::<f64>() / self.classes as f64
+    }
+
     /// Mean IoU over all classes; an absent class counts 0.
     pub fn mean_iou(&self) -> f64 {
         self.iou().iter().sum::<f64>() / self.classes as f64
@@ -125,9 +130,13 @@ impl Confusion {
         self.mean_present(&self.f1())
     }
 
+    /// Whether a class is the label or the prediction of an item.
+    pub fn occurs(&self, class: usize) -> bool {
+        self.labels(class) + self.predictions(class) > 0.
+    }
+
     fn mean_present(&self, values: &[f64]) -> f64 {
-        let present: Vec<f64> =
-            values.iter().enumerate().filter(|(c, _)| self.labels(*c) + self.predictions(*c) > 0.).map(|(_, &v)| v).collect();
+        let present: Vec<f64> = values.iter().enumerate().filter(|(c, _)| self.occurs(*c)).map(|(_, &v)| v).collect();
         present.iter().sum::<f64>() / present.len().max(1) as f64
     }
 

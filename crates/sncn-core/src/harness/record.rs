@@ -1,6 +1,7 @@
 //! Results files: a header line, one measurement a line, a closing line; a file that exists is complete.
 
 use crate::checkpoint::write_atomically;
+use crate::confusion::Confusion;
 use crate::evaluate::Evaluation;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -80,11 +81,12 @@ pub struct Measurement {
     /// Test set, or `<set>/<corruption>/<severity>`.
     pub split: String,
     /// `error`, `macro_f1`, `nll`, `ece`; for a set that is not corrupted also `reliability/<bin>/{count,accuracy,confidence}`
-    /// and `confusion/<label>/<prediction>`, where they are not 0.
+    /// and `confusion/<label>/<prediction>`, where they are not 0. Of labelled pixels `miou`, `miou_present`, `mean_accuracy`,
+    /// `pixel_accuracy` and `iou/<class>`.
     pub metric: String,
     /// Its value, as a fraction; counts as they are.
     pub value: f64,
-    /// Examples it was taken over.
+    /// Examples it was taken over, or pixels.
     pub n: usize,
 }
 
@@ -121,6 +123,28 @@ impl Recorder {
             self.add(split, &format!("reliability/{index}/accuracy"), bin.accuracy, items);
             self.add(split, &format!("reliability/{index}/confidence"), bin.confidence, items);
         }
+        self.add_confusion(split, confusion, n);
+    }
+
+    /// Adds what the labels of a test set's pixels say: the mean IoU and accuracy over all classes, as published, in which an
+    /// absent class counts 0; the mean IoU over the classes that occur; and the IoU of each of these. Void pixels do not count; of
+    /// a set of void pixels all is 0, over 0 pixels. With `detail`, its confusion counts too.
+    pub fn add_segmentation(&mut self, split: &str, confusion: &Confusion, classes: &[String], detail: bool) {
+        let n = confusion.total() as usize;
+        self.add(split, "miou", confusion.mean_iou(), n);
+        self.add(split, "miou_present", confusion.mean_iou_present(), n);
+        self.add(split, "mean_accuracy", confusion.mean_accuracy(), n);
+        self.add(split, "pixel_accuracy", confusion.accuracy(), n);
+        for (class, iou) in confusion.iou().into_iter().enumerate().filter(|(class, _)| confusion.occurs(*class)) {
+            let name = classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+            self.add(split, &format!("iou/{name}"), iou, n);
+        }
+        if detail {
+            self.add_confusion(split, confusion, n);
+        }
+    }
+
+    fn add_confusion(&mut self, split: &str, confusion: &Confusion, n: usize) {
         for (label, prediction, count) in confusion.cells() {
             self.add(split, &format!("confusion/{label}/{prediction}"), count as f64, n);
         }

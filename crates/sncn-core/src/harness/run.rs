@@ -8,7 +8,7 @@ use crate::objective::{MixConfig, Objective};
 use crate::optim::{Optimizer, OptimizerConfig};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
-use crate::{Seed, Vars};
+use crate::{Network, Seed, Vars};
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -119,6 +119,19 @@ impl Run {
         }
         let factor = |name: &str| self.lr_factors.iter().find(|(prefix, _)| name.starts_with(*prefix)).map_or(1., |(_, f)| *f);
         Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_factors(factor))
+    }
+
+    /// Refuses mixing where the network has no layer that mixes.
+    ///
+    /// # Errors
+    /// Says what to add or take away.
+    pub fn check_mixing(&self, network: &dyn Network) -> Result<()> {
+        ensure!(
+            self.mix.is_none() || network.sites() > 0,
+            "run {:?}: mix is set, but none of its layers mixes (crossnorm and mixstyle do): add one, or take mix away",
+            self.name
+        );
+        Ok(())
     }
 
     fn check(&self) -> Result<()> {

@@ -38,11 +38,7 @@ pub fn network(run: &Run, classes: usize, seed: u64) -> Result<(Box<dyn Network>
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
     let network = backbone::build(&run.backbone, &Blueprint { classes, layers: &run.layers, vars: &vars })
         .with_context(|| format!("run {:?}", run.name))?;
-    ensure!(
-        run.mix.is_none() || network.sites() > 0,
-        "run {:?}: mix is set, but none of its layers mixes (crossnorm and mixstyle do): add one, or take mix away",
-        run.name
-    );
+    run.check_mixing(&*network)?;
     Ok((network, vars))
 }
 

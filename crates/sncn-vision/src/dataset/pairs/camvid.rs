@@ -14,7 +14,7 @@ use std::sync::Arc;
 const GAP: usize = 2;
 
 /// Colours of the data set's own label pictures, in the order of its classes.
-const COLOURS: [(&str, [u8; 3]); 11] = [
+pub(super) const COLOURS: [(&str, [u8; 3]); 11] = [
     ("sky", [128, 128, 128]),
     ("building", [128, 0, 0]),
     ("pole", [192, 192, 128]),

@@ -15,36 +15,39 @@ use sncn_core::data::VOID;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The classes: name, id in label files, colour.
-const CLASSES: [(&str, u8, [u8; 3]); 19] = [
-    ("road", 7, [128, 64, 128]),
-    ("sidewalk", 8, [244, 35, 232]),
-    ("building", 11, [70, 70, 70]),
-    ("wall", 12, [102, 102, 156]),
-    ("fence", 13, [190, 153, 153]),
-    ("pole", 17, [153, 153, 153]),
-    ("traffic light", 19, [250, 170, 30]),
-    ("traffic sign", 20, [220, 220, 0]),
-    ("vegetation", 21, [107, 142, 35]),
-    ("terrain", 22, [152, 251, 152]),
-    ("sky", 23, [70, 130, 180]),
-    ("person", 24, [220, 20, 60]),
-    ("rider", 25, [255, 0, 0]),
-    ("car", 26, [0, 0, 142]),
-    ("truck", 27, [0, 0, 70]),
-    ("bus", 28, [0, 60, 100]),
-    ("train", 31, [0, 80, 100]),
-    ("motorcycle", 32, [0, 0, 230]),
-    ("bicycle", 33, [119, 11, 32]),
+/// The classes with their colours.
+pub(super) const COLOURS: [(&str, [u8; 3]); 19] = [
+    ("road", [128, 64, 128]),
+    ("sidewalk", [244, 35, 232]),
+    ("building", [70, 70, 70]),
+    ("wall", [102, 102, 156]),
+    ("fence", [190, 153, 153]),
+    ("pole", [153, 153, 153]),
+    ("traffic light", [250, 170, 30]),
+    ("traffic sign", [220, 220, 0]),
+    ("vegetation", [107, 142, 35]),
+    ("terrain", [152, 251, 152]),
+    ("sky", [70, 130, 180]),
+    ("person", [220, 20, 60]),
+    ("rider", [255, 0, 0]),
+    ("car", [0, 0, 142]),
+    ("truck", [0, 0, 70]),
+    ("bus", [0, 60, 100]),
+    ("train", [0, 80, 100]),
+    ("motorcycle", [0, 0, 230]),
+    ("bicycle", [119, 11, 32]),
 ];
+
+/// The ids of the classes in label files.
+const IDS: [u8; 19] = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33];
 
 /// The highest id, the license plate's in GTA5.
 const LAST_ID: u8 = 34;
 
 /// The 19 classes, read from ids 0 to 34.
 pub fn legend() -> Legend {
-    let code = |id| CLASSES.iter().position(|(_, own, _)| *own == id).map_or(VOID as u8, |class| class as u8);
-    Legend::new(&CLASSES.map(|(name, _, colour)| (name, colour))).with_codes((0..=LAST_ID).map(code))
+    let code = |id| IDS.iter().position(|own| *own == id).map_or(VOID as u8, |class| class as u8);
+    Legend::new(&COLOURS).with_codes((0..=LAST_ID).map(code))
 }
 
 /// Opens `cityscapes`.

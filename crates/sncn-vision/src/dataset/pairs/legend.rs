@@ -3,6 +3,7 @@
 //! A class list is a text file with a class a line: its name, perhaps followed by its colour as three numbers (`road 128 64
 //! 128`). Line i, from 0, is value i of the label files. A line named `void` is no class; 255 is void always.
 
+use super::{camvid, cityscapes, scenes};
 use anyhow::{Context, Result, bail, ensure};
 use sncn_core::data::VOID;
 use std::path::Path;
@@ -33,6 +34,18 @@ impl Legend {
     pub fn new(classes: &[(&str, Colour)]) -> Self {
         let mut legend = Self::empty(true);
         classes.iter().for_each(|&(name, colour)| legend.push(name, Some(colour)));
+        legend
+    }
+
+    /// Classes by name, with the colours that the known data sets give them; others get colours of their own.
+    pub fn known(classes: &[String]) -> Self {
+        let tables: [&[(&str, Colour)]; 3] = [&scenes::CLASSES, &camvid::COLOURS, &cityscapes::COLOURS];
+        let all = |table: &&&[(&str, Colour)]| classes.iter().all(|class| table.iter().any(|(name, _)| name == class));
+        let table = tables.iter().find(all).copied().unwrap_or_default();
+        let mut legend = Self::empty(true);
+        for class in classes {
+            legend.push(class, table.iter().find(|(name, _)| name == class).map(|(_, colour)| *colour));
+        }
         legend
     }
 

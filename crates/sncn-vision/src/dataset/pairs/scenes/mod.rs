@@ -25,7 +25,7 @@ pub const TRAIN: usize = 600;
 pub const TEST: usize = 150;
 
 /// Classes with the colours of their labels; the number of a class is its place.
-const CLASSES: [(&str, [u8; 3]); 8] = [
+pub(super) const CLASSES: [(&str, [u8; 3]); 8] = [
     ("sky", [70, 130, 180]),
     ("road", [128, 64, 128]),
     ("pavement", [244, 35, 232]),

@@ -1,0 +1,118 @@
+//! `sncn-segment predict`: image files to colour overlays and index files, with a legend.
+
+use super::overlay;
+use super::scoring::{Protocol, Scorer};
+use super::setup;
+use crate::augment::normalise;
+use crate::dataset::pairs::Legend;
+use crate::picture;
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use image::RgbImage;
+use sncn_core::harness::cli;
+use sncn_core::harness::saved::{self, Saved};
+use std::path::{Path, PathBuf};
+
+/// Label the pixels of image files with a trained network: <name>-overlay.png, <name>-labels.png and legend.png.
+#[derive(clap::Args, Debug)]
+pub struct Predict {
+    #[command(flatten)]
+    saved: Saved,
+    /// Folder to write to; it is made where it is missing.
+    #[arg(long)]
+    output: PathBuf,
+    /// A class list with colours (name r g b), in place of the data set's own colours.
+    #[arg(long)]
+    classes: Option<PathBuf>,
+    /// Side of a sliding window in place of what the run says; windows overlap by a third.
+    #[arg(long)]
+    window: Option<usize>,
+    /// Precision of the factors of convolutions.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: cli::Rounding,
+    /// Threads (default: all processors).
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Image files (PNG, JPEG, BMP, WebP), or folders of them.
+    #[arg(required = true)]
+    images: Vec<PathBuf>,
+}
+
+impl Predict {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the checkpoint does not fit, an image does not decode, or a file cannot be written.
+    pub fn run(&self) -> Result<()> {
+        cli::threads(self.threads)?;
+        let saved = self.saved.read()?;
+        let (run, _) = saved::run_of(&saved)?;
+        let names = &saved.header.classes;
+        let legend = match &self.classes {
+            Some(path) => Legend::read(path)?,
+            None => Legend::known(names),
+        };
+        ensure!(
+            legend.classes == *names,
+            "--classes: the classes ({}) are not those the network was trained on ({})",
+            legend.classes.join(", "),
+            names.join(", ")
+        );
+        let (_, protocol) = setup::settings(&run)?;
+        let (network, vars) = setup::network(&run, names.len(), 0)?;
+        saved.load_weights(&vars)?;
+        let protocol = self.window.map_or(Ok(protocol), Protocol::sliding)?;
+        let scorer = Scorer { network: &*network, classes: names.len(), protocol, pass: cli::pass(self.precision) };
+        let files = self.files()?;
+        std::fs::create_dir_all(&self.output).with_context(|| format!("{}: cannot be made", self.output.display()))?;
+        for (path, name) in &files {
+            let image = picture::read(path)?;
+            let (height, width) = (image.height() as usize, image.width() as usize);
+            let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(f32::from(byte))).collect();
+            let labels = scorer.labels(&Tensor::from_vec(values, (1, height, width, 3), &Device::Cpu)?);
+            let labels = labels.with_context(|| format!("{}: {width} × {height} pixels", path.display()))?;
+            let blended = overlay::overlay(image.as_raw(), &labels, &legend);
+            let blended = RgbImage::from_raw(image.width(), image.height(), blended).context("an overlay of another size")?;
+            let target = |what: &str| self.output.join(format!("{name}-{what}.png"));
+            picture::save(&target("overlay"), &blended)?;
+            overlay::save_index(&target("labels"), (height, width), &labels, &legend)?;
+            out!("{}: {}", target("overlay").display(), shares(&labels, names));
+        }
+        picture::save(&self.output.join("legend.png"), &overlay::legend_picture(&legend, 480))?;
+        Ok(())
+    }
+
+    /// The files with the names of what is made of them, which must differ.
+    fn files(&self) -> Result<Vec<(PathBuf, String)>> {
+        let mut files: Vec<(PathBuf, String)> = Vec::new();
+        for path in &self.images {
+            let found = if path.is_dir() { picture::files(path)? } else { vec![path.clone()] };
+            ensure!(!found.is_empty(), "{}: no images", path.display());
+            for file in found {
+                let below = file.strip_prefix(path).ok().filter(|below| !below.as_os_str().is_empty());
+                let below = below.or_else(|| file.file_name().map(Path::new)).unwrap_or(&file).with_extension("");
+                let name = below.to_string_lossy().replace(['/', '\\'], "-");
+                if let Some((other, _)) = files.iter().find(|(_, taken)| *taken == name) {
+                    anyhow::bail!(
+                        "{} and {} would both become {name}-overlay.png: label them one after the other",
+                        other.display(),
+                        file.display()
+                    )
+                }
+                files.push((file, name));
+            }
+        }
+        Ok(files)
+    }
+}
+
+/// The largest classes with their shares.
+fn shares(labels: &[u32], classes: &[String]) -> String {
+    let count = |class: usize| labels.iter().filter(|label| **label as usize == class).count();
+    let mut shares: Vec<(usize, &str)> = classes.iter().enumerate().map(|(class, name)| (count(class), name.as_str())).collect();
+    shares.sort_by_key(|share| std::cmp::Reverse(share.0));
+    let most = shares.iter().take(4).filter(|(count, _)| *count > 0);
+    most.map(|(count, name)| format!("{name} {:.1} %", 100. * *count as f64 / labels.len().max(1) as f64))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,106 @@
+//! `sncn-segment show`: image, truth and what trained networks see in it, side by side.
+
+use super::overlay;
+use super::scoring::Scorer;
+use super::setup::{self, TestSets};
+use crate::augment::normalise;
+use crate::corruption::{Dims, Frost};
+use crate::picture::Sheet;
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use sncn_core::checkpoint::Checkpoint;
+use sncn_core::data::{Dataset, VOID};
+use sncn_core::harness::{cli, saved};
+use sncn_core::{Pass, Seed};
+use std::path::PathBuf;
+
+/// Draw images of a test set with their labels and with those that trained networks give them.
+#[derive(clap::Args, Debug)]
+pub struct Show {
+    /// Folders with the checkpoints of runs, or checkpoint files, a column each.
+    #[arg(long, required = true, num_args = 1..)]
+    run_dirs: Vec<PathBuf>,
+    /// The test set, such as scenes-weather or camvid-dusk.
+    #[arg(long)]
+    test: String,
+    /// Numbers of the images, a row each.
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2,3")]
+    images: Vec<usize>,
+    /// The PNG file to write.
+    #[arg(long)]
+    output: PathBuf,
+    /// Rows that an image has at least on the sheet.
+    #[arg(long, default_value_t = 128)]
+    side: usize,
+    /// Folder that holds the data sets.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Threads (default: all processors).
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Show {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where a checkpoint or the test set does not fit, or the picture cannot be written.
+    pub fn run(&self) -> Result<()> {
+        cli::threads(self.threads)?;
+        ensure!((1..=1024).contains(&self.side), "--side is {}; 1 to 1024 is accepted", self.side);
+        let read = |path: &PathBuf| if path.is_dir() { saved::newest(path) } else { Checkpoint::read(path) };
+        let checkpoints = self.run_dirs.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let first = checkpoints.first().context("--run-dirs: at least one is wanted")?;
+        let (run, _) = saved::run_of(first)?;
+        let classes = &first.header.classes;
+        let splits = setup::open(&run.train, self.data_dir.as_deref())?;
+        let frost = Frost::generated(Seed::new(0));
+        let sets = TestSets { splits: &splits, data_dir: self.data_dir.as_deref(), frost: &frost, classes, limit: None };
+        let parts = sets.open(&self.test)?;
+        let (_, data) = parts.first().context("a test set of no parts")?;
+        if let Some(index) = self.images.iter().find(|index| **index >= data.len()) {
+            anyhow::bail!("--images: {index}; {} has {} images, from 0 on", self.test, data.len())
+        }
+        let pairs = self.images.iter().map(|&index| data.pair(index)).collect::<Result<Vec<_>>>()?;
+        let dims =
+            pairs.first().map(|pair| Dims { height: pair.height, width: pair.width }).context("--images: none is given")?;
+        ensure!(
+            pairs.iter().all(|pair| (pair.height, pair.width) == (dims.height, dims.width)),
+            "the images differ in size: show some of one size"
+        );
+        let mut columns = vec!["image".to_string(), "truth".to_string()];
+        for saved in &checkpoints {
+            ensure!(saved.header.classes == *classes, "the networks were trained on different classes");
+            columns.push(saved::run_of(saved)?.0.name);
+        }
+        let rows: Vec<String> = self.images.iter().map(usize::to_string).collect();
+        let mut sheet = Sheet::new(dims, self.side, &rows, &columns);
+        let legend = splits.train.legend();
+        for (row, pair) in pairs.iter().enumerate() {
+            sheet.place(pair.image.clone(), row, 0)?;
+            let truth: Vec<u32> = pair.labels.iter().map(|&label| u32::from(label)).collect();
+            sheet.place(overlay::colours(&truth, legend), row, 1)?;
+        }
+        for (column, saved) in (2..).zip(&checkpoints) {
+            let (run, seed) = saved::run_of(saved)?;
+            let (network, vars) = setup::network(&run, classes.len(), seed)?;
+            saved.load_weights(&vars)?;
+            let (_, protocol) = setup::settings(&run)?;
+            let scorer = Scorer { network: &*network, classes: classes.len(), protocol, pass: Pass::eval() };
+            for (row, pair) in pairs.iter().enumerate() {
+                let values: Vec<f32> = pair.image.iter().map(|&byte| normalise(f32::from(byte))).collect();
+                let mut labels = scorer.labels(&Tensor::from_vec(values, (1, pair.height, pair.width, 3), &Device::Cpu)?)?;
+                // what has no truth is not judged
+                labels
+                    .iter_mut()
+                    .zip(&pair.labels)
+                    .filter(|(_, truth)| u32::from(**truth) == VOID)
+                    .for_each(|(label, _)| *label = VOID);
+                sheet.place(overlay::colours(&labels, legend), row, column)?;
+            }
+        }
+        sheet.save(&self.output)?;
+        out!("{}: images {} of {}; columns {}", self.output.display(), rows.join(", "), self.test, columns.join(", "));
+        Ok(())
+    }
+}
