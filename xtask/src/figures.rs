@@ -14,7 +14,8 @@ const PANELS: usize = 4;
 /// Errors of a corrupted set: rows × corruptions, or corruptions × severities where there is one row only.
 pub(crate) fn heat(sheet: &Sheet, set: &str) -> HeatMap {
     let (rows, names) = (sheet.measured(), sheet.corruption_names(set));
-    let mean = |results: &[Results], split: &str| percent(results, split, "error").map(|estimate| estimate.mean);
+    let mean = |results: &[Results], split: &str| sheet.percent(results, split).map(|estimate| estimate.mean);
+    let name = sheet.table.measure().name;
     if let [(row, results)] = rows.as_slice() {
         let cells = |name: &&str| -> Vec<Option<f64>> {
             let severities = (1..=5).map(|severity| mean(results, &format!("{set}/{name}/{severity}")));
@@ -25,7 +26,7 @@ pub(crate) fn heat(sheet: &Sheet, set: &str) -> HeatMap {
             rows: names.iter().map(|name| name.to_string()).collect(),
             columns: (1..=5).map(|severity| severity.to_string()).chain(["mean".to_string()]).collect(),
             values: names.iter().map(cells).collect(),
-            legend: format!("error %, {}", seeds(results)),
+            legend: format!("{name} %, {}", seeds(results)),
         };
     }
     let cells = |results: &[Results]| -> Vec<Option<f64>> {
@@ -37,7 +38,7 @@ pub(crate) fn heat(sheet: &Sheet, set: &str) -> HeatMap {
         rows: rows.iter().map(|(row, _)| row.name.clone()).collect(),
         columns: names.iter().map(|name| name.to_string()).chain(["mean".to_string()]).collect(),
         values: rows.iter().map(|(_, results)| cells(results)).collect(),
-        legend: "error %, mean over severities and seeds".to_string(),
+        legend: format!("{name} %, mean over severities and seeds"),
     }
 }
 
@@ -78,11 +79,12 @@ pub(crate) fn confusions(sheet: &Sheet) -> Vec<(String, HeatMap)> {
     let rows = sheet.measured();
     let baseline = rows.iter().find(|(row, _)| sheet.table.baseline.as_ref() == Some(&row.name));
     let Some((row, results)) = baseline.or(rows.first()) else { return Vec::new() };
-    let of = |set: &String| Some((set.clone(), confusion(&row.name, results, set)?));
+    let counted = sheet.table.measure().counted;
+    let of = |set: &String| Some((set.clone(), confusion(&row.name, results, set, counted)?));
     sheet.sets.iter().filter_map(of).collect()
 }
 
-fn confusion(name: &str, results: &[Results], set: &str) -> Option<HeatMap> {
+fn confusion(name: &str, results: &[Results], set: &str, counted: &str) -> Option<HeatMap> {
     let cells: Vec<_> = results.iter().flat_map(|results| results.confusion(set)).collect();
     let named = results.iter().map(|results| &results.header.classes).max_by_key(|classes| classes.len())?;
     let last = cells.iter().map(|(label, prediction, _)| *label.max(prediction)).max()?;
@@ -100,7 +102,7 @@ fn confusion(name: &str, results: &[Results], set: &str) -> Option<HeatMap> {
         rows: names.clone(),
         columns: names,
         values: counts.iter().map(share).collect(),
-        legend: format!("% of the examples of a class (row) that get a label (column){together}"),
+        legend: format!("% of the {counted} of a class (row) that get a label (column){together}"),
     })
 }
 
@@ -111,9 +113,11 @@ pub(crate) fn csv(sheet: &Sheet) -> String {
     let mut text = "row,set,corruption,severity,metric,seeds,mean,standard_error\n".to_string();
     for (row, results) in sheet.measured() {
         let splits = results.first().map(|first| first.splits()).into_iter().flatten();
-        for (split, metric) in splits.flat_map(|split| ["error", "macro_f1", "nll", "ece"].map(|metric| (split, metric))) {
-            let count = results.iter().filter(|results| results.value(split, metric).is_some()).count();
-            let Some(estimate) = percent(results, split, metric) else { continue };
+        let metrics = |split| results.first().map(|first| sheet.table.measure().metrics(first, split)).unwrap_or_default();
+        for (split, metric) in splits.flat_map(|split| metrics(split).into_iter().map(move |metric| (split, metric))) {
+            let count = results.iter().filter(|results| results.value(split, &metric).is_some()).count();
+            let Some(estimate) = percent(results, split, &metric) else { continue };
+            let metric = quoted(&metric);
             let mut parts = split.splitn(3, '/').map(quoted);
             let [set, corruption, severity] = std::array::from_fn(|_| parts.next().unwrap_or_default());
             let error = estimate.error.map_or(String::new(), |error| format!("{:.6}", error / 100.));

@@ -18,7 +18,7 @@ pub(crate) fn lines(sheet: &Sheet) -> String {
     line("still missing of this table", missing(sheet));
     line("selection", said(&|header| selection(&header.selection)));
     line("training", said(&|header| training(&header.run)));
-    line("test examples", tests(sheet));
+    line(&format!("test {}", sheet.table.measure().counted), tests(sheet));
     line("machine", said(&|header| machine(header)));
     line("commit", said(&commit));
     line("program", said(&|header| format!("sncn {}", header.version)));
@@ -77,7 +77,10 @@ fn training(run: &Value) -> String {
 
 fn tests(sheet: &Sheet) -> String {
     let sizes = sheet.sets.iter().filter_map(|set| {
-        let found = sheet.rows().flat_map(|(_, results)| results).filter_map(|results| results.examples(set));
+        let found = sheet
+            .rows()
+            .flat_map(|(_, results)| results)
+            .filter_map(|results| results.examples(set, sheet.table.measure().metric));
         let found: Vec<String> = distinct(found).iter().map(usize::to_string).collect();
         let each = if sheet.has_corruptions(set) { " in each corruption and severity" } else { "" };
         (!found.is_empty()).then(|| format!("{set} n = {}{each}", found.join(" or ")))

@@ -1,6 +1,7 @@
 //! `cargo xtask report`: a pure reader of a table file and its results; writes `report/<table>.md` with its pictures
 //! and a CSV file of its numbers.
 
+use crate::classes;
 use crate::figures;
 use crate::files::write_atomically;
 use crate::provenance;
@@ -59,7 +60,7 @@ type Files = Vec<(String, String)>;
 
 /// The report as Markdown, and the pictures and numbers that it points to.
 fn markdown(sheet: &Sheet) -> (String, Files) {
-    let table = sheet.table;
+    let (table, measure) = (sheet.table, sheet.table.measure());
     let name = table::safe(&table.name);
     let mut files = Files::new();
     // a picture, and the line that shows it
@@ -76,28 +77,42 @@ fn markdown(sheet: &Sheet) -> (String, Files) {
     text += &format!("Rendered from `{}` and `{}`; do not edit.\n\n", table.results().display(), table.path.display());
     text += &sheet.main().markdown();
     text += "\nMean ± standard error over seeds, in percent, at the checkpoint named below. ";
-    if sheet.corrupted().is_some() {
+    if sheet.corrupted().is_some() && measure.low {
         text += "mCE: mean corruption error, the error over all corruptions and severities of a set, not normalised by another \
                  network's; the ECE of a corrupted set is the same mean. Relative: the mCE beyond the error on the uncorrupted \
                  set, in percentage points. ";
+    }
+    if !measure.low {
+        text +=
+            "mIoU: the mean intersection over union of all classes, void pixels left out; a class that does not occur counts 0. ";
     }
     if table.baseline.is_some() {
         text += "Δ: difference to the baseline, paired by seed, in percentage points; * beyond two standard errors. ";
     }
     text += "The standard errors are of the seeds alone; the test examples are the same for all.\n\n";
     text += &format!("{}\n", sheet.verdict());
-    text += &picture("", "Error by test set and row, with standard errors", sheet.chart().svg());
+    text += &picture("", &format!("{} by test set and row, with standard errors", measure.title), sheet.chart().svg());
     let differences = sheet.differences();
     if table.baseline.is_some() && !differences.is_empty() {
-        text += "\n## Difference to the baseline\n\nError in percentage points, paired by seed (less than 0 is better); * beyond two \
-                 standard errors.\n\n";
+        text += &format!(
+            "\n## Difference to the baseline\n\n{} in percentage points, paired by seed ({} than 0 is better); * beyond two standard \
+             errors.\n\n",
+            measure.title,
+            if measure.low { "less" } else { "more" }
+        );
         text += &differences.markdown();
     }
+    for set in sheet.sets.iter().filter(|set| !classes::names(sheet, set).is_empty()) {
+        text += &format!("\n## {set} by class\n\nIoU in percent; classes that do not occur are left out.\n\n");
+        text += &classes::grid(sheet, set).markdown();
+        let kind = format!("-classes-{}", table::safe(set));
+        text += &picture(&kind, &format!("IoU on {set} by row and class"), classes::heat(sheet, set).svg());
+    }
     for set in sheet.sets.iter().filter(|set| sheet.has_corruptions(set)) {
-        text += &format!("\n## {set} by corruption\n\nError in percent, the mean over severities.\n\n");
+        text += &format!("\n## {set} by corruption\n\n{} in percent, the mean over severities.\n\n", measure.title);
         text += &sheet.corruptions(set).markdown();
         let kind = format!("-{}", table::safe(set));
-        text += &picture(&kind, &format!("Error on {set} by corruption"), figures::heat(sheet, set).svg());
+        text += &picture(&kind, &format!("{} on {set} by corruption", measure.title), figures::heat(sheet, set).svg());
     }
     let f1 = sheet.macro_f1();
     if !f1.is_empty() {

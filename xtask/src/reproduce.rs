@@ -16,9 +16,9 @@ use std::process::{Command, ExitCode};
 /// Train and evaluate what is missing of a table, then render its report.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Reproduce {
-    /// Table file, or the name of one in models/ (default: quick).
-    #[arg(long)]
-    table: Option<String>,
+    /// Table files, or names of some in models/ (default: quick and scenes).
+    #[arg(long, value_delimiter = ',')]
+    table: Vec<String>,
     /// Only these rows.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
@@ -42,7 +42,7 @@ pub(crate) struct Reproduce {
     smoke: bool,
 }
 
-/// A row with a seed, as `sncn-classify plan` prints it.
+/// A row with a seed, as a program's `plan` prints it.
 #[derive(Debug, Deserialize)]
 struct Cell {
     row: String,
@@ -62,8 +62,12 @@ impl Reproduce {
     /// # Errors
     /// Where the table is unknown, or a cell fails (it is named; what is done is kept).
     pub(crate) fn run(mut self, here: &Path) -> Result<ExitCode> {
-        let default = if self.smoke { table::SMOKE } else { table::QUICK };
-        let table = Table::read(self.table.as_deref().unwrap_or(default), here)?;
+        let named: Vec<&str> = match (self.smoke, self.table.as_slice()) {
+            (true, _) => vec![table::SMOKE],
+            (_, []) => table::DEFAULTS.to_vec(),
+            (_, tables) => tables.iter().map(String::as_str).collect(),
+        };
+        let tables = named.iter().map(|table| Table::read(table, here)).collect::<Result<Vec<_>>>()?;
         let cache = Path::new(crate::data::CACHE);
         self.data_dir = match self.data_dir.take() {
             None if std::env::var_os("SNCN_DATA").is_none() && cache.is_dir() => Some(cache.to_path_buf()),
@@ -71,18 +75,32 @@ impl Reproduce {
         };
         self.frost_dir = self.frost_dir.take().map(|folder| here.join(folder));
         child::catch_interrupts()?;
-        let Some(program) = program::built(here)? else { return Ok(ExitCode::from(130)) };
-        let Some(cells) = self.plan(&program, &table)? else { return Ok(ExitCode::from(130)) };
+        for table in &tables {
+            if tables.len() > 1 {
+                eprintln!("{}: {}", table.path.display(), table.title);
+            }
+            let code = self.one(here, table)?;
+            if code != ExitCode::SUCCESS {
+                return Ok(code);
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Makes what is missing of one table.
+    fn one(&self, here: &Path, table: &Table) -> Result<ExitCode> {
+        let Some(program) = program::built(here, table.measure())? else { return Ok(ExitCode::from(130)) };
+        let Some(cells) = self.plan(&program, table)? else { return Ok(ExitCode::from(130)) };
         let (mut kept, mut made) = (0, 0);
         for (index, cell) in cells.iter().enumerate() {
             let name = format!("[{}/{}] {}, seed {}", index + 1, cells.len(), cell.row, cell.seed);
-            let Some(why) = self.wanted(&table, cell) else {
+            let Some(why) = self.wanted(table, cell) else {
                 eprintln!("{name}: up to date");
                 kept += 1;
                 continue;
             };
             eprintln!("{name}: {why}");
-            match self.make(&program, &table, cell).with_context(|| format!("row {:?}, seed {}", cell.row, cell.seed))? {
+            match self.make(&program, table, cell).with_context(|| format!("row {:?}, seed {}", cell.row, cell.seed))? {
                 Step::Done => made += 1,
                 Step::Interrupted => {
                     eprintln!(
@@ -102,7 +120,7 @@ impl Reproduce {
             0 => eprintln!("nothing to do: all {kept} cells are up to date"),
             _ => eprintln!("{made} cells made, {kept} were up to date"),
         }
-        report::render(&table)?;
+        report::render(table)?;
         Ok(ExitCode::SUCCESS)
     }
 
@@ -123,7 +141,7 @@ impl Reproduce {
         };
         let output = String::from_utf8_lossy(&output);
         let cells = output.lines().map(|line| serde_json::from_str(line).with_context(|| format!("not a cell: {line}")));
-        let cells: Vec<Cell> = cells.collect::<Result<_>>().context("sncn-classify plan")?;
+        let cells: Vec<Cell> = cells.collect::<Result<_>>().with_context(|| format!("{} plan", table.measure().program.0))?;
         ensure!(!cells.is_empty(), "{}: no cells; give it runs and seeds", table.path.display());
         Ok(Some(cells))
     }
@@ -163,19 +181,19 @@ impl Reproduce {
             evaluate.arg("--frost-dir").arg(folder);
         }
         for command in [&mut train, &mut evaluate] {
-            if let Step::Interrupted = self.start(command, cell)? {
+            if let Step::Interrupted = self.start(command, table, cell)? {
                 return Ok(Step::Interrupted);
             }
         }
         match results::wanted(&results, cell.seed, &cell.run) {
-            Some(why) if !self.dry_run => bail!("sncn-classify ended well, but {} is {why}", results.display()),
+            Some(why) if !self.dry_run => bail!("{} ended well, but {} is {why}", table.measure().program.0, results.display()),
             _ => Ok(Step::Done),
         }
     }
 
-    fn start(&self, command: &mut Command, cell: &Cell) -> Result<Step> {
+    fn start(&self, command: &mut Command, table: &Table, cell: &Cell) -> Result<Step> {
         if self.dry_run {
-            out!("  {}", shown(command));
+            out!("  {}", shown(table.measure().program.0, command));
             return Ok(Step::Done);
         }
         match child::run(command)? {
@@ -189,7 +207,7 @@ impl Reproduce {
                 };
                 bail!(
                     "{} failed ({status}); the reason stands above{advice}. Results so far are kept: run the same command to go on",
-                    shown(command)
+                    shown(table.measure().program.0, command)
                 )
             }
         }
@@ -204,8 +222,8 @@ fn needed(run: &Value) -> Vec<String> {
 }
 
 /// A command line as a reader could type it.
-fn shown(command: &Command) -> String {
-    let words = std::iter::once("sncn-classify".into()).chain(command.get_args().map(|word| word.to_string_lossy()));
+fn shown(program: &str, command: &Command) -> String {
+    let words = std::iter::once(program.into()).chain(command.get_args().map(|word| word.to_string_lossy()));
     let quoted = words.map(|word| if word.contains(' ') { format!("'{word}'").into() } else { word });
     quoted.collect::<Vec<_>>().join(" ")
 }
@@ -224,6 +242,6 @@ mod tests {
     fn a_command_is_shown_as_typed() {
         let mut command = Command::new("/somewhere/sncn-classify");
         command.args(["train", "--row", "a b"]);
-        assert_eq!(shown(&command), "sncn-classify train --row 'a b'");
+        assert_eq!(shown("sncn-classify", &command), "sncn-classify train --row 'a b'");
     }
 }

@@ -131,10 +131,10 @@ impl Results {
         self.values.get(&(split.to_string(), metric.to_string())).map(|(value, _)| *value)
     }
 
-    /// The examples that a set's numbers were taken over (of each cell, for a corrupted set).
-    pub(crate) fn examples(&self, set: &str) -> Option<usize> {
+    /// The examples (or pixels) that a set's metric was taken over (in each cell, for a corrupted set).
+    pub(crate) fn examples(&self, set: &str, wanted: &str) -> Option<usize> {
         let of_set = |split: &str| split == set || split.strip_prefix(set).is_some_and(|rest| rest.starts_with('/'));
-        self.values.iter().find(|((split, metric), _)| metric == "error" && of_set(split)).map(|(_, (_, n))| *n)
+        self.values.iter().find(|((split, metric), _)| metric == wanted && of_set(split)).map(|(_, (_, n))| *n)
     }
 
     /// The splits, in the file's order.
@@ -153,6 +153,13 @@ impl Results {
             let mut parts = metric.split('/').skip(1);
             Some((parts.next()?.parse().ok()?, parts.next()?, *value))
         })
+    }
+
+    /// The classes whose IoU was measured on a split.
+    pub(crate) fn classes_of(&self, split: &str) -> Vec<&str> {
+        let metrics = self.values.keys().filter(|(own, _)| own == split).map(|(_, metric)| metric.as_str());
+        let measured: Vec<&str> = metrics.filter_map(|metric| metric.strip_prefix("iou/")).collect();
+        self.header.classes.iter().map(String::as_str).filter(|class| measured.contains(class)).collect()
     }
 
     /// (label, prediction, count) of the cells of a split's confusion matrix that are not 0.
@@ -325,7 +332,10 @@ pub(crate) mod tests {
         assert!((results.of_set("s-c", "error").unwrap() - 0.3).abs() < 1e-12);
         assert!((results.mean("s-c/fog", "error").unwrap() - 0.29).abs() < 1e-12);
         assert_eq!(results.corruptions("s-c"), ["fog", "frost"]);
-        assert_eq!((results.examples("s-c"), results.examples("s"), results.examples("t")), (Some(50), Some(50), None));
+        assert_eq!(
+            (results.examples("s-c", "error"), results.examples("s", "error"), results.examples("t", "error")),
+            (Some(50), Some(50), None)
+        );
         assert!(results.has_generated_frost());
         assert!((results.relative("s-c").unwrap() - 0.2).abs() < 1e-12);
         assert_eq!((results.relative("s"), results.confusion("s").len(), results.reliability("s").len()), (None, 0, 0));
@@ -339,7 +349,7 @@ pub(crate) mod tests {
         let bins = results.reliability("s");
         assert_eq!(bins.iter().map(|bin| bin.index).collect::<Vec<_>>(), [7, 12]);
         assert_eq!(bins[1], Bin { index: 12, count: 40., accuracy: 0.9, confidence: 0.85 });
-        assert_eq!((results.header.classes.len(), results.examples("s")), (2, Some(50)));
+        assert_eq!((results.header.classes.len(), results.examples("s", "error")), (2, Some(50)));
         Ok(())
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Sheet<'a> {
     pub(crate) sets: Vec<String>,
 }
 
-const NONE: &str = "–";
+pub(crate) const NONE: &str = "–";
 
 /// A column of the main table: its heading, and its cell in a row.
 type Column<'c> = (String, Box<dyn Fn(&Row, &[Results]) -> String + 'c>);
@@ -78,19 +78,25 @@ impl<'a> Sheet<'a> {
         self.corrupted().or(self.clean())
     }
 
-    fn label(set: &str) -> String {
-        if is_corrupted(set) { format!("{set} mCE %") } else { format!("{set} error %") }
+    fn label(&self, set: &str) -> String {
+        let measure = self.table.measure();
+        format!("{set} {} %", if is_corrupted(set) { measure.corrupted.0 } else { measure.name })
+    }
+
+    /// The main number of a set, or of a part of one, over the seeds.
+    pub(crate) fn percent(&self, results: &[Results], split: &str) -> Option<Estimate> {
+        percent(results, split, self.table.measure().metric)
     }
 
     /// The difference to the baseline on `set`, paired by seed, in percentage points, and the number of pairs.
     fn difference(&self, results: &[Results], set: &str) -> Option<(Estimate, usize)> {
-        let name = self.table.baseline.as_ref()?;
+        let (name, metric) = (self.table.baseline.as_ref()?, self.table.measure().metric);
         let (_, baseline) = self.rows().find(|(row, _)| row.name == *name)?;
         let pairs: Vec<f64> = results
             .iter()
             .filter_map(|own| {
                 let other = baseline.iter().find(|other| other.header.seed == own.header.seed)?;
-                Some(100. * (own.of_set(set, "error")? - other.of_set(set, "error")?))
+                Some(100. * (own.of_set(set, metric)? - other.of_set(set, metric)?))
             })
             .collect();
         Some((Estimate::of(&pairs)?, pairs.len()))
@@ -100,13 +106,14 @@ impl<'a> Sheet<'a> {
     /// set.
     pub(crate) fn main(&self) -> Grid {
         let published = distinct(self.rows().flat_map(|(row, _)| row.published()).map(|(key, _)| key.to_string()));
-        let of_set = |key: &String| self.sets.iter().any(|set| *key == format!("{set}.error"));
+        let metric = self.table.measure().metric;
+        let of_set = |key: &String| self.sets.iter().any(|set| *key == format!("{set}.{metric}"));
         let calibrated: Vec<&String> = self.clean().into_iter().chain(self.corrupted()).collect();
         let compared = self.headline().filter(|_| self.table.baseline.is_some());
         let mut columns: Vec<Column> = Vec::new();
         for set in &self.sets {
-            columns.push((Self::label(set), Box::new(|_, results| cell(percent(results, set, "error")))));
-            let key = format!("{set}.error");
+            columns.push((self.label(set), Box::new(|_, results| cell(self.percent(results, set)))));
+            let key = format!("{set}.{metric}");
             if published.contains(&key) {
                 columns.push(told(format!("published {set} %"), key));
             }
@@ -118,7 +125,8 @@ impl<'a> Sheet<'a> {
                 columns.push((format!("{set} relative"), Box::new(move |_, results| cell(relative(results)))));
             }
         }
-        for set in calibrated {
+        let measured = |set: &str| self.rows().any(|(_, results)| percent(results, set, "ece").is_some());
+        for set in calibrated.into_iter().filter(|set| metric == "error" || measured(set)) {
             columns.push((format!("{set} ECE %"), Box::new(|_, results| cell(percent(results, set, "ece")))));
         }
         if let Some(set) = compared {
@@ -187,7 +195,7 @@ impl<'a> Sheet<'a> {
         let mut grid =
             Grid::new(std::iter::once("corruption".to_string()).chain(with.iter().map(|(row, _)| row.name.clone())).collect());
         for name in self.corruption_names(set) {
-            let cells = with.iter().map(|(_, results)| cell(percent(results, &format!("{set}/{name}"), "error")));
+            let cells = with.iter().map(|(_, results)| cell(self.percent(results, &format!("{set}/{name}"))));
             grid.push(std::iter::once(name.to_string()).chain(cells).collect());
         }
         grid
@@ -198,7 +206,7 @@ impl<'a> Sheet<'a> {
         let (Some(set), Some(baseline)) = (self.headline(), &self.table.baseline) else {
             return "This table has no baseline row, so nothing is compared.".to_string();
         };
-        let (mut below, mut above, mut within, mut unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut better, mut worse, mut within, mut unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut fewest = usize::MAX;
         for (row, results) in self.rows().filter(|(row, _)| row.name != *baseline) {
             let found = self.difference(results, set);
@@ -209,9 +217,9 @@ impl<'a> Sheet<'a> {
                 Some((Verdict::OneSeed, _)) | None => unknown.push(told),
                 Some((verdict, pairs)) => {
                     fewest = fewest.min(pairs);
-                    match verdict {
-                        Verdict::Below => below.push(told),
-                        Verdict::Above => above.push(told),
+                    match (verdict, self.table.measure().low) {
+                        (Verdict::Below, true) | (Verdict::Above, false) => better.push(told),
+                        (Verdict::Above, true) | (Verdict::Below, false) => worse.push(told),
                         _ => within.push(told),
                     }
                 }
@@ -220,21 +228,22 @@ impl<'a> Sheet<'a> {
         let list = |names: &[String]| names.join(", ");
         let mut parts = Vec::new();
         if fewest < usize::MAX {
-            parts.push(match below.as_slice() {
+            parts.push(match better.as_slice() {
                 [] => "no row beats it by more than two standard errors of the paired difference".to_string(),
                 names => format!("better by more than two standard errors of the paired difference: {}", list(names)),
             });
         }
         for (names, what) in [
             (&within, "within two standard errors"),
-            (&above, "worse by more than two"),
+            (&worse, "worse by more than two"),
             (&unknown, "cannot be judged (fewer than two paired seeds)"),
         ] {
             if !names.is_empty() {
                 parts.push(format!("{what}: {}", list(names)));
             }
         }
-        let metric = if is_corrupted(set) { "mean corruption error" } else { "error" };
+        let measure = self.table.measure();
+        let metric = if is_corrupted(set) { measure.corrupted.1 } else { measure.name };
         let mut text = format!("Against {baseline}, {metric} on {set}: {}.", parts.join("; "));
         if let Some(chance) = Some(fewest).filter(|&n| n < usize::MAX).and_then(chance) {
             text += &format!(
@@ -244,16 +253,16 @@ impl<'a> Sheet<'a> {
         text
     }
 
-    /// Error by test set and row.
+    /// The main number by test set and row.
     pub(crate) fn chart(&self) -> Chart {
         let with = self.measured();
         let bar = |set: &String, results: &[Results]| {
-            percent(results, set, "error").map(|estimate| Bar { height: estimate.mean, error: estimate.error })
+            self.percent(results, set).map(|estimate| Bar { height: estimate.mean, error: estimate.error })
         };
         let group = |set: &String| (set.clone(), with.iter().map(|(_, results)| bar(set, results)).collect());
         Chart {
             title: self.table.title.clone(),
-            axis: "error %".to_string(),
+            axis: format!("{} %", self.table.measure().name),
             series: with.iter().map(|(row, _)| row.name.clone()).collect(),
             groups: self.sets.iter().map(group).collect(),
         }

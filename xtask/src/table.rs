@@ -2,6 +2,7 @@
 //!
 //! The program that trains resolves the table; here it is read for names, headings and published numbers.
 
+use crate::measure::{MEASURES, Measure};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -11,8 +12,10 @@ use std::path::{Path, PathBuf};
 pub(crate) const FOLDER: &str = "models";
 /// The table that only tests the way; its results are no results.
 pub(crate) const SMOKE: &str = "smoke";
-/// The table of `cargo xtask reproduce` without arguments.
+/// The table that reports are rendered of where none is named.
 pub(crate) const QUICK: &str = "quick";
+/// The tables of `cargo xtask reproduce` without arguments.
+pub(crate) const DEFAULTS: [&str; 2] = [QUICK, "scenes"];
 
 /// A table file.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,6 +25,9 @@ pub(crate) struct Table {
     /// Where the published numbers come from.
     #[serde(default)]
     pub(crate) paper: String,
+    /// What is trained and evaluated.
+    #[serde(default = "classify")]
+    pub(crate) task: String,
     /// Seeds of every row.
     pub(crate) seeds: Vec<u64>,
     /// The row that others are compared with.
@@ -40,6 +46,10 @@ pub(crate) struct Table {
     /// The file.
     #[serde(skip)]
     pub(crate) path: PathBuf,
+}
+
+fn classify() -> String {
+    "classify".to_string()
 }
 
 /// A row as the table gives it: defaults, replaced by its own keys.
@@ -73,6 +83,7 @@ impl Table {
         let at = || path.display().to_string();
         let text = std::fs::read_to_string(&path).with_context(|| format!("{}: not readable", at()))?;
         let mut table: Self = serde_json::from_str(&text).with_context(|| format!("{}: not a table", at()))?;
+        Measure::of(&table.task).with_context(at)?;
         table.name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         table.path = path;
         Ok(table)
@@ -87,6 +98,12 @@ impl Table {
             Row { name, keys }
         };
         self.runs.iter().map(merged).collect()
+    }
+
+    /// What it is about.
+    pub(crate) fn measure(&self) -> &'static Measure {
+        // `read` has looked the task up
+        Measure::of(&self.task).unwrap_or(&MEASURES[0])
     }
 
     /// Folder of the results: committed for a table of results, ignored where each machine is to make its own.

@@ -96,7 +96,7 @@ impl Tree {
     }
 
     fn reproduce(&self, arguments: &[&str]) -> assert_cmd::assert::Assert {
-        self.command(&["reproduce"]).args(arguments).assert()
+        self.command(&["reproduce", "--table", "quick"]).args(arguments).assert()
     }
 
     /// The commands since the last look.
@@ -241,7 +241,7 @@ fn an_interrupt_reaches_the_child_once_and_the_same_command_goes_on() -> Outcome
         tree.log();
         fs::write(tree.at("hang"), "")?;
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_xtask"));
-        command.arg("reproduce").current_dir(tree.folder.path()).env("SNCN_CLASSIFY", tree.at("classify"));
+        command.args(["reproduce", "--table", "quick"]).current_dir(tree.folder.path()).env("SNCN_CLASSIFY", tree.at("classify"));
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         wait(&tree.at("ready"));
         interrupt(&child, signal)?;
@@ -257,5 +257,35 @@ fn an_interrupt_reaches_the_child_once_and_the_same_command_goes_on() -> Outcome
         tree.reproduce(&[]).success().stderr(contains("2 cells made, 2 were up to date"));
         assert_eq!(tree.log(), ALL[4..]);
     }
+    Ok(())
+}
+
+#[test]
+fn without_arguments_the_quick_table_and_the_road_scenes_are_made_each_by_its_program() -> Outcome {
+    let tree = Tree::new()?;
+    let text = tree.read("models/quick.json").replace("\"title\":\"A title\"", "\"title\":\"Roads\",\"task\":\"segment\"");
+    fs::write(tree.at("models/scenes.json"), text)?;
+    let script = SCRIPT.replace("\\\"metric\\\":\\\"error\\\"", "\\\"metric\\\":\\\"miou\\\"");
+    fs::write(tree.at("segment"), script)?;
+    fs::set_permissions(tree.at("segment"), fs::Permissions::from_mode(0o755))?;
+    let both = || {
+        let mut command = tree.command(&["reproduce"]);
+        command.env("SNCN_SEGMENT", tree.at("segment"));
+        command
+    };
+    both().assert().success().stdout(
+        contains("Against base, mean corruption error on s-c: better")
+            .and(contains("Against base, mean mIoU over corruptions and severities on s-c: no row beats it")),
+    );
+    assert_eq!(tree.log(), [ALL, ALL].concat());
+    assert!(
+        tree.read("report/scenes.md")
+            .contains("## Difference to the baseline\n\nmIoU in percentage points, paired by seed (more than 0")
+    );
+    both().assert().success().stderr(contains("nothing to do: all 4 cells are up to date"));
+    assert_eq!(tree.log(), [""; 0]);
+    fs::write(tree.at("models/odd.json"), tree.read("models/quick.json").replace("{\"title\"", "{\"task\":\"odd\",\"title\""))?;
+    let mut odd = tree.command(&["reproduce", "--table", "odd"]);
+    odd.assert().failure().stderr(contains("models/odd.json").and(contains("task is \"odd\"; known: classify, segment")));
     Ok(())
 }

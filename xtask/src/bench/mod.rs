@@ -12,6 +12,7 @@ mod save;
 mod show;
 mod side;
 
+use crate::measure::MEASURES;
 use crate::{child, files, program};
 use anyhow::Result;
 use bars::Case;
@@ -75,7 +76,7 @@ impl Bench {
         }
         child::catch_interrupts()?;
         let interrupted = ExitCode::from(130);
-        let Some(program) = program::built(here)? else { return Ok(interrupted) };
+        let Some(program) = program::built(here, &MEASURES[0])? else { return Ok(interrupted) };
         match self.measure(program, here) {
             Err(error) if error.is::<Interrupted>() => {
                 eprintln!("interrupted; nothing is kept: run the same command to measure again");
@@ -120,7 +121,7 @@ impl Bench {
         }
         if self.save {
             let facts = save::Facts::here();
-            let built = if program::is_given() { "given by SNCN_CLASSIFY" } else { "built from this tree" };
+            let built = if program::is_given(&MEASURES[0]) { "given by SNCN_CLASSIFY" } else { "built from this tree" };
             let (rounds, runs) = (self.rounds, self.runs);
             let header = facts.header(&[
                 ("threads", json!(threads)),

@@ -1,0 +1,75 @@
+//! `Measure`: what the tables of a task are about, and the words for it.
+
+use crate::results::Results;
+use anyhow::{Result, bail};
+
+/// The main number of a task.
+#[derive(Debug)]
+pub(crate) struct Measure {
+    /// The task, as tables name it.
+    pub(crate) task: &'static str,
+    /// The program that trains and evaluates, and its package.
+    pub(crate) program: (&'static str, &'static str),
+    /// The metric in results files.
+    pub(crate) metric: &'static str,
+    /// Its name in a sentence.
+    pub(crate) name: &'static str,
+    /// Its name at the beginning of one.
+    pub(crate) title: &'static str,
+    /// The mean over corruptions and severities of a set: as a heading, and in a sentence.
+    pub(crate) corrupted: (&'static str, &'static str),
+    /// Whether less is better.
+    pub(crate) low: bool,
+    /// What is counted, in the plural.
+    pub(crate) counted: &'static str,
+    /// Further metrics.
+    pub(crate) others: &'static [&'static str],
+}
+
+/// Every task.
+pub(crate) const MEASURES: [Measure; 2] = [
+    Measure {
+        task: "classify",
+        program: ("sncn-classify", "sncn-vision"),
+        metric: "error",
+        name: "error",
+        title: "Error",
+        corrupted: ("mCE", "mean corruption error"),
+        low: true,
+        counted: "examples",
+        others: &["macro_f1", "nll", "ece"],
+    },
+    Measure {
+        task: "segment",
+        program: ("sncn-segment", "sncn-vision"),
+        metric: "miou",
+        name: "mIoU",
+        title: "mIoU",
+        corrupted: ("mean mIoU", "mean mIoU over corruptions and severities"),
+        low: false,
+        counted: "pixels",
+        others: &["miou_present", "mean_accuracy", "pixel_accuracy"],
+    },
+];
+
+impl Measure {
+    /// That of a task.
+    ///
+    /// # Errors
+    /// Lists the known tasks.
+    pub(crate) fn of(task: &str) -> Result<&'static Self> {
+        match MEASURES.iter().find(|measure| measure.task == task) {
+            Some(measure) => Ok(measure),
+            None => {
+                let known: Vec<_> = MEASURES.iter().map(|measure| measure.task).collect();
+                bail!("task is {task:?}; known: {}", known.join(", "))
+            }
+        }
+    }
+
+    /// The metrics of a split, in the order of the CSV file.
+    pub(crate) fn metrics(&self, results: &Results, split: &str) -> Vec<String> {
+        let own = std::iter::once(self.metric).chain(self.others.iter().copied()).map(str::to_string);
+        own.chain(results.classes_of(split).into_iter().map(|class| format!("iou/{class}"))).collect()
+    }
+}
