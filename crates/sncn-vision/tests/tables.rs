@@ -5,6 +5,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use sncn_core::harness::{Run, Table};
 use sncn_vision::classify::setup;
+use sncn_vision::segment;
 use std::path::{Path, PathBuf};
 
 fn models() -> PathBuf {
@@ -20,12 +21,20 @@ fn every_row_of_every_table_builds_its_network_and_augmentation() -> Result<()> 
             continue;
         }
         let table = Table::read(&path)?;
-        if table.task != "classify" {
-            continue;
-        }
         for run in table.resolve()? {
-            setup::augment(&run).with_context(|| path.display().to_string())?;
-            setup::network(&run, 10, 0).with_context(|| path.display().to_string())?;
+            let at = || format!("{}, {}", path.display(), run.name);
+            match table.task.as_str() {
+                "classify" => {
+                    setup::augment(&run).with_context(at)?;
+                    setup::network(&run, 10, 0).with_context(at)?;
+                }
+                "segment" => {
+                    segment::setup::settings(&run).with_context(at)?;
+                    let (_network, vars) = segment::setup::network(&run, 19, 0).with_context(at)?;
+                    run.optimizer(&vars).with_context(at)?;
+                }
+                task => anyhow::bail!("{}: task {task}", at()),
+            }
             rows += 1;
         }
     }
