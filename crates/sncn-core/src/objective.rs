@@ -133,7 +133,7 @@ impl Objective {
                 let clean = network.forward(xs, &passes.clean())?;
                 cross_entropy(&clean, labels, None)? + passes.consistency(&clean, xs, weight)?
             }
-            Self::Plain {} | Self::Consistency { .. } => cross_entropy(&network.forward(xs, &once)?, labels, None),
+            Self::Plain {} | Self::Consistency { .. } | Self::Segment { .. } => self.loss_in(network, batch, &once),
             Self::Augmix { weight, consistency } => {
                 let pass = if consistency.is_some() { passes.clean() } else { once };
                 let all = network.forward(xs, &pass)?;
@@ -149,21 +149,30 @@ impl Objective {
             Self::Cutmix { alpha, probability } => {
                 passes.blended(perturb::cutmix(xs, alpha, probability, seed.named("cutmix"))?, &once)
             }
-            Self::Segment { auxiliary } => {
-                let (logits, other) = network.forward_auxiliary(xs, &once)?;
-                if labels.iter().all(|&label| label == VOID) {
-                    return logits.sum_all()? * 0.;
-                }
-                let loss = cross_entropy(&logits, labels, Some(VOID))?;
-                match other {
-                    Some(other) => loss + (cross_entropy(&other, labels, Some(VOID))? * auxiliary)?,
-                    None => Ok(loss),
-                }
-            }
             Self::Adversarial(attack) => {
                 let loss = |xs: &Tensor| cross_entropy(&network.forward(xs, &once)?, labels, None);
                 loss(&attack.perturb(xs, seed.named("adversarial"), loss)?)
             }
+        }
+    }
+}
+
+impl Objective {
+    /// The cross-entropy of one batch in a given pass: of its labels, or of the pixels that are not void.
+    ///
+    /// # Errors
+    /// Where a shape does not fit.
+    pub fn loss_in(&self, network: &dyn Network, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+        let (xs, labels) = (&batch.inputs, &batch.labels);
+        let Self::Segment { auxiliary } = self else { return cross_entropy(&network.forward(xs, pass)?, labels, None) };
+        let (logits, other) = network.forward_auxiliary(xs, pass)?;
+        if labels.iter().all(|&label| label == VOID) {
+            return logits.sum_all()? * 0.;
+        }
+        let loss = cross_entropy(&logits, labels, Some(VOID))?;
+        match other {
+            Some(other) => loss + (cross_entropy(&other, labels, Some(VOID))? * *auxiliary)?,
+            None => Ok(loss),
         }
     }
 }

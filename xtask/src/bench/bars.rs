@@ -13,11 +13,13 @@ pub(crate) enum Case {
     Networks,
     /// AugMix and the corruption generator.
     Images,
+    /// FCN-ResNet50: training and inference.
+    Fcn,
 }
 
 impl Case {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 5] = [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images];
+    pub(crate) const ALL: [Self; 6] = [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Fcn];
 }
 
 /// The least ratio, ours against the peer's, of the figures it names.
@@ -50,7 +52,7 @@ pub(crate) const MEAN: &str = "geometric mean";
 /// The figure of a fresh process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
-use Case::{Images, Layers, Linear, Networks, Wrn};
+use Case::{Fcn, Images, Layers, Linear, Networks, Wrn};
 
 /// The first that fits a figure holds for it.
 pub(crate) const BARS: &[Bar] = &[
@@ -78,6 +80,8 @@ pub(crate) const BARS: &[Bar] = &[
     bar(Networks, "network resnext29_4x32", "train, *", 1.4),
     bar(Images, "AugMix", "views", 10.),
     bar(Images, "corruption", "geometric mean", 10.),
+    bar(Fcn, "fcn_resnet50", "train *", 1.5),
+    bar(Fcn, "fcn_resnet50", "inference *", 1.3),
 ];
 
 const fn bar(with: Case, case: &'static str, what: &'static str, least: f64) -> Bar {

@@ -164,6 +164,7 @@ impl Bench {
                 Case::Linear => main.push(sides.linear()?),
                 Case::Networks => main.push(sides.networks()?),
                 Case::Images => main.push(sides.images()?),
+                Case::Fcn => main.push(sides.fcn()?),
             }
         }
         let held = sides.peer.is_some();
@@ -223,6 +224,11 @@ impl Sides {
     fn layers(&mut self) -> Result<Round> {
         let ours = self.ours.figures("layers", self.threads)?;
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.figures(&["layers"]))? })
+    }
+
+    fn fcn(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("fcn", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.figures(&["fcn"]))? })
     }
 
     fn linear(&mut self) -> Result<Round> {

@@ -1,6 +1,7 @@
 //! `sncn-classify bench`: medians of whole steps and layers, one JSON object a line; `cargo xtask bench` sets them beside a
 //! peer's.
 
+mod fcn;
 mod images;
 mod layers;
 
@@ -9,8 +10,9 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
 use serde_json::json;
+use sncn_core::data::Batch;
 use sncn_core::harness::cli;
-use sncn_core::loss::cross_entropy;
+use sncn_core::objective::Objective;
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{LayerConfig, Mixture, Network, Pass, Precision, Seed, Vars, observe};
 use sncn_kernels::simd::Form;
@@ -29,6 +31,8 @@ pub enum Case {
     Networks,
     /// AugMix and the corruptions, images a second.
     Images,
+    /// FCN-ResNet50 on two images of 257 × 257 pixels: training and inference.
+    Fcn,
     /// SelfNorm, CrossNorm, BatchNorm with rectifier, and convolutions, on CIFAR-sized maps.
     Layers,
     /// Linear layers.
@@ -51,8 +55,8 @@ pub struct Bench {
     /// Threads (default: all processors).
     #[arg(long)]
     threads: Option<usize>,
-    /// For `networks` and `profile`: this network of the CIFAR experiments alone (`profile` takes wrn40_2 where none is named).
-    #[arg(long, value_parser = NETWORKS.map(|(name, _)| name))]
+    /// For `networks` and `profile`: this network alone (`profile` takes wrn40_2 where none is named, and fcn_resnet50 too).
+    #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(NETWORKS.map(|(name, _)| name).into_iter().chain([fcn::NAME])))]
     network: Option<String>,
 }
 
@@ -68,6 +72,7 @@ impl Bench {
             Case::Wrn => self.wrn(),
             Case::Networks => self.networks(),
             Case::Images => self.images(),
+            Case::Fcn => self.fcn(),
             Case::Layers => self.layers(),
             Case::Linear => self.linear(),
             Case::Memory => self.memory(),
@@ -94,24 +99,25 @@ impl Bench {
         Ok(times[times.len() / 2])
     }
 
-    /// Prints images per second of WideResNet-40-2, with the limit that the convolutions' plain multiply-adds set.
-    fn rate(&self, what: &str, passes: f64, seconds: f64) {
-        let limit = 1e9 * self.peak() / (passes * WRN_OPERATIONS);
+    /// Prints images per second, with the limit that the convolutions' plain multiply-adds set: images of a step, and
+    /// operations of one.
+    fn rate(&self, case: &str, what: &str, (images, operations): (usize, f64), seconds: f64) {
+        let limit = 1e9 * self.peak() / operations;
         let rounded = |value: f64| (value * 1e3).round() / 1e3;
-        let value = rounded(128. / seconds);
-        out!("{}", json!({"case": "wrn40_2", "what": what, "value": value, "unit": "images/s", "limit": rounded(limit)}));
+        let value = rounded(images as f64 / seconds);
+        out!("{}", json!({"case": case, "what": what, "value": value, "unit": "images/s", "limit": rounded(limit)}));
     }
 
     fn wrn(&self) -> Result<()> {
         let mut trainer = Trainer::new("wrn40_2", "post")?;
         for (what, sites) in [("train, SelfNorm", &[][..]), ("train, SelfNorm + 2 CrossNorm", &SITES)] {
             let seconds = self.seconds(|| trainer.step(sites))?;
-            self.rate(what, 3., seconds);
+            self.rate("wrn40_2", what, (BATCH, 3. * WRN_OPERATIONS), seconds);
         }
-        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.xs, &Pass::eval())?))?;
-        self.rate("inference, SelfNorm", 1., seconds);
+        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
+        self.rate("wrn40_2", "inference, SelfNorm", (BATCH, WRN_OPERATIONS), seconds);
         let bf16 = Pass::eval().rounded(Precision::Bf16);
-        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.xs, &bf16)?))?;
+        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &bf16)?))?;
         emit("wrn40_2", "inference, SelfNorm, bf16", 128. / seconds, "images/s");
         Ok(())
     }
@@ -135,10 +141,12 @@ impl Bench {
     /// Mean milliseconds of a step by operation; what no operation accounts for is the tape, the head, the loss and the optimiser.
     fn profile(&self) -> Result<()> {
         let wanted = self.network.as_deref().unwrap_or("wrn40_2");
-        let Some((name, at)) = NETWORKS.into_iter().find(|(name, _)| *name == wanted) else { return Ok(()) };
-        let case = format!("{name} step");
-        let mut trainer = Trainer::new(name, at)?;
-        trainer.step(&SITES)?;
+        let case = format!("{wanted} step");
+        let (mut trainer, sites) = match NETWORKS.into_iter().find(|(name, _)| *name == wanted) {
+            Some((name, at)) => (Trainer::new(name, at)?, &SITES[..]),
+            None => (fcn::trainer()?, &[][..]),
+        };
+        trainer.step(sites)?;
         let spent: Rc<RefCell<(Instant, BTreeMap<&str, f64>)>> = Rc::new(RefCell::new((Instant::now(), BTreeMap::new())));
         let (told, all) = (spent.clone(), Instant::now());
         observe(Some(Box::new(move |name| {
@@ -149,7 +157,7 @@ impl Bench {
             *told.1.entry(name).or_default() += passed;
         })));
         for _ in 0..self.runs {
-            trainer.step(&SITES)?;
+            trainer.step(sites)?;
             // what lies between the last operation of a step and the first of the next belongs to none of them
             let mut spent = spent.borrow_mut();
             let now = Instant::now();
@@ -185,28 +193,32 @@ const BATCH: usize = 128;
 const NETWORKS: [(&str, &str); 4] =
     [("allconv", "conv"), ("densenet40_12", "conv1_pre"), ("wrn40_2", "post"), ("resnext29_4x32", "post")];
 
-/// A network with CrossNorm and SelfNorm at one position of every block, a batch of 128, and its optimiser.
+/// A network, a batch, and its optimiser.
 struct Trainer {
     network: Box<dyn Network>,
     optimizer: Optimizer,
-    xs: Tensor,
-    labels: Vec<u32>,
+    batch: Batch,
+    objective: Objective,
+    lr: f64,
 }
 
 impl Trainer {
+    /// A network with CrossNorm and SelfNorm at one position of every block, a batch of 128.
     fn new(backbone: &str, at: &str) -> Result<Self> {
         let layers = ["crossnorm", "selfnorm"].map(|kind| LayerConfig::new(kind, at));
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
         let network = backbone::build(backbone, &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
         let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
         let optimizer = Optimizer::new(config, vars.trainable())?;
-        Ok(Self { network, optimizer, xs: random(&[128, 32, 32, 3], "images")?, labels: (0..128).map(|i| i % 10).collect() })
+        let inputs = random(&[BATCH, 32, 32, 3], "images")?;
+        let batch = Batch { inputs, labels: (0..BATCH as u32).map(|i| i % 10).collect(), views: 1 };
+        Ok(Self { network, optimizer, batch, objective: Objective::Plain {}, lr: 0.1 })
     }
 
     fn step(&mut self, sites: &[usize]) -> Result<()> {
-        let pass = Pass::given(sites.iter().map(|&site| (site, partners(128))), Seed::new(1));
-        let loss = cross_entropy(&self.network.forward(&self.xs, &pass)?, &self.labels, None)?;
-        Ok(self.optimizer.step(&loss.backward()?, 0.1)?)
+        let pass = Pass::given(sites.iter().map(|&site| (site, partners(BATCH))), Seed::new(1));
+        let loss = self.objective.loss_in(&*self.network, &self.batch, &pass)?;
+        Ok(self.optimizer.step(&loss.backward()?, self.lr)?)
     }
 }
 

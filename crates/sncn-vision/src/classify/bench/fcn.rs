@@ -1,0 +1,59 @@
+//! Figures of FCN-ResNet50, two images of 257 × 257 pixels and 19 classes: training and inference.
+
+use super::{Bench, Trainer, random};
+use crate::backbone::{Blueprint, segment};
+use anyhow::Result;
+use candle_core::{DType, Device};
+use sncn_core::data::Batch;
+use sncn_core::objective::Objective;
+use sncn_core::optim::{Optimizer, OptimizerConfig};
+use sncn_core::{Pass, Seed, Vars};
+
+/// The network.
+pub(super) const NAME: &str = "fcn_resnet50";
+
+const SIDE: usize = 257;
+const CLASSES: usize = 19;
+const IMAGES: usize = 2;
+
+/// The network with a batch.
+pub(super) fn trainer() -> Result<Trainer> {
+    let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+    let network = segment::build(NAME, &Blueprint { classes: CLASSES, layers: &[], vars: &vars })?;
+    let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0. };
+    let optimizer = Optimizer::new(config, vars.trainable())?;
+    let labels = (0..IMAGES * SIDE * SIDE).map(|i| (i % CLASSES) as u32).collect();
+    let batch = Batch { inputs: random(&[IMAGES, SIDE, SIDE, 3], "images")?, labels, views: 1 };
+    Ok(Trainer { network, optimizer, batch, objective: Objective::Segment { auxiliary: 0.4 }, lr: 0.01 })
+}
+
+/// Additions and multiplications of a forward pass of one image, with the auxiliary head or without.
+fn operations(auxiliary: bool) -> f64 {
+    let (half, quarter, eighth) = (129 * 129, 65 * 65, 33 * 33);
+    let mut sum = half * 147 * 64;
+    let mut from = 64;
+    for (stage, blocks) in [3, 4, 6, 3].into_iter().enumerate() {
+        let width = 64 << stage;
+        let at = if stage == 0 { quarter } else { eighth };
+        // the first block of stage 2 strides at its 3 × 3 convolution
+        let reduced = if stage == 1 { quarter } else { at };
+        sum += reduced * from * width + at * (9 * width * width + 4 * width * width + 4 * from * width);
+        sum += (blocks - 1) * at * 17 * width * width;
+        from = 4 * width;
+    }
+    let head = |from: usize| eighth * (9 * from * from / 4 + from / 4 * CLASSES);
+    sum += head(2048) + if auxiliary { head(1024) } else { 0 };
+    2. * sum as f64
+}
+
+impl Bench {
+    pub(super) fn fcn(&self) -> Result<()> {
+        let mut trainer = trainer()?;
+        let size = format!("{IMAGES}x{SIDE}x{SIDE}");
+        let seconds = self.seconds(|| trainer.step(&[]))?;
+        self.rate(NAME, &format!("train {size}"), (IMAGES, 3. * operations(true)), seconds);
+        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
+        self.rate(NAME, &format!("inference {size}"), (IMAGES, operations(false)), seconds);
+        Ok(())
+    }
+}
