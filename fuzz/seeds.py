@@ -5,6 +5,7 @@ import pickle
 import shutil
 import struct
 import zipfile
+import zlib
 
 here = pathlib.Path(__file__).parent
 data = here.parent / "crates/sncn-core/tests/data"
@@ -48,3 +49,20 @@ for name, kind, shape, size in [("images", "|u1", "(2, 3, 1, 3)", 18), ("labels"
 for table in (here.parent / "models").glob("*.json"):
     (here / "corpus/table").mkdir(parents=True, exist_ok=True)
     shutil.copy(table, here / "corpus/table")
+
+
+def png(depth, colour, palette, width, rows):
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", width, len(rows), depth, colour, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\x00" + row for row in rows))
+    parts = [chunk(b"IHDR", header), chunk(b"PLTE", palette) if palette else b"", chunk(b"IDAT", data), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+seed("labels", "grey", png(8, 0, b"", 3, [b"\x00\x01\x02", b"\xff\x01\x00"]))
+seed("labels", "palette", png(2, 3, bytes(12), 3, [b"\x18", b"\x40"]))
+seed("labels", "rgb", png(8, 2, b"", 2, [bytes([1, 2, 3, 0, 0, 255])]))
+seed("labels", "list", b"sky 1 2 3\nroad 4 5 6\n")
