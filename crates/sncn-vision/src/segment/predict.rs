@@ -13,7 +13,7 @@ use sncn_core::harness::cli;
 use sncn_core::harness::saved::{self, Saved};
 use std::path::{Path, PathBuf};
 
-/// Label the pixels of image files with a trained network: <name>-overlay.png, <name>-labels.png and legend.png.
+/// Label the pixels of image files with a trained network: of `photo.jpg`, `photo-overlay.png` and `photo-labels.png`, and `legend.png`.
 #[derive(clap::Args, Debug)]
 pub struct Predict {
     #[command(flatten)]
