@@ -5,7 +5,7 @@ mod probes;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use probes::{Model, check_state, deviation, input, loss_matches, norm_and_probe, passes};
+use probes::{Model, check_state, deviation, input, loss_matches, norm_and_probe, passes, types};
 use sncn_core::loss::{cross_entropy, jensen_shannon};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
@@ -164,7 +164,7 @@ fn golden_networks_and_training_steps() -> Result<()> {
         if arch.starts_with("resnet50") || arch.starts_with("fcn") {
             continue;
         }
-        for dtype in [DType::F64, DType::F32] {
+        for &dtype in types() {
             let at = || format!("{} in {dtype:?}", case.id);
             match case.op {
                 "network" => {

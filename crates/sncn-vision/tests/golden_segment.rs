@@ -5,7 +5,7 @@ mod probes;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use probes::{Model, check_state, deviation, input, is_unused, loss_matches, passes};
+use probes::{Model, check_state, deviation, input, is_unused, loss_matches, passes, types};
 use sncn_core::data::VOID;
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
@@ -108,7 +108,7 @@ fn golden_segmentation_networks_and_steps() -> Result<()> {
         if !case.text("arch")?.starts_with("fcn") {
             continue;
         }
-        for dtype in [DType::F64, DType::F32] {
+        for &dtype in types() {
             run(case, dtype).with_context(|| format!("{} in {dtype:?}", case.id))?;
             count += 1;
         }

@@ -96,7 +96,7 @@ fn used(folder: &Path, run_dir: &Path) {
         .arg("show")
         .arg("--run-dirs")
         .arg(run_dir)
-        .args(["--test", "scenes-weather", "--images", "0,2", "--output"])
+        .args(["--test", "scenes-weather", "--images", "0,2", "--overlay", "--output"])
         .arg(&sheet);
     command.assert().success().stdout(contains("columns image, truth, small"));
     assert!(image::open(sheet).unwrap().width() > 3 * 96);

@@ -5,6 +5,7 @@ use super::scoring::Scorer;
 use super::setup::{self, TestSets};
 use crate::augment::normalise;
 use crate::corruption::{Dims, Frost};
+use crate::dataset::pairs::Legend;
 use crate::picture::Sheet;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
@@ -29,6 +30,9 @@ pub struct Show {
     /// The PNG file to write.
     #[arg(long)]
     output: PathBuf,
+    /// Blend the labels with the image.
+    #[arg(long)]
+    overlay: bool,
     /// Rows that an image has at least on the sheet.
     #[arg(long, default_value_t = 128)]
     side: usize,
@@ -41,6 +45,11 @@ pub struct Show {
 }
 
 impl Show {
+    /// Labels as they are shown.
+    fn drawn(&self, image: &[u8], labels: &[u32], legend: &Legend) -> Vec<u8> {
+        if self.overlay { overlay::overlay(image, labels, legend) } else { overlay::colours(labels, legend) }
+    }
+
     /// Runs the command.
     ///
     /// # Errors
@@ -79,7 +88,7 @@ impl Show {
         for (row, pair) in pairs.iter().enumerate() {
             sheet.place(pair.image.clone(), row, 0)?;
             let truth: Vec<u32> = pair.labels.iter().map(|&label| u32::from(label)).collect();
-            sheet.place(overlay::colours(&truth, legend), row, 1)?;
+            sheet.place(self.drawn(&pair.image, &truth, legend), row, 1)?;
         }
         for (column, saved) in (2..).zip(&checkpoints) {
             let (run, seed) = saved::run_of(saved)?;
@@ -96,7 +105,7 @@ impl Show {
                     .zip(&pair.labels)
                     .filter(|(_, truth)| u32::from(**truth) == VOID)
                     .for_each(|(label, _)| *label = VOID);
-                sheet.place(overlay::colours(&labels, legend), row, column)?;
+                sheet.place(self.drawn(&pair.image, &labels, legend), row, column)?;
             }
         }
         sheet.save(&self.output)?;
