@@ -196,7 +196,7 @@ impl Outer {
 }
 
 /// (rows, columns) to (columns / width, rows, width), zeros beyond the last column.
-fn regroup(plain: &[f32], columns: usize, width: usize, packed: &mut [f32]) {
+pub(crate) fn regroup(plain: &[f32], columns: usize, width: usize, packed: &mut [f32]) {
     match width {
         8 => regroup_by::<8>(plain, columns, packed),
         16 => regroup_by::<16>(plain, columns, packed),

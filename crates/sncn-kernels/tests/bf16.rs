@@ -137,6 +137,7 @@ fn corner_shapes() {
         ConvShape { h: 1, w: 1, ..PLAIN },
         ConvShape { h: 1, w: 1, kh: 1, kw: 1, padding: (0, 0), c_in: 131, c_out: 70, n: 70, ..PLAIN },
         ConvShape { n: 0, ..PLAIN },
+        ConvShape { n: 1, h: 5, w: 6, c_in: 1101, c_out: 40, ..PLAIN },
         ConvShape { c_in: 3, c_out: 16, h: 32, w: 32, ..PLAIN },
         ConvShape { c_in: 64, c_out: 128, h: 8, w: 8, n: 65, ..PLAIN },
         ConvShape { c_in: 63, c_out: 33, h: 70, w: 70, n: 1, dilation: 2, padding: (2, 2), ..PLAIN },

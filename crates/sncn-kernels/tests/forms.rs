@@ -160,6 +160,20 @@ fn corner_shapes() {
     shapes.iter().enumerate().for_each(|(i, s)| check(s, i as u64));
 }
 
+/// Weights beyond the cache: more channels than are multiplied at a time, ragged panels, several units, chunks and blocks.
+const WIDE: [ConvShape; 4] = [
+    ConvShape { n: 3, h: 6, w: 7, c_in: 530, c_out: 131, ..PLAIN },
+    ConvShape { n: 1, h: 33, w: 19, c_in: 133, c_out: 500, dilation: 2, padding: (2, 1), ..PLAIN },
+    ConvShape { n: 9, h: 5, w: 7, c_in: 270, c_out: 261, kh: 1, kw: 1, padding: (0, 0), ..PLAIN },
+    // more than is laid out at a time
+    ConvShape { n: 1, h: 90, w: 90, c_in: 1024, c_out: 70, kh: 1, kw: 1, padding: (0, 0), ..PLAIN },
+];
+
+#[test]
+fn wide_convolutions() {
+    WIDE.iter().enumerate().for_each(|(i, s)| check(s, i as u64));
+}
+
 #[test]
 fn small_convolutions() {
     for (i, c) in [1, 5, 17].into_iter().enumerate() {
@@ -219,7 +233,7 @@ fn threads_change_nothing() {
         ConvShape { n: 11, c_in: 20, c_out: 36, stride: 2, ..PLAIN },
         ConvShape { n: 1, h: 90, w: 64, c_in: 32, c_out: 12, ..PLAIN },
     ];
-    for s in shapes {
+    for s in shapes.into_iter().chain(WIDE) {
         let case = case(&s, 9);
         let all = || {
             let mut out = [0, 1, 2].map(|i| vec![0f32; case.want[i].len()]);

@@ -14,6 +14,7 @@ mod gradient;
 mod pack;
 mod plan;
 mod transform;
+mod wide;
 mod winograd;
 
 pub use gradient::{conv_weight_gradient, conv_weight_gradient_by};

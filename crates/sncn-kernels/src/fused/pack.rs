@@ -7,6 +7,7 @@ use crate::conv::ConvShape;
 use crate::scratch::Scratch;
 use crate::simd::Form;
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// What the factors of the products are rounded to; sums are f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +38,6 @@ impl Precision {
         algorithm.fits(s, Direction::Forward) && (whole || algorithm == Algorithm::Direct)
     }
 }
-
-/// Columns of the widest panel.
-const MOST: usize = 32;
 
 /// A weight (c_out, c_in / groups, kh, kw) packed for one direction, one algorithm and one form; it serves any batch and map size.
 pub struct PackedWeight {
@@ -170,23 +168,23 @@ impl PackedWeight {
         self.data = Scratch::take(len);
         for (phase, &start) in self.phases.iter().zip(&self.starts) {
             let depth = phase.taps.len() * inner;
+            let taps: Vec<usize> = phase.taps.iter().map(|tap| tap.index).collect();
             let part = &mut self.data[start..start + panels * depth * width];
-            part.par_chunks_exact_mut((depth * width).max(1)).enumerate().for_each(|(p, panel)| {
-                for (tap, rows) in phase.taps.iter().zip(panel.chunks_exact_mut(inner * width)) {
-                    for (c, row) in rows.chunks_exact_mut(width).enumerate() {
-                        if !paired {
-                            columns(plan, weight, p, c, tap.index, row);
-                            continue;
+            part.par_chunks_exact_mut((depth * width).max(1)).enumerate().for_each_init(
+                || Scratch::take(taps.len() * CHANNELS * width),
+                |block, (p, panel)| {
+                    for range in blocks(channels) {
+                        let plane = range.len() * width;
+                        gather(plan, weight, p, range.clone(), &taps, width, block);
+                        for (rows, panel) in block.chunks_exact(plane).zip(panel.chunks_exact_mut(inner * width)) {
+                            match paired {
+                                false => panel[range.start * width..][..plane].copy_from_slice(rows),
+                                true => pair_rows(rows, width, &mut panel[range.start / 2 * width..]),
+                            }
                         }
-                        let mut odd = [0.0; MOST];
-                        columns(plan, weight, p, 2 * c, tap.index, row);
-                        if 2 * c + 1 < channels {
-                            columns(plan, weight, p, 2 * c + 1, tap.index, &mut odd[..width]);
-                        }
-                        row.iter_mut().zip(odd).for_each(|(low, high)| *low = pair(*low, high));
                     }
-                }
-            });
+                },
+            );
         }
     }
 
@@ -194,27 +192,22 @@ impl PackedWeight {
         let (width, (inner, outer), groups) = (self.form.panel(), plan.group(), plan.shape.groups);
         let (panels, form) = (groups * outer.div_ceil(width), self.form);
         let pairs = self.precision == Precision::Bf16;
-        let (depth, spread) = if pairs { (inner.div_ceil(2), 16 * inner * width) } else { (inner, 0) };
+        let depth = if pairs { inner.div_ceil(2) } else { inner };
+        let taps: Vec<usize> = if plan.direction == Direction::Forward { (0..9).collect() } else { (0..9).rev().collect() };
         self.data = Scratch::take(panels * 16 * depth * width);
         self.data.par_chunks_exact_mut(16 * depth * width).enumerate().for_each_init(
-            || (Scratch::take(9 * inner * width), Scratch::take(spread)),
+            || (Scratch::take(9 * CHANNELS * width), Scratch::take(if pairs { 16 * CHANNELS * width } else { 0 })),
             |(kernels, spread), (p, panel)| {
-                for (t, rows) in kernels.chunks_exact_mut(inner * width).enumerate() {
-                    let tap = if plan.direction == Direction::Forward { t } else { 8 - t };
-                    for (c, row) in rows.chunks_exact_mut(width).enumerate() {
-                        columns(plan, weight, p, c, tap, row);
+                for range in blocks(inner) {
+                    let len = range.len() * width;
+                    gather(plan, weight, p, range.clone(), &taps, width, kernels);
+                    if !pairs {
+                        form.run(Weight { kernels, plane: inner * width, len, out: &mut panel[range.start * width..] });
+                        continue;
                     }
-                }
-                let len = inner * width;
-                if !pairs {
-                    return form.run(Weight { kernels, plane: len, len, out: panel });
-                }
-                form.run(Weight { kernels, plane: len, len, out: spread });
-                for (plane, panel) in spread.chunks_exact(len).zip(panel.chunks_exact_mut(depth * width)) {
-                    for (two, row) in plane.chunks(2 * width).zip(panel.chunks_exact_mut(width)) {
-                        let (even, odd) = two.split_at(width);
-                        let odd = odd.iter().copied().chain(std::iter::repeat(0.0));
-                        row.iter_mut().zip(even.iter().zip(odd)).for_each(|(to, (&low, high))| *to = pair(low, high));
+                    form.run(Weight { kernels, plane: len, len, out: spread });
+                    for (rows, panel) in spread.chunks_exact(len).zip(panel.chunks_exact_mut(depth * width)) {
+                        pair_rows(rows, width, &mut panel[range.start / 2 * width..]);
                     }
                 }
             },
@@ -222,17 +215,45 @@ impl PackedWeight {
     }
 }
 
-/// One row of a panel: the weights of source channel `c` under `tap` for the panel's target channels, then zeros.
-fn columns(plan: &Plan, weight: &[f32], p: usize, c: usize, tap: usize, row: &mut [f32]) {
-    let ((inner, outer), taps) = (plan.group(), plan.shape.kh * plan.shape.kw);
-    let panels = outer.div_ceil(row.len());
-    let (g, first) = (p / panels, p % panels * row.len());
-    for (j, value) in row.iter_mut().enumerate() {
-        let o = first + j;
-        let at = match plan.direction {
-            Direction::Forward => (g * outer + o) * inner + c,
-            Direction::InputGradient => (g * inner + c) * outer + o,
-        };
-        *value = if o < outer { weight[at * taps + tap] } else { 0.0 };
+/// Source channels gathered at a time; even, so that pairs stay together.
+const CHANNELS: usize = 16;
+
+fn blocks(channels: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..channels).step_by(CHANNELS).map(move |start| start..channels.min(start + CHANNELS))
+}
+
+/// Rows of a panel, (tap, source channel, target channel of the panel), in the order in which the weight lies in memory; zeros
+/// beyond the last target channel.
+fn gather(plan: &Plan, weight: &[f32], p: usize, channels: Range<usize>, taps: &[usize], width: usize, out: &mut [f32]) {
+    let ((inner, outer), count) = (plan.group(), plan.shape.kh * plan.shape.kw);
+    let panels = outer.div_ceil(width);
+    let (g, first) = (p / panels, p % panels * width);
+    let columns = width.min(outer - first);
+    if columns < width {
+        out.fill(0.0);
+    }
+    let mut place = |c: usize, j: usize, kernel: &[f32]| {
+        for (i, &tap) in taps.iter().enumerate() {
+            out[(i * channels.len() + c) * width + j] = kernel[tap];
+        }
+    };
+    match plan.direction {
+        Direction::Forward => (0..columns).for_each(|j| {
+            let kernels = &weight[((g * outer + first + j) * inner + channels.start) * count..][..channels.len() * count];
+            kernels.chunks_exact(count).enumerate().for_each(|(c, kernel)| place(c, j, kernel));
+        }),
+        Direction::InputGradient => channels.clone().enumerate().for_each(|(c, channel)| {
+            let kernels = &weight[((g * inner + channel) * outer + first) * count..][..columns * count];
+            kernels.chunks_exact(count).enumerate().for_each(|(j, kernel)| place(c, j, kernel));
+        }),
+    }
+}
+
+/// Two rows of `width` values to one of pairs; a lone last row pairs with zeros.
+fn pair_rows(rows: &[f32], width: usize, pairs: &mut [f32]) {
+    for (two, row) in rows.chunks(2 * width).zip(pairs.chunks_exact_mut(width)) {
+        let (even, odd) = two.split_at(width);
+        let odd = odd.iter().copied().chain(std::iter::repeat(0.0));
+        row.iter_mut().zip(even.iter().zip(odd)).for_each(|(to, (&low, high))| *to = pair(low, high));
     }
 }

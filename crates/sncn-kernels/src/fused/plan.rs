@@ -64,6 +64,10 @@ impl Map {
 const STAGED: usize = 64 * 1024;
 /// A batch is cut into at least so many units.
 const UNITS: usize = 32;
+/// Floats of a transformed weight that a second-level cache still holds.
+const WIDE: usize = 512 * 1024;
+/// Tiles of a unit where the weight outgrows the cache.
+pub(super) const TILES: usize = 160;
 
 /// One convolution in one direction.
 #[derive(Clone, Copy, Debug)]
@@ -142,21 +146,34 @@ impl Plan {
         }
     }
 
+    /// Whether a weight transformed for Winograd is read from beyond the cache, so that many tiles should share a reading.
+    pub(crate) fn wide(&self) -> bool {
+        let (inner, outer) = self.group();
+        self.algorithm == Algorithm::Winograd && 16 * inner * outer > WIDE
+    }
+
     /// Units in order: images, within an image bands.
     pub(crate) fn units(&self) -> Vec<Unit> {
-        let (n, h, grain) = (self.shape.n, self.target.h, self.grain());
         let staged = |band: usize| {
             let window = self.window(&(0..band));
             window.rows * window.width * self.source.c
         };
+        let tiles = |band: usize| band.div_ceil(2) * self.target.w.div_ceil(2);
+        let images = (self.shape.n / UNITS).max(1);
+        if self.wide() { self.units_of(&tiles, TILES, images) } else { self.units_of(&staged, STAGED, images) }
+    }
+
+    /// Units whose `size(rows)` is at most `most` where a band can be so small, with at most so many images.
+    pub(crate) fn units_of(&self, size: &dyn Fn(usize) -> usize, most: usize, images: usize) -> Vec<Unit> {
+        let (n, h, grain) = (self.shape.n, self.target.h, self.grain());
         let mut band = h;
-        while staged(band) > STAGED && band > grain {
+        while size(band) > most && band > grain {
             band = (band / 2).next_multiple_of(grain);
         }
         if band < h {
             band = h.div_ceil(h.div_ceil(band)).next_multiple_of(grain);
         }
-        let images = if band < h { 1 } else { (STAGED / staged(h).max(1)).clamp(1, (n / UNITS).max(1)) };
+        let images = if band < h { 1 } else { (most / size(h).max(1)).clamp(1, images) };
         let starts = (0..n).step_by(images).flat_map(|image| (0..h).step_by(band.max(1)).map(move |row| (image, row)));
         starts.map(|(image, row)| Unit { images: image..n.min(image + images), rows: row..h.min(row + band) }).collect()
     }

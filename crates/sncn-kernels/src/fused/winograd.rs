@@ -4,13 +4,16 @@
 //! an odd map are partial.
 
 use super::pack::{PackedWeight, Precision};
-use super::plan::{Map, Plan, Unit, Window};
+use super::plan::{Map, Plan, TILES, Unit, Window};
 use super::transform::{Input, InputPairs, Output, Planes, Steps, Tile};
 use crate::scratch::Scratch;
 use crate::tile::{Pairs, Rows};
 
 /// Floats of transformed source in a block.
 const BLOCK: usize = 96 * 1024;
+
+/// Source channels whose weights are kept in cache where the whole weight is not.
+const DEPTH: usize = 512;
 
 /// Tiles of a block whose 16 planes have `channels` channels.
 pub(super) fn block(channels: usize) -> usize {
@@ -63,12 +66,15 @@ impl Winograd {
         out: &mut [f32],
     ) {
         let (s, (inner, outer), form) = (&plan.shape, plan.group(), weight.form);
-        let width = form.panel();
+        let (width, panels) = (form.panel(), outer.div_ceil(form.panel()));
         let channels = plan.source.c.next_multiple_of(width / 2);
-        let most = block(channels);
         let pairs = weight.precision == Precision::Bf16;
+        // a weight beyond the cache is read once for many tiles, position by position; otherwise a panel stays in cache
+        let wide = plan.wide();
+        let (most, together) = if wide { (TILES, panels) } else { (block(channels), 1) };
         let (inner, channels) = if pairs { (inner.div_ceil(2), channels / 2) } else { (inner, channels) };
-        let (spread, products) = (Planes::new(most, channels), Planes::new(most, width));
+        let depth = if wide { DEPTH } else { inner };
+        let (spread, products) = (Planes::new(most, channels), Planes::new(most, together * width));
         let (mut v, mut m) = (Scratch::take(spread.len()), Scratch::take(products.len()));
         tiles(s.dilation, unit, window, plan.source, plan.target, &mut self.tiles);
         for tiles in self.tiles.chunks(most) {
@@ -85,34 +91,36 @@ impl Winograd {
             } else {
                 form.run(input)
             }
-            let panels = outer.div_ceil(width);
-            for (g, p) in (0..s.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
-                let columns = width.min(outer - p * width);
-                let u = &weight.data[(g * panels + p) * 16 * inner * width..][..16 * inner * width];
-                for (t, b) in u.chunks_exact(inner * width).enumerate() {
-                    let product = Rows {
-                        a: &v[t * spread.plane + g * inner..],
-                        a_row: channels,
-                        a_step: 1,
-                        offsets: &[0],
-                        len: inner,
-                        b,
-                        b_step: width,
-                        c: &mut m[t * products.plane..],
-                        c_row: width,
-                        rows: tiles.len(),
-                        columns: columns.next_multiple_of(width / 2),
-                        add: false,
-                    };
-                    if pairs { form.run_pairs(Pairs(product)) } else { form.run(product) }
+            for (g, first) in (0..s.groups).flat_map(|g| (0..panels).step_by(together).map(move |p| (g, p))) {
+                let here = first..panels.min(first + together);
+                for (t, start) in (0..16).flat_map(|t| (0..inner).step_by(depth).map(move |k| (t, k))) {
+                    let len = depth.min(inner - start);
+                    for p in here.clone() {
+                        let columns = width.min(outer - p * width);
+                        let product = Rows {
+                            a: &v[t * spread.plane + g * inner + start..],
+                            a_row: channels,
+                            a_step: 1,
+                            offsets: &[0],
+                            len,
+                            b: &weight.data[(((g * panels + p) * 16 + t) * inner + start) * width..][..len * width],
+                            b_step: width,
+                            c: &mut m[t * products.plane + (p - first) * width..],
+                            c_row: together * width,
+                            rows: tiles.len(),
+                            columns: columns.next_multiple_of(width / 2),
+                            add: start > 0,
+                        };
+                        if pairs { form.run_pairs(Pairs(product)) } else { form.run(product) }
+                    }
                 }
                 form.run(Output {
                     products: &m,
                     planes: products,
                     tiles,
-                    channels: columns,
+                    channels: outer.min(here.end * width) - first * width,
                     steps: steps(s.dilation, plan.target.w, plan.target.c),
-                    map: &mut out[g * outer + p * width..],
+                    map: &mut out[g * outer + first * width..],
                 });
             }
         }
