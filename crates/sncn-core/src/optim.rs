@@ -1,10 +1,11 @@
 //! Optimisers with PyTorch's update rules: SGD (momentum, Nesterov, decay), Adam, AdamW; their state can be saved.
 
 use candle_core::backprop::GradStore;
-use candle_core::{Device, Result, Tensor, Var, bail};
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
 use serde::{Deserialize, Serialize};
 use sncn_kernels::optim;
 use sncn_kernels::simd::Form;
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 /// Which optimiser, with what settings.
@@ -132,30 +133,63 @@ impl Optimizer {
 
 impl Slot {
     fn update(&mut self, config: &OptimizerConfig, grad: &Tensor, lr: f64, steps: i64) -> Result<()> {
-        let mut p: Vec<f32> = self.var.flatten_all()?.to_vec1()?;
-        let g: Vec<f32> = grad.flatten_all()?.to_vec1()?;
-        if g.len() != p.len() {
-            bail!("{}: a gradient of {} values for {}", self.name, g.len(), p.len())
+        if grad.elem_count() != self.var.elem_count() {
+            bail!("{}: a gradient of {} values for {}", self.name, grad.elem_count(), self.var.elem_count())
         }
-        let first = self.first.is_empty();
-        self.first.resize(p.len(), 0.);
+        let (first, grad) = (self.first.is_empty(), grad.contiguous()?);
+        self.first.resize(grad.elem_count(), 0.);
         let adam = |betas, eps, weight_decay, decoupled_decay| {
             let step = i32::try_from(steps).unwrap_or(i32::MAX);
             optim::Adam { lr, betas, eps, weight_decay, decoupled_decay, step }
         };
-        let adam = match *config {
+        let rule = match *config {
             OptimizerConfig::Sgd { momentum, nesterov, weight_decay } => {
-                let sgd = optim::Sgd { lr, momentum, nesterov, weight_decay, first };
-                optim::sgd_step(Form::current(), &sgd, &mut p, &g, &mut self.first);
-                None
+                Rule::Sgd(optim::Sgd { lr, momentum, nesterov, weight_decay, first })
             }
-            OptimizerConfig::Adam { betas, eps, weight_decay } => Some(adam(betas, eps, weight_decay, 0.)),
-            OptimizerConfig::AdamW { betas, eps, weight_decay } => Some(adam(betas, eps, 0., weight_decay)),
+            OptimizerConfig::Adam { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, weight_decay, 0.)),
+            OptimizerConfig::AdamW { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, 0., weight_decay)),
         };
-        if let Some(adam) = adam {
-            self.second.resize(p.len(), 0.);
-            optim::adam_step(Form::current(), &adam, &mut p, &g, &mut self.first, &mut self.second);
+        if matches!(rule, Rule::Adam(_)) {
+            self.second.resize(grad.elem_count(), 0.);
         }
-        self.var.set(&Tensor::from_vec(p, self.var.shape(), self.var.device())?)
+        let update = Update { rule, state: RefCell::new((&mut self.first, &mut self.second)) };
+        if self.var.device().is_cpu() && self.var.is_contiguous() {
+            return self.var.inplace_op2(&grad, &update);
+        }
+        // elsewhere the step is taken here, and the result sent back
+        let (p, g) = (self.var.to_device(&Device::Cpu)?.contiguous()?, grad.to_device(&Device::Cpu)?);
+        p.inplace_op2(&g, &update)?;
+        self.var.set(&p.to_device(self.var.device())?)
+    }
+}
+
+enum Rule {
+    Sgd(optim::Sgd),
+    Adam(optim::Adam),
+}
+
+/// A step in place: of a variable, given its gradient.
+struct Update<'a> {
+    rule: Rule,
+    state: RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>)>,
+}
+
+impl InplaceOp2 for Update<'_> {
+    fn name(&self) -> &'static str {
+        "optimizer-step"
+    }
+
+    fn cpu_fwd(&self, p: &mut CpuStorage, at: &Layout, g: &CpuStorage, of: &Layout) -> Result<()> {
+        let (CpuStorage::F32(p), CpuStorage::F32(g)) = (p, g) else { bail!("optimisers step in f32") };
+        let (Some(at), Some(of)) = (at.contiguous_offsets(), of.contiguous_offsets()) else {
+            bail!("an optimiser's tensors are contiguous")
+        };
+        let (p, g, mut state) = (&mut p[at.0..at.1], &g[of.0..of.1], self.state.borrow_mut());
+        let (first, second) = &mut *state;
+        match &self.rule {
+            Rule::Sgd(sgd) => optim::sgd_step(Form::current(), sgd, p, g, first),
+            Rule::Adam(adam) => optim::adam_step(Form::current(), adam, p, g, first, second),
+        }
+        Ok(())
     }
 }

@@ -110,7 +110,7 @@ impl Attack {
         let mut moved = within(&(xs + noise)?)?;
         for _ in 0..self.steps {
             let input = Var::from_tensor(&moved)?;
-            let grads = loss(input.as_tensor())?.backward()?;
+            let grads = crate::backward(&loss(input.as_tensor())?)?;
             let Some(gradient) = grads.get(input.as_tensor()) else { bail!("no gradient reaches the input") };
             moved = within(&(&moved + (gradient.sign()? * self.step)?)?)?;
         }

@@ -108,7 +108,7 @@ pub fn train(
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { step: done + 1, loss: value }.into());
             }
-            let grads = loss.backward()?;
+            let grads = crate::backward(&loss)?;
             if done == start {
                 check_gradients(network, vars, &grads)?;
             }

@@ -10,7 +10,7 @@ use super::observe::done;
 use crate::ops::{Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Instance and first row of a band, with Σ G and Σ G·(x − m) over it.
 type Band = (usize, usize, Vec<f64>, Vec<f64>);
@@ -97,7 +97,7 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
     done("convolution: forward");
     let (parameter, other) = (graph.parameter(&weight), other.map(|other| other.slot));
     let bias = plus.bias.map(|bias| graph.parameter(bias));
-    let weight = Arc::new(with_values(&weight, <[f32]>::to_vec)?);
+    let weight = Values::Tensor(weight);
     let (slot, to_source) = (ys.slot, graph.wants(&source));
     graph.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
@@ -106,9 +106,8 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
             out.copy_from_slice(&gradient.part(at..at + out.len()));
         };
         let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
-        let mut dw = vec![0.; weight.len()];
         match bias {
-            None => conv_weight_gradient(&shape, &stage, &read, &mut dw),
+            None => conv_weight_gradient(&shape, &stage, &read, gradients.parameter(parameter)),
             Some(bias) => {
                 // rows of this gradient are staged once: they are summed while they are in the cache
                 let bands = Bands(Mutex::default());
@@ -118,15 +117,14 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
                     sncn_kernels::rows::sums(out, &mut one);
                     bands.0.lock().unwrap_or_else(PoisonError::into_inner).push((n, row, one, Vec::new()));
                 };
-                conv_weight_gradient(&shape, &stage, &read_and_sum, &mut dw);
+                conv_weight_gradient(&shape, &stage, &read_and_sum, gradients.parameter(parameter));
                 gradients.add_parameter(bias, bands.channels(shape.c_out));
             }
         }
-        gradients.add_parameter(parameter, dw.into_iter().map(f64::from));
         done("convolution: weight gradient");
         if to_source {
             let mut dx = Buffer::take(n * h * w * c);
-            let weight = PackedWeight::new(&shape, Direction::InputGradient, &weight);
+            let weight = PackedWeight::new(&shape, Direction::InputGradient, &weight.part(0..weight.len()));
             match &source {
                 Source::Map(map) => {
                     conv_input_gradient(&shape, &weight, &read, &|_, _, _: &mut [f32]| {}, &mut dx);

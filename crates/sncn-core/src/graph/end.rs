@@ -3,7 +3,8 @@
 use super::buffer::{Buffer, Values};
 use super::map::{Map, Source};
 use super::observe::done;
-use super::{Gradients, Graph, MapGradients, Step};
+use super::parameters::{Left, thread};
+use super::{Gradients, Graph, MapGradients, Recorder, Step};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::centred_sums;
@@ -18,16 +19,24 @@ pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Re
     }
 }
 
-/// The recorded body of a network as an operation of (input, parameters).
+/// The recorded body of a network as an operation of (input, thread through the parameters).
 struct Body {
     /// What it gives, until candle takes it.
     values: Mutex<Option<Vec<f32>>>,
     shape: Shape,
     /// The slot of a map that it gives; a table where there is none.
     map: Option<usize>,
-    /// The steps with the number of slots; none in evaluation.
-    recorded: Option<(Vec<Step>, usize)>,
+    /// What a training pass recorded.
+    recorded: Option<Recorded>,
     to_input: bool,
+}
+
+struct Recorded {
+    steps: Vec<Step>,
+    slots: usize,
+    parameters: usize,
+    /// Where the gradients of the parameters are left.
+    left: Left,
 }
 
 impl CustomOp2 for Body {
@@ -42,20 +51,21 @@ impl CustomOp2 for Body {
         }
     }
 
-    fn bwd(&self, xs: &Tensor, parameters: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some((steps, slots)) = &self.recorded else {
+    fn bwd(&self, xs: &Tensor, thread: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let Some(recorded) = &self.recorded else {
             bail!("an evaluation pass records nothing to differentiate: use Pass::train, or f64 tensors")
         };
-        let mut gradients = Gradients::new(*slots, parameters.elem_count());
+        let mut gradients = Gradients::new(recorded.slots, recorded.parameters);
         let grad = grad.contiguous()?;
         match self.map {
             Some(slot) => gradients.maps[slot] = Some(Values::Tensor(grad)),
             None => gradients.output = with_values(&grad, <[f32]>::to_vec)?,
         }
-        steps.iter().rev().for_each(|step| step(&mut gradients));
+        recorded.steps.iter().rev().for_each(|step| step(&mut gradients));
         let dx = if self.to_input { gradients.take(0) } else { None };
         let dx = dx.map(|dx| Tensor::from_vec(dx.into_buffer().into_vec(), xs.shape(), xs.device())).transpose()?;
-        Ok((dx, Some(Tensor::from_vec(gradients.parameters, parameters.shape(), parameters.device())?)))
+        recorded.left.put(gradients.parameters);
+        Ok((dx, Some(thread.zeros_like()?)))
     }
 }
 
@@ -75,7 +85,7 @@ pub(super) fn backward(graph: &Graph, slot: usize, gradient: &Tensor) -> Result<
     if !recorder.record {
         bail!("an evaluation pass records nothing to differentiate: use Pass::train")
     }
-    let mut gradients = Gradients::new(recorder.slots, recorder.len);
+    let mut gradients = Gradients::new(recorder.slots, recorder.parameters.len());
     let gradient = gradient.contiguous()?;
     with_values(&gradient, |_| ())?;
     gradients.maps[slot] = Some(Values::Tensor(gradient));
@@ -119,20 +129,18 @@ pub(super) fn pool(graph: &Graph, source: Source, (rows, columns): (usize, usize
 impl Graph {
     /// Ends the recording with these values.
     fn finish(&self, values: Vec<f32>, shape: Shape, map: Option<usize>) -> Result<Tensor> {
-        let recorder = std::mem::take(&mut *self.0.borrow_mut());
-        let Some(input) = recorder.input else { bail!("a recording ends without an input") };
-        let parameters: Vec<Tensor> = recorder.parameters.iter().map(Tensor::flatten_all).collect::<Result<_>>()?;
-        let (recorded, packed) = if recorder.record {
-            // an operation takes two inputs: where there are no parameters, an empty one stands in
-            let none = || Tensor::zeros(0, input.dtype(), input.device());
-            let packed = if parameters.is_empty() { none()? } else { Tensor::cat(&parameters, 0)? };
-            (Some((recorder.steps, recorder.slots)), packed)
+        let mut recorder = std::mem::take(&mut *self.0.borrow_mut());
+        let Some(input) = recorder.input.take() else { bail!("a recording ends without an input") };
+        let Recorder { record, steps, slots, parameters, to_input, .. } = recorder;
+        let (recorded, thread) = if record {
+            let left = Left::default();
+            let thread = thread(&parameters, &input, &left)?;
+            (Some(Recorded { steps, slots, parameters: parameters.len(), left }), thread)
         } else {
             // one parameter keeps the operation on the tape, so that a backward pass is told that nothing was recorded
-            let first = parameters.into_iter().next().map_or_else(|| input.flatten_all(), Ok)?;
-            (None, first)
+            (None, parameters.into_iter().next().unwrap_or_else(|| input.clone()))
         };
         let values = Mutex::new(Some(values));
-        input.apply_op2(&packed, Body { values, shape, map, recorded, to_input: recorder.to_input })
+        input.apply_op2(&thread, Body { values, shape, map, recorded, to_input })
     }
 }

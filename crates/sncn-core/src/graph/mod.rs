@@ -15,6 +15,7 @@ mod join;
 mod map;
 mod norm;
 mod observe;
+mod parameters;
 mod pool;
 mod resize;
 mod restyle;
@@ -33,16 +34,17 @@ use conv::Plus;
 use join::{After, add};
 use map::{Source, Sums};
 pub use observe::{Observer, observe};
+pub use parameters::backward;
 use std::cell::RefCell;
 use std::rc::Rc;
 
 /// The backward pass of one step; it must not fail: shapes were checked when it was recorded.
 type Step = Box<dyn Fn(&mut Gradients) + Send + Sync>;
 
-/// A parameter's place in the flat vector of all.
+/// A parameter's place among all, in the order of their use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
-    start: usize,
+    index: usize,
     len: usize,
 }
 
@@ -61,24 +63,24 @@ struct Recorder {
     steps: Vec<Step>,
     slots: usize,
     parameters: Vec<Tensor>,
-    len: usize,
 }
 
 /// Gradients of maps and parameters during the backward pass.
 pub(crate) struct Gradients {
     maps: Vec<Option<Values>>,
     sums: Vec<Option<Sums>>,
-    parameters: Vec<f32>,
+    /// Of every use of a parameter; empty where none came.
+    parameters: Vec<Vec<f32>>,
     /// Of what the recording gave.
     output: Vec<f32>,
 }
 
 impl Gradients {
-    /// Of a recording with that many slots and parameter values.
+    /// Of a recording with that many slots and parameters.
     fn new(slots: usize, parameters: usize) -> Self {
         let maps = (0..slots).map(|_| None).collect();
         let sums = (0..slots).map(|_| None).collect();
-        Self { maps, sums, parameters: vec![0.; parameters], output: Vec::new() }
+        Self { maps, sums, parameters: vec![Vec::new(); parameters], output: Vec::new() }
     }
 
     fn take(&mut self, slot: usize) -> Option<Values> {
@@ -113,8 +115,11 @@ impl Gradients {
         self.sums[slot].take().unwrap_or_else(|| map.sums(gradient))
     }
 
+    /// The gradient of a parameter, zeros at first.
     fn parameter(&mut self, slot: Slot) -> &mut [f32] {
-        &mut self.parameters[slot.start..slot.start + slot.len]
+        let values = &mut self.parameters[slot.index];
+        values.resize(slot.len, 0.);
+        values
     }
 
     fn add_parameter(&mut self, slot: Slot, values: impl IntoIterator<Item = f64>) {
@@ -125,8 +130,8 @@ impl Gradients {
 /// Gradients from [`FeatureMap::backward`].
 pub struct MapGradients {
     input: Option<Buffer>,
-    /// Of all parameters, one after another in the order of their use.
-    pub parameters: Vec<f32>,
+    /// Of every use of a parameter, in order; empty where none came.
+    pub parameters: Vec<Vec<f32>>,
 }
 
 impl MapGradients {
@@ -149,8 +154,7 @@ impl Graph {
 
     fn parameter(&self, tensor: &Tensor) -> Slot {
         let mut recorder = self.0.borrow_mut();
-        let slot = Slot { start: recorder.len, len: tensor.elem_count() };
-        recorder.len += slot.len;
+        let slot = Slot { index: recorder.parameters.len(), len: tensor.elem_count() };
         recorder.parameters.push(tensor.clone());
         slot
     }

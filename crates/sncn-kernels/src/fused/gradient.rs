@@ -41,9 +41,8 @@ where
     assert_eq!(dw.len(), s.c_out * (s.c_in / s.groups) * s.kh * s.kw, "weight gradient: length");
     assert!(algorithm.fits(s, Direction::Forward), "{algorithm:?} cannot compute {s:?}");
     let plan = Plan::new(s, Direction::Forward, algorithm);
-    dw.fill(0.0);
     if dw.is_empty() || s.n == 0 || plan.source.len() == 0 || plan.target.len() == 0 {
-        return;
+        return dw.fill(0.0);
     }
     if form == Form::Naive {
         let (x, gy) = (stage_all(plan.source, s.n, stage_x), stage_all(plan.target, s.n, stage_gy));

@@ -218,7 +218,7 @@ impl Trainer {
     fn step(&mut self, sites: &[usize]) -> Result<()> {
         let pass = Pass::given(sites.iter().map(|&site| (site, partners(BATCH))), Seed::new(1));
         let loss = self.objective.loss_in(&*self.network, &self.batch, &pass)?;
-        Ok(self.optimizer.step(&loss.backward()?, self.lr)?)
+        Ok(self.optimizer.step(&sncn_core::backward(&loss)?, self.lr)?)
     }
 }
 
