@@ -66,8 +66,8 @@ const STAGED: usize = 64 * 1024;
 const UNITS: usize = 32;
 /// Floats of a transformed weight that a second-level cache still holds.
 const WIDE: usize = 512 * 1024;
-/// Tiles of a unit where the weight outgrows the cache.
-pub(super) const TILES: usize = 160;
+/// Tiles of a unit where the weight outgrows the second-level cache, and where it is so large that others may not keep it either.
+const TILES: [usize; 2] = [160, 304];
 
 /// One convolution in one direction.
 #[derive(Clone, Copy, Debug)]
@@ -152,6 +152,12 @@ impl Plan {
         self.algorithm == Algorithm::Winograd && 16 * inner * outer > WIDE
     }
 
+    /// Tiles, or positions, that are worked on together where the weight outgrows the cache.
+    pub(crate) fn tiles(&self) -> usize {
+        let (inner, outer) = self.group();
+        TILES[usize::from(self.algorithm == Algorithm::Winograd && 16 * inner * outer >= 8 * WIDE)]
+    }
+
     /// Units in order: images, within an image bands.
     pub(crate) fn units(&self) -> Vec<Unit> {
         let staged = |band: usize| {
@@ -160,7 +166,7 @@ impl Plan {
         };
         let tiles = |band: usize| band.div_ceil(2) * self.target.w.div_ceil(2);
         let images = (self.shape.n / UNITS).max(1);
-        if self.wide() { self.units_of(&tiles, TILES, images) } else { self.units_of(&staged, STAGED, images) }
+        if self.wide() { self.units_of(&tiles, self.tiles(), images) } else { self.units_of(&staged, STAGED, images) }
     }
 
     /// Units whose `size(rows)` is at most `most` where a band can be so small, with at most so many images.

@@ -4,7 +4,7 @@
 //! block of the weight over all of them, so that no sum is kept in parts and few are read twice.
 
 use super::gradient::{place, stage};
-use super::plan::{Algorithm, Plan, TILES, Unit};
+use super::plan::{Algorithm, Plan, Unit};
 use super::transform::{Gradient, Input, Planes, WeightGradient};
 use super::winograd::{steps, tiles};
 use crate::dense::regroup;
@@ -36,7 +36,7 @@ where
     G: Fn(usize, usize, &mut [f32]) + Sync,
 {
     let wide = Wide::new(form, plan);
-    let units = plan.units_of(&|rows| wide.terms(1, rows), TILES, plan.shape.n);
+    let units = plan.units_of(&|rows| wide.terms(1, rows), plan.tiles(), plan.shape.n);
     let terms: Vec<usize> = units.iter().map(|unit| wide.terms(unit.images.len(), unit.rows.len())).collect();
     let panels = (wide.left + wide.right) * terms.iter().map(|&terms| wide.panel(terms)).max().unwrap_or(0);
     let most = (LAID / panels.max(1)).max(rayon::current_num_threads());

@@ -4,7 +4,7 @@
 //! an odd map are partial.
 
 use super::pack::{PackedWeight, Precision};
-use super::plan::{Map, Plan, TILES, Unit, Window};
+use super::plan::{Map, Plan, Unit, Window};
 use super::transform::{Input, InputPairs, Output, Planes, Steps, Tile};
 use crate::scratch::Scratch;
 use crate::tile::{Pairs, Rows};
@@ -71,7 +71,7 @@ impl Winograd {
         let pairs = weight.precision == Precision::Bf16;
         // a weight beyond the cache is read once for many tiles, position by position; otherwise a panel stays in cache
         let wide = plan.wide();
-        let (most, together) = if wide { (TILES, panels) } else { (block(channels), 1) };
+        let (most, together) = if wide { (plan.tiles(), panels) } else { (block(channels), 1) };
         let (inner, channels) = if pairs { (inner.div_ceil(2), channels / 2) } else { (inner, channels) };
         let depth = if wide { DEPTH } else { inner };
         let (spread, products) = (Planes::new(most, channels), Planes::new(most, together * width));
