@@ -73,9 +73,9 @@ impl<'a> Sheet<'a> {
         self.sets.iter().find(|set| is_corrupted(set))
     }
 
-    /// The set that the closing sentence is about.
+    /// The set that the closing sentence is about: the corrupted one, or else the last, which is the furthest from training.
     fn headline(&self) -> Option<&String> {
-        self.corrupted().or(self.clean())
+        self.corrupted().or(self.sets.last())
     }
 
     fn label(&self, set: &str) -> String {
