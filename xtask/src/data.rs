@@ -82,6 +82,9 @@ impl Data {
                 for manifest in Manifest::named(&folder, &[])? {
                     out!("{:12} {:11} {}", manifest.name, store.word(&manifest), manifest.description);
                     out!("{:24} licence: {}; {}", "", manifest.licence, manifest.homepage);
+                    if let Some(how) = &manifest.by_hand {
+                        out!("{:24} by hand: {how}", "");
+                    }
                 }
                 out!("fetch one: cargo xtask data fetch NAME (into {})", store.folder.display());
             }
@@ -145,6 +148,9 @@ impl Store {
             State::Here(_) => eprintln!("{}: files are missing or cut short: made again", folder.display()),
             State::Outdated(why) => eprintln!("{}: {why}: made again", folder.display()),
             State::Missing => {}
+        }
+        if let Some(how) = &manifest.by_hand {
+            bail!("not to be had by a command. {how} (into {}); see {}", folder.display(), manifest.homepage)
         }
         let archives = self.folder.join(".archives").join(&manifest.name);
         let making = self.folder.join(format!(".unpacking-{}", manifest.name));

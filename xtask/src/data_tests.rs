@@ -219,6 +219,14 @@ fn a_refusal_is_final_and_a_broken_server_is_not() {
 }
 
 #[test]
+fn a_set_that_is_got_by_hand_says_how() {
+    let mut case = case("https://localhost", "a.tar.gz", "tar.gz", &"0".repeat(64));
+    (case.manifest.files, case.manifest.by_hand) = (Vec::new(), Some("Ask them".into()));
+    let error = case.error();
+    assert!(error.contains("Ask them") && error.ends_with("see h"), "{error}");
+}
+
+#[test]
 fn a_size_that_is_not_the_manifests_ends_it_before_the_download() {
     let (bytes, sum) = archive();
     let mut case = case(&serve(bytes, Manner::Ranges).0, "a.tar.gz", "tar.gz", &sum);

@@ -25,7 +25,11 @@ pub(crate) struct Manifest {
     /// The folder it is unpacked to, which its archives hold.
     pub(crate) layout: String,
     /// What is downloaded.
+    #[serde(default)]
     pub(crate) files: Vec<Remote>,
+    /// How a user gets it where its publisher hands it out to people only (a login, an agreement), instead of files.
+    #[serde(default)]
+    pub(crate) by_hand: Option<String>,
 }
 
 /// A file to download.
@@ -107,7 +111,10 @@ impl Manifest {
         let plain = Path::new(&self.layout).components().all(|part| matches!(part, Component::Normal(_)));
         let one = Path::new(&self.layout).components().count() == 1;
         ensure!(plain && one, "layout is {:?}; the name of one folder is accepted", self.layout);
-        ensure!(!self.files.is_empty(), "files is empty; at least one is wanted");
+        match &self.by_hand {
+            None => ensure!(!self.files.is_empty(), "files is empty; at least one is wanted, or by_hand says how to get the set"),
+            Some(_) => ensure!(self.files.is_empty(), "files and by_hand: one of them is wanted"),
+        }
         self.files.iter().try_for_each(|file| file.check().with_context(|| format!("file {}", file.url)))
     }
 }
@@ -160,6 +167,19 @@ mod tests {
         let all = Manifest::named(&Path::new("..").join(FOLDER), &[])?;
         assert!(all.iter().any(|manifest| manifest.name == "cifar10"));
         Ok(())
+    }
+
+    #[test]
+    fn a_set_is_downloaded_or_got_by_hand() {
+        let check = |rest: &str| {
+            let text = format!(r#"{{"name":"a","description":"","licence":"","homepage":"","layout":"a"{rest}}}"#);
+            serde_json::from_str::<Manifest>(&text).unwrap().check().map_err(|error| error.to_string())
+        };
+        let files = r#","files":[{"url":"https://a.org/b","md5":"00000000000000000000000000000000","unpack":"tar"}]"#;
+        let by_hand = r#","by_hand":"ask""#;
+        assert_eq!((check(files), check(by_hand)), (Ok(()), Ok(())));
+        assert!(check("").unwrap_err().contains("files is empty"));
+        assert!(check(&format!("{files}{by_hand}")).unwrap_err().contains("one of them"));
     }
 
     #[test]

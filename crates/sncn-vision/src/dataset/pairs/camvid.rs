@@ -5,7 +5,7 @@
 //! frames before it are left out, and the rest is the training set. `camvid-dusk` is another recording in other light.
 
 use super::files::Files;
-use super::{FilePairs, Legend, PairSplits, Pairs};
+use super::{FilePairs, Legend, PairSplits, Pairs, from_publisher};
 use crate::dataset::Source;
 use anyhow::{Result, ensure};
 use std::sync::Arc;
@@ -33,7 +33,11 @@ pub(super) const COLOURS: [(&str, [u8; 3]); 11] = [
 /// # Errors
 /// Where a folder is missing, a file has no partner, or there is no frame to train on.
 pub fn open(source: &Source) -> Result<PairSplits> {
-    let folder = source.folder("camvid")?.join("camvid");
+    let folder = from_publisher(
+        source.folder("camvid")?.join("camvid"),
+        "day and dusk, each with images and labels, and classes.txt",
+        "http://mi.eng.cam.ac.uk/research/projects/VideoRec/CamVid/",
+    )?;
     let mut legend = Legend::read(&folder.join("classes.txt"))?;
     for (class, colour) in legend.classes.iter().zip(&mut legend.colours) {
         if let Some((_, own)) = COLOURS.iter().find(|(name, _)| name == class) {

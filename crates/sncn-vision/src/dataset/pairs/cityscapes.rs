@@ -7,7 +7,7 @@
 //! quarter tested on. Test sets `gta5` and, where its folder is there, `cityscapes`.
 
 use super::files::Files;
-use super::{FilePairs, Legend, PairSplits, Pairs};
+use super::{FilePairs, Legend, PairSplits, Pairs, from_publisher};
 use crate::dataset::Source;
 use crate::picture;
 use anyhow::{Context, Result, ensure};
@@ -55,7 +55,11 @@ pub fn legend() -> Legend {
 /// # Errors
 /// Where a folder is missing or empty, or a frame has no labels.
 pub fn open(source: &Source) -> Result<PairSplits> {
-    let folder = source.folder("cityscapes")?.join("cityscapes");
+    let folder = from_publisher(
+        source.folder("cityscapes")?.join("cityscapes"),
+        "leftImg8bit and gtFine",
+        "https://www.cityscapes-dataset.com/",
+    )?;
     Ok(PairSplits { train: part(&folder, "train")?, test: vec![("cityscapes".to_string(), part(&folder, "val")?)] })
 }
 
@@ -80,7 +84,8 @@ fn part(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
 /// Where a folder is missing or empty, a frame has no labels, or a list names a frame that is not there.
 pub fn open_gta5(source: &Source) -> Result<PairSplits> {
     let data = source.folder("gta5")?;
-    let folder = data.join("gta5");
+    let homepage = "https://download.visinf.tu-darmstadt.de/data/from_games/";
+    let folder = from_publisher(data.join("gta5"), "images and labels", homepage)?;
     let all = FilePairs::of_folder(&folder)?;
     let listed = |name: &str| -> Result<Option<Vec<Files>>> {
         let path = folder.join(name);

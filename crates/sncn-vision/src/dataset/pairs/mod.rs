@@ -16,6 +16,7 @@ pub use legend::Legend;
 use super::Source;
 use anyhow::{Result, bail};
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// An image with its labels.
@@ -55,6 +56,17 @@ pub trait Pairs: Send + Sync {
 
     /// One line: what this is and where it comes from.
     fn describe(&self) -> String;
+}
+
+/// The folder of a data set that users get from its publisher.
+///
+/// # Errors
+/// Where it is not there; says where it comes from and what is looked for.
+fn from_publisher(folder: PathBuf, parts: &str, homepage: &str) -> Result<PathBuf> {
+    if !folder.is_dir() {
+        bail!("{}: not there; get the data set from {homepage}, so that {parts} are in this folder", folder.display())
+    }
+    Ok(folder)
 }
 
 /// A training set with its named test sets.
