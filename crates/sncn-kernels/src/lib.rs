@@ -8,6 +8,7 @@
 
 pub mod affine;
 pub mod alloc;
+pub mod attention;
 pub mod bf16;
 mod columns;
 pub mod conv;
