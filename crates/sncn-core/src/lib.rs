@@ -27,7 +27,7 @@ pub mod stats;
 pub mod train;
 pub mod vars;
 
-pub use graph::{FeatureMap, MapGradients, backward, observe};
+pub use graph::{Attention, FeatureMap, Lookup, MapGradients, Packing, TokenMap, backward, observe};
 pub use layer::{Hooks, Layer, LayerConfig, Place};
 pub use network::Network;
 pub use pass::{Mixture, Pass, Precision, Window};

@@ -128,7 +128,7 @@ pub(super) fn pool(graph: &Graph, source: Source, (rows, columns): (usize, usize
 
 impl Graph {
     /// Ends the recording with these values.
-    fn finish(&self, values: Vec<f32>, shape: Shape, map: Option<usize>) -> Result<Tensor> {
+    pub(super) fn finish(&self, values: Vec<f32>, shape: Shape, map: Option<usize>) -> Result<Tensor> {
         let mut recorder = std::mem::take(&mut *self.0.borrow_mut());
         let Some(input) = recorder.input.take() else { bail!("a recording ends without an input") };
         let Recorder { record, steps, slots, parameters, to_input, .. } = recorder;

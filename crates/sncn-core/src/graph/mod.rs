@@ -20,6 +20,7 @@ mod pool;
 mod resize;
 mod restyle;
 mod selfnorm;
+mod tokens;
 
 pub(crate) use map::{Activation, Map};
 pub(crate) use norm::Norms;
@@ -37,6 +38,7 @@ pub use observe::{Observer, observe};
 pub use parameters::backward;
 use std::cell::RefCell;
 use std::rc::Rc;
+pub use tokens::{Attention, Lookup, Packing, TokenMap};
 
 /// The backward pass of one step; it must not fail: shapes were checked when it was recorded.
 type Step = Box<dyn Fn(&mut Gradients) + Send + Sync>;
@@ -146,6 +148,11 @@ impl MapGradients {
 pub(crate) struct Graph(Rc<RefCell<Recorder>>);
 
 impl Graph {
+    /// Whether both are one recording.
+    fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+
     fn slot(&self) -> usize {
         let mut recorder = self.0.borrow_mut();
         recorder.slots += 1;

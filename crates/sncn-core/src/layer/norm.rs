@@ -129,6 +129,11 @@ impl LayerNorm {
         let bias = place.vb.get_with_hints(place.channels, "bias", Init::Const(0.))?;
         Ok(Self { weight, bias, eps, layout: place.layout })
     }
+
+    /// Scale, shift and ε.
+    pub(crate) fn parts(&self) -> (&Tensor, &Tensor, f64) {
+        (&self.weight, &self.bias, self.eps)
+    }
 }
 
 impl Layer for LayerNorm {

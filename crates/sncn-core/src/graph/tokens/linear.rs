@@ -1,0 +1,66 @@
+//! y = x·Wᵀ + b of token vectors: a 1 × 1 convolution over one long column, so that its kernels serve.
+
+use super::super::observe::done;
+use super::super::{Graph, buffer::Buffer, buffer::Values, end::with_values};
+use super::{Form, Rows, TokenMap};
+use crate::ops;
+use candle_core::{Result, Tensor, bail};
+use sncn_kernels::conv::ConvShape;
+use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, keep};
+use sncn_kernels::product::column_sums;
+use std::ops::Range;
+
+impl TokenMap {
+    /// x·Wᵀ + b with W (out, in) and b (out).
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn linear(&self, weight: &Tensor, bias: &Tensor) -> Result<Self> {
+        Ok(Self(match &self.0 {
+            Form::Tensor(xs) => Form::Tensor(ops::linear(xs, weight, Some(bias))?),
+            Form::Rows(graph, xs) => Form::Rows(graph.clone(), linear(graph, xs, weight, bias)?),
+        }))
+    }
+}
+
+/// Copies the rows of values: the stage of every pass.
+fn rows_of<'a>(values: &'a Values, width: usize) -> impl Fn(usize, usize, &mut [f32]) + Sync + 'a {
+    move |_, row, out| out.copy_from_slice(&values.part(row * width..(row + 1) * width))
+}
+
+fn linear(graph: &Graph, xs: &Rows, weight: &Tensor, bias: &Tensor) -> Result<Rows> {
+    let (rows, (c_out, c_in)) = (xs.rows(), weight.dims2()?);
+    if c_in != xs.width || bias.dims() != [c_out] {
+        bail!("linear: vectors of {} channels, weight {:?}, bias {:?}", xs.width, weight.dims(), bias.dims())
+    }
+    let (kh, kw, stride, padding, dilation, groups) = (1, 1, 1, (0, 0), 1, 1);
+    let shape = ConvShape { n: 1, h: rows, w: 1, c_in, c_out, kh, kw, stride, padding, dilation, groups };
+    let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
+    let mut data = Buffer::take(rows * c_out);
+    let packed = with_values(&weight, |weight| PackedWeight::new(&shape, Direction::Forward, weight))?;
+    with_values(&bias, |bias| {
+        let finish = |_: usize, _: Range<usize>, ys: &mut [f32]| {
+            ys.chunks_exact_mut(c_out).for_each(|ys| ys.iter_mut().zip(bias).for_each(|(y, b)| *y += b));
+        };
+        conv_forward(&shape, &packed, &rows_of(&xs.data, c_in), &finish, &mut data);
+    })?;
+    let ys = Rows::new(graph, data, c_out);
+    let (slot, xs, of) = (ys.slot, xs.clone(), (graph.parameter(&weight), graph.parameter(&bias)));
+    let (weight, wanted) = (Values::Tensor(weight), xs.slot > 0 || graph.0.borrow().to_input);
+    done("linear: forward");
+    graph.record(move |gradients| {
+        let Some(gradient) = gradients.take(slot) else { return };
+        let read = rows_of(&gradient, c_out);
+        conv_weight_gradient(&shape, &rows_of(&xs.data, c_in), &read, gradients.parameter(of.0));
+        column_sums(&gradient.part(0..rows * c_out), c_out, gradients.parameter(of.1));
+        done("linear: weight gradient");
+        if wanted {
+            let packed = PackedWeight::new(&shape, Direction::InputGradient, &weight.part(0..weight.len()));
+            let mut dx = Buffer::take(rows * c_in);
+            conv_input_gradient(&shape, &packed, &read, &keep, &mut dx);
+            gradients.give(xs.slot, Values::Own(dx));
+        }
+        done("linear: input gradient");
+    });
+    Ok(ys)
+}
