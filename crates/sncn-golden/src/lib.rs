@@ -217,6 +217,13 @@ pub fn images(salt: &str, tag: &str, shape: [usize; 4]) -> Vec<f32> {
         .collect()
 }
 
+/// The norm of a tensor's values, and their sum under the probe of its name.
+pub fn norm_and_probe(salt: &str, name: &str, values: &[f64]) -> (f64, f64) {
+    let key = format!("{salt}{name}.probe");
+    let probe = values.iter().enumerate().map(|(i, v)| v * u(&key, i as u64)).sum();
+    (values.iter().map(|v| v * v).sum::<f64>().sqrt(), probe)
+}
+
 /// The largest |got − want| over the largest |want|.
 pub fn relative_error(got: &[f32], want: &[f32]) -> f64 {
     assert_eq!(got.len(), want.len(), "lengths differ");

@@ -6,7 +6,7 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use sncn_core::loss::value;
 use sncn_core::{Mixture, Network, Pass, Seed, Vars, Window};
-use sncn_golden::{Case, fill, images, u};
+use sncn_golden::{Case, fill, images};
 
 /// The types in which networks are held to their golden cases: tensor operations in double precision are the same whatever form
 /// of the kernels is forced, so they run where none is.
@@ -44,11 +44,8 @@ pub(crate) fn input(case: &Case, salt: &str, tag: &str, dtype: DType) -> Result<
         .to_dtype(dtype)?)
 }
 
-pub(crate) fn norm_and_probe(salt: &str, name: &str, t: &Tensor) -> Result<(f64, f64)> {
-    let values: Vec<f64> = t.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
-    let key = format!("{salt}{name}.probe");
-    let probe = values.iter().enumerate().map(|(i, v)| v * u(&key, i as u64)).sum();
-    Ok((values.iter().map(|v| v * v).sum::<f64>().sqrt(), probe))
+fn norm_and_probe(salt: &str, name: &str, t: &Tensor) -> Result<(f64, f64)> {
+    Ok(sncn_golden::norm_and_probe(salt, name, &t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?))
 }
 
 pub(crate) fn deviation(case: &Case, key: &str) -> f64 {

@@ -66,6 +66,26 @@ impl Packing {
         padded.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: false })
     }
 
+    /// The first vector of each sequence (N, C).
+    ///
+    /// # Errors
+    /// Where the shape does not fit.
+    pub fn first(&self, packed: &Tensor) -> Result<Tensor> {
+        let starts: Vec<u32> = self.starts().map(|start| start as u32).collect();
+        packed.index_select(&Tensor::new(starts, packed.device())?, 0)
+    }
+
+    /// The mean of each sequence's vectors (N, C).
+    ///
+    /// # Errors
+    /// Where the shape does not fit.
+    pub fn mean(&self, packed: &Tensor) -> Result<Tensor> {
+        if packed.dims2()?.0 != self.tokens() {
+            bail!("{} token vectors for sequences of {} tokens", packed.dim(0)?, self.tokens())
+        }
+        packed.contiguous()?.apply_op1(Means { packing: self.clone(), back: false })
+    }
+
     /// Cuts values, `size(length)` a sequence, into the sequences' parts.
     pub(super) fn cut<'a, T>(&self, mut rest: &'a mut [T], size: impl Fn(usize) -> usize) -> Vec<&'a mut [T]> {
         let take = |&len: &usize| {
@@ -112,6 +132,40 @@ impl CustomOp1 for Repack {
 
     fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let back = Self { packing: self.packing.clone(), pad: !self.pad };
+        Ok(Some(grad.contiguous()?.apply_op1_no_bwd(&back)?))
+    }
+}
+
+/// (tokens, C) to its means (N, C), or the gradient back.
+struct Means {
+    packing: Packing,
+    back: bool,
+}
+
+impl CustomOp1 for Means {
+    fn name(&self) -> &'static str {
+        "sequence-means"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let c = l.dims().last().copied().unwrap_or(0);
+        let rows = if self.back { self.packing.tokens() } else { self.packing.lengths.len() };
+        by_dtype!("sequence-means", s, T => {
+            let from = elements::<T>("sequence-means", s, l)?;
+            let mut out = vec![T::default(); rows * c];
+            for (n, (start, &len)) in self.packing.starts().zip(self.packing.lengths.iter()).enumerate() {
+                for t in start..start + len {
+                    let (to, at) = if self.back { (t, n) } else { (n, t) };
+                    let share = T::from_f64(1. / len as f64);
+                    out[to * c..(to + 1) * c].iter_mut().zip(&from[at * c..(at + 1) * c]).for_each(|(to, x)| *to += *x * share);
+                }
+            }
+            Ok((T::to_cpu_storage_owned(out), (rows, c).into()))
+        })
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let back = Self { packing: self.packing.clone(), back: true };
         Ok(Some(grad.contiguous()?.apply_op1_no_bwd(&back)?))
     }
 }

@@ -1,0 +1,156 @@
+//! `ConvNet`: convolutions of several widths over word vectors, their maxima over time, and a classifier (Kim 2014).
+
+use super::Linear;
+use crate::Tokens;
+use candle_core::{Result, Tensor, bail};
+use candle_nn::Init;
+use serde::{Deserialize, Serialize};
+use sncn_core::layer::{Hooks, LayerConfig};
+use sncn_core::ops::{self, Conv};
+use sncn_core::{Network, Packing, Pass, Place, Vars};
+
+/// Sizes of a [`ConvNet`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvNetConfig {
+    /// Words.
+    pub vocab_size: usize,
+    /// Channels of a word.
+    pub embedding_dim: usize,
+    /// Filters of each width.
+    pub filters: usize,
+    /// Words that a filter sees.
+    pub widths: Vec<usize>,
+    /// Maxima over windows that begin inside the text and end there where they can; otherwise over those of the padding too.
+    #[serde(default)]
+    pub mask_windows: bool,
+    /// The word vectors are learnt.
+    #[serde(default)]
+    pub learn_embeddings: bool,
+    /// Share of the features that is dropped in training.
+    #[serde(default)]
+    pub dropout: f64,
+    /// The id of padding.
+    #[serde(default)]
+    pub pad_token_id: u32,
+}
+
+/// Classifies sequences of token ids (N, L). Layers hang at `embedding`, on the word vectors.
+pub struct ConvNet {
+    config: ConvNetConfig,
+    embedding: Tensor,
+    filters: Vec<(Tensor, Tensor)>,
+    hooks: Hooks,
+    fc: Linear,
+    unreached: Vec<String>,
+    sites: usize,
+}
+
+impl ConvNet {
+    /// Builds it for that many classes, with layers hung on it.
+    ///
+    /// # Errors
+    /// Where a size is 0 or a layer does not fit.
+    pub fn new(config: &ConvNetConfig, classes: usize, layers: &[LayerConfig], vars: &Vars) -> Result<Self> {
+        let width = config.embedding_dim;
+        if config.widths.is_empty() || config.widths.contains(&0) || width * config.filters == 0 {
+            bail!("a text ConvNet needs widths, filters and channels of at least 1")
+        }
+        Hooks::check_stages(layers, 0)?;
+        let place = Place::new(width, vars.builder());
+        let table =
+            place.vb.get_with_hints((config.vocab_size, width), "embedding.weight", Init::Randn { mean: 0., stdev: 0.1 })?;
+        let hooks = Hooks::new(layers, &[("embedding", width)], &place)?;
+        let filter = |&k: &usize| {
+            let bound = 1. / ((width * k) as f64).sqrt();
+            let uniform = Init::Uniform { lo: -bound, up: bound };
+            let weight = place.vb.get_with_hints((config.filters, width, k), &format!("conv{k}.weight"), uniform)?;
+            Ok((weight, place.vb.get_with_hints(config.filters, &format!("conv{k}.bias"), uniform)?))
+        };
+        let filters = config.widths.iter().map(filter).collect::<Result<Vec<_>>>()?;
+        let features = config.filters * config.widths.len();
+        let fc = Linear::new(place.vb.pp("fc"), features, classes, 1. / (features as f64).sqrt())?;
+        let (embedding, unreached) = match config.learn_embeddings {
+            true => (table, Vec::new()),
+            false => (table.detach(), vec!["embedding.".to_string()]),
+        };
+        Ok(Self { config: config.clone(), embedding, filters, hooks, fc, unreached, sites: place.sites() })
+    }
+
+    /// The batch, read; padded to the widest filter at least.
+    ///
+    /// # Errors
+    /// Where it is no batch of token ids.
+    pub fn read(&self, ids: &Tensor) -> Result<Tokens> {
+        let widest = self.config.widths.iter().copied().max().unwrap_or(1);
+        let short = widest.saturating_sub(ids.dim(1)?);
+        let ids = if short == 0 { ids.clone() } else { self.lengthened(ids, short)? };
+        Tokens::new(&ids, self.config.pad_token_id, 1)
+    }
+
+    fn lengthened(&self, ids: &Tensor, by: usize) -> Result<Tensor> {
+        let more = Tensor::full(self.config.pad_token_id, (ids.dim(0)?, by), ids.device())?;
+        Tensor::cat(&[ids, &more], 1)
+    }
+
+    /// Word vectors (N, L, C), 0 where there is padding.
+    ///
+    /// # Errors
+    /// Where an id is beyond the table.
+    pub fn embed(&self, tokens: &Tokens) -> Result<Tensor> {
+        let ids = tokens.packed();
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
+            bail!("token id {id}; the table has {} words", self.config.vocab_size)
+        }
+        tokens.packing().pad(&self.embedding.index_select(&Tensor::new(ids, self.embedding.device())?, 0)?)
+    }
+
+    /// The maxima over time (N, filters · widths) of word vectors (N, L, C).
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn features(&self, words: &Tensor, packing: &Packing) -> Result<Tensor> {
+        let longest = words.dim(1)?;
+        let features = self.filters.iter().map(|(weight, bias)| {
+            let (k, windows) = (weight.dim(2)?, longest + 1 - weight.dim(2)?);
+            let mut ys = ops::relu(&ops::conv1d(words, weight, Some(bias), &Conv::default())?)?;
+            if self.config.mask_windows {
+                // rectified, a window that does not count is 0
+                let counts = |len: usize| (0..windows).map(move |start| f32::from(start == 0 || start + k <= len));
+                let mask: Vec<f32> = packing.lengths().iter().flat_map(|&len| counts(len)).collect();
+                let mask = Tensor::from_vec(mask, (words.dim(0)?, windows, 1), words.device())?.to_dtype(words.dtype())?;
+                ys = ys.broadcast_mul(&mask)?;
+            }
+            // of equal maxima (windows of nothing but padding are all alike) the first takes the gradient
+            ys.gather(&ys.detach().argmax_keepdim(1)?, 1)?.squeeze(1)
+        });
+        Tensor::cat(&features.collect::<Result<Vec<_>>>()?, 1)
+    }
+
+    /// Scores of features.
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn classify(&self, features: &Tensor) -> Result<Tensor> {
+        self.fc.on_rows(features)
+    }
+}
+
+impl Network for ConvNet {
+    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let tokens = self.read(ids)?;
+        let pass = pass.clone().with_lengths(tokens.packing().lengths().clone());
+        let words = self.hooks.at("embedding", &self.embed(&tokens)?, &pass)?;
+        let features = self.features(&words, tokens.packing())?;
+        let drops = pass.train && !pass.without_dropout() && self.config.dropout > 0.;
+        self.classify(&if drops { ops::dropout(&features, self.config.dropout, pass.seed().named("dropout"))? } else { features })
+    }
+
+    fn sites(&self) -> usize {
+        self.sites
+    }
+
+    fn unreached(&self) -> &[String] {
+        &self.unreached
+    }
+}

@@ -1,0 +1,128 @@
+//! What an encoder is built from: the `config.json` of Hugging Face's BERT, RoBERTa and DistilBERT, and what they leave open.
+
+use serde::{Deserialize, Serialize};
+
+/// Whose names, positions and head.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// BERT (Devlin et al. 2019).
+    #[default]
+    Bert,
+    /// RoBERTa (Liu et al. 2019): positions count from the padding id + 1.
+    Roberta,
+    /// DistilBERT (Sanh et al. 2019): no token types, no pooler; its classifier has a layer of its own before it.
+    Distilbert,
+}
+
+/// Where the LayerNorms stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NormPlace {
+    /// After every residual sum, as published.
+    #[default]
+    Post,
+    /// Before attention and feed-forward part, and after the last layer (Xiong et al. 2020).
+    Pre,
+}
+
+/// What the classifier reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Head {
+    /// The first token's vector, through the family's dense layer.
+    #[default]
+    Pooler,
+    /// The mean of a sequence's vectors.
+    Mean,
+}
+
+/// Sizes of an encoder, with Hugging Face's keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncoderConfig {
+    /// Whose names.
+    #[serde(default, rename = "model_type")]
+    pub family: Family,
+    /// Entries of the table of words.
+    pub vocab_size: usize,
+    /// Channels.
+    #[serde(alias = "dim")]
+    pub hidden_size: usize,
+    /// Layers.
+    #[serde(alias = "n_layers")]
+    pub num_hidden_layers: usize,
+    /// Heads of attention.
+    #[serde(alias = "n_heads")]
+    pub num_attention_heads: usize,
+    /// Channels inside the feed-forward part.
+    #[serde(alias = "hidden_dim")]
+    pub intermediate_size: usize,
+    /// Entries of the table of positions.
+    pub max_position_embeddings: usize,
+    /// Entries of the table of token types.
+    #[serde(default)]
+    pub type_vocab_size: usize,
+    /// ε of LayerNorm.
+    #[serde(default = "small")]
+    pub layer_norm_eps: f64,
+    /// The id of padding.
+    #[serde(default)]
+    pub pad_token_id: u32,
+    /// Share of embeddings and of both parts' results that is dropped in training.
+    #[serde(default = "tenth", alias = "dropout")]
+    pub hidden_dropout_prob: f64,
+    /// Share of the weights of attention that is dropped in training.
+    #[serde(default = "tenth", alias = "attention_dropout")]
+    pub attention_probs_dropout_prob: f64,
+    /// Where the LayerNorms stand.
+    #[serde(default)]
+    pub norm: NormPlace,
+}
+
+fn small() -> f64 {
+    1e-12
+}
+
+fn tenth() -> f64 {
+    0.1
+}
+
+impl EncoderConfig {
+    /// The most tokens of a sequence.
+    pub fn longest(&self) -> usize {
+        self.max_position_embeddings.saturating_sub(self.first_position())
+    }
+
+    /// The position of a sequence's first token.
+    pub(super) fn first_position(&self) -> usize {
+        if self.family == Family::Roberta { self.pad_token_id as usize + 1 } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn published_configurations_are_read() {
+        let bert = r#"{"architectures":["BertForMaskedLM"],"attention_probs_dropout_prob":0.1,"hidden_act":"gelu",
+            "hidden_dropout_prob":0.1,"hidden_size":768,"initializer_range":0.02,"intermediate_size":3072,"layer_norm_eps":1e-12,
+            "max_position_embeddings":512,"model_type":"bert","num_attention_heads":12,"num_hidden_layers":12,"pad_token_id":0,
+            "type_vocab_size":2,"vocab_size":30522}"#;
+        let bert: EncoderConfig = serde_json::from_str(bert).unwrap();
+        assert_eq!((bert.family, bert.longest(), bert.norm), (Family::Bert, 512, NormPlace::Post));
+        let roberta: EncoderConfig = serde_json::from_str(
+            r#"{"model_type":"roberta","hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
+            "layer_norm_eps":1e-05,"max_position_embeddings":514,"pad_token_id":1,"type_vocab_size":1,"vocab_size":50265}"#,
+        )
+        .unwrap();
+        assert_eq!((roberta.longest(), roberta.first_position()), (512, 2));
+        let distil: EncoderConfig = serde_json::from_str(
+            r#"{"activation":"gelu","attention_dropout":0.2,"dim":768,"dropout":0.3,"hidden_dim":3072,"max_position_embeddings":512,
+            "model_type":"distilbert","n_heads":12,"n_layers":6,"pad_token_id":0,"vocab_size":30522}"#,
+        )
+        .unwrap();
+        assert_eq!((distil.num_hidden_layers, distil.hidden_dropout_prob, distil.attention_probs_dropout_prob), (6, 0.3, 0.2));
+        assert_eq!((distil.type_vocab_size, distil.intermediate_size), (0, 3072));
+    }
+}

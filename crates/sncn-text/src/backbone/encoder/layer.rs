@@ -1,0 +1,130 @@
+//! One layer of an encoder: attention and feed-forward part, each with a residual sum.
+
+use super::config::{EncoderConfig, Family, NormPlace};
+use crate::backbone::Linear;
+use candle_core::Result;
+use sncn_core::layer::{Hooks, LayerConfig, LayerNorm};
+use sncn_core::{Attention, Packing, Pass, Place, Seed, TokenMap};
+
+/// Where layers may hang: on the result of attention, on that of the feed-forward part, on the sum that leaves the layer.
+pub(super) const POSITIONS: [&str; 3] = ["attention", "feed_forward", "sum"];
+
+/// Standard deviation of initial weights.
+pub(super) const STDEV: f64 = 0.02;
+
+/// Names of a layer's variables.
+struct Names {
+    attention: [&'static str; 4],
+    norms: [&'static str; 2],
+    feed_forward: [&'static str; 2],
+}
+
+const BERT: Names = Names {
+    attention: ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"],
+    norms: ["attention.output.LayerNorm", "output.LayerNorm"],
+    feed_forward: ["intermediate.dense", "output.dense"],
+};
+
+const DISTILBERT: Names = Names {
+    attention: ["attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"],
+    norms: ["sa_layer_norm", "output_layer_norm"],
+    feed_forward: ["ffn.lin1", "ffn.lin2"],
+};
+
+pub(super) struct EncoderLayer {
+    projections: [Linear; 3],
+    output: Linear,
+    norms: [LayerNorm; 2],
+    feed_forward: [Linear; 2],
+    hooks: Hooks,
+    heads: usize,
+    /// Of results, and of attention's weights.
+    dropout: [f64; 2],
+    norm: NormPlace,
+}
+
+/// What a layer is told of a pass.
+pub(super) struct Run<'a> {
+    pub(super) packing: &'a Packing,
+    /// With the sequences' lengths.
+    pub(super) pass: &'a Pass,
+    /// Of the layer's dropout.
+    pub(super) seed: Seed,
+}
+
+impl Run<'_> {
+    /// Drops a share of the values, in training.
+    pub(super) fn dropout(&self, xs: TokenMap, rate: f64, name: &str) -> Result<TokenMap> {
+        if self.pass.train && !self.pass.without_dropout() {
+            xs.dropout(rate, self.seed.named(name), self.packing)
+        } else {
+            Ok(xs)
+        }
+    }
+
+    /// Applies what hangs at a position; where something does, the recording ends before it and another begins after it.
+    pub(super) fn hang(&self, hooks: &Hooks, position: &str, xs: TokenMap) -> Result<TokenMap> {
+        if hooks.is_free(position) {
+            return Ok(xs);
+        }
+        xs.padded(self.packing, self.pass, |xs| hooks.at(position, xs, self.pass))
+    }
+}
+
+impl EncoderLayer {
+    pub(super) fn new(config: &EncoderConfig, layers: &[LayerConfig], place: &Place) -> Result<Self> {
+        let names = if config.family == Family::Distilbert { &DISTILBERT } else { &BERT };
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let linear = |name: &str, from, to| Linear::new(place.vb.pp(name), from, to, STDEV);
+        let norm = |name: &str| LayerNorm::new(&place.at(width, place.vb.pp(name)), config.layer_norm_eps);
+        // in PyTorch's order
+        let [query, key, value, output] = names.attention;
+        let projections = [linear(query, width, width)?, linear(key, width, width)?, linear(value, width, width)?];
+        let output = linear(output, width, width)?;
+        let first = norm(names.norms[0])?;
+        let feed_forward = [linear(names.feed_forward[0], width, inner)?, linear(names.feed_forward[1], inner, width)?];
+        let norms = [first, norm(names.norms[1])?];
+        let hooks = Hooks::new(layers, &POSITIONS.map(|name| (name, width)), place)?;
+        let dropout = [config.hidden_dropout_prob, config.attention_probs_dropout_prob];
+        Ok(Self {
+            projections,
+            output,
+            norms,
+            feed_forward,
+            hooks,
+            heads: config.num_attention_heads,
+            dropout,
+            norm: config.norm,
+        })
+    }
+
+    pub(super) fn forward(&self, xs: &TokenMap, run: &Run) -> Result<TokenMap> {
+        let xs = self.part(xs, run, 0, |xs| self.attend(xs, run))?;
+        let xs = self.part(&xs, run, 1, |xs| {
+            let [first, second] = &self.feed_forward;
+            xs.linear(&first.weight, &first.bias)?.gelu()?.linear(&second.weight, &second.bias)
+        })?;
+        Ok(xs)
+    }
+
+    /// x + part(x), with its norm before or after.
+    fn part(&self, xs: &TokenMap, run: &Run, index: usize, part: impl FnOnce(&TokenMap) -> Result<TokenMap>) -> Result<TokenMap> {
+        let (position, last) = (POSITIONS[index], index == 1);
+        // what hangs on the part ends the recording, and the sum needs x after that
+        let xs = if self.hooks.is_free(position) { xs.clone() } else { xs.cut(run.pass)? };
+        let ys = if self.norm == NormPlace::Pre { part(&xs.layer_norm(&self.norms[index])?)? } else { part(&xs)? };
+        let ys = run.hang(&self.hooks, position, run.dropout(ys, self.dropout[0], position)?)?;
+        let sum = xs.add(&ys, run.pass)?;
+        let sum = if last { run.hang(&self.hooks, "sum", sum)? } else { sum };
+        if self.norm == NormPlace::Post { sum.layer_norm(&self.norms[index]) } else { Ok(sum) }
+    }
+
+    fn attend(&self, xs: &TokenMap, run: &Run) -> Result<TokenMap> {
+        let [q, k, v] = &self.projections;
+        let project = |linear: &Linear| xs.linear(&linear.weight, &linear.bias);
+        let drops = run.pass.train && !run.pass.without_dropout();
+        let dropout = drops.then(|| (self.dropout[1], run.seed.named("weights")));
+        let ys = Attention { heads: self.heads, dropout }.forward(&project(q)?, &project(k)?, &project(v)?, run.packing)?;
+        ys.linear(&self.output.weight, &self.output.bias)
+    }
+}

@@ -1,0 +1,207 @@
+//! `Encoder`: a transformer encoder with a classifier (Vaswani et al. 2017), with the names and the arithmetic of Hugging Face's
+//! BERT, RoBERTa and DistilBERT, trained from scratch or from their weights.
+
+mod config;
+mod layer;
+
+pub use config::{EncoderConfig, Family, Head, NormPlace};
+
+use super::Linear;
+use crate::Tokens;
+use candle_core::{Result, Tensor, bail};
+use candle_nn::Init;
+use layer::{EncoderLayer, POSITIONS, Run, STDEV};
+use sncn_core::layer::{Hooks, LayerConfig, LayerNorm};
+use sncn_core::{Lookup, Network, Packing, Pass, Place, TokenMap, Vars, ops};
+
+/// A transformer encoder that classifies sequences of token ids (N, L).
+///
+/// Layers hang at `embedding`, and in every layer (its number is its stage) at `attention`, `feed_forward` and `sum`.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use sncn_core::{LayerConfig, Network, Pass, Seed, Vars};
+/// use sncn_text::backbone::{Encoder, EncoderConfig, Head};
+///
+/// # fn main() -> candle_core::Result<()> {
+/// let config: EncoderConfig = serde_json::from_str(
+///     r#"{"vocab_size": 100, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 32,
+///         "max_position_embeddings": 20}"#,
+/// )
+/// .map_err(candle_core::Error::wrap)?;
+/// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+/// let encoder = Encoder::new(&config, 2, Head::Mean, &[LayerConfig::new("selfnorm", "attention")], &vars)?;
+/// let ids = Tensor::new(&[[5u32, 6, 7, 0], [8, 9, 0, 0]], &Device::Cpu)?; // 0 is padding
+/// assert_eq!(encoder.forward(&ids, &Pass::eval())?.dims(), [2, 2]);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Encoder {
+    config: EncoderConfig,
+    words: Tensor,
+    positions: Tensor,
+    types: Option<Tensor>,
+    norm: LayerNorm,
+    /// After the last layer, where norms stand before their parts.
+    last: Option<LayerNorm>,
+    hooks: Hooks,
+    layers: Vec<EncoderLayer>,
+    dense: Option<Linear>,
+    classifier: Linear,
+    head: Head,
+    unreached: Vec<String>,
+    sites: usize,
+}
+
+impl Encoder {
+    /// Builds it for that many classes, with layers hung on it.
+    ///
+    /// # Errors
+    /// Where sizes do not fit, or a layer does not.
+    pub fn new(config: &EncoderConfig, classes: usize, head: Head, layers: &[LayerConfig], vars: &Vars) -> Result<Self> {
+        let (width, family) = (config.hidden_size, config.family);
+        if config.num_attention_heads == 0 || !width.is_multiple_of(config.num_attention_heads) {
+            bail!("hidden_size {width} is no multiple of num_attention_heads {}", config.num_attention_heads)
+        }
+        Hooks::check(layers, std::iter::once("embedding").chain(POSITIONS))?;
+        Hooks::check_stages(layers, config.num_hidden_layers)?;
+        let place = Place::new(width, vars.builder());
+        let under = |path: &str| place.at(width, place.vb.pp(path));
+        let table = |count: usize, name: &str| {
+            let init = Init::Randn { mean: 0., stdev: STDEV };
+            place.vb.get_with_hints((count, width), &format!("embeddings.{name}.weight"), init)
+        };
+        let words = table(config.vocab_size, "word_embeddings")?;
+        let typed = family != Family::Distilbert && config.type_vocab_size > 0;
+        let of_types = || if typed { table(config.type_vocab_size, "token_type_embeddings").map(Some) } else { Ok(None) };
+        let of_positions = || table(config.max_position_embeddings, "position_embeddings");
+        let of_norm = || LayerNorm::new(&under("embeddings.LayerNorm"), config.layer_norm_eps);
+        // in PyTorch's order, which RoBERTa has another way
+        let (positions, types, norm) = if family == Family::Roberta {
+            let (types, norm) = (of_types()?, of_norm()?);
+            (of_positions()?, types, norm)
+        } else {
+            let positions = of_positions()?;
+            (positions, of_types()?, of_norm()?)
+        };
+        let (first, inside): (Vec<_>, Vec<_>) = layers.iter().cloned().partition(|layer| layer.at == "embedding");
+        let hooks = Hooks::new(&first, &[("embedding", width)], &under("embeddings"))?;
+        let stem = if family == Family::Distilbert { "transformer.layer" } else { "encoder.layer" };
+        let stage = |i: usize| EncoderLayer::new(config, &inside, &under(&format!("{stem}.{i}")).in_stage(i + 1));
+        let layers = (0..config.num_hidden_layers).map(stage).collect::<Result<_>>()?;
+        let last = match config.norm {
+            NormPlace::Post => None,
+            NormPlace::Pre => Some(LayerNorm::new(&under("final_layer_norm"), config.layer_norm_eps)?),
+        };
+        let dense = if family == Family::Distilbert { "pre_classifier" } else { "pooler.dense" };
+        // BERT's weights have the pooler whether it is used or not
+        let wanted = head == Head::Pooler || family != Family::Distilbert;
+        let built = if wanted { Some(Linear::new(place.vb.pp(dense), width, width, STDEV)?) } else { None };
+        let unreached = if wanted && head == Head::Mean { vec![format!("{dense}.")] } else { Vec::new() };
+        let classifier = Linear::new(place.vb.pp("classifier"), width, classes, STDEV)?;
+        let (config, sites) = (config.clone(), place.sites());
+        Ok(Self { config, words, positions, types, norm, last, hooks, layers, dense: built, classifier, head, unreached, sites })
+    }
+
+    /// The batch, read.
+    ///
+    /// # Errors
+    /// Where it is no batch of token ids, or sequences are longer than the table of positions.
+    pub fn read(&self, ids: &Tensor) -> Result<Tokens> {
+        let tokens = Tokens::new(ids, self.config.pad_token_id, 1)?;
+        let (longest, most) = (tokens.packing().lengths().iter().copied().max().unwrap_or(0), self.config.longest());
+        if longest > most {
+            bail!("a sequence of {longest} tokens; this encoder takes {most}: cut the text")
+        }
+        Ok(tokens)
+    }
+
+    /// Calls `visit` with the vectors after the embedding and after every layer; returns the last. `types` (N, L) are the
+    /// tokens' types, 0 where they are not given.
+    fn run(
+        &self,
+        tokens: &Tokens,
+        types: Option<&Tensor>,
+        pass: &Pass,
+        mut visit: impl FnMut(TokenMap) -> Result<TokenMap>,
+    ) -> Result<TokenMap> {
+        let (packing, first) = (tokens.packing(), self.config.first_position() as u32);
+        let (words, places) = (tokens.packed(), tokens.each(|_, i| first + i as u32));
+        let of_types = match types.map(Tensor::to_vec2::<u32>).transpose()? {
+            Some(types) => tokens.each(|n, i| types[n][i]),
+            None => vec![0; words.len()],
+        };
+        let mut lookups =
+            vec![Lookup { table: &self.words, entries: &words }, Lookup { table: &self.positions, entries: &places }];
+        lookups.extend(self.types.as_ref().map(|table| Lookup { table, entries: &of_types }));
+        let padded = pass.clone().with_lengths(packing.lengths().clone());
+        let seed = pass.seed().named("dropout");
+        let run = |stage: u64| Run { packing, pass: &padded, seed: seed.fold_in(stage) };
+        let xs = TokenMap::embed(&lookups, pass)?.layer_norm(&self.norm)?;
+        let xs = run(0).hang(&self.hooks, "embedding", run(0).dropout(xs, self.config.hidden_dropout_prob, "embedding")?)?;
+        let mut xs = visit(xs)?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            xs = visit(layer.forward(&xs, &run(i as u64 + 1))?)?;
+        }
+        self.last.as_ref().map_or(Ok(xs.clone()), |norm| xs.layer_norm(norm))
+    }
+
+    /// The last layer's vectors, packed (tokens, C).
+    ///
+    /// # Errors
+    /// As [`Encoder::read`].
+    pub fn vectors(&self, tokens: &Tokens, types: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
+        self.run(tokens, types, pass, Ok)?.to_tensor()
+    }
+
+    /// The vectors (tokens, C) after the embedding and after every layer.
+    ///
+    /// # Errors
+    /// As [`Encoder::read`].
+    pub fn states(&self, tokens: &Tokens, types: Option<&Tensor>, pass: &Pass) -> Result<Vec<Tensor>> {
+        let mut states = Vec::new();
+        self.run(tokens, types, pass, |xs| {
+            let xs = xs.cut(pass)?;
+            states.push(xs.to_tensor()?);
+            Ok(xs)
+        })?;
+        Ok(states)
+    }
+
+    /// What the classifier reads, of the last layer's vectors.
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn summary(&self, vectors: &Tensor, packing: &Packing) -> Result<Tensor> {
+        match (&self.dense, self.head) {
+            (Some(dense), Head::Pooler) => {
+                let pooled = dense.on_rows(&packing.first(vectors)?)?;
+                if self.config.family == Family::Distilbert { ops::relu(&pooled) } else { pooled.tanh() }
+            }
+            _ => packing.mean(vectors),
+        }
+    }
+
+    /// Scores of what the classifier reads.
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn classify(&self, summary: &Tensor) -> Result<Tensor> {
+        self.classifier.on_rows(summary)
+    }
+}
+
+impl Network for Encoder {
+    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let tokens = self.read(ids)?;
+        self.classify(&self.summary(&self.vectors(&tokens, None, pass)?, tokens.packing())?)
+    }
+
+    fn sites(&self) -> usize {
+        self.sites
+    }
+
+    fn unreached(&self) -> &[String] {
+        &self.unreached
+    }
+}

@@ -1,0 +1,8 @@
+//! Text networks of sncn: SelfNorm and CrossNorm over the tokens of each embedding dimension, padding excluded.
+//!
+//! A batch is a tensor of token ids (N, L), u32, padded behind each sequence with the network's padding id.
+
+pub mod backbone;
+mod tokens;
+
+pub use tokens::Tokens;
