@@ -1,0 +1,145 @@
+//! Every layer at every position of every kind of network: shape, no NaN, a gradient for every parameter; padding changes nothing.
+#![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
+
+use candle_core::{DType, Device, Result, Tensor};
+use sncn_core::layer::LAYERS;
+use sncn_core::loss::cross_entropy;
+use sncn_core::{LayerConfig, Network, Pass, Seed, Vars};
+use sncn_text::backbone::{ConvNet, ConvNetConfig, Encoder, EncoderConfig, Family, Head, NormPlace};
+
+const POSITIONS: [&str; 4] = ["embedding", "attention", "feed_forward", "sum"];
+
+fn config(family: Family, norm: NormPlace) -> EncoderConfig {
+    EncoderConfig {
+        family,
+        vocab_size: 30,
+        hidden_size: 16,
+        num_hidden_layers: 2,
+        num_attention_heads: 2,
+        intermediate_size: 24,
+        max_position_embeddings: 20,
+        type_vocab_size: 2,
+        layer_norm_eps: 1e-12,
+        pad_token_id: 1,
+        hidden_dropout_prob: 0.1,
+        attention_probs_dropout_prob: 0.1,
+        norm,
+    }
+}
+
+fn convnet(mask_windows: bool) -> ConvNetConfig {
+    ConvNetConfig {
+        vocab_size: 30,
+        embedding_dim: 16,
+        filters: 5,
+        widths: vec![2, 3, 5],
+        mask_windows,
+        learn_embeddings: true,
+        dropout: 0.5,
+        pad_token_id: 1,
+    }
+}
+
+/// Four sequences of 7, 3, 2 and 5 tokens, padded to `longest`.
+fn ids(longest: usize) -> Tensor {
+    let row = |n: usize, len: usize| (0..longest).map(move |i| if i < len { 2 + ((i * 7 + n * 5) % 28) as u32 } else { 1 });
+    let ids: Vec<u32> = [7, 3, 2, 5].into_iter().enumerate().flat_map(|(n, len)| row(n, len)).collect();
+    Tensor::from_vec(ids, (4, longest), &Device::Cpu).unwrap()
+}
+
+fn values(t: &Tensor) -> Vec<f64> {
+    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn trains(what: &str, network: &dyn Network, vars: &Vars, sites: usize) -> Result<()> {
+    let passes = [Pass::train(Seed::new(1)), Pass::mixing(sites, sites, Seed::new(2))];
+    for pass in &passes[..if sites > 0 { 2 } else { 1 }] {
+        let logits = network.forward(&ids(9), pass)?;
+        assert_eq!(logits.dims(), [4, 3], "{what}");
+        assert!(values(&logits).iter().all(|v| v.is_finite()), "{what}");
+        let grads = sncn_core::backward(&cross_entropy(&logits, &[0, 1, 2, 0], None)?)?;
+        for (name, var) in vars.trainable() {
+            let declared = network.unreached().iter().any(|prefix| name.starts_with(prefix));
+            let grad = grads.get(var.as_tensor());
+            assert_eq!(grad.is_none(), declared, "{what}: {name}");
+            assert!(grad.is_none_or(|grad| values(grad).iter().all(|v| v.is_finite())), "{what}: {name}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_layer_at_every_position_trains() -> Result<()> {
+    for (kind, _) in LAYERS {
+        for position in POSITIONS {
+            let (vars, layers) = (Vars::new(Seed::new(3), DType::F32, &Device::Cpu), [LayerConfig::new(*kind, position)]);
+            let network = Encoder::new(&config(Family::Bert, NormPlace::Post), 3, Head::Mean, &layers, &vars)?;
+            let sites = if ["crossnorm", "mixstyle"].contains(kind) { if position == "embedding" { 1 } else { 2 } } else { 0 };
+            assert_eq!(network.sites(), sites, "{kind} at {position}");
+            trains(&format!("{kind} at {position}"), &network, &vars, sites)?;
+        }
+        let (vars, layers) = (Vars::new(Seed::new(3), DType::F32, &Device::Cpu), [LayerConfig::new(*kind, "embedding")]);
+        let network = ConvNet::new(&convnet(true), 3, &layers, &vars)?;
+        trains(&format!("{kind} in a ConvNet"), &network, &vars, network.sites())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn every_encoder_trains_and_padding_changes_nothing() -> Result<()> {
+    let both = [LayerConfig::new("crossnorm", "sum"), LayerConfig::new("selfnorm", "sum")];
+    for family in [Family::Bert, Family::Roberta, Family::Distilbert] {
+        for norm in [NormPlace::Post, NormPlace::Pre] {
+            for head in [Head::Pooler, Head::Mean] {
+                for layers in [&both[..0], &both[..]] {
+                    let what = format!("{family:?}, {norm:?}, {head:?}, {} layers", layers.len());
+                    let build = |dtype| {
+                        let vars = Vars::new(Seed::new(3), dtype, &Device::Cpu);
+                        Encoder::new(&config(family, norm), 3, head, layers, &vars).map(|network| (network, vars))
+                    };
+                    let (network, vars) = build(DType::F32)?;
+                    trains(&what, &network, &vars, network.sites())?;
+                    let (network, _) = build(DType::F32)?;
+                    let (short, long) = (network.forward(&ids(7), &Pass::eval())?, network.forward(&ids(18), &Pass::eval())?);
+                    assert_eq!(values(&short), values(&long), "{what}");
+                    let alone = network.forward(&ids(7).narrow(0, 1, 1)?, &Pass::eval())?;
+                    assert_eq!(values(&alone), values(&short.narrow(0, 1, 1)?), "{what}");
+                    let slow = values(&build(DType::F64)?.0.forward(&ids(7), &Pass::eval())?);
+                    assert!(values(&short).iter().zip(&slow).all(|(a, b)| (a - b).abs() < 1e-5), "{what}");
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_convnet_takes_texts_shorter_than_its_filters() -> Result<()> {
+    for mask_windows in [false, true] {
+        let network = ConvNet::new(&convnet(mask_windows), 3, &[], &Vars::new(Seed::new(3), DType::F32, &Device::Cpu))?;
+        let short = network.forward(&Tensor::new(&[[4u32, 5]], &Device::Cpu)?, &Pass::eval())?;
+        let padded = network.forward(&Tensor::new(&[[4u32, 5, 1, 1, 1]], &Device::Cpu)?, &Pass::eval())?;
+        assert_eq!(values(&short), values(&padded));
+    }
+    Ok(())
+}
+
+#[test]
+fn what_does_not_fit_is_refused_by_name() -> Result<()> {
+    let vars = || Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+    let error = |result: Result<Tensor>| result.unwrap_err().to_string();
+    let network = Encoder::new(&config(Family::Roberta, NormPlace::Post), 3, Head::Mean, &[], &vars())?;
+    let long = Tensor::full(5u32, (1, 19), &Device::Cpu)?;
+    assert!(error(network.forward(&long, &Pass::eval())).contains("19 tokens; this encoder takes 18"));
+    assert!(
+        error(network.forward(&Tensor::new(&[[40u32, 5]], &Device::Cpu)?, &Pass::eval())).contains("entry 40 of a table of 30")
+    );
+    assert!(error(network.forward(&Tensor::new(&[[1f32]], &Device::Cpu)?, &Pass::eval())).contains("u32 (N, L)"));
+    let layers = [LayerConfig::new("selfnorm", "pre")];
+    let unknown =
+        Encoder::new(&config(Family::Bert, NormPlace::Post), 3, Head::Mean, &layers, &vars()).err().unwrap().to_string();
+    assert!(unknown.contains("embedding, attention, feed_forward, sum"), "{unknown}");
+    let wrong = EncoderConfig { num_attention_heads: 3, ..config(Family::Bert, NormPlace::Post) };
+    assert!(Encoder::new(&wrong, 3, Head::Mean, &[], &vars()).err().unwrap().to_string().contains("no multiple of"));
+    Ok(())
+}
