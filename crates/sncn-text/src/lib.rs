@@ -3,6 +3,7 @@
 //! A batch is a tensor of token ids (N, L), u32, padded behind each sequence with the network's padding id.
 
 pub mod backbone;
+pub mod dataset;
 mod tokens;
 
 pub use tokens::Tokens;

@@ -1,0 +1,66 @@
+//! IMDb (Maas et al. 2011): JSON lines `imdb/{train,test}.jsonl`, plain or gzipped, or the publisher's folders
+//! `aclImdb/{train,test}/{pos,neg}/*.txt`.
+
+use super::table::{Columns, Labels, read};
+use super::{Example, Texts};
+use anyhow::{Context, Result, bail};
+use sncn_core::harness::Source;
+use std::path::Path;
+
+/// Opens one part, `train` or `test`.
+///
+/// # Errors
+/// Where neither form is there, or a file is damaged.
+pub fn open(source: &Source, part: &str) -> Result<Texts> {
+    let data = source.folder("imdb")?;
+    for name in [format!("imdb/{part}.jsonl"), format!("imdb/{part}.jsonl.gz")] {
+        let path = data.join(name);
+        if path.is_file() {
+            let examples = read(&path, &Columns::new("text", "label"), &Labels::sentiment())?;
+            return Ok(Texts::sentiment(examples, format!("IMDb {part}, {}", path.display())));
+        }
+    }
+    let folder = data.join("aclImdb").join(part);
+    if !folder.is_dir() {
+        bail!(
+            "{}: neither imdb/{part}.jsonl (or .gz) nor aclImdb/{part} is there; get the data set from https://ai.stanford.edu/~amaas/data/sentiment/",
+            data.display()
+        )
+    }
+    let mut examples = of_folder(&folder.join("pos"), 1)?;
+    examples.extend(of_folder(&folder.join("neg"), 0)?);
+    Ok(Texts::sentiment(examples, format!("IMDb {part}, {}", folder.display())))
+}
+
+/// A text a file, in the order of the names.
+fn of_folder(folder: &Path, label: u32) -> Result<Vec<Example>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("{}: not readable", folder.display()))?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    paths.retain(|path| path.extension().is_some_and(|end| end == "txt"));
+    paths.sort();
+    let text = |path: &std::path::PathBuf| {
+        let bytes = std::fs::read(path).with_context(|| format!("{}: not readable", path.display()))?;
+        Ok(Example { text: String::from_utf8_lossy(&bytes).into_owned(), label })
+    };
+    paths.iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_read_in_the_order_of_their_names() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        for (name, text) in [("pos/b", "good"), ("pos/a", "fine"), ("neg/a", "bad")] {
+            let path = folder.path().join("aclImdb/train").join(format!("{name}.txt"));
+            std::fs::create_dir_all(path.parent().unwrap())?;
+            std::fs::write(path, text)?;
+        }
+        let source = Source { data_dir: Some(folder.path().to_path_buf()) };
+        let texts: Vec<_> = open(&source, "train")?.examples.into_iter().map(|e| (e.text, e.label)).collect();
+        assert_eq!(texts, [("fine".to_string(), 1), ("good".to_string(), 1), ("bad".to_string(), 0)]);
+        assert!(format!("{:#}", open(&source, "test").unwrap_err()).contains("aclImdb/test"));
+        Ok(())
+    }
+}

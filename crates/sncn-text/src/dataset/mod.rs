@@ -1,0 +1,195 @@
+//! Labelled texts, by name.
+//!
+//! A distribution shift is just another named test set: a run trains on one set and is tested on others. To add a set: one line in
+//! [`TEXT_SETS`], and a file where it has a format of its own.
+
+pub mod imdb;
+pub mod reviews;
+pub mod table;
+
+use anyhow::{Context, Result, bail, ensure};
+use sncn_core::Seed;
+use sncn_core::harness::Source;
+use std::path::Path;
+use table::{Columns, Labels};
+
+/// A text with its class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Example {
+    /// The text as it stands in the data set.
+    pub text: String,
+    /// Its class.
+    pub label: u32,
+}
+
+/// Labelled texts in memory.
+#[derive(Clone, Debug)]
+pub struct Texts {
+    /// In the order of the data set.
+    pub examples: Vec<Example>,
+    /// Class names, in label order.
+    pub classes: Vec<String>,
+    /// One line: what this is and where it comes from.
+    pub describe: String,
+}
+
+impl Texts {
+    /// Of sentiment: negative and positive.
+    fn sentiment(examples: Vec<Example>, describe: String) -> Self {
+        Self { examples, classes: CLASSES.map(str::to_string).to_vec(), describe }
+    }
+
+    /// The first texts.
+    pub fn first(mut self, limit: Option<usize>) -> Self {
+        if let Some(limit) = limit.filter(|&limit| limit < self.examples.len()) {
+            self.examples.truncate(limit);
+            self.describe += &format!(", texts 0 to {limit}");
+        }
+        self
+    }
+
+    /// Cuts off a share of the texts to choose settings by: every `every`-th, which is a share of every class and source.
+    fn held_out(self, every: usize) -> (Self, Self) {
+        let part = |held: bool| Self {
+            examples: self
+                .examples
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| (i % every == every - 1) == held)
+                .map(|(_, e)| e.clone())
+                .collect(),
+            classes: self.classes.clone(),
+            describe: format!("{}, {} a {every}th held out", self.describe, if held { "of it" } else { "but for" }),
+        };
+        (part(false), part(true))
+    }
+}
+
+/// Classes of sentiment.
+pub const CLASSES: [&str; 2] = ["negative", "positive"];
+
+/// One text in so many is held out of a training set.
+const HELD: usize = 10;
+
+/// Opens a set of texts.
+pub type Open = fn(&Source) -> Result<Texts>;
+
+/// Every set of texts that can be trained or tested on. `<set>-train` is what is trained on where a run names `<set>`; `<set>-held` is
+/// a tenth of it that is not.
+pub const TEXT_SETS: &[(&str, Open)] = &[
+    ("reviews-train", |_| Ok(reviews::films("train", 2000))),
+    ("reviews-films", |_| Ok(reviews::films("test", 1000))),
+    ("reviews-kitchen", |_| Ok(reviews::kitchen("test", 1000))),
+    ("imdb-train", |source| imdb::open(source, "train")),
+    ("imdb", |source| imdb::open(source, "test")),
+    ("sst2-train", |source| sst2(source, &["train.tsv"])),
+    ("sst2", |source| sst2(source, &["dev.tsv"])),
+    ("sst2-sentences-train", |source| sst2(source, &["sentences-train.tsv"])),
+    ("sst2-sentences", |source| sst2(source, &["sentences-test.tsv"])),
+    ("amazon-books", |source| amazon(source, "books")),
+    ("amazon-dvd", |source| amazon(source, "dvd")),
+    ("amazon-electronics", |source| amazon(source, "electronics")),
+    ("amazon-kitchen", |source| amazon(source, "kitchen")),
+    ("own-train", |source| own(source, "train")),
+    ("own", |source| own(source, "test")),
+];
+
+/// Opens the set of that name, `<set>-held` included; a path of a table with columns `text` and `label` serves too.
+///
+/// # Errors
+/// Where the name is unknown (the known ones are listed), or files are missing or damaged.
+pub fn open(name: &str, source: &Source) -> Result<Texts> {
+    let texts = if let Some(set) = name.strip_suffix("-held") {
+        named(&format!("{set}-train"), source)?.held_out(HELD).1
+    } else {
+        named(name, source)?
+    };
+    ensure!(!texts.examples.is_empty(), "{name}: no texts ({})", texts.describe);
+    Ok(texts)
+}
+
+/// What a run that trains on `name` trains on: `<name>-train` but for the held-out tenth.
+///
+/// # Errors
+/// As [`open`].
+pub fn training(name: &str, source: &Source) -> Result<Texts> {
+    let (train, _) = named(&format!("{name}-train"), source)?.held_out(HELD);
+    ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); at least 2 are wanted", train.examples.len());
+    Ok(train)
+}
+
+fn named(name: &str, source: &Source) -> Result<Texts> {
+    match TEXT_SETS.iter().find(|(known, _)| *known == name) {
+        Some((_, open)) => open(source),
+        None if Path::new(name).is_file() => table(Path::new(name), &Columns::new("text", "label")),
+        None => {
+            let known: Vec<_> = TEXT_SETS.iter().map(|(name, _)| *name).collect();
+            bail!(
+                "unknown set of texts {name:?}; known: {}, each <set>-train as <set>-held too, or the path of a file with columns text and label",
+                known.join(", ")
+            )
+        }
+    }
+}
+
+fn table(path: &Path, columns: &Columns) -> Result<Texts> {
+    let examples = table::read(path, columns, &Labels::sentiment())?;
+    Ok(Texts::sentiment(examples, path.display().to_string()))
+}
+
+/// SST-2 (Socher et al. 2013) in GLUE's form or as sentences: tab-separated, `sentence` and `label`.
+fn sst2(source: &Source, files: &[&str]) -> Result<Texts> {
+    let folder = source.folder("sst2")?.join("sst2");
+    let mut examples = Vec::new();
+    for file in files {
+        examples.extend(table(&folder.join(file), &Columns::new("sentence", "label"))?.examples);
+    }
+    Ok(Texts::sentiment(examples, format!("SST-2, {} in {}", files.join(" and "), folder.display())))
+}
+
+/// Amazon reviews of one domain (Blitzer et al. 2007) as JSON lines with `text` and `label`.
+fn amazon(source: &Source, domain: &str) -> Result<Texts> {
+    table(
+        &source.folder("amazon-reviews")?.join("amazon-reviews").join(format!("{domain}.jsonl")),
+        &Columns::new("text", "label"),
+    )
+}
+
+/// One's own texts: `own/{train,test}` as .jsonl, .tsv or .csv, plain or gzipped, with columns `text` and `label`.
+fn own(source: &Source, part: &str) -> Result<Texts> {
+    let folder = source.folder("own")?.join("own");
+    let names = ["jsonl", "jsonl.gz", "tsv", "tsv.gz", "csv", "csv.gz"].map(|end| format!("{part}.{end}"));
+    let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+    let found = found.with_context(|| format!("{}: none of {} is there", folder.display(), names.join(", ")))?;
+    table(&found, &Columns::new("text", "label"))
+}
+
+/// The stream of a generated set.
+fn stream(set: &str, part: &str, index: usize) -> impl rand::Rng {
+    Seed::new(0).named("reviews").named(set).named(part).fold_in(index as u64).rng()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_out_texts_are_not_trained_on() -> Result<()> {
+        let source = Source::default();
+        let (train, held) = (training("reviews", &source)?, open("reviews-held", &source)?);
+        let all = open("reviews-train", &source)?;
+        assert_eq!((train.examples.len(), held.examples.len(), all.examples.len()), (1800, 200, 2000));
+        assert!(held.examples.iter().all(|held| !train.examples.contains(held)));
+        assert_eq!(all.clone().first(Some(3)).examples, all.examples[..3]);
+        Ok(())
+    }
+
+    #[test]
+    fn unknown_sets_and_missing_folders_are_named() {
+        let error = |name: &str, source: &Source| format!("{:#}", open(name, source).unwrap_err());
+        assert!(error("imdbb", &Source::default()).contains("amazon-books"));
+        let nowhere = Source { data_dir: Some("/nowhere".into()) };
+        assert!(error("sst2", &nowhere).contains("/nowhere/sst2/dev.tsv"));
+        assert!(error("own", &nowhere).contains("test.jsonl"));
+    }
+}
