@@ -4,6 +4,9 @@
 
 pub mod backbone;
 pub mod dataset;
+mod pieces;
 mod tokens;
+pub mod vocabulary;
 
 pub use tokens::Tokens;
+pub use vocabulary::{Vocabulary, VocabularyConfig};

@@ -1,0 +1,261 @@
+//! `Vocabulary`: texts to token ids. Learnt from the training texts (whole words or word pieces), or read from a `tokenizer.json` or a
+//! word-piece list; kept as a `tokenizer.json` beside a run's checkpoints.
+
+use crate::pieces;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tokenizers::{
+    NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer, TruncationParams,
+};
+
+/// Where a vocabulary comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum VocabularyConfig {
+    /// The most frequent words of the training texts, in lower case.
+    Words {
+        /// How many, padding and its like included.
+        size: usize,
+    },
+    /// Word pieces learnt from the training texts, in lower case.
+    Pieces {
+        /// How many, padding and its like included.
+        size: usize,
+    },
+    /// A file: `tokenizer.json`, or a list of word pieces, one a line, with \[PAD\], \[UNK\], \[CLS\] and \[SEP\] among them.
+    File {
+        /// Where.
+        path: PathBuf,
+    },
+}
+
+const PAD: &str = "[PAD]";
+const UNKNOWN: &str = "[UNK]";
+/// In the order of their ids where a vocabulary is learnt.
+const SPECIAL: [&str; 4] = [PAD, UNKNOWN, "[CLS]", "[SEP]"];
+
+/// Texts to token ids.
+pub struct Vocabulary {
+    tokenizer: Tokenizer,
+    pad: u32,
+}
+
+/// What `tokenizers` says, as an error of ours.
+fn said(error: tokenizers::Error) -> anyhow::Error {
+    anyhow!("{error}")
+}
+
+/// A `tokenizer.json` in BERT's manner, over this model.
+fn bert(kind: &str, vocabulary: Map<String, Value>) -> Result<Tokenizer> {
+    let id = |token: &str| vocabulary.get(token).and_then(Value::as_u64).with_context(|| format!("{token} is not in it"));
+    let ids = SPECIAL.iter().map(|token| id(token)).collect::<Result<Vec<_>>>()?;
+    let added: Vec<Value> = SPECIAL
+        .iter()
+        .zip(&ids)
+        .map(|(token, id)| {
+            json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
+        })
+        .collect();
+    let mut model = json!({"type": kind, "unk_token": UNKNOWN, "vocab": vocabulary});
+    if kind == "WordPiece" {
+        model["continuing_subword_prefix"] = json!("##");
+        model["max_input_chars_per_word"] = json!(100);
+    }
+    let file = json!({
+        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": {"type": "BertProcessing", "sep": [SPECIAL[3], ids[3]], "cls": [SPECIAL[2], ids[2]]},
+        "decoder": null, "model": model,
+    });
+    Tokenizer::from_bytes(file.to_string()).map_err(said)
+}
+
+/// How often every word of the texts occurs, as the tokenizer cuts them.
+fn counted<'a>(tokenizer: &Tokenizer, texts: impl Iterator<Item = &'a str>) -> Result<BTreeMap<String, u64>> {
+    let (normalizer, cutter) = (tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer());
+    let (normalizer, cutter) = normalizer.zip(cutter).context("a tokenizer without a normaliser")?;
+    let texts: Vec<&str> = texts.collect();
+    let count = |texts: &[&str]| {
+        let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+        for text in texts {
+            let mut text = NormalizedString::from(clean(text));
+            normalizer.normalize(&mut text).map_err(said)?;
+            let mut words = PreTokenizedString::from(text);
+            cutter.pre_tokenize(&mut words).map_err(said)?;
+            for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
+                *counts.entry(word.to_string()).or_default() += 1;
+            }
+        }
+        Ok(counts)
+    };
+    let parts = texts.par_chunks(1000).map(count).collect::<Result<Vec<_>>>()?;
+    Ok(parts
+        .into_iter()
+        .reduce(|mut sum, part| {
+            part.into_iter().for_each(|(word, count)| *sum.entry(word).or_default() += count);
+            sum
+        })
+        .unwrap_or_default())
+}
+
+impl Vocabulary {
+    /// Learns or reads it; `texts` are the training texts.
+    ///
+    /// # Errors
+    /// Where a size is too small, or a file is damaged or lacks a token that is needed.
+    pub fn new<'a>(config: &VocabularyConfig, texts: impl Iterator<Item = &'a str>) -> Result<Self> {
+        let (kind, size) = match config {
+            VocabularyConfig::File { path } => return Self::read(path),
+            VocabularyConfig::Words { size } => ("WordLevel", *size),
+            VocabularyConfig::Pieces { size } => ("WordPiece", *size),
+        };
+        ensure!(size > SPECIAL.len(), "vocabulary: size is {size}; more than {} is accepted", SPECIAL.len());
+        let special = SPECIAL.map(str::to_string);
+        let numbered = |tokens: &[String]| tokens.iter().enumerate().map(|(id, token)| (token.clone(), json!(id))).collect();
+        let counts = counted(&bert(kind, numbered(&special))?, texts)?;
+        let room = size - special.len();
+        let learnt = if kind == "WordLevel" { pieces::words(&counts, room) } else { pieces::pieces(&counts, room) };
+        // a text may hold the name of a special token
+        let learnt = learnt.into_iter().filter(|token| !SPECIAL.contains(&token.as_str()));
+        Self::of(bert(kind, numbered(&special.into_iter().chain(learnt).collect::<Vec<_>>()))?)
+    }
+
+    /// Reads a `tokenizer.json`, or a list of word pieces (any other end of the name).
+    ///
+    /// # Errors
+    /// Where the file is damaged, or lacks a token that is needed.
+    pub fn read(path: &Path) -> Result<Self> {
+        let at = || path.display().to_string();
+        let bytes = std::fs::read(path).with_context(|| format!("{}: the vocabulary cannot be read", at()))?;
+        if path.extension().is_some_and(|end| end == "json") {
+            return Self::of(Tokenizer::from_bytes(bytes).map_err(said).with_context(at)?).with_context(at);
+        }
+        let mut vocabulary = Map::new();
+        for (line, token) in String::from_utf8(bytes).with_context(at)?.lines().enumerate() {
+            if vocabulary.insert(token.to_string(), json!(line)).is_some() {
+                bail!("{}:{}: {token:?} stands twice", at(), line + 1)
+            }
+        }
+        Self::of(bert("WordPiece", vocabulary).with_context(at)?).with_context(at)
+    }
+
+    fn of(tokenizer: Tokenizer) -> Result<Self> {
+        let named = [PAD, "<pad>"].iter().find_map(|token| tokenizer.token_to_id(token));
+        let pad = named.or_else(|| tokenizer.get_padding().map(|padding| padding.pad_id));
+        Ok(Self { pad: pad.context("the vocabulary has no token for padding ([PAD] or <pad>)")?, tokenizer })
+    }
+
+    /// The id of padding.
+    pub fn pad(&self) -> u32 {
+        self.pad
+    }
+
+    /// Tokens.
+    pub fn len(&self) -> usize {
+        self.tokenizer.get_vocab_size(true)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The id of a token.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.tokenizer.token_to_id(token)
+    }
+
+    /// The token of an id.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.tokenizer.id_to_token(id)
+    }
+
+    /// Ids of every text, at most `longest` of each with those that begin and end it; a text with none of its own is these two.
+    ///
+    /// # Errors
+    /// Where `longest` has no room, or a text cannot be cut into tokens.
+    pub fn encode(&self, texts: &[&str], longest: usize) -> Result<Vec<Vec<u32>>> {
+        ensure!(longest > 2, "texts are cut to {longest} tokens; more than 2 are wanted");
+        let mut tokenizer = self.tokenizer.clone();
+        let truncation = TruncationParams { max_length: longest, ..TruncationParams::default() };
+        tokenizer.with_truncation(Some(truncation)).map_err(said)?.with_padding(None);
+        let encode = |text: &&str| Ok(tokenizer.encode_fast(clean(text), true).map_err(said)?.get_ids().to_vec());
+        texts.par_iter().map(encode).collect()
+    }
+
+    /// As a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        self.tokenizer.to_string(false).map_err(said)
+    }
+}
+
+/// A text without the line breaks of web pages.
+fn clean(text: &str) -> String {
+    text.replace("<br />", " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [&str; 4] = ["A good film.<br />A good plot!", "a bad film", "Bad, bad plot.", "unseen unseen"];
+
+    fn learnt(config: &VocabularyConfig) -> Result<Vocabulary> {
+        Vocabulary::new(config, TEXTS.into_iter())
+    }
+
+    #[test]
+    fn words_are_learnt_by_their_number_and_cut() -> Result<()> {
+        let words = learnt(&VocabularyConfig::Words { size: 9 })?;
+        assert_eq!((words.len(), words.pad()), (9, 0));
+        let tokens = |ids: &[u32]| ids.iter().map(|&id| words.token(id).unwrap()).collect::<Vec<_>>();
+        let ids = words.encode(&["A BAD, strange film\0", "", "bad bad bad bad"], 6)?;
+        assert_eq!(tokens(&ids[0])[..3], ["[CLS]", "a", "bad"]);
+        assert_eq!((ids[0].len(), ids[1].len(), tokens(&ids[2]).join(" ")), (6, 2, "[CLS] bad bad bad bad [SEP]".to_string()));
+        assert_eq!(words.encode(&["bad bad bad bad bad bad"], 4)?[0].len(), 4);
+        assert!(words.encode(&["a"], 2).is_err() && learnt(&VocabularyConfig::Words { size: 4 }).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_vocabulary_is_a_function_of_its_texts_and_survives_its_file() -> Result<()> {
+        for config in [VocabularyConfig::Words { size: 30 }, VocabularyConfig::Pieces { size: 60 }] {
+            let (one, two) = (learnt(&config)?, learnt(&config)?);
+            assert_eq!(one.to_json()?, two.to_json()?, "{config:?}");
+            let folder = tempfile::tempdir()?;
+            let path = folder.path().join("tokenizer.json");
+            std::fs::write(&path, one.to_json()?)?;
+            let read = Vocabulary::new(&VocabularyConfig::File { path }, std::iter::empty())?;
+            assert_eq!(read.encode(&TEXTS, 20)?, one.encode(&TEXTS, 20)?);
+        }
+        let pieces = learnt(&VocabularyConfig::Pieces { size: 60 })?;
+        let unknown = pieces.id(UNKNOWN).unwrap();
+        assert!(!pieces.encode(&["goodplot"], 20)?[0].contains(&unknown), "an unseen word is cut into pieces");
+        Ok(())
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_named() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let error = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            format!("{:#}", Vocabulary::read(&path).err().unwrap())
+        };
+        assert!(error("vocab.txt", "[PAD]\n[UNK]\na\n").contains("vocab.txt: [CLS] is not in it"));
+        assert!(error("vocab.txt", "[PAD]\na\na\n").contains("vocab.txt:3: \"a\" stands twice"));
+        assert!(error("tokenizer.json", "{}").contains("tokenizer.json"));
+        std::fs::write(folder.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nun\n##seen\n")?;
+        let read = Vocabulary::read(&folder.path().join("vocab.txt"))?;
+        assert_eq!(read.encode(&["Unseen"], 9)?, [[2, 4, 5, 3]]);
+        Ok(())
+    }
+}
