@@ -27,7 +27,7 @@ pub(crate) struct Measure {
 }
 
 /// Every task.
-pub(crate) const MEASURES: [Measure; 2] = [
+pub(crate) const MEASURES: [Measure; 3] = [
     Measure {
         task: "classify",
         program: ("sncn-classify", "sncn-vision"),
@@ -49,6 +49,17 @@ pub(crate) const MEASURES: [Measure; 2] = [
         low: false,
         counted: "pixels",
         others: &["miou_present", "mean_accuracy", "pixel_accuracy"],
+    },
+    Measure {
+        task: "sentiment",
+        program: ("sncn-sentiment", "sncn-text"),
+        metric: "accuracy",
+        name: "accuracy",
+        title: "Accuracy",
+        corrupted: ("mean accuracy", "mean accuracy over shifts and severities"),
+        low: false,
+        counted: "texts",
+        others: &["error", "macro_f1", "nll", "ece"],
     },
 ];
 

@@ -33,6 +33,11 @@ pub trait Dataset {
     /// # Errors
     /// Where an example cannot be read.
     fn batch(&self, indices: &[usize], augment: Option<Seed>) -> anyhow::Result<Batch>;
+
+    /// The batches of one training epoch: [`epoch_batches`], unless the data set has reasons of its own.
+    fn batches(&self, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {
+        epoch_batches(self.len(), batch_size, epoch, seed)
+    }
 }
 
 /// The batches of one epoch: a permutation from the stream `order/<epoch>`, cut into batches; a rest is left out unless

@@ -3,7 +3,7 @@
 //! Step k belongs to epoch k div steps-per-epoch. Order, augmentation and mixing come from the streams `order/<epoch>`,
 //! `augment/<epoch>/<example>` and `step/<k>`, so a run resumed at step k does what an unbroken one would.
 
-use crate::data::{Dataset, epoch_batches};
+use crate::data::Dataset;
 use crate::objective::{MixConfig, Objective};
 use crate::optim::Optimizer;
 use crate::schedule::ScheduleConfig;
@@ -99,7 +99,7 @@ pub fn train(
     let mut done = start;
     while done < total {
         let epoch = done / steps;
-        let batches = epoch_batches(data.len(), recipe.batch_size, epoch, recipe.seed);
+        let batches = data.batches(recipe.batch_size, epoch, recipe.seed);
         let augment = recipe.augment.then(|| recipe.seed.named("augment").fold_in(epoch as u64));
         for indices in batches.iter().skip(done % steps) {
             let batch = data.batch(indices, augment)?;

@@ -2,9 +2,14 @@
 //!
 //! A batch is a tensor of token ids (N, L), u32, padded behind each sequence with the network's padding id.
 
+#[macro_use(out)]
+extern crate sncn_core;
+
 pub mod backbone;
 pub mod dataset;
+pub mod examples;
 mod pieces;
+pub mod sentiment;
 mod tokens;
 pub mod vocabulary;
 

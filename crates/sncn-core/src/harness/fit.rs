@@ -57,6 +57,11 @@ impl Fit {
         self.cell.seed
     }
 
+    /// Where the checkpoints are.
+    pub fn run_dir(&self) -> &Path {
+        &self.run_dir
+    }
+
     /// Where the data sets are.
     pub fn data_dir(&self) -> Option<&Path> {
         self.data_dir.as_deref()
@@ -69,7 +74,7 @@ impl Fit {
     pub fn run(&self, run: &Run, job: &Job) -> Result<()> {
         let Job { network, vars, data, classes, describe } = job;
         let resolved = serde_json::json!({"run": run.resolved()?, "seed": self.cell.seed});
-        ensure!(data.len() > 1, "{}: the training set has {} image(s); at least 2 are wanted", run.train, data.len());
+        ensure!(data.len() > 1, "{}: the training set has {} example(s); at least 2 are wanted", run.train, data.len());
         let mut optimizer = run.optimizer(vars)?;
         let recipe = run.recipe(self.cell.seed);
         let total = steps_per_epoch(data.len(), run.batch_size) * run.epochs;

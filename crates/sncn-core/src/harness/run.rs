@@ -45,6 +45,9 @@ pub struct Run {
     /// Layers on the backbone.
     #[serde(default)]
     pub layers: Vec<LayerConfig>,
+    /// How examples become what the network is given: settings of the task's own, absent for its usual way.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub input: Value,
     /// How training examples are augmented: settings of the task's own kinds, `true` for its usual one (random crop and
     /// flip of images), absent or `false` for none.
     #[serde(default = "nothing")]
@@ -158,7 +161,8 @@ impl Run {
 }
 
 /// The tasks with the programs that take their tables.
-pub const TASKS: [(&str, &str); 2] = [("classify", "sncn-classify"), ("segment", "sncn-segment")];
+pub const TASKS: [(&str, &str); 3] =
+    [("classify", "sncn-classify"), ("segment", "sncn-segment"), ("sentiment", "sncn-sentiment")];
 
 /// A table file.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -18,6 +18,11 @@ pub struct Saved {
 }
 
 impl Saved {
+    /// The folder it lies in.
+    pub fn folder(&self) -> Option<&Path> {
+        self.checkpoint.as_ref().map_or(self.run_dir.as_deref(), |file| file.parent())
+    }
+
     /// Reads it; one of an unfinished run is warned of.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! `ConvNet`: convolutions of several widths over word vectors, their maxima over time, and a classifier (Kim 2014).
 
-use super::Linear;
+use super::{Blueprint, Linear, numbers};
 use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
@@ -75,6 +75,23 @@ impl ConvNet {
             false => (table.detach(), vec!["embedding.".to_string()]),
         };
         Ok(Self { config: config.clone(), embedding, filters, hooks, fc, unreached, sites: place.sites() })
+    }
+
+    /// `convnet<channels>_<filters>`: windows of 2 to 5 words, half of the features dropped, word vectors learnt.
+    pub(super) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+        let (embedding_dim, filters) = numbers(name, "convnet")?;
+        let config = ConvNetConfig {
+            vocab_size: blueprint.words,
+            embedding_dim,
+            filters,
+            widths: vec![2, 3, 4, 5],
+            mask_windows: true,
+            learn_embeddings: true,
+            dropout: 0.5,
+            pad_token_id: blueprint.pad,
+        };
+        let built = Self::new(&config, blueprint.classes, blueprint.layers, blueprint.vars);
+        Some(built.map(|network| Box::new(network) as Box<dyn Network>))
     }
 
     /// The batch, read; padded to the widest filter at least.

@@ -6,8 +6,53 @@ mod encoder;
 pub use convnet::{ConvNet, ConvNetConfig};
 pub use encoder::{Encoder, EncoderConfig, Family, Head, NormPlace};
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
+use sncn_core::layer::LayerConfig;
+use sncn_core::{Network, Vars};
+
+/// What a network is built from.
+pub struct Blueprint<'a> {
+    /// Classes of the data set.
+    pub classes: usize,
+    /// Layers to hang on it.
+    pub layers: &'a [LayerConfig],
+    /// Where its variables are created.
+    pub vars: &'a Vars,
+    /// Tokens of the vocabulary.
+    pub words: usize,
+    /// The id of padding.
+    pub pad: u32,
+    /// The most tokens of a text.
+    pub longest: usize,
+}
+
+/// Builds a network if the name is one of this family's.
+pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;
+
+/// Every family that is trained from scratch, by the pattern of its names.
+pub const BACKBONES: &[(&str, Build)] =
+    &[("convnet<channels>_<filters>", ConvNet::named), ("encoder<layers>_<channels>[pre]", Encoder::named)];
+
+/// Builds the network of that name, such as `convnet100_64` or `encoder4_256`.
+///
+/// # Errors
+/// Where the name is unknown (the known ones are listed) or a layer does not fit.
+pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
+    match BACKBONES.iter().find_map(|(_, build)| build(name, blueprint)) {
+        Some(network) => network,
+        None => {
+            let known: Vec<_> = BACKBONES.iter().map(|(pattern, _)| *pattern).collect();
+            bail!("unknown backbone {name:?}; known: {} (for example convnet100_64, encoder4_256)", known.join(", "))
+        }
+    }
+}
+
+/// Two numbers of a name, `<before>12_34`.
+fn numbers(name: &str, before: &str) -> Option<(usize, usize)> {
+    let (one, two) = name.strip_prefix(before)?.split_once('_')?;
+    Some((one.parse().ok()?, two.parse().ok()?))
+}
 
 /// A weight (out, in) and a bias.
 struct Linear {

@@ -6,7 +6,7 @@ mod layer;
 
 pub use config::{EncoderConfig, Family, Head, NormPlace};
 
-use super::Linear;
+use super::{Blueprint, Linear, numbers};
 use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
@@ -101,6 +101,31 @@ impl Encoder {
         let classifier = Linear::new(place.vb.pp("classifier"), width, classes, STDEV)?;
         let (config, sites) = (config.clone(), place.sites());
         Ok(Self { config, words, positions, types, norm, last, hooks, layers, dense: built, classifier, head, unreached, sites })
+    }
+
+    /// `encoder<layers>_<channels>`, heads of up to 64 channels, four times as many inside the feed-forward part, a tenth dropped, the
+    /// mean of a text classified; norms after the sums, or with `pre` at the end before the parts.
+    pub(super) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+        let (name, norm) = name.strip_suffix("pre").map_or((name, NormPlace::Post), |name| (name, NormPlace::Pre));
+        let (layers, width) = numbers(name, "encoder")?;
+        let config = EncoderConfig {
+            // neither token types nor a pooler
+            family: Family::Distilbert,
+            vocab_size: blueprint.words,
+            hidden_size: width,
+            num_hidden_layers: layers,
+            num_attention_heads: width.div_ceil(64),
+            intermediate_size: 4 * width,
+            max_position_embeddings: blueprint.longest,
+            type_vocab_size: 0,
+            layer_norm_eps: 1e-12,
+            pad_token_id: blueprint.pad,
+            hidden_dropout_prob: 0.1,
+            attention_probs_dropout_prob: 0.1,
+            norm,
+        };
+        let built = Self::new(&config, blueprint.classes, Head::Mean, blueprint.layers, blueprint.vars);
+        Some(built.map(|network| Box::new(network) as Box<dyn Network>))
     }
 
     /// The batch, read.

@@ -1,0 +1,128 @@
+//! `Examples`: encoded texts as a [`Dataset`]: batches (N, L) of token ids, padded to the longest of the batch.
+
+use crate::Vocabulary;
+use crate::dataset::Texts;
+use candle_core::{Device, Tensor};
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use sncn_core::Seed;
+use sncn_core::data::{Batch, Dataset, epoch_batches};
+
+/// Batches whose texts are sorted by length together: so much of the order is left to chance.
+const POOL: usize = 32;
+
+/// Encoded texts.
+pub struct Examples {
+    ids: Vec<Vec<u32>>,
+    labels: Vec<u32>,
+    pad: u32,
+    /// Share of the tokens that training replaces with the unknown token, and its id.
+    dropped: Option<(f64, u32)>,
+}
+
+impl Examples {
+    /// The texts, at most `longest` tokens of each.
+    ///
+    /// # Errors
+    /// Where a text cannot be cut into tokens.
+    pub fn new(texts: &Texts, vocabulary: &Vocabulary, longest: usize) -> anyhow::Result<Self> {
+        let all: Vec<&str> = texts.examples.iter().map(|example| example.text.as_str()).collect();
+        let labels = texts.examples.iter().map(|example| example.label).collect();
+        Ok(Self { ids: vocabulary.encode(&all, longest)?, labels, pad: vocabulary.pad(), dropped: None })
+    }
+
+    /// The same, a share of whose tokens is replaced with `unknown` in training (word dropout, Iyyer et al. 2015); what begins and ends
+    /// a text stays.
+    pub fn with_word_dropout(self, rate: f64, unknown: u32) -> Self {
+        Self { dropped: Some((rate, unknown)), ..self }
+    }
+
+    /// Tokens in all.
+    pub fn tokens(&self) -> usize {
+        self.ids.iter().map(Vec::len).sum()
+    }
+}
+
+impl Dataset for Examples {
+    fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> anyhow::Result<Batch> {
+        let longest = indices.iter().map(|&index| self.ids[index].len()).max().unwrap_or(0);
+        let mut ids = vec![self.pad; indices.len() * longest];
+        for (row, &index) in ids.chunks_exact_mut(longest.max(1)).zip(indices) {
+            let own = &self.ids[index];
+            row[..own.len()].copy_from_slice(own);
+            if let (Some(seed), Some((rate, unknown))) = (augment, self.dropped) {
+                let mut rng = seed.fold_in(index as u64).rng();
+                let inner = 1..own.len().saturating_sub(1).max(1);
+                row[inner].iter_mut().for_each(|id| *id = if rng.random_bool(rate) { unknown } else { *id });
+            }
+        }
+        let inputs = Tensor::from_vec(ids, (indices.len(), longest), &Device::Cpu)?;
+        Ok(Batch { inputs, labels: indices.iter().map(|&index| self.labels[index]).collect(), views: 1 })
+    }
+
+    /// Texts of about one length together: the epoch's order, sorted by length within every [`POOL`] batches, whose order is left to
+    /// chance again.
+    fn batches(&self, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {
+        let order = epoch_batches(self.len(), batch_size, epoch, seed).concat();
+        let mut batches: Vec<Vec<usize>> = Vec::new();
+        for pool in order.chunks(POOL * batch_size) {
+            let mut pool = pool.to_vec();
+            // a stable sort: texts of one length keep the epoch's order
+            pool.sort_by_key(|&index| self.ids[index].len());
+            batches.extend(pool.chunks(batch_size).map(<[usize]>::to_vec));
+        }
+        batches.shuffle(&mut seed.named("batches").fold_in(epoch as u64).rng());
+        batches
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::VocabularyConfig;
+    use crate::dataset::reviews;
+
+    fn examples() -> Examples {
+        let texts = reviews::films("train", 300);
+        let all = texts.examples.iter().map(|example| example.text.as_str());
+        let vocabulary = Vocabulary::new(&VocabularyConfig::Words { size: 200 }, all).unwrap();
+        Examples::new(&texts, &vocabulary, 100).unwrap()
+    }
+
+    #[test]
+    fn an_epoch_meets_every_text_once_and_pads_little() {
+        let examples = examples();
+        let batches = examples.batches(8, 3, Seed::new(1));
+        let mut seen = batches.concat();
+        seen.sort_unstable();
+        seen.dedup();
+        assert_eq!((batches.len(), seen.len()), (37, 296), "whole batches");
+        let padded = |batches: &[Vec<usize>]| -> usize {
+            let longest = |batch: &Vec<usize>| batch.iter().map(|&i| examples.ids[i].len()).max().unwrap();
+            batches.iter().map(|batch| batch.len() * longest(batch)).sum()
+        };
+        let plain = epoch_batches(examples.len(), 8, 3, Seed::new(1));
+        let tokens: usize = seen.iter().map(|&i| examples.ids[i].len()).sum();
+        assert!(padded(&batches) < tokens * 11 / 10 && padded(&plain) > tokens * 12 / 10);
+        assert_ne!(batches, examples.batches(8, 4, Seed::new(1)));
+    }
+
+    #[test]
+    fn dropped_words_come_from_the_texts_own_stream() {
+        let examples = examples().with_word_dropout(0.5, 1);
+        let ids = |indices: &[usize], augment| examples.batch(indices, augment).unwrap().inputs.to_vec2::<u32>().unwrap();
+        let plain = ids(&[3], None);
+        assert_eq!(plain[0], examples.ids[3]);
+        let (alone, among) = (ids(&[3], Some(Seed::new(2))), ids(&[5, 3], Some(Seed::new(2))));
+        let len = plain[0].len();
+        assert_eq!(alone[0], among[1][..len]);
+        let dropped = alone[0].iter().zip(&plain[0]).filter(|(one, two)| one != two).count();
+        assert!(
+            dropped > len / 4 && dropped < 3 * len / 4 && alone[0][0] == plain[0][0] && alone[0][len - 1] == plain[0][len - 1]
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! `sncn-sentiment evaluate`: a trained network on its test sets, of its own domain and of others.
+
+use super::setup;
+use super::summary::Summary;
+use crate::dataset;
+use crate::examples::Examples;
+use anyhow::{Result, ensure};
+use sncn_core::Pass;
+use sncn_core::data::Dataset;
+use sncn_core::evaluate::evaluate;
+use sncn_core::harness::saved::{self, Saved};
+use sncn_core::harness::{Recorder, cli};
+use std::path::PathBuf;
+
+const BATCH: usize = 64;
+
+/// Evaluate a trained network on its test sets: accuracy, macro-F1, calibration.
+#[derive(clap::Args, Debug)]
+pub struct Evaluate {
+    #[command(flatten)]
+    saved: Saved,
+    /// Write the measurements there, as JSON lines.
+    #[arg(long)]
+    results: Option<PathBuf>,
+    /// Print JSON lines instead of a table.
+    #[arg(long)]
+    json: bool,
+    /// Test sets instead of the run's, such as sst2,imdb-held or the path of a .jsonl, .tsv or .csv file with columns text and label.
+    #[arg(long, value_delimiter = ',')]
+    test: Vec<String>,
+    /// Name of the table, for the results file.
+    #[arg(long, default_value = "")]
+    table: String,
+    /// Folder that holds the data sets.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Threads (default: all processors); the result does not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Evaluate {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the checkpoint or a test set does not fit.
+    pub fn run(&self) -> Result<()> {
+        cli::threads(self.threads)?;
+        let saved = self.saved.read()?;
+        let (run, seed) = saved::run_of(&saved)?;
+        let ((input, _), classes) = (setup::settings(&run)?, &saved.header.classes);
+        let vocabulary = setup::vocabulary_in(self.saved.folder())?;
+        let (network, vars) = setup::network(&run, &input, &vocabulary, classes.len(), seed)?;
+        saved.load_weights(&vars)?;
+        let source = setup::source(self.data_dir.as_deref());
+        let header = saved::record_header(&saved, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &[]);
+        let mut recorder = Recorder::new(header);
+        for test in if self.test.is_empty() { &run.test } else { &self.test } {
+            let texts = dataset::open(test, &source)?.first(run.test_limit);
+            ensure!(
+                texts.classes == *classes,
+                "{test}: its classes ({}) are not the network's ({})",
+                texts.classes.join(", "),
+                classes.join(", ")
+            );
+            let data = Examples::new(&texts, &vocabulary, input.longest)?;
+            let bar = cli::progress(data.len(), test);
+            let found = evaluate(&*network, &data, classes.len(), BATCH, &Pass::eval(), |count| {
+                bar.inc(count as u64);
+                Ok(())
+            })?;
+            bar.finish_and_clear();
+            recorder.add(test, "accuracy", 1. - found.confusion.error(), data.len());
+            recorder.add_evaluation(test, &found, true);
+        }
+        // first to the screen: where a file cannot be written, the measurements are not lost
+        let summary = Summary::new(recorder.measurements());
+        if self.json {
+            summary.json()?
+        } else {
+            summary.print()
+        }
+        self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
+    }
+}

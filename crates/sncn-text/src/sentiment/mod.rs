@@ -1,0 +1,8 @@
+//! The commands of `sncn-sentiment`.
+
+pub mod evaluate;
+pub mod predict;
+pub mod setup;
+mod summary;
+pub mod train;
+pub mod vocab;

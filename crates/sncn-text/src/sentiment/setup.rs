@@ -1,0 +1,101 @@
+//! What several commands share: what a run asks of its texts, its vocabulary and its network.
+
+use crate::backbone;
+use crate::dataset::{self, Texts};
+use crate::{Vocabulary, VocabularyConfig};
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Device};
+use serde::Deserialize;
+use serde_json::Value;
+use sncn_core::harness::{Run, Source};
+use sncn_core::{Network, Seed, Vars};
+use std::path::{Path, PathBuf};
+
+/// The task of the tables that these commands take.
+pub const TASK: &str = "sentiment";
+
+/// The file of a run's vocabulary, beside its checkpoints.
+pub const VOCABULARY: &str = "tokenizer.json";
+
+/// How texts become token ids (`input` of a run).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Where the vocabulary comes from.
+    pub vocabulary: VocabularyConfig,
+    /// The most tokens of a text; the rest is cut off.
+    pub longest: usize,
+}
+
+/// How training texts are changed (`augment` of a run).
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Augment {
+    /// A share of the words becomes the unknown token (Iyyer et al. 2015).
+    WordDropout {
+        /// The share.
+        rate: f64,
+    },
+}
+
+/// The settings of a run that only this task knows.
+///
+/// # Errors
+/// Where one is unknown or out of range.
+pub fn settings(run: &Run) -> Result<(Input, Option<Augment>)> {
+    let named = || format!("run {:?}", run.name);
+    ensure!(run.evaluate.is_null(), "{}: evaluate is set; sentiment has no such settings: take it away", named());
+    ensure!(!run.input.is_null(), "{}: input is missing; {{\"vocabulary\": …, \"longest\": …}} is wanted", named());
+    let input: Input = serde_path_to_error::deserialize(run.input.clone()).with_context(|| format!("{}: input", named()))?;
+    ensure!(input.longest > 2, "{}: input.longest is {}; more than 2 is accepted", named(), input.longest);
+    let augment = match &run.augment {
+        Value::Null | Value::Bool(false) => None,
+        settings => Some(serde_path_to_error::deserialize(settings.clone()).with_context(|| format!("{}: augment", named()))?),
+    };
+    if let Some(Augment::WordDropout { rate }) = augment {
+        ensure!((0. ..1.).contains(&rate), "{}: augment.rate is {rate}; 0 or more and less than 1 is accepted", named());
+    }
+    ensure!(run.objective.views() == 1, "{}: the objective takes several views of an example; texts have one", named());
+    Ok((input, augment))
+}
+
+/// Where data sets are.
+pub fn source(data_dir: Option<&Path>) -> Source {
+    Source { data_dir: data_dir.map(Path::to_path_buf) }
+}
+
+/// The training texts of a run.
+///
+/// # Errors
+/// Where they are missing or damaged.
+pub fn training(run: &Run, source: &Source) -> Result<Texts> {
+    Ok(dataset::training(&run.train, source)?.first(run.train_limit))
+}
+
+/// The vocabulary beside the checkpoints.
+///
+/// # Errors
+/// Where it is missing or damaged.
+pub fn vocabulary_in(folder: Option<&Path>) -> Result<Vocabulary> {
+    let path: PathBuf = folder.unwrap_or(Path::new(".")).join(VOCABULARY);
+    Vocabulary::read(&path).with_context(|| format!("{VOCABULARY} belongs beside the checkpoint"))
+}
+
+/// The network of a run with fresh variables.
+///
+/// # Errors
+/// Where the backbone or a layer does not fit.
+pub fn network(run: &Run, input: &Input, vocabulary: &Vocabulary, classes: usize, seed: u64) -> Result<(Box<dyn Network>, Vars)> {
+    let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
+    let blueprint = backbone::Blueprint {
+        classes,
+        layers: &run.layers,
+        vars: &vars,
+        words: vocabulary.len(),
+        pad: vocabulary.pad(),
+        longest: input.longest,
+    };
+    let network = backbone::build(&run.backbone, &blueprint).with_context(|| format!("run {:?}", run.name))?;
+    run.check_mixing(&*network)?;
+    Ok((network, vars))
+}
