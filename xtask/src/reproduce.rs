@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 /// Train and evaluate what is missing of a table, then render its report.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Reproduce {
-    /// Table files, or names of some in models/ (default: quick and scenes).
+    /// Table files, or names of some in models/ (default: quick, scenes and reviews).
     #[arg(long, value_delimiter = ',')]
     table: Vec<String>,
     /// Only these rows.

@@ -15,7 +15,7 @@ pub(crate) const SMOKE: &str = "smoke";
 /// The table that reports are rendered of where none is named.
 pub(crate) const QUICK: &str = "quick";
 /// The tables of `cargo xtask reproduce` without arguments.
-pub(crate) const DEFAULTS: [&str; 2] = [QUICK, "scenes"];
+pub(crate) const DEFAULTS: [&str; 3] = [QUICK, "scenes", "reviews"];
 
 /// A table file.
 #[derive(Clone, Debug, Deserialize)]

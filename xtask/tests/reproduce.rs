@@ -261,31 +261,37 @@ fn an_interrupt_reaches_the_child_once_and_the_same_command_goes_on() -> Outcome
 }
 
 #[test]
-fn without_arguments_the_quick_table_and_the_road_scenes_are_made_each_by_its_program() -> Outcome {
+fn without_arguments_a_table_of_every_task_is_made_each_by_its_program() -> Outcome {
     let tree = Tree::new()?;
-    let text = tree.read("models/quick.json").replace("\"title\":\"A title\"", "\"title\":\"Roads\",\"task\":\"segment\"");
-    fs::write(tree.at("models/scenes.json"), text)?;
-    let script = SCRIPT.replace("\\\"metric\\\":\\\"error\\\"", "\\\"metric\\\":\\\"miou\\\"");
-    fs::write(tree.at("segment"), script)?;
-    fs::set_permissions(tree.at("segment"), fs::Permissions::from_mode(0o755))?;
-    let both = || {
+    for (task, table, metric) in [("segment", "scenes", "miou"), ("sentiment", "reviews", "accuracy")] {
+        let title = format!("\"title\":\"{table}\",\"task\":\"{task}\"");
+        let text = tree.read("models/quick.json").replace("\"title\":\"A title\"", &title);
+        fs::write(tree.at(&format!("models/{table}.json")), text)?;
+        let script = SCRIPT.replace("\\\"metric\\\":\\\"error\\\"", &format!("\\\"metric\\\":\\\"{metric}\\\""));
+        fs::write(tree.at(task), script)?;
+        fs::set_permissions(tree.at(task), fs::Permissions::from_mode(0o755))?;
+    }
+    let all = || {
         let mut command = tree.command(&["reproduce"]);
-        command.env("SNCN_SEGMENT", tree.at("segment"));
+        command.env("SNCN_SEGMENT", tree.at("segment")).env("SNCN_SENTIMENT", tree.at("sentiment"));
         command
     };
-    both().assert().success().stdout(
+    all().assert().success().stdout(
         contains("Against base, mean corruption error on s-c: better")
-            .and(contains("Against base, mean mIoU over corruptions and severities on s-c: no row beats it")),
+            .and(contains("Against base, mean mIoU over corruptions and severities on s-c: no row beats it"))
+            .and(contains("Against base, mean accuracy over shifts and severities on s-c: no row beats it")),
     );
-    assert_eq!(tree.log(), [ALL, ALL].concat());
+    assert_eq!(tree.log(), [ALL, ALL, ALL].concat());
     assert!(
         tree.read("report/scenes.md")
             .contains("## Difference to the baseline\n\nmIoU in percentage points, paired by seed (more than 0")
     );
-    both().assert().success().stderr(contains("nothing to do: all 4 cells are up to date"));
+    all().assert().success().stderr(contains("nothing to do: all 4 cells are up to date"));
     assert_eq!(tree.log(), [""; 0]);
     fs::write(tree.at("models/odd.json"), tree.read("models/quick.json").replace("{\"title\"", "{\"task\":\"odd\",\"title\""))?;
     let mut odd = tree.command(&["reproduce", "--table", "odd"]);
-    odd.assert().failure().stderr(contains("models/odd.json").and(contains("task is \"odd\"; known: classify, segment")));
+    odd.assert()
+        .failure()
+        .stderr(contains("models/odd.json").and(contains("task is \"odd\"; known: classify, segment, sentiment")));
     Ok(())
 }

@@ -16,7 +16,11 @@ impl Source {
     /// # Errors
     /// Where none is given; the message says how to.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
-        match self.data_dir.clone().or_else(|| std::env::var_os("SNCN_DATA").map(PathBuf::from)) {
+        match self
+            .data_dir
+            .clone()
+            .or_else(|| std::env::var_os("SNCN_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from))
+        {
             Some(folder) => Ok(folder),
             None => bail!("data set {name:?}: no data folder; give --data-dir DIR or set SNCN_DATA"),
         }

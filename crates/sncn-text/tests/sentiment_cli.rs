@@ -1,0 +1,131 @@
+//! `sncn-sentiment` in sentences: train, resume to the byte, evaluate, predict, and what it says of what does not fit.
+#![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
+
+use assert_cmd::Command;
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn program() -> Command {
+    let mut command = Command::cargo_bin("sncn-sentiment").unwrap();
+    command.env_remove("SNCN_DATA");
+    command
+}
+
+/// A table with one row, `defaults` changed by these keys.
+fn table(folder: &Path, change: &str) -> PathBuf {
+    let text = format!(
+        r#"{{"title":"t","task":"sentiment","seeds":[0],"select":"last","defaults":{{"train":"reviews",
+        "test":["reviews-films","reviews-kitchen"],"backbone":"convnet16_4","epochs":1,"batch_size":16,"train_limit":160,
+        "test_limit":40,"lr":0.01,"optimizer":{{"kind":"adam","betas":[0.9,0.999],"eps":1e-8,"weight_decay":0}},
+        "schedule":{{"kind":"constant"}},"objective":{{"kind":"plain"}},
+        "input":{{"vocabulary":{{"kind":"words","size":200}},"longest":60}}}},"runs":[{{"name":"one"{change}}}]}}"#
+    );
+    let path = folder.join("table.json");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn train(table: &Path, run_dir: &Path, every: &str) -> Command {
+    let mut command = program();
+    command.args(["train", "--row", "one", "--seed", "1", "--checkpoint-every", every, "--table"]).arg(table);
+    command.arg("--run-dir").arg(run_dir);
+    command
+}
+
+fn checkpoints(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "safetensors")).collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn a_run_is_trained_resumed_to_the_byte_evaluated_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let layers = r#","layers":[{"kind":"crossnorm","at":"embedding"},{"kind":"selfnorm","at":"embedding"}],"mix":{"probability":0.5,"active":1},
+        "augment":{"kind":"word_dropout","rate":0.2}"#;
+    for (backbone, at) in [("convnet16_4", "embedding"), ("encoder1_16", "sum")] {
+        let change = layers.replace("embedding", at) + &format!(r#","backbone":"{backbone}""#);
+        let table = table(folder.path(), &change);
+        let (whole, parts) = (folder.path().join(format!("{backbone}-whole")), folder.path().join(format!("{backbone}-parts")));
+        train(&table, &whole, "100").assert().success().stderr(contains("10 steps"));
+        train(&table, &parts, "4").assert().success();
+        // as if the machine had gone down after step 8: the last checkpoint is lost
+        fs::remove_file(checkpoints(&parts).last().unwrap()).unwrap();
+        train(&table, &parts, "4").assert().success().stderr(contains("resuming at step 8 of 10"));
+        let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
+        assert!(last(&whole) == last(&parts), "{backbone}: a resumed run is not the unbroken one");
+        train(&table, &parts, "4").assert().success().stderr(contains("training is complete"));
+
+        let results = folder.path().join(format!("{backbone}.jsonl"));
+        let mut evaluate = program();
+        evaluate.args(["evaluate", "--run-dir"]).arg(&parts).arg("--results").arg(&results);
+        evaluate.assert().success().stdout(contains("reviews-kitchen").and(contains("accuracy %")));
+        let text = fs::read_to_string(&results).unwrap();
+        assert!(
+            text.contains(r#"{"split":"reviews-films","metric":"accuracy""#) && text.contains(r#""complete":true"#),
+            "{text}"
+        );
+
+        let mut predict = program();
+        predict.args(["predict", "--run-dir"]).arg(&parts).write_stdin("really great\n\n\u{0}\u{fffd} bad\r\n".as_bytes());
+        let out = String::from_utf8(predict.assert().success().get_output().stdout.clone()).unwrap();
+        let lines: Vec<serde_json::Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((lines.len(), &lines[0]["text"], &lines[1]["text"]), (3, &"really great".into(), &"".into()));
+        assert!(lines.iter().all(|line| ["negative", "positive"].contains(&line["label"].as_str().unwrap())));
+    }
+}
+
+#[test]
+fn own_texts_are_trained_on_and_bad_rows_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir_all(data.join("own")).unwrap();
+    let rows: String =
+        (0..60).map(|i| format!("{},{}\n", if i % 2 == 0 { "good thing" } else { "bad thing" }, (i + 1) % 2)).collect();
+    fs::write(data.join("own/train.csv"), format!("text,label\n{rows}")).unwrap();
+    fs::write(data.join("own/test.tsv"), "label\ttext\n1\tgood\n0\t\n").unwrap();
+    let table = table(folder.path(), r#","train":"own","test":["own"],"epochs":4"#);
+    let run = folder.path().join("run");
+    train(&table, &run, "100").arg("--data-dir").arg(&data).assert().success();
+    let mut evaluate = program();
+    evaluate.args(["evaluate", "--run-dir"]).arg(&run).arg("--data-dir").arg(&data);
+    evaluate.assert().success().stdout(contains("own "));
+
+    fs::write(data.join("own/test.tsv"), "label\ttext\n1\tgood\n7\tbad\n").unwrap();
+    let mut evaluate = program();
+    evaluate.args(["evaluate", "--run-dir"]).arg(&run).arg("--data-dir").arg(&data);
+    evaluate.assert().failure().stderr(contains("test.tsv:3").and(contains("label \"7\"")));
+    fs::remove_file(run.join("tokenizer.json")).unwrap();
+    let mut evaluate = program();
+    evaluate.args(["evaluate", "--run-dir"]).arg(&run).arg("--data-dir").arg(&data);
+    evaluate.assert().failure().stderr(contains("tokenizer.json belongs beside the checkpoint"));
+}
+
+#[test]
+fn what_does_not_fit_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let said = |change: &str, what: &str| {
+        train(&table(folder.path(), change), &run, "100").assert().failure().code(1).stderr(contains(what));
+    };
+    said(r#","train":"imdbb""#, "unknown set of texts \"imdbb-train\"");
+    said(r#","train":"imdb""#, "give --data-dir DIR or set SNCN_DATA");
+    said(r#","backbone":"lstm""#, "unknown backbone \"lstm\"; known: convnet<channels>_<filters>");
+    said(r#","input":{"vocabulary":{"kind":"words","size":200},"longest":2}"#, "input.longest is 2");
+    said(r#","input":{"vocabulary":{"kind":"letters"},"longest":20}"#, "letters");
+    said(r#","input":null"#, "input is missing");
+    said(r#","augment":{"kind":"word_dropout","rate":1}"#, "augment.rate is 1");
+    said(r#","layers":[{"kind":"selfnorm","at":"pre"}]"#, "unknown position \"pre\"");
+    said(r#","mix":{"probability":0.5,"active":1},"layers":[{"kind":"selfnorm","at":"embedding"}]"#, "none of its layers mixes");
+    let classify = folder.path().join("classify.json");
+    let text = fs::read_to_string(table(folder.path(), "")).unwrap().replace("\"sentiment\"", "\"classify\"");
+    fs::write(&classify, text).unwrap();
+    train(&classify, &run, "100").assert().failure().stderr(contains("sncn-classify takes this table"));
+    program().args(["predict", "--run-dir"]).arg(folder.path()).assert().failure().stderr(contains("no checkpoint"));
+    let vocabulary = folder.path().join("tokenizer.json");
+    program().args(["vocab", "--train", "reviews", "--size", "300", "--output"]).arg(&vocabulary).assert().success();
+    assert!(sncn_text::Vocabulary::read(&vocabulary).unwrap().len() <= 300);
+}
