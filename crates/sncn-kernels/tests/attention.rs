@@ -13,7 +13,7 @@ use sncn_kernels::simd::Form;
 /// Drops a third of the weights, by their place.
 fn thin<T: sncn_kernels::real::Real>(n: usize, values: &mut [T]) {
     for (i, value) in values.iter_mut().enumerate() {
-        *value = if (i * 7 + n) % 3 == 0 { T::ZERO } else { *value * T::real(1.5) };
+        *value = if (i * 7 + n).is_multiple_of(3) { T::ZERO } else { *value * T::real(1.5) };
     }
 }
 

@@ -64,7 +64,7 @@ impl Dataset for Examples {
         Ok(Batch { inputs, labels: indices.iter().map(|&index| self.labels[index]).collect(), views: 1 })
     }
 
-    /// Texts of about one length together: the epoch's order, sorted by length within every [`POOL`] batches, whose order is left to
+    /// Texts of about one length together: the epoch's order, sorted by length within every 32 batches, whose order is left to
     /// chance again.
     fn batches(&self, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {
         let order = epoch_batches(self.len(), batch_size, epoch, seed).concat();

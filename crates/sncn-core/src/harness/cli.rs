@@ -1,11 +1,11 @@
 //! What the commands of several programs share: arguments, progress bars, lines of output, the interrupt flag.
 
 use super::{Run, Table};
-use crate::{Pass, Precision};
+use crate::{Pass, Precision, Source};
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
@@ -96,6 +96,12 @@ pub fn catch_interrupts() -> Result<()> {
 /// Whether Ctrl-C was pressed.
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Where data sets are: the folder given on the command line, or else the one that `SNCN_DATA` names.
+pub fn source(data_dir: Option<&Path>) -> Source {
+    let named = || std::env::var_os("SNCN_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    Source { data_dir: data_dir.map(Path::to_path_buf).or_else(named) }
 }
 
 /// Sets the number of threads that kernels use.

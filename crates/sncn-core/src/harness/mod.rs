@@ -7,8 +7,6 @@ pub mod plan;
 pub mod record;
 pub mod run;
 pub mod saved;
-pub mod source;
 
 pub use record::{Measurement, RecordHeader, Recorder};
 pub use run::{Run, Table};
-pub use source::Source;

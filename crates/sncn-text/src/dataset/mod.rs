@@ -8,8 +8,7 @@ pub mod reviews;
 pub mod table;
 
 use anyhow::{Context, Result, bail, ensure};
-use sncn_core::Seed;
-use sncn_core::harness::Source;
+use sncn_core::{Seed, Source};
 use std::path::Path;
 use table::{Columns, Labels};
 

@@ -52,7 +52,7 @@ impl Evaluate {
         let vocabulary = setup::vocabulary_in(self.saved.folder())?;
         let (network, vars) = setup::network(&run, &input, &vocabulary, classes.len(), seed)?;
         saved.load_weights(&vars)?;
-        let source = setup::source(self.data_dir.as_deref());
+        let source = cli::source(self.data_dir.as_deref());
         let header = saved::record_header(&saved, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &[]);
         let mut recorder = Recorder::new(header);
         for test in if self.test.is_empty() { &run.test } else { &self.test } {

@@ -7,8 +7,8 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use serde::Deserialize;
 use serde_json::Value;
-use sncn_core::harness::{Run, Source};
-use sncn_core::{Network, Seed, Vars};
+use sncn_core::harness::Run;
+use sncn_core::{Network, Seed, Source, Vars};
 use std::path::{Path, PathBuf};
 
 /// The task of the tables that these commands take.
@@ -57,11 +57,6 @@ pub fn settings(run: &Run) -> Result<(Input, Option<Augment>)> {
     }
     ensure!(run.objective.views() == 1, "{}: the objective takes several views of an example; texts have one", named());
     Ok((input, augment))
-}
-
-/// Where data sets are.
-pub fn source(data_dir: Option<&Path>) -> Source {
-    Source { data_dir: data_dir.map(Path::to_path_buf) }
 }
 
 /// The training texts of a run.

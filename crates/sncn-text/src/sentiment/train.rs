@@ -5,6 +5,7 @@ use crate::Vocabulary;
 use crate::examples::Examples;
 use anyhow::{Context, Result};
 use sncn_core::checkpoint::write_atomically;
+use sncn_core::harness::cli;
 use sncn_core::harness::fit::{Fit, Job};
 
 /// Train one row of a table with one seed; run it again to resume.
@@ -22,7 +23,7 @@ impl Train {
     pub fn run(&self) -> Result<()> {
         let run = self.fit.start(TASK)?;
         let (input, augment) = setup::settings(&run)?;
-        let texts = setup::training(&run, &setup::source(self.fit.data_dir()))?;
+        let texts = setup::training(&run, &cli::source(self.fit.data_dir()))?;
         let path = self.fit.run_dir().join(VOCABULARY);
         let vocabulary = if path.is_file() {
             Vocabulary::read(&path)?

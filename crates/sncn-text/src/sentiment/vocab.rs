@@ -1,10 +1,10 @@
 //! `sncn-sentiment vocab`: learns a vocabulary from training texts and writes it as a `tokenizer.json`.
 
-use super::setup;
 use crate::dataset;
 use crate::{Vocabulary, VocabularyConfig};
 use anyhow::Result;
 use sncn_core::checkpoint::write_atomically;
+use sncn_core::harness::cli;
 use std::path::PathBuf;
 
 /// What a vocabulary is made of.
@@ -42,7 +42,7 @@ impl Vocab {
     /// # Errors
     /// Where the texts are missing, or the file cannot be written.
     pub fn run(&self) -> Result<()> {
-        let texts = dataset::training(&self.train, &setup::source(self.data_dir.as_deref()))?;
+        let texts = dataset::training(&self.train, &cli::source(self.data_dir.as_deref()))?;
         let size = self.size;
         let config = match self.kind {
             Kind::Words => VocabularyConfig::Words { size },

@@ -2,11 +2,11 @@
 
 use crate::augment::Augment;
 use crate::backbone::{self, Blueprint};
-use crate::dataset::{self, Images, Source, Splits};
+use crate::dataset::{self, Images, Splits};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use serde_json::Value;
-use sncn_core::harness::Run;
+use sncn_core::harness::{Run, cli};
 use sncn_core::{Network, Seed, Vars};
 use std::path::Path;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub const TASK: &str = "classify";
 /// # Errors
 /// Where the name is unknown, or its files are missing or damaged.
 pub fn open(name: &str, data_dir: Option<&Path>) -> Result<Splits> {
-    dataset::open(name, &Source { data_dir: data_dir.map(Path::to_path_buf) })
+    dataset::open(name, &cli::source(data_dir))
 }
 
 /// The first `limit` images.

@@ -12,7 +12,7 @@ use crate::dataset::{Images, Source, Splits, arrays};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
-use sncn_core::harness::Run;
+use sncn_core::harness::{Run, cli};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl TestSets<'_> {
     }
 
     fn source(&self) -> Source {
-        Source { data_dir: self.data_dir.map(Path::to_path_buf) }
+        cli::source(self.data_dir)
     }
 
     /// The images of that name: of the run's own data set, or further ones in files.

@@ -5,11 +5,10 @@ use super::scoring::Protocol;
 use super::transform::Transform;
 use crate::backbone::{Blueprint, segment};
 use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant};
-use crate::dataset::Source;
 use crate::dataset::pairs::{self, PairSplits, Pairs, Part};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
-use sncn_core::harness::Run;
+use sncn_core::harness::{Run, cli};
 use sncn_core::{Network, Seed, Vars};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +24,7 @@ const CORRUPTION_SEED: Seed = Seed::new(0);
 /// # Errors
 /// Where the name is unknown, or its files are missing or damaged.
 pub fn open(name: &str, data_dir: Option<&Path>) -> Result<PairSplits> {
-    pairs::open(name, &Source { data_dir: data_dir.map(Path::to_path_buf) })
+    pairs::open(name, &cli::source(data_dir))
 }
 
 /// The network of a run with fresh variables.

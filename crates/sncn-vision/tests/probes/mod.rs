@@ -44,7 +44,7 @@ pub(crate) fn input(case: &Case, salt: &str, tag: &str, dtype: DType) -> Result<
         .to_dtype(dtype)?)
 }
 
-fn norm_and_probe(salt: &str, name: &str, t: &Tensor) -> Result<(f64, f64)> {
+pub(crate) fn norm_and_probe(salt: &str, name: &str, t: &Tensor) -> Result<(f64, f64)> {
     Ok(sncn_golden::norm_and_probe(salt, name, &t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?))
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// Where data sets come from.
 #[derive(Clone, Debug, Default)]
 pub struct Source {
-    /// Folder that holds the data sets; `SNCN_DATA` serves where it is not given.
+    /// Folder that holds the data sets.
     pub data_dir: Option<PathBuf>,
 }
 
@@ -16,12 +16,8 @@ impl Source {
     /// # Errors
     /// Where none is given; the message says how to.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
-        match self
-            .data_dir
-            .clone()
-            .or_else(|| std::env::var_os("SNCN_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from))
-        {
-            Some(folder) => Ok(folder),
+        match &self.data_dir {
+            Some(folder) => Ok(folder.clone()),
             None => bail!("data set {name:?}: no data folder; give --data-dir DIR or set SNCN_DATA"),
         }
     }
