@@ -15,11 +15,14 @@ pub(crate) enum Case {
     Images,
     /// FCN-ResNet50: training and inference.
     Fcn,
+    /// A text encoder: training and inference.
+    Text,
 }
 
 impl Case {
     /// All, in the order in which they are measured.
-    pub(crate) const ALL: [Self; 6] = [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Fcn];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Fcn, Self::Text];
 }
 
 /// The least ratio, ours against the peer's, of the figures it names.
@@ -52,7 +55,7 @@ pub(crate) const MEAN: &str = "geometric mean";
 /// The figure of a fresh process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
-use Case::{Fcn, Images, Layers, Linear, Networks, Wrn};
+use Case::{Fcn, Images, Layers, Linear, Networks, Text, Wrn};
 
 /// The first that fits a figure holds for it.
 pub(crate) const BARS: &[Bar] = &[
@@ -82,6 +85,8 @@ pub(crate) const BARS: &[Bar] = &[
     bar(Images, "corruption", "geometric mean", 10.),
     bar(Fcn, "fcn_resnet50", "train *", 1.5),
     bar(Fcn, "fcn_resnet50", "inference *", 1.3),
+    bar(Text, "encoder 4x256", "train *", 2.),
+    bar(Text, "encoder 4x256", "inference *", 1.8),
 ];
 
 const fn bar(with: Case, case: &'static str, what: &'static str, least: f64) -> Bar {

@@ -12,7 +12,7 @@ mod save;
 mod show;
 mod side;
 
-use crate::measure::MEASURES;
+use crate::measure::{MEASURES, Measure};
 use crate::{child, files, program};
 use anyhow::Result;
 use bars::Case;
@@ -77,7 +77,13 @@ impl Bench {
         child::catch_interrupts()?;
         let interrupted = ExitCode::from(130);
         let Some(program) = program::built(here, &MEASURES[0])? else { return Ok(interrupted) };
-        match self.measure(program, here) {
+        let of_text = if self.cases.contains(&Case::Text) {
+            let Some(program) = program::built(here, Measure::of("sentiment")?)? else { return Ok(interrupted) };
+            Some(program)
+        } else {
+            None
+        };
+        match self.measure(program, of_text, here) {
             Err(error) if error.is::<Interrupted>() => {
                 eprintln!("interrupted; nothing is kept: run the same command to measure again");
                 Ok(interrupted)
@@ -86,11 +92,12 @@ impl Bench {
         }
     }
 
-    fn measure(&self, program: PathBuf, here: &Path) -> Result<ExitCode> {
+    fn measure(&self, program: PathBuf, of_text: Option<PathBuf>, here: &Path) -> Result<ExitCode> {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.unwrap_or_else(|| u32::try_from(processors).unwrap_or(1));
         let mut sides = Sides {
-            ours: Ours { program, runs: self.runs, unknown: BTreeSet::new() },
+            ours: Ours { name: "sncn-classify", program, runs: self.runs, unknown: BTreeSet::new() },
+            of_text: of_text.map(|program| Ours { name: "sncn-sentiment", program, runs: self.runs, unknown: BTreeSet::new() }),
             peer: self.peer.clone().map(|path| Peer {
                 python: program::named(&self.python, here),
                 path,
@@ -165,6 +172,7 @@ impl Bench {
                 Case::Networks => main.push(sides.networks()?),
                 Case::Images => main.push(sides.images()?),
                 Case::Fcn => main.push(sides.fcn()?),
+                Case::Text => main.push(sides.text()?),
             }
         }
         let held = sides.peer.is_some();
@@ -182,6 +190,8 @@ impl Bench {
 /// Both sides, and the threads that they are given.
 struct Sides {
     ours: Ours,
+    /// The program of texts, where it is measured.
+    of_text: Option<Ours>,
     peer: Option<Peer>,
     threads: u32,
 }
@@ -229,6 +239,11 @@ impl Sides {
     fn fcn(&mut self) -> Result<Round> {
         let ours = self.ours.figures("fcn", self.threads)?;
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.figures(&["fcn"]))? })
+    }
+
+    fn text(&mut self) -> Result<Round> {
+        let ours = self.of_text.as_mut().map_or(Ok(Vec::new()), |ours| ours.figures("text", self.threads))?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.figures(&["text"]))? })
     }
 
     fn linear(&mut self) -> Result<Round> {

@@ -1,4 +1,4 @@
-//! The two sides: `sncn-classify bench`, and a peer's Python file with what it does not measure itself.
+//! The two sides: `sncn-classify bench` or that of another program, and a peer's Python file with what it does not measure itself.
 
 use super::figure::{self, Figure};
 use anyhow::{Context, Result, anyhow};
@@ -17,7 +17,9 @@ const SNIPPETS: &str = concat!(
 
 /// Ours.
 pub(crate) struct Ours {
-    /// `sncn-classify`.
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// Where it is.
     pub(crate) program: PathBuf,
     /// Measurements of each figure.
     pub(crate) runs: u32,
@@ -36,14 +38,14 @@ impl Ours {
         }
         let mut command = Command::new(&self.program);
         command.args(["bench", case, "--runs", &self.runs.to_string(), "--threads", &threads.to_string()]);
-        match figure::figures(&mut command).with_context(|| format!("sncn-classify bench {case}"))? {
+        match figure::figures(&mut command).with_context(|| format!("{} bench {case}", self.name))? {
             Ok(found) => Ok(found),
             Err(failure) if failure.is_unknown_case() => {
-                eprintln!("  this sncn-classify has no `bench {case}`: left out; build a newer one to have it");
+                eprintln!("  this {} has no `bench {case}`: left out; build a newer one to have it", self.name);
                 self.unknown.insert(case.to_string());
                 Ok(Vec::new())
             }
-            Err(failure) => Err(anyhow!("sncn-classify bench {case} failed ({failure}); run it alone to see all it says")),
+            Err(failure) => Err(anyhow!("{} bench {case} failed ({failure}); run it alone to see all it says", self.name)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use sncn_core::harness::{export, plan};
-use sncn_text::sentiment::{evaluate, predict, setup, train, vocab};
+use sncn_text::sentiment::{bench, evaluate, predict, setup, train, vocab};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -33,6 +33,7 @@ enum Command {
     Vocab(vocab::Vocab),
     Plan(plan::Plan),
     Export(export::Export),
+    Bench(bench::Bench),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Vocab(command) => command.run(),
         Command::Plan(command) => command.run(setup::TASK, |run| setup::settings(run).map(drop)),
         Command::Export(command) => command.run(),
+        Command::Bench(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,5 +1,6 @@
 //! The commands of `sncn-sentiment`.
 
+pub mod bench;
 pub mod evaluate;
 pub mod predict;
 pub mod setup;
