@@ -90,7 +90,7 @@ mod tests {
         let texts = reviews::films("train", 300);
         let all = texts.examples.iter().map(|example| example.text.as_str());
         let vocabulary = Vocabulary::new(&VocabularyConfig::Words { size: 200 }, all).unwrap();
-        Examples::new(&texts, &vocabulary, 100).unwrap()
+        Examples::new(&texts, &vocabulary, 400).unwrap()
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub mod dataset;
 pub mod examples;
 mod pieces;
 pub mod sentiment;
+pub mod shift;
 mod tokens;
 pub mod vocabulary;
 

@@ -2,8 +2,9 @@
 
 use super::setup;
 use super::summary::Summary;
-use crate::dataset;
+use crate::dataset::{self, Texts};
 use crate::examples::Examples;
+use crate::shift::{self, SEVERITIES, SHIFTS};
 use anyhow::{Result, ensure};
 use sncn_core::Pass;
 use sncn_core::data::Dataset;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 
 const BATCH: usize = 64;
 
-/// Evaluate a trained network on its test sets: accuracy, macro-F1, calibration.
+/// Evaluate a trained network on its test sets, as they are and shifted: accuracy, macro-F1, calibration.
 #[derive(clap::Args, Debug)]
 pub struct Evaluate {
     #[command(flatten)]
@@ -25,7 +26,8 @@ pub struct Evaluate {
     /// Print JSON lines instead of a table.
     #[arg(long)]
     json: bool,
-    /// Test sets instead of the run's, such as sst2,imdb-held or the path of a .jsonl, .tsv or .csv file with columns text and label.
+    /// Test sets instead of the run's, such as sst2,imdb-held, imdb-c (8 shifts × 5 severities, made as it goes) or the path of a
+    /// .jsonl, .tsv or .csv file with columns text and label.
     #[arg(long, value_delimiter = ',')]
     test: Vec<String>,
     /// Name of the table, for the results file.
@@ -56,22 +58,35 @@ impl Evaluate {
         let header = saved::record_header(&saved, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &[]);
         let mut recorder = Recorder::new(header);
         for test in if self.test.is_empty() { &run.test } else { &self.test } {
-            let texts = dataset::open(test, &source)?.first(run.test_limit);
+            let (name, shifted) = test.strip_suffix("-c").map_or((test.as_str(), false), |name| (name, true));
+            let texts = dataset::open(name, &source)?.first(run.test_limit);
             ensure!(
                 texts.classes == *classes,
                 "{test}: its classes ({}) are not the network's ({})",
                 texts.classes.join(", "),
                 classes.join(", ")
             );
-            let data = Examples::new(&texts, &vocabulary, input.longest)?;
-            let bar = cli::progress(data.len(), test);
-            let found = evaluate(&*network, &data, classes.len(), BATCH, &Pass::eval(), |count| {
-                bar.inc(count as u64);
+            let mut one = |split: &str, texts: &Texts, detail: bool| -> Result<()> {
+                let data = Examples::new(texts, &vocabulary, input.longest)?;
+                let bar = cli::progress(data.len(), split);
+                let found = evaluate(&*network, &data, classes.len(), BATCH, &Pass::eval(), |count| {
+                    bar.inc(count as u64);
+                    Ok(())
+                })?;
+                bar.finish_and_clear();
+                recorder.add(split, "accuracy", 1. - found.confusion.error(), data.len());
+                recorder.add_evaluation(split, &found, detail);
                 Ok(())
-            })?;
-            bar.finish_and_clear();
-            recorder.add(test, "accuracy", 1. - found.confusion.error(), data.len());
-            recorder.add_evaluation(test, &found, true);
+            };
+            if !shifted {
+                one(test, &texts, true)?;
+                continue;
+            }
+            for &shift in SHIFTS {
+                for severity in 1..=SEVERITIES {
+                    one(&format!("{test}/{}/{severity}", shift.0), &shift::shifted(&texts, shift, severity), false)?;
+                }
+            }
         }
         // first to the screen: where a file cannot be written, the measurements are not lost
         let summary = Summary::new(recorder.measurements());
