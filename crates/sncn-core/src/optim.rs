@@ -1,7 +1,7 @@
 //! Optimisers with PyTorch's update rules: SGD (momentum, Nesterov, decay), Adam, AdamW; their state can be saved.
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
+use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
 use serde::{Deserialize, Serialize};
 use sncn_kernels::optim;
 use sncn_kernels::simd::Form;
@@ -49,10 +49,21 @@ struct Slot {
     second: Vec<f32>,
 }
 
+/// What gradients are multiplied by so that their norm together is at most `most`: min(1, most / (norm + 1e-6)), as in PyTorch.
+///
+/// # Errors
+/// Where a gradient is on no device that can be read.
+pub fn clipping(grads: &[&Tensor], most: f64) -> Result<f64> {
+    let square = |grad: &&Tensor| grad.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>();
+    let norm = grads.iter().map(square).sum::<Result<f64>>()?.sqrt();
+    Ok((most / (norm + 1e-6)).min(1.))
+}
+
 /// An optimiser over named variables.
 pub struct Optimizer {
     config: OptimizerConfig,
     slots: Vec<Slot>,
+    clip: Option<f64>,
     steps: i64,
 }
 
@@ -68,13 +79,18 @@ impl Optimizer {
             bail!("optimizer sgd: nesterov needs a momentum above 0, not {momentum}")
         }
         let slots = vars.into_iter().map(|(name, var)| Slot { name, var, factor: 1., first: Vec::new(), second: Vec::new() });
-        Ok(Self { config, slots: slots.collect(), steps: 0 })
+        Ok(Self { config, slots: slots.collect(), clip: None, steps: 0 })
     }
 
     /// Learning-rate factors by variable name (heads ×10, say).
     pub fn with_factors(mut self, factor: impl Fn(&str) -> f64) -> Self {
         self.slots.iter_mut().for_each(|slot| slot.factor = factor(&slot.name));
         self
+    }
+
+    /// Gradients are scaled so that their norm together is at most this, where it is given.
+    pub fn with_clip(self, clip: Option<f64>) -> Self {
+        Self { clip, ..self }
     }
 
     /// One update; variables without a gradient are left alone.
@@ -84,9 +100,17 @@ impl Optimizer {
     pub fn step(&mut self, grads: &GradStore, lr: f64) -> Result<()> {
         self.steps += 1;
         let (config, steps) = (self.config.clone(), self.steps);
+        let scale = match self.clip {
+            Some(most) => {
+                clipping(&self.slots.iter().filter_map(|slot| grads.get(slot.var.as_tensor())).collect::<Vec<_>>(), most)?
+            }
+            None => 1.,
+        };
         for slot in &mut self.slots {
-            if let Some(grad) = grads.get(slot.var.as_tensor()) {
-                slot.update(&config, grad, lr * slot.factor, steps)?;
+            let Some(grad) = grads.get(slot.var.as_tensor()) else { continue };
+            match scale < 1. {
+                true => slot.update(&config, &(grad * scale)?, lr * slot.factor, steps)?,
+                false => slot.update(&config, grad, lr * slot.factor, steps)?,
             }
         }
         Ok(())

@@ -23,6 +23,11 @@ pub enum ScheduleConfig {
     },
     /// lr·cos(7πk/(16·total)), as in FixMatch (Sohn et al. 2020).
     FixmatchCosine {},
+    /// Up in a straight line to lr at a share of the updates, then down in another to 0 (Devlin et al. 2019).
+    WarmupLinear {
+        /// The share, 0.1 in fine-tuning.
+        warmup: f64,
+    },
 }
 
 impl ScheduleConfig {
@@ -41,6 +46,26 @@ impl ScheduleConfig {
             }
             Self::Polynomial { power } => base * (1. - share).powf(*power),
             Self::FixmatchCosine {} => base * (7. * PI * share / 16.).cos(),
+            Self::WarmupLinear { warmup } => {
+                let (steps, total) = ((warmup * total as f64).ceil(), total as f64);
+                let step = step as f64;
+                base * if step < steps { (step + 1.) / steps } else { (total - step) / (total - steps).max(1.) }
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_warms_up_and_goes_down_in_straight_lines() {
+        let rates =
+            |warmup: f64| -> Vec<f64> { (0..10).map(|k| ScheduleConfig::WarmupLinear { warmup }.lr_at(k, 10, 5, 2.)).collect() };
+        let want = [1., 2., 2., 1.75, 1.5, 1.25, 1., 0.75, 0.5, 0.25];
+        assert!(rates(0.2).iter().zip(want).all(|(rate, want)| (rate - want).abs() < 1e-12), "{:?}", rates(0.2));
+        assert_eq!((rates(0.)[0], rates(0.)[9]), (2., 0.2));
+        assert!(rates(1.).iter().all(|rate| rate.is_finite() && *rate > 0.));
     }
 }

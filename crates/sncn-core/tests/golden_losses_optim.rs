@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::loss::{cross_entropy, cross_entropy_per_item, jensen_shannon, value};
-use sncn_core::optim::{Optimizer, OptimizerConfig};
+use sncn_core::optim::{Optimizer, OptimizerConfig, clipping};
 use sncn_core::schedule::ScheduleConfig;
 use sncn_golden::{Case, Index, relative_error};
 
@@ -141,6 +141,26 @@ fn golden_optimisers() -> Result<()> {
                     same(case, &format!("{name}.{golden}.{step}"), &found.1)?;
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn golden_clipped_gradients() -> Result<()> {
+    let index = Index::load("losses_optim")?;
+    for case in index.cases()?.iter().filter(|case| case.op == "clip_grad_norm") {
+        let names: Vec<_> = (0..).map(|i| format!("g{i}")).take_while(|name| case.has(name)).collect();
+        let read = |name: &String| -> Result<Tensor> {
+            let array = case.f32(name)?;
+            Ok(Tensor::from_vec(array.data, array.shape, &Device::Cpu)?)
+        };
+        let grads = names.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let (most, norm) = (case.number("max_norm")?, case.number("total_norm")?);
+        let scale = clipping(&grads.iter().collect::<Vec<_>>(), most)?;
+        close(case, "the scale", scale, (most / (norm + 1e-6)).min(1.))?;
+        for (name, grad) in names.iter().zip(&grads) {
+            same(case, &format!("{name}.after"), &(grad * scale)?)?;
         }
     }
     Ok(())

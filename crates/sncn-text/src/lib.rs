@@ -12,7 +12,9 @@ mod pieces;
 pub mod sentiment;
 pub mod shift;
 mod tokens;
+pub mod vectors;
 pub mod vocabulary;
 
 pub use tokens::Tokens;
+pub use vectors::Vectors;
 pub use vocabulary::{Vocabulary, VocabularyConfig};

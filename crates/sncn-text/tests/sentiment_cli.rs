@@ -113,7 +113,7 @@ fn what_does_not_fit_is_said() {
     };
     said(r#","train":"imdbb""#, "unknown set of texts \"imdbb-train\"");
     said(r#","train":"imdb""#, "give --data-dir DIR or set SNCN_DATA");
-    said(r#","backbone":"lstm""#, "unknown backbone \"lstm\"; known: convnet<channels>_<filters>");
+    said(r#","backbone":"lstm""#, "unknown backbone \"lstm\"; known: convnet<channels>_<filters>[frozen]");
     said(r#","input":{"vocabulary":{"kind":"words","size":200},"longest":2}"#, "input.longest is 2");
     said(r#","input":{"vocabulary":{"kind":"letters"},"longest":20}"#, "letters");
     said(r#","input":null"#, "input is missing");
@@ -128,4 +128,27 @@ fn what_does_not_fit_is_said() {
     let vocabulary = folder.path().join("tokenizer.json");
     program().args(["vocab", "--train", "reviews", "--size", "300", "--output"]).arg(&vocabulary).assert().success();
     assert!(sncn_text::Vocabulary::read(&vocabulary).unwrap().len() <= 300);
+}
+
+#[test]
+fn a_convnet_begins_with_word_vectors_and_leaves_frozen_ones_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("vectors.txt"), "good 0.5 1.5 -2\nbad 1 2 3\nunheard 7 7 7\n").unwrap();
+    let input = r#","input":{"vocabulary":{"kind":"words","size":200},"longest":60,"vectors":"vectors.txt"}"#;
+    for (name, kept) in [("convnet3_4", false), ("convnet3_4frozen", true)] {
+        let change = format!(r#"{input},"backbone":"{name}","clip":1.0,"schedule":{{"kind":"warmup_linear","warmup":0.1}}"#);
+        let (table, run) = (table(folder.path(), &change), folder.path().join(name));
+        let mut command = train(&table, &run, "100");
+        command.arg("--data-dir").arg(folder.path());
+        command.assert().success().stderr(contains("2 words of the vocabulary have vectors"));
+        let vocabulary = sncn_text::Vocabulary::read(&run.join("tokenizer.json")).unwrap();
+        let exported = folder.path().join("weights.safetensors");
+        program().arg("export").arg(checkpoints(&run).last().unwrap()).arg("--output").arg(&exported).assert().success();
+        let weights = candle_core::safetensors::load(&exported, &candle_core::Device::Cpu).unwrap();
+        let row: Vec<f32> = weights["embedding.weight"].get(vocabulary.id("good").unwrap() as usize).unwrap().to_vec1().unwrap();
+        assert_eq!(row == [0.5, 1.5, -2.], kept, "{name}: {row:?}");
+    }
+    let (table, run) = (table(folder.path(), &format!(r#"{input},"backbone":"encoder1_16""#)), folder.path().join("run"));
+    let mut command = train(&table, &run, "100");
+    command.arg("--data-dir").arg(folder.path()).assert().failure().stderr(contains("only a convnet begins with word vectors"));
 }

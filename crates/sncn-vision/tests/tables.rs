@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
+use sncn_core::harness::run::TASKS;
 use sncn_core::harness::{Run, Table};
 use sncn_vision::classify::setup;
 use sncn_vision::segment;
@@ -33,6 +34,8 @@ fn every_row_of_every_table_builds_its_network_and_augmentation() -> Result<()> 
                     let (_network, vars) = segment::setup::network(&run, 19, 0).with_context(at)?;
                     run.optimizer(&vars).with_context(at)?;
                 }
+                // of another program, whose tests build it
+                task if TASKS.iter().any(|(known, _)| *known == task) => continue,
                 task => anyhow::bail!("{}: task {task}", at()),
             }
             rows += 1;

@@ -52,6 +52,9 @@ pub struct Run {
     /// flip of images), absent or `false` for none.
     #[serde(default = "nothing")]
     pub augment: Value,
+    /// The largest norm of all gradients together; absent: they are not clipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
     /// Factors of the learning rate by the beginning of a variable's name, such as `{"classifier.": 10}`; 1 for the others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lr_factors: BTreeMap<String, f64>,
@@ -121,7 +124,7 @@ impl Run {
             );
         }
         let factor = |name: &str| self.lr_factors.iter().find(|(prefix, _)| name.starts_with(*prefix)).map_or(1., |(_, f)| *f);
-        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_factors(factor))
+        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_factors(factor).with_clip(self.clip))
     }
 
     /// Refuses mixing where the network has no layer that mixes.
@@ -141,6 +144,12 @@ impl Run {
         ensure!(self.epochs > 0, "epochs is 0; at least 1 is accepted");
         ensure!(self.batch_size > 0, "batch_size is 0; at least 1 is accepted");
         ensure!(self.lr.is_finite() && self.lr > 0., "lr is {}; a positive number is accepted", self.lr);
+        if let Some(clip) = self.clip {
+            ensure!(clip.is_finite() && clip > 0., "clip is {clip}; a positive number is accepted");
+        }
+        if let ScheduleConfig::WarmupLinear { warmup } = self.schedule {
+            ensure!((0. ..=1.).contains(&warmup), "schedule.warmup is {warmup}; 0 to 1 is accepted");
+        }
         ensure!(!self.test.is_empty(), "test is empty; at least one test set is wanted");
         ensure!(self.train_limit != Some(0) && self.test_limit != Some(0), "a limit is 0; at least 1 is accepted");
         for (prefix, factor) in &self.lr_factors {

@@ -77,8 +77,10 @@ impl ConvNet {
         Ok(Self { config: config.clone(), embedding, filters, hooks, fc, unreached, sites: place.sites() })
     }
 
-    /// `convnet<channels>_<filters>`: windows of 2 to 5 words, half of the features dropped, word vectors learnt.
+    /// `convnet<channels>_<filters>`: windows of 2 to 5 words, half of the features dropped, word vectors learnt, or with `frozen` at the
+    /// end left as they begin.
     pub(super) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+        let (name, learn_embeddings) = name.strip_suffix("frozen").map_or((name, true), |name| (name, false));
         let (embedding_dim, filters) = numbers(name, "convnet")?;
         let config = ConvNetConfig {
             vocab_size: blueprint.words,
@@ -86,7 +88,7 @@ impl ConvNet {
             filters,
             widths: vec![2, 3, 4, 5],
             mask_windows: true,
-            learn_embeddings: true,
+            learn_embeddings,
             dropout: 0.5,
             pad_token_id: blueprint.pad,
         };

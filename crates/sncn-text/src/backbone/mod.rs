@@ -32,7 +32,7 @@ pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;
 
 /// Every family that is trained from scratch, by the pattern of its names.
 pub const BACKBONES: &[(&str, Build)] =
-    &[("convnet<channels>_<filters>", ConvNet::named), ("encoder<layers>_<channels>[pre]", Encoder::named)];
+    &[("convnet<channels>_<filters>[frozen]", ConvNet::named), ("encoder<layers>_<channels>[pre]", Encoder::named)];
 
 /// Builds the network of that name, such as `convnet100_64` or `encoder4_256`.
 ///

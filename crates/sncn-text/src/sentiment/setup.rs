@@ -2,9 +2,9 @@
 
 use crate::backbone;
 use crate::dataset::{self, Texts};
-use crate::{Vocabulary, VocabularyConfig};
+use crate::{Vectors, Vocabulary, VocabularyConfig};
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use serde_json::Value;
 use sncn_core::harness::Run;
@@ -25,6 +25,10 @@ pub struct Input {
     pub vocabulary: VocabularyConfig,
     /// The most tokens of a text; the rest is cut off.
     pub longest: usize,
+    /// A file of word vectors in GloVe's or word2vec's text format, which the word vectors of a ConvNet begin with; below the data
+    /// folder where the path is relative.
+    #[serde(default)]
+    pub vectors: Option<PathBuf>,
 }
 
 /// How training texts are changed (`augment` of a run).
@@ -74,6 +78,30 @@ pub fn training(run: &Run, source: &Source) -> Result<Texts> {
 pub fn vocabulary_in(folder: Option<&Path>) -> Result<Vocabulary> {
     let path: PathBuf = folder.unwrap_or(Path::new(".")).join(VOCABULARY);
     Vocabulary::read(&path).with_context(|| format!("{VOCABULARY} belongs beside the checkpoint"))
+}
+
+/// Puts the run's word vectors, if it has some, in the place of initial ones; says how many were found.
+///
+/// # Errors
+/// Where the file does not fit, or the network has no word vectors of that width.
+pub fn with_vectors(input: &Input, vocabulary: &Vocabulary, vars: &Vars, source: &Source) -> Result<Option<String>> {
+    let Some(path) = &input.vectors else { return Ok(None) };
+    let path = if path.is_absolute() { path.clone() } else { source.folder("word vectors")?.join(path) };
+    let vectors = Vectors::read(&path, vocabulary)?;
+    let all = vars.all();
+    let table = all.iter().find(|(name, _)| name == "embedding.weight").map(|(_, table)| table);
+    let table = table.with_context(|| format!("input.vectors: only a convnet begins with word vectors ({})", path.display()))?;
+    let mut rows: Vec<Vec<f32>> = table.to_vec2()?;
+    let width = rows.first().map_or(0, Vec::len);
+    ensure!(width == vectors.width, "{}: vectors of {} values for a network of {width} channels", path.display(), vectors.width);
+    vectors.of.iter().for_each(|(&id, values)| rows[id as usize].clone_from(values));
+    table.set(&Tensor::new(rows, &Device::Cpu)?)?;
+    Ok(Some(format!(
+        "{}: {} words of the vocabulary have vectors, {} have not",
+        path.display(),
+        vectors.of.len(),
+        vectors.missing
+    )))
 }
 
 /// The network of a run with fresh variables.

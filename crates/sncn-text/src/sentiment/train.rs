@@ -23,7 +23,8 @@ impl Train {
     pub fn run(&self) -> Result<()> {
         let run = self.fit.start(TASK)?;
         let (input, augment) = setup::settings(&run)?;
-        let texts = setup::training(&run, &cli::source(self.fit.data_dir()))?;
+        let source = cli::source(self.fit.data_dir());
+        let texts = setup::training(&run, &source)?;
         let path = self.fit.run_dir().join(VOCABULARY);
         let vocabulary = if path.is_file() {
             Vocabulary::read(&path)?
@@ -34,6 +35,9 @@ impl Train {
             learnt
         };
         let (network, vars) = setup::network(&run, &input, &vocabulary, texts.classes.len(), self.fit.seed())?;
+        if let Some(said) = setup::with_vectors(&input, &vocabulary, &vars, &source)? {
+            eprintln!("{said}");
+        }
         let mut data = Examples::new(&texts, &vocabulary, input.longest)?;
         let describe = format!(
             "{}: {} tokens in {} texts, {} in the vocabulary",
