@@ -69,13 +69,21 @@ fn check(lengths: &[usize], heads: usize, size: usize, seed: u64, scale: f32) {
     let maps: Vec<Vec<f32>> = (0..4).map(|i| noise(1 + s.map(), seed + i).iter().map(|x| x * scale).collect()).collect();
     let single = [0, 1, 2, 3].map(|i| &maps[i][1..]);
     let doubled = single.map(double);
+    let largest = |i: usize| doubled[i].iter().fold(0f64, |most, v| most.max(v.abs()));
     for dropped in [false, true] {
         let want = plain(&s, [0, 1, 2, 3].map(|i| &doubled[i][..]), dropped);
         for form in Form::available() {
             let got = by(form, &s, single, dropped);
-            for (got, want) in got.iter().zip(&want) {
+            for (i, (got, want)) in got.iter().zip(&want).enumerate() {
+                // softmax's gradient is a difference of Σ gy·v, which f32 rounds: dq and dk are also measured against what is rounded
+                let terms = [0., largest(2) * largest(3) * largest(1), largest(2) * largest(3) * largest(0), 0.][i];
+                let rounding = 16. * f64::from(f32::EPSILON) * terms * (size as f64).sqrt();
+                let most = want.iter().fold(1e-30f64, |most, v| most.max(v.abs()));
                 let apart = error(got, want);
-                assert!(apart < 2e-5, "{form:?}, {lengths:?}, {heads} heads of {size}, dropped {dropped}: {apart:e}");
+                assert!(
+                    apart < 2e-5 + rounding / most,
+                    "{form:?}, {lengths:?}, {heads} heads of {size}, map {i}, dropped {dropped}: {apart:e}"
+                );
             }
         }
     }
