@@ -5,8 +5,8 @@ use candle_core::{Result, Tensor};
 
 /// A model that maps a batch to class scores.
 pub trait Network {
-    /// Scores of a batch: (N, H, W, 3) images, say, to (N, classes) logits, or (N, H, W, classes) where every pixel is
-    /// labelled.
+    /// Scores of a batch: (N, H, W, 3) images or (N, L) token ids to (N, classes) logits, or (N, H, W, classes) where every
+    /// pixel is labelled.
     ///
     /// # Errors
     /// Where the shape does not fit.

@@ -52,7 +52,10 @@ impl Sequences<'_> {
     }
 
     /// Cuts a buffer into the sequences' parts of `size(length)` elements.
-    fn cut<'b, T>(&self, mut rest: &'b mut [T], size: impl Fn(usize) -> usize) -> Vec<&'b mut [T]> {
+    ///
+    /// # Panics
+    /// Where the buffer is too short.
+    pub fn cut<'b, T>(&self, mut rest: &'b mut [T], size: impl Fn(usize) -> usize) -> Vec<&'b mut [T]> {
         let take = |&len: &usize| {
             let (part, after) = std::mem::take(&mut rest).split_at_mut(size(len));
             rest = after;

@@ -31,7 +31,7 @@ const BUSY: f64 = 0.5;
 /// Measure speed and memory; with --peer beside PyTorch's, each ratio held to its bar.
 #[derive(clap::Args, Debug)]
 #[command(after_help = "Without --peer: our figures alone, and no bar is held.
-With --peer: `python FILE wrn|layers --threads N --runs R` prints the same figures of the other side.
+With --peer: `python FILE wrn|layers|fcn|text --threads N --runs R` prints the same figures of the other side.
 `wrn --compile`, `engines`, and what needs Pillow or imagecorruptions are left out, with a message, where they fail.
 A ratio above 1 means that ours is faster, or smaller.
 Exit codes: 0 every measured bar holds, 1 one is missed or a program failed, 2 wrong arguments,

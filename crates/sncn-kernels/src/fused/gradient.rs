@@ -1,5 +1,5 @@
 //! The weight gradient: sums over positions (direct) or over tiles (Winograd) of products of x and gy, in 8 fixed parts of the
-//! units, added in order.
+//! units, added in order; where the sums outgrow the cache, [`super::wide`] forms them.
 
 use super::plan::{Algorithm, Direction, Phase, Plan, Unit, Window};
 use super::transform::{Gradient, Input, Planes, Tile, WeightGradient};

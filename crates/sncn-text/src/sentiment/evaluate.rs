@@ -1,6 +1,6 @@
 //! `sncn-sentiment evaluate`: a trained network on its test sets, of its own domain and of others.
 
-use super::setup;
+use super::setup::{self, Trained};
 use super::summary::Summary;
 use crate::dataset::{self, Texts};
 use crate::examples::Examples;
@@ -48,14 +48,9 @@ impl Evaluate {
     /// Where the checkpoint or a test set does not fit.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
-        let saved = self.saved.read()?;
-        let (run, seed) = saved::run_of(&saved)?;
-        let ((input, _), classes) = (setup::settings(&run)?, &saved.header.classes);
-        let vocabulary = setup::vocabulary_in(self.saved.folder())?;
-        let (network, vars) = setup::network(&run, &input, &vocabulary, classes.len(), seed)?;
-        saved.load_weights(&vars)?;
-        let source = cli::source(self.data_dir.as_deref());
-        let header = saved::record_header(&saved, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &[]);
+        let Trained { checkpoint, run, seed, input, vocabulary, network } = setup::trained(&self.saved)?;
+        let (classes, source) = (&checkpoint.header.classes, cli::source(self.data_dir.as_deref()));
+        let header = saved::record_header(&checkpoint, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &[]);
         let mut recorder = Recorder::new(header);
         for test in if self.test.is_empty() { &run.test } else { &self.test } {
             let (name, shifted) = test.strip_suffix("-c").map_or((test.as_str(), false), |name| (name, true));

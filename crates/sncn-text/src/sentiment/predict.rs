@@ -1,13 +1,13 @@
 //! `sncn-sentiment predict`: lines of text in, JSON lines out, as they come.
 
-use super::setup;
+use super::setup::{self, Trained};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use serde_json::{Map, json};
 use sncn_core::Pass;
 use sncn_core::evaluate::{argmax, probabilities};
 use sncn_core::harness::cli;
-use sncn_core::harness::saved::{self, Saved};
+use sncn_core::harness::saved::Saved;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -31,12 +31,8 @@ impl Predict {
     /// Where the checkpoint does not fit or a file cannot be read.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
-        let saved = self.saved.read()?;
-        let (run, seed) = saved::run_of(&saved)?;
-        let ((input, _), classes) = (setup::settings(&run)?, &saved.header.classes);
-        let vocabulary = setup::vocabulary_in(self.saved.folder())?;
-        let (network, vars) = setup::network(&run, &input, &vocabulary, classes.len(), seed)?;
-        saved.load_weights(&vars)?;
+        let Trained { checkpoint, input, vocabulary, network, .. } = setup::trained(&self.saved)?;
+        let classes = &checkpoint.header.classes;
         let stdin = [PathBuf::from("-")];
         for file in if self.files.is_empty() { &stdin[..] } else { &self.files } {
             let (mut reader, name): (Box<dyn BufRead>, _) = if file == Path::new("-") {

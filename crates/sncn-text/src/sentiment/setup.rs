@@ -7,7 +7,9 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 use serde_json::Value;
+use sncn_core::checkpoint::Checkpoint;
 use sncn_core::harness::Run;
+use sncn_core::harness::saved::{self, Saved};
 use sncn_core::{Network, Seed, Source, Vars};
 use std::path::{Path, PathBuf};
 
@@ -71,13 +73,35 @@ pub fn training(run: &Run, source: &Source) -> Result<Texts> {
     Ok(dataset::training(&run.train, source)?.first(run.train_limit))
 }
 
-/// The vocabulary beside the checkpoints.
+/// A trained network with what it was trained by.
+pub struct Trained {
+    /// Its checkpoint.
+    pub checkpoint: Checkpoint,
+    /// Its run.
+    pub run: Run,
+    /// The seed.
+    pub seed: u64,
+    /// How its texts become token ids.
+    pub input: Input,
+    /// The vocabulary beside the checkpoint.
+    pub vocabulary: Vocabulary,
+    /// With the checkpoint's weights.
+    pub network: Box<dyn Network>,
+}
+
+/// Opens what was trained.
 ///
 /// # Errors
-/// Where it is missing or damaged.
-pub fn vocabulary_in(folder: Option<&Path>) -> Result<Vocabulary> {
-    let path: PathBuf = folder.unwrap_or(Path::new(".")).join(VOCABULARY);
-    Vocabulary::read(&path).with_context(|| format!("{VOCABULARY} belongs beside the checkpoint"))
+/// Where the checkpoint or the vocabulary beside it is missing, damaged, or does not fit.
+pub fn trained(saved: &Saved) -> Result<Trained> {
+    let checkpoint = saved.read()?;
+    let (run, seed) = saved::run_of(&checkpoint)?;
+    let (input, _) = settings(&run)?;
+    let path = saved.folder().unwrap_or(Path::new(".")).join(VOCABULARY);
+    let vocabulary = Vocabulary::read(&path).with_context(|| format!("{VOCABULARY} belongs beside the checkpoint"))?;
+    let (network, vars) = network(&run, &input, &vocabulary, checkpoint.header.classes.len(), seed)?;
+    checkpoint.load_weights(&vars)?;
+    Ok(Trained { checkpoint, run, seed, input, vocabulary, network })
 }
 
 /// Puts the run's word vectors, if it has some, in the place of initial ones; says how many were found.

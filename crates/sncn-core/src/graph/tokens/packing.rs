@@ -4,6 +4,7 @@ use crate::Seed;
 use crate::ops::{by_dtype, drop_of, elements};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
+use sncn_kernels::attention::Sequences;
 use std::sync::Arc;
 
 /// Sequences that lie one after another.
@@ -86,19 +87,9 @@ impl Packing {
         packed.contiguous()?.apply_op1(Means { packing: self.clone(), back: false })
     }
 
-    /// Cuts values, `size(length)` a sequence, into the sequences' parts.
-    pub(super) fn cut<'a, T>(&self, mut rest: &'a mut [T], size: impl Fn(usize) -> usize) -> Vec<&'a mut [T]> {
-        let take = |&len: &usize| {
-            let (part, after) = std::mem::take(&mut rest).split_at_mut(size(len));
-            rest = after;
-            part
-        };
-        self.lengths.iter().map(take).collect()
-    }
-
     /// Scales or drops the values of every sequence, each from its own stream.
     pub(super) fn drop(&self, values: &mut [f32], width: usize, rate: f64, seed: Seed) {
-        let parts = self.cut(values, |len| len * width);
+        let parts = Sequences { lengths: &self.lengths, heads: 1, width }.cut(values, |len| len * width);
         parts.into_par_iter().enumerate().for_each(|(n, values)| drop_of(seed, n, rate, values));
     }
 }
