@@ -38,7 +38,11 @@ pub(crate) fn lines(sheet: &Sheet) -> String {
 }
 
 fn selection(name: &str) -> String {
-    if name == "last" { "last checkpoint".to_string() } else { name.to_string() }
+    match name {
+        "last" => "last checkpoint".to_string(),
+        "held" => "the epoch with the best score on the held-out part of the training set".to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// The seeds of every row, or of each where they differ.

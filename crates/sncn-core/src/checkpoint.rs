@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 const KEY: &str = "sncn";
 const STATE: &str = "optimizer/";
+/// The file of the best checkpoint, where training chooses one: weights alone.
+pub const SELECTED: &str = "selected.safetensors";
 /// How many checkpoints of a run are kept.
 pub const KEPT: usize = 2;
 
@@ -36,8 +38,20 @@ pub struct Header {
     pub run: Value,
     /// Class names, in label order.
     pub classes: Vec<String>,
+    /// Scores on held-out examples so far, where training looks at them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
     /// SHA-256 over names, shapes and bytes of all tensors.
     pub sha256: String,
+}
+
+/// A score on held-out examples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Steps done.
+    pub step: usize,
+    /// The higher, the better.
+    pub score: f64,
 }
 
 /// A checkpoint in memory.
@@ -91,10 +105,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Header) -> Result<PathBuf> {
     let mut tensors = weights_of(vars);
     tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor)));
-    let held = held(tensors)?;
-    header.sha256 = digest(held.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
+    let written = written(tensors)?;
+    header.sha256 = digest(written.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
     let path = folder.join(format!("checkpoint-{:08}.safetensors", header.step));
-    write(&path, &held, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
+    write(&path, &written, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
     let all = list(folder)?;
     for old in &all[..all.len().saturating_sub(KEPT)] {
         fs::remove_file(old).with_context(|| format!("{}: an old checkpoint could not be removed", old.display()))?;
@@ -107,9 +121,9 @@ pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Heade
 /// # Errors
 /// Where it cannot be written; nothing is left behind.
 pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<()> {
-    let held = held(weights_of(vars))?;
-    header.sha256 = digest(held.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
-    write(path, &held, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))
+    let written = written(weights_of(vars))?;
+    header.sha256 = digest(written.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
+    write(path, &written, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))
 }
 
 fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
@@ -117,15 +131,15 @@ fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
 }
 
 /// A tensor as it is written: name, extents, element type, bytes.
-type Held = (String, Vec<usize>, safetensors::Dtype, Vec<u8>);
+type Written = (String, Vec<usize>, safetensors::Dtype, Vec<u8>);
 
-fn held(tensors: Vec<(String, Tensor)>) -> Result<Vec<Held>> {
+fn written(tensors: Vec<(String, Tensor)>) -> Result<Vec<Written>> {
     let one = |(name, tensor): (String, Tensor)| bytes_of(&tensor).map(|(dtype, b)| (name, tensor.dims().to_vec(), dtype, b));
     tensors.into_iter().map(one).collect()
 }
 
-fn write(path: &Path, held: &[Held], metadata: HashMap<String, String>) -> Result<()> {
-    let views = held.iter().map(|(name, shape, dtype, bytes)| {
+fn write(path: &Path, written: &[Written], metadata: HashMap<String, String>) -> Result<()> {
+    let views = written.iter().map(|(name, shape, dtype, bytes)| {
         safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
     });
     let views = views.collect::<Result<Vec<_>, _>>()?;
@@ -223,11 +237,11 @@ impl Checkpoint {
     /// Where it cannot be written; nothing is left behind.
     pub fn export(&self, path: &Path) -> Result<usize> {
         let weights = self.tensors.iter().filter(|(name, _)| !name.starts_with(STATE));
-        let mut held = held(weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect())?;
-        held.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut written = written(weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect())?;
+        written.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         // the mark that other programs look for
-        write(path, &held, HashMap::from([("format".to_string(), "pt".to_string())]))?;
-        Ok(held.len())
+        write(path, &written, HashMap::from([("format".to_string(), "pt".to_string())]))?;
+        Ok(written.len())
     }
 
     /// Puts the saved state into `optimizer`.

@@ -27,6 +27,7 @@ pub mod source;
 pub mod stats;
 pub mod train;
 pub mod vars;
+pub mod weights;
 
 pub use graph::{Attention, FeatureMap, Lookup, MapGradients, Packing, TokenMap, backward, observe};
 pub use layer::{Hooks, Layer, LayerConfig, Place};

@@ -37,6 +37,11 @@ impl Examples {
         Self { dropped: Some((rate, unknown)), ..self }
     }
 
+    /// The ids of every text.
+    pub fn ids(&self) -> &[Vec<u32>] {
+        &self.ids
+    }
+
     /// Tokens in all.
     pub fn tokens(&self) -> usize {
         self.ids.iter().map(Vec::len).sum()

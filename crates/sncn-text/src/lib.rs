@@ -8,13 +8,17 @@ extern crate sncn_core;
 pub mod backbone;
 pub mod dataset;
 pub mod examples;
+pub mod glove;
 mod pieces;
+pub mod pretrained;
 pub mod sentiment;
 pub mod shift;
 mod tokens;
 pub mod vectors;
 pub mod vocabulary;
 
+pub use glove::GloveConfig;
+pub use pretrained::Pretrained;
 pub use tokens::Tokens;
 pub use vectors::Vectors;
 pub use vocabulary::{Vocabulary, VocabularyConfig};

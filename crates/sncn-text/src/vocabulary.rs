@@ -170,6 +170,16 @@ impl Vocabulary {
         self.tokenizer.token_to_id(token)
     }
 
+    /// The id of what is not in the vocabulary, where it has one.
+    pub fn unknown(&self) -> Option<u32> {
+        [UNKNOWN, "<unk>"].iter().find_map(|token| self.id(token))
+    }
+
+    /// Whether an id is no word: padding, what begins and ends a text, what is unknown.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.unknown() == Some(id) || self.tokenizer.get_added_vocabulary().is_special_token(&self.token(id).unwrap_or_default())
+    }
+
     /// The token of an id.
     pub fn token(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)

@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Result, Tensor};
 use sncn_core::layer::LAYERS;
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Network, Pass, Seed, Vars};
-use sncn_text::backbone::{ConvNet, ConvNetConfig, Encoder, EncoderConfig, Family, Head, NormPlace};
+use sncn_text::backbone::{ConvNet, ConvNetConfig, Curve, Encoder, EncoderConfig, Family, Head, NormPlace, Positions};
 
 const POSITIONS: [&str; 4] = ["embedding", "attention", "feed_forward", "sum"];
 
@@ -23,6 +23,9 @@ fn config(family: Family, norm: NormPlace) -> EncoderConfig {
         pad_token_id: 1,
         hidden_dropout_prob: 0.1,
         attention_probs_dropout_prob: 0.1,
+        classifier_dropout: None,
+        hidden_act: Curve::Gelu,
+        position_embedding_type: Positions::Absolute,
         norm,
     }
 }

@@ -134,13 +134,14 @@ fn what_does_not_fit_is_said() {
 fn a_convnet_begins_with_word_vectors_and_leaves_frozen_ones_as_they_are() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("vectors.txt"), "good 0.5 1.5 -2\nbad 1 2 3\nunheard 7 7 7\n").unwrap();
-    let input = r#","input":{"vocabulary":{"kind":"words","size":200},"longest":60,"vectors":"vectors.txt"}"#;
+    let input =
+        r#","input":{"vocabulary":{"kind":"words","size":200},"longest":60,"vectors":{"kind":"file","path":"vectors.txt"}}"#;
     for (name, kept) in [("convnet3_4", false), ("convnet3_4frozen", true)] {
         let change = format!(r#"{input},"backbone":"{name}","clip":1.0,"schedule":{{"kind":"warmup_linear","warmup":0.1}}"#);
         let (table, run) = (table(folder.path(), &change), folder.path().join(name));
         let mut command = train(&table, &run, "100");
         command.arg("--data-dir").arg(folder.path());
-        command.assert().success().stderr(contains("2 words of the vocabulary have vectors"));
+        command.assert().success().stderr(contains("2 words of the vocabulary have one"));
         let vocabulary = sncn_text::Vocabulary::read(&run.join("tokenizer.json")).unwrap();
         let exported = folder.path().join("weights.safetensors");
         program().arg("export").arg(checkpoints(&run).last().unwrap()).arg("--output").arg(&exported).assert().success();

@@ -54,7 +54,7 @@ fn weights_come_in_are_used_and_go_out_unchanged() {
     import(&file, &model, &["--backbone", "wrn10_1", "--layers", SELFNORM, "--train", "shapes", "--classes", "10"])
         .assert()
         .success()
-        .stdout(contains("renamed    module.fc.weight → fc.weight [10, 64]").and(contains("10 classes")));
+        .stdout(contains("renamed    fc.weight [10, 64] from module.fc.weight").and(contains("10 classes")));
     let picture = folder.path().join("a.png");
     image::RgbImage::new(32, 32).save(&picture).unwrap();
     sncn().args(["predict", "--checkpoint"]).arg(&model).arg(&picture).assert().success().stdout(contains("a.png: "));

@@ -2,11 +2,12 @@
 
 use super::Run;
 use super::cli::{self, Cell};
-use crate::checkpoint::{self, Header};
+use super::run::Stopping;
+use crate::checkpoint::{self, Header, Held, SELECTED};
 use crate::data::Dataset;
 use crate::train::{Control, steps_per_epoch, train};
 use crate::{Network, Vars};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
 /// Train one row of a table with one seed; run it again to resume.
@@ -40,6 +41,19 @@ pub struct Job<'a> {
     pub classes: Vec<String>,
     /// What the training set is.
     pub describe: String,
+    /// Scores the network on held-out examples (the higher, the better), where the task can stop early.
+    pub held: Option<&'a dyn Fn() -> Result<f64>>,
+}
+
+/// Of equal scores the first counts.
+fn best(held: &[Held]) -> Option<&Held> {
+    held.iter().reduce(|best, other| if other.score > best.score { other } else { best })
+}
+
+/// Whether so many epochs brought no better score.
+fn is_over(held: &[Held], stopping: Stopping) -> bool {
+    let since = held.iter().rev().position(|one| Some(one) == best(held));
+    since.is_some_and(|epochs| epochs >= stopping.patience)
 }
 
 impl Fit {
@@ -62,6 +76,14 @@ impl Fit {
         &self.run_dir
     }
 
+    /// Whether the run has no checkpoint yet.
+    ///
+    /// # Errors
+    /// Where its folder cannot be read.
+    pub fn is_fresh(&self) -> Result<bool> {
+        Ok(checkpoint::list(&self.run_dir)?.is_empty())
+    }
+
     /// Where the data sets are.
     pub fn data_dir(&self) -> Option<&Path> {
         self.data_dir.as_deref()
@@ -72,45 +94,78 @@ impl Fit {
     /// # Errors
     /// Where a checkpoint does not fit, or training fails.
     pub fn run(&self, run: &Run, job: &Job) -> Result<()> {
-        let Job { network, vars, data, classes, describe } = job;
+        let Job { network, vars, data, classes, describe, held } = job;
+        let stops = match (run.stopping, held) {
+            (Some(stopping), Some(score)) => Some((stopping, *score)),
+            (None, _) => None,
+            (Some(_), None) => bail!("run {:?}: stopping is set; this task trains to the last epoch: take it away", run.name),
+        };
         let resolved = serde_json::json!({"run": run.resolved()?, "seed": self.cell.seed});
         ensure!(data.len() > 1, "{}: the training set has {} example(s); at least 2 are wanted", run.train, data.len());
         let mut optimizer = run.optimizer(vars)?;
         let recipe = run.recipe(self.cell.seed);
-        let total = steps_per_epoch(data.len(), run.batch_size) * run.epochs;
-        let mut start = 0;
+        let epoch = steps_per_epoch(data.len(), run.batch_size);
+        let total = epoch * run.epochs;
+        let (mut start, mut scores) = (0, Vec::new());
         if let Some(saved) = checkpoint::newest(&self.run_dir)? {
             saved.check_run(&resolved)?;
             saved.load_weights(vars)?;
             saved.load_optimizer(&mut optimizer)?;
             start = saved.header.step;
-            if start >= total {
-                eprintln!("{}: training is complete ({total} steps)", self.run_dir.display());
+            if start >= saved.header.total {
+                eprintln!("{}: training is complete ({start} steps)", self.run_dir.display());
                 return Ok(());
             }
+            scores = saved.header.held;
             eprintln!("resuming at step {start} of {total}");
         }
         eprintln!("{} on {describe}: {} parameters, {total} steps", run.backbone, vars.parameter_count());
         cli::catch_interrupts()?;
-        let header =
-            |step| Header { format: 1, step, total, run: resolved.clone(), classes: classes.clone(), sha256: String::new() };
+        let header = |step, total, held: &[Held]| Header {
+            format: 1,
+            step,
+            total,
+            run: resolved.clone(),
+            classes: classes.clone(),
+            held: held.to_vec(),
+            sha256: String::new(),
+        };
         let bar = cli::progress(total, &format!("train {}", run.name));
         bar.set_position(start as u64);
         bar.reset_eta();
+        let mut end = total;
         let done = train(*network, vars, &mut optimizer, *data, &recipe, start, |step, optimizer| {
             bar.set_position(step.done as u64);
-            let stop = cli::interrupted();
-            if stop || step.done == total || (step.done as u64).is_multiple_of(self.checkpoint_every) {
-                checkpoint::save(&self.run_dir, vars, optimizer, header(step.done))?;
+            if let Some((stopping, score)) = stops.filter(|_| step.done.is_multiple_of(epoch)) {
+                scores.push(Held { step: step.done, score: score()? });
+                // before the checkpoint that says so: a run that goes on from an older one writes the same again
+                if best(&scores) == scores.last() {
+                    checkpoint::save_weights(&self.run_dir.join(SELECTED), vars, header(step.done, total, &scores))?;
+                }
+                if is_over(&scores, stopping) {
+                    end = step.done;
+                }
             }
-            if step.done == total {
+            let stop = cli::interrupted();
+            if stop || step.done == end || (step.done as u64).is_multiple_of(self.checkpoint_every) {
+                checkpoint::save(&self.run_dir, vars, optimizer, header(step.done, end, &scores))?;
+            }
+            if step.done == end {
                 bar.println(format!("loss {:.4} at the last step", step.loss));
             }
-            Ok(if stop && step.done < total { Control::Stop } else { Control::Continue })
+            Ok(if stop || step.done == end { Control::Stop } else { Control::Continue })
         })
         .with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))?;
         bar.finish_and_clear();
-        if done < total {
+        if let Some(best) = best(&scores).filter(|_| done == end) {
+            eprintln!(
+                "the best of {} epochs on held-out examples is epoch {}: {:.2} % (kept in {SELECTED})",
+                done / epoch,
+                best.step / epoch,
+                100. * best.score
+            );
+        }
+        if done < end {
             eprintln!(
                 "stopped at step {done} of {total}; a checkpoint is in {}: run the same command to resume",
                 self.run_dir.display()

@@ -55,6 +55,9 @@ pub struct Run {
     /// The largest norm of all gradients together; absent: they are not clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
+    /// When training ends early; absent: after all epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<Stopping>,
     /// Factors of the learning rate by the beginning of a variable's name, such as `{"classifier.": 10}`; 1 for the others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lr_factors: BTreeMap<String, f64>,
@@ -75,6 +78,14 @@ pub struct Run {
     pub note: String,
 }
 
+/// Early stopping: the network is scored on the held-out part of the training set after every epoch, and the best is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopping {
+    /// Epochs without a better score after which training ends.
+    pub patience: usize,
+}
+
 /// No augmentation.
 fn nothing() -> Value {
     Value::Bool(false)
@@ -92,6 +103,11 @@ impl Run {
             ["note", "published"].iter().for_each(|key| drop(keys.shift_remove(*key)));
         }
         Ok(value)
+    }
+
+    /// Which checkpoint is evaluated.
+    pub fn selection(&self) -> &'static str {
+        if self.stopping.is_some() { "held" } else { "last" }
     }
 
     /// The recipe of this run with that seed.
@@ -147,6 +163,7 @@ impl Run {
         if let Some(clip) = self.clip {
             ensure!(clip.is_finite() && clip > 0., "clip is {clip}; a positive number is accepted");
         }
+        ensure!(self.stopping != Some(Stopping { patience: 0 }), "stopping.patience is 0; at least 1 is accepted");
         if let ScheduleConfig::WarmupLinear { warmup } = self.schedule {
             ensure!((0. ..=1.).contains(&warmup), "schedule.warmup is {warmup}; 0 to 1 is accepted");
         }
@@ -186,7 +203,7 @@ pub struct Table {
     pub task: String,
     /// Seeds of every row.
     pub seeds: Vec<u64>,
-    /// Which checkpoint is evaluated: `last`.
+    /// Which checkpoint is evaluated: `last`, or `held`, the best on the held-out part of the training set (every run has `stopping`).
     pub select: String,
     /// The row that others are compared with.
     #[serde(default)]
@@ -231,9 +248,20 @@ impl Table {
     /// Names the key that does not fit.
     pub fn parse(text: &str) -> Result<Self> {
         let table: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))?;
-        ensure!(table.select == "last", "select is {:?}; \"last\" is accepted", table.select);
+        ensure!(
+            ["last", "held"].contains(&table.select.as_str()),
+            "select is {:?}; \"last\" and \"held\" are accepted",
+            table.select
+        );
         ensure!(!table.seeds.is_empty(), "seeds is empty; at least one seed is wanted");
-        table.resolve()?;
+        for run in table.resolve()? {
+            ensure!(
+                run.selection() == table.select,
+                "run {:?}: stopping goes with select \"held\", and select is {:?}: set both or neither",
+                run.name,
+                table.select
+            );
+        }
         Ok(table)
     }
 
@@ -300,6 +328,11 @@ mod tests {
         assert!(error(r#"{"name":"a","objective":{"kind":"mixup","alpha":0}}"#).contains("objective.alpha is 0"));
         let no_seeds = r#"{"title":"t","task":"classify","seeds":[],"select":"last","runs":[]}"#;
         assert!(Table::parse(no_seeds).unwrap_err().to_string().contains("seeds is empty"));
+        assert!(error(r#"{"name":"a","stopping":{"patience":0}}"#).contains("stopping.patience is 0"));
+        let stops = table(r#"{"name":"a","stopping":{"patience":1}}"#)?;
+        assert_eq!((stops[0].selection(), runs[0].selection()), ("held", "last"));
+        let held = no_seeds.replace("[]", "[0]").replacen("last", "held", 1);
+        assert!(Table::parse(&held.replace("held", "best")).unwrap_err().to_string().contains("select is \"best\""));
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::record::{self, Machine, RecordHeader};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, Header};
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +23,14 @@ impl Saved {
         self.checkpoint.as_ref().map_or(self.run_dir.as_deref(), |file| file.parent())
     }
 
+    /// Whether it is a folder without any checkpoint.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read.
+    pub fn is_empty(&self) -> Result<bool> {
+        self.run_dir.as_deref().map_or(Ok(false), |folder| Ok(checkpoint::list(folder)?.is_empty()))
+    }
+
     /// Reads it; one of an unfinished run is warned of.
     ///
     /// # Errors
@@ -30,14 +38,26 @@ impl Saved {
     pub fn read(&self) -> Result<Checkpoint> {
         let saved = match (&self.run_dir, &self.checkpoint) {
             (_, Some(file)) => Checkpoint::read(file)?,
-            (Some(folder), None) => newest(folder)?,
+            (Some(folder), None) => return selected(folder),
             (None, None) => bail!("give --run-dir or --checkpoint"),
         };
-        if saved.header.step < saved.header.total {
-            eprintln!("warning: this checkpoint is of step {} of {}", saved.header.step, saved.header.total);
-        }
+        warn_if_unfinished(&saved);
         Ok(saved)
     }
+}
+
+fn warn_if_unfinished(saved: &Checkpoint) {
+    if saved.header.step < saved.header.total {
+        eprintln!("warning: this checkpoint is of step {} of {}", saved.header.step, saved.header.total);
+    }
+}
+
+/// The checkpoint of a folder that counts: the newest, or the best on held-out examples where training looked at them.
+fn selected(folder: &Path) -> Result<Checkpoint> {
+    let last = newest(folder)?;
+    warn_if_unfinished(&last);
+    let best = folder.join(checkpoint::SELECTED);
+    if best.is_file() { Checkpoint::read(&best) } else { Ok(last) }
 }
 
 /// The newest checkpoint in a folder.
@@ -59,7 +79,7 @@ pub fn run_of(saved: &Checkpoint) -> Result<(Run, u64)> {
 
 /// The header of results of a checkpoint, made here and now.
 pub fn record_header(
-    saved: &Checkpoint,
+    saved: &Header,
     table: &str,
     (run, seed): (&Run, u64),
     version: &str,
@@ -71,13 +91,13 @@ pub fn record_header(
         table: table.to_string(),
         row: run.name.clone(),
         seed,
-        run: saved.header.run["run"].clone(),
+        run: saved.run["run"].clone(),
         commit,
         dirty,
         version: version.to_string(),
         machine: Machine::here(),
-        selection: "last".to_string(),
+        selection: run.selection().to_string(),
         notes: notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| note.to_string()).collect(),
-        classes: saved.header.classes.clone(),
+        classes: saved.classes.clone(),
     }
 }

@@ -1,6 +1,6 @@
 //! `ConvNet`: convolutions of several widths over word vectors, their maxima over time, and a classifier (Kim 2014).
 
-use super::{Blueprint, Linear, numbers};
+use super::{Blueprint, Linear, Named, Spot, TextNetwork, Watch, numbers, unwatched};
 use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
@@ -79,7 +79,7 @@ impl ConvNet {
 
     /// `convnet<channels>_<filters>`: windows of 2 to 5 words, half of the features dropped, word vectors learnt, or with `frozen` at the
     /// end left as they begin.
-    pub(super) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+    pub(super) fn named(name: &str, blueprint: &Blueprint) -> Named {
         let (name, learn_embeddings) = name.strip_suffix("frozen").map_or((name, true), |name| (name, false));
         let (embedding_dim, filters) = numbers(name, "convnet")?;
         let config = ConvNetConfig {
@@ -93,7 +93,7 @@ impl ConvNet {
             pad_token_id: blueprint.pad,
         };
         let built = Self::new(&config, blueprint.classes, blueprint.layers, blueprint.vars);
-        Some(built.map(|network| Box::new(network) as Box<dyn Network>))
+        Some(built.map(|network| Box::new(network) as Box<dyn TextNetwork>))
     }
 
     /// The batch, read; padded to the widest filter at least.
@@ -155,14 +155,24 @@ impl ConvNet {
     }
 }
 
-impl Network for ConvNet {
-    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
+impl TextNetwork for ConvNet {
+    fn watched(&self, ids: &Tensor, pass: &Pass, watch: Watch) -> Result<Tensor> {
         let tokens = self.read(ids)?;
         let pass = pass.clone().with_lengths(tokens.packing().lengths().clone());
-        let words = self.hooks.at("embedding", &self.embed(&tokens)?, &pass)?;
+        let embedded = self.embed(&tokens)?;
+        let words = self.hooks.at("embedding", &embedded, &pass)?;
+        if !self.hooks.is_empty() {
+            watch(&Spot { position: "embedding", stage: 0 }, &embedded, &words)?;
+        }
         let features = self.features(&words, tokens.packing())?;
         let drops = pass.train && !pass.without_dropout() && self.config.dropout > 0.;
         self.classify(&if drops { ops::dropout(&features, self.config.dropout, pass.seed().named("dropout"))? } else { features })
+    }
+}
+
+impl Network for ConvNet {
+    fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.watched(ids, pass, &mut unwatched)
     }
 
     fn sites(&self) -> usize {

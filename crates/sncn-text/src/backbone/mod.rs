@@ -4,12 +4,12 @@ mod convnet;
 mod encoder;
 
 pub use convnet::{ConvNet, ConvNetConfig};
-pub use encoder::{Encoder, EncoderConfig, Family, Head, NormPlace};
+pub use encoder::{Curve, Encoder, EncoderConfig, Family, Head, NormPlace, Positions};
 
 use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
 use sncn_core::layer::LayerConfig;
-use sncn_core::{Network, Vars};
+use sncn_core::{Network, Pass, Vars};
 
 /// What a network is built from.
 pub struct Blueprint<'a> {
@@ -27,8 +27,36 @@ pub struct Blueprint<'a> {
     pub longest: usize,
 }
 
+/// Where layers hang.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spot<'a> {
+    /// A position that the network names.
+    pub position: &'a str,
+    /// The encoder's layer, from 1; 0 before the first.
+    pub stage: usize,
+}
+
+/// Is told, wherever layers hang, of the vectors (N, L, C) that go in and those that come out.
+pub type Watch<'a> = &'a mut dyn FnMut(&Spot, &Tensor, &Tensor) -> Result<()>;
+
+fn unwatched(_: &Spot, _: &Tensor, _: &Tensor) -> Result<()> {
+    Ok(())
+}
+
+/// A network for token ids (N, L) that can be watched.
+pub trait TextNetwork: Network {
+    /// [`Network::forward`], with somebody who watches.
+    ///
+    /// # Errors
+    /// As it, and where `watch` fails.
+    fn watched(&self, ids: &Tensor, pass: &Pass, watch: Watch) -> Result<Tensor>;
+}
+
+/// A network, if the name is one of a family's.
+type Named = Option<Result<Box<dyn TextNetwork>>>;
+
 /// Builds a network if the name is one of this family's.
-pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;
+pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn TextNetwork>>>;
 
 /// Every family that is trained from scratch, by the pattern of its names.
 pub const BACKBONES: &[(&str, Build)] =
@@ -38,7 +66,7 @@ pub const BACKBONES: &[(&str, Build)] =
 ///
 /// # Errors
 /// Where the name is unknown (the known ones are listed) or a layer does not fit.
-pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
+pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn TextNetwork>> {
     match BACKBONES.iter().find_map(|(_, build)| build(name, blueprint)) {
         Some(network) => network,
         None => {

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use sncn_core::harness::{export, plan};
-use sncn_text::sentiment::{bench, evaluate, predict, setup, train, vocab};
+use sncn_text::sentiment::{bench, evaluate, predict, setup, show, train, vocab};
 use std::process::ExitCode;
 
 #[global_allocator]
@@ -30,6 +30,7 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Show(show::Show),
     Vocab(vocab::Vocab),
     Plan(plan::Plan),
     Export(export::Export),
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::Show(command) => command.run(),
         Command::Vocab(command) => command.run(),
         Command::Plan(command) => command.run(setup::TASK, |run| setup::settings(run).map(drop)),
         Command::Export(command) => command.run(),

@@ -1,16 +1,18 @@
 //! What several commands share: what a run asks of its texts, its vocabulary and its network.
 
-use crate::backbone;
+use crate::backbone::{self, Encoder, Head, TextNetwork};
 use crate::dataset::{self, Texts};
-use crate::{Vectors, Vocabulary, VocabularyConfig};
+use crate::glove::GloveConfig;
+use crate::pretrained::{self, CONFIG, Pretrained};
+use crate::{Vocabulary, VocabularyConfig};
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device};
 use serde::Deserialize;
-use serde_json::Value;
-use sncn_core::checkpoint::Checkpoint;
+use serde_json::{Value, json};
+use sncn_core::checkpoint::Header;
 use sncn_core::harness::Run;
 use sncn_core::harness::saved::{self, Saved};
-use sncn_core::{Network, Seed, Source, Vars};
+use sncn_core::{Seed, Source, Vars};
 use std::path::{Path, PathBuf};
 
 /// The task of the tables that these commands take.
@@ -19,18 +21,37 @@ pub const TASK: &str = "sentiment";
 /// The file of a run's vocabulary, beside its checkpoints.
 pub const VOCABULARY: &str = "tokenizer.json";
 
-/// How texts become token ids (`input` of a run).
+/// The backbone that is read from a folder in Hugging Face's layout.
+pub const PRETRAINED: &str = "pretrained";
+
+/// How texts become token ids, and where the network begins (`input` of a run).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
-    /// Where the vocabulary comes from.
-    pub vocabulary: VocabularyConfig,
+    /// Where the vocabulary comes from; absent: from the folder of the pre-trained encoder.
+    #[serde(default)]
+    pub vocabulary: Option<VocabularyConfig>,
     /// The most tokens of a text; the rest is cut off.
     pub longest: usize,
-    /// A file of word vectors in GloVe's or word2vec's text format, which the word vectors of a ConvNet begin with; below the data
-    /// folder where the path is relative.
+    /// What the word vectors of a ConvNet begin with; absent: random ones.
     #[serde(default)]
-    pub vectors: Option<PathBuf>,
+    pub vectors: Option<VectorsConfig>,
+    /// The folder of a pre-trained encoder in Hugging Face's layout; below the data folder where the path is relative.
+    #[serde(default)]
+    pub pretrained: Option<PathBuf>,
+}
+
+/// Where word vectors come from.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum VectorsConfig {
+    /// A file in GloVe's or word2vec's text format.
+    File {
+        /// Where; below the data folder where the path is relative.
+        path: PathBuf,
+    },
+    /// Learnt from the training texts by GloVe.
+    Glove(GloveConfig),
 }
 
 /// How training texts are changed (`augment` of a run).
@@ -53,6 +74,18 @@ pub fn settings(run: &Run) -> Result<(Input, Option<Augment>)> {
     ensure!(run.evaluate.is_null(), "{}: evaluate is set; sentiment has no such settings: take it away", named());
     ensure!(!run.input.is_null(), "{}: input is missing; {{\"vocabulary\": …, \"longest\": …}} is wanted", named());
     let input: Input = serde_path_to_error::deserialize(run.input.clone()).with_context(|| format!("{}: input", named()))?;
+    let is_pretrained = run.backbone == PRETRAINED;
+    ensure!(
+        is_pretrained == input.pretrained.is_some(),
+        "{}: input.pretrained (a folder) and backbone {PRETRAINED:?} go together; backbone is {:?}",
+        named(),
+        run.backbone
+    );
+    ensure!(
+        is_pretrained || input.vocabulary.is_some(),
+        "{}: input.vocabulary is missing; {{\"kind\": \"words\" or \"pieces\", \"size\": …}} or {{\"kind\": \"file\", \"path\": …}} is wanted",
+        named()
+    );
     ensure!(input.longest > 2, "{}: input.longest is {}; more than 2 is accepted", named(), input.longest);
     let augment = match &run.augment {
         Value::Null | Value::Bool(false) => None,
@@ -73,10 +106,66 @@ pub fn training(run: &Run, source: &Source) -> Result<Texts> {
     Ok(dataset::training(&run.train, source)?.first(run.train_limit))
 }
 
+/// What a network is built from beside its run, and kept beside its checkpoints.
+pub struct Parts {
+    /// Texts to token ids.
+    pub vocabulary: Vocabulary,
+    /// The folder whose encoder this is, if it is one.
+    pub pretrained: Option<Pretrained>,
+}
+
+impl Parts {
+    /// Those that a run keeps in `folder`.
+    ///
+    /// # Errors
+    /// Where one is missing or damaged.
+    pub fn kept(run: &Run, folder: &Path) -> Result<Self> {
+        let vocabulary =
+            Vocabulary::read(&folder.join(VOCABULARY)).with_context(|| format!("{VOCABULARY} belongs beside the checkpoint"))?;
+        let pretrained = if run.backbone == PRETRAINED {
+            Some(Pretrained::open(folder).with_context(|| format!("{CONFIG} belongs beside the checkpoint"))?)
+        } else {
+            None
+        };
+        Ok(Self { vocabulary, pretrained })
+    }
+
+    /// The network of a run with fresh variables.
+    ///
+    /// # Errors
+    /// Where the backbone or a layer does not fit.
+    pub fn network(&self, run: &Run, input: &Input, classes: usize, seed: u64) -> Result<(Box<dyn TextNetwork>, Vars)> {
+        let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
+        let named = || format!("run {:?}", run.name);
+        let network: Box<dyn TextNetwork> = if let Some(Pretrained { config, .. }) = &self.pretrained {
+            ensure!(
+                input.longest <= config.longest(),
+                "{}: input.longest is {}; this encoder takes {} tokens",
+                named(),
+                input.longest,
+                config.longest()
+            );
+            Box::new(Encoder::new(config, classes, Head::Pooler, &run.layers, &vars).with_context(named)?)
+        } else {
+            let blueprint = backbone::Blueprint {
+                classes,
+                layers: &run.layers,
+                vars: &vars,
+                words: self.vocabulary.len(),
+                pad: self.vocabulary.pad(),
+                longest: input.longest,
+            };
+            backbone::build(&run.backbone, &blueprint).with_context(named)?
+        };
+        run.check_mixing(&*network)?;
+        Ok((network, vars))
+    }
+}
+
 /// A trained network with what it was trained by.
 pub struct Trained {
-    /// Its checkpoint.
-    pub checkpoint: Checkpoint,
+    /// What its checkpoint says of itself.
+    pub header: Header,
     /// Its run.
     pub run: Run,
     /// The seed.
@@ -86,63 +175,64 @@ pub struct Trained {
     /// The vocabulary beside the checkpoint.
     pub vocabulary: Vocabulary,
     /// With the checkpoint's weights.
-    pub network: Box<dyn Network>,
+    pub network: Box<dyn TextNetwork>,
 }
 
-/// Opens what was trained.
+/// Opens what was trained: here, or elsewhere and laid out as Hugging Face does.
 ///
 /// # Errors
-/// Where the checkpoint or the vocabulary beside it is missing, damaged, or does not fit.
+/// Where the checkpoint or what belongs beside it is missing, damaged, or does not fit.
 pub fn trained(saved: &Saved) -> Result<Trained> {
+    let folder = saved.folder().unwrap_or(Path::new("."));
+    if saved.is_empty()? && pretrained::is_pretrained(folder) {
+        return published(folder);
+    }
     let checkpoint = saved.read()?;
     let (run, seed) = saved::run_of(&checkpoint)?;
     let (input, _) = settings(&run)?;
-    let path = saved.folder().unwrap_or(Path::new(".")).join(VOCABULARY);
-    let vocabulary = Vocabulary::read(&path).with_context(|| format!("{VOCABULARY} belongs beside the checkpoint"))?;
-    let (network, vars) = network(&run, &input, &vocabulary, checkpoint.header.classes.len(), seed)?;
+    let parts = Parts::kept(&run, folder)?;
+    let (network, vars) = parts.network(&run, &input, checkpoint.header.classes.len(), seed)?;
     checkpoint.load_weights(&vars)?;
-    Ok(Trained { checkpoint, run, seed, input, vocabulary, network })
+    Ok(Trained { header: checkpoint.header, run, seed, input, vocabulary: parts.vocabulary, network })
 }
 
-/// Puts the run's word vectors, if it has some, in the place of initial ones; says how many were found.
-///
-/// # Errors
-/// Where the file does not fit, or the network has no word vectors of that width.
-pub fn with_vectors(input: &Input, vocabulary: &Vocabulary, vars: &Vars, source: &Source) -> Result<Option<String>> {
-    let Some(path) = &input.vectors else { return Ok(None) };
-    let path = if path.is_absolute() { path.clone() } else { source.folder("word vectors")?.join(path) };
-    let vectors = Vectors::read(&path, vocabulary)?;
-    let all = vars.all();
-    let table = all.iter().find(|(name, _)| name == "embedding.weight").map(|(_, table)| table);
-    let table = table.with_context(|| format!("input.vectors: only a convnet begins with word vectors ({})", path.display()))?;
-    let mut rows: Vec<Vec<f32>> = table.to_vec2()?;
-    let width = rows.first().map_or(0, Vec::len);
-    ensure!(width == vectors.width, "{}: vectors of {} values for a network of {width} channels", path.display(), vectors.width);
-    vectors.of.iter().for_each(|(&id, values)| rows[id as usize].clone_from(values));
-    table.set(&Tensor::new(rows, &Device::Cpu)?)?;
-    Ok(Some(format!(
-        "{}: {} words of the vocabulary have vectors, {} have not",
-        path.display(),
-        vectors.of.len(),
-        vectors.missing
-    )))
-}
-
-/// The network of a run with fresh variables.
-///
-/// # Errors
-/// Where the backbone or a layer does not fit.
-pub fn network(run: &Run, input: &Input, vocabulary: &Vocabulary, classes: usize, seed: u64) -> Result<(Box<dyn Network>, Vars)> {
-    let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
-    let blueprint = backbone::Blueprint {
+/// An encoder with its classifier, trained elsewhere.
+fn published(folder: &Path) -> Result<Trained> {
+    let pretrained = Pretrained::open(folder)?;
+    let classes = pretrained.classes.clone();
+    ensure!(
+        classes.len() > 1,
+        "{}: id2label names {} classes; at least 2 are wanted",
+        folder.join(CONFIG).display(),
+        classes.len()
+    );
+    // how the weights were trained is not known: what a run must say of it stands for nothing
+    let run: Run = serde_json::from_value(json!({
+        "name": folder.display().to_string(), "train": "reviews", "test": ["reviews-films"], "backbone": PRETRAINED, "epochs": 1,
+        "batch_size": 1, "lr": 1e-5, "optimizer": {"kind": "adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0},
+        "schedule": {"kind": "constant"}, "objective": {"kind": "plain"},
+        "input": {"longest": pretrained.config.longest(), "pretrained": folder}
+    }))?;
+    let (input, _) = settings(&run)?;
+    let header = Header {
+        format: 1,
+        step: 0,
+        total: 0,
+        run: json!({"run": run.resolved()?, "seed": 0}),
         classes,
-        layers: &run.layers,
-        vars: &vars,
-        words: vocabulary.len(),
-        pad: vocabulary.pad(),
-        longest: input.longest,
+        held: Vec::new(),
+        sha256: String::new(),
     };
-    let network = backbone::build(&run.backbone, &blueprint).with_context(|| format!("run {:?}", run.name))?;
-    run.check_mixing(&*network)?;
-    Ok((network, vars))
+    let parts = Parts { vocabulary: pretrained.vocabulary()?, pretrained: Some(pretrained) };
+    let (network, vars) = parts.network(&run, &input, header.classes.len(), 0)?;
+    parts.pretrained.as_ref().map_or(Ok(()), |pretrained| pretrained.load_whole(&vars))?;
+    Ok(Trained { header, run, seed: 0, input, vocabulary: parts.vocabulary, network })
+}
+
+/// The path of a run's own file, below the data folder where it is relative.
+///
+/// # Errors
+/// Where it is relative and there is no data folder.
+pub fn located(path: &Path, what: &str, source: &Source) -> Result<PathBuf> {
+    Ok(if path.is_absolute() { path.to_path_buf() } else { source.folder(what)?.join(path) })
 }

@@ -1,10 +1,12 @@
 //! `sncn-sentiment train`: trains one cell of a table, resuming where it stopped.
 
-use super::setup::{self, Augment, TASK, VOCABULARY};
-use crate::Vocabulary;
+use super::begin;
+use super::setup::{self, Augment, TASK};
+use crate::dataset;
 use crate::examples::Examples;
 use anyhow::{Context, Result};
-use sncn_core::checkpoint::write_atomically;
+use sncn_core::Pass;
+use sncn_core::evaluate::evaluate;
 use sncn_core::harness::cli;
 use sncn_core::harness::fit::{Fit, Job};
 
@@ -15,6 +17,9 @@ pub struct Train {
     fit: Fit,
 }
 
+/// Held-out texts a batch.
+const BATCH: usize = 64;
+
 impl Train {
     /// Runs the command.
     ///
@@ -23,22 +28,17 @@ impl Train {
     pub fn run(&self) -> Result<()> {
         let run = self.fit.start(TASK)?;
         let (input, augment) = setup::settings(&run)?;
-        let source = cli::source(self.fit.data_dir());
+        let (source, folder) = (cli::source(self.fit.data_dir()), self.fit.run_dir());
         let texts = setup::training(&run, &source)?;
-        let path = self.fit.run_dir().join(VOCABULARY);
-        let vocabulary = if path.is_file() {
-            Vocabulary::read(&path)?
-        } else {
-            let learnt = Vocabulary::new(&input.vocabulary, texts.examples.iter().map(|example| example.text.as_str()))?;
-            std::fs::create_dir_all(self.fit.run_dir()).with_context(|| self.fit.run_dir().display().to_string())?;
-            write_atomically(&path, learnt.to_json()?.as_bytes())?;
-            learnt
-        };
-        let (network, vars) = setup::network(&run, &input, &vocabulary, texts.classes.len(), self.fit.seed())?;
-        if let Some(said) = setup::with_vectors(&input, &vocabulary, &vars, &source)? {
-            eprintln!("{said}");
+        let parts = begin::parts(&run, &input, &texts, folder, &source)?;
+        let vocabulary = &parts.vocabulary;
+        let classes = texts.classes.len();
+        let (network, vars) = parts.network(&run, &input, classes, self.fit.seed())?;
+        let mut data = Examples::new(&texts, vocabulary, input.longest)?;
+        if self.fit.is_fresh()? {
+            begin::weights(&parts, &run, &vars)?;
+            begin::vectors(&input, vocabulary, &data, &vars, &source, self.fit.seed())?;
         }
-        let mut data = Examples::new(&texts, &vocabulary, input.longest)?;
         let describe = format!(
             "{}: {} tokens in {} texts, {} in the vocabulary",
             texts.describe,
@@ -47,10 +47,22 @@ impl Train {
             vocabulary.len()
         );
         if let Some(Augment::WordDropout { rate }) = augment {
-            let unknown = ["[UNK]", "<unk>"].iter().find_map(|token| vocabulary.id(token));
-            data =
-                data.with_word_dropout(rate, unknown.context("the vocabulary has no unknown token, which word dropout needs")?);
+            let unknown = vocabulary.unknown().context("the vocabulary has no unknown token, which word dropout needs")?;
+            data = data.with_word_dropout(rate, unknown);
         }
-        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes: texts.classes, describe })
+        let held = match run.stopping {
+            Some(_) => Some(Examples::new(
+                &dataset::open(&format!("{}-held", run.train), &source)?.first(run.test_limit),
+                vocabulary,
+                input.longest,
+            )?),
+            None => None,
+        };
+        let score = || {
+            let held = held.as_ref().context("no held-out texts")?;
+            Ok(1. - evaluate(&*network, held, classes, BATCH, &Pass::eval(), |_| Ok(()))?.confusion.error())
+        };
+        let held = held.as_ref().map(|_| &score as &dyn Fn() -> Result<f64>);
+        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes: texts.classes, describe, held })
     }
 }

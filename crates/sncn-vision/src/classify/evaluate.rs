@@ -76,7 +76,7 @@ impl Evaluate {
         let sets = TestSets { run: &run, splits: &splits, data_dir, frost: &frost, classes };
         let rounded = self.precision == cli::Rounding::Bf16;
         let notes = [(generated_frost, frost::GENERATED), (rounded, cli::ROUNDED)];
-        let header_of_results = saved::record_header(&saved, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &notes);
+        let header_of_results = saved::record_header(&saved.header, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &notes);
         let mut recorder = Recorder::new(header_of_results);
         let found = |split: &str, data: &dyn Dataset, rounding| -> Result<Evaluation> {
             let bar = cli::progress(data.len(), split);

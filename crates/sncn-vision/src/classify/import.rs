@@ -1,12 +1,12 @@
 //! `sncn-classify import`: weights that PyTorch saved, as a checkpoint that `evaluate` and `predict` take.
 
 use super::setup;
-use super::weights::Weights;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sncn_core::checkpoint::{self, Header};
 use sncn_core::harness::export::differ;
 use sncn_core::harness::{Run, Table};
+use sncn_core::weights::{Names, Weights};
 use std::path::PathBuf;
 
 /// Make a checkpoint from published weights (.pth as torch.save writes it, or .safetensors) for evaluate and predict.
@@ -71,7 +71,7 @@ impl Import {
                 let shape = weights.shape(&name)?;
                 ensure!(
                     shape.len() == two.rank() && shape[axis] > 0,
-                    "{name} has shape {shape:?}, {} extents are wanted: of another network; check --backbone and --layers",
+                    "{name} has shape {shape:?}, {} extents are wanted: of another network",
                     two.rank()
                 );
                 return Ok(shape[axis]);
@@ -117,12 +117,13 @@ impl Import {
         let bytes = std::fs::read(&self.file).with_context(|| format!("{}: not readable", self.file.display()))?;
         let weights = Weights::read(&self.file, &bytes).with_context(at)?;
         weights.remarks.iter().for_each(|remark| out!("{remark}"));
-        let count = self.count(&run, &weights).with_context(at)?;
+        let advice = || format!("{}: check --backbone, --layers and --classes", at());
+        let count = self.count(&run, &weights).with_context(advice)?;
         let classes = self.names(&run, count).with_context(at)?;
         let (_network, vars) = setup::network(&run, count, 0)?;
-        weights.load(&vars, |line| out!("{line}")).with_context(at)?;
+        weights.load(&vars, &Names::STRICT, |fate, name, more| out!("{fate:10} {name} {more}")).with_context(advice)?;
         let run = json!({"run": run.resolved()?, "seed": 0});
-        let header = Header { format: 1, step: 0, total: 0, run, classes, sha256: String::new() };
+        let header = Header { format: 1, step: 0, total: 0, run, classes, held: Vec::new(), sha256: String::new() };
         checkpoint::save_weights(&self.output, &vars, header)?;
         out!("{}: {} variables, {count} classes", self.output.display(), vars.all().len());
         Ok(())

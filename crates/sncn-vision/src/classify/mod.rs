@@ -10,4 +10,3 @@ pub mod show;
 pub mod summary;
 pub mod test_sets;
 pub mod train;
-pub mod weights;

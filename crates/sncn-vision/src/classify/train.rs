@@ -26,6 +26,6 @@ impl Train {
         let describe = images.describe();
         let (network, vars) = setup::network(&run, classes.len(), self.fit.seed())?;
         let data = Examples::augmented(images, augment);
-        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes, describe })
+        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes, describe, held: None })
     }
 }

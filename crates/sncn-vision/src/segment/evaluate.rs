@@ -70,7 +70,7 @@ impl Evaluate {
             (self.precision == cli::Rounding::Bf16, cli::ROUNDED),
             (window.is_some(), window.as_deref().unwrap_or_default()),
         ];
-        let header = saved::record_header(&saved, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &notes);
+        let header = saved::record_header(&saved.header, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &notes);
         let mut recorder = Recorder::new(header);
         let splits = setup::open(&run.train, self.data_dir.as_deref())?;
         let (data_dir, limit) = (self.data_dir.as_deref(), run.test_limit);

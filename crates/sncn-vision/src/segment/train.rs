@@ -27,6 +27,6 @@ impl Train {
         let describe = pairs.describe();
         let (network, vars) = setup::network(&run, classes.len(), self.fit.seed())?;
         let data = PairExamples::new(pairs).transformed(transform);
-        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes, describe })
+        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes, describe, held: None })
     }
 }

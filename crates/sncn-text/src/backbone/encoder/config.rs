@@ -1,5 +1,7 @@
 //! What an encoder is built from: the `config.json` of Hugging Face's BERT, RoBERTa and DistilBERT, and what they leave open.
 
+use candle_core::{Result, bail};
+use candle_transformers::models::{bert, xlm_roberta};
 use serde::{Deserialize, Serialize};
 
 /// Whose names, positions and head.
@@ -74,9 +76,36 @@ pub struct EncoderConfig {
     /// Share of the weights of attention that is dropped in training.
     #[serde(default = "tenth", alias = "attention_dropout")]
     pub attention_probs_dropout_prob: f64,
+    /// Share of what the classifier reads that is dropped in training; absent: as `hidden_dropout_prob`.
+    #[serde(default, alias = "seq_classif_dropout")]
+    pub classifier_dropout: Option<f64>,
+    /// The curve inside the feed-forward part.
+    #[serde(default, alias = "activation")]
+    pub hidden_act: Curve,
+    /// How positions are told.
+    #[serde(default)]
+    pub position_embedding_type: Positions,
     /// Where the LayerNorms stand.
     #[serde(default)]
     pub norm: NormPlace,
+}
+
+/// The one curve of the three families.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Curve {
+    /// GELU by the error function.
+    #[default]
+    Gelu,
+}
+
+/// The one way of the three families.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Positions {
+    /// A learnt vector for every position.
+    #[default]
+    Absolute,
 }
 
 fn small() -> f64 {
@@ -85,6 +114,64 @@ fn small() -> f64 {
 
 fn tenth() -> f64 {
     0.1
+}
+
+/// candle-transformers' configuration of BERT.
+impl TryFrom<&bert::Config> for EncoderConfig {
+    type Error = candle_core::Error;
+
+    fn try_from(config: &bert::Config) -> Result<Self> {
+        if config.hidden_act != bert::HiddenAct::Gelu {
+            bail!("hidden_act is {:?}; gelu is accepted", config.hidden_act)
+        }
+        Ok(Self {
+            family: Family::Bert,
+            vocab_size: config.vocab_size,
+            hidden_size: config.hidden_size,
+            num_hidden_layers: config.num_hidden_layers,
+            num_attention_heads: config.num_attention_heads,
+            intermediate_size: config.intermediate_size,
+            max_position_embeddings: config.max_position_embeddings,
+            type_vocab_size: config.type_vocab_size,
+            layer_norm_eps: config.layer_norm_eps,
+            pad_token_id: config.pad_token_id as u32,
+            hidden_dropout_prob: config.hidden_dropout_prob,
+            attention_probs_dropout_prob: tenth(),
+            classifier_dropout: config.classifier_dropout,
+            hidden_act: Curve::Gelu,
+            position_embedding_type: Positions::Absolute,
+            norm: NormPlace::Post,
+        })
+    }
+}
+
+/// candle-transformers' configuration of RoBERTa.
+impl TryFrom<&xlm_roberta::Config> for EncoderConfig {
+    type Error = candle_core::Error;
+
+    fn try_from(config: &xlm_roberta::Config) -> Result<Self> {
+        if config.hidden_act != candle_nn::Activation::Gelu {
+            bail!("hidden_act is {:?}; gelu is accepted", config.hidden_act)
+        }
+        Ok(Self {
+            family: Family::Roberta,
+            vocab_size: config.vocab_size,
+            hidden_size: config.hidden_size,
+            num_hidden_layers: config.num_hidden_layers,
+            num_attention_heads: config.num_attention_heads,
+            intermediate_size: config.intermediate_size,
+            max_position_embeddings: config.max_position_embeddings,
+            type_vocab_size: config.type_vocab_size,
+            layer_norm_eps: config.layer_norm_eps,
+            pad_token_id: config.pad_token_id,
+            hidden_dropout_prob: config.hidden_dropout_prob.into(),
+            attention_probs_dropout_prob: config.attention_probs_dropout_prob.into(),
+            classifier_dropout: None,
+            hidden_act: Curve::Gelu,
+            position_embedding_type: Positions::Absolute,
+            norm: NormPlace::Post,
+        })
+    }
 }
 
 impl EncoderConfig {

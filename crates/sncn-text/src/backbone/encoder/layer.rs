@@ -1,7 +1,7 @@
 //! One layer of an encoder: attention and feed-forward part, each with a residual sum.
 
 use super::config::{EncoderConfig, Family, NormPlace};
-use crate::backbone::Linear;
+use crate::backbone::{Linear, Spot, Watch};
 use candle_core::Result;
 use sncn_core::layer::{Hooks, LayerConfig, LayerNorm};
 use sncn_core::{Attention, Packing, Pass, Place, Seed, TokenMap};
@@ -50,6 +50,8 @@ pub(super) struct Run<'a> {
     pub(super) pass: &'a Pass,
     /// Of the layer's dropout.
     pub(super) seed: Seed,
+    /// From 1; 0 is the embedding.
+    pub(super) stage: usize,
 }
 
 impl Run<'_> {
@@ -63,11 +65,15 @@ impl Run<'_> {
     }
 
     /// Applies what hangs at a position; where something does, the recording ends before it and another begins after it.
-    pub(super) fn hang(&self, hooks: &Hooks, position: &str, xs: TokenMap) -> Result<TokenMap> {
+    pub(super) fn hang(&self, hooks: &Hooks, position: &str, xs: TokenMap, watch: Watch) -> Result<TokenMap> {
         if hooks.is_free(position) {
             return Ok(xs);
         }
-        xs.padded(self.packing, self.pass, |xs| hooks.at(position, xs, self.pass))
+        xs.padded(self.packing, self.pass, |xs| {
+            let ys = hooks.at(position, xs, self.pass)?;
+            watch(&Spot { position, stage: self.stage }, xs, &ys)?;
+            Ok(ys)
+        })
     }
 }
 
@@ -98,9 +104,9 @@ impl EncoderLayer {
         })
     }
 
-    pub(super) fn forward(&self, xs: &TokenMap, run: &Run) -> Result<TokenMap> {
-        let xs = self.part(xs, run, 0, |xs| self.attend(xs, run))?;
-        let xs = self.part(&xs, run, 1, |xs| {
+    pub(super) fn forward(&self, xs: &TokenMap, run: &Run, watch: Watch) -> Result<TokenMap> {
+        let xs = self.part(xs, run, 0, watch, |xs| self.attend(xs, run))?;
+        let xs = self.part(&xs, run, 1, watch, |xs| {
             let [first, second] = &self.feed_forward;
             xs.linear(&first.weight, &first.bias)?.gelu()?.linear(&second.weight, &second.bias)
         })?;
@@ -108,14 +114,21 @@ impl EncoderLayer {
     }
 
     /// x + part(x), with its norm before or after.
-    fn part(&self, xs: &TokenMap, run: &Run, index: usize, part: impl FnOnce(&TokenMap) -> Result<TokenMap>) -> Result<TokenMap> {
+    fn part(
+        &self,
+        xs: &TokenMap,
+        run: &Run,
+        index: usize,
+        watch: Watch,
+        part: impl FnOnce(&TokenMap) -> Result<TokenMap>,
+    ) -> Result<TokenMap> {
         let (position, last) = (POSITIONS[index], index == 1);
         // what hangs on the part ends the recording, and the sum needs x after that
         let xs = if self.hooks.is_free(position) { xs.clone() } else { xs.cut(run.pass)? };
         let ys = if self.norm == NormPlace::Pre { part(&xs.layer_norm(&self.norms[index])?)? } else { part(&xs)? };
-        let ys = run.hang(&self.hooks, position, run.dropout(ys, self.dropout[0], position)?)?;
+        let ys = run.hang(&self.hooks, position, run.dropout(ys, self.dropout[0], position)?, watch)?;
         let sum = xs.add(&ys, run.pass)?;
-        let sum = if last { run.hang(&self.hooks, "sum", sum)? } else { sum };
+        let sum = if last { run.hang(&self.hooks, "sum", sum, watch)? } else { sum };
         if self.norm == NormPlace::Post { sum.layer_norm(&self.norms[index]) } else { Ok(sum) }
     }
 

@@ -4,9 +4,9 @@
 mod config;
 mod layer;
 
-pub use config::{EncoderConfig, Family, Head, NormPlace};
+pub use config::{Curve, EncoderConfig, Family, Head, NormPlace, Positions};
 
-use super::{Blueprint, Linear, numbers};
+use super::{Blueprint, Linear, Named, TextNetwork, Watch, numbers, unwatched};
 use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
@@ -105,7 +105,7 @@ impl Encoder {
 
     /// `encoder<layers>_<channels>`, heads of up to 64 channels, four times as many inside the feed-forward part, a tenth dropped, the
     /// mean of a text classified; norms after the sums, or with `pre` at the end before the parts.
-    pub(super) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+    pub(super) fn named(name: &str, blueprint: &Blueprint) -> Named {
         let (name, norm) = name.strip_suffix("pre").map_or((name, NormPlace::Post), |name| (name, NormPlace::Pre));
         let (layers, width) = numbers(name, "encoder")?;
         let config = EncoderConfig {
@@ -122,10 +122,13 @@ impl Encoder {
             pad_token_id: blueprint.pad,
             hidden_dropout_prob: 0.1,
             attention_probs_dropout_prob: 0.1,
+            classifier_dropout: Some(0.),
+            hidden_act: Curve::Gelu,
+            position_embedding_type: Positions::Absolute,
             norm,
         };
         let built = Self::new(&config, blueprint.classes, Head::Mean, blueprint.layers, blueprint.vars);
-        Some(built.map(|network| Box::new(network) as Box<dyn Network>))
+        Some(built.map(|network| Box::new(network) as Box<dyn TextNetwork>))
     }
 
     /// The batch, read.
@@ -148,6 +151,7 @@ impl Encoder {
         tokens: &Tokens,
         types: Option<&Tensor>,
         pass: &Pass,
+        watch: Watch,
         mut visit: impl FnMut(TokenMap) -> Result<TokenMap>,
     ) -> Result<TokenMap> {
         let (packing, first) = (tokens.packing(), self.config.first_position() as u32);
@@ -161,12 +165,13 @@ impl Encoder {
         lookups.extend(self.types.as_ref().map(|table| Lookup { table, entries: &of_types }));
         let padded = pass.clone().with_lengths(packing.lengths().clone());
         let seed = pass.seed().named("dropout");
-        let run = |stage: u64| Run { packing, pass: &padded, seed: seed.fold_in(stage) };
+        let run = |stage: u64| Run { packing, pass: &padded, seed: seed.fold_in(stage), stage: stage as usize };
         let xs = TokenMap::embed(&lookups, pass)?.layer_norm(&self.norm)?;
-        let xs = run(0).hang(&self.hooks, "embedding", run(0).dropout(xs, self.config.hidden_dropout_prob, "embedding")?)?;
+        let xs = run(0).dropout(xs, self.config.hidden_dropout_prob, "embedding")?;
+        let xs = run(0).hang(&self.hooks, "embedding", xs, watch)?;
         let mut xs = visit(xs)?;
         for (i, layer) in self.layers.iter().enumerate() {
-            xs = visit(layer.forward(&xs, &run(i as u64 + 1))?)?;
+            xs = visit(layer.forward(&xs, &run(i as u64 + 1), watch)?)?;
         }
         self.last.as_ref().map_or(Ok(xs.clone()), |norm| xs.layer_norm(norm))
     }
@@ -176,7 +181,7 @@ impl Encoder {
     /// # Errors
     /// As [`Encoder::read`].
     pub fn vectors(&self, tokens: &Tokens, types: Option<&Tensor>, pass: &Pass) -> Result<Tensor> {
-        self.run(tokens, types, pass, Ok)?.to_tensor()
+        self.run(tokens, types, pass, &mut unwatched, Ok)?.to_tensor()
     }
 
     /// The vectors (tokens, C) after the embedding and after every layer.
@@ -185,7 +190,7 @@ impl Encoder {
     /// As [`Encoder::read`].
     pub fn states(&self, tokens: &Tokens, types: Option<&Tensor>, pass: &Pass) -> Result<Vec<Tensor>> {
         let mut states = Vec::new();
-        self.run(tokens, types, pass, |xs| {
+        self.run(tokens, types, pass, &mut unwatched, |xs| {
             let xs = xs.cut(pass)?;
             states.push(xs.to_tensor()?);
             Ok(xs)
@@ -216,10 +221,20 @@ impl Encoder {
     }
 }
 
+impl TextNetwork for Encoder {
+    fn watched(&self, ids: &Tensor, pass: &Pass, watch: Watch) -> Result<Tensor> {
+        let tokens = self.read(ids)?;
+        let vectors = self.run(&tokens, None, pass, watch, Ok)?.to_tensor()?;
+        let summary = self.summary(&vectors, tokens.packing())?;
+        let rate = self.config.classifier_dropout.unwrap_or(self.config.hidden_dropout_prob);
+        let drops = pass.train && !pass.without_dropout() && rate > 0.;
+        self.classify(&if drops { ops::dropout(&summary, rate, pass.seed().named("classifier"))? } else { summary })
+    }
+}
+
 impl Network for Encoder {
     fn forward(&self, ids: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let tokens = self.read(ids)?;
-        self.classify(&self.summary(&self.vectors(&tokens, None, pass)?, tokens.packing())?)
+        self.watched(ids, pass, &mut unwatched)
     }
 
     fn sites(&self) -> usize {

@@ -1,10 +1,11 @@
 //! Weights of other programs: the tensors of a `.pth` or safetensors file, matched with a network's variables by name.
 
+use crate::Vars;
+use crate::pth::Pth;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
-use sncn_core::Vars;
-use sncn_core::pth::Pth;
 use std::collections::HashMap;
+use std::fmt;
 use std::path::Path;
 
 /// What `DataParallel` puts before every name.
@@ -23,6 +24,52 @@ struct Entry {
 enum Values<'a> {
     Pth(Pth<'a>),
     Safetensors(HashMap<String, Tensor>),
+}
+
+/// How names of a file are matched with a network's.
+pub struct Names<'a> {
+    /// The network's name of a tensor of the file (DataParallel's `module.` is taken away before).
+    pub renamed: &'a dyn Fn(&str) -> String,
+    /// The variables that keep their values where the file has nothing of their name and shape.
+    pub fresh: &'a dyn Fn(&str) -> bool,
+}
+
+impl Names<'_> {
+    /// As they are, and nothing may be missing.
+    pub const STRICT: Names<'static> = Names { renamed: &|name| name.to_string(), fresh: &|_| false };
+}
+
+/// What became of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The file has it.
+    Matched,
+    /// The file has it under another name.
+    Renamed,
+    /// The variable keeps its value.
+    Fresh,
+    /// A counter that the file lacks.
+    Absent,
+    /// The file lacks the variable.
+    Missing,
+    /// The file has it with another shape.
+    Mismatch,
+    /// The network lacks it.
+    Surplus,
+}
+
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Matched => "matched",
+            Self::Renamed => "renamed",
+            Self::Fresh => "fresh",
+            Self::Absent => "absent",
+            Self::Missing => "missing",
+            Self::Mismatch => "mismatch",
+            Self::Surplus => "surplus",
+        })
+    }
 }
 
 /// The tensors of a file; only those that a network wants are made.
@@ -77,59 +124,64 @@ impl<'a> Weights<'a> {
         let found = self.entries.iter().find(|entry| entry.name.trim_start_matches(WRAPPED) == name);
         let entry = found.with_context(|| {
             let has: Vec<_> = self.entries.iter().take(5).map(|entry| entry.name.as_str()).collect();
-            format!(
-                "it has no {name}: of another network ({} tensors: {}, …); check --backbone and --layers",
-                self.entries.len(),
-                has.join(", ")
-            )
+            format!("it has no {name}: of another network ({} tensors: {}, …)", self.entries.len(), has.join(", "))
         })?;
         Ok(&entry.shape)
     }
 
-    /// Puts the tensors into `vars`; `say` hears every name: matched, renamed, missing, surplus or of another shape.
+    /// Puts the tensors into `vars`; `say` hears the fate of every name, and what there is to say of it.
     ///
     /// # Errors
     /// Where a variable is missing or has another shape (counters of batches may be missing); nothing is set then.
-    pub fn load(&self, vars: &Vars, mut say: impl FnMut(&str)) -> Result<()> {
-        let mut ours: HashMap<&str, &Entry> = HashMap::new();
+    pub fn load(&self, vars: &Vars, names: &Names, mut say: impl FnMut(Fate, &str, &str)) -> Result<()> {
+        let mut ours: HashMap<String, &Entry> = HashMap::new();
         for entry in &self.entries {
-            let name = entry.name.trim_start_matches(WRAPPED);
-            if let Some(other) = ours.insert(name, entry) {
+            let name = (names.renamed)(entry.name.trim_start_matches(WRAPPED));
+            if let Some(other) = ours.insert(name.clone(), entry) {
                 bail!("both {} and {} stand for {name}; remove one of them", other.name, entry.name)
             }
         }
         let mut wrong = Vec::new();
         let mut values = HashMap::new();
         for (name, var) in vars.all() {
-            let (want, Some(entry)) = (var.dims(), ours.remove(name.as_str())) else {
-                if name.ends_with(COUNTER) {
-                    say(&format!("absent     {name}: 0 is taken"));
+            let (want, found) = (var.dims(), ours.remove(name.as_str()));
+            match found {
+                Some(entry) if entry.shape == want => {
+                    let tensor = self.tensor(&entry.name)?;
+                    let same = entry.name == name;
+                    let from = if same { String::new() } else { format!(" from {}", entry.name) };
+                    let kind =
+                        if tensor.dtype() == var.dtype() { String::new() } else { format!(", converted from {}", entry.kind) };
+                    say(if same { Fate::Matched } else { Fate::Renamed }, &name, &format!("{want:?}{from}{kind}"));
+                    values.insert(name, tensor);
+                }
+                found if (names.fresh)(&name) => {
+                    let other = found.map_or_else(String::new, |entry| format!(": {:?} in the file", entry.shape));
+                    say(Fate::Fresh, &name, &format!("{want:?}{other}"));
+                    // a variable cannot be set to its own storage
+                    values.insert(name, var.as_tensor().copy()?);
+                }
+                Some(entry) => {
+                    say(Fate::Mismatch, &name, &format!("{:?} in the file, {want:?} in the network", entry.shape));
+                    wrong.push(format!("{name} has shape {:?} instead of {want:?}", entry.shape));
+                }
+                None if name.ends_with(COUNTER) => {
+                    say(Fate::Absent, &name, "0 is taken");
                     values.insert(name, var.zeros_like()?);
-                } else {
-                    say(&format!("missing    {name} {:?}", var.dims()));
+                }
+                None => {
+                    say(Fate::Missing, &name, &format!("{want:?}"));
                     wrong.push(format!("{name} is missing"));
                 }
-                continue;
-            };
-            if entry.shape != want {
-                say(&format!("mismatch   {name}: {:?} in the file, {want:?} in the network", entry.shape));
-                wrong.push(format!("{name} has shape {:?} instead of {want:?}", entry.shape));
-                continue;
             }
-            let tensor = self.tensor(&entry.name)?;
-            let renamed = if entry.name == name { "matched   ".to_string() } else { format!("renamed    {} →", entry.name) };
-            let converted =
-                if tensor.dtype() == var.dtype() { String::new() } else { format!(", converted from {}", entry.kind) };
-            say(&format!("{renamed} {name} {want:?}{converted}"));
-            values.insert(name, tensor);
         }
         let mut surplus: Vec<_> = ours.into_values().collect();
         surplus.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        surplus.iter().for_each(|entry| say(&format!("surplus    {} {:?}", entry.name, entry.shape)));
+        surplus.iter().for_each(|entry| say(Fate::Surplus, &entry.name, &format!("{:?}", entry.shape)));
         if let Some(first) = wrong.first() {
             bail!(
-                "{} of {} variables are missing or of another shape (listed above; the first: {first}), {} names are surplus: \
-                 weights of another network; check --backbone, --layers and --classes",
+                "{} of {} variables are missing or of another shape (the first: {first}), {} names are surplus: weights of another \
+                 network",
                 wrong.len(),
                 vars.all().len(),
                 surplus.len()

@@ -1,0 +1,88 @@
+//! How a run begins: its vocabulary, its pre-trained weights, its word vectors.
+
+use super::setup::{Input, PRETRAINED, Parts, VOCABULARY, VectorsConfig, located};
+use crate::dataset::Texts;
+use crate::examples::Examples;
+use crate::pretrained::{CONFIG, Pretrained};
+use crate::{Vectors, Vocabulary};
+use anyhow::{Context, Result, ensure};
+use candle_core::{Device, Tensor};
+use sncn_core::checkpoint::write_atomically;
+use sncn_core::harness::Run;
+use sncn_core::{Seed, Source, Vars};
+use std::path::Path;
+
+/// The parts that a run keeps in `folder`, or else those that its table asks for, which are kept there from now on.
+pub(super) fn parts(run: &Run, input: &Input, texts: &Texts, folder: &Path, source: &Source) -> Result<Parts> {
+    let pretrained = match &input.pretrained {
+        Some(path) => Some(Pretrained::open(&located(path, "pretrained encoder", source)?)?),
+        None => None,
+    };
+    let path = folder.join(VOCABULARY);
+    let vocabulary = if path.is_file() {
+        Vocabulary::read(&path)?
+    } else {
+        let vocabulary = match (&input.vocabulary, &pretrained) {
+            (Some(config), _) => Vocabulary::new(config, texts.examples.iter().map(|example| example.text.as_str()))?,
+            (None, Some(pretrained)) => pretrained.vocabulary()?,
+            (None, None) => anyhow::bail!("run {:?}: input.vocabulary is missing", run.name),
+        };
+        write_atomically(&path, vocabulary.to_json()?.as_bytes())?;
+        vocabulary
+    };
+    if let Some(pretrained) = &pretrained {
+        pretrained.check(&vocabulary)?;
+        write_atomically(&folder.join(CONFIG), serde_json::to_string_pretty(&pretrained.config)?.as_bytes())?;
+    }
+    Ok(Parts { vocabulary, pretrained })
+}
+
+/// Puts pre-trained weights, if the run begins with some, in the place of initial ones; says what was found.
+pub(super) fn weights(parts: &Parts, run: &Run, vars: &Vars) -> Result<()> {
+    let Some(pretrained) = &parts.pretrained else { return Ok(()) };
+    let found = pretrained.load(vars, &run.layers)?;
+    let list = |names: &[String]| if names.is_empty() { "none".to_string() } else { names.join(", ") };
+    eprintln!(
+        "{PRETRAINED}: {} variables have weights; initial ones: {}; not used: {}",
+        found.matched,
+        list(&found.fresh),
+        list(&found.surplus)
+    );
+    Ok(())
+}
+
+/// Puts the run's word vectors, if it begins with some, in the place of initial ones; says how many words have some.
+pub(super) fn vectors(
+    input: &Input,
+    vocabulary: &Vocabulary,
+    data: &Examples,
+    vars: &Vars,
+    source: &Source,
+    seed: u64,
+) -> Result<()> {
+    let Some(config) = &input.vectors else { return Ok(()) };
+    let all = vars.all();
+    let table = all.iter().find(|(name, _)| name == "embedding.weight").map(|(_, table)| table);
+    let table = table.context("input.vectors: only a convnet begins with word vectors")?;
+    let mut rows: Vec<Vec<f32>> = table.to_vec2()?;
+    let width = rows.first().map_or(0, Vec::len);
+    let (vectors, whence) = match config {
+        VectorsConfig::File { path } => {
+            let path = located(path, "word vectors", source)?;
+            (Vectors::read(&path, vocabulary)?, path.display().to_string())
+        }
+        VectorsConfig::Glove(config) => {
+            let special = |id| vocabulary.is_special(id);
+            let seed = Seed::new(seed).named("vectors");
+            let learnt = Vectors::learn(data.ids(), vocabulary.len(), special, width, config, seed)?;
+            (learnt, "learnt from the training texts by GloVe".to_string())
+        }
+    };
+    ensure!(width == vectors.width, "{whence}: vectors of {} values for a network of {width} channels", vectors.width);
+    for (&id, values) in &vectors.of {
+        rows[id as usize].clone_from(values);
+    }
+    table.set(&Tensor::new(rows, &Device::Cpu)?)?;
+    eprintln!("word vectors, {whence}: {} words of the vocabulary have one, {} have none", vectors.of.len(), vectors.missing);
+    Ok(())
+}
