@@ -60,7 +60,7 @@ type Files = Vec<(String, String)>;
 
 /// The report as Markdown, and the pictures and numbers that it points to.
 fn markdown(sheet: &Sheet) -> (String, Files) {
-    let (table, measure) = (sheet.table, sheet.table.measure());
+    let (table, measure, differences) = (sheet.table, sheet.table.measure(), sheet.differences());
     let name = table::safe(&table.name);
     let mut files = Files::new();
     // a picture, and the line that shows it
@@ -82,18 +82,17 @@ fn markdown(sheet: &Sheet) -> (String, Files) {
                  network's; the ECE of a corrupted set is the same mean. Relative: the mCE beyond the error on the uncorrupted \
                  set, in percentage points. ";
     }
-    if !measure.low {
+    if measure.metric == "miou" {
         text +=
             "mIoU: the mean intersection over union of all classes, void pixels left out; a class that does not occur counts 0. ";
     }
-    if table.baseline.is_some() {
+    if !differences.is_empty() {
         text += "Δ: difference to the baseline, paired by seed, in percentage points; * beyond two standard errors. ";
     }
     text += "The standard errors are of the seeds alone; the test examples are the same for all.\n\n";
     text += &format!("{}\n", sheet.verdict());
     text += &picture("", &format!("{} by test set and row, with standard errors", measure.title), sheet.chart().svg());
-    let differences = sheet.differences();
-    if table.baseline.is_some() && !differences.is_empty() {
+    if !differences.is_empty() {
         text += &format!(
             "\n## Difference to the baseline\n\n{} in percentage points, paired by seed ({} than 0 is better); * beyond two standard \
              errors.\n\n",

@@ -73,9 +73,19 @@ impl<'a> Sheet<'a> {
         self.sets.iter().find(|set| is_corrupted(set))
     }
 
-    /// The set that the closing sentence is about: the corrupted one, or else the last, which is the furthest from training.
+    /// The set that counts most: the corrupted one, or else the last, which is the furthest from training.
     fn headline(&self) -> Option<&String> {
         self.corrupted().or(self.sets.last())
+    }
+
+    /// The rows that others are compared with, each once.
+    fn baselines(&self) -> Vec<&'a Row> {
+        let named = distinct(self.rows().filter_map(|(row, _)| self.table.baseline_of(row)));
+        self.rows().map(|(row, _)| row).filter(|row| named.contains(&row.name.as_str())).collect()
+    }
+
+    fn is_baseline(&self, row: &Row) -> bool {
+        self.baselines().iter().any(|baseline| baseline.name == row.name)
     }
 
     fn label(&self, set: &str) -> String {
@@ -89,9 +99,9 @@ impl<'a> Sheet<'a> {
     }
 
     /// The difference to the baseline on `set`, paired by seed, in percentage points, and the number of pairs.
-    fn difference(&self, results: &[Results], set: &str) -> Option<(Estimate, usize)> {
-        let (name, metric) = (self.table.baseline.as_ref()?, self.table.measure().metric);
-        let (_, baseline) = self.rows().find(|(row, _)| row.name == *name)?;
+    fn difference(&self, row: &Row, results: &[Results], set: &str) -> Option<(Estimate, usize)> {
+        let (name, metric) = (self.table.baseline_of(row)?, self.table.measure().metric);
+        let (_, baseline) = self.rows().find(|(row, _)| row.name == name)?;
         let pairs: Vec<f64> = results
             .iter()
             .filter_map(|own| {
@@ -109,7 +119,7 @@ impl<'a> Sheet<'a> {
         let metric = self.table.measure().metric;
         let of_set = |key: &String| self.sets.iter().any(|set| *key == format!("{set}.{metric}"));
         let calibrated: Vec<&String> = self.clean().into_iter().chain(self.corrupted()).collect();
-        let compared = self.headline().filter(|_| self.table.baseline.is_some());
+        let compared = self.headline().filter(|_| !self.baselines().is_empty());
         let mut columns: Vec<Column> = Vec::new();
         for set in &self.sets {
             columns.push((self.label(set), Box::new(|_, results| cell(self.percent(results, set)))));
@@ -166,10 +176,10 @@ impl<'a> Sheet<'a> {
     }
 
     fn difference_cell(&self, row: &Row, results: &[Results], set: &str) -> String {
-        if self.table.baseline.as_ref() == Some(&row.name) {
+        if self.is_baseline(row) {
             return "baseline".to_string();
         }
-        let Some((difference, _)) = self.difference(results, set) else { return NONE.to_string() };
+        let Some((difference, _)) = self.difference(row, results, set) else { return NONE.to_string() };
         let mark = if matches!(difference.verdict(), Verdict::Below | Verdict::Above) { "*" } else { "" };
         difference.signed() + mark
     }
@@ -177,7 +187,7 @@ impl<'a> Sheet<'a> {
     /// Rows but the baseline × test sets: the paired differences.
     pub(crate) fn differences(&self) -> Grid {
         let mut grid = Grid::new(std::iter::once("row".to_string()).chain(self.sets.iter().cloned()).collect());
-        for (row, results) in self.rows().filter(|(row, _)| self.table.baseline.as_ref() != Some(&row.name)) {
+        for (row, results) in self.rows().filter(|(row, _)| !self.is_baseline(row)) {
             let cells = self.sets.iter().map(|set| self.difference_cell(row, results, set));
             grid.push(std::iter::once(row.name.clone()).chain(cells).collect());
         }
@@ -201,15 +211,25 @@ impl<'a> Sheet<'a> {
         grid
     }
 
-    /// Which rows beat the baseline on the headline set, and which do not.
+    /// Which rows beat their baseline on the set that counts most of its sets, and which do not.
     pub(crate) fn verdict(&self) -> String {
-        let (Some(set), Some(baseline)) = (self.headline(), &self.table.baseline) else {
-            return "This table has no baseline row, so nothing is compared.".to_string();
+        let most = |row: &'a Row| {
+            let sets = row.tests();
+            sets.iter().find(|set| is_corrupted(set)).or(sets.last()).copied()
         };
+        let of = |row: &'a Row| most(row).map(|set| self.verdict_of(row, set));
+        let said: Vec<String> = self.baselines().into_iter().filter_map(of).collect();
+        if said.is_empty() { "This table has no baseline row, so nothing is compared.".to_string() } else { said.join("\n\n") }
+    }
+
+    fn verdict_of(&self, baseline: &Row, set: &str) -> String {
         let (mut better, mut worse, mut within, mut unknown) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut fewest = usize::MAX;
-        for (row, results) in self.rows().filter(|(row, _)| row.name != *baseline) {
-            let found = self.difference(results, set);
+        for (row, results) in self.rows() {
+            if row.name == baseline.name || self.table.baseline_of(row) != Some(baseline.name.as_str()) {
+                continue;
+            }
+            let found = self.difference(row, results, set);
             let lacking = if results.is_empty() { "no results" } else { "no seed in common" };
             let told = found.map_or(lacking.to_string(), |(difference, _)| difference.signed());
             let told = format!("{} ({told})", row.name);
@@ -244,7 +264,7 @@ impl<'a> Sheet<'a> {
         }
         let measure = self.table.measure();
         let metric = if is_corrupted(set) { measure.corrupted.1 } else { measure.name };
-        let mut text = format!("Against {baseline}, {metric} on {set}: {}.", parts.join("; "));
+        let mut text = format!("Against {}, {metric} on {set}: {}.", baseline.name, parts.join("; "));
         if let Some(chance) = Some(fewest).filter(|&n| n < usize::MAX).and_then(chance) {
             text += &format!(
                 " With {fewest} paired seeds, a difference beyond two standard errors, one way or the other, comes about by chance in {chance:.0} % of comparisons."
@@ -329,5 +349,20 @@ pub(crate) mod tests {
         collected.rows[1].1.truncate(1);
         let text = Sheet::new(&table, &collected).verdict();
         assert!(text.ends_with("cannot be judged (fewer than two paired seeds): good (-6.00), later (no results)."), "{text}");
+    }
+
+    #[test]
+    fn a_row_may_name_the_row_that_it_is_compared_with() {
+        let (table, mut collected) = (table(), collected());
+        collected.rows[2].0.keys.insert("baseline".to_string(), json!("good"));
+        collected.rows[2].1 = collected.rows[1].1.clone();
+        let sheet = Sheet::new(&table, &collected);
+        // the last row's results are those of its baseline, which is compared with the table's no more
+        assert!(
+            sheet.verdict().contains("\n\nAgainst good, mean corruption error on s-c: no row beats it"),
+            "{}",
+            sheet.verdict()
+        );
+        assert!(sheet.differences().plain().contains("later") && !sheet.differences().plain().contains("good"));
     }
 }

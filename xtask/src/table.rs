@@ -100,6 +100,11 @@ impl Table {
         self.runs.iter().map(merged).collect()
     }
 
+    /// The row that a row is compared with.
+    pub(crate) fn baseline_of<'a>(&'a self, row: &'a Row) -> Option<&'a str> {
+        row.keys.get("baseline").and_then(Value::as_str).or(self.baseline.as_deref())
+    }
+
     /// What it is about.
     pub(crate) fn measure(&self) -> &'static Measure {
         // `read` has looked the task up
@@ -152,7 +157,7 @@ impl Row {
 }
 
 /// Keys of a run that change no number.
-pub(crate) const REMARKS: [&str; 2] = ["published", "note"];
+pub(crate) const REMARKS: [&str; 3] = ["published", "note", "baseline"];
 
 /// The run without the keys that change no number.
 pub(crate) fn what_counts(run: &Value) -> Value {

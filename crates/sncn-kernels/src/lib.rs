@@ -29,4 +29,5 @@ mod scratch;
 pub mod simd;
 pub mod softmax;
 pub mod stats;
+pub mod threads;
 mod tile;

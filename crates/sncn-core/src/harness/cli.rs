@@ -104,14 +104,17 @@ pub fn source(data_dir: Option<&Path>) -> Source {
     Source { data_dir: data_dir.map(Path::to_path_buf).or_else(named) }
 }
 
-/// Sets the number of threads that kernels use.
+/// Sets the number of threads that kernels and candle use; commands call it first of all.
 ///
 /// # Errors
 /// Where it is 0.
 pub fn threads(count: Option<usize>) -> Result<()> {
     match count {
         Some(0) => bail!("--threads is 0; at least 1 is accepted"),
-        Some(count) => rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("--threads"),
+        Some(count) => {
+            sncn_kernels::threads::tell_candle(count);
+            rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("--threads")
+        }
         None => Ok(()),
     }
 }

@@ -73,6 +73,9 @@ pub struct Run {
     /// Published numbers that this row should meet, by set and metric.
     #[serde(default)]
     pub published: BTreeMap<String, f64>,
+    /// The row that this one is compared with; absent: the table's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
     /// A remark.
     #[serde(default)]
     pub note: String,
@@ -100,7 +103,7 @@ impl Run {
         let mut value = serde_json::to_value(self)?;
         if let Some(keys) = value.as_object_mut() {
             // remarks: a checkpoint outlives their rewording
-            ["note", "published"].iter().for_each(|key| drop(keys.shift_remove(*key)));
+            ["note", "published", "baseline"].iter().for_each(|key| drop(keys.shift_remove(*key)));
         }
         Ok(value)
     }
@@ -280,7 +283,7 @@ impl Table {
             ensure!(runs.iter().all(|other| other.name != run.name), "run {name:?} stands twice");
             runs.push(run);
         }
-        if let Some(baseline) = &self.baseline {
+        for baseline in self.baseline.iter().chain(runs.iter().filter_map(|run| run.baseline.as_ref())) {
             ensure!(runs.iter().any(|run| run.name == *baseline), "baseline {baseline:?} is no run of this table");
         }
         Ok(runs)
@@ -323,6 +326,7 @@ mod tests {
         assert!(error(r#"{"name":"a","epoch":3}"#).contains("epoch"));
         assert!(error(r#"{"name":"a","epochs":0}"#).contains("epochs is 0"));
         assert!(error(r#"{"name":"a"},{"name":"a"}"#).contains("twice"));
+        assert!(error(r#"{"name":"a","baseline":"b"}"#).contains("baseline \"b\" is no run"));
         assert!(error(r#"{"name":"a","mix":{"probability":0.5,"active":1}}"#).contains("no layers"));
         assert!(error(r#"{"name":"a","objective":{"kind":"consistency","weight":10}}"#).contains("mix is not set"));
         assert!(error(r#"{"name":"a","objective":{"kind":"mixup","alpha":0}}"#).contains("objective.alpha is 0"));
