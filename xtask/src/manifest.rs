@@ -60,6 +60,9 @@ pub(crate) enum Packing {
     /// A tar archive.
     #[serde(rename = "tar")]
     Tar,
+    /// A zip archive; what it does not hold in the folder goes there.
+    #[serde(rename = "zip")]
+    Zip,
     /// Not at all: it goes into the folder as it is.
     #[serde(rename = "none")]
     None,

@@ -6,9 +6,10 @@ use flate2::read::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Read, Seek, Write};
 use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
+use zip::ZipArchive;
 
 /// A file that came out of an archive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,7 @@ pub(crate) fn unpack(file: &Path, packing: Packing, folder: &Path, layout: &str)
     let found = match packing {
         Packing::TarGz => archive(MultiGzDecoder::new(reader), folder),
         Packing::Tar => archive(reader, folder),
+        Packing::Zip => zipped(reader, folder, layout),
         Packing::None => {
             let name = file.file_name().map(PathBuf::from).unwrap_or_default();
             write(reader, &Path::new(layout).join(name), folder).map(|file| vec![file])
@@ -59,6 +61,23 @@ fn archive(reader: impl Read, folder: &Path) -> Result<Vec<Unpacked>> {
             EntryType::XGlobalHeader => {}
             kind => bail!("{}: of kind {kind:?}; files and folders are accepted", path.display()),
         }
+    }
+    ensure!(!found.is_empty(), "it holds no file");
+    Ok(found)
+}
+
+fn zipped(reader: impl Read + Seek, folder: &Path, layout: &str) -> Result<Vec<Unpacked>> {
+    let mut archive = ZipArchive::new(reader).context("not a zip archive, or cut short")?;
+    let mut found = Vec::new();
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).context("damaged or cut short")?;
+        if entry.is_dir() {
+            continue;
+        }
+        let path = inside(Path::new(entry.name().context("a name that is no text")?.as_ref()))?;
+        ensure!(!entry.is_symlink(), "{}: a link; files and folders are accepted", path.display());
+        let path = if path.starts_with(layout) { path } else { Path::new(layout).join(path) };
+        found.push(write(entry, &path, folder)?);
     }
     ensure!(!found.is_empty(), "it holds no file");
     Ok(found)
@@ -122,6 +141,16 @@ pub(crate) mod tests {
         encoder.finish().unwrap()
     }
 
+    /// A zip archive of these files.
+    fn zipped(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        for (path, bytes) in files {
+            writer.start_file(*path, zip::write::SimpleFileOptions::default()).unwrap();
+            writer.write_all(bytes).unwrap();
+        }
+        writer.finish().unwrap().into_inner()
+    }
+
     fn unpacked(bytes: &[u8], packing: Packing) -> (tempfile::TempDir, Result<Vec<Unpacked>>) {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.tar");
@@ -153,6 +182,21 @@ pub(crate) mod tests {
             assert!(format!("{:#}", found.unwrap_err()).contains("leads out of the folder"), "{path}");
             assert!(!folder.path().join("evil").exists());
         }
+        let (folder, found) = unpacked(&zipped(&[("../evil", b"x")]), Packing::Zip);
+        assert!(format!("{:#}", found.unwrap_err()).contains("leads out of the folder"));
+        assert!(!folder.path().join("evil").exists());
+    }
+
+    #[test]
+    fn what_a_zip_archive_holds_outside_the_folder_goes_there() -> Result<()> {
+        let bytes = zipped(&[("set/a.txt", b"hello"), ("b.txt", &[7; 5000])]);
+        let (folder, found) = unpacked(&bytes, Packing::Zip);
+        let found = found?;
+        assert_eq!((found[0].path.as_str(), found[1].path.as_str(), found[1].bytes), ("set/a.txt", "set/b.txt", 5000));
+        assert_eq!(fs::read(folder.path().join("out/set/b.txt"))?, [7; 5000]);
+        let (_folder, found) = unpacked(&bytes[..bytes.len() / 2], Packing::Zip);
+        assert!(format!("{:#}", found.unwrap_err()).contains("cut short"));
+        Ok(())
     }
 
     #[test]

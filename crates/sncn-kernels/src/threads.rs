@@ -30,9 +30,9 @@ mod tests {
     fn nothing_is_set_beside_other_threads() {
         let (send, receive) = std::sync::mpsc::channel::<()>();
         let other = std::thread::spawn(move || receive.recv());
-        let before = super::VARIABLES.map(|variable| std::env::var_os(variable));
+        let before = super::VARIABLES.map(std::env::var_os);
         assert!(!super::tell_candle(3));
-        assert_eq!(super::VARIABLES.map(|variable| std::env::var_os(variable)), before);
+        assert_eq!(super::VARIABLES.map(std::env::var_os), before);
         drop(send);
         assert!(other.join().is_ok_and(|received| received.is_err()));
     }

@@ -3,6 +3,7 @@
 //! A distribution shift is just another named test set: a run trains on one set and is tested on others. To add a set: one line in
 //! [`TEXT_SETS`], and a file where it has a format of its own.
 
+pub mod amazon;
 pub mod imdb;
 pub mod reviews;
 pub mod table;
@@ -85,10 +86,10 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
     ("sst2", |source| sst2(source, &["dev.tsv"])),
     ("sst2-sentences-train", |source| sst2(source, &["sentences-train.tsv"])),
     ("sst2-sentences", |source| sst2(source, &["sentences-test.tsv"])),
-    ("amazon-books", |source| amazon(source, "books")),
-    ("amazon-dvd", |source| amazon(source, "dvd")),
-    ("amazon-electronics", |source| amazon(source, "electronics")),
-    ("amazon-kitchen", |source| amazon(source, "kitchen")),
+    ("amazon-books", |source| amazon::open(source, "books")),
+    ("amazon-dvd", |source| amazon::open(source, "dvd")),
+    ("amazon-electronics", |source| amazon::open(source, "electronics")),
+    ("amazon-kitchen", |source| amazon::open(source, "kitchen")),
     ("own-train", |source| own(source, "train")),
     ("own", |source| own(source, "test")),
 ];
@@ -138,20 +139,15 @@ fn table(path: &Path, columns: &Columns) -> Result<Texts> {
 
 /// SST-2 (Socher et al. 2013) in GLUE's form or as sentences: tab-separated, `sentence` and `label`.
 fn sst2(source: &Source, files: &[&str]) -> Result<Texts> {
-    let folder = source.folder("sst2")?.join("sst2");
+    let data = source.folder("sst2")?;
+    // the publisher's archive has the second name
+    let folder =
+        ["sst2", "SST-2"].map(|name| data.join(name)).into_iter().find(|path| path.is_dir()).unwrap_or(data.join("sst2"));
     let mut examples = Vec::new();
     for file in files {
         examples.extend(table(&folder.join(file), &Columns::new("sentence", "label"))?.examples);
     }
     Ok(Texts::sentiment(examples, format!("SST-2, {} in {}", files.join(" and "), folder.display())))
-}
-
-/// Amazon reviews of one domain (Blitzer et al. 2007) as JSON lines with `text` and `label`.
-fn amazon(source: &Source, domain: &str) -> Result<Texts> {
-    table(
-        &source.folder("amazon-reviews")?.join("amazon-reviews").join(format!("{domain}.jsonl")),
-        &Columns::new("text", "label"),
-    )
 }
 
 /// One's own texts: `own/{train,test}` as .jsonl, .tsv or .csv, plain or gzipped, with columns `text` and `label`.
