@@ -153,3 +153,74 @@ fn a_convnet_begins_with_word_vectors_and_leaves_frozen_ones_as_they_are() {
     let mut command = train(&table, &run, "100");
     command.arg("--data-dir").arg(folder.path()).assert().failure().stderr(contains("only a convnet begins with word vectors"));
 }
+
+#[test]
+fn a_run_stops_early_and_is_used_at_its_best() {
+    let folder = tempfile::tempdir().unwrap();
+    let change = r#","epochs":12,"lr":0.02,"stopping":{"patience":2},"layers":[{"kind":"selfnorm","at":"embedding"}]"#;
+    let table = table(folder.path(), change);
+    let text = fs::read_to_string(&table).unwrap();
+    let run = folder.path().join("run");
+    train(&table, &run, "7").assert().failure().stderr(contains("stopping goes with select \"held\""));
+    fs::write(&table, text.replace(r#""select":"last""#, r#""select":"held""#)).unwrap();
+    train(&table, &run, "7").assert().success().stderr(contains("on held-out examples is epoch"));
+    let read = |path: &Path| sncn_core::checkpoint::Checkpoint::read(path).unwrap().header;
+    let last = read(checkpoints(&run).iter().rfind(|path| path.to_string_lossy().contains("checkpoint-")).unwrap());
+    let best = last.held.iter().map(|held| held.score).fold(0., f64::max);
+    let first = last.held.iter().find(|held| held.score == best).unwrap();
+    assert!(last.step < 120 && last.step == first.step + 20, "{:?}", last.held);
+    assert_eq!((read(&run.join("selected.safetensors")).step, last.total), (first.step, last.step));
+    train(&table, &run, "7").assert().success().stderr(contains("training is complete"));
+    let results = folder.path().join("results.jsonl");
+    let mut evaluate = program();
+    evaluate.args(["evaluate", "--test", "reviews-held", "--run-dir"]).arg(&run).arg("--results").arg(&results);
+    evaluate.assert().success().stderr(contains("warning").not());
+    assert!(fs::read_to_string(&results).unwrap().contains(r#""selection":"held""#));
+
+    let page = folder.path().join("gates.html");
+    let mut show = program();
+    show.args(["show", "--run-dir"]).arg(&run).arg("--output").arg(&page).write_stdin("a <great> film\n\n");
+    show.assert().success().stdout(contains("2 texts"));
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.contains("<h2>Text 2: ") && html.contains("embedding <small>on average") && !html.contains("<great>"), "{html}");
+    fs::remove_file(&page).unwrap();
+    let mut show = program();
+    show.args(["show", "--run-dir"]).arg(&run).arg("--output").arg(&page).write_stdin("");
+    show.assert().failure().stderr(contains("no text"));
+    assert!(!page.exists());
+}
+
+#[test]
+fn strange_texts_have_a_treatment() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(folder.path(), r#","backbone":"encoder1_16","train_limit":32"#);
+    let run = folder.path().join("run");
+    train(&table, &run, "100").assert().success();
+    let mut lines = b"\xff\xfe broken\n\n\x00\n".to_vec();
+    lines.extend("word ".repeat(100_000).bytes());
+    let mut predict = program();
+    predict.args(["predict", "--run-dir"]).arg(&run).write_stdin(lines);
+    let out = String::from_utf8(predict.assert().success().get_output().stdout.clone()).unwrap();
+    let sums = out.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line["probabilities"].as_object().unwrap().values().map(|p| p.as_f64().unwrap()).sum::<f64>()
+    });
+    let sums: Vec<f64> = sums.collect();
+    assert!(sums.len() == 4 && sums.iter().all(|sum| (sum - 1.).abs() < 1e-3), "{sums:?}");
+    let mut show = program();
+    show.args(["show", "--run-dir"]).arg(&run).write_stdin("a");
+    show.assert().failure().stderr(contains("has no selfnorm layer"));
+    // a vocabulary of another size than the weights
+    program()
+        .args(["vocab", "--train", "reviews", "--size", "50", "--output"])
+        .arg(run.join("tokenizer.json"))
+        .assert()
+        .success();
+    program()
+        .args(["predict", "--run-dir"])
+        .arg(&run)
+        .write_stdin("a")
+        .assert()
+        .failure()
+        .stderr(contains("word_embeddings.weight"));
+}
