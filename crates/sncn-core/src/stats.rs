@@ -28,6 +28,8 @@ pub enum Extent {
     Window(Window, usize),
     /// The first `lengths[n]` of instance n.
     Prefix(Arc<[usize]>),
+    /// Of instance n the positions from `spans[n].0` up to (not including) `spans[n].1`.
+    Spans(Arc<[(usize, usize)]>),
 }
 
 impl Extent {
@@ -38,6 +40,7 @@ impl Extent {
                 Positions::Window { width: *width, top: w.top, left: w.left, bottom: w.bottom, right: w.right }
             }
             Extent::Prefix(lengths) => Positions::Prefix(lengths),
+            Extent::Spans(spans) => Positions::Spans(spans),
         }
     }
 
@@ -50,6 +53,9 @@ impl Extent {
             }
             Extent::Prefix(lengths) if lengths.len() != n || lengths.iter().any(|&length| length > p) => {
                 bail!("lengths {lengths:?} do not fit {n} instances of {p} positions")
+            }
+            Extent::Spans(spans) if spans.len() != n || spans.iter().any(|&(start, end)| start > end || end > p) => {
+                bail!("spans {spans:?} do not fit {n} instances of {p} positions")
             }
             _ => Ok(()),
         }

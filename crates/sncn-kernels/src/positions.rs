@@ -1,4 +1,4 @@
-//! Which positions of a map take part: all, a window of the grid, or the first few (a padded sequence).
+//! Which positions of a map take part: all, a window of the grid, the first few (a padded sequence), or some in a row (a part of one).
 
 use std::ops::Range;
 
@@ -22,6 +22,8 @@ pub enum Positions<'a> {
     },
     /// The first `lengths[n]` positions of instance n (padding behind them does not count).
     Prefix(&'a [usize]),
+    /// Of instance n the positions `spans[n].0` up to (not including) `spans[n].1`.
+    Spans(&'a [(usize, usize)]),
 }
 
 impl Positions<'_> {
@@ -31,6 +33,7 @@ impl Positions<'_> {
             Positions::All => positions,
             Positions::Window { top, left, bottom, right, .. } => (bottom - top) * (right - left),
             Positions::Prefix(lengths) => lengths[n],
+            Positions::Spans(spans) => spans[n].1 - spans[n].0,
         }
     }
 
@@ -40,6 +43,7 @@ impl Positions<'_> {
             Positions::All => (1, 0, 0, positions),
             Positions::Window { width, top, left, bottom, right } => (bottom - top, width, top * width + left, right - left),
             Positions::Prefix(lengths) => (1, 0, 0, lengths[n]),
+            Positions::Spans(spans) => (1, 0, spans[n].0, spans[n].1 - spans[n].0),
         };
         (0..rows).map(move |row| first + row * step..first + row * step + length)
     }

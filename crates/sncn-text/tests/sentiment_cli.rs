@@ -44,7 +44,7 @@ fn checkpoints(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn a_run_is_trained_resumed_to_the_byte_evaluated_and_used() {
     let folder = tempfile::tempdir().unwrap();
-    let layers = r#","layers":[{"kind":"crossnorm","at":"embedding"},{"kind":"selfnorm","at":"embedding"}],"mix":{"probability":0.5,"active":1},
+    let layers = r#","layers":[{"kind":"crossnorm","at":"embedding","crop":"both"},{"kind":"selfnorm","at":"embedding"}],"mix":{"probability":0.5,"active":1},
         "augment":{"kind":"word_dropout","rate":0.2}"#;
     for (backbone, at) in [("convnet16_4", "embedding"), ("encoder1_16", "sum")] {
         let change = layers.replace("embedding", at) + &format!(r#","backbone":"{backbone}""#);

@@ -13,6 +13,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// eps under the root of the deviation.
 pub(crate) const EPS: f64 = 1e-5;
@@ -28,18 +29,18 @@ pub enum Mode {
     OneInstance,
 }
 
-/// What is cropped.
+/// What is cropped: to a box of a map, or to a span of a sequence, at the same part of every sequence's length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Crop {
     /// Nothing.
     #[default]
     Neither,
-    /// The partner: its statistics come from a box.
+    /// The partner: its statistics come from the crop.
     Style,
-    /// The instance: only a box of it is restyled.
+    /// The instance: only the crop of it is restyled.
     Content,
-    /// Both, by boxes drawn independently.
+    /// Both, by crops drawn independently.
     Both,
 }
 
@@ -51,9 +52,9 @@ pub struct CrossNormConfig {
     pub mode: Mode,
     /// What is cropped.
     pub crop: Crop,
-    /// Area ratio ~ Beta(β, β).
+    /// Ratio of areas, of lengths in a sequence, ~ Beta(β, β).
     pub beta: f64,
-    /// A box is drawn again until its share of the map exceeds this.
+    /// A crop is drawn again until its share of the map exceeds this.
     pub threshold: f64,
     /// Also permute the partner's channels.
     pub channel_shuffle: bool,
@@ -92,13 +93,30 @@ pub fn crop_window(height: usize, width: usize, ratio: f64, row: usize, column: 
     (Window { top, left, bottom, right }, share)
 }
 
-/// Draws a box of more than `threshold` of the map, and of at least 2 positions.
+/// The span of that ratio of a row around that centre, clipped to it, and its share of it.
+fn crop_span(width: usize, ratio: f64, column: usize) -> (Window, f64) {
+    let half = (width as f64 * ratio) as usize / 2;
+    let (left, right) = (column.saturating_sub(half), (column + half).min(width));
+    (Window { top: 0, left, bottom: 1, right }, (right - left) as f64 / width as f64)
+}
+
+/// The same part of every sequence, of a span of the longest: at least 2 positions where it has as many.
+fn spans(window: Window, longest: usize, lengths: &[usize]) -> Arc<[(usize, usize)]> {
+    let part = |&length: &usize| {
+        let start = (window.left * length / longest.max(1)).min(length.saturating_sub(2));
+        (start, (window.right * length).div_ceil(longest.max(1)).max(start + 2).min(length))
+    };
+    lengths.iter().map(part).collect()
+}
+
+/// Draws a box, or of a single row a span, of more than `threshold` of the map, and of at least 2 positions.
 fn draw_window(config: &CrossNormConfig, height: usize, width: usize, rng: &mut impl Rng) -> Result<Option<Window>> {
     let Ok(beta) = Beta::new(config.beta, config.beta) else { bail!("layer crossnorm: beta is {}", config.beta) };
     for _ in 0..10_000 {
         let ratio = beta.sample(rng);
         let (row, column) = (rng.random_range(0..height), rng.random_range(0..width));
-        let (window, share) = crop_window(height, width, ratio, row, column);
+        let (window, share) =
+            if height == 1 { crop_span(width, ratio, column) } else { crop_window(height, width, ratio, row, column) };
         if share > config.threshold && (window.bottom - window.top) * (window.right - window.left) > 1 {
             return Ok(Some(window));
         }
@@ -147,7 +165,11 @@ pub fn mix(xs: &Tensor, width: usize, extent: &Extent, mixture: &Mixture) -> Res
     };
     let partner = if mixture.partner.is_empty() { None } else { Some(indices(&mixture.partner, n, "partners")?) };
     let channels = mixture.channels.as_ref().map(|order| indices(order, c, "channels")).transpose()?;
-    let within = |window: Option<Window>| window.map_or_else(|| extent.clone(), |window| Extent::Window(window, width));
+    let within = |window: Option<Window>| match (window, extent) {
+        (None, _) => extent.clone(),
+        (Some(window), Extent::Prefix(lengths)) => Extent::Spans(spans(window, width, lengths)),
+        (Some(window), _) => Extent::Window(window, width),
+    };
     let (inside, style) = (within(mixture.content), within(mixture.style));
     let content = Stats::of(xs, &inside)?;
     let theirs = if style == inside { content.clone() } else { Stats::of(xs, &style)? };
@@ -158,8 +180,14 @@ pub fn mix(xs: &Tensor, width: usize, extent: &Extent, mixture: &Mixture) -> Res
         Some(blend) => (a.affine(1. - blend, blend)?, ((&content.mean * blend)? + (theirs.mean * (1. - blend))?)?),
         None => (a, theirs.mean),
     };
-    let outside = if matches!(extent, Extent::Prefix(_)) { Outside::Zero } else { Outside::Keep };
-    apply_centred(xs, &content.mean, &a, &b, &inside, outside, false)
+    let (outside, whole) = if matches!(inside, Extent::Prefix(_)) { (Outside::Zero, true) } else { (Outside::Keep, false) };
+    let ys = apply_centred(xs, &content.mean, &a, &b, &inside, outside, false)?;
+    if whole || !matches!(extent, Extent::Prefix(_)) {
+        return Ok(ys);
+    }
+    // what lies outside the span stays, but for the padding
+    let (zero, one) = (content.mean.zeros_like()?, content.mean.ones_like()?);
+    apply_centred(&ys, &zero, &one, &zero, extent, Outside::Zero, false)
 }
 
 /// The CrossNorm layer: one site of a network, the identity unless the pass activates it.
@@ -205,11 +233,8 @@ impl Layer for CrossNorm {
         let mixed = match draw {
             Draw::Given(mixture) => mix(&map.xs, map.width, &map.extent, mixture)?,
             Draw::Seeded(seed) => {
-                let mut config = self.config;
-                if map.extent != Extent::All {
-                    config.crop = Crop::Neither; // boxes of padded sequences would reach into the padding
-                }
-                mix(&map.xs, map.width, &map.extent, &sample(&config, (n, map.height, map.width, c), &mut seed.rng())?)?
+                let mixture = sample(&self.config, (n, map.height, map.width, c), &mut seed.rng())?;
+                mix(&map.xs, map.width, &map.extent, &mixture)?
             }
         };
         map.restore(&mixed)
