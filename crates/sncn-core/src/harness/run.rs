@@ -335,7 +335,7 @@ mod tests {
         assert!(error(r#"{"name":"a","stopping":{"patience":0}}"#).contains("stopping.patience is 0"));
         let stops = table(r#"{"name":"a","stopping":{"patience":1}}"#)?;
         assert_eq!((stops[0].selection(), runs[0].selection()), ("held", "last"));
-        let held = no_seeds.replace("[]", "[0]").replacen("last", "held", 1);
+        let held = no_seeds.replacen("[]", "[0]", 1).replace("last", "held");
         assert!(Table::parse(&held.replace("held", "best")).unwrap_err().to_string().contains("select is \"best\""));
         Ok(())
     }

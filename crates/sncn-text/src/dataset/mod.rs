@@ -94,13 +94,14 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
     ("own", |source| own(source, "test")),
 ];
 
-/// Opens the set of that name, `<set>-held` included; a path of a table with columns `text` and `label` serves too.
+/// Opens the set of that name, `<set>-held` included; the path of a table serves too, as it is where its columns are `text` and `label`,
+/// and otherwise as `<path>:<column of texts>:<column of labels>`.
 ///
 /// # Errors
 /// Where the name is unknown (the known ones are listed), or files are missing or damaged.
 pub fn open(name: &str, source: &Source) -> Result<Texts> {
     let texts = if let Some(set) = name.strip_suffix("-held") {
-        named(&format!("{set}-train"), source)?.held_out(HELD).1
+        named(&trained_on(set), source)?.held_out(HELD).1
     } else {
         named(name, source)?
     };
@@ -108,12 +109,12 @@ pub fn open(name: &str, source: &Source) -> Result<Texts> {
     Ok(texts)
 }
 
-/// What a run that trains on `name` trains on: `<name>-train` but for the held-out tenth.
+/// What a run that trains on `name` trains on: `<name>-train`, or the table of that path, but for the held-out tenth.
 ///
 /// # Errors
 /// As [`open`].
 pub fn training(name: &str, source: &Source) -> Result<Texts> {
-    let (train, _) = named(&format!("{name}-train"), source)?.held_out(HELD);
+    let (train, _) = named(&trained_on(name), source)?.held_out(HELD);
     ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); at least 2 are wanted", train.examples.len());
     Ok(train)
 }
@@ -121,15 +122,34 @@ pub fn training(name: &str, source: &Source) -> Result<Texts> {
 fn named(name: &str, source: &Source) -> Result<Texts> {
     match TEXT_SETS.iter().find(|(known, _)| *known == name) {
         Some((_, open)) => open(source),
-        None if Path::new(name).is_file() => table(Path::new(name), &Columns::new("text", "label")),
         None => {
+            if let Some((path, columns)) = path_of(name) {
+                return table(path, &columns);
+            }
             let known: Vec<_> = TEXT_SETS.iter().map(|(name, _)| *name).collect();
             bail!(
-                "unknown set of texts {name:?}; known: {}, each <set>-train as <set>-held too, or the path of a file with columns text and label",
+                "unknown set of texts {name:?}; known: {}, each <set>-train as <set>-held too, or the path of a .jsonl, .tsv or .csv file (<path>:<column of \
+                 texts>:<column of labels> where they are not text and label)",
                 known.join(", ")
             )
         }
     }
+}
+
+/// The file that a name is the path of, with its columns.
+fn path_of(name: &str) -> Option<(&Path, Columns)> {
+    let plain = Path::new(name);
+    if plain.is_file() {
+        return Some((plain, Columns::new("text", "label")));
+    }
+    let mut parts = name.rsplitn(3, ':');
+    let (label, text, path) = (parts.next()?, parts.next()?, Path::new(parts.next()?));
+    path.is_file().then(|| (path, Columns::new(text, label)))
+}
+
+/// The name of the texts that a set is trained on.
+fn trained_on(set: &str) -> String {
+    if path_of(set).is_some() { set.to_string() } else { format!("{set}-train") }
 }
 
 fn table(path: &Path, columns: &Columns) -> Result<Texts> {
@@ -176,6 +196,20 @@ mod tests {
         assert_eq!((train.examples.len(), held.examples.len(), all.examples.len()), (1800, 200, 2000));
         assert!(held.examples.iter().all(|held| !train.examples.contains(held)));
         assert_eq!(all.clone().first(Some(3)).examples, all.examples[..3]);
+        Ok(())
+    }
+
+    #[test]
+    fn a_table_by_its_path_is_trained_on_and_its_columns_may_be_named() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("mine.csv");
+        let rows: String = (0..20).map(|i| format!("{},t{i}\n", i % 2)).collect();
+        std::fs::write(&path, format!("stars,review\n{rows}"))?;
+        let name = format!("{}:review:stars", path.display());
+        let (train, held) = (training(&name, &Source::default())?, open(&format!("{name}-held"), &Source::default())?);
+        assert_eq!((train.examples.len(), held.examples.len(), open(&name, &Source::default())?.examples.len()), (18, 2, 20));
+        let error = format!("{:#}", open(&path.display().to_string(), &Source::default()).unwrap_err());
+        assert!(error.contains("no column \"text\"; there are: stars, review"), "{error}");
         Ok(())
     }
 
