@@ -119,6 +119,13 @@ fn what_does_not_fit_is_said() {
     said(r#","input":null"#, "input is missing");
     said(r#","augment":{"kind":"word_dropout","rate":1}"#, "augment.rate is 1");
     said(r#","layers":[{"kind":"selfnorm","at":"pre"}]"#, "unknown position \"pre\"");
+    said(r#","layers":[{"kind":"selfnorm","at":"embedding","stages":[1]}]"#, "this network has no stages");
+    said(r#","backbone":"pretrained""#, "input.pretrained (a folder) and backbone \"pretrained\" go together");
+    said(r#","input":{"longest":20}"#, "input.vocabulary is missing");
+    said(
+        r#","input":{"vocabulary":{"kind":"words","size":200},"longest":60,"vectors":{"kind":"glove","window":0}}"#,
+        "window is 0",
+    );
     said(r#","mix":{"probability":0.5,"active":1},"layers":[{"kind":"selfnorm","at":"embedding"}]"#, "none of its layers mixes");
     let classify = folder.path().join("classify.json");
     let text = fs::read_to_string(table(folder.path(), "")).unwrap().replace("\"sentiment\"", "\"classify\"");

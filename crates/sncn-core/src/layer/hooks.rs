@@ -99,6 +99,9 @@ impl Hooks {
     pub fn check_stages(configs: &[LayerConfig], count: usize) -> Result<()> {
         for config in configs {
             let Some(stages) = &config.stages else { continue };
+            if count == 0 {
+                bail!("layer {:?}: stages is set; this network has no stages: take the key away", config.kind)
+            }
             if stages.is_empty() {
                 bail!("layer {:?}: stages is empty, so it would hang nowhere; leave the layer or the key out", config.kind)
             }
