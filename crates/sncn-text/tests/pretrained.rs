@@ -213,8 +213,8 @@ fn a_folder_is_loaded_trained_on_and_used() {
         };
         fs::remove_file(checkpoints(&parts).last().unwrap()).unwrap();
         fs::remove_file(parts.join("selected.safetensors")).unwrap();
-        // the run no longer needs the folder's weights
-        fs::rename(pretrained.join("model.safetensors"), pretrained.join("gone")).unwrap();
+        // the run no longer needs the folder
+        fs::rename(&pretrained, at.path().join(format!("{family:?}-gone"))).unwrap();
         train(&table, &parts).assert().success().stderr(contains("resuming").and(contains("on held-out examples is epoch")));
         let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
         assert!(last(&run) == last(&parts), "{family:?}: a resumed run is not the unbroken one");

@@ -5,33 +5,29 @@ use crate::dataset::Texts;
 use crate::examples::Examples;
 use crate::pretrained::{CONFIG, Pretrained};
 use crate::{Vectors, Vocabulary};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use sncn_core::checkpoint::write_atomically;
 use sncn_core::harness::Run;
 use sncn_core::{Seed, Source, Vars};
 use std::path::Path;
 
-/// The parts that a run keeps in `folder`, or else those that its table asks for, which are kept there from now on.
+/// The parts that a run's table asks for, which are kept in `folder` from now on.
 pub(super) fn parts(run: &Run, input: &Input, texts: &Texts, folder: &Path, source: &Source) -> Result<Parts> {
     let pretrained = match &input.pretrained {
         Some(path) => Some(Pretrained::open(&located(path, "pretrained encoder", source)?)?),
         None => None,
     };
-    let path = folder.join(VOCABULARY);
-    let vocabulary = if path.is_file() {
-        Vocabulary::read(&path)?
-    } else {
-        let vocabulary = match (&input.vocabulary, &pretrained) {
-            (Some(config), _) => Vocabulary::new(config, texts.examples.iter().map(|example| example.text.as_str()))?,
-            (None, Some(pretrained)) => pretrained.vocabulary()?,
-            (None, None) => anyhow::bail!("run {:?}: input.vocabulary is missing", run.name),
-        };
-        write_atomically(&path, vocabulary.to_json()?.as_bytes())?;
-        vocabulary
+    let vocabulary = match (&input.vocabulary, &pretrained) {
+        (Some(config), _) => Vocabulary::new(config, texts.examples.iter().map(|example| example.text.as_str()))?,
+        (None, Some(pretrained)) => pretrained.vocabulary()?,
+        (None, None) => bail!("run {:?}: input.vocabulary is missing", run.name),
     };
     if let Some(pretrained) = &pretrained {
         pretrained.check(&vocabulary)?;
+    }
+    write_atomically(&folder.join(VOCABULARY), vocabulary.to_json()?.as_bytes())?;
+    if let Some(pretrained) = &pretrained {
         write_atomically(&folder.join(CONFIG), serde_json::to_string_pretty(&pretrained.config)?.as_bytes())?;
     }
     Ok(Parts { vocabulary, pretrained })

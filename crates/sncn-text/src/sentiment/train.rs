@@ -30,12 +30,14 @@ impl Train {
         let (input, augment) = setup::settings(&run)?;
         let (source, folder) = (cli::source(self.fit.data_dir()), self.fit.run_dir());
         let texts = setup::training(&run, &source)?;
-        let parts = begin::parts(&run, &input, &texts, folder, &source)?;
+        let is_fresh = self.fit.is_fresh()?;
+        let parts =
+            if is_fresh { begin::parts(&run, &input, &texts, folder, &source)? } else { setup::Parts::kept(&run, folder)? };
         let vocabulary = &parts.vocabulary;
         let classes = texts.classes.len();
         let (network, vars) = parts.network(&run, &input, classes, self.fit.seed())?;
         let mut data = Examples::new(&texts, vocabulary, input.longest)?;
-        if self.fit.is_fresh()? {
+        if is_fresh {
             begin::weights(&parts, &run, &vars)?;
             begin::vectors(&input, vocabulary, &data, &vars, &source, self.fit.seed())?;
         }
