@@ -37,7 +37,7 @@ struct Pair {
     weight: f32,
 }
 
-/// Threads of words that are counted side by side; a word's pairs are all in one, in the texts' order.
+/// Parts of the vocabulary that are counted side by side; a word's pairs are all in one, in the texts' order.
 const PARTS: usize = 8;
 
 fn pairs(texts: &[Vec<u32>], counts: &(dyn Fn(u32) -> bool + Sync), config: &GloveConfig) -> Vec<Pair> {

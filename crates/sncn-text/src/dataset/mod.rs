@@ -114,9 +114,17 @@ pub fn open(name: &str, source: &Source) -> Result<Texts> {
 /// # Errors
 /// As [`open`].
 pub fn training(name: &str, source: &Source) -> Result<Texts> {
-    let (train, _) = named(&trained_on(name), source)?.held_out(HELD);
+    Ok(split(name, source)?.0)
+}
+
+/// The same, and beside it the tenth that is held out, in one reading.
+///
+/// # Errors
+/// As [`open`].
+pub fn split(name: &str, source: &Source) -> Result<(Texts, Texts)> {
+    let (train, held) = named(&trained_on(name), source)?.held_out(HELD);
     ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); at least 2 are wanted", train.examples.len());
-    Ok(train)
+    Ok((train, held))
 }
 
 fn named(name: &str, source: &Source) -> Result<Texts> {

@@ -19,13 +19,14 @@ pub(super) fn parts(run: &Run, input: &Input, texts: &Texts, folder: &Path, sour
         None => None,
     };
     let vocabulary = match (&input.vocabulary, &pretrained) {
-        (Some(config), _) => Vocabulary::new(config, texts.examples.iter().map(|example| example.text.as_str()))?,
+        (Some(config), _) => {
+            let vocabulary = Vocabulary::new(config, texts.examples.iter().map(|example| example.text.as_str()))?;
+            pretrained.as_ref().map_or(Ok(()), |pretrained| pretrained.check(&vocabulary))?;
+            vocabulary
+        }
         (None, Some(pretrained)) => pretrained.vocabulary()?,
         (None, None) => bail!("run {:?}: input.vocabulary is missing", run.name),
     };
-    if let Some(pretrained) = &pretrained {
-        pretrained.check(&vocabulary)?;
-    }
     write_atomically(&folder.join(VOCABULARY), vocabulary.to_json()?.as_bytes())?;
     if let Some(pretrained) = &pretrained {
         write_atomically(&folder.join(CONFIG), serde_json::to_string_pretty(&pretrained.config)?.as_bytes())?;

@@ -98,12 +98,13 @@ pub fn settings(run: &Run) -> Result<(Input, Option<Augment>)> {
     Ok((input, augment))
 }
 
-/// The training texts of a run.
+/// The training texts of a run, and those held out of them.
 ///
 /// # Errors
 /// Where they are missing or damaged.
-pub fn training(run: &Run, source: &Source) -> Result<Texts> {
-    Ok(dataset::training(&run.train, source)?.first(run.train_limit))
+pub fn training(run: &Run, source: &Source) -> Result<(Texts, Texts)> {
+    let (train, held) = dataset::split(&run.train, source)?;
+    Ok((train.first(run.train_limit), held.first(run.test_limit)))
 }
 
 /// What a network is built from beside its run, and kept beside its checkpoints.

@@ -2,7 +2,6 @@
 
 use super::begin;
 use super::setup::{self, Augment, TASK};
-use crate::dataset;
 use crate::examples::Examples;
 use anyhow::{Context, Result};
 use sncn_core::Pass;
@@ -29,7 +28,7 @@ impl Train {
         let run = self.fit.start(TASK)?;
         let (input, augment) = setup::settings(&run)?;
         let (source, folder) = (cli::source(self.fit.data_dir()), self.fit.run_dir());
-        let texts = setup::training(&run, &source)?;
+        let (texts, held) = setup::training(&run, &source)?;
         let is_fresh = self.fit.is_fresh()?;
         let parts =
             if is_fresh { begin::parts(&run, &input, &texts, folder, &source)? } else { setup::Parts::kept(&run, folder)? };
@@ -53,11 +52,7 @@ impl Train {
             data = data.with_word_dropout(rate, unknown);
         }
         let held = match run.stopping {
-            Some(_) => Some(Examples::new(
-                &dataset::open(&format!("{}-held", run.train), &source)?.first(run.test_limit),
-                vocabulary,
-                input.longest,
-            )?),
+            Some(_) => Some(Examples::new(&held, vocabulary, input.longest)?),
             None => None,
         };
         let score = || {
