@@ -8,8 +8,8 @@
 use crate::Vars;
 use crate::optim::Optimizer;
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use candle_core::{DType, Device, Tensor};
+use safetensors::{SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -62,13 +62,13 @@ pub struct Checkpoint {
     path: PathBuf,
 }
 
-fn digest<'a>(tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> String {
-    let mut sorted: Vec<_> = tensors.collect();
-    sorted.sort_unstable_by_key(|(name, _, _)| *name);
+/// Over the tensors by their names; the bytes of one at a time are in memory.
+fn digest<V: View>(mut tensors: Vec<(&str, V)>) -> String {
+    tensors.sort_unstable_by_key(|(name, _)| *name);
     let mut sha = Sha256::new();
-    for (name, shape, bytes) in sorted {
-        sha.update(format!("{name} {shape:?} {}\n", bytes.len()));
-        sha.update(bytes);
+    for (name, tensor) in tensors {
+        sha.update(format!("{name} {:?} {}\n", tensor.shape(), tensor.data_len()));
+        sha.update(tensor.data());
     }
     sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -105,10 +105,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Header) -> Result<PathBuf> {
     let mut tensors = weights_of(vars);
     tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor)));
-    let written = written(tensors)?;
-    header.sha256 = digest(written.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
+    header.sha256 = checked(&tensors)?;
     let path = folder.join(format!("checkpoint-{:08}.safetensors", header.step));
-    write(&path, &written, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
+    write(&path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
     let all = list(folder)?;
     for old in &all[..all.len().saturating_sub(KEPT)] {
         fs::remove_file(old).with_context(|| format!("{}: an old checkpoint could not be removed", old.display()))?;
@@ -121,40 +120,27 @@ pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Heade
 /// # Errors
 /// Where it cannot be written; nothing is left behind.
 pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<()> {
-    let written = written(weights_of(vars))?;
-    header.sha256 = digest(written.iter().map(|(name, shape, _, bytes)| (name.as_str(), shape.as_slice(), bytes.as_slice())));
-    write(path, &written, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))
+    let tensors = weights_of(vars);
+    header.sha256 = checked(&tensors)?;
+    write(path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))
 }
 
 fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
     vars.all().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect()
 }
 
-/// A tensor as it is written: name, extents, element type, bytes.
-type Written = (String, Vec<usize>, safetensors::Dtype, Vec<u8>);
-
-fn written(tensors: Vec<(String, Tensor)>) -> Result<Vec<Written>> {
-    let one = |(name, tensor): (String, Tensor)| bytes_of(&tensor).map(|(dtype, b)| (name, tensor.dims().to_vec(), dtype, b));
-    tensors.into_iter().map(one).collect()
+/// The digest of tensors that can be saved.
+fn checked(tensors: &[(String, Tensor)]) -> Result<String> {
+    let other = tensors.iter().find(|(_, tensor)| !matches!(tensor.dtype(), DType::F32 | DType::F64 | DType::I64));
+    if let Some((name, tensor)) = other {
+        bail!("{name}: a tensor of type {:?} cannot be saved", tensor.dtype())
+    }
+    Ok(digest(tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()))
 }
 
-fn write(path: &Path, written: &[Written], metadata: HashMap<String, String>) -> Result<()> {
-    let views = written.iter().map(|(name, shape, dtype, bytes)| {
-        safetensors::tensor::TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view))
-    });
-    let views = views.collect::<Result<Vec<_>, _>>()?;
+fn write(path: &Path, tensors: &[(String, Tensor)], metadata: HashMap<String, String>) -> Result<()> {
+    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
     write_atomically(path, &safetensors::serialize(views, Some(metadata))?)
-}
-
-fn bytes_of(tensor: &Tensor) -> Result<(safetensors::Dtype, Vec<u8>)> {
-    use candle_core::DType;
-    let flat = tensor.flatten_all()?;
-    Ok(match tensor.dtype() {
-        DType::F32 => (safetensors::Dtype::F32, flat.to_vec1::<f32>()?.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        DType::F64 => (safetensors::Dtype::F64, flat.to_vec1::<f64>()?.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        DType::I64 => (safetensors::Dtype::I64, flat.to_vec1::<i64>()?.iter().flat_map(|v| v.to_le_bytes()).collect()),
-        other => bail!("a tensor of type {other:?} cannot be saved"),
-    })
 }
 
 /// The checkpoints of a folder, oldest first.
@@ -210,8 +196,7 @@ impl Checkpoint {
         };
         let header: Header = serde_json::from_str(text).with_context(|| format!("{}: damaged header", at()))?;
         ensure!(header.format == 1, "{}: format {} is newer than this program, which reads 1", at(), header.format);
-        let views = file.tensors();
-        let sum = digest(views.iter().map(|(name, view)| (name.as_str(), view.shape(), view.data())));
+        let sum = digest(file.iter().collect());
         ensure!(sum == header.sha256, "{}: damaged (its checksum does not match)", at());
         let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).with_context(at)?;
         Ok(Self { header, tensors, path: path.to_path_buf() })
@@ -237,11 +222,10 @@ impl Checkpoint {
     /// Where it cannot be written; nothing is left behind.
     pub fn export(&self, path: &Path) -> Result<usize> {
         let weights = self.tensors.iter().filter(|(name, _)| !name.starts_with(STATE));
-        let mut written = written(weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect())?;
-        written.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let weights: Vec<_> = weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
         // the mark that other programs look for
-        write(path, &written, HashMap::from([("format".to_string(), "pt".to_string())]))?;
-        Ok(written.len())
+        write(path, &weights, HashMap::from([("format".to_string(), "pt".to_string())]))?;
+        Ok(weights.len())
     }
 
     /// Puts the saved state into `optimizer`.

@@ -57,7 +57,11 @@ fn a_run_is_trained_resumed_to_the_byte_evaluated_and_used() {
         train(&table, &parts, "4").assert().success().stderr(contains("resuming at step 8 of 10"));
         let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
         assert!(last(&whole) == last(&parts), "{backbone}: a resumed run is not the unbroken one");
+        // a complete run says so before anything is opened
+        let (vocabulary, hidden) = (parts.join("tokenizer.json"), parts.join("hidden.json"));
+        fs::rename(&vocabulary, &hidden).unwrap();
         train(&table, &parts, "4").assert().success().stderr(contains("training is complete"));
+        fs::rename(&hidden, &vocabulary).unwrap();
 
         let results = folder.path().join(format!("{backbone}.jsonl"));
         let mut evaluate = program();

@@ -81,7 +81,7 @@ fn a_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
     let picture = folder.path().join("a.png");
     image::RgbaImage::from_pixel(45, 17, image::Rgba([9, 80, 200, 100])).save(&picture).unwrap();
     let mut predict = sncn();
-    predict.arg("predict").arg("--checkpoint").arg(checkpoints(&whole).last().unwrap()).arg(&picture);
+    predict.arg("predict").arg("--run-dir").arg(&whole).arg(&picture);
     predict.assert().success().stdout(contains("a.png: ").and(contains("%")));
     fs::write(&picture, b"not a picture").unwrap();
     let mut predict = sncn();

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
@@ -54,6 +55,17 @@ pub fn pass(rounding: Rounding) -> Pass {
         Rounding::F32 => Pass::eval(),
         Rounding::Bf16 => Pass::eval().rounded(Precision::Bf16),
     }
+}
+
+/// The end of a program: an error is told, and its exit code is 1.
+pub fn exit(result: Result<()>) -> ExitCode {
+    result.map_or_else(
+        |error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
 }
 
 /// Writes a line to standard output; what `out!` calls.

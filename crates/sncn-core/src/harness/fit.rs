@@ -3,11 +3,12 @@
 use super::Run;
 use super::cli::{self, Cell};
 use super::run::Stopping;
-use crate::checkpoint::{self, Header, Held, SELECTED};
+use crate::checkpoint::{self, Checkpoint, Header, Held, SELECTED};
 use crate::data::Dataset;
 use crate::train::{Control, steps_per_epoch, train};
 use crate::{Network, Vars};
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 /// Train one row of a table with one seed; run it again to resume.
@@ -27,6 +28,21 @@ pub struct Fit {
     /// Threads (default: all processors); the result does not depend on it.
     #[arg(long)]
     threads: Option<usize>,
+}
+
+/// A run that is not complete.
+pub struct Begun {
+    /// What the table says of it.
+    pub run: Run,
+    resolved: Value,
+    saved: Option<Checkpoint>,
+}
+
+impl Begun {
+    /// Whether it has no checkpoint yet.
+    pub fn is_fresh(&self) -> bool {
+        self.saved.is_none()
+    }
 }
 
 /// What is trained on what.
@@ -57,13 +73,25 @@ fn is_over(held: &[Held], stopping: Stopping) -> bool {
 }
 
 impl Fit {
-    /// Sets the threads and resolves the run of a table of that task.
+    /// Sets the threads, resolves the run of a table of that task and reads its newest checkpoint; of a complete run it says so and
+    /// gives nothing.
     ///
     /// # Errors
-    /// Where the table does not fit.
-    pub fn start(&self, task: &str) -> Result<Run> {
+    /// Where the table does not fit, or the checkpoint is damaged or another run's.
+    pub fn start(&self, task: &str) -> Result<Option<Begun>> {
         cli::threads(self.threads)?;
-        self.cell.run(task)
+        let run = self.cell.run(task)?;
+        let resolved = json!({"run": run.resolved()?, "seed": self.cell.seed});
+        let saved = checkpoint::newest(&self.run_dir)?;
+        if let Some(saved) = &saved {
+            saved.check_run(&resolved)?;
+            let Header { step, total, .. } = saved.header;
+            if step >= total {
+                eprintln!("{}: training is complete ({step} steps)", self.run_dir.display());
+                return Ok(None);
+            }
+        }
+        Ok(Some(Begun { run, resolved, saved }))
     }
 
     /// The seed of the cell.
@@ -76,14 +104,6 @@ impl Fit {
         &self.run_dir
     }
 
-    /// Whether the run has no checkpoint yet.
-    ///
-    /// # Errors
-    /// Where its folder cannot be read.
-    pub fn is_fresh(&self) -> Result<bool> {
-        Ok(checkpoint::list(&self.run_dir)?.is_empty())
-    }
-
     /// Where the data sets are.
     pub fn data_dir(&self) -> Option<&Path> {
         self.data_dir.as_deref()
@@ -93,29 +113,24 @@ impl Fit {
     ///
     /// # Errors
     /// Where a checkpoint does not fit, or training fails.
-    pub fn run(&self, run: &Run, job: &Job) -> Result<()> {
+    pub fn run(&self, begun: Begun, job: &Job) -> Result<()> {
+        let Begun { run, resolved, saved } = begun;
         let Job { network, vars, data, classes, describe, held } = job;
         let stops = match (run.stopping, held) {
             (Some(stopping), Some(score)) => Some((stopping, *score)),
             (None, _) => None,
             (Some(_), None) => bail!("run {:?}: stopping is set; this task trains to the last epoch: take it away", run.name),
         };
-        let resolved = serde_json::json!({"run": run.resolved()?, "seed": self.cell.seed});
         ensure!(data.len() > 1, "{}: the training set has {} example(s); at least 2 are wanted", run.train, data.len());
         let mut optimizer = run.optimizer(vars)?;
         let recipe = run.recipe(self.cell.seed);
         let epoch = steps_per_epoch(data.len(), run.batch_size);
         let total = epoch * run.epochs;
         let (mut start, mut scores) = (0, Vec::new());
-        if let Some(saved) = checkpoint::newest(&self.run_dir)? {
-            saved.check_run(&resolved)?;
+        if let Some(saved) = saved {
             saved.load_weights(vars)?;
             saved.load_optimizer(&mut optimizer)?;
             start = saved.header.step;
-            if start >= saved.header.total {
-                eprintln!("{}: training is complete ({start} steps)", self.run_dir.display());
-                return Ok(());
-            }
             scores = saved.header.held;
             eprintln!("resuming at step {start} of {total}");
         }

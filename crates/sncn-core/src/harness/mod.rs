@@ -5,8 +5,10 @@ pub mod export;
 pub mod fit;
 pub mod plan;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod saved;
+pub mod summary;
 
 pub use record::{Measurement, RecordHeader, Recorder};
 pub use run::{Run, Table};

@@ -1,9 +1,9 @@
-//! A checkpoint named on the command line, with the run in it, and the header of results made from it.
+//! A checkpoint named on the command line, with the run in it.
 
 use super::Run;
-use super::record::{self, Machine, RecordHeader};
 use crate::checkpoint::{self, Checkpoint, Header};
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 /// Which checkpoint.
@@ -68,6 +68,15 @@ pub fn newest(folder: &Path) -> Result<Checkpoint> {
     checkpoint::newest(folder)?.with_context(|| format!("{}: no checkpoint; train first", folder.display()))
 }
 
+/// The header of weights that were not trained here, for a run made up to describe their network.
+///
+/// # Errors
+/// Where the run cannot be written as JSON.
+pub fn foreign(run: &Run, classes: Vec<String>) -> Result<Header> {
+    let run = json!({"run": run.resolved()?, "seed": 0});
+    Ok(Header { format: 1, step: 0, total: 0, run, classes, held: Vec::new(), sha256: String::new() })
+}
+
 /// The run that a checkpoint is of, and its seed.
 ///
 /// # Errors
@@ -75,29 +84,4 @@ pub fn newest(folder: &Path) -> Result<Checkpoint> {
 pub fn run_of(saved: &Checkpoint) -> Result<(Run, u64)> {
     let run = serde_json::from_value(saved.header.run["run"].clone()).context("the run in the checkpoint")?;
     Ok((run, saved.header.run["seed"].as_u64().unwrap_or_default()))
-}
-
-/// The header of results of a checkpoint, made here and now.
-pub fn record_header(
-    saved: &Header,
-    table: &str,
-    (run, seed): (&Run, u64),
-    version: &str,
-    notes: &[(bool, &str)],
-) -> RecordHeader {
-    let (commit, dirty) = record::commit();
-    RecordHeader {
-        format: 1,
-        table: table.to_string(),
-        row: run.name.clone(),
-        seed,
-        run: saved.run["run"].clone(),
-        commit,
-        dirty,
-        version: version.to_string(),
-        machine: Machine::here(),
-        selection: run.selection().to_string(),
-        notes: notes.iter().filter(|(holds, _)| *holds).map(|(_, note)| note.to_string()).collect(),
-        classes: saved.classes.clone(),
-    }
 }

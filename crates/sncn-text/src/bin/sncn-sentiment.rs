@@ -1,7 +1,7 @@
 //! `sncn-sentiment`: train, evaluate and use text classifiers that keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_core::harness::{export, plan};
+use sncn_core::harness::{cli, export, plan};
 use sncn_text::sentiment::{bench, evaluate, predict, setup, show, train, vocab};
 use std::process::ExitCode;
 
@@ -38,7 +38,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    cli::exit(match Cli::parse().command {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
@@ -47,12 +47,5 @@ fn main() -> ExitCode {
         Command::Plan(command) => command.run(setup::TASK, |run| setup::settings(run).map(drop)),
         Command::Export(command) => command.run(),
         Command::Bench(command) => command.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

@@ -1,7 +1,7 @@
 //! `sncn-sentiment evaluate`: a trained network on its test sets, of its own domain and of others.
 
 use super::setup::{self, Trained};
-use super::summary::Summary;
+use super::summary;
 use crate::dataset::{self, Texts};
 use crate::examples::Examples;
 use crate::shift::{self, SEVERITIES, SHIFTS};
@@ -9,9 +9,8 @@ use anyhow::{Result, ensure};
 use sncn_core::Pass;
 use sncn_core::data::Dataset;
 use sncn_core::evaluate::evaluate;
-use sncn_core::harness::saved::{self, Saved};
-use sncn_core::harness::{Recorder, cli};
-use std::path::PathBuf;
+use sncn_core::harness::cli;
+use sncn_core::harness::report::Report;
 
 const BATCH: usize = 64;
 
@@ -19,26 +18,11 @@ const BATCH: usize = 64;
 #[derive(clap::Args, Debug)]
 pub struct Evaluate {
     #[command(flatten)]
-    saved: Saved,
-    /// Write the measurements there, as JSON lines.
-    #[arg(long)]
-    results: Option<PathBuf>,
-    /// Print JSON lines instead of a table.
-    #[arg(long)]
-    json: bool,
+    report: Report,
     /// Test sets instead of the run's, such as sst2,imdb-held, imdb-c (8 shifts × 5 severities, made as it goes) or the path of a
-    /// .jsonl, .tsv or .csv file with columns text and label.
+    /// .jsonl, .tsv or .csv file with columns text and label; `<path>:<texts>:<labels>` where they have other names.
     #[arg(long, value_delimiter = ',')]
     test: Vec<String>,
-    /// Name of the table, for the results file.
-    #[arg(long, default_value = "")]
-    table: String,
-    /// Folder that holds the data sets.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
-    /// Threads (default: all processors); the result does not depend on it.
-    #[arg(long)]
-    threads: Option<usize>,
 }
 
 /// Whether two lists of classes are the same, whatever their letters; `LABEL_<number>` names nothing.
@@ -53,11 +37,10 @@ impl Evaluate {
     /// # Errors
     /// Where the checkpoint or a test set does not fit.
     pub fn run(&self) -> Result<()> {
-        cli::threads(self.threads)?;
-        let Trained { header, run, seed, input, vocabulary, network } = setup::trained(&self.saved)?;
-        let (classes, source) = (&header.classes, cli::source(self.data_dir.as_deref()));
-        let record = saved::record_header(&header, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &[]);
-        let mut recorder = Recorder::new(record);
+        self.report.start()?;
+        let Trained { header, run, seed, input, vocabulary, network } = setup::trained(&self.report.saved)?;
+        let (classes, source) = (&header.classes, cli::source(self.report.data_dir()));
+        let mut recorder = self.report.recorder(&header, (&run, seed), env!("CARGO_PKG_VERSION"), &[]);
         for test in if self.test.is_empty() { &run.test } else { &self.test } {
             let (name, shifted) = test.strip_suffix("-c").map_or((test.as_str(), false), |name| (name, true));
             let texts = dataset::open(name, &source)?.first(run.test_limit);
@@ -89,13 +72,6 @@ impl Evaluate {
                 }
             }
         }
-        // first to the screen: where a file cannot be written, the measurements are not lost
-        let summary = Summary::new(recorder.measurements());
-        if self.json {
-            summary.json()?
-        } else {
-            summary.print()
-        }
-        self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
+        self.report.finish(&recorder, || summary::print(recorder.measurements()), None)
     }
 }

@@ -215,15 +215,7 @@ fn published(folder: &Path) -> Result<Trained> {
         "input": {"longest": pretrained.config.longest(), "pretrained": folder}
     }))?;
     let (input, _) = settings(&run)?;
-    let header = Header {
-        format: 1,
-        step: 0,
-        total: 0,
-        run: json!({"run": run.resolved()?, "seed": 0}),
-        classes,
-        held: Vec::new(),
-        sha256: String::new(),
-    };
+    let header = saved::foreign(&run, classes)?;
     let parts = Parts { vocabulary: pretrained.vocabulary()?, pretrained: Some(pretrained) };
     let (network, vars) = parts.network(&run, &input, header.classes.len(), 0)?;
     parts.pretrained.as_ref().map_or(Ok(()), |pretrained| pretrained.load_whole(&vars))?;

@@ -25,19 +25,18 @@ impl Train {
     /// # Errors
     /// Where the table, the data or a checkpoint does not fit, or training fails.
     pub fn run(&self) -> Result<()> {
-        let run = self.fit.start(TASK)?;
-        let (input, augment) = setup::settings(&run)?;
+        let Some(begun) = self.fit.start(TASK)? else { return Ok(()) };
+        let (run, is_fresh) = (&begun.run, begun.is_fresh());
+        let (input, augment) = setup::settings(run)?;
         let (source, folder) = (cli::source(self.fit.data_dir()), self.fit.run_dir());
-        let (texts, held) = setup::training(&run, &source)?;
-        let is_fresh = self.fit.is_fresh()?;
-        let parts =
-            if is_fresh { begin::parts(&run, &input, &texts, folder, &source)? } else { setup::Parts::kept(&run, folder)? };
+        let (texts, held) = setup::training(run, &source)?;
+        let parts = if is_fresh { begin::parts(run, &input, &texts, folder, &source)? } else { setup::Parts::kept(run, folder)? };
         let vocabulary = &parts.vocabulary;
         let classes = texts.classes.len();
-        let (network, vars) = parts.network(&run, &input, classes, self.fit.seed())?;
+        let (network, vars) = parts.network(run, &input, classes, self.fit.seed())?;
         let mut data = Examples::new(&texts, vocabulary, input.longest)?;
         if is_fresh {
-            begin::weights(&parts, &run, &vars)?;
+            begin::weights(&parts, run, &vars)?;
             begin::vectors(&input, vocabulary, &data, &vars, &source, self.fit.seed())?;
         }
         let describe = format!(
@@ -60,6 +59,6 @@ impl Train {
             Ok(1. - evaluate(&*network, held, classes, BATCH, &Pass::eval(), |_| Ok(()))?.confusion.error())
         };
         let held = held.as_ref().map(|_| &score as &dyn Fn() -> Result<f64>);
-        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes: texts.classes, describe, held })
+        self.fit.run(begun, &Job { network: &*network, vars: &vars, data: &data, classes: texts.classes, describe, held })
     }
 }

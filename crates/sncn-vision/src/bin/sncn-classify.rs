@@ -1,7 +1,7 @@
 //! `sncn-classify`: train, evaluate and use image classifiers that keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_core::harness::{export, plan};
+use sncn_core::harness::{cli, export, plan};
 use sncn_vision::classify::{bench, corrupt, evaluate, import, predict, setup, show, train};
 use std::process::ExitCode;
 
@@ -40,7 +40,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    cli::exit(match Cli::parse().command {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
@@ -50,12 +50,5 @@ fn main() -> ExitCode {
         Command::Bench(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::Export(command) => command.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

@@ -1,7 +1,7 @@
 //! `sncn-segment`: train, evaluate and use networks that label every pixel and keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_core::harness::{export, plan};
+use sncn_core::harness::{cli, export, plan};
 use sncn_vision::segment::{evaluate, predict, setup, show, train};
 use std::process::ExitCode;
 
@@ -37,19 +37,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    cli::exit(match Cli::parse().command {
         Command::Train(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Show(command) => command.run(),
         Command::Plan(command) => command.run(setup::TASK, |run| setup::settings(run).map(drop)),
         Command::Export(command) => command.run(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }

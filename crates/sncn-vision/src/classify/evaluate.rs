@@ -5,11 +5,10 @@ use super::summary::Summary;
 use super::test_sets::{TestSets, is_corrupted, takes_frost};
 use crate::corruption::frost;
 use anyhow::{Result, ensure};
-use sncn_core::checkpoint;
 use sncn_core::data::Dataset;
 use sncn_core::evaluate::{Evaluation, evaluate};
-use sncn_core::harness::saved::{self, Saved};
-use sncn_core::harness::{Recorder, cli};
+use sncn_core::harness::report::Report;
+use sncn_core::harness::{cli, saved};
 use std::path::PathBuf;
 
 const BATCH: usize = 100;
@@ -18,36 +17,21 @@ const BATCH: usize = 100;
 #[derive(clap::Args, Debug)]
 pub struct Evaluate {
     #[command(flatten)]
-    saved: Saved,
-    /// Write the measurements there, as JSON lines.
-    #[arg(long)]
-    results: Option<PathBuf>,
+    report: Report,
     /// Write the errors of corrupted sets there as CSV, a row for each corruption, in percent.
     #[arg(long)]
     csv: Option<PathBuf>,
-    /// Print JSON lines instead of a table.
-    #[arg(long)]
-    json: bool,
     /// Test sets instead of the run's, such as cifar10,cifar10-c (corrupted here), cifar10-c-files (.npy files) or
     /// cifar10-held,cifar10-held-c (what train_limit leaves of the training images, with four other corruptions); any other
     /// name is that of a folder of data.npy and labels.npy in the data folder, such as cifar10.1.
     #[arg(long, value_delimiter = ',')]
     test: Vec<String>,
-    /// Name of the table, for the results file.
-    #[arg(long, default_value = "")]
-    table: String,
-    /// Folder that holds the data sets.
-    #[arg(long)]
-    data_dir: Option<PathBuf>,
     /// Folder of the frost photographs.
     #[arg(long)]
     frost_dir: Option<PathBuf>,
     /// Precision of the factors of convolutions; with bf16 the loss of accuracy on the uncorrupted sets is measured too.
     #[arg(long, value_enum, default_value = "f32")]
     precision: cli::Rounding,
-    /// Threads (default: all processors); the result does not depend on it.
-    #[arg(long)]
-    threads: Option<usize>,
 }
 
 impl Evaluate {
@@ -56,8 +40,8 @@ impl Evaluate {
     /// # Errors
     /// Where the checkpoint or a test set does not fit.
     pub fn run(&self) -> Result<()> {
-        cli::threads(self.threads)?;
-        let saved = self.saved.read()?;
+        self.report.start()?;
+        let saved = self.report.saved.read()?;
         let (run, seed) = saved::run_of(&saved)?;
         let header = &saved.header;
         let (network, vars) = setup::network(&run, header.classes.len(), seed)?;
@@ -65,7 +49,7 @@ impl Evaluate {
         let frost = frost::textures(self.frost_dir.as_deref())?;
         let tests = if self.test.is_empty() { &run.test } else { &self.test };
         let generated_frost = frost.is_generated() && tests.iter().any(|test| takes_frost(test));
-        let (data_dir, classes) = (self.data_dir.as_deref(), &header.classes);
+        let (data_dir, classes) = (self.report.data_dir(), &header.classes);
         ensure!(
             self.csv.is_none() || tests.iter().any(|test| is_corrupted(test)),
             "--csv: none of the test sets {} is corrupted; add one such as {}-c with --test",
@@ -76,8 +60,7 @@ impl Evaluate {
         let sets = TestSets { run: &run, splits: &splits, data_dir, frost: &frost, classes };
         let rounded = self.precision == cli::Rounding::Bf16;
         let notes = [(generated_frost, frost::GENERATED), (rounded, cli::ROUNDED)];
-        let header_of_results = saved::record_header(&saved.header, &self.table, (&run, seed), env!("CARGO_PKG_VERSION"), &notes);
-        let mut recorder = Recorder::new(header_of_results);
+        let mut recorder = self.report.recorder(header, (&run, seed), env!("CARGO_PKG_VERSION"), &notes);
         let found = |split: &str, data: &dyn Dataset, rounding| -> Result<Evaluation> {
             let bar = cli::progress(data.len(), split);
             let pass = cli::pass(rounding);
@@ -105,19 +88,13 @@ impl Evaluate {
                 one(&split, &data)?;
             }
         }
-        // first to the screen: where a file cannot be written, the measurements are not lost
         let summary = Summary::new(recorder.measurements());
-        if self.json {
-            summary.json()?
-        } else {
-            summary.print()
-        }
-        if generated_frost && !self.json {
-            out!("{}", frost::GENERATED);
-        }
-        if let Some(path) = &self.csv {
-            checkpoint::write_atomically(path, summary.csv().as_bytes())?;
-        }
-        self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
+        let tables = || {
+            summary.print();
+            if generated_frost {
+                out!("{}", frost::GENERATED);
+            }
+        };
+        self.report.finish(&recorder, tables, self.csv.as_deref().map(|path| (path, summary.csv())))
     }
 }

@@ -3,9 +3,9 @@
 use super::setup;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use sncn_core::checkpoint::{self, Header};
+use sncn_core::checkpoint;
 use sncn_core::harness::export::differ;
-use sncn_core::harness::{Run, Table};
+use sncn_core::harness::{Run, Table, saved};
 use sncn_core::weights::{Names, Weights};
 use std::path::PathBuf;
 
@@ -122,9 +122,7 @@ impl Import {
         let classes = self.names(&run, count).with_context(at)?;
         let (_network, vars) = setup::network(&run, count, 0)?;
         weights.load(&vars, &Names::STRICT, |fate, name, more| out!("{fate:10} {name} {more}")).with_context(advice)?;
-        let run = json!({"run": run.resolved()?, "seed": 0});
-        let header = Header { format: 1, step: 0, total: 0, run, classes, held: Vec::new(), sha256: String::new() };
-        checkpoint::save_weights(&self.output, &vars, header)?;
+        checkpoint::save_weights(&self.output, &vars, saved::foreign(&run, classes)?)?;
         out!("{}: {} variables, {count} classes", self.output.display(), vars.all().len());
         Ok(())
     }

@@ -5,17 +5,16 @@ use crate::augment::normalise;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use image::imageops::FilterType;
-use sncn_core::checkpoint::Checkpoint;
 use sncn_core::evaluate::probabilities;
-use sncn_core::harness::{cli, saved};
+use sncn_core::harness::cli;
+use sncn_core::harness::saved::{self, Saved};
 use std::path::PathBuf;
 
 /// Label image files with a trained network.
 #[derive(clap::Args, Debug)]
 pub struct Predict {
-    /// A checkpoint file.
-    #[arg(long)]
-    checkpoint: PathBuf,
+    #[command(flatten)]
+    saved: Saved,
     /// Side of the images the network was trained on; others are resized and centre-cropped to it.
     #[arg(long, default_value_t = 32)]
     size: u32,
@@ -25,6 +24,9 @@ pub struct Predict {
     /// Precision of the factors of convolutions.
     #[arg(long, value_enum, default_value = "f32")]
     precision: cli::Rounding,
+    /// Threads (default: all processors).
+    #[arg(long)]
+    threads: Option<usize>,
     /// Image files (PNG, JPEG, BMP, WebP).
     #[arg(required = true)]
     images: Vec<PathBuf>,
@@ -36,8 +38,9 @@ impl Predict {
     /// # Errors
     /// Where the checkpoint does not fit or an image does not decode.
     pub fn run(&self) -> Result<()> {
+        cli::threads(self.threads)?;
         ensure!((8..=1024).contains(&self.size), "--size is {}; 8 to 1024 is accepted", self.size);
-        let saved = Checkpoint::read(&self.checkpoint)?;
+        let saved = self.saved.read()?;
         let (run, _) = saved::run_of(&saved)?;
         let classes = &saved.header.classes;
         let (network, vars) = setup::network(&run, classes.len(), 0)?;

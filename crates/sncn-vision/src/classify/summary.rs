@@ -1,8 +1,8 @@
 //! What `sncn-classify evaluate` prints and writes as CSV, and the numbers derived from its measurements.
 
 use super::test_sets::uncorrupted;
-use anyhow::Result;
-use sncn_core::harness::record::Measurement;
+use sncn_core::harness::Measurement;
+use sncn_core::harness::summary::{print_shifted, shifted, value};
 use sncn_core::shift::ShiftErrors;
 
 /// A reader of measurements.
@@ -16,40 +16,15 @@ impl<'a> Summary<'a> {
         Self { measurements }
     }
 
-    fn value(&self, split: &str, metric: &str) -> Option<f64> {
-        self.measurements.iter().find(|m| m.split == split && m.metric == metric).map(|m| m.value)
-    }
-
     /// Errors of the corrupted sets, in the order in which they were measured.
     pub fn corrupted(&self) -> Vec<(&'a str, ShiftErrors)> {
-        let mut sets: Vec<(&str, ShiftErrors)> = Vec::new();
-        for m in self.measurements.iter().filter(|m| m.metric == "error") {
-            let Some((set, rest)) = m.split.split_once('/') else { continue };
-            if sets.last().is_none_or(|(last, _)| *last != set) {
-                sets.push((set, ShiftErrors::default()));
-            }
-            if let Some((_, errors)) = sets.last_mut() {
-                errors.add(rest.split('/').next().unwrap_or_default(), m.value);
-            }
-        }
-        sets
-    }
-
-    /// Prints the measurements as JSON lines.
-    ///
-    /// # Errors
-    /// Where a number cannot be written as JSON.
-    pub fn json(&self) -> Result<()> {
-        for measurement in self.measurements {
-            out!("{}", serde_json::to_string(measurement)?);
-        }
-        Ok(())
+        shifted(self.measurements, "error")
     }
 
     /// Prints a table of the sets, and one of each corrupted set by corruption and severity.
     pub fn print(&self) {
         out!("{:24} {:>8} {:>10} {:>8}", "test set", "error %", "macro F1 %", "ECE %");
-        let percent = |split: &str, metric: &str| self.value(split, metric).map(|value| 100. * value);
+        let percent = |split: &str, metric: &str| value(self.measurements, split, metric).map(|value| 100. * value);
         for m in self.measurements.iter().filter(|m| m.metric == "error" && !m.split.contains('/')) {
             let [f1, ece] = ["macro_f1", "ece"].map(|metric| percent(&m.split, metric).unwrap_or(f64::NAN));
             out!("{:24} {:8.2} {f1:10.2} {ece:8.2}", m.split, 100. * m.value);
@@ -58,15 +33,10 @@ impl<'a> Summary<'a> {
             }
         }
         for (set, errors) in self.corrupted() {
-            out!("\n{set}: error % by corruption and severity");
-            out!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
-            for ((name, row), mean) in errors.rows().iter().zip(errors.of_corruptions()) {
-                let cells: String = row.iter().map(|error| format!(" {:7.2}", 100. * error)).collect();
-                out!("{name:24}{cells} {:7.2}", 100. * mean);
-            }
+            print_shifted(&format!("{set}: error % by corruption and severity"), &errors);
             out!("mean corruption error (unnormalised) {:.2} %", 100. * errors.mean());
             let Some(base) = uncorrupted(set) else { continue };
-            if let Some(clean) = self.value(base, "error") {
+            if let Some(clean) = value(self.measurements, base, "error") {
                 let (relative, clean) = (100. * errors.relative(clean), 100. * clean);
                 out!("relative corruption error {relative:.2} points: the mean beyond the {clean:.2} % of {base}");
             }

@@ -18,14 +18,15 @@ impl Train {
     /// # Errors
     /// Where the table, the data or a checkpoint does not fit, or training fails.
     pub fn run(&self) -> Result<()> {
-        let run = self.fit.start(TASK)?;
-        let augment = setup::augment(&run)?.unwrap_or_default();
+        let Some(begun) = self.fit.start(TASK)? else { return Ok(()) };
+        let run = &begun.run;
+        let augment = setup::augment(run)?.unwrap_or_default();
         let splits = setup::open(&run.train, self.fit.data_dir())?;
         let classes = splits.train.classes().to_vec();
         let images = setup::limited(&splits.train, run.train_limit);
         let describe = images.describe();
-        let (network, vars) = setup::network(&run, classes.len(), self.fit.seed())?;
+        let (network, vars) = setup::network(run, classes.len(), self.fit.seed())?;
         let data = Examples::augmented(images, augment);
-        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes, describe, held: None })
+        self.fit.run(begun, &Job { network: &*network, vars: &vars, data: &data, classes, describe, held: None })
     }
 }

@@ -1,7 +1,7 @@
 //! What `sncn-segment evaluate` prints and writes as CSV.
 
-use anyhow::Result;
-use sncn_core::harness::record::Measurement;
+use sncn_core::harness::Measurement;
+use sncn_core::harness::summary::{print_shifted, shifted, value};
 
 /// A reader of measurements.
 pub struct Summary<'a> {
@@ -17,24 +17,12 @@ impl<'a> Summary<'a> {
 
     /// A measurement in percent, or a dash where there is none: the class does not occur.
     fn percent(&self, split: &str, metric: &str) -> String {
-        let found = self.measurements.iter().find(|m| m.split == split && m.metric == metric);
-        found.map_or_else(|| "–".to_string(), |m| format!("{:.2}", 100. * m.value))
+        value(self.measurements, split, metric).map_or_else(|| "–".to_string(), |value| format!("{:.2}", 100. * value))
     }
 
     fn splits(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let measurements = self.measurements;
         measurements.iter().filter(|m| m.metric == "miou").map(|m| m.split.as_str())
-    }
-
-    /// Prints the measurements as JSON lines.
-    ///
-    /// # Errors
-    /// Where a number cannot be written as JSON.
-    pub fn json(&self) -> Result<()> {
-        for measurement in self.measurements {
-            out!("{}", serde_json::to_string(measurement)?);
-        }
-        Ok(())
     }
 
     /// Prints a table of the sets, one of the classes, and one of each corrupted set by corruption and severity.
@@ -55,24 +43,10 @@ impl<'a> Summary<'a> {
                 whole.iter().map(|split| format!(" {:>18}", self.percent(split, &format!("iou/{class}")))).collect();
             out!("{class:24}{cells}");
         }
-        let mut sets: Vec<&str> = self.splits().filter_map(|split| split.split_once('/').map(|(set, _)| set)).collect();
-        sets.dedup();
-        sets.iter().for_each(|set| self.print_corrupted(set));
-    }
-
-    fn print_corrupted(&self, set: &str) {
-        out!("\n{set}: mIoU % by corruption and severity");
-        out!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
-        let cells = self.measurements.iter().filter(|m| m.metric == "miou");
-        let cells: Vec<(&str, f64)> = cells
-            .filter_map(|m| Some((m.split.strip_prefix(set)?.strip_prefix('/')?.split('/').next()?, 100. * m.value)))
-            .collect();
-        let mean = |cells: &[(&str, f64)]| cells.iter().map(|(_, value)| value).sum::<f64>() / cells.len().max(1) as f64;
-        for row in cells.chunk_by(|one, two| one.0 == two.0) {
-            let values: String = row.iter().map(|(_, value)| format!(" {value:7.2}")).collect();
-            out!("{:24}{values} {:7.2}", row[0].0, mean(row));
+        for (set, rows) in shifted(self.measurements, "miou") {
+            print_shifted(&format!("{set}: mIoU % by corruption and severity"), &rows);
+            out!("mean over corruptions and severities {:.2} %", 100. * rows.mean());
         }
-        out!("mean over corruptions and severities {:.2} %", mean(&cells));
     }
 
     /// mIoU and the IoU of every class in percent, a row for each test set; empty where a class does not occur.

@@ -19,14 +19,15 @@ impl Train {
     /// # Errors
     /// Where the table, the data or a checkpoint does not fit, or training fails.
     pub fn run(&self) -> Result<()> {
-        let run = self.fit.start(TASK)?;
-        let (transform, _) = setup::settings(&run)?;
+        let Some(begun) = self.fit.start(TASK)? else { return Ok(()) };
+        let run = &begun.run;
+        let (transform, _) = setup::settings(run)?;
         let splits = setup::open(&run.train, self.fit.data_dir())?;
         let classes = splits.train.legend().classes.clone();
         let pairs = Part::first(&splits.train, run.train_limit);
         let describe = pairs.describe();
-        let (network, vars) = setup::network(&run, classes.len(), self.fit.seed())?;
+        let (network, vars) = setup::network(run, classes.len(), self.fit.seed())?;
         let data = PairExamples::new(pairs).transformed(transform);
-        self.fit.run(&run, &Job { network: &*network, vars: &vars, data: &data, classes, describe, held: None })
+        self.fit.run(begun, &Job { network: &*network, vars: &vars, data: &data, classes, describe, held: None })
     }
 }

@@ -116,63 +116,48 @@ fn tenth() -> f64 {
     0.1
 }
 
-/// candle-transformers' configuration of BERT.
-impl TryFrom<&bert::Config> for EncoderConfig {
-    type Error = candle_core::Error;
+/// candle-transformers' configurations, which name the same sizes.
+macro_rules! from_candle {
+    ($config:ty, $family:expr, $gelu:expr, $attention_dropout:expr, $classifier_dropout:expr) => {
+        impl TryFrom<&$config> for EncoderConfig {
+            type Error = candle_core::Error;
 
-    fn try_from(config: &bert::Config) -> Result<Self> {
-        if config.hidden_act != bert::HiddenAct::Gelu {
-            bail!("hidden_act is {:?}; gelu is accepted", config.hidden_act)
+            fn try_from(config: &$config) -> Result<Self> {
+                if config.hidden_act != $gelu {
+                    bail!("hidden_act is {:?}; gelu is accepted", config.hidden_act)
+                }
+                Ok(Self {
+                    family: $family,
+                    vocab_size: config.vocab_size,
+                    hidden_size: config.hidden_size,
+                    num_hidden_layers: config.num_hidden_layers,
+                    num_attention_heads: config.num_attention_heads,
+                    intermediate_size: config.intermediate_size,
+                    max_position_embeddings: config.max_position_embeddings,
+                    type_vocab_size: config.type_vocab_size,
+                    layer_norm_eps: config.layer_norm_eps,
+                    pad_token_id: config.pad_token_id as u32,
+                    hidden_dropout_prob: config.hidden_dropout_prob.into(),
+                    attention_probs_dropout_prob: $attention_dropout(config),
+                    classifier_dropout: $classifier_dropout(config),
+                    hidden_act: Curve::Gelu,
+                    position_embedding_type: Positions::Absolute,
+                    norm: NormPlace::Post,
+                })
+            }
         }
-        Ok(Self {
-            family: Family::Bert,
-            vocab_size: config.vocab_size,
-            hidden_size: config.hidden_size,
-            num_hidden_layers: config.num_hidden_layers,
-            num_attention_heads: config.num_attention_heads,
-            intermediate_size: config.intermediate_size,
-            max_position_embeddings: config.max_position_embeddings,
-            type_vocab_size: config.type_vocab_size,
-            layer_norm_eps: config.layer_norm_eps,
-            pad_token_id: config.pad_token_id as u32,
-            hidden_dropout_prob: config.hidden_dropout_prob,
-            attention_probs_dropout_prob: tenth(),
-            classifier_dropout: config.classifier_dropout,
-            hidden_act: Curve::Gelu,
-            position_embedding_type: Positions::Absolute,
-            norm: NormPlace::Post,
-        })
-    }
+    };
 }
 
-/// candle-transformers' configuration of RoBERTa.
-impl TryFrom<&xlm_roberta::Config> for EncoderConfig {
-    type Error = candle_core::Error;
-
-    fn try_from(config: &xlm_roberta::Config) -> Result<Self> {
-        if config.hidden_act != candle_nn::Activation::Gelu {
-            bail!("hidden_act is {:?}; gelu is accepted", config.hidden_act)
-        }
-        Ok(Self {
-            family: Family::Roberta,
-            vocab_size: config.vocab_size,
-            hidden_size: config.hidden_size,
-            num_hidden_layers: config.num_hidden_layers,
-            num_attention_heads: config.num_attention_heads,
-            intermediate_size: config.intermediate_size,
-            max_position_embeddings: config.max_position_embeddings,
-            type_vocab_size: config.type_vocab_size,
-            layer_norm_eps: config.layer_norm_eps,
-            pad_token_id: config.pad_token_id,
-            hidden_dropout_prob: config.hidden_dropout_prob.into(),
-            attention_probs_dropout_prob: config.attention_probs_dropout_prob.into(),
-            classifier_dropout: None,
-            hidden_act: Curve::Gelu,
-            position_embedding_type: Positions::Absolute,
-            norm: NormPlace::Post,
-        })
-    }
-}
+from_candle!(bert::Config, Family::Bert, bert::HiddenAct::Gelu, |_: &bert::Config| tenth(), |config: &bert::Config| config
+    .classifier_dropout);
+from_candle!(
+    xlm_roberta::Config,
+    Family::Roberta,
+    candle_nn::Activation::Gelu,
+    |config: &xlm_roberta::Config| config.attention_probs_dropout_prob.into(),
+    |_: &xlm_roberta::Config| None
+);
 
 impl EncoderConfig {
     /// The most tokens of a sequence.
