@@ -53,6 +53,10 @@ fn a_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+    let other = fs::File::open(broken.join(".lock")).unwrap();
+    other.lock().unwrap();
+    refused(train(&path, &broken), &["another process is training there"]);
+    drop(other);
     train(&path, &broken).assert().success();
     let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
     assert_eq!(last(&whole), last(&broken));

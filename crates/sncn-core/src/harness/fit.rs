@@ -9,6 +9,7 @@ use crate::train::{Control, steps_per_epoch, train};
 use crate::{Network, Vars};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 /// Train one row of a table with one seed; run it again to resume.
@@ -36,12 +37,26 @@ pub struct Begun {
     pub run: Run,
     resolved: Value,
     saved: Option<Checkpoint>,
+    lock: Option<File>,
 }
 
 impl Begun {
     /// Whether it has no checkpoint yet.
     pub fn is_fresh(&self) -> bool {
         self.saved.is_none()
+    }
+}
+
+/// Keeps other processes from training in a folder, until it is dropped or the process ends however it may; nothing where the file
+/// system has no locks or cannot be written, which the first checkpoint would tell.
+fn claim(folder: &Path) -> Result<Option<File>> {
+    let Ok(file) = File::options().create(true).truncate(false).write(true).open(folder.join(".lock")) else { return Ok(None) };
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => {
+            bail!("{}: another process is training there; wait for it, or choose another --run-dir", folder.display())
+        }
+        Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
@@ -77,11 +92,12 @@ impl Fit {
     /// gives nothing.
     ///
     /// # Errors
-    /// Where the table does not fit, or the checkpoint is damaged or another run's.
+    /// Where the table does not fit, the checkpoint is damaged or another run's, or another process trains in the run's folder.
     pub fn start(&self, task: &str) -> Result<Option<Begun>> {
         cli::threads(self.threads)?;
         let run = self.cell.run(task)?;
         let resolved = json!({"run": run.resolved()?, "seed": self.cell.seed});
+        let lock = claim(&self.run_dir)?;
         let saved = checkpoint::newest(&self.run_dir)?;
         if let Some(saved) = &saved {
             saved.check_run(&resolved)?;
@@ -91,7 +107,7 @@ impl Fit {
                 return Ok(None);
             }
         }
-        Ok(Some(Begun { run, resolved, saved }))
+        Ok(Some(Begun { run, resolved, saved, lock }))
     }
 
     /// The seed of the cell.
@@ -112,9 +128,9 @@ impl Fit {
     /// Trains to the end, or until it is interrupted: then the process ends with exit code 130.
     ///
     /// # Errors
-    /// Where a checkpoint does not fit, or training fails.
+    /// Where a checkpoint does not fit, another process trains in the run's folder, or training fails.
     pub fn run(&self, begun: Begun, job: &Job) -> Result<()> {
-        let Begun { run, resolved, saved } = begun;
+        let Begun { run, resolved, saved, mut lock } = begun;
         let Job { network, vars, data, classes, describe, held } = job;
         let stops = match (run.stopping, held) {
             (Some(stopping), Some(score)) => Some((stopping, *score)),
@@ -149,9 +165,18 @@ impl Fit {
         bar.set_position(start as u64);
         bar.reset_eta();
         let mut end = total;
+        // of a new run there is no folder to lock before something is to be written
+        let mut own = || -> Result<()> {
+            if lock.is_none() {
+                fs::create_dir_all(&self.run_dir).with_context(|| format!("{}: cannot be made", self.run_dir.display()))?;
+                lock = claim(&self.run_dir)?;
+            }
+            Ok(())
+        };
         let done = train(*network, vars, &mut optimizer, *data, &recipe, start, |step, optimizer| {
             bar.set_position(step.done as u64);
             if let Some((stopping, score)) = stops.filter(|_| step.done.is_multiple_of(epoch)) {
+                own()?;
                 scores.push(Held { step: step.done, score: score()? });
                 // before the checkpoint that says so: a run that goes on from an older one writes the same again
                 if best(&scores) == scores.last() {
@@ -163,6 +188,7 @@ impl Fit {
             }
             let stop = cli::interrupted();
             if stop || step.done == end || (step.done as u64).is_multiple_of(self.checkpoint_every) {
+                own()?;
                 checkpoint::save(&self.run_dir, vars, optimizer, header(step.done, end, &scores))?;
             }
             if step.done == end {
