@@ -17,6 +17,15 @@ pub fn folder() -> PathBuf {
     }
 }
 
+/// Whether the folder has that file; where it has not, which is said, a test of it has nothing to do.
+pub fn has(relative: &str) -> bool {
+    let there = folder().join(relative).exists();
+    if !there {
+        println!("skipped: {} has no {relative}", folder().display());
+    }
+    there
+}
+
 /// A tensor as stored: row-major values with their shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array<T> {
@@ -24,6 +33,15 @@ pub struct Array<T> {
     pub shape: Vec<usize>,
     /// Values, row-major.
     pub data: Vec<T>,
+}
+
+impl<T> Array<T> {
+    /// The part at a leading index.
+    pub fn part(&self, at: &[usize]) -> &[T] {
+        let len: usize = self.shape[at.len()..].iter().product();
+        let start = at.iter().zip(&self.shape).fold(0, |s, (&i, &n)| s * n + i);
+        &self.data[start * len..][..len]
+    }
 }
 
 /// All tensors of one safetensors file.

@@ -2,25 +2,15 @@
 //! rounding loses), in every form.
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 
+mod common;
+
+use common::{double, error, error_by, noise, shapes};
 use proptest::prelude::*;
 use sncn_kernels::conv::{self, ConvShape};
 use sncn_kernels::fused::{self, Algorithm, PackedWeight, Precision};
 use sncn_kernels::product::LinearShape;
 use sncn_kernels::simd::Form;
 use sncn_kernels::{bf16, dense};
-
-fn noise(len: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..len).map(next).collect()
-}
-
-fn double(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&v| f64::from(v)).collect()
-}
 
 /// Rounded by another road than the kernels': through the spacing of bf16 numbers.
 fn rounded(x: &[f32]) -> Vec<f64> {
@@ -31,23 +21,11 @@ fn rounded(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&v| near(f64::from(v))).collect()
 }
 
-/// The largest difference, over the largest magnitude of `want`.
-fn error(got: &[f32], want: &[f64]) -> f64 {
-    error_by(1e-30, got, want)
-}
-
 /// A quarter of what an output could be: a few outputs whose terms all cancel are not measured against what is left.
 fn floor(x: &[f32], weight: &[f32], c_out: usize) -> f64 {
     let most = x.iter().fold(0f32, |m, v| m.max(v.abs()));
     let sums = weight.chunks((weight.len() / c_out).max(1)).map(|w| w.iter().map(|w| w.abs()).sum::<f32>());
     f64::from(most * sums.fold(0.0, f32::max) / 4.0).max(1e-30)
-}
-
-/// The same, over `floor` where that is larger.
-fn error_by(floor: f64, got: &[f32], want: &[f64]) -> f64 {
-    let scale = want.iter().fold(floor, |m, v| m.max(v.abs()));
-    assert_eq!(got.len(), want.len());
-    got.iter().zip(want).fold(0.0, |m, (&g, w)| if g.is_nan() { f64::NAN } else { m.max((f64::from(g) - w).abs()) }) / scale
 }
 
 fn forward(s: &ConvShape, packed: &PackedWeight, x: &[f32]) -> Vec<f32> {
@@ -59,7 +37,7 @@ fn forward(s: &ConvShape, packed: &PackedWeight, x: &[f32]) -> Vec<f32> {
     y
 }
 
-/// Every form and algorithm. Winograd's rounds sums of inputs, so only the second bound is its own.
+/// Every form and algorithm. Winograd's rounds sums of up to four inputs, so only the second bound is its own, and a wider one.
 fn check(s: &ConvShape, seed: u64) {
     // one element into their buffers, so that neither is aligned
     let x = noise(1 + s.n * s.h * s.w * s.c_in, seed);
@@ -75,30 +53,17 @@ fn check(s: &ConvShape, seed: u64) {
     let floor = floor(x, weight, s.c_out);
     for form in Form::available() {
         let y = forward(s, &PackedWeight::bf16_by(form, Algorithm::Direct, s, weight), x);
-        let (sums, rounding) = (error_by(floor, &y, &close), error_by(floor, &y, &plain));
+        let (sums, rounding) = (error_by(floor, &double(&y), &close), error_by(floor, &double(&y), &plain));
         assert!(sums <= 1e-5, "{form:?}: {sums:e} {s:?}");
         assert!(rounding <= 1e-2, "{form:?}: {rounding:e} of the unrounded, {s:?}");
         if Precision::Bf16.fits(s, Algorithm::Winograd) {
             let y = forward(s, &PackedWeight::bf16_by(form, Algorithm::Winograd, s, weight), x);
-            let rounding = error_by(floor, &y, &plain);
-            assert!(rounding <= 1e-2, "{form:?}: {rounding:e} of the unrounded by Winograd, {s:?}");
+            let rounding = error_by(floor, &double(&y), &plain);
+            assert!(rounding <= 2e-2, "{form:?}: {rounding:e} of the unrounded by Winograd, {s:?}");
         }
     }
     let y = forward(s, &PackedWeight::bf16(s, weight), x);
-    assert!(error_by(floor, &y, &plain) <= 1e-2, "by the rule: {s:?}");
-}
-
-prop_compose! {
-    fn shapes()(groups in 1usize..4, stride in 1usize..4, dilation in 1usize..4, three in any::<bool>())
-        (n in 0usize..4, ci in 1usize..22, co in 1usize..40, kh in 1usize..6, kw in 1usize..6, ph in 0usize..5, pw in 0usize..5,
-         h in 1usize..14, w in 1usize..14, groups in Just(groups), stride in Just(stride), dilation in Just(dilation), three in Just(three))
-        -> ConvShape {
-        let (kh, kw, stride) = if three { (3, 3, 1) } else { (kh, kw, stride) };
-        ConvShape {
-            n, h: h.max((dilation * (kh - 1) + 1).saturating_sub(2 * ph)), w: w.max((dilation * (kw - 1) + 1).saturating_sub(2 * pw)),
-            c_in: ci * groups, c_out: co * groups, kh, kw, stride, padding: (ph, pw), dilation, groups,
-        }
-    }
+    assert!(error_by(floor, &double(&y), &plain) <= 2e-2, "by the rule: {s:?}");
 }
 
 proptest! {
@@ -122,8 +87,8 @@ proptest! {
         for form in Form::available() {
             let mut y = vec![f32::NAN; rows * c_out];
             dense::linear_forward_bf16(form, x, w, Some(&b), &s, &mut y);
-            prop_assert!(error_by(floor, &y, &close) <= 1e-5, "{form:?}: {s:?}");
-            prop_assert!(error_by(floor, &y, &plain) <= 1e-2, "{form:?}, unrounded: {s:?}");
+            prop_assert!(error_by(floor, &double(&y), &close) <= 1e-5, "{form:?}: {s:?}");
+            prop_assert!(error_by(floor, &double(&y), &plain) <= 1e-2, "{form:?}, unrounded: {s:?}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Every form and algorithm of the f32 kernels against the defining loops in double precision.
 #![allow(clippy::unwrap_used, reason = "tests may stop at the first surprise")]
 
+mod common;
+
+use common::{double, error, noise, shapes, unit_error};
 use proptest::prelude::*;
 use sncn_kernels::conv::{self, ConvShape};
 use sncn_kernels::dense;
@@ -8,26 +11,6 @@ use sncn_kernels::fused::{self, Algorithm, Direction, PackedWeight};
 use sncn_kernels::product::LinearShape;
 use sncn_kernels::simd::Form;
 use std::sync::Mutex;
-
-fn noise(len: usize, seed: u64) -> Vec<f32> {
-    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-    let next = |_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    };
-    (0..len).map(next).collect()
-}
-
-fn double(x: &[f32]) -> Vec<f64> {
-    x.iter().map(|&v| f64::from(v)).collect()
-}
-
-/// The largest difference, over the largest magnitude of `want`.
-fn error(got: &[f32], want: &[f64]) -> f64 {
-    let scale = want.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
-    assert_eq!(got.len(), want.len());
-    got.iter().zip(want).fold(0.0, |m, (&g, w)| if g.is_nan() { f64::NAN } else { m.max((f64::from(g) - w).abs()) }) / scale
-}
 
 struct Case {
     x: Vec<f32>,
@@ -82,33 +65,20 @@ fn check(s: &ConvShape, seed: u64) {
             let mut out = [0, 1, 2].map(|i| vec![f32::NAN; 1 + case.want[i].len()]);
             if algorithm.fits(s, Direction::Forward) {
                 run(s, form, algorithm, Direction::Forward, &case.weight[1..], &case.x[1..], &mut out[0][1..]);
-                let e = error(&out[0][1..], &case.want[0]);
+                let e = unit_error(&out[0][1..], &case.want[0]);
                 assert!(e < bound, "{form:?} {algorithm:?} forward: {e:e} {s:?}");
                 let (ho, wo) = s.output();
                 let stage_x = fused::copy_rows(&case.x[1..], s.h, s.w * s.c_in);
                 let stage_gy = fused::copy_rows(&case.gy[1..], ho, wo * s.c_out);
                 fused::conv_weight_gradient_by(form, algorithm, s, &stage_x, &stage_gy, &mut out[2][1..]);
-                let e = error(&out[2][1..], &case.want[2]);
+                let e = unit_error(&out[2][1..], &case.want[2]);
                 assert!(e < bound, "{form:?} {algorithm:?} weight gradient: {e:e} {s:?}");
             }
             if algorithm.fits(s, Direction::InputGradient) {
                 run(s, form, algorithm, Direction::InputGradient, &case.weight[1..], &case.gy[1..], &mut out[1][1..]);
-                let e = error(&out[1][1..], &case.want[1]);
+                let e = unit_error(&out[1][1..], &case.want[1]);
                 assert!(e < bound, "{form:?} {algorithm:?} input gradient: {e:e} {s:?}");
             }
-        }
-    }
-}
-
-prop_compose! {
-    fn shapes()(groups in 1usize..4, stride in 1usize..4, dilation in 1usize..4, three in any::<bool>())
-        (n in 0usize..4, ci in 1usize..22, co in 1usize..40, kh in 1usize..6, kw in 1usize..6, ph in 0usize..5, pw in 0usize..5,
-         h in 1usize..14, w in 1usize..14, groups in Just(groups), stride in Just(stride), dilation in Just(dilation), three in Just(three))
-        -> ConvShape {
-        let (kh, kw, stride) = if three { (3, 3, 1) } else { (kh, kw, stride) };
-        ConvShape {
-            n, h: h.max((dilation * (kh - 1) + 1).saturating_sub(2 * ph)), w: w.max((dilation * (kw - 1) + 1).saturating_sub(2 * pw)),
-            c_in: ci * groups, c_out: co * groups, kh, kw, stride, padding: (ph, pw), dilation, groups,
         }
     }
 }
@@ -136,7 +106,7 @@ proptest! {
             dense::linear_input_gradient(form, gy, w, &s, &mut dx2);
             dense::linear_weight_gradient(form, x, gy, &s, &mut dw2);
             for (got, want) in [(&y2, &y), (&dx2, &dx), (&dw2, &dw)] {
-                prop_assert!(error(got, want) < 3e-6, "{form:?}: {s:?}");
+                prop_assert!(unit_error(got, want) < 3e-6, "{form:?}: {s:?}");
             }
         }
     }

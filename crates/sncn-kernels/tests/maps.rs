@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{double, error, error64, gradient_check, noise, threads_agree};
+use common::{double, error, error64, gradient_check, noise, threads_agree, unit_error};
 use proptest::prelude::*;
 use sncn_kernels::affine::{self, Affine, Outside};
 use sncn_kernels::positions::Positions;
@@ -21,7 +21,7 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
     let (xd, gd, yd) = (double(x), double(g), double(y));
     let (pd, qd, rd, md) = (double(p), double(q), double(r), double(m));
     let near = |what: &str, form: Form, got: &[f32], want: &[f64]| {
-        let e = error(got, want);
+        let e = unit_error(got, want);
         assert!(e < 1e-6, "{form:?} {what}: {e:e}, {positions} × {channels}");
     };
     for form in Form::available() {
@@ -111,7 +111,7 @@ fn check_maps(shape: MapShape, positions: Positions<'_>, shared: bool, seed: u64
             (vec![f32::NAN; mean.len()], vec![f32::NAN; mean.len()], vec![f32::NAN; len]);
         stats::instance_stats_by(form, x, shape, positions, &mut got_mean, &mut got_variance);
         stats::instance_stats_backward_by(form, x, shape, positions, &mean32, &g_mean, &g_variance, &mut got_dx);
-        let e = [error(&got_mean, &mean), error(&got_variance, &variance), error(&got_dx, &dx)];
+        let e = [unit_error(&got_mean, &mean), unit_error(&got_variance, &variance), unit_error(&got_dx, &dx)];
         assert!(e.iter().all(|&e| e < 2e-6), "{form:?} {e:?} {shape:?} {positions:?}");
     }
     let rows = if shared { 1 } else { instances };
@@ -128,7 +128,7 @@ fn check_maps(shape: MapShape, positions: Positions<'_>, shared: bool, seed: u64
                 (vec![f32::NAN; len], vec![f32::NAN; len], vec![f32::NAN; a.len()], vec![f32::NAN; a.len()]);
             affine::channel_affine_by(form, &op, x, &m, &a, &b, &mut y);
             affine::channel_affine_backward_by(form, &op, x, &m, &a, &ys32, gy, &mut dx2, &mut da2, &mut db2);
-            let e = [error(&y, &ys), error(&dx2, &dx), error(&da2, &da), error(&db2, &db)];
+            let e = [unit_error(&y, &ys), unit_error(&dx2, &dx), unit_error(&da2, &da), unit_error(&db2, &db)];
             assert!(e.iter().all(|&e| e < 2e-6), "{form:?} {e:?} {op:?}");
         }
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use serde_json::Value;
-use sncn_golden::{Array, Tensors, json};
+use sncn_golden::{Tensors, json};
 use sncn_vision::corruption::blur::{DefocusBlur, GaussianBlur, GlassBlur, MotionBlur, ZoomBlur};
 use sncn_vision::corruption::colour::{Brightness, Contrast, Saturate};
 use sncn_vision::corruption::filter::Zoom;
@@ -12,24 +12,11 @@ use sncn_vision::corruption::{Dims, Scratch, Variant, truncate, truncate_unit};
 const SIDE: usize = 32;
 const DIMS: Dims = Dims { height: SIDE, width: SIDE };
 
-/// Whether the photographs' golden data is there.
-fn present() -> bool {
-    let there = sncn_golden::folder().join("corruptions/index.json").exists();
-    if !there {
-        println!("skipped: {} has no corruptions/", sncn_golden::folder().display());
-    }
-    there
-}
+/// Made from photographs, and so not in the repository's own copy.
+const INDEX: &str = "corruptions/index.json";
 
 fn tensors(name: &str) -> Tensors {
     Tensors::load(&format!("corruptions/{name}.safetensors")).unwrap()
-}
-
-/// The part of `array` at leading index `at`.
-fn part<'a, T>(array: &'a Array<T>, at: &[usize]) -> &'a [T] {
-    let len: usize = array.shape[at.len()..].iter().product();
-    let start = at.iter().zip(&array.shape).fold(0, |s, (&i, &n)| s * n + i);
-    &array.data[start * len..][..len]
 }
 
 /// Draws of one image, for any size.
@@ -132,7 +119,7 @@ fn limit(name: &str) -> (u8, f64) {
 
 fn cifar_draws(severity: usize, image: usize) -> Draws {
     let draws = tensors("cifar_draws");
-    let f32s = |key: &str, at: &[usize]| part(&draws.f32(key).unwrap(), at).to_vec();
+    let f32s = |key: &str, at: &[usize]| draws.f32(key).unwrap().part(at).to_vec();
     let (dy, dx) = (f32s("glass_dy", &[image]), f32s("glass_dx", &[image]));
     Draws {
         normal: f32s("normal", &[image]),
@@ -150,10 +137,10 @@ fn no_draws() -> Draws {
 
 #[test]
 fn golden_cifar_bytes_and_floats() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
-    let index = json("corruptions/index.json").unwrap();
+    let index = json(INDEX).unwrap();
     let images = tensors("images").u8("images").unwrap();
     let floats = tensors("cifar_float");
     let names =
@@ -166,9 +153,9 @@ fn golden_cifar_bytes_and_floats() {
             for severity in 1..=want.shape[0] {
                 for image in 0..want.shape[1] {
                     let draws = if kind == "random" { cifar_draws(severity, image) } else { no_draws() };
-                    let clean = part(&images, &[image]);
+                    let clean = images.part(&[image]);
                     let Some((got, float)) = corrupt(&name, severity, Variant::Cifar, clean, DIMS, &draws) else { continue };
-                    let (largest, share) = difference(&got, part(&want, &[severity - 1, image]));
+                    let (largest, share) = difference(&got, want.part(&[severity - 1, image]));
                     let (most, often) = limit(&name);
                     assert!(largest <= most && share <= often, "{name} {severity} image {image}: {largest}, {share}");
                     tested += 1;
@@ -176,7 +163,7 @@ fn golden_cifar_bytes_and_floats() {
                         continue;
                     }
                     let want = floats.f32(&name).unwrap();
-                    let want = part(&want, &[severity / 2]);
+                    let want = want.part(&[severity / 2]);
                     let worst = float.iter().zip(want).map(|(g, &w)| (g - f64::from(w)).abs()).fold(0.0, f64::max);
                     assert!(worst <= 2e-3, "{name} {severity}: float differs by {worst}");
                 }
@@ -189,10 +176,10 @@ fn golden_cifar_bytes_and_floats() {
 
 #[test]
 fn golden_imagenet_tiles() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
-    let index = json("corruptions/index.json").unwrap();
+    let index = json(INDEX).unwrap();
     let image = tensors("images").u8("image224").unwrap();
     let (draws, golden) = (tensors("imagenet_draws"), tensors("imagenet_tiles"));
     let (z, u) = (draws.f32("Z").unwrap().data, draws.f32("U").unwrap().data);
@@ -223,14 +210,14 @@ fn golden_imagenet_tiles() {
             let want = golden.u8(name).unwrap();
             for (t, &corner) in corners.iter().enumerate() {
                 let got = if name == "shot_noise" {
-                    all.counts = part(&counts, &[severity - 1, t]).iter().map(|&n| u32::from(n)).collect();
+                    all.counts = counts.part(&[severity - 1, t]).iter().map(|&n| u32::from(n)).collect();
                     let dims = Dims { height: size, width: size };
                     corrupt(name, severity, Variant::Imagenet, &tile(&image.data, corner), dims, &all).map(|r| r.0)
                 } else {
                     corrupt(name, severity, Variant::Imagenet, &image.data, dims, &all).map(|r| tile(&r.0, corner))
                 };
                 let Some(got) = got else { continue };
-                let (largest, share) = difference(&got, part(&want, &[severity - 1, t]));
+                let (largest, share) = difference(&got, want.part(&[severity - 1, t]));
                 let (most, often) = limit(name);
                 // the blurs of 224 images are one step off in a few flat places
                 let (most, often) = if name.ends_with("blur") && name != "motion_blur" { (1, 0.15) } else { (most, often) };
@@ -242,7 +229,7 @@ fn golden_imagenet_tiles() {
 
 #[test]
 fn golden_kernels_and_zoom_integers() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
     let disks = tensors("cifar_intermediate");
@@ -252,14 +239,14 @@ fn golden_kernels_and_zoom_integers() {
     };
     for severity in 1..=5 {
         let kernel = |variant| DefocusBlur::new(severity, variant).unwrap().kernel;
-        near(&kernel(Variant::Cifar), part(&disks.f32("disk_cifar").unwrap(), &[severity - 1]));
+        near(&kernel(Variant::Cifar), disks.f32("disk_cifar").unwrap().part(&[severity - 1]));
         let want = match severity {
             5 => disks.f32("disk_imagenet_s5").unwrap().data,
-            _ => part(&disks.f32("disk_imagenet_s1to4").unwrap(), &[severity - 1]).to_vec(),
+            _ => disks.f32("disk_imagenet_s1to4").unwrap().part(&[severity - 1]).to_vec(),
         };
         near(&kernel(Variant::Imagenet), &want);
     }
-    let index = json("corruptions/index.json").unwrap();
+    let index = json(INDEX).unwrap();
     let check = |zoom: &Zoom, want: &Value| {
         for axis in [&zoom.rows, &zoom.columns] {
             let want = ["crop", "top", "zoomed", "trim"].map(|key| want[key].as_u64().unwrap() as usize);

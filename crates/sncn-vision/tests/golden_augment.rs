@@ -12,22 +12,11 @@ use sncn_vision::corruption::Dims;
 /// The keys under which an index may hold an operation's number.
 const PARAMETERS: [&str; 6] = ["bits", "degrees", "threshold", "factor", "pixels", "addition"];
 
-fn present() -> bool {
-    let there = sncn_golden::folder().join("corruptions/index.json").exists();
-    if !there {
-        println!("skipped: {} has no corruptions/", sncn_golden::folder().display());
-    }
-    there
-}
+/// Made from photographs, and so not in the repository's own copy.
+const INDEX: &str = "corruptions/index.json";
 
 fn tensors(name: &str) -> Tensors {
     Tensors::load(&format!("corruptions/{name}.safetensors")).unwrap()
-}
-
-fn part<'a, T>(array: &'a Array<T>, at: &[usize]) -> &'a [T] {
-    let len: usize = array.shape[at.len()..].iter().product();
-    let start = at.iter().zip(&array.shape).fold(0, |s, (&i, &n)| s * n + i);
-    &array.data[start * len..][..len]
 }
 
 fn dims(images: &Array<u8>) -> Dims {
@@ -47,10 +36,10 @@ fn differences(got: &[u8], want: &[u8]) -> usize {
 
 #[test]
 fn golden_augmix_operations_are_exact() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
-    let (index, images) = (json("corruptions/index.json").unwrap(), tensors("images").u8("images").unwrap());
+    let (index, images) = (json(INDEX).unwrap(), tensors("images").u8("images").unwrap());
     let (want, dims) = (tensors("augmix").u8("ops").unwrap(), dims(&images));
     let cases = index["augmix_ops"].as_array().unwrap();
     assert_eq!(cases.len(), want.shape[0]);
@@ -60,8 +49,8 @@ fn golden_augmix_operations_are_exact() {
         let number = parameter(&case["parameter"], name);
         for image in 0..want.shape[1] {
             let mut got = vec![7; dims.bytes()];
-            operation(name).unwrap()(part(&images, &[image]), dims, number, &mut got);
-            let count = differences(&got, part(&want, &[row, image]));
+            operation(name).unwrap()(images.part(&[image]), dims, number, &mut got);
+            let count = differences(&got, want.part(&[row, image]));
             if count > 0 {
                 wrong.push(format!("{name} {number} image {image}: {count} bytes differ"));
             }
@@ -79,10 +68,10 @@ fn golden_augmix_operations_are_exact() {
 
 #[test]
 fn golden_augmix_mixtures() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
-    let (index, images) = (json("corruptions/index.json").unwrap(), tensors("images").u8("images").unwrap());
+    let (index, images) = (json(INDEX).unwrap(), tensors("images").u8("images").unwrap());
     let (want, dims) = (tensors("augmix").f32("full").unwrap(), dims(&images));
     let cases = index["augmix_full"].as_array().unwrap();
     assert_eq!(cases.len(), want.shape[0]);
@@ -97,20 +86,20 @@ fn golden_augmix_mixtures() {
                 recipe.steps.push(Step { operation: operation(name).unwrap(), parameter: parameter(step, name) });
             }
         }
-        let image = part(&images, &[case["image"].as_u64().unwrap() as usize]);
+        let image = images.part(&[case["image"].as_u64().unwrap() as usize]);
         let mut got = vec![0f32; dims.bytes()];
         mix(&recipe, image, dims, &mut Default::default(), &mut got);
-        let worst = got.iter().zip(part(&want, &[row])).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
+        let worst = got.iter().zip(want.part(&[row])).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
         assert!(worst <= 1e-5, "case {row}: {worst}");
     }
 }
 
 #[test]
 fn golden_randaugment_operations_are_exact() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
-    let (index, images) = (json("corruptions/index.json").unwrap(), tensors("images").u8("images").unwrap());
+    let (index, images) = (json(INDEX).unwrap(), tensors("images").u8("images").unwrap());
     let (want, dims) = (tensors("fixmatch").u8("ops").unwrap(), dims(&images));
     let cases = index["fixmatch_ops"].as_array().unwrap();
     assert_eq!(cases.len(), want.shape[0]);
@@ -121,7 +110,7 @@ fn golden_randaugment_operations_are_exact() {
     for (row, case) in cases.iter().enumerate() {
         let name = case["op"].as_str().unwrap();
         for (slot, &image) in rows.iter().enumerate() {
-            let image = part(&images, &[image]);
+            let image = images.part(&[image]);
             let mut got = vec![7; dims.bytes()];
             if name == "cutout" {
                 let number = |key: &str| case[key].as_f64().unwrap();
@@ -134,7 +123,7 @@ fn golden_randaugment_operations_are_exact() {
             } else {
                 operation(name).unwrap()(image, dims, parameter(case, name), &mut got);
             }
-            let count = differences(&got, part(&want, &[row, slot]));
+            let count = differences(&got, want.part(&[row, slot]));
             if count > 0 {
                 wrong.push(format!("case {row}, {name}, image {slot}: {count} bytes differ"));
             }

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use sncn_core::Seed;
-use sncn_golden::{Array, Tensors, json};
+use sncn_golden::{Tensors, json};
 use sncn_vision::corruption::elastic::ElasticTransform;
 use sncn_vision::corruption::fog::Fog;
 use sncn_vision::corruption::frost::FrostOverlay;
@@ -15,22 +15,11 @@ static FROST: LazyLock<Frost> = LazyLock::new(|| Frost::generated(Seed::new(0)))
 
 const NAMES: [&str; 7] = ["snow", "frost", "fog", "elastic_transform", "pixelate", "jpeg_compression", "spatter"];
 
-fn present() -> bool {
-    let there = sncn_golden::folder().join("corruptions/index.json").exists();
-    if !there {
-        println!("skipped: {} has no corruptions/", sncn_golden::folder().display());
-    }
-    there
-}
+/// Made from photographs, and so not in the repository's own copy.
+const INDEX: &str = "corruptions/index.json";
 
 fn tensors(name: &str) -> Tensors {
     Tensors::load(&format!("corruptions/{name}.safetensors")).unwrap()
-}
-
-fn part<'a, T>(array: &'a Array<T>, at: &[usize]) -> &'a [T] {
-    let len: usize = array.shape[at.len()..].iter().product();
-    let start = at.iter().zip(&array.shape).fold(0, |s, (&i, &n)| s * n + i);
-    &array.data[start * len..][..len]
 }
 
 fn wide(values: &[f32]) -> Vec<f64> {
@@ -119,21 +108,21 @@ fn compare(what: &str, name: &str, got: &[u8], want: &[u8]) {
 
 fn cifar_draws(severity: usize, image: usize) -> Draws {
     let draws = tensors("cifar_draws");
-    let f32s = |key: &str, at: &[usize]| wide(part(&draws.f32(key).unwrap(), at));
+    let f32s = |key: &str, at: &[usize]| wide(draws.f32(key).unwrap().part(at));
     Draws {
         fog: f32s("fog_u", &[image]),
         affine: f32s("elastic_affine_u", &[image]),
         dx: f32s("elastic_dx_u", &[image]),
         dy: f32s("elastic_dy_u", &[image]),
         angle: f32s("snow_angle", &[severity - 1, image])[0],
-        crop: part(&draws.u8("frost_crop").unwrap(), &[severity - 1, image]).to_vec(),
+        crop: draws.u8("frost_crop").unwrap().part(&[severity - 1, image]).to_vec(),
         ..Draws::default()
     }
 }
 
 #[test]
 fn golden_cifar_weather() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
     let images = tensors("images").u8("images").unwrap();
@@ -148,15 +137,15 @@ fn golden_cifar_weather() {
                 let mut draws = if drawn { cifar_draws(severity, image) } else { Draws::default() };
                 if drawn {
                     let channel = usize::from(name == "spatter");
-                    draws.normal = wide(part(&normal, &[image])).into_iter().skip(channel).step_by(3).collect();
+                    draws.normal = wide(normal.part(&[image])).into_iter().skip(channel).step_by(3).collect();
                 }
-                let (got, y) = corrupt(name, severity, Variant::Cifar, part(&images, &[image]), dims, &draws);
-                compare(&format!("{name} {severity} image {image}"), name, &got, part(&want, &[severity - 1, image]));
+                let (got, y) = corrupt(name, severity, Variant::Cifar, images.part(&[image]), dims, &draws);
+                compare(&format!("{name} {severity} image {image}"), name, &got, want.part(&[severity - 1, image]));
                 if image > 0 || severity % 2 == 0 || y.is_empty() {
                     continue;
                 }
                 let want = floats.f32(name).unwrap();
-                let want = part(&want, &[severity / 2]);
+                let want = want.part(&[severity / 2]);
                 let worst =
                     y.iter().zip(want).map(|(g, &w)| (255.0 * g.clamp(0.0, 1.0) - f64::from(w)).abs()).fold(0.0, f64::max);
                 assert!(worst <= 2e-3, "{name} {severity}: float differs by {worst}");
@@ -167,7 +156,7 @@ fn golden_cifar_weather() {
 
 #[test]
 fn golden_intermediate_values() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
     let golden = tensors("cifar_intermediate");
@@ -187,20 +176,20 @@ fn golden_intermediate_values() {
             let fog = Fog::new(severity, Variant::Cifar).unwrap();
             let (mut map, mut next) = (vec![0.0; side * side], draws.fog.iter());
             fog.plasma(side, &mut map, || *next.next().unwrap());
-            near(&format!("fog {what}"), &map, part(&plasma, &at), 1e-6);
+            near(&format!("fog {what}"), &map, plasma.part(&at), 1e-6);
             let snow = Snow::new(severity, Variant::Cifar).unwrap();
-            let mut z: Vec<f64> = wide(part(&normal, &[image])).into_iter().step_by(3).collect();
+            let mut z: Vec<f64> = wide(normal.part(&[image])).into_iter().step_by(3).collect();
             let (mut layer, mut blurred) = (vec![0; z.len()], vec![0; z.len()]);
             snow.layer(dims, &mut z, &mut scratch.f64s[0], &mut layer);
-            assert_eq!(layer, part(&golden.u8("snow_layer_before").unwrap(), &at), "snow {what}");
+            assert_eq!(layer, golden.u8("snow_layer_before").unwrap().part(&at), "snow {what}");
             snow.blur(&layer, dims, draws.angle, &mut scratch.f64s[0], &mut blurred);
-            assert_eq!(blurred, part(&golden.u8("snow_layer_blurred").unwrap(), &at), "snow {what}");
+            assert_eq!(blurred, golden.u8("snow_layer_blurred").unwrap().part(&at), "snow {what}");
             let elastic = ElasticTransform::new(severity, Variant::Cifar).unwrap();
             for (axis, u) in [&draws.dx, &draws.dy].into_iter().enumerate() {
                 let mut moved = u.clone();
                 elastic.displacement(dims, u, &mut scratch.f64s[0], &mut moved);
                 let want = golden.f32("elastic_displacement").unwrap();
-                near(&format!("elastic {what}"), &moved, part(&want, &[severity - 1, image, axis]), 1e-5);
+                near(&format!("elastic {what}"), &moved, want.part(&[severity - 1, image, axis]), 1e-5);
             }
         }
     }
@@ -208,10 +197,10 @@ fn golden_intermediate_values() {
 
 #[test]
 fn golden_imagenet_weather() {
-    if !present() {
+    if !sncn_golden::has(INDEX) {
         return;
     }
-    let index = json("corruptions/index.json").unwrap();
+    let index = json(INDEX).unwrap();
     let image = tensors("images").u8("image224").unwrap();
     let (draws, golden) = (tensors("imagenet_draws"), tensors("imagenet_tiles"));
     let (z, u) = (draws.f32("Z").unwrap().data, draws.f32("U").unwrap().data);
@@ -238,7 +227,7 @@ fn golden_imagenet_weather() {
             let full = corrupt(name, severity, Variant::Imagenet, &image.data, dims, &all).0;
             for (t, &(row, column)) in corners.iter().enumerate() {
                 let got: Vec<u8> = (row..row + size).flat_map(|h| full[3 * (h * side + column)..][..3 * size].to_vec()).collect();
-                compare(&format!("{name} {severity} tile {t}"), name, &got, part(&want, &[severity - 1, t]));
+                compare(&format!("{name} {severity} tile {t}"), name, &got, want.part(&[severity - 1, t]));
             }
         }
     }
@@ -246,7 +235,7 @@ fn golden_imagenet_weather() {
 
 #[test]
 fn golden_frost_textures() {
-    let Some(data) = std::env::var_os("SNCN_DATA").map(std::path::PathBuf::from).filter(|_| present()) else {
+    let Some(data) = std::env::var_os("SNCN_DATA").map(std::path::PathBuf::from).filter(|_| sncn_golden::has(INDEX)) else {
         println!("skipped: SNCN_DATA names no folder with frost/");
         return;
     };

@@ -1,8 +1,8 @@
 //! Channels-last convolution with bias; weights keep the shape (c_out, c_in / groups, kh, kw).
 
-use super::linear::ColumnSums;
+use super::weighted::{Argument, Gradients, Taped, Weighted};
 use super::{by_dtype, elements};
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::conv::{ConvShape, conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient};
 use sncn_kernels::fused::{PackedWeight, Precision, conv_forward, copy_rows, keep};
 
@@ -25,15 +25,14 @@ impl Default for Conv {
     }
 }
 
-#[derive(Clone, Copy)]
 struct Forward(ConvShape);
 struct Rounded(ConvShape);
 struct InputGradient(ConvShape);
 struct WeightGradient(ConvShape);
 
-type Argument<'a> = (&'a CpuStorage, &'a Layout);
+impl Weighted for Forward {
+    const NAME: &'static str = "conv2d";
 
-impl Forward {
     fn run(&self, x: Argument<'_>, weight: Argument<'_>, bias: Option<Argument<'_>>) -> Result<(CpuStorage, Shape)> {
         let (ho, wo) = self.0.output();
         by_dtype!("conv2d", x.0, T => {
@@ -45,55 +44,10 @@ impl Forward {
         })
     }
 
-    fn gradients(&self, x: &Tensor, weight: &Tensor, gy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, x: &Tensor, weight: &Tensor, gy: &Tensor) -> Result<Gradients> {
         let dx = gy.apply_op2_no_bwd(weight, &InputGradient(self.0))?;
         let dw = x.apply_op2_no_bwd(gy, &WeightGradient(self.0))?;
         Ok((Some(dx), Some(dw)))
-    }
-}
-
-impl CustomOp2 for Forward {
-    fn name(&self) -> &'static str {
-        "conv2d"
-    }
-
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.run((s1, l1), (s2, l2), None)
-    }
-
-    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, gy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        self.gradients(x, weight, &gy.contiguous()?)
-    }
-}
-
-impl CustomOp3 for Forward {
-    fn name(&self) -> &'static str {
-        "conv2d"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.run((s1, l1), (s2, l2), Some((s3, l3)))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        gy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gy = gy.contiguous()?;
-        let (dx, dw) = self.gradients(x, weight, &gy)?;
-        Ok((dx, dw, Some(gy.apply_op1_no_bwd(&ColumnSums)?)))
     }
 }
 
@@ -174,11 +128,11 @@ pub(crate) fn conv_shape(
 
 fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
     let Ok(dims) = xs.dims4() else { bail!("conv2d: got input {:?}; accepted: (N, H, W, C)", xs.dims()) };
-    let op = Forward(conv_shape(dims, weight, conv, padding)?);
+    let shape = conv_shape(dims, weight, conv, padding)?;
     if !xs.device().is_cpu() {
         return plain(xs, weight, bias, conv, padding);
     }
-    let c_out = op.0.c_out;
+    let (c_out, op) = (shape.c_out, Taped(Forward(shape)));
     let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
     match bias {
         None => xs.apply_op2(&weight, op),

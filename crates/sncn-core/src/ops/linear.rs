@@ -1,7 +1,8 @@
 //! y = x·Wᵀ + b over the last dimension, with a product whose result does not depend on the thread count.
 
+use super::weighted::{Argument, Gradients, Taped, Weighted};
 use super::{by_dtype, elements};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::product::{LinearShape, column_sums, linear_forward, linear_input_gradient, linear_weight_gradient};
 
 /// Sum over all dimensions but the last.
@@ -22,14 +23,13 @@ impl CustomOp1 for ColumnSums {
     }
 }
 
-#[derive(Clone, Copy)]
 struct Forward(LinearShape);
 struct InputGradient(LinearShape);
 struct WeightGradient(LinearShape);
 
-type Argument<'a> = (&'a CpuStorage, &'a Layout);
+impl Weighted for Forward {
+    const NAME: &'static str = "linear";
 
-impl Forward {
     fn run(&self, x: Argument<'_>, weight: Argument<'_>, bias: Option<Argument<'_>>) -> Result<(CpuStorage, Shape)> {
         by_dtype!("linear", x.0, T => {
             let bias = bias.map(|b| elements::<T>("linear", b.0, b.1)).transpose()?;
@@ -39,55 +39,10 @@ impl Forward {
             Ok((T::to_cpu_storage_owned(out), (self.0.rows, self.0.c_out).into()))
         })
     }
-}
 
-fn gradients(s: LinearShape, x: &Tensor, weight: &Tensor, gy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-    let dx = gy.apply_op2_no_bwd(weight, &InputGradient(s))?;
-    Ok((Some(dx), Some(x.apply_op2_no_bwd(gy, &WeightGradient(s))?)))
-}
-
-impl CustomOp2 for Forward {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
-        self.run((s1, l1), (s2, l2), None)
-    }
-
-    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, gy: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        gradients(self.0, x, weight, &gy.contiguous()?)
-    }
-}
-
-impl CustomOp3 for Forward {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        self.run((s1, l1), (s2, l2), Some((s3, l3)))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        gy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let gy = gy.contiguous()?;
-        let (dx, dw) = gradients(self.0, x, weight, &gy)?;
-        Ok((dx, dw, Some(gy.apply_op1_no_bwd(&ColumnSums)?)))
+    fn gradients(&self, x: &Tensor, weight: &Tensor, gy: &Tensor) -> Result<Gradients> {
+        let dx = gy.apply_op2_no_bwd(weight, &InputGradient(self.0))?;
+        Ok((Some(dx), Some(x.apply_op2_no_bwd(gy, &WeightGradient(self.0))?)))
     }
 }
 
@@ -140,7 +95,7 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         return plain(xs, weight, bias);
     }
     let rows = leading.iter().product();
-    let op = Forward(LinearShape { rows, c_in, c_out });
+    let op = Taped(Forward(LinearShape { rows, c_in, c_out }));
     let (flat, weight) = (xs.contiguous()?.reshape((rows, c_in))?, weight.contiguous()?);
     let out = match bias {
         None => flat.apply_op2(&weight, op)?,

@@ -7,6 +7,7 @@ mod dropout;
 mod linear;
 mod pool;
 mod resize;
+mod weighted;
 
 pub use activation::{gelu_erf, gelu_sigmoid, relu, sigmoid};
 pub(crate) use conv::conv_shape;

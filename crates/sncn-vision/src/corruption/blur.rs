@@ -2,7 +2,7 @@
 
 use super::filter::{Border, Correlate, Gauss, Motion, Zoom};
 use super::severity::{self, row};
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate, truncate_unit};
+use super::{Corruption, Dims, Scratch, Variant, sized, truncate, truncate_unit};
 use anyhow::Result;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
@@ -44,14 +44,6 @@ impl GaussianBlur {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [sigma] = row(&severity::GAUSSIAN_BLUR, variant, severity)?;
         Ok(Self { gauss: Gauss::new(sigma, 4.0, Border::Nearest) })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// The result on the scale 0..1, before clipping.
@@ -111,14 +103,6 @@ impl DefocusBlur {
         Ok(Self { correlate: Correlate::new(&kernel, side), kernel })
     }
 
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
-    }
-
     /// The result on the scale 0..1, before clipping.
     pub fn float<'a>(&self, image: &[u8], dims: Dims, scratch: &'a mut Scratch) -> &'a [f64] {
         let [x, y, padded, ..] = &mut scratch.f64s;
@@ -154,14 +138,6 @@ impl GlassBlur {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [sigma, reach, passes] = row(&severity::GLASS_BLUR, variant, severity)?;
         Ok(Self { gauss: Gauss::new(sigma, 4.0, Border::Nearest), reach: reach as usize, passes: passes as usize })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// Largest displacement d and number of passes.
@@ -232,14 +208,6 @@ impl MotionBlur {
         Ok(Self { motion: Motion::new(radius, sigma) })
     }
 
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
-    }
-
     /// The result for the direction `theta` in degrees.
     pub fn blur(&self, image: &[u8], dims: Dims, theta: f64, scratch: &mut Scratch, out: &mut [u8]) {
         self.motion.apply(image, rgb(dims), theta, &mut scratch.f64s[0], out);
@@ -270,14 +238,6 @@ impl ZoomBlur {
         let delta = (start + step) - start;
         let factors = (0..count).map(|i| start + i as f64 * delta).collect();
         Ok(Self { factors, plan: OnceLock::new() })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// The zooms for images of that size, in order.

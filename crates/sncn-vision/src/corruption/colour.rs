@@ -2,7 +2,7 @@
 
 use super::blur::UNIT;
 use super::severity::{self, row};
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate_unit};
+use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 
@@ -19,14 +19,6 @@ impl Contrast {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [factor] = row(&severity::CONTRAST, variant, severity)?;
         Ok(Self { factor })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// The result of every byte value v in each channel on the scale 0..1, before clipping: entry 3 v + channel.
@@ -147,14 +139,6 @@ impl Brightness {
         Ok(Self { offset })
     }
 
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
-    }
-
     /// The result on the scale 0..1.
     #[inline(always)]
     pub fn float(&self, image: &[u8], y: &mut [f64]) {
@@ -194,14 +178,6 @@ impl Saturate {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [factor, offset] = row(&severity::SATURATE, variant, severity)?;
         Ok(Self { factor, offset })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// The result on the scale 0..1.

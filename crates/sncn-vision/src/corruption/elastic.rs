@@ -5,7 +5,7 @@
 use super::blur::UNIT;
 use super::filter::{Border, Gauss};
 use super::severity::{self, row};
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate_unit};
+use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -25,14 +25,6 @@ impl ElasticTransform {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [alpha, sigma, reach] = row(&severity::ELASTIC_TRANSFORM, variant, severity)?;
         Ok(Self { alpha, smooth: Gauss::new(sigma, 3.0, Border::Reflect), reach })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// The map from output to source positions, (x, y) ↦ (m₀x + m₁y + m₂, m₃x + m₄y + m₅), for 3 × 2 draws in [−1, 1).

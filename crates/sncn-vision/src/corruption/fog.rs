@@ -2,7 +2,7 @@
 
 use super::blur::UNIT;
 use super::severity::{self, row};
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate_unit};
+use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -26,14 +26,6 @@ impl Fog {
             Variant::Imagenet => 256,
         };
         Ok(Self { amount, decay, side })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// Side of the height map for images of that size: the variant's, or the next power of two that holds the image.

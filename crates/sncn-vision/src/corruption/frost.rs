@@ -146,14 +146,6 @@ impl FrostOverlay {
         Ok(Self { image, texture, textures: frost.textures(variant) })
     }
 
-    /// The registry's constructor.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, frost: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant, frost)?))
-    }
-
     /// One value on the scale 0..255, before clipping.
     #[inline(always)]
     pub fn value(&self, image: u8, texture: u8) -> f64 {

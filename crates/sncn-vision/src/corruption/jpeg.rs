@@ -4,7 +4,7 @@
 #![allow(clippy::needless_range_loop, reason = "a lane is the second index: an iterator over rows cannot follow it")]
 
 use super::severity::{self, row};
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized};
+use super::{Corruption, Dims, Scratch, Variant, sized};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 
@@ -196,14 +196,6 @@ impl JpegCompression {
         let [quality] = row(&severity::JPEG_COMPRESSION, variant, severity)?;
         let quality = quality as i32;
         Ok(Self { luma: Quantiser::new(&BASE[0], quality), chroma: Quantiser::new(&BASE[1], quality) })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 }
 

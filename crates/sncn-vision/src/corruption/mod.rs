@@ -106,27 +106,31 @@ pub fn truncate_unit(y: &[f64], out: &mut [u8]) {
 /// Makes a corruption from severity (1 to 5), variant and frost textures.
 pub type Build = fn(usize, Variant, &Frost) -> Result<Box<dyn Corruption>>;
 
+fn boxed<C: Corruption + 'static>(made: Result<C>) -> Result<Box<dyn Corruption>> {
+    Ok(Box::new(made?))
+}
+
 /// The 19 corruptions: the 15 of the benchmark in its order, then the 4 extra ones.
 pub const CORRUPTIONS: &[(&str, Build)] = &[
-    ("gaussian_noise", noise::GaussianNoise::build),
-    ("shot_noise", noise::ShotNoise::build),
-    ("impulse_noise", noise::ImpulseNoise::build),
-    ("defocus_blur", blur::DefocusBlur::build),
-    ("glass_blur", blur::GlassBlur::build),
-    ("motion_blur", blur::MotionBlur::build),
-    ("zoom_blur", blur::ZoomBlur::build),
-    ("snow", snow::Snow::build),
-    ("frost", frost::FrostOverlay::build),
-    ("fog", fog::Fog::build),
-    ("brightness", colour::Brightness::build),
-    ("contrast", colour::Contrast::build),
-    ("elastic_transform", elastic::ElasticTransform::build),
-    ("pixelate", pixelate::Pixelate::build),
-    ("jpeg_compression", jpeg::JpegCompression::build),
-    ("speckle_noise", noise::SpeckleNoise::build),
-    ("gaussian_blur", blur::GaussianBlur::build),
-    ("spatter", spatter::Spatter::build),
-    ("saturate", colour::Saturate::build),
+    ("gaussian_noise", |s, v, _| boxed(noise::GaussianNoise::new(s, v))),
+    ("shot_noise", |s, v, _| boxed(noise::ShotNoise::new(s, v))),
+    ("impulse_noise", |s, v, _| boxed(noise::ImpulseNoise::new(s, v))),
+    ("defocus_blur", |s, v, _| boxed(blur::DefocusBlur::new(s, v))),
+    ("glass_blur", |s, v, _| boxed(blur::GlassBlur::new(s, v))),
+    ("motion_blur", |s, v, _| boxed(blur::MotionBlur::new(s, v))),
+    ("zoom_blur", |s, v, _| boxed(blur::ZoomBlur::new(s, v))),
+    ("snow", |s, v, _| boxed(snow::Snow::new(s, v))),
+    ("frost", |s, v, f| boxed(frost::FrostOverlay::new(s, v, f))),
+    ("fog", |s, v, _| boxed(fog::Fog::new(s, v))),
+    ("brightness", |s, v, _| boxed(colour::Brightness::new(s, v))),
+    ("contrast", |s, v, _| boxed(colour::Contrast::new(s, v))),
+    ("elastic_transform", |s, v, _| boxed(elastic::ElasticTransform::new(s, v))),
+    ("pixelate", |s, v, _| boxed(pixelate::Pixelate::new(s, v))),
+    ("jpeg_compression", |s, v, _| boxed(jpeg::JpegCompression::new(s, v))),
+    ("speckle_noise", |s, v, _| boxed(noise::SpeckleNoise::new(s, v))),
+    ("gaussian_blur", |s, v, _| boxed(blur::GaussianBlur::new(s, v))),
+    ("spatter", |s, v, _| boxed(spatter::Spatter::new(s, v))),
+    ("saturate", |s, v, _| boxed(colour::Saturate::new(s, v))),
 ];
 
 /// How many of [`CORRUPTIONS`] the benchmark's mean corruption error is taken over.

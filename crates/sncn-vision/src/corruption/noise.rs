@@ -1,7 +1,7 @@
 //! Noise: Gaussian y = X + c z, speckle y = X + c X z, shot y = Poisson(c X) / c, and impulses (salt and pepper).
 
 use super::severity::{self, row};
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate};
+use super::{Corruption, Dims, Scratch, Variant, sized, truncate};
 use anyhow::Result;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -25,14 +25,6 @@ impl GaussianNoise {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [c] = row(&severity::GAUSSIAN_NOISE, variant, severity)?;
         Ok(Self { scale: (255.0 * c) as f32 })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// Turns the normal draws `y` into the result on the scale 0..255, not clipped.
@@ -71,14 +63,6 @@ impl SpeckleNoise {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [c] = row(&severity::SPECKLE_NOISE, variant, severity)?;
         Ok(Self { scale: c as f32 })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// Turns the normal draws `y` into the result on the scale 0..255, not clipped.
@@ -181,14 +165,6 @@ impl ShotNoise {
         Ok(Self { photons, samplers, bytes })
     }
 
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
-    }
-
     /// The value of a count on the scale 0..255, clipped at 255.
     pub fn value(&self, count: u32) -> f64 {
         255.0 * (f64::from(count) / self.photons).min(1.0)
@@ -224,14 +200,6 @@ impl ImpulseNoise {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [share] = row(&severity::IMPULSE_NOISE, variant, severity)?;
         Ok(Self { share })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// The byte that `value` becomes for the draws `u` and `v` in [0, 1).

@@ -1,7 +1,7 @@
 //! Pixelate: a box resize to a smaller image and back; enlarging is nearest neighbour. Fixed-point weights of 22 bits.
 
 use super::severity::{self, row};
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized};
+use super::{Corruption, Dims, Scratch, Variant, sized};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 use std::sync::OnceLock;
@@ -86,14 +86,6 @@ impl Pixelate {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [share] = row(&severity::PIXELATE, variant, severity)?;
         Ok(Self { share, plan: OnceLock::new() })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 }
 

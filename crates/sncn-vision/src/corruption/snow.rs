@@ -3,7 +3,7 @@
 use super::blur::UNIT;
 use super::filter::{Motion, Zoom};
 use super::severity::{self, row};
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate_unit};
+use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -27,14 +27,6 @@ impl Snow {
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [mean, deviation, zoom, threshold, radius, sigma, mix] = row(&severity::SNOW, variant, severity)?;
         Ok(Self { mean, deviation, zoom, threshold, motion: Motion::new(radius, sigma), mix })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// The layer before the motion blur, from standard normal draws z (one for each pixel; overwritten).

@@ -4,7 +4,7 @@ use super::blur::UNIT;
 use super::filter::{Border, Gauss};
 use super::severity::{self, row};
 use super::water::relief;
-use super::{Corruption, Dims, Frost, Scratch, Variant, sized, truncate_unit};
+use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -43,14 +43,6 @@ impl Spatter {
         let gauss = |sigma| Gauss::new(sigma, 4.0, Border::Nearest);
         let mud = (kind > 0.5).then(|| gauss(strength));
         Ok(Self { mean, deviation, smooth: gauss(sigma), threshold, strength, mud })
-    }
-
-    /// The registry's constructor; no textures are needed.
-    ///
-    /// # Errors
-    /// As for `new`.
-    pub fn build(severity: usize, variant: Variant, _: &Frost) -> Result<Box<dyn Corruption>> {
-        Ok(Box::new(Self::new(severity, variant)?))
     }
 
     /// The strength M of the spatter at each pixel into `strength`, from standard normal draws `z` (overwritten).

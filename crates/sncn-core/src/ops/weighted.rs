@@ -1,0 +1,69 @@
+//! What a convolution and a product have in common on candle's tape: a map of x by a weight, with or without a bias.
+
+use super::linear::ColumnSums;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+
+/// An argument of an operation.
+pub(super) type Argument<'a> = (&'a CpuStorage, &'a Layout);
+
+/// Of x and weight.
+pub(super) type Gradients = (Option<Tensor>, Option<Tensor>);
+
+/// y = x by weight, plus a bias to every row.
+pub(super) trait Weighted: Send + Sync {
+    const NAME: &'static str;
+
+    /// The map.
+    fn run(&self, x: Argument<'_>, weight: Argument<'_>, bias: Option<Argument<'_>>) -> Result<(CpuStorage, Shape)>;
+
+    /// The gradients of x and weight by that of y, which is contiguous.
+    fn gradients(&self, x: &Tensor, weight: &Tensor, gy: &Tensor) -> Result<Gradients>;
+}
+
+/// It as an operation of candle.
+pub(super) struct Taped<W>(pub(super) W);
+
+impl<W: Weighted> CustomOp2 for Taped<W> {
+    fn name(&self) -> &'static str {
+        W::NAME
+    }
+
+    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+        self.0.run((s1, l1), (s2, l2), None)
+    }
+
+    fn bwd(&self, x: &Tensor, weight: &Tensor, _: &Tensor, gy: &Tensor) -> Result<Gradients> {
+        self.0.gradients(x, weight, &gy.contiguous()?)
+    }
+}
+
+impl<W: Weighted> CustomOp3 for Taped<W> {
+    fn name(&self) -> &'static str {
+        W::NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+        s3: &CpuStorage,
+        l3: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        self.0.run((s1, l1), (s2, l2), Some((s3, l3)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        gy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let gy = gy.contiguous()?;
+        let (dx, dw) = self.0.gradients(x, weight, &gy)?;
+        Ok((dx, dw, Some(gy.apply_op1_no_bwd(&ColumnSums)?)))
+    }
+}
