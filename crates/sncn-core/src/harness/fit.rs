@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Train one row of a table with one seed; run it again to resume.
 #[derive(clap::Args, Debug)]
@@ -75,6 +76,9 @@ pub struct Job<'a> {
     /// Scores the network on held-out examples (the higher, the better), where the task can stop early.
     pub held: Option<&'a dyn Fn() -> Result<f64>>,
 }
+
+/// Epochs are not told more often, so that short runs stay short to read.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Of equal scores the first counts.
 fn best(held: &[Held]) -> Option<&Held> {
@@ -173,8 +177,10 @@ impl Fit {
             }
             Ok(())
         };
+        let (mut losses, mut told) = (Vec::new(), Instant::now());
         let done = train(*network, vars, &mut optimizer, *data, &recipe, start, |step, optimizer| {
             bar.set_position(step.done as u64);
+            losses.push(step.loss);
             if let Some((stopping, score)) = stops.filter(|_| step.done.is_multiple_of(epoch)) {
                 own()?;
                 scores.push(Held { step: step.done, score: score()? });
@@ -191,8 +197,15 @@ impl Fit {
                 own()?;
                 checkpoint::save(&self.run_dir, vars, optimizer, header(step.done, end, &scores))?;
             }
-            if step.done == end {
-                bar.println(format!("loss {:.4} at the last step", step.loss));
+            if step.done.is_multiple_of(epoch) {
+                let held =
+                    scores.last().map_or(String::new(), |held| format!(", {:.2} % on held-out examples", 100. * held.score));
+                let mean = losses.iter().sum::<f64>() / losses.len() as f64;
+                if step.done == end || told.elapsed() >= BETWEEN_LINES {
+                    bar.suspend(|| eprintln!("epoch {} of {}: mean loss {mean:.4}{held}", step.done / epoch, run.epochs));
+                    told = Instant::now();
+                }
+                losses.clear();
             }
             Ok(if stop || step.done == end { Control::Stop } else { Control::Continue })
         })
