@@ -2,6 +2,10 @@
 //!
 //! y = (λσ + (1 − λ)σ′)·(x − μ)/σ + λμ + (1 − λ)μ′, with one λ ~ Beta(α, α) an instance. All statistics are detached, so
 //! the gradient is that of a scale. σ is unbiased, with eps 1e-6 under the root. It acts at sites, as CrossNorm does.
+//!
+//! It belongs in early stages, as published. Its gradient does not see that a map's own scale is undone, so sums of residual branches
+//! grow where it hangs: on all three stages of a WideResNet-16-2 the variance before the last norm became 3,000 (with CrossNorm 0.3),
+//! and the error on held-out CIFAR-10 after two short epochs 64.5 % (CrossNorm 47.6; with gradients through the statistics 44.2).
 
 use super::{Canonical, Layer, MemoryLayout, Place};
 use crate::graph::FeatureMap;
