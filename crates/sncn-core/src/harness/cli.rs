@@ -43,7 +43,7 @@ impl Cell {
 /// What the factors of convolutions are rounded to.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
-    /// Nothing.
+    /// As they are.
     F32,
     /// bf16, summed in f32: faster where the processor has it, at a small loss of accuracy.
     Bf16,
