@@ -4,12 +4,11 @@ use crate::heat::HeatMap;
 use crate::reliability::{Bin, Panel, Reliability};
 use crate::results::Results;
 use crate::sheet::{Sheet, percent};
+use crate::table::Row;
 use std::collections::BTreeMap;
 
 /// Bins of confidence in a results file.
 const BINS: usize = 15;
-/// Rows that a reliability diagram has room for.
-const PANELS: usize = 4;
 
 /// Errors of a corrupted set: rows × corruptions, or corruptions × severities where there is one row only.
 pub(crate) fn heat(sheet: &Sheet, set: &str) -> HeatMap {
@@ -46,15 +45,15 @@ fn seeds(results: &[Results]) -> String {
     if results.len() == 1 { "one seed".to_string() } else { format!("mean over {} seeds", results.len()) }
 }
 
-/// Reliability of the first rows, on every set whose bins were measured.
+/// Reliability of the rows, on every set whose bins were measured.
 pub(crate) fn reliability(sheet: &Sheet) -> Option<Reliability> {
     let panels = |set: &String| -> Vec<Panel> {
-        let with = sheet.measured().into_iter().filter_map(|(row, results)| {
+        let of = |(row, results): (&Row, &[Results])| -> Option<Panel> {
             let bins = pooled(results, set);
             let ece = percent(results, set, "ece")?.to_string();
             (!bins.is_empty()).then(|| Panel { name: row.name.clone(), ece, bins })
-        });
-        with.take(PANELS).collect()
+        };
+        sheet.measured().into_iter().filter_map(of).collect()
     };
     let sets: Vec<_> = sheet.sets.iter().map(|set| (set.clone(), panels(set))).filter(|(_, panels)| !panels.is_empty()).collect();
     let title = "Accuracy against confidence, all seeds together".to_string();

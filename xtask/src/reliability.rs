@@ -42,8 +42,12 @@ const STRIP: f64 = 30.;
 const STEP: f64 = SIDE + 40.;
 const LEFT: f64 = 62.;
 const TOP: f64 = 76.;
-/// Height of a set: its name, two lines a panel, the panel, its strip and the axis.
-const ROW: f64 = 62. + SIDE + STRIP + 52.;
+/// Height of a set's name.
+const NAME: f64 = 22.;
+/// Height of a line of panels: two lines of text, the panel, its strip and the axis.
+const ROW: f64 = 40. + SIDE + STRIP + 52.;
+/// Panels beside each other.
+const ACROSS: usize = 5;
 const ACCURACY: &str = COLOURS[1];
 const OVER: &str = COLOURS[2];
 const UNDER: &str = COLOURS[5];
@@ -52,17 +56,22 @@ const SHARE: &str = COLOURS[0];
 impl Reliability {
     /// The drawing.
     pub(crate) fn svg(&self) -> String {
-        let most = self.sets.iter().map(|(_, panels)| panels.len()).max().unwrap_or(0) as f64;
-        let width = (LEFT + most * STEP).max(16. + self.title.chars().count() as f64 * 8.2 + 16.).max(730.);
-        let mut out = open(width, TOP + self.sets.len() as f64 * ROW, &self.title);
+        let most = self.sets.iter().map(|(_, panels)| panels.len()).max().unwrap_or(0).min(ACROSS);
+        let width = (LEFT + most as f64 * STEP).max(16. + self.title.chars().count() as f64 * 8.2 + 16.).max(730.);
+        let lines: usize = self.sets.iter().map(|(_, panels)| panels.len().div_ceil(ACROSS)).sum();
+        let mut out = open(width, TOP + self.sets.len() as f64 * NAME + lines as f64 * ROW, &self.title);
         self.key(&mut out);
-        for (row, (set, panels)) in self.sets.iter().enumerate() {
-            let y = TOP + row as f64 * ROW;
+        let mut y = TOP;
+        for (set, panels) in &self.sets {
             write(&mut out, 16., y + 12., "start", " font-weight=\"bold\"", set);
-            let middle = y + 62. + SIDE / 2.;
-            write(&mut out, 18., middle, "middle", &format!(" transform=\"rotate(-90 18 {middle:.1})\""), "accuracy");
-            for (column, panel) in panels.iter().enumerate() {
-                self.panel(&mut out, LEFT + column as f64 * STEP, y + 62., panel, column == 0);
+            y += NAME;
+            for line in panels.chunks(ACROSS) {
+                let middle = y + 40. + SIDE / 2.;
+                write(&mut out, 18., middle, "middle", &format!(" transform=\"rotate(-90 18 {middle:.1})\""), "accuracy");
+                for (column, panel) in line.iter().enumerate() {
+                    self.panel(&mut out, LEFT + column as f64 * STEP, y + 40., panel, column == 0);
+                }
+                y += ROW;
             }
         }
         out + "</svg>\n"
@@ -141,12 +150,16 @@ mod tests {
             Bin { index: 7, count: 25., accuracy: 0.4, confidence: 0.5 },
             Bin { index: 14, count: 75., accuracy: 0.9, confidence: 0.98 },
         ];
-        let panel = Panel { name: "base".into(), ece: "8.50".into(), bins };
-        let svg = Reliability { title: "t".into(), bins: 15, sets: vec![("s".into(), vec![panel])] }.svg();
+        let panel = |name: String| Panel { name, ece: "8.50".into(), bins: bins.clone() };
+        let svg = Reliability { title: "t".into(), bins: 15, sets: vec![("s".into(), vec![panel("base".into())])] }.svg();
         // the ground, the key, three a bin
         assert_eq!(svg.matches("<rect").count(), 1 + 4 + 2 * 3);
         assert!(svg.contains("ECE 8.50 %") && svg.contains("75.0 % of examples"), "{svg}");
         assert!(svg.contains("base: 25 examples, accuracy 0.400, confidence 0.500"), "{svg}");
         assert_eq!(svg.matches("<g").count(), svg.matches("</g>").count());
+        // of many rows all are drawn, some of them below the others
+        let many: Vec<_> = (0..=ACROSS).map(|row| panel(format!("row {row}"))).collect();
+        let svg = Reliability { title: "t".into(), bins: 15, sets: vec![("s".into(), many)] }.svg();
+        assert_eq!((svg.matches("ECE 8.50 %").count(), svg.matches(">accuracy</text>").count()), (ACROSS + 1, 3), "{svg}");
     }
 }
