@@ -2,6 +2,8 @@
 
 use super::Run;
 use super::cli::{self, Cell};
+use super::folder::RunFolder;
+use super::progress::Progress;
 use super::run::Stopping;
 use crate::checkpoint::{self, Checkpoint, Header, Held, SELECTED};
 use crate::data::Dataset;
@@ -9,9 +11,7 @@ use crate::train::{Control, steps_per_epoch, train};
 use crate::{Network, Vars};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Train one row of a table with one seed; run it again to resume.
 #[derive(clap::Args, Debug)]
@@ -38,26 +38,13 @@ pub struct Begun {
     pub run: Run,
     resolved: Value,
     saved: Option<Checkpoint>,
-    lock: Option<File>,
+    folder: RunFolder,
 }
 
 impl Begun {
     /// Whether it has no checkpoint yet.
     pub fn is_fresh(&self) -> bool {
         self.saved.is_none()
-    }
-}
-
-/// Keeps other processes from training in a folder, until it is dropped or the process ends however it may; nothing where the file
-/// system has no locks or cannot be written, which the first checkpoint would tell.
-fn claim(folder: &Path) -> Result<Option<File>> {
-    let Ok(file) = File::options().create(true).truncate(false).write(true).open(folder.join(".lock")) else { return Ok(None) };
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => {
-            bail!("{}: another process is training there; wait for it, or choose another --run-dir", folder.display())
-        }
-        Err(TryLockError::Error(_)) => Ok(None),
     }
 }
 
@@ -76,9 +63,6 @@ pub struct Job<'a> {
     /// Scores the network on held-out examples (the higher, the better), where the task can stop early.
     pub held: Option<&'a dyn Fn() -> Result<f64>>,
 }
-
-/// Epochs are not told more often, so that short runs stay short to read.
-const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Of equal scores the first counts.
 fn best(held: &[Held]) -> Option<&Held> {
@@ -101,8 +85,8 @@ impl Fit {
         cli::threads(self.threads)?;
         let run = self.cell.run(task)?;
         let resolved = json!({"run": run.resolved()?, "seed": self.cell.seed});
-        let lock = claim(&self.run_dir)?;
-        let saved = checkpoint::newest(&self.run_dir)?;
+        let folder = RunFolder::open(&self.run_dir)?;
+        let saved = folder.newest()?;
         if let Some(saved) = &saved {
             saved.check_run(&resolved)?;
             let Header { step, total, .. } = saved.header;
@@ -111,7 +95,7 @@ impl Fit {
                 return Ok(None);
             }
         }
-        Ok(Some(Begun { run, resolved, saved, lock }))
+        Ok(Some(Begun { run, resolved, saved, folder }))
     }
 
     /// The seed of the cell.
@@ -134,7 +118,7 @@ impl Fit {
     /// # Errors
     /// Where a checkpoint does not fit, another process trains in the run's folder, or training fails.
     pub fn run(&self, begun: Begun, job: &Job) -> Result<()> {
-        let Begun { run, resolved, saved, mut lock } = begun;
+        let Begun { run, resolved, saved, mut folder } = begun;
         let Job { network, vars, data, classes, describe, held } = job;
         let stops = match (run.stopping, held) {
             (Some(stopping), Some(score)) => Some((stopping, *score)),
@@ -165,52 +149,28 @@ impl Fit {
             held: held.to_vec(),
             sha256: String::new(),
         };
-        let bar = cli::progress(total, &format!("train {}", run.name));
-        bar.set_position(start as u64);
-        bar.reset_eta();
+        let mut progress = Progress::new(&run.name, (epoch, run.epochs), start);
         let mut end = total;
-        // of a new run there is no folder to lock before something is to be written
-        let mut own = || -> Result<()> {
-            if lock.is_none() {
-                fs::create_dir_all(&self.run_dir).with_context(|| format!("{}: cannot be made", self.run_dir.display()))?;
-                lock = claim(&self.run_dir)?;
-            }
-            Ok(())
-        };
-        let (mut losses, mut told) = (Vec::new(), Instant::now());
         let done = train(*network, vars, &mut optimizer, *data, &recipe, start, |step, optimizer| {
-            bar.set_position(step.done as u64);
-            losses.push(step.loss);
             if let Some((stopping, score)) = stops.filter(|_| step.done.is_multiple_of(epoch)) {
-                own()?;
                 scores.push(Held { step: step.done, score: score()? });
                 // before the checkpoint that says so: a run that goes on from an older one writes the same again
                 if best(&scores) == scores.last() {
-                    checkpoint::save_weights(&self.run_dir.join(SELECTED), vars, header(step.done, total, &scores))?;
+                    checkpoint::save_weights(&folder.owned()?.join(SELECTED), vars, header(step.done, total, &scores))?;
                 }
                 if is_over(&scores, stopping) {
                     end = step.done;
                 }
             }
-            let stop = cli::interrupted();
-            if stop || step.done == end || (step.done as u64).is_multiple_of(self.checkpoint_every) {
-                own()?;
-                checkpoint::save(&self.run_dir, vars, optimizer, header(step.done, end, &scores))?;
+            let (stop, is_last) = (cli::interrupted(), step.done == end);
+            if stop || is_last || (step.done as u64).is_multiple_of(self.checkpoint_every) {
+                checkpoint::save(folder.owned()?, vars, optimizer, header(step.done, end, &scores))?;
             }
-            if step.done.is_multiple_of(epoch) {
-                let held =
-                    scores.last().map_or(String::new(), |held| format!(", {:.2} % on held-out examples", 100. * held.score));
-                let mean = losses.iter().sum::<f64>() / losses.len() as f64;
-                if step.done == end || told.elapsed() >= BETWEEN_LINES {
-                    bar.suspend(|| eprintln!("epoch {} of {}: mean loss {mean:.4}{held}", step.done / epoch, run.epochs));
-                    told = Instant::now();
-                }
-                losses.clear();
-            }
-            Ok(if stop || step.done == end { Control::Stop } else { Control::Continue })
+            progress.step(&step, scores.last(), is_last);
+            Ok(if stop || is_last { Control::Stop } else { Control::Continue })
         })
         .with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))?;
-        bar.finish_and_clear();
+        progress.end();
         if let Some(best) = best(&scores).filter(|_| done == end) {
             eprintln!(
                 "the best of {} epochs on held-out examples is epoch {}: {:.2} % (kept in {SELECTED})",

@@ -3,7 +3,9 @@
 pub mod cli;
 pub mod export;
 pub mod fit;
+mod folder;
 pub mod plan;
+mod progress;
 pub mod record;
 pub mod report;
 pub mod run;

@@ -1,0 +1,50 @@
+//! What training says while it runs: a bar on a terminal, and the mean loss of an epoch on a terminal and in a file.
+
+use super::cli;
+use crate::checkpoint::Held;
+use crate::train::Step;
+use indicatif::ProgressBar;
+use std::time::{Duration, Instant};
+
+/// Epochs are not told more often, so that short runs stay short to read.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
+pub(super) struct Progress {
+    bar: ProgressBar,
+    /// Steps of an epoch, and epochs.
+    epoch: (usize, usize),
+    losses: Vec<f64>,
+    told: Instant,
+}
+
+impl Progress {
+    /// Of so many steps an epoch and so many epochs, of which `start` steps are done.
+    pub(super) fn new(name: &str, epoch: (usize, usize), start: usize) -> Self {
+        let bar = cli::progress(epoch.0 * epoch.1, &format!("train {name}"));
+        bar.set_position(start as u64);
+        bar.reset_eta();
+        Self { bar, epoch, losses: Vec::new(), told: Instant::now() }
+    }
+
+    /// After a step, with the last score on held-out examples if there is one.
+    pub(super) fn step(&mut self, step: &Step, held: Option<&Held>, is_last: bool) {
+        self.bar.set_position(step.done as u64);
+        self.losses.push(step.loss);
+        let (steps, epochs) = self.epoch;
+        if !step.done.is_multiple_of(steps) {
+            return;
+        }
+        if is_last || self.told.elapsed() >= BETWEEN_LINES {
+            let mean = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
+            let held = held.map_or(String::new(), |held| format!(", {:.2} % on held-out examples", 100. * held.score));
+            self.bar.suspend(|| eprintln!("epoch {} of {epochs}: mean loss {mean:.4}{held}", step.done / steps));
+            self.told = Instant::now();
+        }
+        self.losses.clear();
+    }
+
+    /// Takes the bar away.
+    pub(super) fn end(self) {
+        self.bar.finish_and_clear();
+    }
+}
