@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{double, error, error64, gradient_check, noise, threads_agree, unit_error};
+use common::{double, error, error_by, error64, gradient_check, noise, threads_agree, unit_error};
 use proptest::prelude::*;
 use sncn_kernels::affine::{self, Affine, Outside};
 use sncn_kernels::positions::Positions;
@@ -128,7 +128,9 @@ fn check_maps(shape: MapShape, positions: Positions<'_>, shared: bool, seed: u64
                 (vec![f32::NAN; len], vec![f32::NAN; len], vec![f32::NAN; a.len()], vec![f32::NAN; a.len()]);
             affine::channel_affine_by(form, &op, x, &m, &a, &b, &mut y);
             affine::channel_affine_backward_by(form, &op, x, &m, &a, &ys32, gy, &mut dx2, &mut da2, &mut db2);
-            let e = [unit_error(&y, &ys), unit_error(&dx2, &dx), unit_error(&da2, &da), unit_error(&db2, &db)];
+            // gradients of tables are sums over all positions: what is left of one may be far below its terms
+            let sums = |got: &[f32], want: &[f64]| error_by(1.0, &double(got), want);
+            let e = [unit_error(&y, &ys), unit_error(&dx2, &dx), sums(&da2, &da), sums(&db2, &db)];
             assert!(e.iter().all(|&e| e < 2e-6), "{form:?} {e:?} {op:?}");
         }
     }

@@ -2,26 +2,8 @@
 
 use super::weighted::{Argument, Gradients, Taped, Weighted};
 use super::{by_dtype, elements};
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
-use sncn_kernels::product::{LinearShape, column_sums, linear_forward, linear_input_gradient, linear_weight_gradient};
-
-/// Sum over all dimensions but the last.
-pub(super) struct ColumnSums;
-
-impl CustomOp1 for ColumnSums {
-    fn name(&self) -> &'static str {
-        "column-sums"
-    }
-
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
-        let c = l.dims().last().copied().unwrap_or(0);
-        by_dtype!("column-sums", s, T => {
-            let mut out = vec![T::default(); c];
-            column_sums(elements::<T>("column-sums", s, l)?, c, &mut out);
-            Ok((T::to_cpu_storage_owned(out), c.into()))
-        })
-    }
-}
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
+use sncn_kernels::product::{LinearShape, linear_forward, linear_input_gradient, linear_weight_gradient};
 
 struct Forward(LinearShape);
 struct InputGradient(LinearShape);

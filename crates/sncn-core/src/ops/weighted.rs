@@ -1,13 +1,32 @@
 //! What a convolution and a product have in common on candle's tape: a map of x by a weight, with or without a bias.
 
-use super::linear::ColumnSums;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use super::{by_dtype, elements};
+use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use sncn_kernels::product::column_sums;
 
 /// An argument of an operation.
 pub(super) type Argument<'a> = (&'a CpuStorage, &'a Layout);
 
 /// Of x and weight.
 pub(super) type Gradients = (Option<Tensor>, Option<Tensor>);
+
+/// Sum over all dimensions but the last.
+struct ColumnSums;
+
+impl CustomOp1 for ColumnSums {
+    fn name(&self) -> &'static str {
+        "column-sums"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> Result<(CpuStorage, Shape)> {
+        let c = l.dims().last().copied().unwrap_or(0);
+        by_dtype!("column-sums", s, T => {
+            let mut out = vec![T::default(); c];
+            column_sums(elements::<T>("column-sums", s, l)?, c, &mut out);
+            Ok((T::to_cpu_storage_owned(out), c.into()))
+        })
+    }
+}
 
 /// y = x by weight, plus a bias to every row.
 pub(super) trait Weighted: Send + Sync {

@@ -23,9 +23,9 @@ pub(crate) fn error(got: &[f32], want: &[f64]) -> f64 {
     error64(&double(got), want)
 }
 
-/// The same of what is made from values below one in size, by sums that may cancel: what is left is measured against the values.
+/// The same of what is made from values below one in size, by sums that may cancel: less than a tenth is measured against a tenth.
 pub(crate) fn unit_error(got: &[f32], want: &[f64]) -> f64 {
-    error_by(1.0, &double(got), want)
+    error_by(0.1, &double(got), want)
 }
 
 /// As [`error`].
