@@ -4,7 +4,8 @@
 mod probes;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::backprop::GradStore;
+use candle_core::{DType, Device, Tensor, Var};
 use probes::{Model, check_state, deviation, input, loss_matches, norm_and_probe, passes, types};
 use sncn_core::loss::{cross_entropy, jensen_shannon};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
@@ -53,10 +54,16 @@ fn densenet(case: &Case) -> Result<DenseNetConfig> {
     })
 }
 
-fn logits_match(case: &Case, name: &str, got: &Tensor, recorded: f64) -> Result<()> {
+/// In double precision scores are the golden ones; in single precision they may be `allowed` off, or five times what was recorded.
+fn logits_within(case: &Case, name: &str, got: &Tensor, allowed: f64) -> Result<()> {
     let error = relative_error(&got.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?, &case.f32(name)?.data);
-    ensure!(error <= (5. * recorded).max(1e-4), "{}: {name} is off by {error:.2e} (recorded {recorded:.2e})", case.id);
+    let allowed = if got.dtype() == DType::F64 { 1e-6 } else { allowed.max(5. * deviation(case, name)) };
+    ensure!(error <= allowed, "{}: {name} is off by {error:.2e}, {allowed:.2e} is allowed", case.id);
     Ok(())
+}
+
+fn logits_match(case: &Case, name: &str, got: &Tensor) -> Result<()> {
+    logits_within(case, name, got, 1e-4)
 }
 
 fn labels(case: &Case, inputs: &Tensor) -> Result<Vec<u32>> {
@@ -71,10 +78,10 @@ fn network_case(case: &Case, dtype: DType) -> Result<()> {
     let xs = input(case, &model.salt, "input", dtype)?;
     let labels = labels(case, &xs)?;
     let eval = model.network.forward(&xs, &Pass::eval())?;
-    logits_match(case, "logits_eval", &eval, deviation(case, "logits_eval"))?;
+    logits_match(case, "logits_eval", &eval)?;
     loss_matches(case, &cross_entropy(&eval, &labels, None)?, case.number("loss_eval")?, 1e-4)?;
     let train = model.network.forward(&xs, &Pass::train(Seed::new(0)).no_dropout())?;
-    logits_match(case, "logits_train", &train, deviation(case, "logits_train"))?;
+    logits_match(case, "logits_train", &train)?;
     let loss = cross_entropy(&train, &labels, None)?;
     loss_matches(case, &loss, case.number("loss_train")?, 1e-4)?;
     ensure!(model.network.sites() == case.integer("cn_sites")?, "{}: {} sites", case.id, model.network.sites());
@@ -82,8 +89,6 @@ fn network_case(case: &Case, dtype: DType) -> Result<()> {
 }
 
 fn step_case(case: &Case, dtype: DType) -> Result<()> {
-    // the optimisers compute in single precision, as training does
-    let dtype = if case.text("kind")? == "sgd" { DType::F32 } else { dtype };
     let model = model(case, dtype)?;
     let xs = input(case, &model.salt, "input", dtype)?;
     let labels = labels(case, &xs)?;
@@ -93,7 +98,7 @@ fn step_case(case: &Case, dtype: DType) -> Result<()> {
     let loss = match case.text("kind")? {
         "plain" => {
             let logits = model.network.forward(&xs, &passes[0])?;
-            logits_match(case, "logits", &logits, deviation(case, "logits"))?;
+            logits_match(case, "logits", &logits)?;
             cross_entropy(&logits, &labels, None)?
         }
         "consist" | "augmix" => {
@@ -107,11 +112,13 @@ fn step_case(case: &Case, dtype: DType) -> Result<()> {
             };
             let one = model.network.forward(&xs, &passes[0])?;
             let two = model.network.forward(&xs, &passes[1])?;
-            logits_match(case, "logits_clean", &plain, deviation(case, "logits_clean"))?;
-            logits_match(case, "logits_view1", &one, deviation(case, "logits_view1"))?;
-            logits_match(case, "logits_view2", &two, deviation(case, "logits_view2"))?;
+            logits_match(case, "logits_clean", &plain)?;
+            logits_match(case, "logits_view1", &one)?;
+            logits_match(case, "logits_view2", &two)?;
             let mut loss = (cross_entropy(&plain, &labels, None)? + (jensen_shannon([&plain, &one, &two])? * 10.)?)?;
             if let Some((a, b)) = aug {
+                logits_match(case, "logits_aug1", &a)?;
+                logits_match(case, "logits_aug2", &b)?;
                 loss = (loss + (jensen_shannon([&plain, &a, &b])? * 12.)?)?;
             }
             loss
@@ -123,23 +130,52 @@ fn step_case(case: &Case, dtype: DType) -> Result<()> {
     check_state(case, &model, &loss.backward()?, dtype)
 }
 
+/// One step of stochastic gradient descent in any precision; the optimisers step in f32.
+fn plain_step(vars: &[(String, Var)], momenta: &mut [Option<Tensor>], grads: &GradStore, sgd: &Sgd) -> Result<()> {
+    for ((name, var), kept) in vars.iter().zip(momenta) {
+        let grad = grads.get(var.as_tensor()).with_context(|| format!("{name} has no gradient"))?;
+        let grad = (grad + (var.as_tensor() * sgd.weight_decay)?)?.detach();
+        let momentum = match kept {
+            Some(old) => ((&*old * sgd.momentum)? + &grad)?,
+            None => grad.clone(),
+        };
+        let along = if sgd.nesterov { (grad + (&momentum * sgd.momentum)?)? } else { momentum.clone() };
+        var.set(&(var.as_tensor() - (along * sgd.lr)?)?)?;
+        *kept = Some(momentum);
+    }
+    Ok(())
+}
+
+#[derive(serde::Deserialize)]
+struct Sgd {
+    lr: f64,
+    momentum: f64,
+    weight_decay: f64,
+    nesterov: bool,
+}
+
+/// Steps on one batch. In single precision a rectifier or a maximum within rounding of a tie may switch, and the next steps carry
+/// that on.
 fn sgd_case(case: &Case, model: &Model, xs: &Tensor, labels: &[u32], passes: &[Pass]) -> Result<()> {
-    let sgd = &case.params["sgd"];
-    let number = |key: &str| sgd[key].as_f64().with_context(|| key.to_string());
-    let nesterov = sgd["nesterov"].as_bool().context("nesterov")?;
-    let config = OptimizerConfig::Sgd { momentum: number("momentum")?, nesterov, weight_decay: number("weight_decay")? };
-    let mut optimizer = Optimizer::new(config, model.vars.trainable())?;
+    let sgd: Sgd = serde_json::from_value(case.params["sgd"].clone())?;
+    let config = OptimizerConfig::Sgd { momentum: sgd.momentum, nesterov: sgd.nesterov, weight_decay: sgd.weight_decay };
+    let vars = model.vars.trainable();
+    let mut optimizer = Optimizer::new(config, vars.clone())?;
+    let mut momenta = vec![None; vars.len()];
     for (step, pass) in passes.iter().enumerate() {
         let logits = model.network.forward(xs, pass)?;
-        logits_match(case, &format!("logits.{step}"), &logits, deviation(case, &format!("logits.{step}")))?;
+        let allowed = if step == 0 { 1e-4 } else { 2e-2 };
+        logits_within(case, &format!("logits.{step}"), &logits, allowed)?;
         let loss = cross_entropy(&logits, labels, None)?;
-        let recorded = case.params["float32_deviation"]["losses"][step].as_f64().unwrap_or(0.);
-        loss_matches(case, &loss, case.params["losses"][step].as_f64().context("losses")?, (5. * recorded).max(1e-4))?;
-        optimizer.step(&loss.backward()?, number("lr")?)?;
+        loss_matches(case, &loss, case.params["losses"][step].as_f64().context("losses")?, allowed)?;
+        match logits.dtype() {
+            DType::F32 => optimizer.step(&loss.backward()?, sgd.lr)?,
+            _ => plain_step(&vars, &mut momenta, &loss.backward()?, &sgd)?,
+        }
     }
     let after = model.network.forward(xs, &Pass::eval())?;
-    logits_match(case, "logits_eval_after", &after, deviation(case, "logits_eval_after"))?;
-    let allowed = (5. * deviation(case, "param_probe")).max(1e-4);
+    logits_within(case, "logits_eval_after", &after, 2e-2)?;
+    let allowed = if after.dtype() == DType::F64 { 1e-5 } else { (5. * deviation(case, "param_probe")).max(2e-2) };
     for want in case.params["state_after"].as_array().context("state_after")? {
         let name = want["name"].as_str().context("name")?;
         let (_, var) = model.vars.all().into_iter().find(|(known, _)| known == name).context("state_after")?;

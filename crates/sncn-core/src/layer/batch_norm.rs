@@ -45,7 +45,8 @@ impl BatchNorm {
     /// The normalising centre, scale and shift, each (1, C), from the table of instance means (and variances and counts of maps).
     pub(crate) fn table(&self, mean: &Tensor, within: Option<&Stats>, train: bool) -> Result<(Tensor, Tensor, Tensor)> {
         if !train {
-            return self.scale_and_shift(&self.running_mean.unsqueeze(0)?, &self.running_var.unsqueeze(0)?);
+            let running = |table: &Var| table.unsqueeze(0)?.to_dtype(mean.dtype());
+            return self.scale_and_shift(&running(&self.running_mean)?, &running(&self.running_var)?);
         }
         let (n, _) = mean.dims2()?;
         let (weights, total) = match within {
@@ -66,7 +67,8 @@ impl BatchNorm {
     /// Takes a batch's mean and biased variance (C), over `total` values, into the running statistics.
     pub(crate) fn track(&self, mean: &Tensor, variance: &Tensor, total: f64) -> Result<()> {
         let keep = |running: &Var, now: &Tensor, factor: f64| {
-            running.set(&((running.as_detached_tensor() * (1. - self.momentum))? + (now * (self.momentum * factor))?)?)
+            let now = (now * (self.momentum * factor))?.to_dtype(running.dtype())?;
+            running.set(&((running.as_detached_tensor() * (1. - self.momentum))? + now)?)
         };
         keep(&self.running_mean, mean, 1.)?;
         keep(&self.running_var, variance, total / (total - 1.))?;
@@ -94,8 +96,9 @@ impl BatchNorm {
     }
 
     fn scale_and_shift(&self, mean: &Tensor, variance: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
-        let a = self.weight.unsqueeze(0)?.div(&(variance + self.eps)?.sqrt()?)?;
-        Ok((mean.clone(), a, self.bias.unsqueeze(0)?))
+        let row = |parameter: &Tensor| parameter.unsqueeze(0)?.to_dtype(mean.dtype());
+        let a = row(&self.weight)?.div(&(variance + self.eps)?.sqrt()?)?;
+        Ok((mean.clone(), a, row(&self.bias)?))
     }
 
     /// The centre, scale and shift for statistics of a map, for layers that combine tables.

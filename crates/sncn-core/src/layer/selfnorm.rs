@@ -9,7 +9,7 @@ use crate::graph::FeatureMap;
 use crate::ops::sigmoid;
 use crate::pass::Pass;
 use crate::stats::{Outside, Stats, apply};
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 use candle_nn::Init;
 use serde::{Deserialize, Serialize};
 
@@ -43,9 +43,12 @@ impl Gate {
     }
 
     fn forward(&self, mean: &Tensor, deviation: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let weight = |i| self.weight.narrow(2, i, 1)?.reshape((1, ()));
-        let z = mean.broadcast_mul(&weight(0)?)?.add(&deviation.broadcast_mul(&weight(1)?)?)?;
-        sigmoid(&self.norm.rows(&z, pass)?)
+        // BatchNorm over a small batch cancels, forward and backward: few values, so in double precision where there is one
+        let exact = if mean.device().is_cpu() { DType::F64 } else { mean.dtype() };
+        let weight = |i| self.weight.narrow(2, i, 1)?.reshape((1, ()))?.to_dtype(exact);
+        let weighted = |table: &Tensor, i| table.to_dtype(exact)?.broadcast_mul(&weight(i)?);
+        let z = weighted(mean, 0)?.add(&weighted(deviation, 1)?)?;
+        sigmoid(&self.norm.rows(&z, pass)?)?.to_dtype(mean.dtype())
     }
 }
 
