@@ -23,11 +23,12 @@ pub(crate) struct Chart {
     pub(crate) groups: Vec<(String, Vec<Option<Bar>>)>,
 }
 
-/// Okabe and Ito's colours, told apart by colour-blind readers too.
+/// Okabe and Ito's colours, told apart by colour-blind readers too; what comes after the last is striped.
 pub(crate) const COLOURS: [&str; 8] = ["#999999", "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442"];
 const HEIGHT: f64 = 260.;
 const LEFT: f64 = 56.;
-const BAR: f64 = 22.;
+/// Narrowest and widest bar.
+const BAR: (f64, f64) = (22., 44.);
 const GAP: f64 = 28.;
 /// Width of a letter at font size 12, about.
 pub(crate) const LETTER: f64 = 6.8;
@@ -36,14 +37,15 @@ impl Chart {
     /// The drawing.
     pub(crate) fn svg(&self) -> String {
         let legend = self.legend();
-        let group = (self.series.len() as f64 * BAR)
-            .max(self.groups.iter().map(|(name, _)| name.len()).max().unwrap_or(0) as f64 * LETTER);
-        let step = group + GAP;
-        let wanted =
-            (self.title.chars().count() as f64 * 8.2 + 32.).max(legend.iter().map(|(x, _, w)| x + w).fold(0., f64::max) + 16.);
-        let width = (LEFT + self.groups.len() as f64 * step + 16.).max(wanted).max(320.);
+        let (series, groups) = (self.series.len().max(1) as f64, self.groups.len().max(1) as f64);
+        let group = (series * BAR.0).max(self.groups.iter().map(|(name, _)| name.len()).max().unwrap_or(0) as f64 * LETTER);
+        let wanted = legend.iter().map(|(x, _, w)| x + w).fold(0., f64::max) + 16.;
+        let width = (LEFT + groups * (group + GAP) + 16.).max(wanted).max(560.);
+        let step = (width - LEFT - 16.) / groups;
+        let bar_width = ((step - GAP) / series).min(BAR.1);
         let rows = legend.iter().map(|(_, row, _)| row + 1).max().unwrap_or(1) as f64;
-        let top = 44. + 20. * rows;
+        let head = LINE * (heading(&self.title, width).len() as f64 - 1.);
+        let top = 44. + head + 20. * rows;
         let base = top + HEIGHT;
         let highest = self
             .groups
@@ -58,7 +60,7 @@ impl Chart {
         let mut out = open(width, base + 34., &self.title);
         let mut text = |x: f64, y: f64, anchor: &str, more: &str, what: &str| write(&mut out, x, y, anchor, more, what);
         for ((x, row, _), name) in legend.iter().zip(&self.series) {
-            text(x + 18., 48. + 20. * *row as f64, "start", "", name);
+            text(x + 18., 48. + head + 20. * *row as f64, "start", "", name);
         }
         for index in 0..=ticks as u32 {
             let value = f64::from(index) * tick;
@@ -75,18 +77,18 @@ impl Chart {
             line(&mut out, LEFT, at, width - 16., at, colour);
         }
         for (index, (x, row, _)) in legend.iter().enumerate() {
-            rectangle(&mut out, *x, 38. + 20. * *row as f64, 12., 12., index, &self.series[index]);
+            rectangle(&mut out, *x, 38. + head + 20. * *row as f64, 12., 12., index, &self.series[index]);
         }
         for (index, (name, bars)) in self.groups.iter().enumerate() {
-            let start = LEFT + (index as f64 + 0.5) * step - bars.len() as f64 * BAR / 2.;
+            let start = LEFT + (index as f64 + 0.5) * step - bars.len() as f64 * bar_width / 2.;
             for (place, bar) in bars.iter().enumerate() {
                 let Some(bar) = bar else { continue };
-                let x = start + place as f64 * BAR;
+                let x = start + place as f64 * bar_width;
                 let error = bar.error.map_or(String::new(), |error| format!(" ± {error:.2}"));
                 let label = format!("{}, {name}: {:.2}{error}", self.series.get(place).map_or("", String::as_str), bar.height);
-                rectangle(&mut out, x + 1., y(bar.height), BAR - 2., base - y(bar.height), place, &label);
+                rectangle(&mut out, x + 1., y(bar.height), bar_width - 2., base - y(bar.height), place, &label);
                 if let Some(error) = bar.error {
-                    let (low, high, middle) = (y((bar.height - error).max(0.)), y(bar.height + error), x + BAR / 2.);
+                    let (low, high, middle) = (y((bar.height - error).max(0.)), y(bar.height + error), x + bar_width / 2.);
                     line(&mut out, middle, low, middle, high, "#222222");
                     line(&mut out, middle - 4., low, middle + 4., low, "#222222");
                     line(&mut out, middle - 4., high, middle + 4., high, "#222222");
@@ -111,14 +113,37 @@ impl Chart {
     }
 }
 
-/// A drawing begun: its size, a white ground and its heading.
+/// Distance of the lines of a heading.
+pub(crate) const LINE: f64 = 18.;
+
+/// The lines of a heading over a drawing of that width.
+pub(crate) fn heading(title: &str, width: f64) -> Vec<String> {
+    let most = ((width - 32.) / 9.) as usize;
+    let mut lines = vec![String::new()];
+    for word in title.split(' ') {
+        let line = lines.len() - 1;
+        let full = lines[line].chars().count() + 1 + word.chars().count() > most;
+        match lines[line].is_empty() {
+            true => lines[line].push_str(word),
+            false if full => lines.push(word.to_string()),
+            false => lines[line] += &format!(" {word}"),
+        }
+    }
+    lines
+}
+
+/// A drawing begun: its size, a white ground and its heading, in as many lines as it needs.
 pub(crate) fn open(width: f64, height: f64, title: &str) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n\
+         <defs><pattern id=\"stripes\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
+         <path d=\"M0 0V5\" stroke=\"#ffffff\" stroke-width=\"4\"/></pattern></defs>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
-    write(&mut out, 16., 24., "start", " font-size=\"14\" font-weight=\"bold\"", title);
+    for (row, line) in heading(title, width).iter().enumerate() {
+        write(&mut out, 16., 24. + LINE * row as f64, "start", " font-size=\"14\" font-weight=\"bold\"", line);
+    }
     out
 }
 
@@ -130,6 +155,9 @@ pub(crate) fn write(out: &mut String, x: f64, y: f64, anchor: &str, more: &str, 
 /// A filled rectangle in one of the colours, which tells `title` under the pointer.
 pub(crate) fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, colour: usize, title: &str) {
     fill(out, (x, y), (width, height), COLOURS[colour % COLOURS.len()], title);
+    if colour >= COLOURS.len() {
+        fill(out, (x, y), (width, height), "url(#stripes)", title);
+    }
 }
 
 /// A rectangle with its corner at a place, filled with a colour, which tells `title` under the pointer.
@@ -172,6 +200,19 @@ mod tests {
     fn ticks_are_round() {
         assert_eq!([tick(60.), tick(7.), tick(0.), tick(33.)], [10., 2., 1., 10.]);
         assert_eq!((number(20.), number(0.5)), ("20".to_string(), "0.5".to_string()));
+    }
+
+    #[test]
+    fn long_headings_are_broken_and_many_series_told_apart() {
+        let series: Vec<String> = (0..10).map(|i| format!("row {i}")).collect();
+        let bars = vec![Some(Bar { height: 1., error: None }); 10];
+        let title = "words of a heading ".repeat(12);
+        let svg =
+            Chart { title: title.trim().into(), axis: "error %".into(), series, groups: vec![("clean".into(), bars)] }.svg();
+        assert_eq!(svg.matches("font-weight=\"bold\"").count(), heading(title.trim(), 560.).len(), "{svg}");
+        assert!(heading(title.trim(), 560.).iter().all(|line| line.len() <= 58));
+        // two series beyond the colours, each in the legend and as a bar
+        assert_eq!(svg.matches("fill=\"url(#stripes)\"").count(), 4);
     }
 
     #[test]
