@@ -44,7 +44,8 @@ impl Chart {
         let step = (width - LEFT - 16.) / groups;
         let bar_width = ((step - GAP) / series).min(BAR.1);
         let rows = legend.iter().map(|(_, row, _)| row + 1).max().unwrap_or(1) as f64;
-        let head = LINE * (heading(&self.title, width).len() as f64 - 1.);
+        let heading = heading(&self.title, width);
+        let head = LINE * (heading.len() as f64 - 1.);
         let top = 44. + head + 20. * rows;
         let base = top + HEIGHT;
         let highest = self
@@ -57,7 +58,13 @@ impl Chart {
         let tick = tick(highest);
         let ticks = (highest / tick).ceil().max(1.);
         let y = |value: f64| base - value / (tick * ticks) * HEIGHT;
-        let mut out = open(width, base + 34., &self.title);
+        let mut out = open(width, base + 34., &heading[0]);
+        for (row, line) in heading.iter().enumerate().skip(1) {
+            write_heading(&mut out, 24. + LINE * row as f64, line);
+        }
+        if self.series.len() > COLOURS.len() {
+            out += STRIPES;
+        }
         let mut text = |x: f64, y: f64, anchor: &str, more: &str, what: &str| write(&mut out, x, y, anchor, more, what);
         for ((x, row, _), name) in legend.iter().zip(&self.series) {
             text(x + 18., 48. + head + 20. * *row as f64, "start", "", name);
@@ -77,7 +84,7 @@ impl Chart {
             line(&mut out, LEFT, at, width - 16., at, colour);
         }
         for (index, (x, row, _)) in legend.iter().enumerate() {
-            rectangle(&mut out, *x, 38. + head + 20. * *row as f64, 12., 12., index, &self.series[index]);
+            swatch(&mut out, *x, 38. + head + 20. * *row as f64, 12., 12., index, &self.series[index]);
         }
         for (index, (name, bars)) in self.groups.iter().enumerate() {
             let start = LEFT + (index as f64 + 0.5) * step - bars.len() as f64 * bar_width / 2.;
@@ -86,7 +93,7 @@ impl Chart {
                 let x = start + place as f64 * bar_width;
                 let error = bar.error.map_or(String::new(), |error| format!(" ± {error:.2}"));
                 let label = format!("{}, {name}: {:.2}{error}", self.series.get(place).map_or("", String::as_str), bar.height);
-                rectangle(&mut out, x + 1., y(bar.height), bar_width - 2., base - y(bar.height), place, &label);
+                swatch(&mut out, x + 1., y(bar.height), bar_width - 2., base - y(bar.height), place, &label);
                 if let Some(error) = bar.error {
                     let (low, high, middle) = (y((bar.height - error).max(0.)), y(bar.height + error), x + bar_width / 2.);
                     line(&mut out, middle, low, middle, high, "#222222");
@@ -113,11 +120,23 @@ impl Chart {
     }
 }
 
+/// What series beyond the colours are covered with.
+const STRIPES: &str = "<defs><pattern id=\"stripes\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" \
+    patternTransform=\"rotate(45)\"><path d=\"M0 0V5\" stroke=\"#ffffff\" stroke-width=\"4\"/></pattern></defs>\n";
+
+/// A rectangle of a series.
+fn swatch(out: &mut String, x: f64, y: f64, width: f64, height: f64, series: usize, title: &str) {
+    rectangle(out, x, y, width, height, series, title);
+    if series >= COLOURS.len() {
+        fill(out, (x, y), (width, height), "url(#stripes)", title);
+    }
+}
+
 /// Distance of the lines of a heading.
-pub(crate) const LINE: f64 = 18.;
+const LINE: f64 = 18.;
 
 /// The lines of a heading over a drawing of that width.
-pub(crate) fn heading(title: &str, width: f64) -> Vec<String> {
+fn heading(title: &str, width: f64) -> Vec<String> {
     let most = ((width - 32.) / 9.) as usize;
     let mut lines = vec![String::new()];
     for word in title.split(' ') {
@@ -132,18 +151,14 @@ pub(crate) fn heading(title: &str, width: f64) -> Vec<String> {
     lines
 }
 
-/// A drawing begun: its size, a white ground and its heading, in as many lines as it needs.
+/// A drawing begun: its size, a white ground and its heading.
 pub(crate) fn open(width: f64, height: f64, title: &str) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
          viewBox=\"0 0 {width:.0} {height:.0}\" font-family=\"sans-serif\" font-size=\"12\" fill=\"#222222\">\n\
-         <defs><pattern id=\"stripes\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-         <path d=\"M0 0V5\" stroke=\"#ffffff\" stroke-width=\"4\"/></pattern></defs>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
     );
-    for (row, line) in heading(title, width).iter().enumerate() {
-        write(&mut out, 16., 24. + LINE * row as f64, "start", " font-size=\"14\" font-weight=\"bold\"", line);
-    }
+    write_heading(&mut out, 24., title);
     out
 }
 
@@ -152,12 +167,13 @@ pub(crate) fn write(out: &mut String, x: f64, y: f64, anchor: &str, more: &str, 
     let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{more}>{}</text>", escape(what));
 }
 
+fn write_heading(out: &mut String, y: f64, line: &str) {
+    write(out, 16., y, "start", " font-size=\"14\" font-weight=\"bold\"", line);
+}
+
 /// A filled rectangle in one of the colours, which tells `title` under the pointer.
 pub(crate) fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, colour: usize, title: &str) {
     fill(out, (x, y), (width, height), COLOURS[colour % COLOURS.len()], title);
-    if colour >= COLOURS.len() {
-        fill(out, (x, y), (width, height), "url(#stripes)", title);
-    }
 }
 
 /// A rectangle with its corner at a place, filled with a colour, which tells `title` under the pointer.

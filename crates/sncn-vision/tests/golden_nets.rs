@@ -4,13 +4,13 @@
 mod probes;
 
 use anyhow::{Context, Result, ensure};
-use candle_core::backprop::GradStore;
-use candle_core::{DType, Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor};
 use probes::{Model, check_state, deviation, input, loss_matches, norm_and_probe, passes, types};
 use sncn_core::loss::{cross_entropy, jensen_shannon};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
 use sncn_golden::{Case, Index, relative_error};
+use sncn_kernels::optim;
 use sncn_vision::backbone::{Blueprint, DenseNet, DenseNetConfig, build};
 
 fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
@@ -130,52 +130,39 @@ fn step_case(case: &Case, dtype: DType) -> Result<()> {
     check_state(case, &model, &loss.backward()?, dtype)
 }
 
-/// One step of stochastic gradient descent in any precision; the optimisers step in f32.
-fn plain_step(vars: &[(String, Var)], momenta: &mut [Option<Tensor>], grads: &GradStore, sgd: &Sgd) -> Result<()> {
-    for ((name, var), kept) in vars.iter().zip(momenta) {
-        let grad = grads.get(var.as_tensor()).with_context(|| format!("{name} has no gradient"))?;
-        let grad = (grad + (var.as_tensor() * sgd.weight_decay)?)?.detach();
-        let momentum = match kept {
-            Some(old) => ((&*old * sgd.momentum)? + &grad)?,
-            None => grad.clone(),
-        };
-        let along = if sgd.nesterov { (grad + (&momentum * sgd.momentum)?)? } else { momentum.clone() };
-        var.set(&(var.as_tensor() - (along * sgd.lr)?)?)?;
-        *kept = Some(momentum);
-    }
-    Ok(())
-}
-
-#[derive(serde::Deserialize)]
-struct Sgd {
-    lr: f64,
-    momentum: f64,
-    weight_decay: f64,
-    nesterov: bool,
-}
-
 /// Steps on one batch. In single precision a rectifier or a maximum within rounding of a tie may switch, and the next steps carry
 /// that on.
 fn sgd_case(case: &Case, model: &Model, xs: &Tensor, labels: &[u32], passes: &[Pass]) -> Result<()> {
-    let sgd: Sgd = serde_json::from_value(case.params["sgd"].clone())?;
-    let config = OptimizerConfig::Sgd { momentum: sgd.momentum, nesterov: sgd.nesterov, weight_decay: sgd.weight_decay };
+    let number = |key: &str| case.params["sgd"][key].as_f64().with_context(|| key.to_string());
+    let (lr, momentum, weight_decay) = (number("lr")?, number("momentum")?, number("weight_decay")?);
+    let nesterov = case.params["sgd"]["nesterov"].as_bool().context("nesterov")?;
+    let config = OptimizerConfig::Sgd { momentum, nesterov, weight_decay };
     let vars = model.vars.trainable();
     let mut optimizer = Optimizer::new(config, vars.clone())?;
-    let mut momenta = vec![None; vars.len()];
+    let mut momenta: Vec<_> = vars.iter().map(|(_, var)| vec![0f64; var.elem_count()]).collect();
     for (step, pass) in passes.iter().enumerate() {
         let logits = model.network.forward(xs, pass)?;
-        let allowed = if step == 0 { 1e-4 } else { 2e-2 };
+        let allowed = if step == 0 { 1e-4 } else { 1e-3 };
         logits_within(case, &format!("logits.{step}"), &logits, allowed)?;
         let loss = cross_entropy(&logits, labels, None)?;
         loss_matches(case, &loss, case.params["losses"][step].as_f64().context("losses")?, allowed)?;
-        match logits.dtype() {
-            DType::F32 => optimizer.step(&loss.backward()?, sgd.lr)?,
-            _ => plain_step(&vars, &mut momenta, &loss.backward()?, &sgd)?,
+        let grads = loss.backward()?;
+        if logits.dtype() == DType::F32 {
+            optimizer.step(&grads, lr)?;
+            continue;
+        }
+        // the optimisers step in f32
+        let rule = optim::Sgd { lr, momentum, nesterov, weight_decay, first: step == 0 };
+        for ((name, var), momentum) in vars.iter().zip(&mut momenta) {
+            let grad = grads.get(var.as_tensor()).with_context(|| format!("{name} has no gradient"))?;
+            let mut values = var.flatten_all()?.to_vec1()?;
+            optim::sgd_step_naive(&rule, &mut values, &grad.flatten_all()?.to_vec1()?, momentum);
+            var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
         }
     }
     let after = model.network.forward(xs, &Pass::eval())?;
-    logits_within(case, "logits_eval_after", &after, 2e-2)?;
-    let allowed = if after.dtype() == DType::F64 { 1e-5 } else { (5. * deviation(case, "param_probe")).max(2e-2) };
+    logits_within(case, "logits_eval_after", &after, 1e-3)?;
+    let allowed = if after.dtype() == DType::F64 { 1e-5 } else { (5. * deviation(case, "param_probe")).max(1e-3) };
     for want in case.params["state_after"].as_array().context("state_after")? {
         let name = want["name"].as_str().context("name")?;
         let (_, var) = model.vars.all().into_iter().find(|(known, _)| known == name).context("state_after")?;
