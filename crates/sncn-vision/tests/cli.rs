@@ -8,6 +8,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +39,25 @@ fn checkpoints(folder: &Path) -> Vec<PathBuf> {
     found.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
     found.sort();
     found
+}
+
+/// `timeout` signals a process and then its group.
+#[cfg(unix)]
+#[test]
+fn an_interrupt_that_comes_twice_at_once_leaves_a_checkpoint() {
+    let (folder, path) = table(|row| row["epochs"] = json!(1000));
+    let run = folder.path().join("run");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
+    command.arg("train").arg("--table").arg(&path).args(["--row", "small"]).arg("--run-dir").arg(&run);
+    let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(|line| line.unwrap());
+    assert!(said.by_ref().any(|line| line.contains("parameters")), "it ended before it began");
+    let twice = format!("kill -INT {0} && kill -INT {0}", child.id());
+    assert!(std::process::Command::new("sh").args(["-c", &twice]).status().unwrap().success());
+    let said: Vec<String> = said.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
+    assert!(said.last().unwrap().contains("run the same command to resume"), "{said:?}");
+    assert_eq!(checkpoints(&run).len(), 1);
 }
 
 #[test]

@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
 #[macro_export]
@@ -90,24 +91,31 @@ pub fn progress(total: usize, what: &str) -> ProgressBar {
     bar
 }
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+/// When Ctrl-C was first pressed.
+static INTERRUPTED: OnceLock<Instant> = OnceLock::new();
 
-/// From now on Ctrl-C sets a flag; a second one ends the program at once.
+/// Interrupts this close to the first are the same one: `timeout`, for one, signals a process and then its group.
+const SAME: Duration = Duration::from_secs(1);
+
+/// From now on Ctrl-C, or the signal to end, is noted; one that comes later ends the program at once.
 ///
 /// # Errors
 /// Where the handler cannot be installed.
 pub fn catch_interrupts() -> Result<()> {
-    ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
+    ctrlc::set_handler(|| match INTERRUPTED.get() {
+        None => {
+            let _ = INTERRUPTED.set(Instant::now());
+            eprintln!("stopping after this step; Ctrl-C again ends at once");
         }
+        Some(first) if first.elapsed() > SAME => std::process::exit(130),
+        Some(_) => {}
     })
     .context("Ctrl-C cannot be caught")
 }
 
 /// Whether Ctrl-C was pressed.
 pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst)
+    INTERRUPTED.get().is_some()
 }
 
 /// Where data sets are: the folder given on the command line, or else the one that `SNCN_DATA` names.

@@ -138,8 +138,8 @@ impl Fit {
             scores = saved.header.held;
             eprintln!("resuming at step {start} of {total}");
         }
-        eprintln!("{} on {describe}: {} parameters, {total} steps", run.backbone, vars.parameter_count());
         cli::catch_interrupts()?;
+        eprintln!("{} on {describe}: {} parameters, {total} steps", run.backbone, vars.parameter_count());
         let header = |step, total, held: &[Held]| Header {
             format: 1,
             step,
