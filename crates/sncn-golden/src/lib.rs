@@ -3,6 +3,10 @@
 //! The folder is the one named by `SNCN_GOLDEN`, else the repository's own copy (`golden/`). Shapes, hyper-parameters and
 //! salts come from the index files; nothing is assumed here.
 
+mod trial;
+
+pub use trial::{Rounding, Trial, holds};
+
 use anyhow::{Context, Result, ensure};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;

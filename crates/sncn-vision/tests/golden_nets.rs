@@ -5,11 +5,11 @@ mod probes;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use probes::{Model, Trial, check_state, deviation, holds, input, loss_matches, norm_and_probe, passes};
+use probes::{Model, check_state, deviation, dtype, holds, input, loss_matches, norm_and_probe, passes};
 use sncn_core::loss::{cross_entropy, jensen_shannon};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
-use sncn_golden::{Case, Index, relative_error};
+use sncn_golden::{Case, Index, Trial, relative_error};
 use sncn_kernels::optim;
 use sncn_vision::backbone::{Blueprint, DenseNet, DenseNetConfig, build};
 
@@ -30,7 +30,7 @@ fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
 }
 
 fn model(case: &Trial) -> Result<Model> {
-    let vars = Vars::new(Seed::new(0), case.dtype, &Device::Cpu);
+    let vars = Vars::new(Seed::new(0), dtype(case), &Device::Cpu);
     let layers = layers(case)?;
     let blueprint = Blueprint { classes: case.integer("num_classes")?, layers: &layers, vars: &vars };
     let network = match case.text("arch")? {

@@ -5,15 +5,15 @@ mod probes;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use probes::{Model, Trial, check_state, deviation, holds, input, is_unused, loss_matches, passes};
+use probes::{Model, check_state, deviation, dtype, holds, input, is_unused, loss_matches, passes};
 use sncn_core::data::VOID;
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
-use sncn_golden::{Case, Index};
+use sncn_golden::{Case, Index, Trial};
 use sncn_vision::backbone::{Blueprint, segment};
 
 fn model(case: &Trial) -> Result<Model> {
-    let vars = Vars::new(Seed::new(0), case.dtype, &Device::Cpu);
+    let vars = Vars::new(Seed::new(0), dtype(case), &Device::Cpu);
     let layers = [LayerConfig::new("crossnorm", case.text("cn_pos")?), LayerConfig::new("selfnorm", case.text("pos")?)];
     let layers = if case.text("cnsn_type")? == "sn" { &layers[1..] } else { &layers[..] };
     let network = segment::build(case.text("arch")?, &Blueprint { classes: case.integer("num_classes")?, layers, vars: &vars })?;

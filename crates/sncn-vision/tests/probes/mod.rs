@@ -6,81 +6,26 @@ use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use sncn_core::loss::value;
 use sncn_core::{Mixture, Network, Pass, Seed, Vars, Window};
-use sncn_golden::{Case, fill, images, u};
-use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::ops::Deref;
+use sncn_golden::{Case, Rounding, Trial, fill, images};
 
-/// One run of a case in one precision: what it compares is collected, not ended by the first miss.
-pub(crate) struct Trial<'a> {
-    case: &'a Case<'a>,
-    pub(crate) dtype: DType,
-    /// Where given, values and inputs are moved at random, by what a sum in single precision may lose.
-    moved: Option<u64>,
-    misses: RefCell<Misses>,
+/// The type in which a trial runs.
+pub(crate) fn dtype(trial: &Trial) -> DType {
+    if trial.is_double() { DType::F64 } else { DType::F32 }
 }
 
-/// By how many times its bound each result is off.
-type Misses = BTreeMap<String, f64>;
+/// Sums of hundreds of terms lose some units in the last place. A rectifier within rounding of 0, or a maximum of a tie, may then
+/// switch, in other kernels at other places, which gradients and the steps after them carry on.
+const ROUNDING: Rounding = Rounding { units: 8., trials: 8, times: 2. };
 
-impl<'a> Deref for Trial<'a> {
-    type Target = Case<'a>;
-
-    fn deref(&self) -> &Case<'a> {
-        self.case
-    }
-}
-
-impl<'a> Trial<'a> {
-    fn misses(case: &'a Case<'a>, dtype: DType, moved: Option<u64>, run: impl Fn(&Trial) -> Result<()>) -> Result<Misses> {
-        let trial = Self { case, dtype, moved, misses: RefCell::default() };
-        run(&trial).with_context(|| format!("{} in {dtype:?}", case.id))?;
-        Ok(trial.misses.into_inner())
-    }
-
-    /// The bound of a result in double precision, or the one in single precision.
-    pub(crate) fn bound(&self, double: f64, single: f64) -> f64 {
-        if self.dtype == DType::F64 && self.moved.is_none() { double } else { single }
-    }
-
-    pub(crate) fn error(&self, name: &str, error: f64, bound: f64) {
-        let mut misses = self.misses.borrow_mut();
-        let worst = misses.entry(name.to_string()).or_default();
-        *worst = if error.is_finite() { worst.max(error / bound) } else { f64::INFINITY };
-    }
-
-    fn tensor(&self, name: &str, values: Vec<f32>, shape: &[usize]) -> Result<Tensor> {
-        let exact = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(self.dtype)?;
-        let Some(stream) = self.moved else { return Ok(exact) };
-        let stream = format!("{stream}/{name}");
-        let factor = |i: usize| 1. + 8. * u(&stream, i as u64) * f64::from(f32::EPSILON);
-        let factors: Vec<f64> = (0..exact.elem_count()).map(factor).collect();
-        Ok(exact.mul(&Tensor::from_vec(factors, shape, &Device::Cpu)?)?)
-    }
-}
-
-/// Runs a case in both precisions. In double precision its results are the golden ones. In single precision a rectifier within
-/// rounding of 0, or a maximum of a tie, may switch, in other kernels at other places, which gradients and the steps after them
-/// carry on: a result beyond its bound must then be one that moved values and inputs give in double precision too.
-///
-/// Tensor operations in double precision are the same whatever form of the kernels is forced, so they run where none is.
+/// Holds a case to its golden values. Tensor operations in double precision are the same whatever form of the kernels is forced,
+/// so they run where none is.
 pub(crate) fn holds(case: &Case, run: impl Fn(&Trial) -> Result<()>) -> Result<()> {
-    if std::env::var_os("SNCN_KERNELS").is_none() {
-        let misses = Trial::misses(case, DType::F64, None, &run)?;
-        let missed = misses.iter().find(|(_, miss)| **miss > 1.);
-        ensure!(missed.is_none(), "{} in f64: off by these times what is allowed: {missed:?}", case.id);
-    }
-    let mut misses = Trial::misses(case, DType::F32, None, &run)?;
-    misses.retain(|_, miss| *miss > 1.);
-    for moved in 0..8 {
-        if misses.is_empty() {
-            break;
-        }
-        let explained = Trial::misses(case, DType::F64, Some(moved), &run)?;
-        misses.retain(|name, miss| miss.is_infinite() || *miss > 2. * explained[name]);
-    }
-    ensure!(misses.is_empty(), "{} in f32: off by these times what is allowed: {misses:?}", case.id);
-    Ok(())
+    sncn_golden::holds(case, std::env::var_os("SNCN_KERNELS").is_none(), &ROUNDING, run)
+}
+
+/// The tensor of that name in this trial.
+fn tensor(trial: &Trial, name: &str, values: &[f32], shape: &[usize]) -> Result<Tensor> {
+    Ok(Tensor::from_vec(trial.values(name, values), shape, &Device::Cpu)?.to_dtype(dtype(trial))?)
 }
 
 pub(crate) struct Model {
@@ -94,7 +39,7 @@ impl Model {
     pub(crate) fn filled(case: &Trial, network: Box<dyn Network>, vars: Vars, absent: usize) -> Result<Self> {
         let (salt, gain) = (case.text("salt")?.to_string(), case.number("weight_gain")?);
         for (name, var) in vars.all() {
-            var.set(&case.tensor(&name, fill(&salt, &name, var.dims(), gain), var.dims())?.to_dtype(var.dtype())?)?;
+            var.set(&tensor(case, &name, &fill(&salt, &name, var.dims(), gain), var.dims())?.to_dtype(var.dtype())?)?;
         }
         let count = vars.parameter_count() + absent;
         ensure!(count == case.integer("param_count")?, "{}: {count} parameters", case.id);
@@ -106,7 +51,7 @@ pub(crate) fn input(case: &Trial, salt: &str, tag: &str) -> Result<Tensor> {
     let shape: Vec<usize> =
         case.params["input_shape"].as_array().context("shape")?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
     let [n, c, h, w] = shape[..] else { anyhow::bail!("input shape") };
-    Ok(case.tensor(tag, images(salt, tag, [n, c, h, w]), &shape)?.permute((0, 2, 3, 1))?.contiguous()?)
+    Ok(tensor(case, tag, &images(salt, tag, [n, c, h, w]), &shape)?.permute((0, 2, 3, 1))?.contiguous()?)
 }
 
 pub(crate) fn norm_and_probe(salt: &str, name: &str, t: &Tensor) -> Result<(f64, f64)> {

@@ -1,0 +1,143 @@
+//! Holding a case to its golden values in double and in single precision.
+
+use crate::{Case, u};
+use anyhow::{Context, Result, ensure};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ops::Deref;
+
+/// By how many times its bound each result is off.
+type Misses = BTreeMap<String, f64>;
+
+/// One run of a case in one precision: what it compares is collected, not ended by the first miss.
+pub struct Trial<'a> {
+    case: &'a Case<'a>,
+    double: bool,
+    /// The stream by which values are moved at random, and by how many units in the last place of f32.
+    moved: Option<(u64, f64)>,
+    misses: RefCell<Misses>,
+}
+
+impl<'a> Deref for Trial<'a> {
+    type Target = Case<'a>;
+
+    fn deref(&self) -> &Case<'a> {
+        self.case
+    }
+}
+
+impl<'a> Trial<'a> {
+    fn misses(case: &'a Case<'a>, double: bool, moved: Option<(u64, f64)>, run: impl Fn(&Self) -> Result<()>) -> Result<Misses> {
+        let trial = Self { case, double, moved, misses: RefCell::default() };
+        run(&trial).with_context(|| format!("{} in {}", case.id, if double { "f64" } else { "f32" }))?;
+        Ok(trial.misses.into_inner())
+    }
+
+    /// Whether it runs in double precision.
+    pub fn is_double(&self) -> bool {
+        self.double
+    }
+
+    /// The bound of a result in double precision, or the one in single precision.
+    pub fn bound(&self, double: f64, single: f64) -> f64 {
+        if self.double && self.moved.is_none() { double } else { single }
+    }
+
+    /// Notes how far off a result is, and how far it may be.
+    pub fn error(&self, name: &str, error: f64, bound: f64) {
+        let mut misses = self.misses.borrow_mut();
+        let worst = misses.entry(name.to_string()).or_default();
+        *worst = if error.is_finite() { worst.max(error / bound) } else { f64::INFINITY };
+    }
+
+    /// The values of the tensor of that name in this run, exact or moved.
+    pub fn values(&self, name: &str, exact: &[f32]) -> Vec<f64> {
+        let exact = exact.iter().map(|&v| f64::from(v));
+        let Some((stream, units)) = self.moved else { return exact.collect() };
+        let stream = format!("{stream}/{name}");
+        let factor = |i: usize| 1. + units * u(&stream, i as u64) * f64::from(f32::EPSILON);
+        exact.enumerate().map(|(i, v)| v * factor(i)).collect()
+    }
+}
+
+/// What explains a result in single precision that is beyond its bound.
+pub struct Rounding {
+    /// Units in the last place of f32 by which values are moved.
+    pub units: f64,
+    /// Runs on moved values.
+    pub trials: u64,
+    /// How many times further off than in one of these runs it may be.
+    pub times: f64,
+}
+
+/// Runs a case on exact values in double precision (where `double`) and in single precision. In double precision results are the
+/// golden ones. In single precision they are as good as the last digits of what goes in: a result beyond its bound must be one
+/// that moved values give in double precision too.
+///
+/// # Errors
+/// Where a run fails or a result is further off.
+pub fn holds(case: &Case, double: bool, rounding: &Rounding, run: impl Fn(&Trial) -> Result<()>) -> Result<()> {
+    let told = |precision: &str, misses: Misses| {
+        ensure!(misses.is_empty(), "{} in {precision}: off by these times what is allowed: {misses:?}", case.id);
+        Ok(())
+    };
+    let beyond = |double| -> Result<Misses> {
+        let mut misses = Trial::misses(case, double, None, &run)?;
+        misses.retain(|_, miss| *miss > 1.);
+        Ok(misses)
+    };
+    if double {
+        told("f64", beyond(true)?)?;
+    }
+    let mut misses = beyond(false)?;
+    for stream in 0..rounding.trials {
+        if misses.is_empty() {
+            break;
+        }
+        let explained = Trial::misses(case, true, Some((stream, rounding.units)), &run)?;
+        misses.retain(|name, miss| miss.is_infinite() || *miss > rounding.times * explained[name]);
+    }
+    told("f32", misses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Index, relative_error};
+    use std::cell::Cell;
+
+    const ROUNDING: Rounding = Rounding { units: 1., trials: 4, times: 2. };
+
+    #[test]
+    fn golden_values_hold_and_only_rounding_explains_what_is_off() {
+        let index = Index::load("layers").unwrap();
+        let cases = index.cases().unwrap();
+        let case = cases.iter().find(|case| case.has("x")).unwrap();
+        let want = case.f32("x").unwrap().data;
+        let holds = |of_double: f32, of_single: f32| {
+            holds(case, true, &ROUNDING, |trial| {
+                let factor = if trial.is_double() { of_double } else { of_single };
+                let got: Vec<f32> = trial.values("x", &want).iter().map(|&v| v as f32 * factor).collect();
+                trial.error("x", relative_error(&got, &want), trial.bound(0., 1e-9));
+                Ok(())
+            })
+        };
+        holds(1., 1. + f32::EPSILON).unwrap();
+        assert!(holds(1., 1.001).unwrap_err().to_string().contains("f32"));
+        assert!(holds(1., f32::NAN).unwrap_err().to_string().contains("inf"));
+        assert!(holds(1.001, 1.).unwrap_err().to_string().contains("f64"));
+    }
+
+    #[test]
+    fn moved_values_are_asked_for_only_where_a_result_is_off() {
+        let index = Index::load("layers").unwrap();
+        let runs = Cell::new(0);
+        holds(&index.cases().unwrap()[0], true, &ROUNDING, |trial| {
+            runs.set(runs.get() + 1);
+            trial.error("x", 1., 1.);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(runs.get(), 2);
+    }
+}
