@@ -3,6 +3,8 @@
 //! Take each instance's channel statistics, compute a scale and a shift on the small (N, C) table, apply them to the big
 //! tensor: see [`stats`] for the two primitives and [`layer`] for what stands between them.
 
+mod backward;
+pub mod block;
 pub mod calibration;
 pub mod checkpoint;
 pub mod confusion;
@@ -20,6 +22,7 @@ pub mod pass;
 pub mod perturb;
 pub mod pickle;
 pub mod pth;
+pub mod rule;
 pub mod schedule;
 pub mod seed;
 pub mod shift;
@@ -29,10 +32,11 @@ pub mod train;
 pub mod vars;
 pub mod weights;
 
-pub use graph::{Attention, FeatureMap, Lookup, MapGradients, Packing, TokenMap, backward, observe};
-pub use layer::{Hooks, Layer, LayerConfig, Place};
+pub use backward::backward;
+pub use graph::{Attention, FeatureMap, Lookup, MapGradients, Packing, TokenMap, observe};
+pub use layer::{Hooks, Layer, LayerConfig, Layers, Mixture, Place};
 pub use network::Network;
-pub use pass::{Mixture, Pass, Precision, Window};
+pub use pass::{Pass, Precision, Window};
 pub use seed::Seed;
 pub use source::Source;
 pub use vars::Vars;

@@ -4,7 +4,7 @@ use crate::pass::Pass;
 use candle_core::{Result, Tensor};
 
 /// A model that maps a batch to class scores.
-pub trait Network {
+pub trait Network: Send + Sync {
     /// Scores of a batch: (N, H, W, 3) images or (N, L) token ids to (N, classes) logits, or (N, H, W, classes) where every
     /// pixel is labelled.
     ///
@@ -20,7 +20,7 @@ pub trait Network {
         Ok((self.forward(xs, pass)?, None))
     }
 
-    /// How many CrossNorm sites it has.
+    /// How many sites it has at which layers can mix instances.
     fn sites(&self) -> usize;
 
     /// Prefixes of the variables that the loss does not reach by the network's construction: training leaves them alone.

@@ -1,11 +1,14 @@
 //! `Pass`: everything that belongs to one forward pass and not to the model.
 //!
-//! Train or eval, which CrossNorm sites act and with what draws, and the lengths of padded sequences. Made once, never
+//! Train or eval, which sites act and with which stream, and the lengths of padded sequences. Made once, never
 //! mutated; clean plus two mixed passes are three `Pass` values, and nothing is reset afterwards.
 
 use crate::Seed;
+use candle_core::{Result, bail};
 use rand::seq::index;
+use rand_chacha::ChaCha8Rng;
 pub use sncn_kernels::fused::Precision;
+use std::any::Any;
 use std::sync::Arc;
 
 /// A box of a map's grid, half open: rows `top..bottom`, columns `left..right`.
@@ -21,32 +24,17 @@ pub struct Window {
     pub right: usize,
 }
 
-/// The draws of one CrossNorm: with it, mixing is a pure function of the map.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Mixture {
-    /// Instance n takes the statistics of instance `partner[n]`; empty where every instance is its own partner.
-    pub partner: Vec<usize>,
-    /// Channel c takes the statistics of the partner's channel `channels[c]`.
-    pub channels: Option<Vec<usize>>,
-    /// The partner's statistics come from this box.
-    pub style: Option<Window>,
-    /// Only this box of the instance is normalised and restyled.
-    pub content: Option<Window>,
-    /// y = λ·x + (1 − λ)·mixed.
-    pub blend: Option<f64>,
-}
-
-/// How an active site gets its mixture.
-#[derive(Clone, Debug)]
-pub enum Draw {
+/// How an active site gets its draws.
+#[derive(Clone)]
+enum Draw {
     /// From this stream.
     Seeded(Seed),
-    /// As given (tests, explanations).
-    Given(Arc<Mixture>),
+    /// As given (tests, explanations): a value of the layer's own type.
+    Given(Arc<dyn Any + Send + Sync>),
 }
 
 /// One forward pass.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Pass {
     /// Batch statistics are used and updated, dropout drops.
     pub train: bool,
@@ -78,9 +66,10 @@ impl Pass {
         Self { active, ..Self::train(seed) }
     }
 
-    /// A training pass with these mixtures at these sites.
-    pub fn given(mixtures: impl IntoIterator<Item = (usize, Mixture)>, seed: Seed) -> Self {
-        let active = mixtures.into_iter().map(|(site, mixture)| (site, Draw::Given(Arc::new(mixture)))).collect();
+    /// A training pass in which these sites act with these draws, each of its layer's own type (CrossNorm's is
+    /// [`crate::layer::Mixture`]).
+    pub fn given<T: Any + Send + Sync>(draws: impl IntoIterator<Item = (usize, T)>, seed: Seed) -> Self {
+        let active = draws.into_iter().map(|(site, draw)| (site, Draw::Given(Arc::new(draw)))).collect();
         Self { active, ..Self::train(seed) }
     }
 
@@ -110,9 +99,24 @@ impl Pass {
         !self.dropout
     }
 
-    /// The draw of a site, where it acts.
-    pub fn draw(&self, site: usize) -> Option<&Draw> {
-        self.active.iter().find(|(number, _)| *number == site).map(|(_, draw)| draw)
+    /// The draws of a site, where it acts: as given, or by `sample` from the site's own stream.
+    ///
+    /// # Errors
+    /// As `sample`, or where draws of another layer were given; `layer` is the name for that.
+    pub fn drawn<T: Any + Clone>(
+        &self,
+        site: usize,
+        layer: &str,
+        sample: impl FnOnce(&mut ChaCha8Rng) -> Result<T>,
+    ) -> Result<Option<T>> {
+        match self.active.iter().find(|(number, _)| *number == site) {
+            None => Ok(None),
+            Some((_, Draw::Seeded(seed))) => sample(&mut seed.rng()).map(Some),
+            Some((_, Draw::Given(given))) => match given.downcast_ref::<T>() {
+                Some(draw) => Ok(Some(draw.clone())),
+                None => bail!("site {site}: {layer} takes draws of type {}, and was given others", std::any::type_name::<T>()),
+            },
+        }
     }
 
     /// The numbers of the sites that act.

@@ -33,7 +33,7 @@ pub enum Extent {
 }
 
 impl Extent {
-    fn positions(&self) -> Positions<'_> {
+    pub(crate) fn positions(&self) -> Positions<'_> {
         match self {
             Extent::All => Positions::All,
             Extent::Window(w, width) => {
@@ -44,7 +44,7 @@ impl Extent {
         }
     }
 
-    fn check(&self, n: usize, p: usize) -> Result<()> {
+    pub(crate) fn check(&self, n: usize, p: usize) -> Result<()> {
         match self {
             Extent::Window(w, width)
                 if *width == 0 || w.right > *width || w.bottom * width > p || w.top > w.bottom || w.left > w.right =>
@@ -102,12 +102,6 @@ impl Stats {
         }
         let factor = self.count.broadcast_div(&(&self.count - 1.)?)?;
         (self.variance.broadcast_mul(&factor)? + eps)?.sqrt()
-    }
-
-    /// The statistics of `len` channels from `start` on.
-    pub(crate) fn narrow(&self, start: usize, len: usize) -> Result<Self> {
-        let (mean, variance) = (self.mean.narrow(1, start, len)?, self.variance.narrow(1, start, len)?);
-        Ok(Self { mean, variance, ..self.clone() })
     }
 
     /// The same statistics of other instances and channels: row n is that of `instances[n]`, column c that of `channels[c]`.

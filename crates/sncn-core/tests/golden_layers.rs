@@ -4,10 +4,10 @@
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::layer::{
-    BatchNorm, GroupNorm, Ibn, LayerNorm, MemoryLayout, SelfNorm, SelfNormConfig, SqueezeExcitation, Styles, crop_window, mix,
+    BatchNorm, ChannelsFirst, GroupNorm, Ibn, LayerNorm, SelfNorm, SelfNormConfig, SqueezeExcitation, Styles, crop_window,
 };
 use sncn_core::stats::{Extent, Stats};
-use sncn_core::{Layer, Mixture, Pass, Place, Seed, Vars, Window};
+use sncn_core::{FeatureMap, Layer, Mixture, Packing, Pass, Place, Seed, TokenMap, Vars, Window};
 use sncn_golden::{Array, Index, Rounding, Trial, holds, relative_error};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -79,18 +79,19 @@ fn layer_case<L: Layer>(
     pass: &Pass,
     build: impl Fn(&Place) -> candle_core::Result<L>,
 ) -> Result<()> {
-    for layout in [MemoryLayout::ChannelsLast, MemoryLayout::ChannelsFirst] {
-        let first = layout == MemoryLayout::ChannelsFirst;
+    for first in [false, true] {
         if first && case.f32("x")?.shape.len() != 4 {
             continue;
         }
         let vars = Vars::new(Seed::new(0), dtype(case), &Device::Cpu);
-        let mut place = Place::new(channels, if prefix.is_empty() { vars.builder() } else { vars.builder().pp(prefix) });
-        place.layout = layout;
+        let place = Place::new(channels, if prefix.is_empty() { vars.builder() } else { vars.builder().pp(prefix) });
         let layer = build(&place)?;
         let zero = Tensor::zeros((), DType::I64, &Device::Cpu)?;
         vars.load(|name| if name.ends_with("tracked") { Some(zero.clone()) } else { tensor(case, name).ok() })?;
-        run_layer(case, &layer, &vars, pass, first)?;
+        match first {
+            true => run_layer(case, &ChannelsFirst(layer), &vars, pass, true)?,
+            false => run_layer(case, &layer, &vars, pass, false)?,
+        }
     }
     Ok(())
 }
@@ -131,9 +132,11 @@ fn mix_case(case: &Trial, extent: &Extent) -> Result<()> {
     };
     let xs = Var::from_tensor(&last(&tensor(case, "x")?)?)?;
     let gy = last(&tensor(case, "gy")?)?;
-    let dims = xs.dims().to_vec();
-    let flat = xs.as_tensor().reshape((dims[0], (), dims[dims.len() - 1]))?;
-    let ys = mix(&flat, dims[dims.len() - 2], extent, &mixture)?.reshape(dims)?;
+    let pass = match extent {
+        Extent::Prefix(lengths) => Pass::train(Seed::new(0)).with_lengths(lengths.clone()),
+        _ => Pass::train(Seed::new(0)),
+    };
+    let ys = mixture.forward(xs.as_tensor(), &pass)?;
     let grads = ys.mul(&gy)?.sum_all()?.backward()?;
     let single = 1e-5f64.max(cancelled(case, extent)? * f64::from(f32::EPSILON));
     check(case, "y", &first(&ys)?)?;
@@ -156,9 +159,7 @@ fn mixstyle_case(case: &Trial) -> Result<()> {
     let lambda = case.f32("lam")?.data.iter().map(|&lambda| f64::from(lambda)).collect();
     let styles = Styles { partner: order(case, "perm")?, lambda };
     let xs = Var::from_tensor(&last(&tensor(case, "x")?)?)?;
-    let dims = xs.dims().to_vec();
-    let flat = xs.as_tensor().reshape((dims[0], (), dims[dims.len() - 1]))?;
-    let ys = styles.apply(&flat, &Extent::All)?.reshape(dims)?;
+    let ys = styles.forward(xs.as_tensor(), &Pass::train(Seed::new(0)))?;
     let grads = ys.mul(&last(&tensor(case, "gy")?)?)?.sum_all()?.backward()?;
     check(case, "y", &first(&ys)?)?;
     check(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?)
@@ -198,8 +199,12 @@ fn run(case: &Trial) -> Result<bool> {
         "batch_norm2d_relu" => {
             struct Rectified(BatchNorm);
             impl Layer for Rectified {
-                fn forward(&self, xs: &Tensor, pass: &Pass) -> candle_core::Result<Tensor> {
-                    self.0.norm(xs, true, pass)
+                fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> candle_core::Result<FeatureMap> {
+                    self.0.norm_relu(xs, pass)
+                }
+
+                fn on_tokens(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> candle_core::Result<TokenMap> {
+                    self.0.on_tokens(xs, packing, pass)
                 }
             }
             layer_case(case, channels()?, "0", &pass, |place| BatchNorm::new(place).map(Rectified))?;

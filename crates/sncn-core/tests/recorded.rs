@@ -38,10 +38,11 @@ impl Body {
         let half = Conv { stride: 2, padding: 1, ..Conv::default() };
         let xs = FeatureMap::start(xs, recordable, pass)?.conv(&self.convs[0], &half)?;
         let xs = self.gates[0].on_map(&self.mixers[0].on_map(&xs, pass)?, pass)?;
-        let ys = xs.norm_relu(&self.norms[0], pass)?.conv(&self.convs[1], &same)?.norm_relu(&self.norms[1], pass)?;
+        let ys = self.norms[0].norm_relu(&xs, pass)?.conv(&self.convs[1], &same)?;
+        let ys = self.norms[1].norm_relu(&ys, pass)?;
         let ys = ys.conv_add(&self.convs[2], &same, &xs)?;
         let ys = self.gates[1].on_map(&self.mixers[1].on_map(&ys, pass)?, pass)?;
-        ys.norm_relu(&self.norms[2], pass)?.global_avg_pool()
+        self.norms[2].norm_relu(&ys, pass)?.global_avg_pool()
     }
 }
 
@@ -152,16 +153,17 @@ impl Joined {
         let gate = |name: &str, channels| SelfNorm::new(SelfNormConfig { gates: 1 }, &place.at(channels, place.vb.pp(name)));
         let grouped = Conv { padding: 1, groups: 3, ..Conv::default() };
         let xs = FeatureMap::start(xs, true, pass)?.conv(&weight("stem", (12, 3, 1, 1))?, &Conv::default())?;
-        let ys = xs.norm_relu(&norm("bn0", 12)?, pass)?.conv(&weight("grouped", (12, 4, 3, 3))?, &grouped)?;
-        let shortcut = xs.conv(&weight("shortcut", (12, 12, 1, 1))?, &Conv::default())?.norm(&norm("bn1", 12)?, pass)?;
-        let mut ys = ys.norm(&norm("bn2", 12)?, pass)?.add_relu(&shortcut, self.gather)?;
+        let ys = norm("bn0", 12)?.norm_relu(&xs, pass)?.conv(&weight("grouped", (12, 4, 3, 3))?, &grouped)?;
+        let shortcut = xs.conv(&weight("shortcut", (12, 12, 1, 1))?, &Conv::default())?;
+        let shortcut = norm("bn1", 12)?.on_map(&shortcut, pass)?;
+        let mut ys = norm("bn2", 12)?.on_map(&ys, pass)?.add_relu(&shortcut, self.gather)?;
         if self.mixed {
             ys = gate("sn0", 12)?.on_map(&ys, pass)?;
         }
         // what is thrown away leaves no trace
         gate("aside", 12)?.on_map(&ys.aside(), pass)?;
-        let more = ys.norm_relu(&norm("bn3", 12)?, pass)?.conv(&weight("more", (5, 12, 1, 1))?, &Conv::default())?;
-        let ys = ys.concat(&more)?.norm_relu(&norm("bn4", 17)?, pass)?.conv(&weight("to", (8, 17, 1, 1))?, &Conv::default())?;
+        let more = norm("bn3", 12)?.norm_relu(&ys, pass)?.conv(&weight("more", (5, 12, 1, 1))?, &Conv::default())?;
+        let ys = norm("bn4", 17)?.norm_relu(&ys.concat(&more)?, pass)?.conv(&weight("to", (8, 17, 1, 1))?, &Conv::default())?;
         let ys = ys.avg_pool2()?;
         gate("sn1", 8)?.on_map(&ys, pass)?.add(&ys)?.relu()?.add(&ys)?.global_avg_pool()
     }
@@ -212,12 +214,12 @@ impl Smooth {
         let norm = |name: &str| BatchNorm::new(&place.at(19, place.vb.pp(name)));
         let xs = FeatureMap::start(xs, true, pass)?.gathering(pass.train);
         let ys = hang(0, conv(&xs, "one", (19, 3, 3, 3))?)?;
-        let ys = hang(2, hang(1, ys.norm(&norm("bn0")?, pass)?)?.gelu()?)?;
+        let ys = hang(2, hang(1, norm("bn0")?.on_map(&ys, pass)?)?.gelu_sigmoid()?)?;
         let more = conv(&ys, "two", (19, 19, 3, 3))?.max_pool(2, 2, 0)?;
         let ys = ys.max_pool(2, 2, 0)?.dropout(0.5, pass.seed().named("drop"))?.add(&more)?;
         // the norm, as the network has it, and the bias alone, whose gradient is not nearly 0
         let ys = conv(&ys, "three", (19, 19, 1, 1))?;
-        ys.norm(&norm("bn1")?, pass)?.gelu()?.add(&ys.gelu()?)?.corner_mean(4, 5)
+        norm("bn1")?.on_map(&ys, pass)?.gelu_sigmoid()?.add(&ys.gelu_sigmoid()?)?.corner_mean(4, 5)
     }
 
     fn run(self, dtype: DType, pass: &Pass) -> Result<Vec<(String, Vec<f64>)>> {
@@ -271,7 +273,9 @@ fn dense_labels(kind: &str, dtype: DType, pass: &Pass) -> Result<Vec<(String, Ve
     let conv = |xs: &FeatureMap, name: &str, shape: (usize, usize, usize, usize), conv: Conv| {
         xs.conv(&place.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.2 })?, &conv)
     };
-    let norm = |name: &str| build(kind, serde_json::Map::new(), &place.at(18, place.vb.pp(name)));
+    let settings = if kind == "group_norm" { serde_json::json!({"groups": 6}) } else { serde_json::json!({}) };
+    let settings = settings.as_object().cloned().unwrap_or_default();
+    let norm = |name: &str| build(kind, settings.clone(), &place.at(18, place.vb.pp(name)));
     let map = FeatureMap::start(xs.as_tensor(), true, pass)?.gathering(pass.train);
     let padded = Conv { padding: 1, ..Conv::default() };
     let ys = norm("n0")?.on_map(&conv(&map, "one", (18, 3, 3, 3), padded)?, pass)?.relu()?.max_pool(3, 2, 1)?;
@@ -286,7 +290,7 @@ fn dense_labels(kind: &str, dtype: DType, pass: &Pass) -> Result<Vec<(String, Ve
 
 #[test]
 fn heads_and_norms_of_segmentation_agree_with_tensors() -> Result<()> {
-    for kind in ["batch_norm", "instance_norm", "ibn"] {
+    for kind in ["batch_norm", "instance_norm", "ibn", "group_norm", "layer_norm", "se", "selfnorm"] {
         for (pass, what) in [(Pass::train(Seed::new(1)), "training"), (Pass::eval(), "evaluation")] {
             let (fast, slow) = (dense_labels(kind, DType::F32, &pass)?, dense_labels(kind, DType::F64, &pass)?);
             agree(&fast, &slow, &format!("{kind}, {what}"));

@@ -2,10 +2,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
 
 use candle_core::{DType, Device, Result, Tensor, Var};
-use sncn_core::layer::{LayerConfig, build, mix};
-use sncn_core::stats::Extent;
+use sncn_core::layer::{Layer, LayerConfig, build};
 use sncn_core::{Mixture, Pass, Place, Seed, Vars, Window};
-use std::sync::Arc;
 
 const LENGTHS: [usize; 4] = [8, 4, 2, 6];
 const LONGEST: usize = 8;
@@ -24,7 +22,7 @@ fn mixture(style: Option<Window>, content: Option<Window>) -> Mixture {
 }
 
 fn mixed(xs: &Tensor, mixture: &Mixture) -> Result<Tensor> {
-    mix(xs, LONGEST, &Extent::Prefix(LENGTHS[..].into()), mixture)
+    mixture.forward(xs, &Pass::train(Seed::new(0)).with_lengths(LENGTHS))
 }
 
 /// Mean and deviation of the tokens of one text and channel.
@@ -94,7 +92,7 @@ fn drawn_crops_change_what_is_mixed_and_leave_padding_alone() -> Result<()> {
         config.settings.insert("crop".to_string(), crop.into());
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
         let layer = build("crossnorm", config.settings, &Place::new(CHANNELS, vars.builder()))?;
-        let pass = Pass::mixing(1, 1, Seed::new(5)).with_lengths(Arc::<[usize]>::from(LENGTHS));
+        let pass = Pass::mixing(1, 1, Seed::new(5)).with_lengths(LENGTHS);
         let ys: Vec<Vec<Vec<f32>>> = layer.forward(&xs, &pass)?.to_vec3()?;
         for (text, &length) in ys.iter().zip(&LENGTHS) {
             assert!(text[length..].iter().flatten().all(|&y| y == 0.) && text.iter().flatten().all(|y| y.is_finite()), "{crop}");

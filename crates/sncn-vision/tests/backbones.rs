@@ -22,7 +22,7 @@ fn check(name: &str, at: Option<&str>) -> Result<()> {
     let hung = ["crossnorm", "selfnorm"].map(|kind| (kind.to_string(), at));
     let layers: Vec<_> = hung.into_iter().filter_map(|(kind, at)| Some(LayerConfig::new(kind, at?))).collect();
     let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
-    let network = build(name, &Blueprint { classes: 7, layers: &layers, vars: &vars })?;
+    let network = build(name, &Blueprint { classes: 7, layers: (&layers).into(), vars: &vars })?;
     let images = Vars::new(Seed::new(5), DType::F32, &Device::Cpu);
     let xs = images.builder().get_with_hints((2, 32, 32, 3), "xs", Init::Randn { mean: 0., stdev: 1. })?.detach();
     let finite = |t: &Tensor| anyhow::Ok(t.flatten_all()?.to_vec1::<f32>()?.iter().all(|v| v.is_finite()));
@@ -46,7 +46,7 @@ fn check(name: &str, at: Option<&str>) -> Result<()> {
 #[test]
 fn every_backbone_gives_scores_and_gradients() -> Result<()> {
     let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
-    let blueprint = Blueprint { classes: 2, layers: &[], vars: &vars };
+    let blueprint = Blueprint { classes: 2, layers: (&[]).into(), vars: &vars };
     for (pattern, family) in BACKBONES {
         ensure!(EXAMPLES.iter().any(|(name, _)| family(name, &blueprint).is_some()), "{pattern} has no example here");
     }
@@ -66,7 +66,7 @@ fn smooth(kind: &str, at: &str, dtype: DType) -> Result<Vec<(String, Vec<f64>)>>
     }
     let layers = [LayerConfig { settings, ..LayerConfig::new(kind, at) }];
     let vars = Vars::new(Seed::new(3), dtype, &Device::Cpu);
-    let network = build("allconv", &Blueprint { classes: 7, layers: &layers, vars: &vars })?;
+    let network = build("allconv", &Blueprint { classes: 7, layers: (&layers).into(), vars: &vars })?;
     let images = Vars::new(Seed::new(5), dtype, &Device::Cpu);
     let xs = images.builder().get_with_hints((6, 26, 26, 3), "xs", Init::Randn { mean: 0., stdev: 1. })?.detach();
     let pass = Pass::mixing(network.sites(), network.sites().min(2), Seed::new(2));

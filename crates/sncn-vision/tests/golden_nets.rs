@@ -32,7 +32,7 @@ fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
 fn model(case: &Trial) -> Result<Model> {
     let vars = Vars::new(Seed::new(0), dtype(case), &Device::Cpu);
     let layers = layers(case)?;
-    let blueprint = Blueprint { classes: case.integer("num_classes")?, layers: &layers, vars: &vars };
+    let blueprint = Blueprint { classes: case.integer("num_classes")?, layers: (&layers).into(), vars: &vars };
     let network = match case.text("arch")? {
         "wideresnet" => build(&format!("wrn{}_{}", case.integer("depth")?, case.integer("widen_factor")?), &blueprint)?,
         "resnext" => {

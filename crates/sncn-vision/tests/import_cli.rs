@@ -29,7 +29,7 @@ fn import(file: &Path, output: &Path, arguments: &[&str]) -> Command {
 fn weights(backbone: &str, classes: usize, layers: &str) -> Tensors {
     let vars = Vars::new(Seed::new(7), DType::F32, &Device::Cpu);
     let layers: Vec<_> = serde_json::from_str(layers).unwrap();
-    build(backbone, &Blueprint { classes, layers: &layers, vars: &vars }).unwrap();
+    build(backbone, &Blueprint { classes, layers: (&layers).into(), vars: &vars }).unwrap();
     vars.all().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect()
 }
 

@@ -14,7 +14,7 @@ const CLASSES: usize = 5;
 
 fn built(name: &str, layers: &[LayerConfig]) -> Result<(Box<dyn Network>, Vars)> {
     let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
-    let network = segment::build(name, &Blueprint { classes: CLASSES, layers, vars: &vars })?;
+    let network = segment::build(name, &Blueprint { classes: CLASSES, layers: layers.into(), vars: &vars })?;
     Ok((network, vars))
 }
 

@@ -2,55 +2,69 @@
 //! as it writes, and a bias stays pending; backward, the curve's slope and the sums that norms need join the writing of the
 //! gradient, the bias's sums the reading of what comes back.
 
-use super::Graph;
 use super::buffer::{Buffer, Values};
-use super::end::with_values;
-use super::map::{Gather, Map, Source, Sums, View};
+use super::feature_map::{FeatureMap, Form};
+use super::gather::{Bands, Gather};
+use super::map::{Map, Source, View};
 use super::observe::done;
-use crate::ops::{Conv, conv_shape};
+use super::recording::Recording;
+use super::tensor::with_values;
+use crate::ops::{self, Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient};
-use std::sync::{Mutex, PoisonError};
 
-/// Instance and first row of a band, with Σ G and Σ G·(x − m) over it.
-type Band = (usize, usize, Vec<f64>, Vec<f64>);
-
-/// The bands of a gradient, put together in order.
-struct Bands(Mutex<Vec<Band>>);
-
-impl Bands {
-    /// Σ G a channel.
-    fn channels(self, c: usize) -> Vec<f64> {
-        let mut bands = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        bands.sort_unstable_by_key(|band| (band.0, band.1));
-        let mut sums = vec![0.; c];
-        bands.iter().for_each(|(_, _, one, _)| sums.iter_mut().zip(one).for_each(|(sum, one)| *sum += one));
-        sums
+impl FeatureMap {
+    /// Convolution without bias; `weight` is (O, C / groups, kh, kw).
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn conv(&self, weight: &Tensor, conv: &Conv) -> Result<Self> {
+        self.conv_plus(weight, conv, Plus::default())
     }
 
-    fn sums(self, (n, _, _, c): (usize, usize, usize, usize)) -> Sums {
-        let mut bands = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        bands.sort_unstable_by_key(|band| (band.0, band.1));
-        let mut sums = Sums { one: vec![0.; n * c], two: vec![0.; n * c] };
-        for (n, _, one, two) in &bands {
-            let at = n * c..(n + 1) * c;
-            sums.one[at.clone()].iter_mut().zip(one).for_each(|(sum, one)| *sum += one);
-            sums.two[at].iter_mut().zip(two).for_each(|(sum, two)| *sum += two);
+    /// Convolution with a bias (O).
+    ///
+    /// # Errors
+    /// Where shapes do not fit.
+    pub fn conv_bias(&self, weight: &Tensor, bias: &Tensor, conv: &Conv) -> Result<Self> {
+        self.conv_plus(weight, conv, Plus { bias: Some(bias), map: None })
+    }
+
+    /// The convolution of this map plus `other`, as one pass where both are recorded; both must belong to one recording.
+    ///
+    /// # Errors
+    /// Where shapes do not fit, or the maps belong to two recordings.
+    pub fn conv_add(&self, weight: &Tensor, conv: &Conv, other: &Self) -> Result<Self> {
+        match (&self.0, &other.0) {
+            (Form::Activation(recording, _), Form::Map(theirs, other)) if recording.is(theirs) => {
+                self.conv_plus(weight, conv, Plus { bias: None, map: Some(other) })
+            }
+            _ => self.conv(weight, conv)?.add(other),
         }
-        sums
+    }
+
+    fn conv_plus(&self, weight: &Tensor, settings: &Conv, plus: Plus<'_>) -> Result<Self> {
+        let (recording, source) = match &self.0 {
+            &Form::Tensor(ref xs, precision) => {
+                return Ok(Self(Form::Tensor(ops::conv2d_rounded(xs, weight, plus.bias, settings, precision)?, precision)));
+            }
+            Form::Map(recording, map) => (recording, map.into()),
+            Form::Activation(recording, activation) => (recording, activation.into()),
+        };
+        Ok(Self(Form::Map(recording.clone(), conv(recording, source, weight, settings, plus)?)))
     }
 }
 
 /// What is added to a convolution.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Plus<'a> {
+struct Plus<'a> {
     /// For every channel.
-    pub(super) bias: Option<&'a Tensor>,
-    pub(super) map: Option<&'a Map>,
+    bias: Option<&'a Tensor>,
+    map: Option<&'a Map>,
 }
 
 /// y = weight ∗ source (+ a bias) (+ another map), with the statistics of y.
-pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, plus: Plus<'_>) -> Result<Map> {
+fn conv(recording: &Recording, source: Source, weight: &Tensor, conv: &Conv, plus: Plus<'_>) -> Result<Map> {
     let other = plus.map;
     let (n, h, w, c) = source.map().dims;
     let shape = conv_shape((n, h, w, c), weight, conv, (conv.padding, conv.padding))?;
@@ -67,39 +81,36 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
     let weight = weight.contiguous()?;
     let mut data = Buffer::take(n * ho * wo * shape.c_out);
     let gather = Gather::default();
-    let (bare, bf16) = {
-        let recorder = graph.0.borrow();
-        (recorder.bare, recorder.bf16)
-    };
+    let mode = recording.mode();
     with_values(&weight, |weight| {
         let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
         let finish = |n: usize, rows: std::ops::Range<usize>, ys: &mut [f32]| {
             if let Some(other) = other {
                 other.add_to(n, rows.start * wo, ys);
             }
-            if !bare {
+            if !mode.bare {
                 gather.add(n, rows.start, ys, shape.c_out);
             }
         };
-        let packed = match bf16 {
+        let packed = match mode.bf16 {
             true => PackedWeight::bf16(&shape, weight),
             false => PackedWeight::new(&shape, Direction::Forward, weight),
         };
         conv_forward(&shape, &packed, &stage, &finish, &mut data);
     })?;
-    let ys = Map::new(graph, dims, data);
-    let mut ys = if bare { ys } else { ys.with_table(gather.table(dims)) };
+    let ys = Map::new(recording, dims, data);
+    let mut ys = if mode.bare { ys } else { ys.with_moments(gather.moments(n, shape.c_out)) };
     if let Some(bias) = plus.bias {
         let shift = with_values(&bias.contiguous()?, |bias| bias.repeat(n))?;
         // its gradient is that of the values before it
         ys = ys.under(ys.slot, View { scale: vec![1.; shift.len()], shift });
     }
     done("convolution: forward");
-    let (parameter, other) = (graph.parameter(&weight), other.map(|other| other.slot));
-    let bias = plus.bias.map(|bias| graph.parameter(bias));
+    let (parameter, other) = (recording.parameter(&weight), other.map(|other| other.slot));
+    let bias = plus.bias.map(|bias| recording.parameter(bias));
     let weight = Values::Tensor(weight);
-    let (slot, to_source) = (ys.slot, graph.wants(&source));
-    graph.record(move |gradients| {
+    let (slot, to_source) = (ys.slot, recording.wants(source.slot()));
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         let read = |n: usize, row: usize, out: &mut [f32]| {
             let at = (n * ho + row) * wo * shape.c_out;
@@ -110,12 +121,12 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
             None => conv_weight_gradient(&shape, &stage, &read, gradients.parameter(parameter)),
             Some(bias) => {
                 // rows of this gradient are staged once: they are summed while they are in the cache
-                let bands = Bands(Mutex::default());
+                let bands = Bands::default();
                 let read_and_sum = |n: usize, row: usize, out: &mut [f32]| {
                     read(n, row, out);
                     let mut one = vec![0.; shape.c_out];
                     sncn_kernels::rows::sums(out, &mut one);
-                    bands.0.lock().unwrap_or_else(PoisonError::into_inner).push((n, row, one, Vec::new()));
+                    bands.add(n, row, one, Vec::new());
                 };
                 conv_weight_gradient(&shape, &stage, &read_and_sum, gradients.parameter(parameter));
                 gradients.add_parameter(bias, bands.channels(shape.c_out));
@@ -131,17 +142,17 @@ pub(super) fn conv(graph: &Graph, source: Source, weight: &Tensor, conv: &Conv, 
                     gradients.give(map.slot, Values::Own(dx));
                 }
                 Source::Activation(activation) => {
-                    let (map, bands) = (&activation.map, Bands(Mutex::default()));
+                    let (map, bands) = (&activation.map, Bands::default());
                     let centres = map.centres();
                     let finish = |n: usize, rows: std::ops::Range<usize>, dx: &mut [f32]| {
                         activation.unbend(n, rows.start * w, dx);
                         let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
                         let xs = map.positions_from(n, rows.start * w, dx.len());
                         sncn_kernels::rows::product_sums(dx, &xs, map.row(&centres, n), &mut one, &mut two);
-                        bands.0.lock().unwrap_or_else(PoisonError::into_inner).push((n, rows.start, one, two));
+                        bands.add(n, rows.start, one, two);
                     };
                     conv_input_gradient(&shape, &weight, &read, &finish, &mut dx);
-                    activation.give_unbent(gradients, bands.sums(map.dims), dx);
+                    activation.give_unbent(gradients, bands.sums(map.dims.0, map.dims.3), dx);
                 }
             }
         }

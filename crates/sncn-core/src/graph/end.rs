@@ -1,21 +1,55 @@
 //! The end of a recording: the mean over positions, as one operation of candle's tape.
 
 use super::buffer::{Buffer, Values};
+use super::feature_map::{FeatureMap, Form};
 use super::map::{Map, Source};
 use super::observe::done;
-use super::parameters::{Left, thread};
-use super::{Gradients, Graph, MapGradients, Recorder, Step};
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Storage, Tensor, bail};
+use super::recording::{Backward, Gradients, Log, Recording, Slots};
+use super::tensor::with_values;
+use crate::backward::{Left, thread};
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::centred_sums;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Runs `f` over the values of a contiguous f32 tensor on the CPU.
-pub(super) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => Ok(f(&values[start..end])),
-        _ => bail!("a contiguous f32 tensor on the CPU is wanted, not {:?} of shape {:?}", tensor.dtype(), tensor.shape()),
+/// Gradients from [`FeatureMap::backward`].
+pub struct MapGradients {
+    input: Option<Buffer>,
+    /// Of every use of a parameter, in order; empty where none came.
+    pub parameters: Vec<Vec<f32>>,
+}
+
+impl MapGradients {
+    /// Of the input, (N, H, W, C) row-major; absent where the input is no variable.
+    pub fn input(&self) -> Option<&[f32]> {
+        self.input.as_deref()
+    }
+}
+
+impl FeatureMap {
+    /// The map with every pending table applied, as a tensor (N, H, W, C) on candle's tape. A recording gives one tensor: this
+    /// ends it.
+    ///
+    /// # Errors
+    /// Where the recording has ended before.
+    pub fn to_tensor(&self) -> Result<Tensor> {
+        match self.written()?.0 {
+            Form::Tensor(xs, _) => Ok(xs),
+            Form::Map(recording, map) => whole(&recording, map),
+            Form::Activation(..) => bail!("an activation was not settled"),
+        }
+    }
+
+    /// Runs the recording backward from the map's gradient (N, H, W, C), without candle's tape.
+    ///
+    /// # Errors
+    /// Where this is not a recorded map of a training pass, or the gradient has another shape.
+    pub fn backward(&self, gradient: &Tensor) -> Result<MapGradients> {
+        let Form::Map(recording, map) = &self.0 else { bail!("only a recorded map can be run backward") };
+        if gradient.dims4()? != map.dims {
+            bail!("a gradient of shape {:?} for a map of shape {:?}", gradient.dims(), map.dims)
+        }
+        backward(recording, map.slot, gradient)
     }
 }
 
@@ -32,11 +66,11 @@ struct Body {
 }
 
 struct Recorded {
-    steps: Vec<Step>,
-    slots: usize,
+    steps: Vec<Backward>,
+    slots: Slots,
     parameters: usize,
     /// Where the gradients of the parameters are left.
-    left: Left,
+    left: Left<f32>,
 }
 
 impl CustomOp2 for Body {
@@ -55,10 +89,10 @@ impl CustomOp2 for Body {
         let Some(recorded) = &self.recorded else {
             bail!("an evaluation pass records nothing to differentiate: use Pass::train, or f64 tensors")
         };
-        let mut gradients = Gradients::new(recorded.slots, recorded.parameters);
+        let mut gradients = Gradients::new(&recorded.slots, recorded.parameters);
         let grad = grad.contiguous()?;
         match self.map {
-            Some(slot) => gradients.maps[slot] = Some(Values::Tensor(grad)),
+            Some(slot) => gradients.give(slot, Values::Tensor(grad)),
             None => gradients.output = with_values(&grad, <[f32]>::to_vec)?,
         }
         recorded.steps.iter().rev().for_each(|step| step(&mut gradients));
@@ -70,32 +104,33 @@ impl CustomOp2 for Body {
 }
 
 /// A recorded map, as it is.
-pub(super) fn whole(graph: &Graph, map: Map) -> Result<Tensor> {
+fn whole(recording: &Recording, map: Map) -> Result<Tensor> {
     let (slot, dims) = (map.slot, map.dims);
     let values = match Arc::try_unwrap(map.data) {
         Ok(values) => values.into_buffer(),
         Err(shared) => Buffer::of(&shared.part(0..shared.len())),
     };
-    graph.finish(values.into_vec(), dims.into(), Some(slot))
+    recording.finish(values.into_vec(), dims.into(), Some(slot))
 }
 
 /// Runs the steps so far backward from the gradient of a map.
-pub(super) fn backward(graph: &Graph, slot: usize, gradient: &Tensor) -> Result<MapGradients> {
-    let recorder = graph.0.borrow();
-    if !recorder.record {
-        bail!("an evaluation pass records nothing to differentiate: use Pass::train")
-    }
-    let mut gradients = Gradients::new(recorder.slots, recorder.parameters.len());
-    let gradient = gradient.contiguous()?;
-    with_values(&gradient, |_| ())?;
-    gradients.maps[slot] = Some(Values::Tensor(gradient));
-    recorder.steps.iter().rev().for_each(|step| step(&mut gradients));
-    let input = if recorder.to_input { gradients.take(0).map(Values::into_buffer) } else { None };
-    Ok(MapGradients { input, parameters: gradients.parameters })
+fn backward(recording: &Recording, slot: usize, gradient: &Tensor) -> Result<MapGradients> {
+    recording.with(|log| {
+        if !log.mode.record {
+            bail!("an evaluation pass records nothing to differentiate: use Pass::train")
+        }
+        let mut gradients = Gradients::new(&log.slots, log.parameters.len());
+        let gradient = gradient.contiguous()?;
+        with_values(&gradient, |_| ())?;
+        gradients.give(slot, Values::Tensor(gradient));
+        log.steps.iter().rev().for_each(|step| step(&mut gradients));
+        let input = if log.mode.to_input { gradients.take(0).map(Values::into_buffer) } else { None };
+        Ok(MapGradients { input, parameters: gradients.parameters })
+    })
 }
 
 /// The mean (N, C) over the first `rows` rows and `columns` columns.
-pub(super) fn pool(graph: &Graph, source: Source, (rows, columns): (usize, usize)) -> Result<Tensor> {
+pub(super) fn pool(recording: &Recording, source: Source, (rows, columns): (usize, usize)) -> Result<Tensor> {
     let map = source.map().clone();
     let (n, _, w, c) = map.dims;
     let positions = (rows * columns) as f64;
@@ -111,7 +146,7 @@ pub(super) fn pool(graph: &Graph, source: Source, (rows, columns): (usize, usize
         }
         values.iter_mut().zip(&sum).for_each(|(value, sum)| *value = (sum / positions) as f32);
     });
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let output = std::mem::take(&mut gradients.output);
         source.give(gradients, |n, gradient| {
             let share: Vec<f32> = output[n * c..(n + 1) * c].iter().map(|output| output / positions as f32).collect();
@@ -123,24 +158,25 @@ pub(super) fn pool(graph: &Graph, source: Source, (rows, columns): (usize, usize
         done("mean over positions: backward");
     });
     done("mean over positions: forward");
-    graph.finish(values, (n, c).into(), None)
+    recording.finish(values, (n, c).into(), None)
 }
 
-impl Graph {
+impl Recording {
     /// Ends the recording with these values.
     pub(super) fn finish(&self, values: Vec<f32>, shape: Shape, map: Option<usize>) -> Result<Tensor> {
-        let mut recorder = std::mem::take(&mut *self.0.borrow_mut());
-        let Some(input) = recorder.input.take() else { bail!("a recording ends without an input") };
-        let Recorder { record, steps, slots, parameters, to_input, .. } = recorder;
-        let (recorded, thread) = if record {
+        let Log { mode, input, steps, slots, parameters } = self.take();
+        let Some(input) = input else {
+            bail!("a recording gives one result, and this one has given it: join what else is wanted to it")
+        };
+        let (recorded, thread) = if mode.record {
             let left = Left::default();
-            let thread = thread(&parameters, &input, &left)?;
+            let thread = thread(&parameters, &left)?;
             (Some(Recorded { steps, slots, parameters: parameters.len(), left }), thread)
         } else {
             // one parameter keeps the operation on the tape, so that a backward pass is told that nothing was recorded
             (None, parameters.into_iter().next().unwrap_or_else(|| input.clone()))
         };
         let values = Mutex::new(Some(values));
-        input.apply_op2(&thread, Body { values, shape, map, recorded, to_input })
+        input.apply_op2(&thread, Body { values, shape, map, recorded, to_input: mode.to_input })
     }
 }

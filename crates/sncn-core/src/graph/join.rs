@@ -1,70 +1,48 @@
-//! What residual and dense networks have besides convolutions: additions, a rectifier after them, norms without one,
-//! and concatenation.
+//! Maps that meet: sums, with or without a rectifier after them, and channels side by side.
 
 use super::buffer::{Buffer, Values};
-use super::map::{Gather, Map, Source, Table};
-use super::norm::Norms;
+use super::feature_map::FeatureMap;
+use super::gather::Gather;
+use super::map::{Map, Source};
 use super::observe::done;
-use super::{FeatureMap, Form, Graph};
-use crate::layer::{BatchNorm, Layer};
+use super::recording::Recording;
 use crate::ops;
-use crate::pass::Pass;
+use crate::rule::Moments;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::{self, Curve};
 use std::sync::Arc;
 
 impl FeatureMap {
-    /// BatchNorm without a rectifier.
+    /// The sum of two maps of one recording.
     ///
     /// # Errors
-    /// As [`BatchNorm`].
-    pub fn norm(&self, layer: &BatchNorm, pass: &Pass) -> Result<Self> {
-        self.norms(&Norms { instance: None, batch: Some(layer) }, pass.train, |xs| layer.forward(xs, pass))
+    /// Where shapes do not fit, or the maps belong to two recordings.
+    pub fn add(&self, other: &Self) -> Result<Self> {
+        self.both(other, |xs, ys| xs + ys, |recording, xs, ys| add(recording, xs, ys, After::Gather))
     }
 
-    /// max(0, sum of two maps); `gather` says that a layer to come wants statistics of it.
+    /// max(0, sum of two maps of one recording); `gather` says that a layer to come wants statistics of it.
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// Where shapes do not fit, or the maps belong to two recordings.
     pub fn add_relu(&self, other: &Self, gather: bool) -> Result<Self> {
-        self.joined(other, |xs, ys| ops::relu(&(xs + ys)?), |graph, xs, ys| add(graph, xs, ys, After::Relu { gather }))
+        let after = After::Relu { gather };
+        self.both(other, |xs, ys| ops::relu(&(xs + ys)?), |recording, xs, ys| add(recording, xs, ys, after))
     }
 
-    /// The channels of both, this map's first.
+    /// The channels of both maps, which belong to one recording: this map's first.
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// Where shapes do not fit, or the maps belong to two recordings.
     pub fn concat(&self, other: &Self) -> Result<Self> {
-        self.joined(other, |xs, ys| Tensor::cat(&[xs, ys], 3), concat)
-    }
-
-    /// The same map, where nothing that is done with it gets or gives a gradient.
-    pub fn aside(&self) -> Self {
-        Self(match &self.0 {
-            Form::Tensor(xs, precision) => Form::Tensor(xs.detach(), *precision),
-            Form::Map(_, map) => Form::Map(Graph::default(), map.clone()),
-            Form::Activation(_, activation) => Form::Activation(Graph::default(), activation.clone()),
-        })
-    }
-
-    pub(super) fn joined(
-        &self,
-        other: &Self,
-        tensors: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
-        maps: impl FnOnce(&Graph, &Map, &Map) -> Result<Map>,
-    ) -> Result<Self> {
-        match (&self.settled()?.0, &other.settled()?.0) {
-            (Form::Tensor(xs, precision), Form::Tensor(ys, _)) => Ok(Self(Form::Tensor(tensors(xs, ys)?, *precision))),
-            (Form::Map(graph, xs), Form::Map(_, ys)) => Ok(Self(Form::Map(graph.clone(), maps(graph, xs, ys)?))),
-            _ => bail!("a recorded map and a tensor are joined: start both from one map"),
-        }
+        self.both(other, |xs, ys| Tensor::cat(&[xs, ys], 3), concat)
     }
 }
 
 /// What follows an addition.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
+enum After {
     /// Nothing; statistics are gathered.
     Gather,
     /// A rectifier; statistics are gathered where wanted.
@@ -72,7 +50,7 @@ pub(super) enum After {
 }
 
 /// The sum of two maps, written out.
-pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map, after: After) -> Result<Map> {
+fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     if xs.dims != ys.dims {
         bail!("maps of shape {:?} and {:?} do not add", xs.dims, ys.dims)
     }
@@ -90,12 +68,12 @@ pub(super) fn add(graph: &Graph, xs: &Map, ys: &Map, after: After) -> Result<Map
             gather.add(n, 0, out, c);
         }
     });
-    let sum = Map::new(graph, xs.dims, data);
-    let sum = if after == (After::Relu { gather: false }) { sum } else { sum.with_table(gather.table(xs.dims)) };
+    let sum = Map::new(recording, xs.dims, data);
+    let sum = if after == (After::Relu { gather: false }) { sum } else { sum.with_moments(gather.moments(xs.dims.0, c)) };
     let (slot, one, two) = (sum.slot, xs.slot, ys.slot);
     let rectified = (after != After::Gather).then(|| sum.clone());
     done("addition: forward");
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(mut gradient) = gradients.take(slot) else { return };
         if let Some(sum) = &rectified {
             let (ones, zeros) = (vec![1.; c], vec![0.; c]);
@@ -128,7 +106,7 @@ fn copy_channels(map: &Map, n: usize, first: usize, c: usize, out: &mut [f32]) {
 }
 
 /// The channels of `xs`, then those of `ys`; statistics are theirs.
-fn concat(graph: &Graph, xs: &Map, ys: &Map) -> Result<Map> {
+fn concat(recording: &Recording, xs: &Map, ys: &Map) -> Result<Map> {
     let (n, h, w, first) = xs.dims;
     let (c, len) = (first + ys.dims.3, xs.positions());
     if (n, h, w) != (ys.dims.0, ys.dims.1, ys.dims.2) {
@@ -143,11 +121,11 @@ fn concat(graph: &Graph, xs: &Map, ys: &Map) -> Result<Map> {
     let side_by_side = |one: &[f64], two: &[f64]| -> Vec<f64> {
         one.chunks_exact(first).zip(two.chunks_exact(c - first)).flat_map(|(one, two)| one.iter().chain(two).copied()).collect()
     };
-    let table = Table { mean: side_by_side(&one.mean, &two.mean), variance: side_by_side(&one.variance, &two.variance) };
-    let joined = Map::new(graph, (n, h, w, c), data).with_table(table);
+    let moments = Moments { mean: side_by_side(&one.mean, &two.mean), variance: side_by_side(&one.variance, &two.variance) };
+    let joined = Map::new(recording, (n, h, w, c), data).with_moments(moments);
     let (slot, one, two) = (joined.slot, xs.slot, ys.slot);
     done("concatenation: forward");
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         for (to, channels) in [(one, 0..first), (two, first..c)] {
             let mut part = Buffer::take(n * len * channels.len());

@@ -1,9 +1,12 @@
 //! Pools, and dropout, which follows them in some networks.
 
 use super::buffer::{Buffer, Values};
-use super::map::{Gather, Map, Source};
+use super::end;
+use super::feature_map::{FeatureMap, Form};
+use super::gather::Gather;
+use super::map::{Map, Source};
 use super::observe::done;
-use super::{FeatureMap, Form, Graph, end};
+use super::recording::Recording;
 use crate::Seed;
 use crate::ops;
 use candle_core::{Result, Tensor, bail};
@@ -31,8 +34,8 @@ impl FeatureMap {
         }
         match &self.0 {
             Form::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
-            Form::Map(graph, map) => end::pool(graph, map.into(), (rows, columns)),
-            Form::Activation(graph, activation) => end::pool(graph, activation.into(), (rows, columns)),
+            Form::Map(recording, map) => end::pool(recording, map.into(), (rows, columns)),
+            Form::Activation(recording, activation) => end::pool(recording, activation.into(), (rows, columns)),
         }
     }
 
@@ -41,10 +44,7 @@ impl FeatureMap {
     /// # Errors
     /// Where the map is smaller.
     pub fn avg_pool2(&self) -> Result<Self> {
-        match &self.0 {
-            Form::Tensor(..) => self.on_tensor(|xs| ops::avg_pool2d(xs, 2, 2)),
-            _ => self.on_recording(avg_pool2),
-        }
+        self.either(|xs| ops::avg_pool2d(xs, 2, 2), avg_pool2)
     }
 
     /// Maxima over square windows; padding counts as −∞, the first of equal maxima takes the gradient.
@@ -52,13 +52,13 @@ impl FeatureMap {
     /// # Errors
     /// Where the window is larger than the padded map.
     pub fn max_pool(&self, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
-        let (graph, source): (_, Source) = match &self.0 {
+        let (recording, source): (_, Source) = match &self.0 {
             Form::Tensor(..) => return self.on_tensor(|xs| ops::max_pool2d(xs, kernel, stride, padding)),
-            Form::Map(graph, map) => (graph, map.into()),
-            Form::Activation(graph, activation) => (graph, activation.into()),
+            Form::Map(recording, map) => (recording, map.into()),
+            Form::Activation(recording, activation) => (recording, activation.into()),
         };
         let shape = ops::pool_shape(source.map().dims, (kernel, stride, padding))?;
-        Ok(Self(Form::Map(graph.clone(), max_pool(graph, source, shape))))
+        Ok(Self(Form::Map(recording.clone(), max_pool(recording, source, shape))))
     }
 
     /// Every value dropped with probability `rate`, else scaled, as [`ops::dropout`].
@@ -67,10 +67,7 @@ impl FeatureMap {
     /// Where the rate is not in 0..1.
     pub fn dropout(&self, rate: f64, seed: Seed) -> Result<Self> {
         ops::check_rate(rate)?;
-        match &self.0 {
-            Form::Tensor(..) => self.on_tensor(|xs| ops::dropout(xs, rate, seed)),
-            _ => self.on_recording(|graph, map| Ok(dropout(graph, map, rate, seed))),
-        }
+        self.either(|xs| ops::dropout(xs, rate, seed), |recording, map| Ok(dropout(recording, map, rate, seed)))
     }
 }
 
@@ -84,7 +81,7 @@ fn halves(dims: (usize, usize, usize, usize)) -> Result<(usize, usize)> {
 }
 
 /// Maxima over the windows of what is read, which is never written.
-fn max_pool(graph: &Graph, source: Source, shape: PoolShape) -> Map {
+fn max_pool(recording: &Recording, source: Source, shape: PoolShape) -> Map {
     let ((ho, wo), n, c) = (shape.output(), shape.n, shape.c);
     let one = PoolShape { n: 1, ..shape };
     let (size, len) = (ho * wo * c, source.map().instance_len());
@@ -95,10 +92,10 @@ fn max_pool(graph: &Graph, source: Source, shape: PoolShape) -> Map {
         source.read(n, 0, &mut values);
         max_pool_forward(&values, &one, out, places);
     });
-    let pooled = Map::new(graph, (n, ho, wo, c), data);
+    let pooled = Map::new(recording, (n, ho, wo, c), data);
     let slot = pooled.slot;
     done("maxima: forward");
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         source.give(gradients, |n, dx| {
             let at = n * size..(n + 1) * size;
@@ -110,16 +107,16 @@ fn max_pool(graph: &Graph, source: Source, shape: PoolShape) -> Map {
 }
 
 /// The map as it is read, a share of it dropped; backward draws the same bits again.
-fn dropout(graph: &Graph, map: &Map, rate: f64, seed: Seed) -> Map {
+fn dropout(recording: &Recording, map: &Map, rate: f64, seed: Seed) -> Map {
     let (mut data, source, len) = (Buffer::take(map.data.len()), Source::from(map), map.instance_len());
     data.par_chunks_exact_mut(len).enumerate().for_each(|(n, out)| {
         source.read(n, 0, out);
         ops::drop_of(seed, n, rate, out);
     });
-    let dropped = Map::new(graph, map.dims, data);
+    let dropped = Map::new(recording, map.dims, data);
     let (slot, to) = (dropped.slot, map.slot);
     done("dropout: forward");
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         let mut gradient = gradient.into_buffer();
         gradient.par_chunks_exact_mut(len).enumerate().for_each(|(n, g)| ops::drop_of(seed, n, rate, g));
@@ -130,7 +127,7 @@ fn dropout(graph: &Graph, map: &Map, rate: f64, seed: Seed) -> Map {
 }
 
 /// Means over 2×2 positions, with their statistics.
-fn avg_pool2(graph: &Graph, map: &Map) -> Result<Map> {
+fn avg_pool2(recording: &Recording, map: &Map) -> Result<Map> {
     let (n, h, w, c) = map.dims;
     let (ho, wo) = halves(map.dims)?;
     let mut data = Buffer::take(n * ho * wo * c);
@@ -150,10 +147,10 @@ fn avg_pool2(graph: &Graph, map: &Map) -> Result<Map> {
         }
         gather.add(n, 0, out, c);
     });
-    let pooled = Map::new(graph, (n, ho, wo, c), data).with_table(gather.table((n, ho, wo, c)));
+    let pooled = Map::new(recording, (n, ho, wo, c), data).with_moments(gather.moments(n, c));
     let (slot, to) = (pooled.slot, map.slot);
     done("2×2 means: forward");
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         let mut dx = Buffer::take(n * h * w * c);
         dx.par_chunks_exact_mut(h * w * c).enumerate().for_each(|(n, dx)| {

@@ -1,9 +1,10 @@
 //! Bilinear resizing, and the mean over positions as a map of one position: what segmentation heads have.
 
 use super::buffer::Buffer;
+use super::feature_map::FeatureMap;
 use super::map::{Map, Source};
 use super::observe::done;
-use super::{FeatureMap, Form, Graph};
+use super::recording::Recording;
 use crate::ops;
 use candle_core::Result;
 use rayon::prelude::*;
@@ -16,10 +17,10 @@ impl FeatureMap {
     /// # Errors
     /// Where a size is 0.
     pub fn resize_bilinear(&self, size: (usize, usize)) -> Result<Self> {
-        match &self.0 {
-            Form::Tensor(..) => self.on_tensor(|xs| ops::resize_bilinear(xs, size)),
-            _ => self.on_recording(|graph, map| Ok(resize(graph, map, ops::resize_shape(map.dims, size, true)?))),
-        }
+        self.either(
+            |xs| ops::resize_bilinear(xs, size),
+            |recording, map| Ok(resize(recording, map, ops::resize_shape(map.dims, size, true)?)),
+        )
     }
 
     /// Mean over all positions, (N, 1, 1, C).
@@ -27,15 +28,12 @@ impl FeatureMap {
     /// # Errors
     /// Where a tensor cannot be made.
     pub fn mean_map(&self) -> Result<Self> {
-        match &self.0 {
-            Form::Tensor(..) => self.on_tensor(|xs| ops::global_avg_pool(xs)?.unsqueeze(1)?.unsqueeze(1)),
-            _ => self.on_recording(|graph, map| Ok(mean_map(graph, map))),
-        }
+        self.either(|xs| ops::global_avg_pool(xs)?.unsqueeze(1)?.unsqueeze(1), |recording, map| Ok(mean_map(recording, map)))
     }
 }
 
 /// The map as it is read, at another size.
-fn resize(graph: &Graph, map: &Map, shape: ResizeShape) -> Map {
+fn resize(recording: &Recording, map: &Map, shape: ResizeShape) -> Map {
     let (n, c, source, len) = (shape.n, shape.c, Source::from(map), map.instance_len());
     let (one, size) = (ResizeShape { n: 1, ..shape }, shape.ho * shape.wo * shape.c);
     let mut data = Buffer::take(n * size);
@@ -44,10 +42,10 @@ fn resize(graph: &Graph, map: &Map, shape: ResizeShape) -> Map {
         source.read(n, 0, &mut values);
         resize_forward(&values, &one, out);
     });
-    let resized = Map::new(graph, (n, shape.ho, shape.wo, c), data);
+    let resized = Map::new(recording, (n, shape.ho, shape.wo, c), data);
     let slot = resized.slot;
     done("resize: forward");
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         source.give(gradients, |n, dx| resize_backward(&gradient.part(n * size..(n + 1) * size), &one, dx));
         done("resize: backward");
@@ -56,7 +54,7 @@ fn resize(graph: &Graph, map: &Map, shape: ResizeShape) -> Map {
 }
 
 /// The mean of what is read.
-fn mean_map(graph: &Graph, map: &Map) -> Map {
+fn mean_map(recording: &Recording, map: &Map) -> Map {
     let ((n, _, _, c), source, len) = (map.dims, Source::from(map), map.instance_len());
     let positions = map.positions() as f64;
     let mut data = Buffer::take(n * c);
@@ -67,9 +65,9 @@ fn mean_map(graph: &Graph, map: &Map) -> Map {
         centred_sums(&values, &vec![0.; c], &mut sum, &mut squares);
         out.iter_mut().zip(&sum).for_each(|(out, sum)| *out = (sum / positions) as f32);
     });
-    let mean = Map::new(graph, (n, 1, 1, c), data);
+    let mean = Map::new(recording, (n, 1, 1, c), data);
     let slot = mean.slot;
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         source.give(gradients, |n, dx| {
             let share: Vec<f32> = gradient.part(n * c..(n + 1) * c).iter().map(|g| g / positions as f32).collect();

@@ -1,22 +1,20 @@
 //! CrossNorm (Tang et al. 2021, arXiv 2102.02811, section 3.1): in training, an instance is normalised and given the
 //! statistics of another, perhaps taken from a crop.
 //!
-//! a = σ′/σ, y = a·(x − μ) + μ′. Drawing ([`sample`]) and doing ([`mix`]) are apart; nothing is detached. σ is
+//! a = σ′/σ, y = a·(x − μ) + μ′. Drawing ([`sample`]) and doing ([`Mixture`], a rule) are apart; nothing is detached. σ is
 //! unbiased, with eps 1e-5 under the root.
 
-use super::{Canonical, Layer, MemoryLayout, Place};
-use crate::graph::FeatureMap;
-use crate::pass::{Draw, Mixture, Pass, Window};
-use crate::stats::{Extent, Outside, Stats, apply_centred};
-use candle_core::{Result, Tensor, bail};
+use super::place::Place;
+use crate::pass::{Pass, Window};
+use crate::rule::{Affine, Instances, Rule, Sizes, Statistics, Table};
+use candle_core::{Result, bail};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// eps under the root of the deviation.
-pub(crate) const EPS: f64 = 1e-5;
+const EPS: f64 = 1e-5;
 
 /// Whose statistics are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,15 +98,6 @@ fn crop_span(width: usize, ratio: f64, column: usize) -> (Window, f64) {
     (Window { top: 0, left, bottom: 1, right }, (right - left) as f64 / width as f64)
 }
 
-/// The same part of every sequence, of a span of the longest: at least 2 positions where it has as many.
-fn spans(window: Window, longest: usize, lengths: &[usize]) -> Arc<[(usize, usize)]> {
-    let part = |&length: &usize| {
-        let start = (window.left * length / longest.max(1)).min(length.saturating_sub(2));
-        (start, (window.right * length).div_ceil(longest.max(1)).max(start + 2).min(length))
-    };
-    lengths.iter().map(part).collect()
-}
-
 /// Draws a box, or of a single row a span, of more than `threshold` of the map, and of at least 2 positions.
 fn draw_window(config: &CrossNormConfig, height: usize, width: usize, rng: &mut impl Rng) -> Result<Option<Window>> {
     let Ok(beta) = Beta::new(config.beta, config.beta) else { bail!("layer crossnorm: beta is {}", config.beta) };
@@ -123,6 +112,21 @@ fn draw_window(config: &CrossNormConfig, height: usize, width: usize, rng: &mut 
     }
     // a map so small or thin that no box fits: the whole of it
     Ok(None)
+}
+
+/// The draws of one CrossNorm: with it, mixing is a pure function of the map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mixture {
+    /// Instance n takes the statistics of instance `partner[n]`; empty where every instance is its own partner.
+    pub partner: Vec<usize>,
+    /// Channel c takes the statistics of the partner's channel `channels[c]`.
+    pub channels: Option<Vec<usize>>,
+    /// The partner's statistics come from this box.
+    pub style: Option<Window>,
+    /// Only this box of the instance is normalised and restyled.
+    pub content: Option<Window>,
+    /// y = λ·x + (1 − λ)·mixed.
+    pub blend: Option<f64>,
 }
 
 /// Draws a mixture for a map of `instances` × (`height` × `width`) × `channels`.
@@ -151,50 +155,47 @@ pub fn sample(
     Ok(Mixture { partner, channels, style, content, blend: config.blend })
 }
 
-/// Mixes x (N, P, C), a grid of that width, as drawn; padded positions (outside `extent`) become zero.
-///
-/// # Errors
-/// Where the draws do not fit the map, or a box or sequence has fewer than 2 positions.
-pub fn mix(xs: &Tensor, width: usize, extent: &Extent, mixture: &Mixture) -> Result<Tensor> {
-    let (n, _, c) = xs.dims3()?;
-    let indices = |order: &[usize], count: usize, what: &str| -> Result<Tensor> {
-        if order.len() != count || order.iter().any(|&i| i >= count) {
-            bail!("CrossNorm: {what} {order:?} is not a choice among {count}")
+impl Mixture {
+    /// Refuses draws that are no choice among so many instances and channels.
+    fn check(&self, instances: usize, channels: usize) -> Result<()> {
+        let partner = (!self.partner.is_empty()).then_some(&self.partner);
+        for (order, count, what) in [(partner, instances, "partners"), (self.channels.as_ref(), channels, "channels")] {
+            let Some(order) = order else { continue };
+            if order.len() != count || order.iter().any(|&i| i >= count) {
+                bail!("CrossNorm: {what} {order:?} is not a choice among {count}")
+            }
         }
-        Tensor::from_iter(order.iter().map(|&i| i as u32), xs.device())
-    };
-    let partner = if mixture.partner.is_empty() { None } else { Some(indices(&mixture.partner, n, "partners")?) };
-    let channels = mixture.channels.as_ref().map(|order| indices(order, c, "channels")).transpose()?;
-    let within = |window: Option<Window>| match (window, extent) {
-        (None, _) => extent.clone(),
-        (Some(window), Extent::Prefix(lengths)) => Extent::Spans(spans(window, width, lengths)),
-        (Some(window), _) => Extent::Window(window, width),
-    };
-    let (inside, style) = (within(mixture.content), within(mixture.style));
-    let content = Stats::of(xs, &inside)?;
-    let theirs = if style == inside { content.clone() } else { Stats::of(xs, &style)? };
-    let theirs = theirs.select(partner.as_ref(), channels.as_ref())?;
-    let a = theirs.deviation(EPS)?.div(&content.deviation(EPS)?)?;
-    let (a, b) = match mixture.blend {
-        // λ·x + (1 − λ)·(a·(x − μ) + μ′) is an affine map around μ too
-        Some(blend) => (a.affine(1. - blend, blend)?, ((&content.mean * blend)? + (theirs.mean * (1. - blend))?)?),
-        None => (a, theirs.mean),
-    };
-    let (outside, whole) = if matches!(inside, Extent::Prefix(_)) { (Outside::Zero, true) } else { (Outside::Keep, false) };
-    let ys = apply_centred(xs, &content.mean, &a, &b, &inside, outside, false)?;
-    if whole || !matches!(extent, Extent::Prefix(_)) {
-        return Ok(ys);
+        Ok(())
     }
-    // what lies outside the span stays, but for the padding
-    let (zero, one) = (content.mean.zeros_like()?, content.mean.ones_like()?);
-    apply_centred(&ys, &zero, &one, &zero, extent, Outside::Zero, false)
+
+    /// A table of the partners' statistics.
+    fn theirs(&self, table: &Table) -> Result<Table> {
+        let table = if self.partner.is_empty() { table.clone() } else { table.select_rows(&self.partner)? };
+        self.channels.as_ref().map_or(Ok(table.clone()), |channels| table.select_columns(channels))
+    }
 }
 
-/// The CrossNorm layer: one site of a network, the identity unless the pass activates it.
+impl Rule for Mixture {
+    fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
+        self.check(map.sizes().instances, map.sizes().channels)?;
+        let (content, style) = (map.statistics_in(self.content)?, map.statistics_in(self.style)?);
+        let std = |statistics: &Statistics| statistics.std(EPS);
+        let scale = self.theirs(&std(&style)?)?.div(&std(&content)?)?;
+        let shift = self.theirs(&style.mean)?;
+        let (scale, shift) = match self.blend {
+            // λ·x + (1 − λ)·(a·(x − μ) + μ′) is an affine map around μ too
+            Some(blend) => (scale.affine(1. - blend, blend), content.mean.affine(blend, 0.).add(&shift.affine(1. - blend, 0.))?),
+            None => (scale, shift),
+        };
+        Ok(Some(Affine::new(content.mean, scale, shift).within(self.content)))
+    }
+}
+
+/// The CrossNorm layer: one site of a network, the identity unless the pass activates it. A pass that is given its draws gives
+/// it a [`Mixture`].
 pub struct CrossNorm {
     config: CrossNormConfig,
     site: usize,
-    layout: MemoryLayout,
 }
 
 impl CrossNorm {
@@ -204,39 +205,14 @@ impl CrossNorm {
     /// Where a setting is outside its range.
     pub fn new(config: CrossNormConfig, place: &Place) -> Result<Self> {
         config.check()?;
-        Ok(Self { config, site: place.next_site(), layout: place.layout })
+        Ok(Self { config, site: place.next_site() })
     }
 }
 
-impl Layer for CrossNorm {
-    fn recordable(&self) -> bool {
-        self.layout == MemoryLayout::ChannelsLast
-    }
-
-    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        match pass.draw(self.site) {
-            None => Ok(xs.clone()),
-            Some(Draw::Given(mixture)) => xs.crossnorm(mixture),
-            Some(Draw::Seeded(seed)) => xs.crossnorm(&sample(&self.config, xs.dims()?, &mut seed.rng())?),
-        }
-    }
-
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let Some(draw) = pass.draw(self.site) else { return Ok(xs.clone()) };
-        if self.recordable()
-            && let Some(ys) = FeatureMap::alone(xs, pass, |xs| self.on_map(&xs, pass))?
-        {
-            return Ok(ys);
-        }
-        let map = Canonical::of(xs, self.layout, pass)?;
-        let (n, _, c) = map.xs.dims3()?;
-        let mixed = match draw {
-            Draw::Given(mixture) => mix(&map.xs, map.width, &map.extent, mixture)?,
-            Draw::Seeded(seed) => {
-                let mixture = sample(&self.config, (n, map.height, map.width, c), &mut seed.rng())?;
-                mix(&map.xs, map.width, &map.extent, &mixture)?
-            }
-        };
-        map.restore(&mixed)
+impl Rule for CrossNorm {
+    fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
+        let &Sizes { instances, height, width, channels, .. } = map.sizes();
+        let draw = |rng: &mut _| sample(&self.config, (instances, height, width, channels), rng);
+        pass.drawn(self.site, "crossnorm", draw)?.map_or(Ok(None), |mixture: Mixture| mixture.rule(map, pass))
     }
 }

@@ -2,17 +2,19 @@
 //!
 //! The CNSN unit is two entries at one position, CrossNorm first, then SelfNorm.
 
-use super::{Layer, Place, build};
-use crate::graph::FeatureMap;
+use super::base::Layer;
+use super::place::Place;
+use super::registry::Registry;
+use crate::graph::{FeatureMap, Packing, TokenMap};
 use crate::pass::Pass;
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Error, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// One layer of a table: what, where, with which settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerConfig {
-    /// A name of [`super::LAYERS`].
+    /// A name of the registry, by default one of [`super::LAYERS`].
     pub kind: String,
     /// A position that the backbone's blocks declare.
     pub at: String,
@@ -36,6 +38,48 @@ impl LayerConfig {
     }
 }
 
+/// The layers to attach to a network, and the registry that knows how to build them.
+#[derive(Clone, Copy, Debug)]
+pub struct Layers<'a> {
+    /// What is attached where.
+    pub configs: &'a [LayerConfig],
+    /// Who builds it.
+    pub registry: &'a Registry,
+}
+
+impl<'a> Layers<'a> {
+    /// Layers of that registry.
+    pub fn new(configs: &'a [LayerConfig], registry: &'a Registry) -> Self {
+        Self { configs, registry }
+    }
+
+    /// Other layers of the same registry.
+    pub fn of<'b>(&self, configs: &'b [LayerConfig]) -> Layers<'b>
+    where
+        'a: 'b,
+    {
+        Layers { configs, registry: self.registry }
+    }
+}
+
+impl<'a> From<&'a [LayerConfig]> for Layers<'a> {
+    fn from(configs: &'a [LayerConfig]) -> Self {
+        Self::new(configs, Registry::standard())
+    }
+}
+
+impl<'a> From<&'a Vec<LayerConfig>> for Layers<'a> {
+    fn from(configs: &'a Vec<LayerConfig>) -> Self {
+        configs.as_slice().into()
+    }
+}
+
+impl<'a, const N: usize> From<&'a [LayerConfig; N]> for Layers<'a> {
+    fn from(configs: &'a [LayerConfig; N]) -> Self {
+        configs.as_slice().into()
+    }
+}
+
 /// The layers of one block.
 #[derive(Default)]
 pub struct Hooks {
@@ -44,9 +88,17 @@ pub struct Hooks {
 
 struct Hook {
     at: String,
+    kind: String,
     /// Of its variables, under the block's place.
     path: String,
     layer: Box<dyn Layer>,
+}
+
+impl Hook {
+    /// An error of this layer.
+    fn told(&self, error: Error) -> Error {
+        Error::Msg(format!("layer {:?} at {:?}: {error}", self.kind, self.at))
+    }
 }
 
 impl Hooks {
@@ -56,7 +108,8 @@ impl Hooks {
     ///
     /// # Errors
     /// Where a position is unknown (the known ones are listed), or a layer's settings do not fit.
-    pub fn new(configs: &[LayerConfig], positions: &[(&str, usize)], place: &Place) -> Result<Self> {
+    pub fn new(all: Layers<'_>, positions: &[(&str, usize)], place: &Place) -> Result<Self> {
+        let configs = all.configs;
         Self::check(configs, positions.iter().map(|(name, _)| *name))?;
         let (mut layers, mut taken) = (Vec::new(), Vec::new());
         for (at, channels) in positions {
@@ -71,8 +124,9 @@ impl Hooks {
                     bail!("layer {:?} hangs twice at {at:?}: once is accepted", config.kind)
                 }
                 taken.push(path.clone());
-                let layer = build(&config.kind, config.settings.clone(), &place.at(*channels, vb.pp(&config.kind)))?;
-                layers.push(Hook { at: at.to_string(), path, layer });
+                let place = place.at(*channels, vb.pp(&config.kind));
+                let layer = all.registry.build(&config.kind, config.settings.clone(), &place)?;
+                layers.push(Hook { at: at.to_string(), kind: config.kind.clone(), path, layer });
             }
         }
         Ok(Self { layers })
@@ -139,16 +193,26 @@ impl Hooks {
     /// Applies what hangs there to a map inside a network.
     ///
     /// # Errors
-    /// As the layers.
+    /// As the layers; the layer and the position are named.
     pub fn on_map(&self, position: &str, xs: FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        self.here(position).try_fold(xs, |xs, hook| hook.layer.on_map(&xs, pass))
+        self.here(position).try_fold(xs, |xs, hook| hook.layer.on_map(&xs, pass).map_err(|error| hook.told(error)))
     }
 
-    /// Applies what hangs there.
+    /// Applies what hangs there to the token vectors of sequences inside a network.
     ///
     /// # Errors
-    /// As the layers.
+    /// As the layers; the layer and the position are named.
+    pub fn on_tokens(&self, position: &str, xs: TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
+        let each = |xs: TokenMap, hook: &Hook| hook.layer.on_tokens(&xs, packing, pass).map_err(|error| hook.told(error));
+        self.here(position).try_fold(xs, each)
+    }
+
+    /// Applies what hangs there to a tensor.
+    ///
+    /// # Errors
+    /// As the layers; the layer and the position are named.
     pub fn at(&self, position: &str, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.here(position).try_fold(xs.clone(), |xs, hook| hook.layer.forward(&xs, pass))
+        let each = |xs: Tensor, hook: &Hook| hook.layer.forward(&xs, pass).map_err(|error| hook.told(error));
+        self.here(position).try_fold(xs.clone(), each)
     }
 }

@@ -7,11 +7,10 @@
 //! grow where it hangs: on all three stages of a WideResNet-16-2 the variance before the last norm became 3,000 (with CrossNorm 0.3),
 //! and the error on held-out CIFAR-10 after two short epochs 64.5 % (CrossNorm 47.6; with gradients through the statistics 44.2).
 
-use super::{Canonical, Layer, MemoryLayout, Place};
-use crate::graph::FeatureMap;
-use crate::pass::{Draw, Pass};
-use crate::stats::{Extent, Outside, Stats, apply_centred};
-use candle_core::{DType, Result, Tensor, bail};
+use super::place::Place;
+use crate::pass::Pass;
+use crate::rule::{Affine, Instances, Rule, Table};
+use candle_core::{Result, bail};
 use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_distr::{Beta, Distribution};
@@ -57,41 +56,29 @@ impl Styles {
         let lambda = (0..instances).map(|_| beta.sample(rng)).collect();
         Ok(Self { partner, lambda })
     }
+}
 
-    /// Slope and centre (N, C) of y = slope·(x − μ) + centre.
-    fn tables(&self, mean: &[f64], deviation: &[f64]) -> Result<(Vec<f64>, Vec<f64>)> {
-        let n = self.partner.len();
-        if n == 0 || self.lambda.len() != n || !mean.len().is_multiple_of(n) || self.partner.iter().any(|&i| i >= n) {
-            bail!("MixStyle: {n} partners and {} values of λ do not fit a table of {} values", self.lambda.len(), mean.len())
+impl Rule for Styles {
+    fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
+        let n = map.sizes().instances;
+        if self.partner.len() != n || self.lambda.len() != n || self.partner.iter().any(|&i| i >= n) {
+            let (partners, lambdas) = (self.partner.len(), self.lambda.len());
+            bail!("MixStyle: {partners} partners and {lambdas} values of λ are no choice for {n} instances")
         }
-        let c = mean.len() / n;
-        let between = |table: &[f64], i: usize| {
-            let (lambda, theirs) = (self.lambda[i / c], self.partner[i / c] * c + i % c);
-            lambda * table[i] + (1. - lambda) * table[theirs]
-        };
-        let slope = (0..n * c).map(|i| between(deviation, i) / deviation[i]).collect();
-        Ok((slope, (0..n * c).map(|i| between(mean, i)).collect()))
-    }
-
-    /// Restyles x (N, P, C); padded positions (outside `extent`) become zero.
-    ///
-    /// # Errors
-    /// Where the draws do not fit the map, or an instance has fewer than 2 positions.
-    pub fn apply(&self, xs: &Tensor, extent: &Extent) -> Result<Tensor> {
-        let stats = Stats::of(&xs.detach(), extent)?;
-        let flat = |table: &Tensor| table.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
-        let (slope, centre) = self.tables(&flat(&stats.mean)?, &flat(&stats.deviation(EPS)?)?)?;
-        let table = |values| Tensor::from_vec(values, stats.mean.shape(), xs.device())?.to_dtype(xs.dtype());
-        let outside = if matches!(extent, Extent::Prefix(_)) { Outside::Zero } else { Outside::Keep };
-        apply_centred(xs, &stats.mean, &table(slope)?, &table(centre)?, extent, outside, false)
+        let statistics = map.statistics()?;
+        let (mean, std) = (statistics.mean.detach(), statistics.std(EPS)?.detach());
+        let own = map.constant(n, 1, self.lambda.clone())?;
+        let theirs = own.affine(-1., 1.);
+        let between = |table: &Table| table.mul(&own)?.add(&table.select_rows(&self.partner)?.mul(&theirs)?);
+        Ok(Some(Affine::new(mean.clone(), between(&std)?.div(&std)?, between(&mean)?)))
     }
 }
 
-/// The MixStyle layer: one site of a network, the identity unless the pass activates it.
+/// The MixStyle layer: one site of a network, the identity unless the pass activates it. A pass that is given its draws gives
+/// it [`Styles`].
 pub struct MixStyle {
     config: MixStyleConfig,
     site: usize,
-    layout: MemoryLayout,
 }
 
 impl MixStyle {
@@ -103,45 +90,13 @@ impl MixStyle {
         if !(config.alpha.is_finite() && config.alpha > 0.) {
             bail!("layer mixstyle: alpha is {}; a positive number is accepted", config.alpha)
         }
-        Ok(Self { config, site: place.next_site(), layout: place.layout })
-    }
-
-    fn draw(&self, instances: usize, pass: &Pass) -> Result<Option<Styles>> {
-        match pass.draw(self.site) {
-            None => Ok(None),
-            Some(Draw::Seeded(seed)) => Styles::sample(&self.config, instances, &mut seed.rng()).map(Some),
-            // what CrossNorm would be given: partners, and one λ for all
-            Some(Draw::Given(mixture)) if mixture.style.is_none() && mixture.content.is_none() => {
-                let lambda = vec![mixture.blend.unwrap_or(0.); instances];
-                Ok(Some(Styles { partner: mixture.partner.clone(), lambda }))
-            }
-            Some(Draw::Given(mixture)) => bail!("MixStyle has no boxes, but was given {mixture:?}"),
-        }
+        Ok(Self { config, site: place.next_site() })
     }
 }
 
-impl Layer for MixStyle {
-    fn recordable(&self) -> bool {
-        self.layout == MemoryLayout::ChannelsLast
-    }
-
-    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        match self.draw(xs.dims()?.0, pass)? {
-            None => Ok(xs.clone()),
-            Some(styles) => {
-                xs.restyle(EPS, |mean, deviation| styles.tables(mean, deviation), |xs| styles.apply(xs, &Extent::All))
-            }
-        }
-    }
-
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let Some(styles) = self.draw(xs.dim(0)?, pass)? else { return Ok(xs.clone()) };
-        if self.recordable()
-            && let Some(ys) = FeatureMap::alone(xs, pass, |xs| self.on_map(&xs, pass))?
-        {
-            return Ok(ys);
-        }
-        let map = Canonical::of(xs, self.layout, pass)?;
-        map.restore(&styles.apply(&map.xs, &map.extent)?)
+impl Rule for MixStyle {
+    fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
+        let draw = |rng: &mut _| Styles::sample(&self.config, map.sizes().instances, rng);
+        pass.drawn(self.site, "mixstyle", draw)?.map_or(Ok(None), |styles: Styles| styles.rule(map, pass))
     }
 }

@@ -1,15 +1,14 @@
-//! SelfNorm (Tang et al. 2021, arXiv 2102.02811, section 3.2): every channel's mean and deviation, re-weighted by learnt
-//! gates, in training and at test time.
+//! SelfNorm (Tang et al. 2021, arXiv 2102.02811, section 3.2): every channel's mean and standard deviation, re-weighted by
+//! learnt gates, in training and at test time.
 //!
-//! z = w₀·μ + w₁·σ, gate = sigmoid(BatchNorm(z)); one gate: y = g·x; two gates: y = g·x + μ·(f − g), which is x normalised
-//! and given mean f·μ and deviation g·σ. σ is unbiased, with eps 1e-12 under the root.
+//! z = w₀·μ + w₁·σ, gate = sigmoid(BatchNorm(z)); one gate: y = g·x; two gates: y = g·(x − μ) + f·μ, which is x normalised
+//! and given mean f·μ and standard deviation g·σ. σ is unbiased, with eps 1e-12 under the root.
 
-use super::{BatchNorm, Canonical, Layer, MemoryLayout, Place};
-use crate::graph::FeatureMap;
-use crate::ops::sigmoid;
+use super::batch_norm::BatchNorm;
+use super::place::Place;
 use crate::pass::Pass;
-use crate::stats::{Outside, Stats, apply};
-use candle_core::{DType, Result, Tensor, bail};
+use crate::rule::{Affine, Instances, Rule, Table};
+use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use serde::{Deserialize, Serialize};
 
@@ -28,10 +27,10 @@ impl Default for SelfNormConfig {
 }
 
 /// One gate: a fully connected map of (μ, σ) a channel, BatchNorm over the batch, sigmoid.
-pub(crate) struct Gate {
-    /// (C, 1, 2): w₀ of the mean, w₁ of the deviation.
-    pub(crate) weight: Tensor,
-    pub(crate) norm: BatchNorm,
+struct Gate {
+    /// (C, 1, 2): w₀ of the mean, w₁ of the standard deviation.
+    weight: Tensor,
+    norm: BatchNorm,
 }
 
 impl Gate {
@@ -42,13 +41,12 @@ impl Gate {
         Ok(Self { weight, norm: BatchNorm::new(&place.at(c, vb.pp(format!("{name}_bn"))))? })
     }
 
-    fn forward(&self, mean: &Tensor, deviation: &Tensor, pass: &Pass) -> Result<Tensor> {
-        // BatchNorm over a small batch cancels, forward and backward: few values, so in double precision where there is one
-        let exact = if mean.device().is_cpu() { DType::F64 } else { mean.dtype() };
-        let weight = |i| self.weight.narrow(2, i, 1)?.reshape((1, ()))?.to_dtype(exact);
-        let weighted = |table: &Tensor, i| table.to_dtype(exact)?.broadcast_mul(&weight(i)?);
-        let z = weighted(mean, 0)?.add(&weighted(deviation, 1)?)?;
-        sigmoid(&self.norm.rows(&z, pass)?)?.to_dtype(mean.dtype())
+    /// The gate (N, C) for means and standard deviations.
+    fn open(&self, map: &Instances<'_>, mean: &Table, std: &Table, pass: &Pass) -> Result<Table> {
+        let weight = map.parameter(&self.weight)?.transpose();
+        let weighted = |table: &Table, row: usize| table.mul(&weight.select_rows(&[row])?);
+        let z = weighted(mean, 0)?.add(&weighted(std, 1)?)?;
+        Ok(self.norm.rows(map, &z, pass)?.sigmoid())
     }
 }
 
@@ -71,11 +69,10 @@ impl Gate {
 pub struct SelfNorm {
     scale: Gate,
     shift: Option<Gate>,
-    layout: MemoryLayout,
 }
 
 impl SelfNorm {
-    /// eps under the root of the deviation.
+    /// eps under the root of the standard deviation.
     pub const EPS: f64 = 1e-12;
 
     /// With the published names: `g_fc`, `g_bn`, and `f_fc`, `f_bn` for the second gate.
@@ -90,38 +87,17 @@ impl SelfNorm {
         };
         let scale = Gate::new("g", place)?;
         let shift = if shift { Some(Gate::new("f", place)?) } else { None };
-        Ok(Self { scale, shift, layout: place.layout })
-    }
-
-    /// The gate of the deviation, and that of the mean where there are two.
-    pub(crate) fn gates(&self) -> (&Gate, Option<&Gate>) {
-        (&self.scale, self.shift.as_ref())
+        Ok(Self { scale, shift })
     }
 }
 
-impl Layer for SelfNorm {
-    fn recordable(&self) -> bool {
-        self.layout == MemoryLayout::ChannelsLast
-    }
-
-    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        xs.selfnorm(self, pass)
-    }
-
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        if self.recordable()
-            && let Some(ys) = FeatureMap::alone(xs, pass, |xs| self.on_map(&xs, pass))?
-        {
-            return Ok(ys);
-        }
-        let map = Canonical::of(xs, self.layout, pass)?;
-        let stats = Stats::of(&map.xs, &map.extent)?;
-        let deviation = stats.deviation(Self::EPS)?;
-        let g = self.scale.forward(&stats.mean, &deviation, pass)?;
-        let b = match &self.shift {
-            Some(gate) => stats.mean.mul(&gate.forward(&stats.mean, &deviation, pass)?.sub(&g)?)?,
-            None => g.zeros_like()?,
-        };
-        map.restore(&apply(&map.xs, &g, &b, &map.extent, Outside::Zero, false)?)
+impl Rule for SelfNorm {
+    fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
+        let statistics = map.statistics()?;
+        let (mean, std) = (&statistics.mean, &statistics.std(Self::EPS)?);
+        let scale = self.scale.open(map, mean, std, pass)?;
+        let Some(gate) = &self.shift else { return Ok(Some(Affine::scaled(scale))) };
+        let shift = gate.open(map, mean, std, pass)?.mul(mean)?;
+        Ok(Some(Affine::new(mean.clone(), scale, shift)))
     }
 }

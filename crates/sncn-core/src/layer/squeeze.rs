@@ -1,9 +1,9 @@
 //! Squeeze-and-excitation (Hu et al. 2018): y = x·sigmoid(W₂·relu(W₁·mean(x))).
 
-use super::{Canonical, Layer, MemoryLayout, Place, Settings};
-use crate::ops::{linear, relu, sigmoid};
+use super::place::Place;
+use super::settings::Settings;
 use crate::pass::Pass;
-use crate::stats::{Outside, Stats, apply};
+use crate::rule::{Affine, Instances, Rule, Table};
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use serde::Deserialize;
@@ -12,7 +12,6 @@ use serde::Deserialize;
 pub struct SqueezeExcitation {
     down: (Tensor, Tensor),
     up: (Tensor, Tensor),
-    layout: MemoryLayout,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +41,7 @@ impl SqueezeExcitation {
             let (vb, init) = (place.vb.pp(name), Init::Uniform { lo: -bound, up: bound });
             Ok((vb.get_with_hints((to, from), "weight", init)?, vb.get_with_hints(to, "bias", init)?))
         };
-        Ok(Self { down: fc("fc1", c, inner)?, up: fc("fc2", inner, c)?, layout: place.layout })
+        Ok(Self { down: fc("fc1", c, inner)?, up: fc("fc2", inner, c)? })
     }
 
     pub(super) fn from_settings(settings: Settings, place: &Place) -> Result<Self> {
@@ -50,12 +49,11 @@ impl SqueezeExcitation {
     }
 }
 
-impl Layer for SqueezeExcitation {
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let map = Canonical::of(xs, self.layout, pass)?;
-        let mean = Stats::of(&map.xs, &map.extent)?.mean;
-        let inner = relu(&linear(&mean, &self.down.0, Some(&self.down.1))?)?;
-        let gate = sigmoid(&linear(&inner, &self.up.0, Some(&self.up.1))?)?;
-        map.restore(&apply(&map.xs, &gate, &gate.zeros_like()?, &map.extent, Outside::Zero, false)?)
+impl Rule for SqueezeExcitation {
+    fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
+        let linear =
+            |xs: &Table, (weight, bias): &(Tensor, Tensor)| xs.linear(&map.parameter(weight)?)?.add(&map.parameter(bias)?);
+        let inner = linear(&map.statistics()?.mean, &self.down)?.relu();
+        Ok(Some(Affine::scaled(linear(&inner, &self.up)?.sigmoid())))
     }
 }

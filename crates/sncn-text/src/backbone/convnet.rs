@@ -5,7 +5,7 @@ use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use serde::{Deserialize, Serialize};
-use sncn_core::layer::{Hooks, LayerConfig};
+use sncn_core::layer::{Hooks, Layers};
 use sncn_core::ops::{self, Conv};
 use sncn_core::{Network, Packing, Pass, Place, Vars};
 
@@ -51,12 +51,13 @@ impl ConvNet {
     ///
     /// # Errors
     /// Where a size is 0 or a layer does not fit.
-    pub fn new(config: &ConvNetConfig, classes: usize, layers: &[LayerConfig], vars: &Vars) -> Result<Self> {
+    pub fn new<'a>(config: &ConvNetConfig, classes: usize, layers: impl Into<Layers<'a>>, vars: &Vars) -> Result<Self> {
+        let layers = layers.into();
         let width = config.embedding_dim;
         if config.widths.is_empty() || config.widths.contains(&0) || width * config.filters == 0 {
             bail!("a text ConvNet needs widths, filters and channels of at least 1")
         }
-        Hooks::check_stages(layers, 0)?;
+        Hooks::check_stages(layers.configs, 0)?;
         let place = Place::new(width, vars.builder());
         let table =
             place.vb.get_with_hints((config.vocab_size, width), "embedding.weight", Init::Randn { mean: 0., stdev: 0.1 })?;
@@ -162,7 +163,7 @@ impl TextNetwork for ConvNet {
         let embedded = self.embed(&tokens)?;
         let words = self.hooks.at("embedding", &embedded, &pass)?;
         if !self.hooks.is_empty() {
-            watch(&Spot { position: "embedding", stage: 0 }, &embedded, &words)?;
+            watch(&Spot { position: "embedding", stage: 0 }, &|| Ok((embedded.clone(), words.clone())))?;
         }
         let features = self.features(&words, tokens.packing())?;
         let drops = pass.train && !pass.without_dropout() && self.config.dropout > 0.;

@@ -8,15 +8,14 @@ pub use encoder::{Curve, Encoder, EncoderConfig, Family, Head, NormPlace, Positi
 
 use candle_core::{Result, Tensor, bail};
 use candle_nn::{Init, VarBuilder};
-use sncn_core::layer::LayerConfig;
-use sncn_core::{Network, Pass, Vars};
+use sncn_core::{Layers, Network, Pass, Vars};
 
 /// What a network is built from.
 pub struct Blueprint<'a> {
     /// Classes of the data set.
     pub classes: usize,
-    /// Layers to hang on it.
-    pub layers: &'a [LayerConfig],
+    /// Layers to attach to it.
+    pub layers: Layers<'a>,
     /// Where its variables are created.
     pub vars: &'a Vars,
     /// Tokens of the vocabulary.
@@ -36,10 +35,13 @@ pub struct Spot<'a> {
     pub stage: usize,
 }
 
-/// Is told, wherever layers hang, of the vectors (N, L, C) that go in and those that come out.
-pub type Watch<'a> = &'a mut dyn FnMut(&Spot, &Tensor, &Tensor) -> Result<()>;
+/// Gives the vectors (N, L, C) that go into a layer and those that come out.
+pub type Around<'a> = &'a dyn Fn() -> Result<(Tensor, Tensor)>;
 
-fn unwatched(_: &Spot, _: &Tensor, _: &Tensor) -> Result<()> {
+/// Is told wherever layers hang, and may ask for the vectors around them.
+pub type Watch<'a> = &'a mut dyn FnMut(&Spot, Around) -> Result<()>;
+
+fn unwatched(_: &Spot, _: Around) -> Result<()> {
     Ok(())
 }
 

@@ -150,7 +150,7 @@ impl Parts {
         } else {
             let blueprint = backbone::Blueprint {
                 classes,
-                layers: &run.layers,
+                layers: (&run.layers).into(),
                 vars: &vars,
                 words: self.vocabulary.len(),
                 pad: self.vocabulary.pad(),

@@ -54,10 +54,11 @@ impl Show {
             let ids = vocabulary.encode(&[text], input.longest)?.concat();
             let mut places = Vec::new();
             let scores =
-                network.watched(&Tensor::new(vec![ids.clone()], &Device::Cpu)?, &Pass::eval(), &mut |spot, xs, ys| {
+                network.watched(&Tensor::new(vec![ids.clone()], &Device::Cpu)?, &Pass::eval(), &mut |spot, around| {
                     if at.contains(&spot.position) {
                         let stage = if spot.stage == 0 { String::new() } else { format!(", layer {}", spot.stage) };
-                        places.push(Gated { place: format!("{}{stage}", spot.position), ratios: ratios(xs, ys, ids.len())? });
+                        let (xs, ys) = around()?;
+                        places.push(Gated { place: format!("{}{stage}", spot.position), ratios: ratios(&xs, &ys, ids.len())? });
                     }
                     Ok(())
                 })?;

@@ -4,9 +4,10 @@
 //! the third and sixth; the 1×1 convolutions pad by 1. Positions: `conv`, `norm`, `activation` (after each of the three).
 //! Names count every entry of one sequence, hung layers and pools too: `features.4.weight`.
 
-use super::{Blueprint, ConvLayer, Head, in_chunks};
+use super::Blueprint;
 use candle_core::{Result, Tensor, bail};
-use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::block::{ConvLayer, Head, in_chunks};
+use sncn_core::layer::{BatchNorm, Hooks, Layer, Place};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Network, Pass};
 
@@ -39,8 +40,8 @@ impl AllConvNet {
     /// # Errors
     /// Where a layer does not fit.
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
-        Hooks::check(blueprint.layers, POSITIONS.iter().copied())?;
-        Hooks::check_stages(blueprint.layers, 3)?;
+        Hooks::check(blueprint.layers.configs, POSITIONS.iter().copied())?;
+        Hooks::check_stages(blueprint.layers.configs, 3)?;
         let mut place = Place::new(96, blueprint.vars.builder()).in_stage(1);
         let features = place.vb.pp("features");
         let (mut steps, mut from) = (Vec::new(), 3);
@@ -69,10 +70,10 @@ impl AllConvNet {
 
     fn hang(at: &'static str, channels: usize, steps: &mut Vec<Step>, blueprint: &Blueprint, place: &Place) -> Result<()> {
         let here: Vec<_> =
-            blueprint.layers.iter().filter(|layer| layer.at == at && layer.is_in(place.stage())).cloned().collect();
+            blueprint.layers.configs.iter().filter(|layer| layer.at == at && layer.is_in(place.stage())).cloned().collect();
         if !here.is_empty() {
             let place = place.at(channels, place.vb.pp("features").pp(steps.len()));
-            steps.push(Step::Hook(at, Hooks::new(&here, &[(at, channels)], &place)?));
+            steps.push(Step::Hook(at, Hooks::new(blueprint.layers.of(&here), &[(at, channels)], &place)?));
         }
         Ok(())
     }
@@ -90,8 +91,8 @@ impl Network for AllConvNet {
             for step in &self.steps {
                 xs = match step {
                     Step::Conv(conv) => conv.on_map(&xs)?,
-                    Step::Norm(norm) => xs.norm(norm, pass)?,
-                    Step::Gelu => xs.gelu()?,
+                    Step::Norm(norm) => norm.on_map(&xs, pass)?,
+                    Step::Gelu => xs.gelu_sigmoid()?,
                     Step::Hook(at, hooks) => hooks.on_map(at, xs, pass)?,
                     Step::MaxPool => xs.max_pool(2, 2, 0)?,
                     Step::Dropout(_) if !pass.train || pass.without_dropout() => xs,

@@ -4,10 +4,11 @@
 //! Positions: `conv1_pre` (before a layer; what it gives is passed on too), `conv1_post` (after its first convolution) and, with
 //! bottlenecks, `conv2_post`. Names as in the networks of the CrossNorm and SelfNorm paper: `dense1.0.conv1.weight`.
 
-use super::{Blueprint, ConvLayer, Head, in_chunks};
+use super::Blueprint;
 use candle_core::{Result, Tensor, bail};
+use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
-use sncn_core::{FeatureMap, LayerConfig, Network, Pass};
+use sncn_core::{FeatureMap, Layers, Network, Pass};
 
 /// What a DenseNet is made of.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,7 +31,7 @@ struct Dense {
 }
 
 impl Dense {
-    fn new(place: &Place, from: usize, config: &DenseNetConfig, layers: &[LayerConfig]) -> Result<Self> {
+    fn new(place: &Place, from: usize, config: &DenseNetConfig, layers: Layers) -> Result<Self> {
         let vb = &place.vb;
         let (growth, inner) = (config.growth, if config.bottleneck { 4 * config.growth } else { config.growth });
         let bn1 = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
@@ -48,10 +49,10 @@ impl Dense {
 
     fn forward(&self, xs: FeatureMap, pass: &Pass) -> Result<FeatureMap> {
         let xs = self.hooks.on_map("conv1_pre", xs, pass)?;
-        let mut ys = self.conv1.on_map(&xs.norm_relu(&self.bn1, pass)?)?;
+        let mut ys = self.conv1.on_map(&self.bn1.norm_relu(&xs, pass)?)?;
         ys = self.hooks.on_map("conv1_post", ys, pass)?;
         if let Some((bn2, conv2)) = &self.second {
-            ys = self.hooks.on_map("conv2_post", conv2.on_map(&ys.norm_relu(bn2, pass)?)?, pass)?;
+            ys = self.hooks.on_map("conv2_post", conv2.on_map(&bn2.norm_relu(&ys, pass)?)?, pass)?;
         }
         xs.concat(&ys)
     }
@@ -103,7 +104,7 @@ impl DenseNet {
         if !(reduction > 0. && reduction <= 1.) {
             bail!("backbone densenet{depth}_{growth}: transitions keep a share of {reduction}; above 0 up to 1 is accepted")
         }
-        Hooks::check_stages(blueprint.layers, 3)?;
+        Hooks::check_stages(blueprint.layers.configs, 3)?;
         let place = Place::new(growth, blueprint.vars.builder());
         let mut from = 2 * growth;
         let stem = ConvLayer::same(place.vb.pp("conv1"), 3, from, 3, 1)?;
@@ -127,7 +128,7 @@ impl DenseNet {
         }
         let bn = BatchNorm::new(&place.at(from, place.vb.pp("bn1")))?;
         let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, stages, bn, head, sites: place.sites(), hooked: !blueprint.layers.is_empty() })
+        Ok(Self { stem, stages, bn, head, sites: place.sites(), hooked: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -140,10 +141,10 @@ impl Network for DenseNet {
             for (dense, transition) in &self.stages {
                 xs = dense.iter().try_fold(xs, |xs, dense| dense.forward(xs, pass))?;
                 if let Some(Transition { bn, conv }) = transition {
-                    xs = conv.on_map(&xs.norm_relu(bn, pass)?)?.avg_pool2()?;
+                    xs = conv.on_map(&bn.norm_relu(&xs, pass)?)?.avg_pool2()?;
                 }
             }
-            self.head.forward(&xs.norm_relu(&self.bn, pass)?.global_avg_pool()?)
+            self.head.forward(&self.bn.norm_relu(&xs, pass)?.global_avg_pool()?)
         })
     }
 

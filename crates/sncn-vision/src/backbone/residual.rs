@@ -5,11 +5,11 @@
 //! its downsampling), `post` (after the addition: before the rectifier, or in segmentation after it). Names as in torchvision:
 //! `conv1.weight`, `bn1.weight`, `downsample.0.weight`.
 
-use super::{ConvLayer, Downsample};
 use candle_core::Result;
+use sncn_core::block::{ConvLayer, Downsample};
 use sncn_core::layer::{BatchNorm, Hooks, Ibn, Layer, Place};
 use sncn_core::ops::Conv;
-use sncn_core::{FeatureMap, LayerConfig, Pass};
+use sncn_core::{FeatureMap, Layers, Pass};
 
 /// The settings of a block.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) struct Shape<'a> {
     pub(super) ibn: bool,
     /// Whether `post` comes after the rectifier.
     pub(super) post_rectified: bool,
-    pub(super) layers: &'a [LayerConfig],
+    pub(super) layers: Layers<'a>,
 }
 
 impl Shape<'_> {

@@ -2,9 +2,10 @@
 //!
 //! The positions are those of [`super::residual`]. Names as in torchvision: `layer1.0.conv1.weight`.
 
+use super::Blueprint;
 use super::residual::{Residual, Shape};
-use super::{Blueprint, ConvLayer, Head, in_chunks};
 use candle_core::{Result, Tensor};
+use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
 use sncn_core::{FeatureMap, Network, Pass};
 
@@ -29,7 +30,7 @@ impl ResNet18 {
     /// # Errors
     /// Where a layer does not fit.
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
-        Hooks::check_stages(blueprint.layers, 4)?;
+        Hooks::check_stages(blueprint.layers.configs, 4)?;
         let place = Place::new(64, blueprint.vars.builder());
         let stem = ConvLayer::same(place.vb.pp("conv1"), 3, 64, 3, 1)?;
         let stem = (stem, BatchNorm::new(&place.at(64, place.vb.pp("bn1")))?);
@@ -51,7 +52,7 @@ impl ResNet18 {
             }
         }
         let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, head, sites: place.sites(), hooked: !blueprint.layers.is_empty() })
+        Ok(Self { stem, blocks, head, sites: place.sites(), hooked: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -60,7 +61,7 @@ impl Network for ResNet18 {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
             let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
-            let stem = self.stem.0.on_map(&xs)?.norm_relu(&self.stem.1, pass)?;
+            let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
             self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
         })
     }

@@ -6,11 +6,12 @@
 //! the loss does not depend on those layers' weights, and training leaves them alone ([`Network::unreached`]). Names as
 //! published: `stage_1.0.conv_reduce.weight`.
 
-use super::{Blueprint, ConvLayer, Downsample, Head, in_chunks};
+use super::Blueprint;
 use candle_core::{Result, Tensor, bail};
-use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::block::{ConvLayer, Downsample, Head, in_chunks};
+use sncn_core::layer::{BatchNorm, Hooks, Layer, Place};
 use sncn_core::ops::Conv;
-use sncn_core::{FeatureMap, LayerConfig, Network, Pass};
+use sncn_core::{FeatureMap, Layers, Network, Pass};
 
 struct Block {
     reduce: (ConvLayer, BatchNorm),
@@ -27,7 +28,7 @@ struct Shape<'a> {
     inner: usize,
     to: usize,
     stride: usize,
-    layers: &'a [LayerConfig],
+    layers: Layers<'a>,
 }
 
 impl Block {
@@ -47,9 +48,9 @@ impl Block {
     fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
         let hooks = &self.hooks;
         let input = hooks.on_map("pre", xs.clone(), pass)?;
-        let ys = self.reduce.0.on_map(&input)?.norm_relu(&self.reduce.1, pass)?;
-        let ys = self.grouped.0.on_map(&ys)?.norm_relu(&self.grouped.1, pass)?;
-        let ys = hooks.on_map("residual", self.expand.0.on_map(&ys)?.norm(&self.expand.1, pass)?, pass)?;
+        let ys = self.reduce.1.norm_relu(&self.reduce.0.on_map(&input)?, pass)?;
+        let ys = self.grouped.1.norm_relu(&self.grouped.0.on_map(&ys)?, pass)?;
+        let ys = hooks.on_map("residual", self.expand.1.on_map(&self.expand.0.on_map(&ys)?, pass)?, pass)?;
         let shortcut = match &self.downsample {
             Some(downsample) => {
                 // as published: the result is dropped, the running statistics have moved
@@ -93,12 +94,12 @@ impl ResNext {
                 "backbone resnext{depth}_{cardinality}x{width}: the depth must be 9n + 2 (11, 20, 29, …), cardinality and width 1 to 256"
             )
         }
-        Hooks::check_stages(blueprint.layers, 3)?;
+        Hooks::check_stages(blueprint.layers.configs, 3)?;
         let place = Place::new(64, blueprint.vars.builder());
         let stem = ConvLayer::same(place.vb.pp("conv_1_3x3"), 3, 64, 3, 1)?;
         let stem = (stem, BatchNorm::new(&place.at(64, place.vb.pp("bn_1")))?);
         let (mut blocks, mut unreached, mut from) = (Vec::new(), Vec::new(), 64);
-        let dropped = blueprint.layers.iter().any(|layer| layer.at == "identity");
+        let dropped = blueprint.layers.configs.iter().any(|layer| layer.at == "identity");
         for stage in 1..=3 {
             let (inner, to) = (cardinality * (width << (stage - 1)), 128 << stage);
             for layer in 0..(depth - 2) / 9 {
@@ -115,7 +116,7 @@ impl ResNext {
             }
         }
         let head = Head::new(place.vb.pp("classifier"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, head, sites: place.sites(), hooked: !blueprint.layers.is_empty(), unreached })
+        Ok(Self { stem, blocks, head, sites: place.sites(), hooked: !blueprint.layers.configs.is_empty(), unreached })
     }
 }
 
@@ -125,7 +126,7 @@ impl Network for ResNext {
         in_chunks(xs, pass, |xs| {
             let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
             // written out once: the first block reads it twice
-            let stem = self.stem.0.on_map(&xs)?.norm_relu(&self.stem.1, pass)?;
+            let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
             self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
         })
     }

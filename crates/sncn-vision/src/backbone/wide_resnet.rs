@@ -3,10 +3,11 @@
 //! Positions: `pre` (before a block), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the
 //! addition), as in the CrossNorm and SelfNorm paper. Names as in its published networks: `block1.layer.0.conv1.weight`.
 
-use super::{Blueprint, ConvLayer, Head, in_chunks};
+use super::Blueprint;
 use candle_core::{Result, Tensor, bail};
+use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
-use sncn_core::{FeatureMap, Network, Pass};
+use sncn_core::{FeatureMap, Layers, Network, Pass};
 
 struct Block {
     bn1: BatchNorm,
@@ -18,7 +19,7 @@ struct Block {
 }
 
 impl Block {
-    fn new(place: &Place, from: usize, to: usize, stride: usize, layers: &[sncn_core::LayerConfig]) -> Result<Self> {
+    fn new(place: &Place, from: usize, to: usize, stride: usize, layers: Layers) -> Result<Self> {
         let vb = &place.vb;
         let three = |name: &str, from, stride| ConvLayer::same(vb.pp(name), from, to, 3, stride);
         let bn1 = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
@@ -36,15 +37,15 @@ impl Block {
         let hooks = &self.hooks;
         let (branch, shortcut) = match &self.shortcut {
             Some(conv) => {
-                let xs = xs.norm_relu(&self.bn1, pass)?;
+                let xs = self.bn1.norm_relu(xs, pass)?;
                 (hooks.on_map("pre", xs.clone(), pass)?, conv.on_map(&xs)?)
             }
-            None => (hooks.on_map("pre", xs.clone(), pass)?.norm_relu(&self.bn1, pass)?, xs.clone()),
+            None => (self.bn1.norm_relu(&hooks.on_map("pre", xs.clone(), pass)?, pass)?, xs.clone()),
         };
-        let branch = self.conv1.on_map(&branch)?.norm_relu(&self.bn2, pass)?;
+        let branch = self.bn2.norm_relu(&self.conv1.on_map(&branch)?, pass)?;
         let shortcut = hooks.on_map("identity", shortcut, pass)?;
         let sum = if hooks.is_free("residual") {
-            branch.conv_add(&self.conv2.weight, &self.conv2.conv, &shortcut)?
+            self.conv2.on_map_plus(&branch, &shortcut)?
         } else {
             hooks.on_map("residual", self.conv2.on_map(&branch)?, pass)?.add(&shortcut)?
         };
@@ -79,7 +80,7 @@ impl WideResNet {
         if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 || depth > 1000 || width > 64 {
             bail!("backbone wrn{depth}_{width}: the depth must be 6n + 4 (10, 16, 22, 28, 40, …), the width 1 to 64")
         }
-        Hooks::check_stages(blueprint.layers, 3)?;
+        Hooks::check_stages(blueprint.layers.configs, 3)?;
         let place = Place::new(16, blueprint.vars.builder());
         let stem = ConvLayer::same(place.vb.pp("conv1"), 3, 16, 3, 1)?;
         let (mut blocks, mut from) = (Vec::new(), 16);
@@ -94,7 +95,7 @@ impl WideResNet {
         }
         let bn = BatchNorm::new(&place.at(from, place.vb.pp("bn1")))?;
         let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, bn, head, sites: place.sites(), hooked: !blueprint.layers.is_empty() })
+        Ok(Self { stem, blocks, bn, head, sites: place.sites(), hooked: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -105,7 +106,7 @@ impl Network for WideResNet {
             let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
             let stem = self.stem.on_map(&xs)?;
             let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
-            self.head.forward(&xs.norm_relu(&self.bn, pass)?.global_avg_pool()?)
+            self.head.forward(&self.bn.norm_relu(&xs, pass)?.global_avg_pool()?)
         })
     }
 

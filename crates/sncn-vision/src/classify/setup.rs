@@ -36,7 +36,7 @@ pub fn limited(images: &Arc<dyn Images>, limit: Option<usize>) -> Arc<dyn Images
 /// Where the backbone or a layer does not fit.
 pub fn network(run: &Run, classes: usize, seed: u64) -> Result<(Box<dyn Network>, Vars)> {
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
-    let network = backbone::build(&run.backbone, &Blueprint { classes, layers: &run.layers, vars: &vars })
+    let network = backbone::build(&run.backbone, &Blueprint { classes, layers: (&run.layers).into(), vars: &vars })
         .with_context(|| format!("run {:?}", run.name))?;
     run.check_mixing(&*network)?;
     Ok((network, vars))

@@ -9,9 +9,8 @@ use candle_core::{Device, Tensor};
 use image::Rgb;
 use image::imageops::FilterType;
 use rand::seq::index;
-use sncn_core::layer::{Crop, CrossNormConfig, mix, sample};
-use sncn_core::stats::Extent;
-use sncn_core::{Mixture, Seed, Window};
+use sncn_core::layer::{Crop, CrossNormConfig, sample};
+use sncn_core::{Layer, Mixture, Pass, Seed, Window};
 use std::path::{Path, PathBuf};
 
 /// Rows that an image has at least on the sheet.
@@ -124,10 +123,10 @@ impl Show {
         let shape = (pictures.len(), dims.height, dims.width, 3);
         let drawn = sample(&config, shape, &mut Seed::new(self.seed).named("show/boxes").rng())?;
         let values: Vec<f32> = pictures.iter().flat_map(|picture| &picture.values).map(|&byte| f32::from(byte) / 255.).collect();
-        let xs = Tensor::from_vec(values, (pictures.len(), dims.pixels(), 3), &Device::Cpu)?;
+        let xs = Tensor::from_vec(values, (pictures.len(), dims.height, dims.width, 3), &Device::Cpu)?;
         let styled = |style: usize| -> Result<Vec<Vec<u8>>> {
             let mixture = Mixture { partner: vec![self.contents + style; pictures.len()], ..drawn.clone() };
-            let ys = mix(&xs, dims.width, &Extent::All, &mixture)?.narrow(0, 0, self.contents)?;
+            let ys = mixture.forward(&xs, &Pass::eval())?.narrow(0, 0, self.contents)?;
             let ys: Vec<f32> = ys.flatten_all()?.to_vec1()?;
             let bytes = |image: &[f32]| image.iter().map(|value| (255. * value.clamp(0., 1.)).round() as u8).collect();
             Ok(ys.chunks_exact(dims.bytes()).map(bytes).collect())

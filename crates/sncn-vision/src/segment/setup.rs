@@ -33,7 +33,7 @@ pub fn open(name: &str, data_dir: Option<&Path>) -> Result<PairSplits> {
 /// Where the network or a layer does not fit.
 pub fn network(run: &Run, classes: usize, seed: u64) -> Result<(Box<dyn Network>, Vars)> {
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
-    let network = segment::build(&run.backbone, &Blueprint { classes, layers: &run.layers, vars: &vars })
+    let network = segment::build(&run.backbone, &Blueprint { classes, layers: (&run.layers).into(), vars: &vars })
         .with_context(|| format!("run {:?}", run.name))?;
     run.check_mixing(&*network)?;
     Ok((network, vars))

@@ -1,9 +1,11 @@
 //! Attention within each sequence (Vaswani et al. 2017): softmax(Q·Kᵀ/√d)·V for every head.
 
-use super::super::observe::done;
-use super::super::{Graph, buffer::Buffer, buffer::Values};
-use super::{Form, Packing, Rows, TokenMap};
+use super::packing::Packing;
+use super::token_map::{Form, Rows, TokenMap};
 use crate::Seed;
+use crate::graph::buffer::{Buffer, Values};
+use crate::graph::observe::done;
+use crate::graph::recording::Recording;
 use crate::ops::{self, drop_of};
 use candle_core::{D, Result, Tensor, bail};
 use candle_nn::ops::softmax;
@@ -30,8 +32,8 @@ impl Attention {
         }
         Ok(TokenMap(match (&queries.0, &keys.0, &values.0) {
             (Form::Tensor(q), Form::Tensor(k), Form::Tensor(v)) => Form::Tensor(self.plain([q, k, v], packing)?),
-            (Form::Rows(graph, q), Form::Rows(one, k), Form::Rows(two, v)) if graph.is(one) && graph.is(two) => {
-                Form::Rows(graph.clone(), self.recorded(graph, [q, k, v], packing)?)
+            (Form::Rows(recording, q), Form::Rows(one, k), Form::Rows(two, v)) if recording.is(one) && recording.is(two) => {
+                Form::Rows(recording.clone(), self.recorded(recording, [q, k, v], packing)?)
             }
             _ => bail!("attention: queries, keys and values are not of one recording"),
         }))
@@ -66,7 +68,7 @@ impl Attention {
         Tensor::cat(&each.collect::<Result<Vec<_>>>()?, 0)
     }
 
-    fn recorded(&self, graph: &Graph, maps: [&Rows; 3], packing: &Packing) -> Result<Rows> {
+    fn recorded(&self, recording: &Recording, maps: [&Rows; 3], packing: &Packing) -> Result<Rows> {
         self.check(maps.map(|map| (map.rows(), map.width)), packing)?;
         let (width, dropout, lengths) = (maps[0].width, self.dropout, packing.lengths().clone());
         let heads = self.heads;
@@ -83,10 +85,10 @@ impl Attention {
             let [q, k, v] = maps.map(|map| map.data.part(0..map.data.len()));
             attention_forward(Kernels::current(), &s, &q, &k, &v, drop, &mut weights, &mut data);
         }
-        let ys = Rows::new(graph, data, width);
+        let ys = Rows::new(recording, data, width);
         let (slot, maps) = (ys.slot, maps.map(Rows::clone));
         done("attention: forward");
-        graph.record(move |gradients| {
+        recording.record(move |gradients| {
             let Some(gradient) = gradients.take(slot) else { return };
             let (s, len) = (Sequences { lengths: &lengths, heads, width }, gradient.len());
             let drop: Option<Drop<'_>> = if dropping { Some(&drop) } else { None };

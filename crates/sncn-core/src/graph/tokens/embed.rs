@@ -1,8 +1,10 @@
 //! Sums of rows of tables: the embedding of words, positions and types.
 
-use super::super::observe::done;
-use super::super::{Graph, buffer::Buffer, end::with_values};
-use super::{BLOCK, Form, Rows, TokenMap, recordable};
+use super::token_map::{BLOCK, Form, Rows, TokenMap, recordable};
+use crate::graph::buffer::Buffer;
+use crate::graph::observe::done;
+use crate::graph::recording::{Mode, Recording};
+use crate::graph::tensor::with_values;
 use crate::pass::Pass;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
@@ -16,11 +18,12 @@ pub struct Lookup<'a> {
 }
 
 impl TokenMap {
-    /// Starts with Σ table\[entry\] over the look-ups. Tables that are no variables get no gradient.
+    /// Starts with Σ table\[entry\] over the look-ups; recorded where the device and type allow it and `all_recordable` (every
+    /// layer of the network has a recorded form). Tables that are no variables get no gradient.
     ///
     /// # Errors
     /// Where there is no token, tables differ in width, or an entry is beyond its table.
-    pub fn embed(lookups: &[Lookup<'_>], pass: &Pass) -> Result<Self> {
+    pub fn embed(lookups: &[Lookup<'_>], all_recordable: bool, pass: &Pass) -> Result<Self> {
         let Some(first) = lookups.first() else { bail!("embedding: no table") };
         let (tokens, width) = (first.entries.len(), first.table.dim(1)?);
         for Lookup { table, entries } in lookups {
@@ -32,7 +35,7 @@ impl TokenMap {
                 bail!("embedding: entry {entry} of a table of {count}")
             }
         }
-        if !lookups.iter().all(|lookup| recordable(lookup.table)) {
+        if !(all_recordable && lookups.iter().all(|lookup| recordable(lookup.table))) {
             let rows = lookups.iter().map(|lookup| {
                 let entries = Tensor::new(lookup.entries, lookup.table.device())?;
                 lookup.table.index_select(&entries, 0)
@@ -40,20 +43,16 @@ impl TokenMap {
             let sum = rows.reduce(|sum, rows| sum? + rows?).unwrap_or_else(|| bail!("embedding: no table"))?;
             return Ok(Self(Form::Tensor(sum)));
         }
-        let graph = Graph::default();
-        {
-            let mut recorder = graph.0.borrow_mut();
-            recorder.record = pass.train;
-            // an operation has an input: this one reads nothing of it
-            recorder.input = Some(Tensor::zeros(1, first.table.dtype(), first.table.device())?);
-        }
+        // an operation has an input: this one reads nothing of it
+        let input = Tensor::zeros(1, first.table.dtype(), first.table.device())?;
+        let recording = Recording::begin(input, Mode { record: pass.train, ..Mode::default() });
         // slot 0 is that of the input
-        graph.slot();
-        Ok(Self(Form::Rows(graph.clone(), embed(&graph, lookups, (tokens, width))?)))
+        recording.slot();
+        Ok(Self(Form::Rows(recording.clone(), embed(&recording, lookups, (tokens, width))?)))
     }
 }
 
-fn embed(graph: &Graph, lookups: &[Lookup<'_>], (tokens, width): (usize, usize)) -> Result<Rows> {
+fn embed(recording: &Recording, lookups: &[Lookup<'_>], (tokens, width): (usize, usize)) -> Result<Rows> {
     let mut data = Buffer::take(tokens * width);
     let rows = (BLOCK / width).max(1);
     let mut learnt = Vec::new();
@@ -70,13 +69,13 @@ fn embed(graph: &Graph, lookups: &[Lookup<'_>], (tokens, width): (usize, usize))
             });
         })?;
         if table.is_variable() || table.track_op() {
-            learnt.push((graph.parameter(table), entries.to_vec()));
+            learnt.push((recording.parameter(table), entries.to_vec()));
         }
     }
-    let ys = Rows::new(graph, data, width);
+    let ys = Rows::new(recording, data, width);
     let slot = ys.slot;
     done("embedding: forward");
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         let gradient = gradient.part(0..tokens * width);
         for (parameter, entries) in &learnt {

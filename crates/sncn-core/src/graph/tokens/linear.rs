@@ -1,8 +1,10 @@
 //! y = x·Wᵀ + b of token vectors: a 1 × 1 convolution over one long column, so that its kernels serve.
 
-use super::super::observe::done;
-use super::super::{Graph, buffer::Buffer, buffer::Values, end::with_values};
-use super::{Form, Rows, TokenMap};
+use super::token_map::{Rows, TokenMap};
+use crate::graph::buffer::{Buffer, Values};
+use crate::graph::observe::done;
+use crate::graph::recording::Recording;
+use crate::graph::tensor::with_values;
 use crate::ops;
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::conv::ConvShape;
@@ -16,10 +18,7 @@ impl TokenMap {
     /// # Errors
     /// Where shapes do not fit.
     pub fn linear(&self, weight: &Tensor, bias: &Tensor) -> Result<Self> {
-        Ok(Self(match &self.0 {
-            Form::Tensor(xs) => Form::Tensor(ops::linear(xs, weight, Some(bias))?),
-            Form::Rows(graph, xs) => Form::Rows(graph.clone(), linear(graph, xs, weight, bias)?),
-        }))
+        self.either(|xs| ops::linear(xs, weight, Some(bias)), |recording, xs| linear(recording, xs, weight, bias))
     }
 }
 
@@ -28,7 +27,7 @@ fn rows_of<'a>(values: &'a Values, width: usize) -> impl Fn(usize, usize, &mut [
     move |_, row, out| out.copy_from_slice(&values.part(row * width..(row + 1) * width))
 }
 
-fn linear(graph: &Graph, xs: &Rows, weight: &Tensor, bias: &Tensor) -> Result<Rows> {
+fn linear(recording: &Recording, xs: &Rows, weight: &Tensor, bias: &Tensor) -> Result<Rows> {
     let (rows, (c_out, c_in)) = (xs.rows(), weight.dims2()?);
     if c_in != xs.width || bias.dims() != [c_out] {
         bail!("linear: vectors of {} channels, weight {:?}, bias {:?}", xs.width, weight.dims(), bias.dims())
@@ -44,11 +43,11 @@ fn linear(graph: &Graph, xs: &Rows, weight: &Tensor, bias: &Tensor) -> Result<Ro
         };
         conv_forward(&shape, &packed, &rows_of(&xs.data, c_in), &finish, &mut data);
     })?;
-    let ys = Rows::new(graph, data, c_out);
-    let (slot, xs, of) = (ys.slot, xs.clone(), (graph.parameter(&weight), graph.parameter(&bias)));
-    let (weight, wanted) = (Values::Tensor(weight), xs.slot > 0 || graph.0.borrow().to_input);
+    let ys = Rows::new(recording, data, c_out);
+    let (slot, xs, of) = (ys.slot, xs.clone(), (recording.parameter(&weight), recording.parameter(&bias)));
+    let (weight, wanted) = (Values::Tensor(weight), recording.wants(xs.slot));
     done("linear: forward");
-    graph.record(move |gradients| {
+    recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         let read = rows_of(&gradient, c_out);
         conv_weight_gradient(&shape, &rows_of(&xs.data, c_in), &read, gradients.parameter(of.0));

@@ -36,6 +36,26 @@ impl Packing {
         self.lengths.iter().sum()
     }
 
+    /// Tokens of padded sequences.
+    pub fn longest(&self) -> usize {
+        self.longest
+    }
+
+    /// Refuses vectors of other tokens.
+    pub(super) fn check_tokens(&self, tokens: usize) -> Result<()> {
+        match tokens == self.tokens() {
+            true => Ok(()),
+            false => bail!("{tokens} token vectors for sequences of {} tokens", self.tokens()),
+        }
+    }
+
+    /// (tokens, C) of vectors of these sequences.
+    pub(super) fn check(&self, packed: &Tensor) -> Result<(usize, usize)> {
+        let dims = packed.dims2()?;
+        self.check_tokens(dims.0)?;
+        Ok(dims)
+    }
+
     /// The first token of each sequence.
     pub fn starts(&self) -> impl Iterator<Item = usize> + '_ {
         self.lengths.iter().scan(0, |at, len| {

@@ -3,7 +3,7 @@
 use super::config::{EncoderConfig, Family, NormPlace};
 use crate::backbone::{Linear, Spot, Watch};
 use candle_core::Result;
-use sncn_core::layer::{Hooks, LayerConfig, LayerNorm};
+use sncn_core::layer::{Hooks, Layer, LayerNorm, Layers};
 use sncn_core::{Attention, Packing, Pass, Place, Seed, TokenMap};
 
 /// Where layers may hang: on the result of attention, on that of the feed-forward part, on the sum that leaves the layer.
@@ -64,21 +64,26 @@ impl Run<'_> {
         }
     }
 
-    /// Applies what hangs at a position; where something does, the recording ends before it and another begins after it.
+    /// Applies what hangs at a position.
     pub(super) fn hang(&self, hooks: &Hooks, position: &str, xs: TokenMap, watch: Watch) -> Result<TokenMap> {
         if hooks.is_free(position) {
             return Ok(xs);
         }
-        xs.padded(self.packing, self.pass, |xs| {
-            let ys = hooks.at(position, xs, self.pass)?;
-            watch(&Spot { position, stage: self.stage }, xs, &ys)?;
-            Ok(ys)
-        })
+        let ys = hooks.on_tokens(position, xs.clone(), self.packing, self.pass)?;
+        watch(&Spot { position, stage: self.stage }, &|| {
+            Ok((self.packing.pad(&xs.values()?)?, self.packing.pad(&ys.values()?)?))
+        })?;
+        Ok(ys)
+    }
+
+    /// Layer normalisation.
+    pub(super) fn norm(&self, norm: &LayerNorm, xs: &TokenMap) -> Result<TokenMap> {
+        norm.on_tokens(xs, self.packing, self.pass)
     }
 }
 
 impl EncoderLayer {
-    pub(super) fn new(config: &EncoderConfig, layers: &[LayerConfig], place: &Place) -> Result<Self> {
+    pub(super) fn new(config: &EncoderConfig, layers: Layers, place: &Place) -> Result<Self> {
         let names = if config.family == Family::Distilbert { &DISTILBERT } else { &BERT };
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         let linear = |name: &str, from, to| Linear::new(place.vb.pp(name), from, to, STDEV);
@@ -104,11 +109,16 @@ impl EncoderLayer {
         })
     }
 
+    /// Whether every layer attached to it has a recorded form.
+    pub(super) fn recordable(&self) -> bool {
+        self.hooks.recordable()
+    }
+
     pub(super) fn forward(&self, xs: &TokenMap, run: &Run, watch: Watch) -> Result<TokenMap> {
         let xs = self.part(xs, run, 0, watch, |xs| self.attend(xs, run))?;
         let xs = self.part(&xs, run, 1, watch, |xs| {
             let [first, second] = &self.feed_forward;
-            xs.linear(&first.weight, &first.bias)?.gelu()?.linear(&second.weight, &second.bias)
+            xs.linear(&first.weight, &first.bias)?.gelu_erf()?.linear(&second.weight, &second.bias)
         })?;
         Ok(xs)
     }
@@ -123,13 +133,11 @@ impl EncoderLayer {
         part: impl FnOnce(&TokenMap) -> Result<TokenMap>,
     ) -> Result<TokenMap> {
         let (position, last) = (POSITIONS[index], index == 1);
-        // what hangs on the part ends the recording, and the sum needs x after that
-        let xs = if self.hooks.is_free(position) { xs.clone() } else { xs.cut(run.pass)? };
-        let ys = if self.norm == NormPlace::Pre { part(&xs.layer_norm(&self.norms[index])?)? } else { part(&xs)? };
+        let ys = if self.norm == NormPlace::Pre { part(&run.norm(&self.norms[index], xs)?)? } else { part(xs)? };
         let ys = run.hang(&self.hooks, position, run.dropout(ys, self.dropout[0], position)?, watch)?;
-        let sum = xs.add(&ys, run.pass)?;
+        let sum = xs.add(&ys)?;
         let sum = if last { run.hang(&self.hooks, "sum", sum, watch)? } else { sum };
-        if self.norm == NormPlace::Post { sum.layer_norm(&self.norms[index]) } else { Ok(sum) }
+        if self.norm == NormPlace::Post { run.norm(&self.norms[index], &sum) } else { Ok(sum) }
     }
 
     fn attend(&self, xs: &TokenMap, run: &Run) -> Result<TokenMap> {

@@ -11,7 +11,7 @@ use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use layer::{EncoderLayer, POSITIONS, Run, STDEV};
-use sncn_core::layer::{Hooks, LayerConfig, LayerNorm};
+use sncn_core::layer::{Hooks, LayerNorm, Layers};
 use sncn_core::{Lookup, Network, Packing, Pass, Place, TokenMap, Vars, ops};
 
 /// A transformer encoder that classifies sequences of token ids (N, L).
@@ -58,13 +58,20 @@ impl Encoder {
     ///
     /// # Errors
     /// Where sizes do not fit, or a layer does not.
-    pub fn new(config: &EncoderConfig, classes: usize, head: Head, layers: &[LayerConfig], vars: &Vars) -> Result<Self> {
+    pub fn new<'a>(
+        config: &EncoderConfig,
+        classes: usize,
+        head: Head,
+        layers: impl Into<Layers<'a>>,
+        vars: &Vars,
+    ) -> Result<Self> {
+        let layers = layers.into();
         let (width, family) = (config.hidden_size, config.family);
         if config.num_attention_heads == 0 || !width.is_multiple_of(config.num_attention_heads) {
             bail!("hidden_size {width} is no multiple of num_attention_heads {}", config.num_attention_heads)
         }
-        Hooks::check(layers, std::iter::once("embedding").chain(POSITIONS))?;
-        Hooks::check_stages(layers, config.num_hidden_layers)?;
+        Hooks::check(layers.configs, std::iter::once("embedding").chain(POSITIONS))?;
+        Hooks::check_stages(layers.configs, config.num_hidden_layers)?;
         let place = Place::new(width, vars.builder());
         let under = |path: &str| place.at(width, place.vb.pp(path));
         let table = |count: usize, name: &str| {
@@ -84,10 +91,10 @@ impl Encoder {
             let positions = of_positions()?;
             (positions, of_types()?, of_norm()?)
         };
-        let (first, inside): (Vec<_>, Vec<_>) = layers.iter().cloned().partition(|layer| layer.at == "embedding");
-        let hooks = Hooks::new(&first, &[("embedding", width)], &under("embeddings"))?;
+        let (first, inside): (Vec<_>, Vec<_>) = layers.configs.iter().cloned().partition(|layer| layer.at == "embedding");
+        let hooks = Hooks::new(layers.of(&first), &[("embedding", width)], &under("embeddings"))?;
         let stem = if family == Family::Distilbert { "transformer.layer" } else { "encoder.layer" };
-        let stage = |i: usize| EncoderLayer::new(config, &inside, &under(&format!("{stem}.{i}")).in_stage(i + 1));
+        let stage = |i: usize| EncoderLayer::new(config, layers.of(&inside), &under(&format!("{stem}.{i}")).in_stage(i + 1));
         let layers = (0..config.num_hidden_layers).map(stage).collect::<Result<_>>()?;
         let last = match config.norm {
             NormPlace::Post => None,
@@ -166,14 +173,15 @@ impl Encoder {
         let padded = pass.clone().with_lengths(packing.lengths().clone());
         let seed = pass.seed().named("dropout");
         let run = |stage: u64| Run { packing, pass: &padded, seed: seed.fold_in(stage), stage: stage as usize };
-        let xs = TokenMap::embed(&lookups, pass)?.layer_norm(&self.norm)?;
+        let recordable = self.hooks.recordable() && self.layers.iter().all(EncoderLayer::recordable);
+        let xs = run(0).norm(&self.norm, &TokenMap::embed(&lookups, recordable, pass)?)?;
         let xs = run(0).dropout(xs, self.config.hidden_dropout_prob, "embedding")?;
         let xs = run(0).hang(&self.hooks, "embedding", xs, watch)?;
         let mut xs = visit(xs)?;
         for (i, layer) in self.layers.iter().enumerate() {
             xs = visit(layer.forward(&xs, &run(i as u64 + 1), watch)?)?;
         }
-        self.last.as_ref().map_or(Ok(xs.clone()), |norm| xs.layer_norm(norm))
+        self.last.as_ref().map_or(Ok(xs.clone()), |norm| run(0).norm(norm, &xs))
     }
 
     /// The last layer's vectors, packed (tokens, C).
@@ -191,8 +199,7 @@ impl Encoder {
     pub fn states(&self, tokens: &Tokens, types: Option<&Tensor>, pass: &Pass) -> Result<Vec<Tensor>> {
         let mut states = Vec::new();
         self.run(tokens, types, pass, &mut unwatched, |xs| {
-            let xs = xs.cut(pass)?;
-            states.push(xs.to_tensor()?);
+            states.push(xs.values()?);
             Ok(xs)
         })?;
         Ok(states)

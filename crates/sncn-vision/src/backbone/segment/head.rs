@@ -1,8 +1,8 @@
 //! Heads of segmentation networks: from a backbone's maps to scores of classes at their size.
 
-use super::super::ConvLayer;
 use candle_core::Result;
 use candle_nn::VarBuilder;
+use sncn_core::block::ConvLayer;
 use sncn_core::layer::{BatchNorm, Place};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Pass};
@@ -11,7 +11,7 @@ use sncn_core::{FeatureMap, Pass};
 const DROPOUT: f64 = 0.1;
 
 /// A head.
-pub(super) trait Decoder {
+pub(super) trait Decoder: Send + Sync {
     /// Scores (N, h, w, classes) from the maps of the first and of a deep stage.
     fn forward(&self, low: &FeatureMap, deep: &FeatureMap, pass: &Pass) -> Result<FeatureMap>;
 }
@@ -28,7 +28,7 @@ impl Unit {
     }
 
     fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        self.0.on_map(xs)?.norm_relu(&self.1, pass)
+        self.1.norm_relu(&self.0.on_map(xs)?, pass)
     }
 }
 

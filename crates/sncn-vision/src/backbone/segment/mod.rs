@@ -8,10 +8,11 @@
 
 mod head;
 
+use super::Blueprint;
 use super::residual::{Residual, Shape};
-use super::{Blueprint, ConvLayer};
 use candle_core::{Result, Tensor, bail};
 use head::{Decoder, DeepLabHead, FcnHead};
+use sncn_core::block::ConvLayer;
 use sncn_core::layer::{BatchNorm, Hooks, Place};
 use sncn_core::ops::{self, Conv};
 use sncn_core::{FeatureMap, Network, Pass};
@@ -78,7 +79,7 @@ struct Segmenter {
 
 impl Segmenter {
     fn new(design: &Design, blueprint: &Blueprint) -> Result<Self> {
-        Hooks::check_stages(blueprint.layers, 4)?;
+        Hooks::check_stages(blueprint.layers.configs, 4)?;
         let (width, classes) = (design.width, blueprint.classes);
         let root = Place::new(width, blueprint.vars.builder());
         let vb = root.vb.pp("backbone");
@@ -111,7 +112,7 @@ impl Segmenter {
             false => Box::new(FcnHead::new(&place, from, classes)?),
         };
         let auxiliary = FcnHead::new(&root.at(channels[2], root.vb.pp("aux_classifier")), channels[2], classes)?;
-        Ok(Self { stem, stages, head, auxiliary, classes, sites: root.sites(), hooked: !blueprint.layers.is_empty() })
+        Ok(Self { stem, stages, head, auxiliary, classes, sites: root.sites(), hooked: !blueprint.layers.configs.is_empty() })
     }
 
     /// Scores at the input's size, those of the auxiliary head too where wanted.
@@ -119,7 +120,7 @@ impl Segmenter {
         let (_, height, width, _) = xs.dims4()?;
         let recordable = self.stages.iter().flatten().all(|block| block.hooks.recordable());
         let map = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
-        let mut ys = self.stem.0.on_map(&map)?.norm_relu(&self.stem.1, pass)?.max_pool(3, 2, 1)?;
+        let mut ys = self.stem.1.norm_relu(&self.stem.0.on_map(&map)?, pass)?.max_pool(3, 2, 1)?;
         let mut outputs = Vec::new();
         for stage in &self.stages {
             ys = stage.iter().try_fold(ys, |ys, block| block.forward(&ys, pass))?;

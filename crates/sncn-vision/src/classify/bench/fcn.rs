@@ -19,7 +19,7 @@ const IMAGES: usize = 2;
 /// The network with a batch.
 pub(super) fn trainer() -> Result<Trainer> {
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-    let network = segment::build(NAME, &Blueprint { classes: CLASSES, layers: &[], vars: &vars })?;
+    let network = segment::build(NAME, &Blueprint { classes: CLASSES, layers: (&[]).into(), vars: &vars })?;
     let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0. };
     let optimizer = Optimizer::new(config, vars.trainable())?;
     let labels = (0..IMAGES * SIDE * SIDE).map(|i| (i % CLASSES) as u32).collect();

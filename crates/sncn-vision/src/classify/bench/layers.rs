@@ -32,10 +32,12 @@ impl Bench {
         let work = (maps(3.), maps(8.));
         self.recorded("SelfNorm", &shape, work, &train, |xs| selfnorm.on_map(xs, &train))?;
         self.recorded("CrossNorm", &shape, work, &mixing, |xs| crossnorm.on_map(xs, &mixing))?;
-        self.recorded("BatchNorm+ReLU", &shape, work, &train, |xs| xs.norm_relu(&norm, &train))?;
+        self.recorded("BatchNorm+ReLU", &shape, work, &train, |xs| norm.norm_relu(xs, &train))?;
         self.both("SelfNorm on candle's tape", &shape, work, |xs| selfnorm.forward(xs, &train))?;
         self.both("CrossNorm on candle's tape", &shape, work, |xs| crossnorm.forward(xs, &mixing))?;
-        self.both("BatchNorm+ReLU on candle's tape", &shape, work, |xs| norm.norm(xs, true, &train))?;
+        self.both("BatchNorm+ReLU on candle's tape", &shape, work, |xs| {
+            norm.norm_relu(&FeatureMap::start(xs, true, &train)?, &train)?.to_tensor()
+        })?;
         let shapes = [(3, 16, 32, 1, 1), (16, 32, 32, 1, 1), (32, 32, 32, 1, 1), (32, 64, 32, 2, 1), (64, 64, 16, 1, 1)];
         for (from, to, size, stride, groups) in
             shapes.into_iter().chain([(128, 128, 8, 1, 1), (96, 96, 32, 1, 1), (128, 128, 32, 1, 4)])

@@ -207,7 +207,7 @@ impl Trainer {
     fn new(backbone: &str, at: &str) -> Result<Self> {
         let layers = ["crossnorm", "selfnorm"].map(|kind| LayerConfig::new(kind, at));
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let network = backbone::build(backbone, &Blueprint { classes: 10, layers: &layers, vars: &vars })?;
+        let network = backbone::build(backbone, &Blueprint { classes: 10, layers: (&layers).into(), vars: &vars })?;
         let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
         let optimizer = Optimizer::new(config, vars.trainable())?;
         let inputs = random(&[BATCH, 32, 32, 3], "images")?;

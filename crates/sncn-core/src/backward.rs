@@ -1,8 +1,9 @@
-//! A recording's parameters on candle's tape: an operation of candle takes three tensors at most, so they are threaded one by
-//! one through a tensor of no consequence, and each takes its gradient from what the recording left when it ran backward.
+//! The backward pass of operations that have many parameters: an operation of candle takes three tensors at most, so
+//! parameters are threaded one by one through a tensor of no consequence, and each takes its gradient from what the
+//! operation left when it ran backward.
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -42,55 +43,61 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
     Ok(gradients)
 }
 
-/// The gradients of all parameters, between the backward passes of the recording and of each parameter.
-#[derive(Clone, Default)]
-pub(super) struct Left(Arc<Mutex<Vec<Vec<f32>>>>);
+/// The gradients of all parameters, between the backward passes of the operation and of each parameter; empty where none
+/// came.
+#[derive(Clone)]
+pub(crate) struct Left<T>(Arc<Mutex<Vec<Vec<T>>>>);
 
-impl Left {
-    pub(super) fn put(&self, gradients: Vec<Vec<f32>>) {
+impl<T> Default for Left<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T> Left<T> {
+    pub(crate) fn put(&self, gradients: Vec<Vec<T>>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = gradients;
     }
 
-    fn take(&self, index: usize) -> Vec<f32> {
+    fn take(&self, index: usize) -> Vec<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index).map(std::mem::take).unwrap_or_default()
     }
 }
 
-/// The thread through all parameters, to be given to the recording.
-pub(super) fn thread(parameters: &[Tensor], like: &Tensor, left: &Left) -> Result<Tensor> {
-    let start = Tensor::zeros(1, like.dtype(), like.device())?;
-    parameters
-        .iter()
-        .enumerate()
-        .try_fold(start, |thread, (index, parameter)| thread.apply_op2(parameter, Parameter { index, left: left.clone() }))
+/// The thread through all parameters, to be given to the operation.
+pub(crate) fn thread<T: WithDType>(parameters: &[Tensor], left: &Left<T>) -> Result<Tensor> {
+    let start = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+    parameters.iter().enumerate().try_fold(start, |thread, (index, parameter)| {
+        thread.apply_op2(&parameter.to_device(&Device::Cpu)?, Parameter { index, left: left.clone() })
+    })
 }
 
-struct Parameter {
+struct Parameter<T> {
     index: usize,
-    left: Left,
+    left: Left<T>,
 }
 
-impl CustomOp2 for Parameter {
+impl<T: WithDType> CustomOp2 for Parameter<T> {
     fn name(&self) -> &'static str {
         "recorded-parameter"
     }
 
-    fn cpu_fwd(&self, thread: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        match thread {
-            CpuStorage::F32(_) => Ok((CpuStorage::F32(vec![0.]), 1.into())),
-            _ => bail!("a recording is in f32"),
-        }
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![0.]), 1.into()))
     }
 
     fn bwd(&self, thread: &Tensor, parameter: &Tensor, _: &Tensor, _: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let back = Some(thread.zeros_like()?);
         let gradient = match self.left.take(self.index) {
+            // candle asks for a gradient of what is computed from variables, not of variables
+            none if none.is_empty() && parameter.is_variable() => return Ok((back, None)),
             none if none.is_empty() => parameter.zeros_like()?,
-            values => Tensor::from_vec(values, parameter.shape(), parameter.device())?,
+            values => Tensor::from_vec(values, parameter.shape(), parameter.device())?.to_dtype(parameter.dtype())?,
         };
         let handed = parameter.is_variable()
             && HANDED.with_borrow_mut(|handed| {
                 handed.as_mut().map(|handed| handed.push((parameter.clone(), gradient.clone()))).is_some()
             });
-        Ok((Some(thread.zeros_like()?), if handed { None } else { Some(gradient) }))
+        Ok((back, if handed { None } else { Some(gradient) }))
     }
 }

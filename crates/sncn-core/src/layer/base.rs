@@ -1,0 +1,78 @@
+//! `Layer`: what is attached to a network at a position.
+
+use crate::graph::{FeatureMap, Packing, TokenMap};
+use crate::pass::Pass;
+use crate::rule::Rule;
+use candle_core::{Result, Tensor, bail};
+
+/// A layer that keeps a map's shape; every [`Rule`] is one.
+pub trait Layer: Send + Sync {
+    /// Applies it to a map inside a network.
+    ///
+    /// # Errors
+    /// Where the shape does not fit.
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap>;
+
+    /// Applies it to the token vectors of sequences inside a text network.
+    ///
+    /// # Errors
+    /// Where the shape does not fit, or the layer has no form for sequences.
+    fn on_tokens(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap>;
+
+    /// Whether it can be applied to recorded maps; a network with a layer that cannot runs as tensor operations.
+    fn recordable(&self) -> bool {
+        true
+    }
+
+    /// Applies it to a tensor with the channels last: (N, H, W, C), (N, L, C) or (N, C). In (N, L, C) only the first tokens of
+    /// a sequence count where the pass has lengths; the padding behind them becomes 0.
+    ///
+    /// ```
+    /// use candle_core::{DType, Device, Tensor};
+    /// use sncn_core::layer::{Layer, Place, SelfNorm, SelfNormConfig};
+    /// use sncn_core::{Pass, Seed, Vars};
+    ///
+    /// # fn main() -> candle_core::Result<()> {
+    /// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+    /// let layer = SelfNorm::new(SelfNormConfig::default(), &Place::new(16, vars.builder()))?;
+    /// let xs = Tensor::randn(0f32, 1., (4, 8, 8, 16), &Device::Cpu)?; // (N, H, W, C)
+    /// let ys = layer.forward(&xs, &Pass::eval())?;
+    /// assert_eq!(ys.dims(), xs.dims());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Where the shape does not fit.
+    fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        // what an evaluation pass records has no backward pass, and a caller may want one
+        let recorded = self.recordable() && pass.train;
+        if let (&[n, longest, _], Some(lengths)) = (xs.dims(), pass.lengths()) {
+            if lengths.len() != n {
+                bail!("{} lengths for a batch of {n} sequences", lengths.len())
+            }
+            let packing = Packing::new(lengths, longest)?;
+            let packed = packing.pack(xs)?;
+            let packed = if recorded { TokenMap::start(&packed, pass)? } else { TokenMap::tensor(&packed)? };
+            return packing.pad(&self.on_tokens(&packed, &packing, pass)?.to_tensor()?);
+        }
+        let dims = match *xs.dims() {
+            [n, c] => (n, 1, 1, c),
+            [n, l, c] => (n, 1, l, c),
+            [n, h, w, c] => (n, h, w, c),
+            _ => bail!("a layer takes (N, C), (N, L, C) or (N, H, W, C), not a tensor of shape {:?}", xs.dims()),
+        };
+        let map = FeatureMap::start(&xs.reshape(dims)?, recorded, pass)?;
+        self.on_map(&map, pass)?.to_tensor()?.reshape(xs.shape())
+    }
+}
+
+impl<R: Rule> Layer for R {
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        xs.apply_rule(self, pass)
+    }
+
+    fn on_tokens(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
+        xs.apply_rule(packing, self, pass)
+    }
+}

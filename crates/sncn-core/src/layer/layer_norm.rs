@@ -1,0 +1,95 @@
+//! Layer normalisation (Ba et al. 2016): over the channels of every position, with the biased variance.
+
+use super::base::Layer;
+use super::place::Place;
+use crate::graph::{Dims, FeatureMap, Operation, Packing, TokenMap};
+use crate::pass::Pass;
+use candle_core::{CpuStorage, D, Result, Storage, Tensor, bail};
+use candle_nn::Init;
+use sncn_kernels::layer_norm::{layer_norm_backward, layer_norm_forward};
+use sncn_kernels::simd::Form;
+
+/// Layer normalisation over the channels of every position.
+#[derive(Clone)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// With PyTorch's names.
+    ///
+    /// # Errors
+    /// Where a variable exists with another shape.
+    pub fn new(place: &Place, eps: f64) -> Result<Self> {
+        let weight = place.vb.get_with_hints(place.channels, "weight", Init::Const(1.))?;
+        let bias = place.vb.get_with_hints(place.channels, "bias", Init::Const(0.))?;
+        Ok(Self { weight, bias, eps })
+    }
+}
+
+impl Layer for LayerNorm {
+    fn on_map(&self, xs: &FeatureMap, _: &Pass) -> Result<FeatureMap> {
+        xs.apply_operation(self.clone())
+    }
+
+    fn on_tokens(&self, xs: &TokenMap, _: &Packing, _: &Pass) -> Result<TokenMap> {
+        xs.apply_operation(self.clone())
+    }
+}
+
+fn values(tensor: &Tensor) -> Result<Vec<f32>> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => Ok(values[start..end].to_vec()),
+        _ => tensor.to_vec1(),
+    }
+}
+
+impl Operation for LayerNorm {
+    /// Of every position the mean and 1/√(var + eps); the weight.
+    type Saved = (Vec<f32>, Vec<f32>, Vec<f32>);
+
+    fn name(&self) -> &'static str {
+        "LayerNorm"
+    }
+
+    fn parameters(&self) -> Vec<Tensor> {
+        vec![self.weight.clone(), self.bias.clone()]
+    }
+
+    fn output(&self, dims: Dims) -> Result<Dims> {
+        match self.weight.dims() == [dims.3] {
+            true => Ok(dims),
+            false => bail!("layer norm of {:?} channels on a map of shape {dims:?}", self.weight.dims()),
+        }
+    }
+
+    fn forward(&self, xs: &[f32], (n, h, w, _): Dims, ys: &mut [f32]) -> Result<Self::Saved> {
+        let (weight, bias) = (values(&self.weight)?, values(&self.bias)?);
+        let (mut mean, mut inverse) = (vec![0.; n * h * w], vec![0.; n * h * w]);
+        layer_norm_forward(Form::current(), xs, &weight, &bias, self.eps, ys, &mut mean, &mut inverse);
+        Ok((mean, inverse, weight))
+    }
+
+    fn backward(
+        &self,
+        (mean, inverse, weight): &Self::Saved,
+        xs: &[f32],
+        _: Dims,
+        gy: &[f32],
+        gx: &mut [f32],
+        parameters: &mut [Vec<f32>],
+    ) {
+        let [of_weight, of_bias] = parameters else { return };
+        layer_norm_backward(Form::current(), xs, weight, mean, inverse, gy, gx, of_weight, of_bias);
+    }
+
+    fn reference(&self, xs: &Tensor) -> Result<Tensor> {
+        let (weight, bias) = (self.weight.to_dtype(xs.dtype())?, self.bias.to_dtype(xs.dtype())?);
+        let centred = xs.broadcast_sub(&xs.mean_keepdim(D::Minus1)?)?;
+        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
+        centred.broadcast_div(&deviation)?.broadcast_mul(&weight)?.broadcast_add(&bias)
+    }
+}

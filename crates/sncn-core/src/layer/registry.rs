@@ -1,0 +1,102 @@
+//! `Registry`: the layers that tables can name.
+
+use super::base::Layer;
+use super::batch_norm::BatchNorm;
+use super::crossnorm::{CrossNorm, CrossNormConfig};
+use super::group_norm::GroupNorm;
+use super::ibn::Ibn;
+use super::layer_norm::LayerNorm;
+use super::mixstyle::{MixStyle, MixStyleConfig};
+use super::place::Place;
+use super::selfnorm::{SelfNorm, SelfNormConfig};
+use super::settings::Settings;
+use super::squeeze::SqueezeExcitation;
+use candle_core::{Result, bail};
+use serde_json::{Map, Value};
+use std::sync::OnceLock;
+
+/// Builds a layer from its settings.
+pub type Build = fn(Settings, &Place) -> Result<Box<dyn Layer>>;
+
+/// Every layer of this crate.
+pub const LAYERS: &[(&str, Build)] = &[
+    ("selfnorm", |settings, place| Ok(Box::new(SelfNorm::new(settings.parse::<SelfNormConfig>()?, place)?))),
+    ("crossnorm", |settings, place| Ok(Box::new(CrossNorm::new(settings.parse::<CrossNormConfig>()?, place)?))),
+    ("mixstyle", |settings, place| Ok(Box::new(MixStyle::new(settings.parse::<MixStyleConfig>()?, place)?))),
+    ("batch_norm", |settings, place| settings.none().and_then(|()| Ok(Box::new(BatchNorm::new(place)?) as _))),
+    ("instance_norm", |settings, place| settings.none().and_then(|()| Ok(Box::new(GroupNorm::instance(place)?) as _))),
+    ("group_norm", |settings, place| Ok(Box::new(GroupNorm::from_settings(settings, place)?))),
+    ("layer_norm", |settings, place| settings.none().and_then(|()| Ok(Box::new(LayerNorm::new(place, 1e-5)?) as _))),
+    ("ibn", |settings, place| settings.none().and_then(|()| Ok(Box::new(Ibn::new(place)?) as _))),
+    ("se", |settings, place| Ok(Box::new(SqueezeExcitation::from_settings(settings, place)?))),
+];
+
+/// Layers by name: those of this crate, and those that a program adds.
+///
+/// ```
+/// use sncn_core::layer::{BatchNorm, Registry};
+///
+/// # fn main() -> candle_core::Result<()> {
+/// let registry = Registry::default().with("my_norm", |_, place| Ok(Box::new(BatchNorm::new(place)?)))?;
+/// assert!(registry.names().any(|name| name == "my_norm"));
+/// assert!(registry.with("selfnorm", |_, place| Ok(Box::new(BatchNorm::new(place)?))).is_err());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Registry(Vec<(String, Build)>);
+
+impl Default for Registry {
+    /// The layers of this crate.
+    fn default() -> Self {
+        Self(LAYERS.iter().map(|(name, build)| (name.to_string(), *build)).collect())
+    }
+}
+
+impl Registry {
+    /// The layers of this crate.
+    pub fn standard() -> &'static Self {
+        static STANDARD: OnceLock<Registry> = OnceLock::new();
+        STANDARD.get_or_init(Self::default)
+    }
+
+    /// The same with one more.
+    ///
+    /// # Errors
+    /// Where the name is taken.
+    pub fn with(mut self, name: &str, build: Build) -> Result<Self> {
+        if self.names().any(|known| known == name) {
+            bail!("a layer named {name:?} is registered already; choose another name (taken: {})", self.known())
+        }
+        self.0.push((name.to_string(), build));
+        Ok(self)
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    fn known(&self) -> String {
+        self.names().collect::<Vec<_>>().join(", ")
+    }
+
+    /// Builds the layer of that name.
+    ///
+    /// # Errors
+    /// Where the name is unknown (the known ones are listed) or a setting does not fit.
+    pub fn build(&self, kind: &str, settings: Map<String, Value>, place: &Place) -> Result<Box<dyn Layer>> {
+        match self.0.iter().find(|(name, _)| name == kind) {
+            Some((_, build)) => build(Settings::new(kind, settings), place),
+            None => bail!("unknown layer {kind:?}; known: {}", self.known()),
+        }
+    }
+}
+
+/// Builds a layer of this crate by its name, as [`Registry::build`].
+///
+/// # Errors
+/// Where the name is unknown (the known ones are listed) or a setting does not fit.
+pub fn build(kind: &str, settings: Map<String, Value>, place: &Place) -> Result<Box<dyn Layer>> {
+    Registry::standard().build(kind, settings, place)
+}

@@ -1,0 +1,369 @@
+//! The tape behind [`super::Table`]: operations on small f64 tables, and their gradients.
+//!
+//! A table is (rows, columns), row-major; in an operation of two, an axis of length 1 is repeated along that of the other.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A function of single values.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Curve {
+    /// multiplier·x + addend.
+    Affine(f64, f64),
+    Square,
+    Sqrt,
+    Recip,
+    Exp,
+    Log,
+    Sigmoid,
+    Tanh,
+    Relu,
+    Clamp(f64, f64),
+}
+
+impl Curve {
+    fn value(self, x: f64) -> f64 {
+        match self {
+            Self::Affine(mul, add) => mul * x + add,
+            Self::Square => x * x,
+            Self::Sqrt => x.sqrt(),
+            Self::Recip => 1. / x,
+            Self::Exp => x.exp(),
+            Self::Log => x.ln(),
+            Self::Sigmoid => 1. / (1. + (-x).exp()),
+            Self::Tanh => x.tanh(),
+            Self::Relu => x.max(0.),
+            Self::Clamp(low, high) => x.clamp(low, high),
+        }
+    }
+
+    /// The derivative where x gives y.
+    fn slope(self, x: f64, y: f64) -> f64 {
+        match self {
+            Self::Affine(mul, _) => mul,
+            Self::Square => 2. * x,
+            Self::Sqrt => 0.5 / y,
+            Self::Recip => -y * y,
+            Self::Exp => y,
+            Self::Log => 1. / x,
+            Self::Sigmoid => y * (1. - y),
+            Self::Tanh => 1. - y * y,
+            Self::Relu => f64::from(u8::from(x > 0.)),
+            Self::Clamp(low, high) => f64::from(u8::from((low..=high).contains(&x))),
+        }
+    }
+}
+
+/// An operation of two tables.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pair {
+    Add,
+    Sub,
+    Mul,
+    Div,
+}
+
+/// What a node is computed from.
+#[derive(Clone, Debug)]
+pub(super) enum Op {
+    /// Given from outside.
+    Leaf,
+    Each(Curve, usize),
+    Two(Pair, usize, usize),
+    /// Weighted sum over the rows: (1, columns).
+    Rows(usize, Arc<[f64]>),
+    /// Mean over the columns: (rows, 1).
+    Columns(usize),
+    /// Mean over each of so many groups of neighbouring columns, repeated for every column of the group.
+    Groups(usize, usize),
+    /// Row r of the result is row `rows[r]`, column c column `columns[c]`; all in order where absent.
+    Select {
+        of: usize,
+        rows: Option<Arc<[usize]>>,
+        columns: Option<Arc<[usize]>>,
+    },
+    /// Columns side by side.
+    Join(Vec<usize>),
+    /// Softmax over the columns of each row.
+    Softmax(usize),
+    /// (R, K) by the transpose of (O, K).
+    Product(usize, usize),
+    Transpose(usize),
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) values: Vec<f64>,
+    op: Op,
+    /// Whether its gradient is wanted.
+    wanted: bool,
+}
+
+impl Node {
+    /// Row r, the only one where there is one.
+    fn row(&self, r: usize) -> &[f64] {
+        &self.values[self.at(r)]
+    }
+
+    fn at(&self, r: usize) -> Range<usize> {
+        let r = if self.rows == 1 { 0 } else { r };
+        r * self.columns..(r + 1) * self.columns
+    }
+}
+
+/// The nodes in order: each is computed from earlier ones.
+#[derive(Debug, Default)]
+pub(crate) struct Tape {
+    pub(super) nodes: Vec<Node>,
+}
+
+/// Calls `f(k, a, b)` for the columns of two rows, either of which may be of one value.
+fn zip(columns: usize, a: &[f64], b: &[f64], mut f: impl FnMut(usize, f64, f64)) {
+    match (a.len() == columns, b.len() == columns) {
+        (true, true) => a.iter().zip(b).enumerate().for_each(|(k, (&a, &b))| f(k, a, b)),
+        (true, false) => a.iter().enumerate().for_each(|(k, &a)| f(k, a, b[0])),
+        (false, true) => b.iter().enumerate().for_each(|(k, &b)| f(k, a[0], b)),
+        (false, false) => (0..columns).for_each(|k| f(k, a[0], b[0])),
+    }
+}
+
+fn pair(op: Pair, columns: usize, a: &[f64], b: &[f64], out: &mut [f64]) {
+    match op {
+        Pair::Add => zip(columns, a, b, |k, a, b| out[k] = a + b),
+        Pair::Sub => zip(columns, a, b, |k, a, b| out[k] = a - b),
+        Pair::Mul => zip(columns, a, b, |k, a, b| out[k] = a * b),
+        Pair::Div => zip(columns, a, b, |k, a, b| out[k] = a / b),
+    }
+}
+
+/// Adds a row of gradients to that of a row, which may be of one value.
+fn add_row(to: &mut [f64], columns: usize, g: &[f64], factor: impl Fn(usize) -> f64) {
+    if to.len() == columns {
+        to.iter_mut().zip(g).enumerate().for_each(|(k, (to, g))| *to += g * factor(k));
+    } else {
+        to[0] += g.iter().enumerate().map(|(k, g)| g * factor(k)).sum::<f64>();
+    }
+}
+
+impl Tape {
+    pub(super) fn leaf(&mut self, rows: usize, columns: usize, values: Vec<f64>, wanted: bool) -> usize {
+        self.push(Node { rows, columns, values, op: Op::Leaf, wanted })
+    }
+
+    fn push(&mut self, node: Node) -> usize {
+        self.nodes.push(node);
+        self.nodes.len() - 1
+    }
+
+    fn inputs(op: &Op) -> Vec<usize> {
+        match op {
+            Op::Leaf => Vec::new(),
+            Op::Two(_, a, b) | Op::Product(a, b) => vec![*a, *b],
+            Op::Join(parts) => parts.clone(),
+            Op::Each(_, a)
+            | Op::Rows(a, _)
+            | Op::Columns(a)
+            | Op::Groups(a, _)
+            | Op::Softmax(a)
+            | Op::Transpose(a)
+            | Op::Select { of: a, .. } => vec![*a],
+        }
+    }
+
+    /// Computes an operation whose shape, (rows, columns), has been checked.
+    pub(super) fn compute(&mut self, rows: usize, columns: usize, op: Op) -> usize {
+        let mut values = vec![0.; rows * columns];
+        let of = |node: usize| &self.nodes[node];
+        let each = values.chunks_exact_mut(columns.max(1)).enumerate();
+        match &op {
+            Op::Leaf => {}
+            Op::Each(curve, a) => values.iter_mut().zip(&of(*a).values).for_each(|(y, &x)| *y = curve.value(x)),
+            Op::Two(op, a, b) => each.for_each(|(r, out)| pair(*op, columns, of(*a).row(r), of(*b).row(r), out)),
+            Op::Rows(a, weights) => {
+                for (r, weight) in weights.iter().enumerate() {
+                    values.iter_mut().zip(of(*a).row(r)).for_each(|(sum, x)| *sum += weight * x);
+                }
+            }
+            Op::Columns(a) => each.for_each(|(r, out)| out[0] = mean(of(*a).row(r))),
+            Op::Groups(a, groups) => each.for_each(|(r, out)| {
+                let len = columns / groups;
+                out.chunks_exact_mut(len).zip(of(*a).row(r).chunks_exact(len)).for_each(|(out, x)| out.fill(mean(x)));
+            }),
+            Op::Select { of: a, rows, columns } => each.for_each(|(r, out)| {
+                let from = of(*a).row(rows.as_ref().map_or(r, |rows| rows[r]));
+                match columns {
+                    Some(columns) => out.iter_mut().zip(columns.iter()).for_each(|(y, &c)| *y = from[c]),
+                    None => out.copy_from_slice(from),
+                }
+            }),
+            Op::Join(parts) => each.for_each(|(r, out)| {
+                let mut at = 0;
+                for part in parts {
+                    let row = of(*part).row(r);
+                    out[at..at + row.len()].copy_from_slice(row);
+                    at += row.len();
+                }
+            }),
+            Op::Softmax(a) => each.for_each(|(r, out)| {
+                let row = of(*a).row(r);
+                let most = row.iter().fold(f64::NEG_INFINITY, |most, &x| most.max(x));
+                out.iter_mut().zip(row).for_each(|(y, x)| *y = (x - most).exp());
+                let sum: f64 = out.iter().sum();
+                out.iter_mut().for_each(|y| *y /= sum);
+            }),
+            Op::Product(a, b) => each.for_each(|(r, out)| {
+                let row = of(*a).row(r);
+                out.iter_mut().enumerate().for_each(|(o, y)| *y = row.iter().zip(of(*b).row(o)).map(|(a, b)| a * b).sum());
+            }),
+            Op::Transpose(a) => each.for_each(|(r, out)| {
+                let from = of(*a);
+                out.iter_mut().enumerate().for_each(|(c, y)| *y = from.values[c * from.columns + r]);
+            }),
+        }
+        let wanted = Self::inputs(&op).iter().any(|&input| self.nodes[input].wanted);
+        self.push(Node { rows, columns, values, op, wanted })
+    }
+
+    /// The gradients of all nodes by those of some, which are of the nodes' shapes; none where none comes.
+    pub(super) fn backward(&self, seeds: impl IntoIterator<Item = (usize, Vec<f64>)>) -> Vec<Option<Vec<f64>>> {
+        let mut gradients: Vec<Option<Vec<f64>>> = vec![None; self.nodes.len()];
+        for (node, seed) in seeds.into_iter().filter(|(node, _)| self.nodes[*node].wanted) {
+            match &mut gradients[node] {
+                Some(sum) => sum.iter_mut().zip(seed).for_each(|(sum, seed)| *sum += seed),
+                none => *none = Some(seed),
+            }
+        }
+        for index in (0..self.nodes.len()).rev() {
+            let node = &self.nodes[index];
+            if matches!(node.op, Op::Leaf) {
+                continue;
+            }
+            let Some(g) = gradients[index].take() else { continue };
+            for input in Self::inputs(&node.op) {
+                if self.nodes[input].wanted && gradients[input].is_none() {
+                    gradients[input] = Some(vec![0.; self.nodes[input].values.len()]);
+                }
+            }
+            self.pull(node, &g, &mut gradients);
+        }
+        gradients
+    }
+
+    /// Adds to the gradients of a node's inputs what its own gives.
+    fn pull(&self, node: &Node, g: &[f64], gradients: &mut [Option<Vec<f64>>]) {
+        let columns = node.columns;
+        let rows = || g.chunks_exact(columns.max(1)).enumerate();
+        // (gradient of an input, the input), where it is wanted
+        let mut into = |input: usize, f: &mut dyn FnMut(&mut [f64], &Node)| {
+            if let Some(gradient) = &mut gradients[input] {
+                f(gradient, &self.nodes[input]);
+            }
+        };
+        match &node.op {
+            Op::Leaf => {}
+            Op::Each(curve, a) => into(*a, &mut |to, x| {
+                let each = to.iter_mut().zip(g).zip(x.values.iter().zip(&node.values));
+                each.for_each(|((to, g), (&x, &y))| *to += g * curve.slope(x, y));
+            }),
+            Op::Two(op, a, b) => self.pull_pair(*op, [*a, *b], columns, g, &mut into),
+            Op::Rows(a, weights) => into(*a, &mut |to, x| {
+                for (r, weight) in weights.iter().enumerate() {
+                    add_row(&mut to[x.at(r)], columns, g, |_| *weight);
+                }
+            }),
+            Op::Columns(a) => into(*a, &mut |to, x| {
+                rows().for_each(|(r, g)| to[x.at(r)].iter_mut().for_each(|to| *to += g[0] / x.columns as f64));
+            }),
+            Op::Groups(a, groups) => into(*a, &mut |to, x| {
+                let len = columns / groups;
+                for (r, g) in rows() {
+                    let each = to[x.at(r)].chunks_exact_mut(len).zip(g.chunks_exact(len));
+                    each.for_each(|(to, g)| {
+                        let share = mean(g);
+                        to.iter_mut().for_each(|to| *to += share);
+                    });
+                }
+            }),
+            Op::Select { of, rows: chosen, columns: picked } => into(*of, &mut |to, x| {
+                for (r, g) in rows() {
+                    let to = &mut to[x.at(chosen.as_ref().map_or(r, |rows| rows[r]))];
+                    match picked {
+                        Some(picked) => picked.iter().zip(g).for_each(|(&c, g)| to[c] += g),
+                        None => to.iter_mut().zip(g).for_each(|(to, g)| *to += g),
+                    }
+                }
+            }),
+            Op::Join(parts) => {
+                let mut at = 0;
+                for part in parts {
+                    let len = self.nodes[*part].columns;
+                    into(*part, &mut |to, x| rows().for_each(|(r, g)| add_row(&mut to[x.at(r)], len, &g[at..at + len], |_| 1.)));
+                    at += len;
+                }
+            }
+            Op::Softmax(a) => into(*a, &mut |to, x| {
+                for (r, g) in rows() {
+                    let y = node.row(r);
+                    let sum: f64 = g.iter().zip(y).map(|(g, y)| g * y).sum();
+                    to[x.at(r)].iter_mut().zip(g.iter().zip(y)).for_each(|(to, (g, y))| *to += y * (g - sum));
+                }
+            }),
+            Op::Product(a, b) => {
+                let (one, two) = (&self.nodes[*a], &self.nodes[*b]);
+                into(*a, &mut |to, x| {
+                    for (r, g) in rows() {
+                        g.iter().enumerate().for_each(|(o, g)| add_row(&mut to[x.at(r)], x.columns, two.row(o), |_| *g));
+                    }
+                });
+                into(*b, &mut |to, x| {
+                    for (r, g) in rows() {
+                        g.iter().enumerate().for_each(|(o, g)| add_row(&mut to[x.at(o)], x.columns, one.row(r), |_| *g));
+                    }
+                });
+            }
+            Op::Transpose(a) => into(*a, &mut |to, x| {
+                rows().for_each(|(r, g)| g.iter().enumerate().for_each(|(c, g)| to[c * x.columns + r] += g));
+            }),
+        }
+    }
+
+    fn pull_pair(
+        &self,
+        op: Pair,
+        [a, b]: [usize; 2],
+        columns: usize,
+        g: &[f64],
+        into: &mut impl FnMut(usize, &mut dyn FnMut(&mut [f64], &Node)),
+    ) {
+        let (one, two) = (&self.nodes[a], &self.nodes[b]);
+        let value = |row: &[f64], k: usize| if row.len() == 1 { row[0] } else { row[k] };
+        let rows = || g.chunks_exact(columns.max(1)).enumerate();
+        into(a, &mut |to, x| {
+            for (r, g) in rows() {
+                let (to, b) = (&mut to[x.at(r)], two.row(r));
+                match op {
+                    Pair::Add | Pair::Sub => add_row(to, columns, g, |_| 1.),
+                    Pair::Mul => add_row(to, columns, g, |k| value(b, k)),
+                    Pair::Div => add_row(to, columns, g, |k| 1. / value(b, k)),
+                }
+            }
+        });
+        into(b, &mut |to, x| {
+            for (r, g) in rows() {
+                let (to, a, b) = (&mut to[x.at(r)], one.row(r), two.row(r));
+                match op {
+                    Pair::Add => add_row(to, columns, g, |_| 1.),
+                    Pair::Sub => add_row(to, columns, g, |_| -1.),
+                    Pair::Mul => add_row(to, columns, g, |k| value(a, k)),
+                    Pair::Div => add_row(to, columns, g, |k| -value(a, k) / (value(b, k) * value(b, k))),
+                }
+            }
+        });
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
