@@ -16,7 +16,10 @@ fn model(case: &Trial) -> Result<Model> {
     let vars = Vars::new(Seed::new(0), dtype(case), &Device::Cpu);
     let layers = [LayerConfig::new("crossnorm", case.text("cn_pos")?), LayerConfig::new("selfnorm", case.text("pos")?)];
     let layers = if case.text("cnsn_type")? == "sn" { &layers[1..] } else { &layers[..] };
-    let network = segment::build(case.text("arch")?, &Blueprint { classes: case.integer("num_classes")?, layers, vars: &vars })?;
+    let network = segment::build(
+        case.text("arch")?,
+        &Blueprint { classes: case.integer("num_classes")?, layers: layers.into(), vars: &vars },
+    )?;
     let state = case.params["state"].as_array().context("state")?;
     let unused = state.iter().filter(|want| is_unused(want["name"].as_str().unwrap_or_default()));
     let size =
