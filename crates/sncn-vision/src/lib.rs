@@ -1,7 +1,7 @@
 //! Vision networks, data sets, augmentation and corruptions of sncn.
 
 #[macro_use(out)]
-extern crate sncn_core;
+extern crate sncn_train;
 
 pub mod augment;
 pub mod backbone;
