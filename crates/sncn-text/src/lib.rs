@@ -22,3 +22,8 @@ pub use pretrained::Pretrained;
 pub use tokens::Tokens;
 pub use vectors::Vectors;
 pub use vocabulary::{Vocabulary, VocabularyConfig};
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -11,3 +11,8 @@ pub mod dataset;
 pub mod examples;
 pub mod picture;
 pub mod segment;
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -3,7 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use sncn_record::TASKS;
+use sncn_train::harness::TASKS;
 use sncn_train::harness::{Run, Table};
 use sncn_vision::classify::setup;
 use sncn_vision::segment;

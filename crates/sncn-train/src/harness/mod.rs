@@ -14,4 +14,4 @@ pub mod summary;
 
 pub use record::Recorder;
 pub use run::{Run, Table};
-pub use sncn_record::Measurement;
+pub use sncn_record::{Measurement, TASKS};
