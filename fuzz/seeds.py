@@ -8,7 +8,7 @@ import zipfile
 import zlib
 
 here = pathlib.Path(__file__).parent
-data = here.parent / "crates/sncn-core/tests/data"
+data = here.parent / "crates/sncn-weights/tests/data"
 
 
 def seed(target, name, content):

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sncn_core::pickle::{Id, Node, Pickle};
+use sncn_weights::pickle::{Id, Node, Pickle};
 
 /// Everything that readers ask of a node.
 fn ask(pickle: &Pickle, id: Id) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sncn_core::pth::Pth;
+use sncn_weights::pth::Pth;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(file) = Pth::read(bytes) else { return };

@@ -2,12 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sncn_core::harness::Table;
+use sncn_train::harness::{Run, Table};
 
 fuzz_target!(|text: &str| {
     let Ok(table) = Table::parse(text) else { return };
-    for run in table.resolve().unwrap() {
+    for run in &table.runs {
         assert_eq!(table.row(&run.name).unwrap(), run);
-        run.resolved().unwrap();
+        assert_eq!(Run::read(run.resolved().unwrap()).unwrap().resolved().unwrap(), run.resolved().unwrap());
     }
 });

@@ -61,10 +61,10 @@ mod tests {
     #[test]
     fn a_class_that_a_row_lacks_is_a_dash_and_one_that_none_has_is_left_out() {
         let mut table = table();
-        table.task = "segment".into();
+        table.file.task = "segment".into();
         let found =
             [vec![results("base", &[("car", 0.25), ("road", 0.75)])], vec![results("good", &[("road", 0.5)])], Vec::new()];
-        let collected = Collected { rows: table.rows().into_iter().zip(found).collect(), left_out: Vec::new() };
+        let collected = Collected { rows: table.rows().iter().cloned().zip(found).collect(), left_out: Vec::new() };
         let sheet = Sheet::new(&table, &collected);
         assert_eq!(names(&sheet, "s"), ["road", "car"]);
         let text = grid(&sheet, "s").markdown();

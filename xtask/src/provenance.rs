@@ -1,8 +1,8 @@
 //! Where the numbers of a report come from: seeds, selection, sizes, machines, commits, versions, notes.
 
-use crate::results::Header;
 use crate::sheet::{Sheet, distinct};
-use serde_json::Value;
+use sncn_record::Run;
+use sncn_record::results::Header;
 
 /// The list at the end of a report.
 pub(crate) fn lines(sheet: &Sheet) -> String {
@@ -17,7 +17,9 @@ pub(crate) fn lines(sheet: &Sheet) -> String {
     line("seeds", seeds(sheet));
     line("still missing of this table", missing(sheet));
     line("selection", said(&|header| selection(&header.selection)));
-    line("training", said(&|header| training(&header.run)));
+    // results that were made otherwise are left out
+    let measured = sheet.rows().filter(|(_, results)| !results.is_empty());
+    line("training", distinct(measured.map(|(row, _)| training(&row.run))).join("; "));
     line(&format!("test {}", sheet.table.measure().counted), tests(sheet));
     line("machine", said(&|header| machine(header)));
     line("commit", said(&commit));
@@ -26,9 +28,8 @@ pub(crate) fn lines(sheet: &Sheet) -> String {
         line("note", note.clone());
     }
     for (row, _) in sheet.rows() {
-        let note = row.keys.get("note").and_then(Value::as_str).unwrap_or_default();
-        if !note.is_empty() {
-            line(&format!("note on {}", row.name), note.to_string());
+        if !row.note.is_empty() {
+            line(&format!("note on {}", row.name), row.note.clone());
         }
     }
     for reason in &sheet.collected.left_out {
@@ -68,15 +69,13 @@ fn missing(sheet: &Sheet) -> String {
     of_row.collect::<Vec<_>>().join("; ")
 }
 
-fn training(run: &Value) -> String {
-    let epochs = run.get("epochs").and_then(Value::as_u64).unwrap_or_default();
-    let set = run.get("train").and_then(Value::as_str).unwrap_or_default();
-    let backbone = run.get("backbone").and_then(Value::as_str).unwrap_or_default();
-    let images = match run.get("train_limit").and_then(Value::as_u64) {
+fn training(run: &Run) -> String {
+    let Run { backbone, epochs, train: set, .. } = run;
+    let images = match run.train_limit {
         Some(limit) => format!("the first {limit} images of {set}"),
         None => format!("all images of {set}"),
     };
-    format!("{backbone}, {epochs} epoch{} of {images}", if epochs == 1 { "" } else { "s" })
+    format!("{backbone}, {epochs} epoch{} of {images}", if *epochs == 1 { "" } else { "s" })
 }
 
 fn tests(sheet: &Sheet) -> String {
@@ -114,7 +113,7 @@ mod tests {
         let wanted = "- seeds: base: 0, 1; good: 0, 1; later: none yet
 - still missing of this table: later, seed 0, 1
 - selection: last checkpoint
-- training: , 2 epochs of the first 100 images of s
+- training: net, 2 epochs of the first 100 images of s
 - test examples: s n = 50; s-c n = 50 in each corruption and severity
 - machine: A CPU (2 logical processors), linux x86_64
 - commit: 0123456789ab with changes that are not committed

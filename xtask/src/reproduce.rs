@@ -8,8 +8,7 @@ use crate::results::{self, Results};
 use crate::table::{self, Table};
 use crate::{checkpoint, manifest, program, report};
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use sncn_record::{Cell, Run, SeededRun};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -40,14 +39,6 @@ pub(crate) struct Reproduce {
     /// The table models/smoke.json: the whole way in a minute, no result.
     #[arg(long, conflicts_with = "table")]
     smoke: bool,
-}
-
-/// A row with a seed, as a program's `plan` prints it.
-#[derive(Debug, Deserialize)]
-struct Cell {
-    row: String,
-    seed: u64,
-    run: Value,
 }
 
 /// What a command that was started came to.
@@ -157,7 +148,8 @@ impl Reproduce {
 
     fn make(&self, program: &Path, table: &Table, cell: &Cell) -> Result<Step> {
         let (run_dir, results) = (table.run_dir(&cell.row, cell.seed), table.results_file(&cell.row, cell.seed));
-        let other = checkpoint::run_of_newest(&run_dir).is_some_and(|run| run != json!({"run": cell.run, "seed": cell.seed}));
+        let other =
+            checkpoint::run_of_newest(&run_dir).is_some_and(|run| run != SeededRun { run: cell.run.clone(), seed: cell.seed });
         if other && !self.dry_run {
             let aside = results::aside(&run_dir);
             std::fs::rename(&run_dir, &aside).with_context(|| format!("{}: cannot be renamed", run_dir.display()))?;
@@ -200,7 +192,9 @@ impl Reproduce {
             Ending::Done(_) => Ok(Step::Done),
             Ending::Interrupted => Ok(Step::Interrupted),
             Ending::Failed(status) => {
-                let sets: Vec<String> = needed(&cell.run).into_iter().filter(|set| manifest::path(set).is_file()).collect();
+                let row = table.rows().iter().find(|row| row.name == cell.row);
+                let sets = row.map(|row| needed(&row.run)).unwrap_or_default();
+                let sets: Vec<&str> = sets.into_iter().filter(|set| manifest::path(set).is_file()).collect();
                 let advice = match sets.join(" ") {
                     sets if sets.is_empty() => sets,
                     sets => format!(" (if data is missing: cargo xtask data fetch {sets})"),
@@ -215,10 +209,9 @@ impl Reproduce {
 }
 
 /// The data sets that a run reads: what it trains on, and corrupted test images that come as files.
-fn needed(run: &Value) -> Vec<String> {
-    let tests = run.get("test").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-    let files = tests.filter_map(|test| test.strip_suffix("-files"));
-    run.get("train").and_then(Value::as_str).into_iter().chain(files).map(str::to_string).collect()
+fn needed(run: &Run) -> Vec<&str> {
+    let files = run.test.iter().filter_map(|test| test.strip_suffix("-files"));
+    std::iter::once(run.train.as_str()).chain(files).collect()
 }
 
 /// A command line as a reader could type it.
@@ -231,11 +224,13 @@ fn shown(program: &str, command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::tests::complete;
+    use serde_json::json;
 
     #[test]
     fn the_data_sets_of_a_run_are_named() {
-        let run = json!({"train": "cifar10", "test": ["cifar10", "cifar10-c", "cifar10-c-files"]});
-        assert_eq!(needed(&run), ["cifar10", "cifar10-c"]);
+        let row = json!({"name": "a", "train": "cifar10", "test": ["cifar10", "cifar10-c", "cifar10-c-files"]});
+        assert_eq!(needed(&complete(&[row]).rows()[0].run), ["cifar10", "cifar10-c"]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ type Column<'c> = (String, Box<dyn Fn(&Row, &[Results]) -> String + 'c>);
 
 /// A column of published numbers.
 fn told<'c>(heading: String, key: String) -> Column<'c> {
-    let of = move |row: &Row| row.published().iter().find(|(known, _)| *known == key).map(|(_, value)| value.to_string());
+    let of = move |row: &Row| row.published.get(&key).map(f64::to_string);
     (heading, Box::new(move |row, _| of(row).unwrap_or(NONE.to_string())))
 }
 
@@ -55,7 +55,7 @@ fn is_corrupted(set: &str) -> bool {
 impl<'a> Sheet<'a> {
     /// The sheet of a table with its results.
     pub(crate) fn new(table: &'a Table, collected: &'a Collected) -> Self {
-        let sets = distinct(collected.rows.iter().flat_map(|(row, _)| row.tests()).map(str::to_string));
+        let sets = distinct(collected.rows.iter().flat_map(|(row, _)| row.test.clone()));
         Self { table, collected, sets }
     }
 
@@ -115,7 +115,7 @@ impl<'a> Sheet<'a> {
     /// Rows × test sets with what was published of them, the relative error, calibration and the difference on the headline
     /// set.
     pub(crate) fn main(&self) -> Grid {
-        let published = distinct(self.rows().flat_map(|(row, _)| row.published()).map(|(key, _)| key.to_string()));
+        let published = distinct(self.rows().flat_map(|(row, _)| row.published.keys()).cloned());
         let metric = self.table.measure().metric;
         let of_set = |key: &String| self.sets.iter().any(|set| *key == format!("{set}.{metric}"));
         let calibrated: Vec<&String> = self.clean().into_iter().chain(self.corrupted()).collect();
@@ -214,8 +214,8 @@ impl<'a> Sheet<'a> {
     /// Which rows beat their baseline on the set that counts most of its sets, and which do not.
     pub(crate) fn verdict(&self) -> String {
         let most = |row: &'a Row| {
-            let sets = row.tests();
-            sets.iter().find(|set| is_corrupted(set)).or(sets.last()).copied()
+            let sets = &row.test;
+            sets.iter().find(|set| is_corrupted(set)).or(sets.last())
         };
         let of = |row: &'a Row| most(row).map(|set| self.verdict_of(row, set));
         let said: Vec<String> = self.baselines().into_iter().filter_map(of).collect();
@@ -293,21 +293,20 @@ impl<'a> Sheet<'a> {
 pub(crate) mod tests {
     use super::*;
     use crate::results::tests::detailed;
+    use crate::table::tests::complete;
     use serde_json::json;
 
     /// A table of a baseline, a row that is better and one that has no results.
     pub(crate) fn table() -> Table {
-        let value = json!({"title": "A title", "paper": "a paper", "seeds": [0, 1], "baseline": "base",
-            "defaults": {"test": ["s", "s-c"], "epochs": 2, "train": "s"},
-            "runs": [{"name": "base"}, {"name": "good", "published": {"s-c.error": 16.9}}, {"name": "later"}]});
-        let mut table: Table = serde_json::from_value(value).unwrap();
-        (table.name, table.path) = ("t".into(), "models/t.json".into());
+        let good = json!({"name": "good", "train_limit": 100, "published": {"s-c.error": 16.9}});
+        let mut table = complete(&[json!({"name": "base", "train_limit": 100}), good, json!({"name": "later"})]);
+        table.file.baseline = Some("base".into());
         table
     }
 
     /// Its results: 30 and 34 % for the baseline, 24 and 27 % for the other, on the corrupted set.
     pub(crate) fn collected() -> Collected {
-        let run = json!({"epochs": 2, "train": "s", "train_limit": 100});
+        let run = json!({});
         let read = |row: &str, seed: u64, clean: f64, corrupted: f64| {
             Results::parse(&detailed(row, seed, &run, clean, corrupted)).unwrap()
         };
@@ -316,7 +315,7 @@ pub(crate) mod tests {
             vec![read("good", 0, 0.10, 0.24), read("good", 1, 0.13, 0.27)],
             Vec::new(),
         ];
-        Collected { rows: table().rows().into_iter().zip(results).collect(), left_out: Vec::new() }
+        Collected { rows: table().rows().iter().cloned().zip(results).collect(), left_out: Vec::new() }
     }
 
     #[test]
@@ -354,7 +353,7 @@ pub(crate) mod tests {
     #[test]
     fn a_row_may_name_the_row_that_it_is_compared_with() {
         let (table, mut collected) = (table(), collected());
-        collected.rows[2].0.keys.insert("baseline".to_string(), json!("good"));
+        collected.rows[2].0.run.baseline = Some("good".to_string());
         collected.rows[2].1 = collected.rows[1].1.clone();
         let sheet = Sheet::new(&table, &collected);
         // the last row's results are those of its baseline, which is compared with the table's no more

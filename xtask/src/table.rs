@@ -4,8 +4,10 @@
 
 use crate::measure::{MEASURES, Measure};
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 use serde_json::{Map, Value};
+use sncn_record::Run;
+use sncn_record::run::REMARKS;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 /// Where the table files are.
@@ -17,48 +19,42 @@ pub(crate) const QUICK: &str = "quick";
 /// The tables of `cargo xtask reproduce` without arguments.
 pub(crate) const DEFAULTS: [&str; 3] = [QUICK, "scenes", "reviews"];
 
-/// A table file.
-#[derive(Clone, Debug, Deserialize)]
+/// A table file with its place in the tree.
+#[derive(Clone, Debug)]
 pub(crate) struct Table {
-    /// Heading.
-    pub(crate) title: String,
-    /// Where the published numbers come from.
-    #[serde(default)]
-    pub(crate) paper: String,
-    /// What is trained and evaluated.
-    #[serde(default = "classify")]
-    pub(crate) task: String,
-    /// Seeds of every row.
-    pub(crate) seeds: Vec<u64>,
-    /// The row that others are compared with.
-    #[serde(default)]
-    pub(crate) baseline: Option<String>,
-    /// Whether every machine makes its own results, which are not committed.
-    #[serde(default)]
-    local: bool,
-    /// Keys that every run starts from.
-    #[serde(default)]
-    defaults: Map<String, Value>,
-    runs: Vec<Map<String, Value>>,
+    /// What the file says.
+    pub(crate) file: sncn_record::Table,
+    /// Its rows, in order.
+    rows: Vec<Row>,
     /// Name of the file without `.json`.
-    #[serde(skip)]
     pub(crate) name: String,
     /// The file.
-    #[serde(skip)]
     pub(crate) path: PathBuf,
 }
 
-fn classify() -> String {
-    "classify".to_string()
-}
-
-/// A row as the table gives it: defaults, replaced by its own keys.
+/// A row of a table.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
-    /// Its name.
-    pub(crate) name: String,
-    /// Its keys.
-    pub(crate) keys: Map<String, Value>,
+    /// Its run; what belongs to the crates that train is as the table has it, without the settings left to their defaults.
+    pub(crate) run: Run,
+    /// The keys that the table gives it: its own and the defaults.
+    keys: Map<String, Value>,
+}
+
+impl Deref for Row {
+    type Target = Run;
+
+    fn deref(&self) -> &Run {
+        &self.run
+    }
+}
+
+impl Deref for Table {
+    type Target = sncn_record::Table;
+
+    fn deref(&self) -> &Self::Target {
+        &self.file
+    }
 }
 
 impl Table {
@@ -82,27 +78,29 @@ impl Table {
         let path = path.strip_prefix(&root).map_or(path.clone(), Path::to_path_buf);
         let at = || path.display().to_string();
         let text = std::fs::read_to_string(&path).with_context(|| format!("{}: not readable", at()))?;
-        let mut table: Self = serde_json::from_str(&text).with_context(|| format!("{}: not a table", at()))?;
-        Measure::of(&table.task).with_context(at)?;
-        table.name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        table.path = path;
-        Ok(table)
+        Self::parse(&text, &path).with_context(at)
+    }
+
+    /// Reads the text of a table file that lies at `path`.
+    ///
+    /// # Errors
+    /// Where the task is unknown, or a key does not fit.
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self> {
+        let file = sncn_record::Table::parse(text)?;
+        Measure::of(&file.task)?;
+        let rows = file.resolve()?.into_iter().zip(file.rows()).map(|(run, keys)| Row { run, keys }).collect();
+        let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Self { file, rows, name, path: path.to_path_buf() })
     }
 
     /// Its rows, in order.
-    pub(crate) fn rows(&self) -> Vec<Row> {
-        let merged = |own: &Map<String, Value>| {
-            let mut keys = self.defaults.clone();
-            keys.extend(own.clone());
-            let name = keys.get("name").and_then(Value::as_str).unwrap_or_default().to_string();
-            Row { name, keys }
-        };
-        self.runs.iter().map(merged).collect()
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
     }
 
     /// The row that a row is compared with.
     pub(crate) fn baseline_of<'a>(&'a self, row: &'a Row) -> Option<&'a str> {
-        row.keys.get("baseline").and_then(Value::as_str).or(self.baseline.as_deref())
+        row.baseline.as_deref().or(self.baseline.as_deref())
     }
 
     /// What it is about.
@@ -129,17 +127,6 @@ impl Table {
 }
 
 impl Row {
-    /// Its test sets, in order.
-    pub(crate) fn tests(&self) -> Vec<&str> {
-        self.keys.get("test").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
-    }
-
-    /// Its published numbers, `<set>.<metric>` and percent.
-    pub(crate) fn published(&self) -> Vec<(&str, f64)> {
-        let map = self.keys.get("published").and_then(Value::as_object);
-        map.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_f64()?))).collect()
-    }
-
     /// The first key in which a resolved run differs from this row, if any.
     ///
     /// A resolved run also has the keys that the table leaves to their default, and those are not judged, but for a key of
@@ -154,18 +141,6 @@ impl Row {
             .find(|(key, value)| !REMARKS.contains(&key.as_str()) && !self.keys.contains_key(key.as_str()) && !is_empty(value));
         asked.or(surplus).map(|(key, _)| key.clone())
     }
-}
-
-/// Keys of a run that change no number.
-pub(crate) const REMARKS: [&str; 3] = ["published", "note", "baseline"];
-
-/// The run without the keys that change no number.
-pub(crate) fn what_counts(run: &Value) -> Value {
-    let mut run = run.clone();
-    if let Some(map) = run.as_object_mut() {
-        map.retain(|key, _| !REMARKS.contains(&key.as_str()));
-    }
-    run
 }
 
 fn is_empty(value: &Value) -> bool {
@@ -200,9 +175,19 @@ pub(crate) fn safe(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use serde_json::json;
+
+    /// A table with everything that a run needs besides the keys of these rows.
+    pub(crate) fn complete(runs: &[Value]) -> Table {
+        let plain = json!({"kind": "plain"});
+        let text = json!({"title": "A title", "paper": "a paper", "task": "classify", "seeds": [0, 1], "select": "last",
+            "defaults": {"train": "s", "test": ["s", "s-c"], "backbone": "net", "epochs": 2, "batch_size": 8, "lr": 0.1,
+                "optimizer": plain, "schedule": plain, "objective": plain},
+            "runs": runs});
+        Table::parse(&text.to_string(), Path::new("models/t.json")).unwrap()
+    }
 
     #[test]
     fn names_are_safe_folder_names() {
@@ -212,9 +197,10 @@ mod tests {
 
     #[test]
     fn a_changed_key_is_found_and_a_default_is_not() -> Result<()> {
-        let keys = json!({"name": "a", "epochs": 3, "lr": 1, "layers": [{"kind": "cn"}], "note": "x"});
-        let row = Row { name: "a".into(), keys: keys.as_object().cloned().unwrap_or_default() };
-        let run = json!({"name": "a", "epochs": 3, "lr": 1.0, "layers": [{"kind": "cn", "beta": 1.0}], "note": "", "mix": null});
+        let row = json!({"name": "a", "epochs": 3, "lr": 1, "layers": [{"kind": "cn"}], "note": "x"});
+        let row = complete(&[row]).rows().first().cloned().context("a row")?;
+        let mut run = serde_json::to_value(&row.run)?;
+        (run["layers"][0]["beta"], run["note"]) = (json!(1.0), json!(""));
         assert_eq!(row.difference(&run), None);
         let with = |key: &str, value: Value| {
             let mut run = run.clone();

@@ -12,9 +12,22 @@ const LINES: usize = 400;
 /// Dependencies that one comment may speak for.
 const GROUP: usize = 3;
 /// Crates with their rank: each may depend on lower ranks only.
-const RANKS: &[(&str, u32)] = &[("sncn-golden", 0), ("sncn-kernels", 0), ("sncn-core", 1), ("sncn-vision", 2), ("sncn-text", 2)];
+const RANKS: &[(&str, u32)] = &[
+    ("sncn-golden", 0),
+    ("sncn-kernels", 0),
+    ("sncn-core", 1),
+    ("sncn-weights", 2),
+    ("sncn-record", 2),
+    ("sncn-train", 3),
+    ("sncn-vision", 4),
+    ("sncn-text", 4),
+];
 /// Crates without candle.
-const NO_CANDLE: [&str; 3] = ["sncn-golden", "sncn-kernels", "xtask"];
+const NO_CANDLE: [&str; 4] = ["sncn-golden", "sncn-kernels", "sncn-record", "xtask"];
+/// Crates that take bytes and text and give values: they read and write no file, print nothing and read no clock.
+const PURE: [&str; 3] = ["sncn-core", "sncn-weights", "sncn-record"];
+/// Crates whose errors are typed.
+const TYPED: [&str; 5] = ["sncn-kernels", "sncn-core", "sncn-weights", "sncn-record", "sncn-train"];
 /// Folders of commands and of fuzz targets, which may use the harness as binaries do.
 const COMMANDS: [&str; 5] = ["/src/bin/", "/src/classify/", "/src/segment/", "/src/sentiment/", "/fuzz_targets/"];
 /// What reads or writes anything but its arguments.
@@ -144,9 +157,10 @@ fn source(name: &str, text: &str, problems: &mut Vec<String>) {
     if own("/src/") && !tests && !text.starts_with("//!") {
         problems.push(format!("{name}:1: does not open with what it is (//! …)"));
     }
-    let core = name.starts_with("crates/sncn-core/src/");
-    let pure = core && !own("/harness/") && !name.ends_with("/checkpoint.rs");
-    let general = core && (own("/layer/") || own("/stats"));
+    let of = |krate: &&str| name.starts_with(&format!("crates/{krate}/src/"));
+    let pure = PURE.iter().find(|krate| of(krate));
+    let typed = TYPED.iter().any(|krate| of(&krate)) && !own("/harness/");
+    let general = of(&"sncn-core") && (own("/layer/") || own("/stats"));
     let command = COMMANDS.iter().any(|folder| own(folder)) || own("/harness/") || own("xtask/");
     let lines: Vec<Line> = lines(text).into_iter().map(|line| Line { test: line.test || tests, ..line }).collect();
     for (index, line) in lines.iter().enumerate() {
@@ -181,13 +195,18 @@ fn source(name: &str, text: &str, problems: &mut Vec<String>) {
         {
             say("golden values are for tests/ (cargo test golden runs those alone)".to_string());
         }
-        if pure && !line.test {
+        // the README as a test of documentation
+        let readme = line.code.trim() == "#[doc = include_str!(\"../README.md\")]";
+        if let Some(krate) = pure.filter(|_| !line.test && !readme) {
             if let Some(word) = uses(&OUTSIDE) {
-                say(format!("{word}: sncn-core does no I/O and reads no clock or environment outside harness and checkpoint"));
+                say(format!("{word}: {krate} does no I/O and reads no clock or environment"));
             }
             if let Some(word) = uses(&PRINTING) {
-                say(format!("{word}: sncn-core prints nothing outside harness and checkpoint"));
+                say(format!("{word}: {krate} prints nothing"));
             }
+        }
+        if typed && !line.test && has_word(&line.bare, "anyhow") {
+            say("anyhow is for programs; errors of a library are typed".to_string());
         }
         if general && !line.test {
             let words = line.code.split(|c: char| !c.is_alphanumeric());
@@ -239,11 +258,13 @@ fn dependencies(name: &str, text: &str, problems: &mut Vec<String>) {
                 let golden = dependency == "sncn-golden" && section == "dev-dependencies";
                 let upward = match (rank(dependency), rank(&own)) {
                     (Some(theirs), Some(ours)) => theirs >= ours && !golden,
-                    (Some(_), None) => own == "xtask",
+                    (Some(_), None) => own == "xtask" && dependency != "sncn-record",
                     (None, _) => false,
                 };
                 if upward || dependency == "sncn-golden" && !golden {
-                    say(format!("{own} must not depend on {dependency}: vision and text → core → kernels"));
+                    say(format!(
+                        "{own} must not depend on {dependency}: vision, text → train → weights, core → kernels; train, xtask → record"
+                    ));
                 }
             }
         }

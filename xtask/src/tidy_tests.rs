@@ -40,8 +40,19 @@ fn the_core_is_pure() {
     breaks(CORE, "println!(\"a\");", "prints");
     keeps(CORE, "// std::fs::read\n#[cfg(test)]\nmod tests { use std::fs::File; }");
     keeps(CORE, "let offs::A = \"std::env\";");
-    keeps("crates/sncn-core/src/harness/run.rs", "use std::fs::File;");
-    keeps("crates/sncn-core/src/checkpoint.rs", "use std::fs::File;");
+    keeps(CORE, "#[doc = include_str!(\"../README.md\")]\npub struct Readme;");
+    breaks("crates/sncn-weights/src/weights.rs", "use std::fs::File;", "sncn-weights does no I/O");
+    breaks("crates/sncn-record/src/table.rs", "eprintln!(\"a\");", "sncn-record prints");
+    keeps("crates/sncn-train/src/checkpoint.rs", "use std::fs::File;");
+}
+
+#[test]
+fn errors_of_libraries_are_typed() {
+    breaks("crates/sncn-train/src/data.rs", "fn a() -> anyhow::Result<()>;", "anyhow is for programs");
+    breaks(CORE, "use anyhow::Result;", "anyhow");
+    keeps(CORE, "#[cfg(test)]\nmod tests { use anyhow::Result; }");
+    keeps("crates/sncn-train/src/harness/run.rs", "use anyhow::Result;");
+    keeps("crates/sncn-vision/src/classify/train.rs", "use anyhow::Result;");
 }
 
 #[test]
@@ -54,9 +65,9 @@ fn layers_know_positions_only() {
 
 #[test]
 fn only_commands_import_harness() {
-    breaks("crates/sncn-vision/src/backbone/a.rs", "use sncn_core::harness::Run;", "harness");
-    keeps("crates/sncn-vision/src/classify/a.rs", "use sncn_core::harness::Run;");
-    keeps("crates/sncn-core/src/lib.rs", "pub mod harness;");
+    breaks("crates/sncn-vision/src/backbone/a.rs", "use sncn_train::harness::Run;", "harness");
+    keeps("crates/sncn-vision/src/classify/a.rs", "use sncn_train::harness::Run;");
+    keeps("crates/sncn-train/src/lib.rs", "pub mod harness;");
 }
 
 #[test]
@@ -103,7 +114,12 @@ fn dependencies_point_one_way_and_have_reasons() {
     assert_eq!(of("sncn-core", "sncn-golden", "dependencies"), 1);
     assert_eq!(of("sncn-core", "sncn-vision", "dev-dependencies"), 1);
     assert_eq!(of("sncn-kernels", "candle-core", "dependencies"), 1);
+    assert_eq!(of("sncn-record", "candle-core", "dependencies"), 1);
+    assert_eq!(of("sncn-core", "sncn-record", "dependencies"), 1);
+    assert_eq!(of("sncn-train", "sncn-record", "dependencies"), 0);
+    assert_eq!(of("sncn-weights", "sncn-train", "dependencies"), 1);
     assert_eq!(of("xtask", "sncn-core", "dependencies"), 1);
+    assert_eq!(of("xtask", "sncn-record", "dependencies"), 0);
     assert_eq!(of("sncn-new", "serde", "dependencies"), 1);
     let root = "[workspace.dependencies]\nsncn-core = { path = \"a\" }\n# why\na = \"1\"\nb = \"1\"\nc = \"1\"\nd = \"1\"\n";
     let problems = found("Cargo.toml", root);

@@ -51,6 +51,9 @@ case $command in
 esac
 "#;
 
+/// What else a run needs.
+const OTHERS: &str = r#""backbone":"net","batch_size":8,"lr":0.1,"optimizer":{},"schedule":{},"objective":{}"#;
+
 struct Tree {
     folder: tempfile::TempDir,
 }
@@ -71,13 +74,13 @@ impl Tree {
     /// Writes the table with that many epochs, and its plan.
     fn table(&self, epochs: u32) -> Outcome {
         let table = format!(
-            r#"{{"title":"A title","seeds":[0,1],"baseline":"base","defaults":{{"train":"s","test":["s","s-c"],"epochs":{epochs}}},
-            "runs":[{{"name":"base"}},{{"name":"a/b"}}]}}"#
+            r#"{{"title":"A title","task":"classify","seeds":[0,1],"select":"last","baseline":"base",
+            "defaults":{{"train":"s","test":["s","s-c"],"epochs":{epochs},{OTHERS}}},"runs":[{{"name":"base"}},{{"name":"a/b"}}]}}"#
         );
         fs::write(self.at("models/quick.json"), table)?;
         let cell = |row: &str, seed: u32| {
             format!(
-                r#"{{"row":"{row}","seed":{seed},"run":{{"name":"{row}","train":"s","test":["s","s-c"],"epochs":{epochs},"note":""}}}}"#
+                r#"{{"row":"{row}","seed":{seed},"run":{{"name":"{row}","train":"s","test":["s","s-c"],"epochs":{epochs},{OTHERS},"note":""}}}}"#
             )
         };
         let cells = [cell("base", 0), cell("base", 1), cell("a/b", 0), cell("a/b", 1)];
@@ -154,7 +157,7 @@ fn what_is_missing_damaged_or_of_another_run_is_made_again() -> Outcome {
     assert_eq!(tree.log(), ALL[2..6]);
 
     // the checkpoints of the old run are put aside
-    let own = r#"{\"run\":{\"run\":{},\"seed\":0}}"#;
+    let own = r#"{\"format\":1,\"step\":1,\"total\":2,\"run\":{\"run\":{},\"seed\":0},\"classes\":[],\"sha256\":\"\"}"#;
     let header = format!(r#"{{"__metadata__":{{"sncn":"{own}"}}}}"#);
     let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
     fs::write(tree.at("runs/quick/base/seed-0/checkpoint-00000001.safetensors"), bytes)?;
@@ -265,7 +268,7 @@ fn without_arguments_a_table_of_every_task_is_made_each_by_its_program() -> Outc
     let tree = Tree::new()?;
     for (task, table, metric) in [("segment", "scenes", "miou"), ("sentiment", "reviews", "accuracy")] {
         let title = format!("\"title\":\"{table}\",\"task\":\"{task}\"");
-        let text = tree.read("models/quick.json").replace("\"title\":\"A title\"", &title);
+        let text = tree.read("models/quick.json").replace("\"title\":\"A title\",\"task\":\"classify\"", &title);
         fs::write(tree.at(&format!("models/{table}.json")), text)?;
         let script = SCRIPT.replace("\\\"metric\\\":\\\"error\\\"", &format!("\\\"metric\\\":\\\"{metric}\\\""));
         fs::write(tree.at(task), script)?;
@@ -288,7 +291,7 @@ fn without_arguments_a_table_of_every_task_is_made_each_by_its_program() -> Outc
     );
     all().assert().success().stderr(contains("nothing to do: all 4 cells are up to date"));
     assert_eq!(tree.log(), [""; 0]);
-    fs::write(tree.at("models/odd.json"), tree.read("models/quick.json").replace("{\"title\"", "{\"task\":\"odd\",\"title\""))?;
+    fs::write(tree.at("models/odd.json"), tree.read("models/quick.json").replace("\"classify\"", "\"odd\""))?;
     let mut odd = tree.command(&["reproduce", "--table", "odd"]);
     odd.assert()
         .failure()

@@ -1,36 +1,23 @@
-//! SelfNorm, CrossNorm and the training core of sncn, on candle.
+//! SelfNorm, CrossNorm and their relatives as candle layers, with what training a network of them takes: losses, optimisers,
+//! named random streams, and recorded network bodies that run fast on the CPU.
 //!
 //! Take each instance's channel statistics, compute a scale and a shift on the small (N, C) table, apply them to the big
-//! tensor: see [`stats`] for the two primitives and [`layer`] for what stands between them.
+//! tensor: a layer is a [`rule`] for what stands in the middle, [`layer`] has those of this crate, and [`graph`] runs them in
+//! recorded networks.
 
 mod backward;
 pub mod block;
-pub mod calibration;
-pub mod checkpoint;
-pub mod confusion;
-pub mod data;
-pub mod evaluate;
 pub mod graph;
-pub mod harness;
 pub mod layer;
 pub mod loss;
 pub mod network;
-pub mod objective;
 pub mod ops;
 pub mod optim;
 pub mod pass;
-pub mod perturb;
-pub mod pickle;
-pub mod pth;
 pub mod rule;
-pub mod schedule;
 pub mod seed;
-pub mod shift;
-pub mod source;
 pub mod stats;
-pub mod train;
 pub mod vars;
-pub mod weights;
 
 pub use backward::backward;
 pub use graph::{Attention, FeatureMap, Lookup, MapGradients, Packing, TokenMap, observe};
@@ -38,5 +25,9 @@ pub use layer::{Hooks, Layer, LayerConfig, Layers, Mixture, Place};
 pub use network::Network;
 pub use pass::{Pass, Precision, Window};
 pub use seed::Seed;
-pub use source::Source;
 pub use vars::Vars;
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -1,11 +1,10 @@
-//! The golden losses, optimisers and schedules.
+//! The golden losses and optimisers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::loss::{cross_entropy, cross_entropy_per_item, jensen_shannon, value};
 use sncn_core::optim::{Optimizer, OptimizerConfig, clipping};
-use sncn_core::schedule::ScheduleConfig;
 use sncn_golden::{Case, Index, relative_error};
 
 fn logits(case: &Case, name: &str) -> Result<Var> {
@@ -167,25 +166,12 @@ fn golden_clipped_gradients() -> Result<()> {
 }
 
 #[test]
-fn golden_schedules() -> Result<()> {
-    let json = sncn_golden::json("losses_optim.json")?;
-    for schedule in json["schedules"].as_array().context("schedules")? {
-        let number = |key: &str| schedule[key].as_f64();
-        let values = schedule["values"].as_array().context("values")?;
-        let (course, base, per_epoch) = match schedule["name"].as_str().context("name")? {
-            "cosine" => (ScheduleConfig::Cosine { floor: 1e-6 }, number("lr"), 1),
-            "imagenet_step" => {
-                (ScheduleConfig::Step {}, number("lr").zip(number("batch_size")).map(|(lr, batch)| lr * batch / 256.), 1)
-            }
-            "poly" => (ScheduleConfig::Polynomial { power: number("power").context("power")? }, number("base_lr"), 1),
-            "fixmatch_cosine" => (ScheduleConfig::FixmatchCosine {}, number("lr"), 1),
-            other => anyhow::bail!("unknown schedule {other}"),
-        };
-        let total = number("total_steps").or(number("epochs")).or(number("max_iter")).context("total")? as usize;
-        for (k, want) in values.iter().enumerate() {
-            let (got, want) = (course.lr_at(k, total, per_epoch, base.context("lr")?), want.as_f64().context("value")?);
-            ensure!((got - want).abs() <= 1e-12 + 1e-9 * want, "{schedule}: update {k} is {got}, wanted {want}");
-        }
+fn golden_operations_are_all_known() -> Result<()> {
+    // not built here: FixMatch's loss and the moving average of weights that goes with it
+    let absent = ["fixmatch", "ema"];
+    let known = ["cross_entropy", "seg_loss", "jsd", "ce_plus_jsd", "ce_plus_two_jsd", "sgd", "adam", "adamw", "clip_grad_norm"];
+    for case in Index::load("losses_optim")?.cases()? {
+        ensure!(known.contains(&case.op) || absent.contains(&case.op), "{}: no test knows the operation {:?}", case.id, case.op);
     }
     Ok(())
 }

@@ -31,3 +31,8 @@ pub mod softmax;
 pub mod stats;
 pub mod threads;
 mod tile;
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

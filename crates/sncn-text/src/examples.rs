@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use sncn_core::Seed;
-use sncn_core::data::{Batch, Dataset, epoch_batches};
+use sncn_train::data::{Batch, DataError, Dataset, epoch_batches};
 
 /// Batches whose texts are sorted by length together: so much of the order is left to chance.
 const POOL: usize = 32;
@@ -53,7 +53,7 @@ impl Dataset for Examples {
         self.ids.len()
     }
 
-    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> anyhow::Result<Batch> {
+    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError> {
         let longest = indices.iter().map(|&index| self.ids[index].len()).max().unwrap_or(0);
         let mut ids = vec![self.pad; indices.len() * longest];
         for (row, &index) in ids.chunks_exact_mut(longest.max(1)).zip(indices) {

@@ -3,7 +3,7 @@
 //! A batch is a tensor of token ids (N, L), u32, padded behind each sequence with the network's padding id.
 
 #[macro_use(out)]
-extern crate sncn_core;
+extern crate sncn_train;
 
 pub mod backbone;
 pub mod dataset;
@@ -22,3 +22,8 @@ pub use pretrained::Pretrained;
 pub use tokens::Tokens;
 pub use vectors::Vectors;
 pub use vocabulary::{Vocabulary, VocabularyConfig};
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

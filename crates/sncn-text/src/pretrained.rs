@@ -5,8 +5,8 @@ use crate::Vocabulary;
 use crate::backbone::{EncoderConfig, Family};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
-use sncn_core::weights::{Fate, Names, Weights};
 use sncn_core::{LayerConfig, Vars};
+use sncn_weights::weights::{Fate, Names, Weights};
 use std::path::{Path, PathBuf};
 
 /// The file with the sizes.

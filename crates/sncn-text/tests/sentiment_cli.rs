@@ -175,7 +175,7 @@ fn a_run_stops_early_and_is_used_at_its_best() {
     train(&table, &run, "7").assert().failure().stderr(contains("stopping goes with select \"held\""));
     fs::write(&table, text.replace(r#""select":"last""#, r#""select":"held""#)).unwrap();
     train(&table, &run, "7").assert().success().stderr(contains("on held-out examples is epoch"));
-    let read = |path: &Path| sncn_core::checkpoint::Checkpoint::read(path).unwrap().header;
+    let read = |path: &Path| sncn_train::checkpoint::Checkpoint::read(path).unwrap().header;
     let last = read(checkpoints(&run).iter().rfind(|path| path.to_string_lossy().contains("checkpoint-")).unwrap());
     let best = last.held.iter().map(|held| held.score).fold(0., f64::max);
     let first = last.held.iter().find(|held| held.score == best).unwrap();

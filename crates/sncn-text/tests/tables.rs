@@ -2,10 +2,10 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, ensure};
-use sncn_core::harness::Table;
 use sncn_text::dataset::reviews;
 use sncn_text::sentiment::setup::{self, PRETRAINED, Parts, TASK};
 use sncn_text::{Vocabulary, VocabularyConfig};
+use sncn_train::harness::Table;
 use std::path::Path;
 
 #[test]
@@ -20,18 +20,18 @@ fn every_row_of_every_table_builds_its_network() -> Result<()> {
             continue;
         }
         let table = Table::read(&path)?;
-        if table.task != TASK {
+        if table.file.task != TASK {
             continue;
         }
-        for run in table.resolve()? {
+        for run in &table.runs {
             let at = || format!("{}, {}", path.display(), run.name);
-            let (input, _) = setup::settings(&run).with_context(at)?;
+            let (input, _) = setup::settings(run).with_context(at)?;
             rows += 1;
             // its folder is not here
             if run.backbone == PRETRAINED {
                 continue;
             }
-            let (_network, vars) = parts.network(&run, &input, 2, 0).with_context(at)?;
+            let (_network, vars) = parts.network(run, &input, 2, 0).with_context(at)?;
             run.optimizer(&vars).with_context(at)?;
         }
     }

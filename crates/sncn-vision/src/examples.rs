@@ -10,7 +10,7 @@ use crate::dataset::Images;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sncn_core::Seed;
-use sncn_core::data::{Batch, Dataset};
+use sncn_train::data::{Batch, DataError, Dataset};
 use std::sync::Arc;
 
 /// Images, perhaps corrupted, as a data set.
@@ -42,7 +42,7 @@ impl Dataset for Examples {
         self.images.len()
     }
 
-    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> anyhow::Result<Batch> {
+    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError> {
         let dims = Dims { height: self.images.height(), width: self.images.width() };
         let (size, views) = (dims.bytes(), if augment.is_some() { self.augment.views() } else { 1 });
         let mut values = vec![0f32; indices.len() * views * size];
@@ -61,7 +61,7 @@ impl Dataset for Examples {
             }
             Ok(label as u32)
         });
-        let labels = labels.collect::<anyhow::Result<Vec<u32>>>()?;
+        let labels = labels.collect::<anyhow::Result<Vec<u32>>>().map_err(DataError::other)?;
         let inputs = Tensor::from_vec(values, (indices.len(), views, dims.height, dims.width, 3), &Device::Cpu)?;
         // view after view, the images as they are first
         let inputs = inputs.transpose(0, 1)?.contiguous()?.reshape((views * indices.len(), dims.height, dims.width, 3))?;

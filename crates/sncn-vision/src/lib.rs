@@ -1,7 +1,7 @@
 //! Vision networks, data sets, augmentation and corruptions of sncn.
 
 #[macro_use(out)]
-extern crate sncn_core;
+extern crate sncn_train;
 
 pub mod augment;
 pub mod backbone;
@@ -11,3 +11,8 @@ pub mod dataset;
 pub mod examples;
 pub mod picture;
 pub mod segment;
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -6,10 +6,10 @@ mod probes;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use probes::{Model, check_state, deviation, dtype, holds, input, is_unused, loss_matches, passes};
-use sncn_core::data::VOID;
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
 use sncn_golden::{Case, Index, Trial};
+use sncn_train::data::VOID;
 use sncn_vision::backbone::{Blueprint, segment};
 
 fn model(case: &Trial) -> Result<Model> {

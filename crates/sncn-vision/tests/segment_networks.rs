@@ -4,10 +4,10 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
-use sncn_core::data::{Batch, VOID};
 use sncn_core::loss::value;
-use sncn_core::objective::{MixConfig, Objective};
 use sncn_core::{LayerConfig, Network, Pass, Seed, Vars};
+use sncn_train::data::{Batch, VOID};
+use sncn_train::objective::{MixConfig, Objective};
 use sncn_vision::backbone::{Blueprint, segment};
 
 const CLASSES: usize = 5;

@@ -3,8 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
-use sncn_core::harness::run::TASKS;
-use sncn_core::harness::{Run, Table};
+use sncn_train::harness::TASKS;
+use sncn_train::harness::{Run, Table};
 use sncn_vision::classify::setup;
 use sncn_vision::segment;
 use std::path::{Path, PathBuf};
@@ -22,16 +22,16 @@ fn every_row_of_every_table_builds_its_network_and_augmentation() -> Result<()> 
             continue;
         }
         let table = Table::read(&path)?;
-        for run in table.resolve()? {
+        for run in &table.runs {
             let at = || format!("{}, {}", path.display(), run.name);
-            match table.task.as_str() {
+            match table.file.task.as_str() {
                 "classify" => {
-                    setup::augment(&run).with_context(at)?;
-                    setup::network(&run, 10, 0).with_context(at)?;
+                    setup::augment(run).with_context(at)?;
+                    setup::network(run, 10, 0).with_context(at)?;
                 }
                 "segment" => {
-                    segment::setup::settings(&run).with_context(at)?;
-                    let (_network, vars) = segment::setup::network(&run, 19, 0).with_context(at)?;
+                    segment::setup::settings(run).with_context(at)?;
+                    let (_network, vars) = segment::setup::network(run, 19, 0).with_context(at)?;
                     run.optimizer(&vars).with_context(at)?;
                 }
                 // of another program, whose tests build it
@@ -97,7 +97,8 @@ fn the_rows_of_the_paper_are_the_published_commands() -> Result<()> {
     for command in commands {
         let text = |key: &str| command[key].as_str().with_context(|| key.to_string());
         let name = format!("{}/{}", text("network")?, text("variant")?);
-        let run = Table::read(&models().join(format!("{}.json", text("dataset")?)))?.row(&name)?;
+        let run = Table::read(&models().join(format!("{}.json", text("dataset")?)))?;
+        let run = run.row(&name)?;
         ensure!(run.train == text("dataset")?, "{name}: trains on {}", run.train);
         ensure!(serde_json::to_value(&run.schedule)? == json!({"kind": "cosine", "floor": 1e-6}), "{name}: schedule");
         let number = |key: &str| command[key].as_f64();
@@ -109,7 +110,7 @@ fn the_rows_of_the_paper_are_the_published_commands() -> Result<()> {
             "beta": number("beta"), "mix_probability": number("mix_probability"), "active": command["active"],
             "consistency_weight": number("consistency_weight"), "augmix": command["augmix"],
         });
-        ensure!(described(&run)? == wanted, "{name}: {}, published: {wanted}", described(&run)?);
+        ensure!(described(run)? == wanted, "{name}: {}, published: {wanted}", described(run)?);
     }
     ensure!(commands.len() == 40, "{} commands", commands.len());
     Ok(())

@@ -1,8 +1,8 @@
 //! `sncn-sentiment`: train, evaluate and use text classifiers that keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_core::harness::{cli, export, plan};
 use sncn_text::sentiment::{bench, evaluate, predict, setup, show, train, vocab};
+use sncn_train::harness::{cli, export, plan};
 use std::process::ExitCode;
 
 #[global_allocator]

@@ -4,7 +4,7 @@
 use super::table::{Columns, Labels, read};
 use super::{Example, Texts};
 use anyhow::{Context, Result, ensure};
-use sncn_core::Source;
+use sncn_train::Source;
 use std::path::Path;
 
 /// Opens one domain.

@@ -9,7 +9,8 @@ pub mod reviews;
 pub mod table;
 
 use anyhow::{Context, Result, bail, ensure};
-use sncn_core::{Seed, Source};
+use sncn_core::Seed;
+use sncn_train::Source;
 use std::path::Path;
 use table::{Columns, Labels};
 

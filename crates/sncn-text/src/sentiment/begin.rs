@@ -7,9 +7,10 @@ use crate::pretrained::{CONFIG, Pretrained};
 use crate::{Vectors, Vocabulary};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
-use sncn_core::checkpoint::write_atomically;
-use sncn_core::harness::Run;
-use sncn_core::{Seed, Source, Vars};
+use sncn_core::{Seed, Vars};
+use sncn_train::Source;
+use sncn_train::files::write_atomically;
+use sncn_train::harness::Run;
 use std::path::Path;
 
 /// The parts that a run's table asks for, which are kept in `folder` from now on.

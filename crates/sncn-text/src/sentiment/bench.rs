@@ -4,11 +4,11 @@ use crate::backbone::{Encoder, EncoderConfig, Head};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
-use sncn_core::harness::cli;
 use sncn_core::loss::cross_entropy;
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Network, Pass, Seed, Vars, backward};
 use sncn_kernels::simd::Form;
+use sncn_train::harness::cli;
 use std::time::Instant;
 
 /// What to measure.

@@ -7,10 +7,10 @@ use crate::examples::Examples;
 use crate::shift::{self, SEVERITIES, SHIFTS};
 use anyhow::{Result, ensure};
 use sncn_core::Pass;
-use sncn_core::data::Dataset;
-use sncn_core::evaluate::evaluate;
-use sncn_core::harness::cli;
-use sncn_core::harness::report::Report;
+use sncn_train::data::Dataset;
+use sncn_train::evaluate::evaluate;
+use sncn_train::harness::cli;
+use sncn_train::harness::report::Report;
 
 const BATCH: usize = 64;
 
@@ -55,7 +55,6 @@ impl Evaluate {
                 let bar = cli::progress(data.len(), split);
                 let found = evaluate(&*network, &data, classes.len(), BATCH, &Pass::eval(), |count| {
                     bar.inc(count as u64);
-                    Ok(())
                 })?;
                 bar.finish_and_clear();
                 recorder.add(split, "accuracy", 1. - found.confusion.error(), data.len());

@@ -6,9 +6,9 @@ use anyhow::Result;
 use candle_core::{Device, Tensor};
 use serde_json::{Map, json};
 use sncn_core::Pass;
-use sncn_core::evaluate::{argmax, probabilities};
-use sncn_core::harness::cli;
-use sncn_core::harness::saved::Saved;
+use sncn_train::harness::cli;
+use sncn_train::harness::saved::Saved;
+use sncn_train::predict::{argmax, probabilities};
 
 /// Label texts with a trained network: a text a line in, a JSON object a line out.
 #[derive(clap::Args, Debug)]

@@ -9,10 +9,11 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sncn_core::checkpoint::Header;
-use sncn_core::harness::Run;
-use sncn_core::harness::saved::{self, Saved};
-use sncn_core::{Seed, Source, Vars};
+use sncn_core::{Seed, Vars};
+use sncn_train::Source;
+use sncn_train::checkpoint::Header;
+use sncn_train::harness::Run;
+use sncn_train::harness::saved::{self, Saved};
 use std::path::{Path, PathBuf};
 
 /// The task of the tables that these commands take.
@@ -208,7 +209,7 @@ fn published(folder: &Path) -> Result<Trained> {
         classes.len()
     );
     // how the weights were trained is not known: what a run must say of it stands for nothing
-    let run: Run = serde_json::from_value(json!({
+    let run = Run::read(json!({
         "name": folder.display().to_string(), "train": "reviews", "test": ["reviews-films"], "backbone": PRETRAINED, "epochs": 1,
         "batch_size": 1, "lr": 1e-5, "optimizer": {"kind": "adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0},
         "schedule": {"kind": "constant"}, "objective": {"kind": "plain"},

@@ -8,11 +8,11 @@ use super::setup::{self, Trained};
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use sncn_core::Pass;
-use sncn_core::checkpoint::write_atomically;
-use sncn_core::evaluate::argmax;
-use sncn_core::harness::cli;
-use sncn_core::harness::saved::Saved;
 use sncn_core::loss::softmax;
+use sncn_train::files::write_atomically;
+use sncn_train::harness::cli;
+use sncn_train::harness::saved::Saved;
+use sncn_train::predict::argmax;
 use std::fmt::Write;
 use std::path::PathBuf;
 

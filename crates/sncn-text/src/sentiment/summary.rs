@@ -1,7 +1,7 @@
 //! What `sncn-sentiment evaluate` prints.
 
-use sncn_core::harness::Measurement;
-use sncn_core::harness::summary::{print_shifted, shifted, value};
+use sncn_train::harness::Measurement;
+use sncn_train::harness::summary::{print_shifted, shifted, value};
 
 /// A row for each test set, then a table of each shifted one by shift and severity.
 pub(super) fn print(measurements: &[Measurement]) {

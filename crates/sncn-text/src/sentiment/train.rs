@@ -5,9 +5,9 @@ use super::setup::{self, Augment, TASK};
 use crate::examples::Examples;
 use anyhow::{Context, Result};
 use sncn_core::Pass;
-use sncn_core::evaluate::evaluate;
-use sncn_core::harness::cli;
-use sncn_core::harness::fit::{Fit, Job};
+use sncn_train::evaluate::evaluate;
+use sncn_train::harness::cli;
+use sncn_train::harness::fit::{Fit, Job};
 
 /// Train one row of a table with one seed; run it again to resume.
 #[derive(clap::Args, Debug)]
@@ -56,7 +56,7 @@ impl Train {
         };
         let score = || {
             let held = held.as_ref().context("no held-out texts")?;
-            Ok(1. - evaluate(&*network, held, classes, BATCH, &Pass::eval(), |_| Ok(()))?.confusion.error())
+            Ok(1. - evaluate(&*network, held, classes, BATCH, &Pass::eval(), |_| ())?.confusion.error())
         };
         let held = held.as_ref().map(|_| &score as &dyn Fn() -> Result<f64>);
         self.fit.run(begun, &Job { network: &*network, vars: &vars, data: &data, classes: texts.classes, describe, held })

@@ -3,8 +3,8 @@
 use crate::dataset;
 use crate::{Vocabulary, VocabularyConfig};
 use anyhow::Result;
-use sncn_core::checkpoint::write_atomically;
-use sncn_core::harness::cli;
+use sncn_train::files::write_atomically;
+use sncn_train::harness::cli;
 use std::path::PathBuf;
 
 /// What a vocabulary is made of.

@@ -1,7 +1,7 @@
 //! `sncn-classify`: train, evaluate and use image classifiers that keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_core::harness::{cli, export, plan};
+use sncn_train::harness::{cli, export, plan};
 use sncn_vision::classify::{bench, corrupt, evaluate, import, predict, setup, show, train};
 use std::process::ExitCode;
 

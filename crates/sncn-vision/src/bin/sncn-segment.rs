@@ -1,7 +1,7 @@
 //! `sncn-segment`: train, evaluate and use networks that label every pixel and keep working when the data shifts.
 
 use clap::{Parser, Subcommand};
-use sncn_core::harness::{cli, export, plan};
+use sncn_train::harness::{cli, export, plan};
 use sncn_vision::segment::{evaluate, predict, setup, show, train};
 use std::process::ExitCode;
 

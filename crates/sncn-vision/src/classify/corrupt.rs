@@ -9,7 +9,7 @@ use crate::picture::{self, Sheet};
 use anyhow::{Context, Result, bail, ensure};
 use image::RgbImage;
 use sncn_core::Seed;
-use sncn_core::harness::cli;
+use sncn_train::harness::cli;
 use std::path::{Path, PathBuf};
 
 /// Images corrupted at a time: memory does not grow with the data set.

@@ -5,10 +5,10 @@ use super::summary::Summary;
 use super::test_sets::{TestSets, is_corrupted, takes_frost};
 use crate::corruption::frost;
 use anyhow::{Result, ensure};
-use sncn_core::data::Dataset;
-use sncn_core::evaluate::{Evaluation, evaluate};
-use sncn_core::harness::report::Report;
-use sncn_core::harness::{cli, saved};
+use sncn_train::data::Dataset;
+use sncn_train::evaluate::{Evaluation, evaluate};
+use sncn_train::harness::report::Report;
+use sncn_train::harness::{cli, saved};
 use std::path::PathBuf;
 
 const BATCH: usize = 100;
@@ -66,7 +66,6 @@ impl Evaluate {
             let pass = cli::pass(rounding);
             let found = evaluate(&*network, data, header.classes.len(), BATCH, &pass, |count| {
                 bar.inc(count as u64);
-                Ok(())
             })?;
             bar.finish_and_clear();
             Ok(found)

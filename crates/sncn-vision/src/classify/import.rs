@@ -3,10 +3,10 @@
 use super::setup;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use sncn_core::checkpoint;
-use sncn_core::harness::export::differ;
-use sncn_core::harness::{Run, Table, saved};
-use sncn_core::weights::{Names, Weights};
+use sncn_train::checkpoint;
+use sncn_train::harness::export::differ;
+use sncn_train::harness::{Run, Table, saved};
+use sncn_weights::weights::{Names, Weights};
 use std::path::PathBuf;
 
 /// Make a checkpoint from published weights (.pth as torch.save writes it, or .safetensors) for evaluate and predict.
@@ -45,7 +45,7 @@ pub struct Import {
 impl Import {
     fn described(&self) -> Result<Run> {
         if let (Some(table), Some(row)) = (&self.table, &self.row) {
-            return Table::read(table)?.row(row).with_context(|| table.display().to_string());
+            return Table::read(table)?.row(row).cloned().with_context(|| table.display().to_string());
         }
         let layers: Value = match &self.layers {
             Some(text) => serde_json::from_str(text).context("--layers is not the JSON of a table's \"layers\"")?,
@@ -59,7 +59,7 @@ impl Import {
             "schedule": {"kind": "constant"}, "objective": {"kind": "plain"}
         });
         let table = json!({"title": "", "task": "classify", "seeds": [0], "select": "last", "runs": [row]});
-        Table::parse(&table.to_string()).and_then(|table| table.row("imported")).context("--layers")
+        Table::parse(&table.to_string()).and_then(|table| table.row("imported").cloned()).context("--layers")
     }
 
     /// How many classes the weights have: the extent that differs between networks of two and of three classes.

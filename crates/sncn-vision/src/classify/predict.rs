@@ -5,9 +5,9 @@ use crate::augment::normalise;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use image::imageops::FilterType;
-use sncn_core::evaluate::probabilities;
-use sncn_core::harness::cli;
-use sncn_core::harness::saved::{self, Saved};
+use sncn_train::harness::cli;
+use sncn_train::harness::saved::{self, Saved};
+use sncn_train::predict::probabilities;
 use std::path::PathBuf;
 
 /// Label image files with a trained network.

@@ -6,8 +6,8 @@ use crate::dataset::{self, Images, Splits};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use serde_json::Value;
-use sncn_core::harness::{Run, cli};
 use sncn_core::{Network, Seed, Vars};
+use sncn_train::harness::{Run, cli};
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! What `sncn-classify evaluate` prints and writes as CSV, and the numbers derived from its measurements.
 
 use super::test_sets::uncorrupted;
-use sncn_core::harness::Measurement;
-use sncn_core::harness::summary::{print_shifted, shifted, value};
-use sncn_core::shift::ShiftErrors;
+use sncn_train::harness::Measurement;
+use sncn_train::harness::summary::{print_shifted, shifted, value};
+use sncn_train::shift::ShiftErrors;
 
 /// A reader of measurements.
 pub struct Summary<'a> {

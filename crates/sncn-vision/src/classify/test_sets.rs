@@ -12,7 +12,7 @@ use crate::dataset::{Images, Source, Splits, arrays};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
-use sncn_core::harness::{Run, cli};
+use sncn_train::harness::{Run, cli};
 use std::path::Path;
 use std::sync::Arc;
 

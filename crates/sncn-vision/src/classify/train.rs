@@ -3,7 +3,7 @@
 use super::setup::{self, TASK};
 use crate::examples::Examples;
 use anyhow::Result;
-use sncn_core::harness::fit::{Fit, Job};
+use sncn_train::harness::fit::{Fit, Job};
 
 /// Train one row of a table with one seed; run it again to resume.
 #[derive(clap::Args, Debug)]

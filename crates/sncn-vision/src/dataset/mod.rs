@@ -11,7 +11,7 @@ pub mod shapes;
 pub mod subset;
 
 use anyhow::{Result, bail};
-pub use sncn_core::Source;
+pub use sncn_train::Source;
 use std::sync::Arc;
 
 /// Labelled RGB images of one size, interleaved height × width × 3 bytes.

@@ -92,7 +92,7 @@ impl Sheet {
 pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png)?;
-    sncn_core::checkpoint::write_atomically(path, &bytes.into_inner())
+    Ok(sncn_train::files::write_atomically(path, &bytes.into_inner())?)
 }
 
 /// Decodes an image file.

@@ -5,8 +5,8 @@ use super::setup::{self, TestSets};
 use super::summary::Summary;
 use crate::corruption::frost;
 use anyhow::Result;
-use sncn_core::harness::report::Report;
-use sncn_core::harness::{cli, saved};
+use sncn_train::harness::report::Report;
+use sncn_train::harness::{cli, saved};
 use std::path::PathBuf;
 
 /// Evaluate a trained network on its test sets: mean IoU, mean and pixel accuracy, the IoU of every class.
@@ -62,7 +62,7 @@ impl Evaluate {
         let scorer = Scorer { network: &*network, classes: classes.len(), protocol, pass: cli::pass(self.precision) };
         for test in tests {
             for (split, data) in sets.open(test)? {
-                let bar = cli::progress(sncn_core::data::Dataset::len(&data), &split);
+                let bar = cli::progress(sncn_train::data::Dataset::len(&data), &split);
                 let confusion = scorer.score(&data, || {
                     bar.inc(1);
                     Ok(())

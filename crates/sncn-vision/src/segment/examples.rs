@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use sncn_core::Seed;
-use sncn_core::data::{Batch, Dataset};
+use sncn_train::data::{Batch, DataError, Dataset};
 use std::sync::Arc;
 
 /// Pairs, perhaps corrupted, as a data set.
@@ -82,7 +82,13 @@ impl Dataset for PairExamples {
         self.pairs.len()
     }
 
-    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch> {
+    fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError> {
+        self.read(indices, augment).map_err(DataError::other)
+    }
+}
+
+impl PairExamples {
+    fn read(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch> {
         let transform = self.transform.as_ref().zip(augment);
         let one = |&index: &usize| -> Result<Example> {
             let pair = self.pair(index)?;

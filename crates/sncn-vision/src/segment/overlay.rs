@@ -4,7 +4,7 @@ use crate::dataset::pairs::Legend;
 use crate::picture::glyphs;
 use anyhow::{Context, Result};
 use image::{Rgb, RgbImage};
-use sncn_core::checkpoint::write_atomically;
+use sncn_train::files::write_atomically;
 use std::path::Path;
 
 /// Share of the class colour in an overlay.
@@ -37,7 +37,7 @@ pub fn save_index(path: &Path, (height, width): (usize, usize), labels: &[u32], 
     let values: Vec<u8> = labels.iter().map(|&label| label as u8).collect();
     let at = || path.display().to_string();
     encoder.write_header().with_context(at)?.write_image_data(&values).with_context(at)?;
-    write_atomically(path, &bytes)
+    Ok(write_atomically(path, &bytes)?)
 }
 
 /// The classes with their colours, in a row that breaks at `width` pixels.

@@ -9,8 +9,8 @@ use crate::picture;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use image::RgbImage;
-use sncn_core::harness::cli;
-use sncn_core::harness::saved::{self, Saved};
+use sncn_train::harness::cli;
+use sncn_train::harness::saved::{self, Saved};
 use std::path::{Path, PathBuf};
 
 /// Label the pixels of image files with a trained network: of `photo.jpg`, `photo-overlay.png` and `photo-labels.png`, and `legend.png`.

@@ -8,10 +8,10 @@ use anyhow::{Context, Result, ensure};
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sncn_core::confusion::Confusion;
-use sncn_core::data::{Dataset, VOID};
 use sncn_core::loss::softmax;
 use sncn_core::{Network, Pass};
+use sncn_train::confusion::Confusion;
+use sncn_train::data::{Dataset, VOID};
 
 /// How images are evaluated: the `evaluate` of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant};
 use crate::dataset::pairs::{self, PairSplits, Pairs, Part};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
-use sncn_core::harness::{Run, cli};
 use sncn_core::{Network, Seed, Vars};
+use sncn_train::harness::{Run, cli};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub fn network(run: &Run, classes: usize, seed: u64) -> Result<(Box<dyn Network>
 pub fn settings(run: &Run) -> Result<(Option<Transform>, Protocol)> {
     let at = || format!("run {:?}", run.name);
     ensure!(
-        matches!(run.objective, sncn_core::objective::Objective::Segment { .. }),
+        matches!(run.objective, sncn_train::objective::Objective::Segment { .. }),
         "run {:?}: its objective is not for labelled pixels; {{\"kind\": \"segment\"}} is accepted",
         run.name
     );

@@ -9,10 +9,10 @@ use crate::dataset::pairs::Legend;
 use crate::picture::Sheet;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
-use sncn_core::checkpoint::Checkpoint;
-use sncn_core::data::{Dataset, VOID};
-use sncn_core::harness::{cli, saved};
 use sncn_core::{Pass, Seed};
+use sncn_train::checkpoint::Checkpoint;
+use sncn_train::data::{Dataset, VOID};
+use sncn_train::harness::{cli, saved};
 use std::path::PathBuf;
 
 /// Draw images of a test set with their labels and with those that trained networks give them.
@@ -57,7 +57,9 @@ impl Show {
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
         ensure!((1..=1024).contains(&self.side), "--side is {}; 1 to 1024 is accepted", self.side);
-        let read = |path: &PathBuf| if path.is_dir() { saved::newest(path) } else { Checkpoint::read(path) };
+        let read = |path: &PathBuf| -> Result<Checkpoint> {
+            if path.is_dir() { saved::newest(path) } else { Ok(Checkpoint::read(path)?) }
+        };
         let checkpoints = self.run_dirs.iter().map(read).collect::<Result<Vec<_>>>()?;
         let first = checkpoints.first().context("--run-dirs: at least one is wanted")?;
         let (run, _) = saved::run_of(first)?;
@@ -80,7 +82,7 @@ impl Show {
         let mut columns = vec!["image".to_string(), "truth".to_string()];
         for saved in &checkpoints {
             ensure!(saved.header.classes == *classes, "the networks were trained on different classes");
-            columns.push(saved::run_of(saved)?.0.name);
+            columns.push(saved::run_of(saved)?.0.name.clone());
         }
         let rows: Vec<String> = self.images.iter().map(usize::to_string).collect();
         let mut sheet = Sheet::new(dims, self.side, &rows, &columns);

@@ -1,7 +1,7 @@
 //! What `sncn-segment evaluate` prints and writes as CSV.
 
-use sncn_core::harness::Measurement;
-use sncn_core::harness::summary::{print_shifted, shifted, value};
+use sncn_train::harness::Measurement;
+use sncn_train::harness::summary::{print_shifted, shifted, value};
 
 /// A reader of measurements.
 pub struct Summary<'a> {

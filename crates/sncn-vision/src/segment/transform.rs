@@ -13,7 +13,7 @@ use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sncn_core::Seed;
-use sncn_core::data::VOID;
+use sncn_train::data::VOID;
 
 /// The value of pixels outside: the middle of the scale, 0 once normalised.
 const GREY: f32 = 127.5;

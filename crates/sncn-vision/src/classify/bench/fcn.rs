@@ -4,10 +4,10 @@ use super::{Bench, Trainer, random};
 use crate::backbone::{Blueprint, segment};
 use anyhow::Result;
 use candle_core::{DType, Device};
-use sncn_core::data::Batch;
-use sncn_core::objective::Objective;
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Pass, Seed, Vars};
+use sncn_train::data::Batch;
+use sncn_train::objective::Objective;
 
 /// The network.
 pub(super) const NAME: &str = "fcn_resnet50";

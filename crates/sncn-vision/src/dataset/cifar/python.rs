@@ -1,7 +1,7 @@
 //! The publishers' python layout: pickles of `data` (N × 3072 bytes) and labels, read without running them.
 
 use anyhow::{Context, Result, bail, ensure};
-use sncn_core::pickle::{Id, Pickle};
+use sncn_weights::pickle::{Id, Pickle};
 
 fn entry(pickle: &Pickle, key: &str) -> Result<Id> {
     pickle.entry(pickle.root(), key).with_context(|| format!("the pickle has no key {key:?}: of another set"))

@@ -11,7 +11,7 @@ use super::{FilePairs, Legend, PairSplits, Pairs, from_publisher};
 use crate::dataset::Source;
 use crate::picture;
 use anyhow::{Context, Result, ensure};
-use sncn_core::data::VOID;
+use sncn_train::data::VOID;
 use std::path::Path;
 use std::sync::Arc;
 

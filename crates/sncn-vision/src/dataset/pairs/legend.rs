@@ -5,7 +5,7 @@
 
 use super::{camvid, cityscapes, scenes};
 use anyhow::{Context, Result, bail, ensure};
-use sncn_core::data::VOID;
+use sncn_train::data::VOID;
 use std::path::Path;
 
 /// A colour of red, green and blue.

@@ -1,6 +1,6 @@
 //! `Canvas`: shapes painted one over another, each with a class, a colour and a distance; twice as fine as the picture.
 
-use sncn_core::data::VOID;
+use sncn_train::data::VOID;
 
 /// A colour on the scale 0..1.
 pub(super) type Tint = [f32; 3];

@@ -3,7 +3,7 @@
 
 use super::canvas::{Canvas, Paint, Tint};
 use rand::{Rng, RngExt};
-use sncn_core::data::VOID;
+use sncn_train::data::VOID;
 
 const SKY: u8 = 0;
 const ROAD: u8 = 1;

@@ -1,0 +1,53 @@
+//! What a checkpoint says of itself: a JSON document in the metadata of a safetensors file.
+
+use crate::run::SeededRun;
+use serde::{Deserialize, Serialize};
+
+/// The metadata key under which the document stands.
+pub const KEY: &str = "sncn";
+/// The layout that this version writes and reads.
+pub const FORMAT: u32 = 1;
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Header {
+    /// Version of this layout, [`FORMAT`].
+    pub format: u32,
+    /// Steps done.
+    pub step: usize,
+    /// Steps of the whole run.
+    pub total: usize,
+    /// What was trained.
+    pub run: SeededRun,
+    /// Class names, in label order.
+    pub classes: Vec<String>,
+    /// Scores on held-out examples so far, where training looks at them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<Held>,
+    /// SHA-256 over names, shapes and bytes of all tensors.
+    pub sha256: String,
+}
+
+/// A score on held-out examples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Held {
+    /// Steps done.
+    pub step: usize,
+    /// The higher, the better.
+    pub score: f64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_and_written_to_the_same_bytes() -> serde_json::Result<()> {
+        let text =
+            r#"{"format":1,"step":2,"total":4,"run":{"run":{"name":"a","lr":0.1},"seed":3},"classes":["cat"],"sha256":"00"}"#;
+        let header: Header = serde_json::from_str(text)?;
+        assert_eq!((header.run.seed, header.held.len()), (3, 0));
+        assert_eq!(serde_json::to_string(&header)?, text);
+        Ok(())
+    }
+}

@@ -1,0 +1,19 @@
+//! The file formats of sncn: tables of runs, results files and the headers of checkpoints.
+//!
+//! Text in, values out: nothing here reads a file, trains or measures. The programs that train and those that report share
+//! these definitions, so that what one writes the other can read. Settings whose meaning belongs to the crate that acts on them
+//! (the optimiser's, a layer's) are kept as JSON; the program that trains checks them when it reads the table.
+
+pub mod checkpoint;
+pub mod results;
+pub mod run;
+pub mod table;
+
+pub use results::{Machine, Measurement, Results};
+pub use run::{Cell, Run, RunError, SeededRun, Stopping};
+pub use table::{TASKS, Table, TableError};
+
+/// The example of the README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

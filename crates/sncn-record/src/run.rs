@@ -1,0 +1,170 @@
+//! `Run`: one row of a table, fully specified but for the seed.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// The keys of a run that change no number: remarks about it. Checkpoints outlive their rewording.
+pub const REMARKS: [&str; 3] = ["note", "published", "baseline"];
+
+/// One row of a table, without a seed: everything that changes a number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Name of the row.
+    pub name: String,
+    /// Training set.
+    pub train: String,
+    /// Named test sets; `<set>-c` is its 15 corruptions × 5 severities.
+    pub test: Vec<String>,
+    /// Network.
+    pub backbone: String,
+    /// Passes over the training set.
+    pub epochs: usize,
+    /// Examples a step.
+    pub batch_size: usize,
+    /// Base learning rate.
+    pub lr: f64,
+    /// Settings of the optimiser, `{"kind": …}`.
+    pub optimizer: Value,
+    /// Settings of the learning-rate schedule, `{"kind": …}`.
+    pub schedule: Value,
+    /// Settings of the loss, `{"kind": …}`.
+    pub objective: Value,
+    /// When CrossNorm acts, `{"probability": …, "active": …}`; absent: never.
+    #[serde(default)]
+    pub mix: Option<Value>,
+    /// Layers on the backbone, each `{"kind": …, "at": …}` with settings of its own.
+    #[serde(default)]
+    pub layers: Vec<Value>,
+    /// How examples become what the network is given: settings of the task's own, absent for its usual way.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub input: Value,
+    /// How training examples are augmented: settings of the task's own kinds, `true` for its usual one (random crop and
+    /// flip of images), absent or `false` for none.
+    #[serde(default = "nothing")]
+    pub augment: Value,
+    /// The largest norm of all gradients together; absent: they are not clipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// When training ends early; absent: after all epochs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopping: Option<Stopping>,
+    /// Factors of the learning rate by the beginning of a variable's name, such as `{"classifier.": 10}`; 1 for the others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lr_factors: BTreeMap<String, f64>,
+    /// How test sets are evaluated: settings of the task's own, absent for its usual way.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub evaluate: Value,
+    /// Only the first examples of the training set.
+    #[serde(default)]
+    pub train_limit: Option<usize>,
+    /// Only the first examples of each test set.
+    #[serde(default)]
+    pub test_limit: Option<usize>,
+    /// Published numbers that this row should meet, by set and metric.
+    #[serde(default)]
+    pub published: BTreeMap<String, f64>,
+    /// The row that this one is compared with; absent: the table's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// A remark.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// Early stopping: the network is scored on the held-out part of the training set after every epoch, and the best is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopping {
+    /// Epochs without a better score after which training ends.
+    pub patience: usize,
+}
+
+/// No augmentation.
+fn nothing() -> Value {
+    Value::Bool(false)
+}
+
+/// Why a run was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// A key is unknown or missing, or its value is of another type; the message begins with the key's path.
+    #[error(transparent)]
+    Key(#[from] serde_path_to_error::Error<serde_json::Error>),
+    /// A value is outside its range, or does not go with another; the message names both and what is accepted.
+    #[error("{0}")]
+    Setting(String),
+}
+
+/// A run with its seed, as checkpoints hold it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SeededRun {
+    /// The resolved run.
+    pub run: Value,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// A run with its row and seed: a line of what the `plan` commands print.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Name of the row.
+    pub row: String,
+    /// The seed.
+    pub seed: u64,
+    /// The resolved run.
+    pub run: Value,
+}
+
+/// Fails with the message unless the condition holds.
+macro_rules! ensure {
+    ($holds:expr, $($message:tt)*) => {
+        if !$holds {
+            return Err(RunError::Setting(format!($($message)*)));
+        }
+    };
+}
+
+impl Run {
+    /// Reads a run from the keys of a row, or from a checkpoint or results file, and checks what needs no network.
+    ///
+    /// # Errors
+    /// Names the key that does not fit, and what is accepted.
+    pub fn read(keys: Map<String, Value>) -> Result<Self, RunError> {
+        let run: Self = serde_path_to_error::deserialize(Value::Object(keys))?;
+        run.check()?;
+        Ok(run)
+    }
+
+    /// Which checkpoint is evaluated.
+    pub fn selection(&self) -> &'static str {
+        if self.stopping.is_some() { "held" } else { "last" }
+    }
+
+    /// Refuses numbers out of range and settings that do not go together.
+    fn check(&self) -> Result<(), RunError> {
+        ensure!(self.epochs > 0, "epochs is 0; at least 1 is accepted");
+        ensure!(self.batch_size > 0, "batch_size is 0; at least 1 is accepted");
+        ensure!(self.lr.is_finite() && self.lr > 0., "lr is {}; a positive number is accepted", self.lr);
+        if let Some(clip) = self.clip {
+            ensure!(clip.is_finite() && clip > 0., "clip is {clip}; a positive number is accepted");
+        }
+        ensure!(self.stopping != Some(Stopping { patience: 0 }), "stopping.patience is 0; at least 1 is accepted");
+        ensure!(!self.test.is_empty(), "test is empty; at least one test set is wanted");
+        ensure!(self.train_limit != Some(0) && self.test_limit != Some(0), "a limit is 0; at least 1 is accepted");
+        for (prefix, factor) in &self.lr_factors {
+            ensure!(factor.is_finite() && *factor > 0., "lr_factors: {prefix:?} has {factor}; a positive number is accepted");
+        }
+        ensure!(self.mix.is_none() || !self.layers.is_empty(), "mix is set, but the run has no layers that could act");
+        Ok(())
+    }
+}
+
+/// A run without the keys that change no number.
+pub fn without_remarks(mut run: Value) -> Value {
+    if let Some(keys) = run.as_object_mut() {
+        REMARKS.iter().for_each(|key| drop(keys.shift_remove(*key)));
+    }
+    run
+}

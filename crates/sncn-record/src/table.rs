@@ -1,0 +1,167 @@
+//! `Table`: a table file resolved into fully specified runs.
+//!
+//! A run's keys replace the defaults' keys; there is no other inheritance. Everything that changes a number is in the
+//! resolved run, which is written into every checkpoint and every results file.
+
+use crate::run::{Run, RunError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The tasks with the programs that take their tables.
+pub const TASKS: [(&str, &str); 3] =
+    [("classify", "sncn-classify"), ("segment", "sncn-segment"), ("sentiment", "sncn-sentiment")];
+
+/// A table file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Heading of the report.
+    pub title: String,
+    /// Where the published numbers come from.
+    #[serde(default)]
+    pub paper: String,
+    /// One of [`TASKS`].
+    pub task: String,
+    /// Seeds of every row.
+    pub seeds: Vec<u64>,
+    /// Which checkpoint is evaluated: `last`, or `held`, the best on the held-out part of the training set (every run has `stopping`).
+    pub select: String,
+    /// The row that others are compared with.
+    #[serde(default)]
+    pub baseline: Option<String>,
+    /// Whether every machine makes its own results, which are not committed.
+    #[serde(default)]
+    pub local: bool,
+    /// Keys that every run starts from.
+    #[serde(default)]
+    pub defaults: Map<String, Value>,
+    /// The rows.
+    pub runs: Vec<Map<String, Value>>,
+}
+
+/// Why a table was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// A key is unknown or missing, or its value is of another type; the message begins with the key's path.
+    #[error(transparent)]
+    Key(#[from] serde_path_to_error::Error<serde_json::Error>),
+    /// `select` is unknown.
+    #[error("select is {0:?}; \"last\" and \"held\" are accepted")]
+    Select(String),
+    /// There is no seed.
+    #[error("seeds is empty; at least one seed is wanted")]
+    NoSeeds,
+    /// A row was refused.
+    #[error("run {name:?}")]
+    Run {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: RunError,
+    },
+    /// Two rows have one name.
+    #[error("run {0:?} stands twice")]
+    Twice(String),
+    /// A row chooses its checkpoint in another way than the table says.
+    #[error("run {name:?}: stopping goes with select \"held\", and select is {select:?}: set both or neither")]
+    Selection {
+        /// The row.
+        name: String,
+        /// What the table says.
+        select: String,
+    },
+    /// A baseline is no row.
+    #[error("baseline {0:?} is no run of this table")]
+    Baseline(String),
+}
+
+impl Table {
+    /// Reads the text of a table file and checks its rows, as far as that needs no network.
+    ///
+    /// # Errors
+    /// Names the key that does not fit.
+    pub fn parse(text: &str) -> Result<Self, TableError> {
+        let table: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))?;
+        if !["last", "held"].contains(&table.select.as_str()) {
+            return Err(TableError::Select(table.select));
+        }
+        if table.seeds.is_empty() {
+            return Err(TableError::NoSeeds);
+        }
+        match table.resolve()?.into_iter().find(|run| run.selection() != table.select) {
+            Some(run) => Err(TableError::Selection { name: run.name, select: table.select }),
+            None => Ok(table),
+        }
+    }
+
+    /// The keys of every row: the defaults, replaced by its own.
+    pub fn rows(&self) -> impl Iterator<Item = Map<String, Value>> {
+        self.runs.iter().map(|keys| self.defaults.clone().into_iter().chain(keys.clone()).collect())
+    }
+
+    /// Every row, fully specified.
+    ///
+    /// # Errors
+    /// Names the row and the key that does not fit.
+    pub fn resolve(&self) -> Result<Vec<Run>, TableError> {
+        let mut runs: Vec<Run> = Vec::new();
+        for keys in self.rows() {
+            let name = keys.get("name").and_then(Value::as_str).unwrap_or("without a name").to_string();
+            let run = Run::read(keys).map_err(|source| TableError::Run { name, source })?;
+            if runs.iter().any(|other| other.name == run.name) {
+                return Err(TableError::Twice(run.name));
+            }
+            runs.push(run);
+        }
+        let named = self.baseline.iter().chain(runs.iter().filter_map(|run| run.baseline.as_ref()));
+        match named.into_iter().find(|baseline| runs.iter().all(|run| run.name != **baseline)) {
+            Some(baseline) => Err(TableError::Baseline(baseline.clone())),
+            None => Ok(runs),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error;
+
+    fn table(runs: &str) -> Result<Vec<Run>, TableError> {
+        let text = format!(
+            r#"{{"title":"t","task":"classify","seeds":[0],"select":"last","defaults":{{"train":"shapes","test":["shapes"],
+            "backbone":"wrn10_1","epochs":1,"batch_size":8,"lr":0.1,"optimizer":{{"kind":"sgd"}},"schedule":{{"kind":"constant"}},
+            "objective":{{"kind":"plain"}}}},"runs":[{runs}]}}"#
+        );
+        serde_json::from_str::<Table>(&text).unwrap().resolve()
+    }
+
+    fn error(runs: &str) -> String {
+        let error = table(runs).unwrap_err();
+        error.source().map_or(error.to_string(), |source| format!("{error}: {source}"))
+    }
+
+    #[test]
+    fn a_run_replaces_defaults_and_unknown_keys_are_named() -> Result<(), TableError> {
+        let runs = table(r#"{"name":"a"},{"name":"b","epochs":3}"#)?;
+        assert_eq!((runs[0].epochs, runs[1].epochs), (1, 3));
+        assert!(error(r#"{"name":"a","epoch":3}"#).contains("run \"a\": epoch: unknown field"));
+        assert!(error(r#"{"name":"a","epochs":"3"}"#).contains("run \"a\": epochs: invalid type"));
+        assert!(error(r#"{"name":"a","epochs":0}"#).contains("epochs is 0"));
+        assert!(error(r#"{"name":"a"},{"name":"a"}"#).contains("twice"));
+        assert!(error(r#"{"name":"a","baseline":"b"}"#).contains("baseline \"b\" is no run"));
+        assert!(error(r#"{"name":"a","mix":{"probability":0.5,"active":1}}"#).contains("no layers"));
+        assert!(error(r#"{"name":"a","stopping":{"patience":0}}"#).contains("stopping.patience is 0"));
+        Ok(())
+    }
+
+    #[test]
+    fn tables_without_seeds_or_with_another_selection_are_refused() -> Result<(), TableError> {
+        let no_seeds = r#"{"title":"t","task":"classify","seeds":[],"select":"last","runs":[]}"#;
+        assert!(matches!(Table::parse(no_seeds), Err(TableError::NoSeeds)));
+        let stops = table(r#"{"name":"a","stopping":{"patience":1}},{"name":"b"}"#)?;
+        assert_eq!((stops[0].selection(), stops[1].selection()), ("held", "last"));
+        let best = no_seeds.replacen("[]", "[0]", 1).replace("last", "best");
+        assert!(Table::parse(&best).unwrap_err().to_string().contains("select is \"best\""));
+        Ok(())
+    }
+}

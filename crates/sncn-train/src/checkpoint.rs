@@ -1,0 +1,317 @@
+//! Checkpoints: one safetensors file with weights, optimiser state, step and the resolved run.
+//!
+//! Weights stand under their state-dict names, so any safetensors reader can use them; optimiser state under `optimizer/`.
+//! The metadata key `sncn` holds a JSON document with the step, the run and the SHA-256 of all tensors. A file is written
+//! under a temporary name, synced and renamed; the last two are kept. Every stream follows from the run's seed and the
+//! step, so nothing else is needed to go on bit for bit.
+
+use crate::BoxError;
+use crate::files::{WriteError, write_atomically};
+use candle_core::{DType, Device, Tensor};
+use safetensors::{SafeTensorError, SafeTensors, View};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sncn_core::Vars;
+use sncn_core::optim::Optimizer;
+use sncn_record::SeededRun;
+pub use sncn_record::checkpoint::{FORMAT, Header, Held, KEY};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+const STATE: &str = "optimizer/";
+/// The file of the best checkpoint, where training chooses one: weights alone.
+pub const SELECTED: &str = "selected.safetensors";
+/// How many checkpoints of a run are kept.
+pub const KEPT: usize = 2;
+
+/// Why a checkpoint could not be written, read or used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// A file or folder could not be read or removed.
+    #[error("{}: {what}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What could not be done.
+        what: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A file is damaged.
+    #[error("{}: damaged{what}", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// How that shows.
+        what: &'static str,
+        /// What its reader says.
+        source: Option<BoxError>,
+    },
+    /// A safetensors file of another program.
+    #[error("{}: a safetensors file, but not a checkpoint of sncn (its metadata lacks {KEY:?})", .0.display())]
+    Foreign(PathBuf),
+    /// A layout that this version does not read.
+    #[error("{}: format {format} is newer than this program, which reads {FORMAT}", path.display())]
+    Format {
+        /// Which file.
+        path: PathBuf,
+        /// Its layout.
+        format: u32,
+    },
+    /// The newest checkpoint of a folder cannot be used.
+    #[error("{}; {advice}", told(error))]
+    Newest {
+        /// What is wrong with it.
+        error: Box<CheckpointError>,
+        /// What to do.
+        advice: String,
+    },
+    /// The network lacks a variable of the checkpoint.
+    #[error("{}: a checkpoint of another network: it has {name}, which this network lacks", path.display())]
+    Surplus {
+        /// Which file.
+        path: PathBuf,
+        /// The variable.
+        name: String,
+    },
+    /// The checkpoint lacks a variable of the network, or has it with another shape.
+    #[error("{}: a checkpoint of another network", path.display())]
+    Network {
+        /// Which file.
+        path: PathBuf,
+        /// What does not fit.
+        source: candle_core::Error,
+    },
+    /// The optimiser's state does not fit.
+    #[error("{}: optimiser state", path.display())]
+    Optimizer {
+        /// Which file.
+        path: PathBuf,
+        /// What does not fit.
+        source: candle_core::Error,
+    },
+    /// A checkpoint of another run.
+    #[error("{}: a checkpoint of another run: {key:?} is {there} there and {here} here; choose another --run-dir", path.display())]
+    OtherRun {
+        /// Which file.
+        path: PathBuf,
+        /// The first key that differs.
+        key: String,
+        /// Its value in the checkpoint.
+        there: String,
+        /// Its value in the run that was asked for.
+        here: String,
+    },
+    /// A tensor of a type that checkpoints do not hold.
+    #[error("{0}: a tensor of type {1:?} cannot be saved")]
+    Type(String, DType),
+    /// The optimiser's state could not be made into tensors.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// The tensors could not be laid out.
+    #[error(transparent)]
+    Layout(#[from] SafeTensorError),
+    /// The header could not be written.
+    #[error(transparent)]
+    Header(#[from] serde_json::Error),
+}
+
+type Result<T> = std::result::Result<T, CheckpointError>;
+
+/// An error with its causes.
+fn told(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
+}
+
+/// A checkpoint in memory.
+pub struct Checkpoint {
+    /// Its header.
+    pub header: Header,
+    tensors: HashMap<String, Tensor>,
+    path: PathBuf,
+}
+
+/// Over the tensors by their names; the bytes of one at a time are in memory.
+fn digest<V: View>(mut tensors: Vec<(&str, V)>) -> String {
+    tensors.sort_unstable_by_key(|(name, _)| *name);
+    let mut sha = Sha256::new();
+    for (name, tensor) in tensors {
+        sha.update(format!("{name} {:?} {}\n", tensor.shape(), tensor.data_len()));
+        sha.update(tensor.data());
+    }
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Saves `vars` and `optimizer` as `<folder>/checkpoint-<step>.safetensors` and drops all but the last two.
+///
+/// # Errors
+/// Where it cannot be written.
+pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Header) -> Result<PathBuf> {
+    let mut tensors = weights_of(vars);
+    tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor)));
+    header.sha256 = checked(&tensors)?;
+    let path = folder.join(format!("checkpoint-{:08}.safetensors", header.step));
+    write(&path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
+    let all = list(folder)?;
+    for old in &all[..all.len().saturating_sub(KEPT)] {
+        fs::remove_file(old).map_err(|error| file(old, "an old checkpoint could not be removed", error))?;
+    }
+    Ok(path)
+}
+
+/// Saves `vars` alone as the checkpoint `path`: enough to evaluate and to predict, not to train on.
+///
+/// # Errors
+/// Where it cannot be written; nothing is left behind.
+pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<()> {
+    let tensors = weights_of(vars);
+    header.sha256 = checked(&tensors)?;
+    write(path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))
+}
+
+fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
+    vars.all().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect()
+}
+
+/// The digest of tensors that can be saved.
+fn checked(tensors: &[(String, Tensor)]) -> Result<String> {
+    let other = tensors.iter().find(|(_, tensor)| !matches!(tensor.dtype(), DType::F32 | DType::F64 | DType::I64));
+    if let Some((name, tensor)) = other {
+        return Err(CheckpointError::Type(name.clone(), tensor.dtype()));
+    }
+    Ok(digest(tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()))
+}
+
+fn write(path: &Path, tensors: &[(String, Tensor)], metadata: HashMap<String, String>) -> Result<()> {
+    let views = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    Ok(write_atomically(path, &safetensors::serialize(views, Some(metadata))?)?)
+}
+
+/// The checkpoints of a folder, oldest first.
+///
+/// # Errors
+/// Where the folder exists and cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    let unreadable = |error| file(folder, "not readable", error);
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with("checkpoint-") && name.ends_with(".safetensors") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The newest checkpoint of a folder, if any.
+///
+/// # Errors
+/// Where the newest is damaged; the message offers the older one.
+pub fn newest(folder: &Path) -> Result<Option<Checkpoint>> {
+    let all = list(folder)?;
+    let Some(last) = all.last() else { return Ok(None) };
+    Checkpoint::read(last).map(Some).map_err(|error| {
+        let whole = all.iter().rev().skip(1).find(|path| Checkpoint::read(path).is_ok());
+        let advice = match whole {
+            Some(older) => format!("{} is whole: delete the damaged file and run again to go on from it", older.display()),
+            None => "no older checkpoint is whole: delete the folder and start again".to_string(),
+        };
+        CheckpointError::Newest { error: Box::new(error), advice }
+    })
+}
+
+impl Checkpoint {
+    /// Reads and verifies a file.
+    ///
+    /// # Errors
+    /// Where it is missing, truncated, damaged, or not a checkpoint of this project.
+    pub fn read(path: &Path) -> Result<Self> {
+        let damaged = |what, source| CheckpointError::Damaged { path: path.to_path_buf(), what, source };
+        let bytes = fs::read(path).map_err(|error| file(path, "not readable", error))?;
+        let (_, metadata) =
+            SafeTensors::read_metadata(&bytes).map_err(|error| damaged(" (no safetensors header)", Some(error.into())))?;
+        let read = SafeTensors::deserialize(&bytes).map_err(|error| damaged(" or truncated", Some(error.into())))?;
+        let Some(text) = metadata.metadata().as_ref().and_then(|map| map.get(KEY)) else {
+            return Err(CheckpointError::Foreign(path.to_path_buf()));
+        };
+        let header: Header = serde_json::from_str(text).map_err(|error| damaged(": the header", Some(error.into())))?;
+        if header.format != FORMAT {
+            return Err(CheckpointError::Format { path: path.to_path_buf(), format: header.format });
+        }
+        if digest(read.iter().collect()) != header.sha256 {
+            return Err(damaged(" (its checksum does not match)", None));
+        }
+        let tensors = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+            .map_err(|error| damaged(": the tensors", Some(error.into())))?;
+        Ok(Self { header, tensors, path: path.to_path_buf() })
+    }
+
+    /// Puts the weights into `vars`.
+    ///
+    /// # Errors
+    /// Where the network differs from the saved one.
+    pub fn load_weights(&self, vars: &Vars) -> Result<()> {
+        let known: Vec<String> = vars.all().into_iter().map(|(name, _)| name).collect();
+        let surplus = self.tensors.keys().filter(|name| !name.starts_with(STATE) && !known.contains(name)).min();
+        if let Some(name) = surplus {
+            return Err(CheckpointError::Surplus { path: self.path.clone(), name: name.clone() });
+        }
+        vars.load(|name| self.tensors.get(name).cloned())
+            .map_err(|source| CheckpointError::Network { path: self.path.clone(), source })
+    }
+
+    /// Writes the weights alone, under PyTorch's names, as a plain safetensors file; says how many tensors that are.
+    ///
+    /// # Errors
+    /// Where it cannot be written; nothing is left behind.
+    pub fn export(&self, path: &Path) -> Result<usize> {
+        let weights = self.tensors.iter().filter(|(name, _)| !name.starts_with(STATE));
+        let weights: Vec<_> = weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        // the mark that other programs look for
+        write(path, &weights, HashMap::from([("format".to_string(), "pt".to_string())]))?;
+        Ok(weights.len())
+    }
+
+    /// Puts the saved state into `optimizer`.
+    ///
+    /// # Errors
+    /// Where it is the state of another optimiser.
+    pub fn load_optimizer(&self, optimizer: &mut Optimizer) -> Result<()> {
+        let state =
+            self.tensors.iter().filter_map(|(name, t)| name.strip_prefix(STATE).map(|name| (name.to_string(), t.clone())));
+        let unfit = |source| CheckpointError::Optimizer { path: self.path.clone(), source };
+        optimizer.load_state(state.collect()).map_err(unfit)
+    }
+
+    /// Refuses a checkpoint of another run.
+    ///
+    /// # Errors
+    /// Names the first key that differs, with both values.
+    pub fn check_run(&self, run: &SeededRun) -> Result<()> {
+        let saved = &self.header.run;
+        if saved == run {
+            return Ok(());
+        }
+        let keys = |run: &Value| run.as_object().into_iter().flat_map(|map| map.keys().cloned()).collect::<Vec<_>>();
+        let all = keys(&saved.run).into_iter().chain(keys(&run.run));
+        let show = |value: Option<&Value>| value.map_or("absent".to_string(), Value::to_string);
+        let (key, there, here) = match all.into_iter().find(|key| saved.run.get(key) != run.run.get(key)) {
+            Some(key) => (key.clone(), show(saved.run.get(&key)), show(run.run.get(&key))),
+            None => ("seed".to_string(), saved.seed.to_string(), run.seed.to_string()),
+        };
+        Err(CheckpointError::OtherRun { path: self.path.clone(), key, there, here })
+    }
+}
+
+fn file(path: &Path, what: &'static str, source: io::Error) -> CheckpointError {
+    CheckpointError::File { path: path.to_path_buf(), what, source }
+}

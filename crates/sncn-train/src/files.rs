@@ -1,0 +1,39 @@
+//! Writing a file whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// A file or folder that could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The folder of the file.
+    #[error("{}: the folder cannot be made", .0.display())]
+    Folder(PathBuf, #[source] io::Error),
+    /// The file itself.
+    #[error("{}: could not be written; free space or choose another folder, then resume", .0.display())]
+    File(PathBuf, #[source] io::Error),
+}
+
+/// Writes `bytes` as `path`: under a temporary name beside it, synced, renamed.
+///
+/// # Errors
+/// Where the disk is full or the folder cannot be written; the old file, if any, is untouched.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|error| WriteError::Folder(folder.to_path_buf(), error))?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = folder.join(format!(".{name}.partial"));
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| {
+        // what was not finished must not be mistaken for a result; a failed removal changes nothing
+        let _ = fs::remove_file(&temporary);
+        WriteError::File(path.to_path_buf(), error)
+    })
+}

@@ -1,0 +1,141 @@
+//! What the commands of several programs share: arguments, progress bars, lines of output, the interrupt flag.
+
+use super::{Run, Table};
+use crate::Source;
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use sncn_core::{Pass, Precision};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+/// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
+#[macro_export]
+macro_rules! out {
+    () => { $crate::harness::cli::line(format_args!("")) };
+    ($($arguments:tt)*) => { $crate::harness::cli::line(format_args!($($arguments)*)) };
+}
+
+/// A cell of a table: which row with which seed.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Cell {
+    /// Table file, such as models/quick.json.
+    #[arg(long)]
+    pub table: PathBuf,
+    /// Name of a row of the table.
+    #[arg(long)]
+    pub row: String,
+    /// Seed of weights, order, augmentation and mixing.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl Cell {
+    /// The resolved run of a table of that task.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit.
+    pub fn run(&self, task: &str) -> Result<Run> {
+        Table::read_for(&self.table, task)?.row(&self.row).cloned().with_context(|| self.table.display().to_string())
+    }
+}
+
+/// What the factors of convolutions are rounded to.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// As they are.
+    F32,
+    /// bf16, summed in f32: faster where the processor has it, at a small loss of accuracy.
+    Bf16,
+}
+
+/// An evaluation pass.
+pub fn pass(rounding: Rounding) -> Pass {
+    match rounding {
+        Rounding::F32 => Pass::eval(),
+        Rounding::Bf16 => Pass::eval().rounded(Precision::Bf16),
+    }
+}
+
+/// The end of a program: an error is told, and its exit code is 1.
+pub fn exit(result: Result<()>) -> ExitCode {
+    result.map_or_else(
+        |error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+/// Writes a line to standard output; what `out!` calls.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => eprintln!("error: standard output: {error}"),
+        _ => {}
+    }
+}
+
+/// What to say where convolutions were rounded.
+pub const ROUNDED: &str = "factors of convolutions rounded to bf16, sums in f32";
+
+/// A progress bar with rate and time left; silent when the output is no terminal.
+pub fn progress(total: usize, what: &str) -> ProgressBar {
+    let bar = ProgressBar::new(total as u64);
+    let template = "{msg:24} [{bar:32}] {pos}/{len} {per_sec} {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.set_message(what.to_string());
+    bar
+}
+
+/// When Ctrl-C was first pressed.
+static INTERRUPTED: OnceLock<Instant> = OnceLock::new();
+
+/// Interrupts this close to the first are the same one: `timeout`, for one, signals a process and then its group.
+const SAME: Duration = Duration::from_secs(1);
+
+/// From now on Ctrl-C, or the signal to end, is noted; one that comes later ends the program at once.
+///
+/// # Errors
+/// Where the handler cannot be installed.
+pub fn catch_interrupts() -> Result<()> {
+    ctrlc::set_handler(|| match INTERRUPTED.get() {
+        None => {
+            let _ = INTERRUPTED.set(Instant::now());
+            eprintln!("stopping after this step; Ctrl-C again ends at once");
+        }
+        Some(first) if first.elapsed() > SAME => std::process::exit(130),
+        Some(_) => {}
+    })
+    .context("Ctrl-C cannot be caught")
+}
+
+/// Whether Ctrl-C was pressed.
+pub fn interrupted() -> bool {
+    INTERRUPTED.get().is_some()
+}
+
+/// Where data sets are: the folder given on the command line, or else the one that `SNCN_DATA` names.
+pub fn source(data_dir: Option<&Path>) -> Source {
+    let named = || std::env::var_os("SNCN_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+    Source { data_dir: data_dir.map(Path::to_path_buf).or_else(named) }
+}
+
+/// Sets the number of threads that kernels and candle use; commands call it first of all.
+///
+/// # Errors
+/// Where it is 0.
+pub fn threads(count: Option<usize>) -> Result<()> {
+    match count {
+        Some(0) => bail!("--threads is 0; at least 1 is accepted"),
+        Some(count) => {
+            sncn_kernels::threads::tell_candle(count);
+            rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("--threads")
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,106 @@
+//! `Recorder`: collects the measurements of an evaluation and writes its results file.
+
+use crate::confusion::Confusion;
+use crate::evaluate::Evaluation;
+use crate::files::write_atomically;
+use anyhow::Result;
+use sncn_record::results::{Header, Machine, Measurement, Results};
+use std::path::Path;
+use std::process::Command;
+
+/// This machine.
+pub fn machine() -> Machine {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
+    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
+    Machine {
+        cpu: model.unwrap_or("unknown").to_string(),
+        cores: if cores > 0 { cores } else { std::thread::available_parallelism().map_or(1, usize::from) },
+        os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
+    }
+}
+
+/// Commit of the tree and whether it is dirty; results themselves do not count.
+pub fn commit() -> (Option<String>, bool) {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let dirty =
+        git(&["status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/results"]).is_some_and(|text| !text.is_empty());
+    (git(&["rev-parse", "HEAD"]), dirty)
+}
+
+/// Collects measurements and writes them once, whole.
+pub struct Recorder {
+    results: Results,
+}
+
+impl Recorder {
+    /// Starts with a header.
+    pub fn new(header: Header) -> Self {
+        Self { results: Results { header, measurements: Vec::new() } }
+    }
+
+    /// Adds one number.
+    pub fn add(&mut self, split: &str, metric: &str, value: f64, n: usize) {
+        let measurement = Measurement { split: split.to_string(), metric: metric.to_string(), value, n };
+        self.results.measurements.push(measurement);
+    }
+
+    /// Adds what an evaluation of one test set found; with `detail`, its reliability bins and confusion counts too.
+    pub fn add_evaluation(&mut self, split: &str, found: &Evaluation, detail: bool) {
+        let (n, calibration, confusion) = (found.predictions.len(), &found.calibration, &found.confusion);
+        self.add(split, "error", confusion.error(), n);
+        self.add(split, "macro_f1", confusion.macro_f1_present(), n);
+        self.add(split, "nll", calibration.nll(), n);
+        self.add(split, "ece", calibration.ece(), n);
+        if !detail {
+            return;
+        }
+        for (index, bin) in calibration.bins().iter().enumerate().filter(|(_, bin)| bin.count > 0) {
+            let items = bin.count as usize;
+            self.add(split, &format!("reliability/{index}/count"), bin.count as f64, n);
+            self.add(split, &format!("reliability/{index}/accuracy"), bin.accuracy, items);
+            self.add(split, &format!("reliability/{index}/confidence"), bin.confidence, items);
+        }
+        self.add_confusion(split, confusion, n);
+    }
+
+    /// Adds what the labels of a test set's pixels say: the mean IoU and accuracy over all classes, as published, in which an
+    /// absent class counts 0; the mean IoU over the classes that occur; and the IoU of each of these. Void pixels do not count; of
+    /// a set of void pixels all is 0, over 0 pixels. With `detail`, its confusion counts too.
+    pub fn add_segmentation(&mut self, split: &str, confusion: &Confusion, classes: &[String], detail: bool) {
+        let n = confusion.total() as usize;
+        self.add(split, "miou", confusion.mean_iou(), n);
+        self.add(split, "miou_present", confusion.mean_iou_present(), n);
+        self.add(split, "mean_accuracy", confusion.mean_accuracy(), n);
+        self.add(split, "pixel_accuracy", confusion.accuracy(), n);
+        for (class, iou) in confusion.iou().into_iter().enumerate().filter(|(class, _)| confusion.occurs(*class)) {
+            let name = classes.get(class).cloned().unwrap_or_else(|| class.to_string());
+            self.add(split, &format!("iou/{name}"), iou, n);
+        }
+        if detail {
+            self.add_confusion(split, confusion, n);
+        }
+    }
+
+    fn add_confusion(&mut self, split: &str, confusion: &Confusion, n: usize) {
+        for (label, prediction, count) in confusion.cells() {
+            self.add(split, &format!("confusion/{label}/{prediction}"), count as f64, n);
+        }
+    }
+
+    /// The numbers so far.
+    pub fn measurements(&self) -> &[Measurement] {
+        &self.results.measurements
+    }
+
+    /// Writes the file.
+    ///
+    /// # Errors
+    /// Where it cannot be written; no half of it is left.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        Ok(write_atomically(path, self.results.to_text()?.as_bytes())?)
+    }
+}

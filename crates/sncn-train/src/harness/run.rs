@@ -1,0 +1,255 @@
+//! `Run` and `Table`: the rows of a table with all their settings read, so that what does not fit is told before anything starts.
+
+use crate::objective::{MixConfig, Objective};
+use crate::schedule::ScheduleConfig;
+use crate::train::Recipe;
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sncn_core::layer::LayerConfig;
+use sncn_core::optim::{Optimizer, OptimizerConfig};
+use sncn_core::{Network, Seed, Vars};
+use sncn_record::TASKS;
+use sncn_record::run::without_remarks;
+use std::ops::Deref;
+use std::path::Path;
+
+/// One row of a table with its settings read. What needs no reading (names, numbers, the task's own settings) is that of the
+/// [`sncn_record::Run`] that it dereferences to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// The row, every setting of the parts below written out.
+    row: sncn_record::Run,
+    /// Optimiser.
+    pub optimizer: OptimizerConfig,
+    /// Course of the learning rate.
+    pub schedule: ScheduleConfig,
+    /// Loss.
+    pub objective: Objective,
+    /// When CrossNorm acts; absent: never.
+    pub mix: Option<MixConfig>,
+    /// Layers on the backbone.
+    pub layers: Vec<LayerConfig>,
+}
+
+impl Deref for Run {
+    type Target = sncn_record::Run;
+
+    fn deref(&self) -> &Self::Target {
+        &self.row
+    }
+}
+
+/// Reads the settings under `key`, and writes out those that were left to their defaults.
+fn part<T: DeserializeOwned + Serialize>(key: &str, settings: &mut Value) -> Result<T> {
+    let read = serde_path_to_error::deserialize(settings.take());
+    let part: T = read.map_err(|error| match error.path().to_string().as_str() {
+        "." => anyhow::anyhow!("{key}: {}", error.inner()),
+        path => anyhow::anyhow!("{key}.{path}: {}", error.inner()),
+    })?;
+    *settings = serde_json::to_value(&part)?;
+    Ok(part)
+}
+
+impl Run {
+    /// Reads the settings of a row.
+    ///
+    /// # Errors
+    /// Names the key that does not fit, and what is accepted.
+    pub fn new(mut row: sncn_record::Run) -> Result<Self> {
+        let run = Self {
+            optimizer: part("optimizer", &mut row.optimizer)?,
+            schedule: part("schedule", &mut row.schedule)?,
+            objective: part("objective", &mut row.objective)?,
+            mix: row.mix.as_mut().map(|mix| part("mix", mix)).transpose()?,
+            layers: (0..)
+                .zip(&mut row.layers)
+                .map(|(at, layer): (usize, _)| part(&format!("layers[{at}]"), layer))
+                .collect::<Result<_>>()?,
+            row,
+        };
+        run.check()?;
+        Ok(run)
+    }
+
+    /// Reads a run as checkpoints hold it.
+    ///
+    /// # Errors
+    /// Names the key that does not fit.
+    pub fn read(run: Value) -> Result<Self> {
+        let Value::Object(keys) = run else { bail!("a run is an object, not {run}") };
+        Self::new(sncn_record::Run::read(keys)?)
+    }
+
+    /// The run as checkpoints and results hold it: without the keys that change no number.
+    ///
+    /// # Errors
+    /// Where it cannot be written as JSON.
+    pub fn resolved(&self) -> Result<Value> {
+        Ok(without_remarks(serde_json::to_value(&self.row)?))
+    }
+
+    /// The recipe of this run with that seed.
+    pub fn recipe(&self, seed: u64) -> Recipe {
+        Recipe {
+            batch_size: self.batch_size,
+            epochs: self.epochs,
+            lr: self.lr,
+            schedule: self.schedule.clone(),
+            objective: self.objective,
+            mix: self.mix,
+            seed: Seed::new(seed),
+            augment: !matches!(self.augment, Value::Null | Value::Bool(false)),
+        }
+    }
+
+    /// The optimiser of this run over these variables.
+    ///
+    /// # Errors
+    /// Where a setting is out of range, or a factor of the learning rate is of no variable.
+    pub fn optimizer(&self, vars: &Vars) -> Result<Optimizer> {
+        let trainable = vars.trainable();
+        for prefix in self.lr_factors.keys() {
+            ensure!(
+                trainable.iter().any(|(name, _)| name.starts_with(prefix)),
+                "run {:?}: lr_factors: no variable of {} begins with {prefix:?}; the first is {:?}",
+                self.name,
+                self.backbone,
+                trainable.first().map(|(name, _)| name.as_str()).unwrap_or_default()
+            );
+        }
+        let factor = |name: &str| self.lr_factors.iter().find(|(prefix, _)| name.starts_with(*prefix)).map_or(1., |(_, f)| *f);
+        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_factors(factor).with_clip(self.clip))
+    }
+
+    /// Refuses mixing where the network has no layer that mixes.
+    ///
+    /// # Errors
+    /// Says what to add or take away.
+    pub fn check_mixing(&self, network: &dyn Network) -> Result<()> {
+        ensure!(
+            self.mix.is_none() || network.sites() > 0,
+            "run {:?}: mix is set, but none of its layers mixes (crossnorm and mixstyle do): add one, or take mix away",
+            self.name
+        );
+        Ok(())
+    }
+
+    fn check(&self) -> Result<()> {
+        if let ScheduleConfig::WarmupLinear { warmup } = self.schedule {
+            ensure!((0. ..=1.).contains(&warmup), "schedule.warmup is {warmup}; 0 to 1 is accepted");
+        }
+        if let Some(mix) = self.mix {
+            ensure!((0. ..=1.).contains(&mix.probability), "mix.probability is {}; 0 to 1 is accepted", mix.probability);
+        }
+        ensure!(
+            self.mix.is_some()
+                || !matches!(self.objective, Objective::Consistency { .. } | Objective::Augmix { consistency: Some(_), .. }),
+            "the objective asks for consistency of mixed passes, but mix is not set"
+        );
+        Ok(self.objective.check()?)
+    }
+}
+
+/// A table file whose rows were all read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The file.
+    pub file: sncn_record::Table,
+    /// Its rows, fully specified.
+    pub runs: Vec<Run>,
+}
+
+impl Table {
+    /// Reads a table file.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", path.display()))?;
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Reads a table file of that task.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit, or the program that takes the table.
+    pub fn read_for(path: &Path, task: &str) -> Result<Self> {
+        let table = Self::read(path)?;
+        let own = &table.file.task;
+        if own != task {
+            let program = TASKS.iter().find(|(known, _)| known == own).map(|(_, program)| *program);
+            let advice = program.map_or_else(String::new, |program| format!("; {program} takes this table"));
+            bail!("{}: task is {own:?}; {task:?} is accepted{advice}", path.display())
+        }
+        Ok(table)
+    }
+
+    /// Reads the text of a table file.
+    ///
+    /// # Errors
+    /// Names the row and the key that does not fit.
+    pub fn parse(text: &str) -> Result<Self> {
+        let file = sncn_record::Table::parse(text)?;
+        let read = |row: sncn_record::Run| {
+            let name = row.name.clone();
+            Run::new(row).with_context(|| format!("run {name:?}"))
+        };
+        let runs = file.resolve()?.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { file, runs })
+    }
+
+    /// The row of that name.
+    ///
+    /// # Errors
+    /// Lists the known rows.
+    pub fn row(&self, name: &str) -> Result<&Run> {
+        self.runs.iter().find(|run| run.name == name).with_context(|| {
+            let known: Vec<_> = self.runs.iter().map(|run| run.name.as_str()).collect();
+            format!("no row {name:?}; known: {}", known.join(", "))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(runs: &str) -> Result<Vec<Run>> {
+        let text = format!(
+            r#"{{"title":"t","task":"classify","seeds":[0],"select":"last","defaults":{{"train":"shapes","test":["shapes"],
+            "backbone":"wrn10_1","epochs":1,"batch_size":8,"lr":0.1,"optimizer":{{"kind":"sgd","momentum":0.9,"nesterov":true,
+            "weight_decay":0.0005}},"schedule":{{"kind":"constant"}},"objective":{{"kind":"plain"}}}},"runs":[{runs}]}}"#
+        );
+        Ok(Table::parse(&text)?.runs)
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_are_named_with_their_row() {
+        let error = |runs: &str| format!("{:#}", table(runs).unwrap_err());
+        assert!(error(r#"{"name":"a","epoch":3}"#).contains("run \"a\": epoch: unknown field"));
+        assert!(error(r#"{"name":"a","mix":{"probability":0.5,"active":1}}"#).contains("no layers"));
+        let mix = |mix: &str| error(&format!(r#"{{"name":"a","layers":[{{"kind":"crossnorm","at":"post"}}],"mix":{mix}}}"#));
+        assert!(mix(r#"{"probability":2,"active":1}"#).contains("run \"a\": mix.probability is 2"));
+        assert!(mix(r#"{"probability":"2","active":1}"#).contains("run \"a\": mix.probability: invalid type"));
+        assert!(error(r#"{"name":"a","layers":[{"kind":"crossnorm"}]}"#).contains("run \"a\": layers[0]: missing field `at`"));
+        assert!(error(r#"{"name":"a","objective":{"kind":"none"}}"#).contains("run \"a\": objective: unknown variant"));
+        assert!(error(r#"{"name":"a","objective":{"kind":"consistency","weight":10}}"#).contains("mix is not set"));
+        assert!(error(r#"{"name":"a","objective":{"kind":"mixup","alpha":0}}"#).contains("objective.alpha is 0"));
+    }
+
+    #[test]
+    fn a_resolved_run_has_every_setting_written_out_and_no_remarks() -> Result<()> {
+        let run = table(r#"{"name":"a","objective":{"kind":"augmix","weight":12},"note":"n","published":{"shapes.error":1}}"#)?
+            [0]
+        .clone();
+        let resolved = run.resolved()?;
+        assert_eq!(
+            resolved.to_string(),
+            r#"{"name":"a","train":"shapes","test":["shapes"],"backbone":"wrn10_1","epochs":1,"batch_size":8,"lr":0.1,"optimizer":{"kind":"sgd","momentum":0.9,"nesterov":true,"weight_decay":0.0005},"schedule":{"kind":"constant"},"objective":{"kind":"augmix","weight":12.0,"consistency":null},"mix":null,"layers":[],"augment":false,"train_limit":null,"test_limit":null}"#
+        );
+        assert_eq!(Run::read(resolved.clone())?.resolved()?, resolved);
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! `Objective`: how passes of a batch become a loss, each a short function.
+//!
+//! - plain: cross-entropy; with the coin, CrossNorm (or another layer that mixes at sites) is active in that pass.
+//! - consistency: with the coin, cross-entropy on the clean pass + w·JS(clean, mixed 1, mixed 2); else plain.
+//! - augmix: cross-entropy on the clean view + w·JS(clean, view 1, view 2), all views in one pass; with the coin, +
+//!   c·JS(clean, mixed 1, mixed 2) on the clean view.
+//! - mixup, cutmix, adversarial: cross-entropy on changed inputs.
+//! - segment: cross-entropy of every pixel that is not void + a·the same of the auxiliary head; with the coin, CrossNorm is
+//!   active.
+
+use crate::data::{Batch, VOID};
+use crate::perturb::{self, Attack};
+use candle_core::{Result, Tensor, bail};
+use rand::RngExt;
+use serde::{Deserialize, Serialize};
+use sncn_core::loss::{cross_entropy, jensen_shannon};
+use sncn_core::{Network, Pass, Seed};
+
+/// When layers that mix at sites (CrossNorm, MixStyle) act.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixConfig {
+    /// Probability of the coin, thrown once a batch.
+    pub probability: f64,
+    /// Sites of the network that act, drawn uniformly for each pass.
+    pub active: usize,
+}
+
+/// The objective of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Objective {
+    /// Cross-entropy.
+    Plain {},
+    /// Cross-entropy and Jensen–Shannon consistency of two mixed passes (Tang et al. 2021).
+    Consistency {
+        /// w, 10 in the paper.
+        weight: f64,
+    },
+    /// AugMix (Hendrycks et al. 2020), alone or with the consistency of mixed passes.
+    Augmix {
+        /// w, 12 in the paper.
+        weight: f64,
+        /// c, 10 in the paper; absent: with the coin, the one pass over all views is mixed.
+        #[serde(default)]
+        consistency: Option<f64>,
+    },
+    /// Mixup (Zhang et al. 2018).
+    Mixup {
+        /// λ ~ Beta(α, α).
+        alpha: f64,
+    },
+    /// CutMix (Yun et al. 2019).
+    Cutmix {
+        /// Area ratio λ ~ Beta(α, α).
+        alpha: f64,
+        /// Share of the batches that are mixed.
+        probability: f64,
+    },
+    /// Adversarial training (Madry et al. 2018).
+    Adversarial(Attack),
+    /// Labels of pixels (Long et al. 2015, Zhao et al. 2017): the mean cross-entropy over the pixels that are not void, and
+    /// that of the auxiliary head. A batch without such a pixel has the loss 0.
+    Segment {
+        /// a, the auxiliary head's share, 0.4 as published.
+        #[serde(default = "auxiliary")]
+        auxiliary: f64,
+    },
+}
+
+fn auxiliary() -> f64 {
+    0.4
+}
+
+impl Objective {
+    /// Views of each instance that a batch must hold.
+    pub fn views(&self) -> usize {
+        if matches!(self, Self::Augmix { .. }) { 3 } else { 1 }
+    }
+
+    /// Refuses settings out of range.
+    ///
+    /// # Errors
+    /// Names the setting and what is accepted.
+    pub fn check(&self) -> Result<()> {
+        let positive = |name: &str, value: f64| match value.is_finite() && value > 0. {
+            true => Ok(()),
+            false => bail!("objective.{name} is {value}; a positive number is accepted"),
+        };
+        match *self {
+            Self::Plain {} => Ok(()),
+            Self::Consistency { weight } => positive("weight", weight),
+            Self::Augmix { weight, consistency } => {
+                positive("weight", weight)?;
+                consistency.map_or(Ok(()), |weight| positive("consistency", weight))
+            }
+            Self::Mixup { alpha } => positive("alpha", alpha),
+            Self::Cutmix { alpha, probability } => {
+                if !(0. ..=1.).contains(&probability) {
+                    bail!("objective.probability is {probability}; 0 to 1 is accepted")
+                }
+                positive("alpha", alpha)
+            }
+            Self::Segment { auxiliary } => match auxiliary.is_finite() && auxiliary >= 0. {
+                true => Ok(()),
+                false => bail!("objective.auxiliary is {auxiliary}; 0 or a positive number is accepted"),
+            },
+            Self::Adversarial(attack) => {
+                positive("epsilon", attack.epsilon)?;
+                positive("step", attack.step)?;
+                match attack.low < attack.high {
+                    true => Ok(()),
+                    false => bail!("objective.low is {}, high is {}: low must be smaller", attack.low, attack.high),
+                }
+            }
+        }
+    }
+
+    /// The loss of one batch; `seed` is the stream of the step.
+    ///
+    /// # Errors
+    /// Where a shape or the number of views does not fit.
+    pub fn loss(&self, network: &dyn Network, batch: &Batch, mix: Option<MixConfig>, seed: Seed) -> Result<Tensor> {
+        if batch.views != self.views() {
+            bail!("the objective takes {} view(s) of each instance, the data set gives {}", self.views(), batch.views)
+        }
+        let heads = mix.is_some_and(|mix| seed.named("coin").rng().random_bool(mix.probability.clamp(0., 1.)));
+        let passes = Passes { network, batch, active: mix.map_or(0, |mix| mix.active), seed };
+        let (xs, labels) = (&batch.inputs, &batch.labels);
+        let once = if heads { passes.mixed(0) } else { passes.clean() };
+        match *self {
+            Self::Consistency { weight } if heads => {
+                let clean = network.forward(xs, &passes.clean())?;
+                cross_entropy(&clean, labels, None)? + passes.consistency(&clean, xs, weight)?
+            }
+            Self::Plain {} | Self::Consistency { .. } | Self::Segment { .. } => self.loss_in(network, batch, &once),
+            Self::Augmix { weight, consistency } => {
+                let pass = if consistency.is_some() { passes.clean() } else { once };
+                let all = network.forward(xs, &pass)?;
+                let n = labels.len();
+                let [clean, one, two] = [all.narrow(0, 0, n)?, all.narrow(0, n, n)?, all.narrow(0, 2 * n, n)?];
+                let loss = (cross_entropy(&clean, labels, None)? + (jensen_shannon([&clean, &one, &two])? * weight)?)?;
+                match consistency {
+                    Some(weight) if heads => loss + passes.consistency(&clean, &xs.narrow(0, 0, n)?, weight)?,
+                    _ => Ok(loss),
+                }
+            }
+            Self::Mixup { alpha } => passes.blended(perturb::mixup(xs, alpha, seed.named("mixup"))?, &once),
+            Self::Cutmix { alpha, probability } => {
+                passes.blended(perturb::cutmix(xs, alpha, probability, seed.named("cutmix"))?, &once)
+            }
+            Self::Adversarial(attack) => {
+                let loss = |xs: &Tensor| cross_entropy(&network.forward(xs, &once)?, labels, None);
+                loss(&attack.perturb(xs, seed.named("adversarial"), loss)?)
+            }
+        }
+    }
+}
+
+impl Objective {
+    /// The cross-entropy of one batch in a given pass: of its labels, or of the pixels that are not void.
+    ///
+    /// # Errors
+    /// Where a shape does not fit.
+    pub fn loss_in(&self, network: &dyn Network, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+        let (xs, labels) = (&batch.inputs, &batch.labels);
+        let Self::Segment { auxiliary } = self else { return cross_entropy(&network.forward(xs, pass)?, labels, None) };
+        let (logits, other) = network.forward_auxiliary(xs, pass)?;
+        if labels.iter().all(|&label| label == VOID) {
+            return logits.sum_all()? * 0.;
+        }
+        let loss = cross_entropy(&logits, labels, Some(VOID))?;
+        match other {
+            Some(other) => loss + (cross_entropy(&other, labels, Some(VOID))? * *auxiliary)?,
+            None => Ok(loss),
+        }
+    }
+}
+
+/// The passes of one step.
+struct Passes<'a> {
+    network: &'a dyn Network,
+    batch: &'a Batch,
+    active: usize,
+    seed: Seed,
+}
+
+impl Passes<'_> {
+    fn clean(&self) -> Pass {
+        Pass::train(self.seed.named("clean"))
+    }
+
+    fn mixed(&self, number: u64) -> Pass {
+        Pass::mixing(self.network.sites(), self.active, self.seed.named("mixing").fold_in(number))
+    }
+
+    /// weight·JS(clean, mixed 1, mixed 2).
+    fn consistency(&self, clean: &Tensor, xs: &Tensor, weight: f64) -> Result<Tensor> {
+        let one = self.network.forward(xs, &self.mixed(0))?;
+        let two = self.network.forward(xs, &self.mixed(1))?;
+        jensen_shannon([clean, &one, &two])? * weight
+    }
+
+    /// λ·CE(own label) + (1 − λ)·CE(partner's label).
+    fn blended(&self, blend: perturb::Blend, pass: &Pass) -> Result<Tensor> {
+        let logits = self.network.forward(&blend.inputs, pass)?;
+        let labels = &self.batch.labels;
+        let theirs: Vec<u32> = blend.partner.iter().map(|&i| labels[i]).collect();
+        let own = (cross_entropy(&logits, labels, None)? * blend.share)?;
+        own + (cross_entropy(&logits, &theirs, None)? * (1. - blend.share))?
+    }
+}
