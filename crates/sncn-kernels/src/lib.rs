@@ -7,7 +7,6 @@
 #![allow(unsafe_code)]
 
 pub mod affine;
-pub mod alloc;
 pub mod attention;
 pub mod bf16;
 mod columns;
