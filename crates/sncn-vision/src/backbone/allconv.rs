@@ -4,7 +4,8 @@
 //! the third and sixth; the 1×1 convolutions pad by 1. Positions: `conv`, `norm`, `activation` (after each of the three).
 //! Names count every entry of one sequence, hung layers and pools too: `features.4.weight`.
 
-use super::{Blueprint, ConvLayer, Head, in_chunks};
+use super::blueprint::Blueprint;
+use super::parts::{ConvLayer, Head, in_chunks};
 use candle_core::{Result, Tensor, bail};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
 use sncn_core::ops::Conv;

@@ -3,7 +3,9 @@
 //! To add one: one file and one line in [`BACKBONES`].
 
 mod allconv;
+mod blueprint;
 mod densenet;
+mod parts;
 mod residual;
 mod resnet;
 mod resnext;
@@ -11,26 +13,14 @@ pub mod segment;
 mod wide_resnet;
 
 pub use allconv::AllConvNet;
+pub use blueprint::Blueprint;
 pub use densenet::{DenseNet, DenseNetConfig};
 pub use resnet::ResNet18;
 pub use resnext::ResNext;
 pub use wide_resnet::WideResNet;
 
-use candle_core::{Result, Tensor, bail};
-use candle_nn::{Init, VarBuilder};
-use sncn_core::layer::{BatchNorm, LayerConfig, Place};
-use sncn_core::ops::{self, Conv};
-use sncn_core::{FeatureMap, Network, Pass, Vars};
-
-/// What a backbone is built from.
-pub struct Blueprint<'a> {
-    /// Classes of the data set.
-    pub classes: usize,
-    /// Layers to hang on its blocks.
-    pub layers: &'a [LayerConfig],
-    /// Where its variables are created.
-    pub vars: &'a Vars,
-}
+use candle_core::{Result, bail};
+use sncn_core::Network;
 
 /// Builds a network if the name is one of this family's.
 pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;
@@ -55,87 +45,5 @@ pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
             let known: Vec<_> = BACKBONES.iter().map(|(pattern, _)| *pattern).collect();
             bail!("unknown backbone {name:?}; known: {} (for example wrn16_1, wrn40_2)", known.join(", "))
         }
-    }
-}
-
-/// Images that an evaluation pass takes at a time, so that its maps stay in the cache.
-const CHUNK: usize = 32;
-
-/// Runs `forward` on the batch; in evaluation, where images do not depend on each other, on a few images at a time.
-fn in_chunks(xs: &Tensor, pass: &Pass, forward: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    let n = xs.dim(0)?;
-    if pass.train || n <= CHUNK {
-        return forward(xs);
-    }
-    let chunks = (0..n).step_by(CHUNK).map(|start| forward(&xs.narrow(0, start, CHUNK.min(n - start))?));
-    Tensor::cat(&chunks.collect::<Result<Vec<_>>>()?, 0)
-}
-
-/// A convolution's weight (O, I / groups, k, k), drawn from N(0, 2/(k·k·O)), and its bias where wanted.
-struct ConvLayer {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    conv: Conv,
-}
-
-impl ConvLayer {
-    fn new(vb: VarBuilder, from: usize, to: usize, kernel: usize, bias: bool, conv: Conv) -> Result<Self> {
-        let stdev = (2. / (kernel * kernel * to) as f64).sqrt();
-        let weight = vb.get_with_hints((to, from / conv.groups, kernel, kernel), "weight", Init::Randn { mean: 0., stdev })?;
-        let bias = if bias { Some(vb.get_with_hints(to, "bias", Init::Const(0.))?) } else { None };
-        Ok(Self { weight, bias, conv })
-    }
-
-    /// k×k without bias, padded so that only the stride changes the map's size.
-    fn same(vb: VarBuilder, from: usize, to: usize, kernel: usize, stride: usize) -> Result<Self> {
-        Self::new(vb, from, to, kernel, false, Conv { stride, padding: kernel / 2, ..Conv::default() })
-    }
-
-    /// On a map inside a network.
-    fn on_map(&self, xs: &FeatureMap) -> Result<FeatureMap> {
-        match &self.bias {
-            Some(bias) => xs.conv_bias(&self.weight, bias, &self.conv),
-            None => xs.conv(&self.weight, &self.conv),
-        }
-    }
-}
-
-/// The shortcut of a residual block whose map changes size or width: 1×1 convolution and norm, named `downsample.0` and `.1`.
-struct Downsample {
-    conv: ConvLayer,
-    norm: BatchNorm,
-}
-
-impl Downsample {
-    /// Nothing where the block keeps size and width.
-    fn new(place: &Place, from: usize, to: usize, stride: usize) -> Result<Option<Self>> {
-        if from == to && stride == 1 {
-            return Ok(None);
-        }
-        let vb = place.vb.pp("downsample");
-        let conv = ConvLayer::same(vb.pp(0), from, to, 1, stride)?;
-        Ok(Some(Self { conv, norm: BatchNorm::new(&place.at(to, vb.pp(1)))? }))
-    }
-
-    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        self.conv.on_map(xs)?.norm(&self.norm, pass)
-    }
-}
-
-/// The classifier: weights uniform in ±1/√from, bias 0.
-struct Head {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl Head {
-    fn new(vb: VarBuilder, from: usize, classes: usize) -> Result<Self> {
-        let bound = 1. / (from as f64).sqrt();
-        let weight = vb.get_with_hints((classes, from), "weight", Init::Uniform { lo: -bound, up: bound })?;
-        Ok(Self { weight, bias: vb.get_with_hints(classes, "bias", Init::Const(0.))? })
-    }
-
-    fn forward(&self, xs: &Tensor) -> Result<Tensor> {
-        ops::linear(xs, &self.weight, Some(&self.bias))
     }
 }

@@ -5,7 +5,7 @@
 //! its downsampling), `post` (after the addition: before the rectifier, or in segmentation after it). Names as in torchvision:
 //! `conv1.weight`, `bn1.weight`, `downsample.0.weight`.
 
-use super::{ConvLayer, Downsample};
+use super::parts::{ConvLayer, Downsample};
 use candle_core::Result;
 use sncn_core::layer::{BatchNorm, Hooks, Ibn, Layer, Place};
 use sncn_core::ops::Conv;

@@ -2,8 +2,9 @@
 //!
 //! The positions are those of [`super::residual`]. Names as in torchvision: `layer1.0.conv1.weight`.
 
+use super::blueprint::Blueprint;
+use super::parts::{ConvLayer, Head, in_chunks};
 use super::residual::{Residual, Shape};
-use super::{Blueprint, ConvLayer, Head, in_chunks};
 use candle_core::{Result, Tensor};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
 use sncn_core::{FeatureMap, Network, Pass};

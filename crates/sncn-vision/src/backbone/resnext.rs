@@ -6,7 +6,8 @@
 //! the loss does not depend on those layers' weights, and training leaves them alone ([`Network::unreached`]). Names as
 //! published: `stage_1.0.conv_reduce.weight`.
 
-use super::{Blueprint, ConvLayer, Downsample, Head, in_chunks};
+use super::blueprint::Blueprint;
+use super::parts::{ConvLayer, Downsample, Head, in_chunks};
 use candle_core::{Result, Tensor, bail};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
 use sncn_core::ops::Conv;

@@ -3,7 +3,8 @@
 //! Positions: `pre` (before a block), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the
 //! addition), as in the CrossNorm and SelfNorm paper. Names as in its published networks: `block1.layer.0.conv1.weight`.
 
-use super::{Blueprint, ConvLayer, Head, in_chunks};
+use super::blueprint::Blueprint;
+use super::parts::{ConvLayer, Head, in_chunks};
 use candle_core::{Result, Tensor, bail};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
 use sncn_core::{FeatureMap, Network, Pass};

@@ -1,6 +1,6 @@
 //! Heads of segmentation networks: from a backbone's maps to scores of classes at their size.
 
-use super::super::ConvLayer;
+use super::super::parts::ConvLayer;
 use candle_core::Result;
 use candle_nn::VarBuilder;
 use sncn_core::layer::{BatchNorm, Place};

@@ -8,8 +8,9 @@
 
 mod head;
 
+use super::blueprint::Blueprint;
+use super::parts::ConvLayer;
 use super::residual::{Residual, Shape};
-use super::{Blueprint, ConvLayer};
 use candle_core::{Result, Tensor, bail};
 use head::{Decoder, DeepLabHead, FcnHead};
 use sncn_core::layer::{BatchNorm, Hooks, Place};
