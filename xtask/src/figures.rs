@@ -112,7 +112,7 @@ pub(crate) fn csv(sheet: &Sheet) -> String {
     let mut text = "row,set,corruption,severity,metric,seeds,mean,standard_error\n".to_string();
     for (row, results) in sheet.measured() {
         let splits = results.first().map(|first| first.splits()).into_iter().flatten();
-        let metrics = |split| results.first().map(|first| sheet.table.measure().metrics(first, split)).unwrap_or_default();
+        let metrics = |split| results.first().map(|first| first.metrics(sheet.table.measure(), split)).unwrap_or_default();
         for (split, metric) in splits.flat_map(|split| metrics(split).into_iter().map(move |metric| (split, metric))) {
             let count = results.iter().filter(|results| results.value(split, &metric).is_some()).count();
             let Some(estimate) = percent(results, split, &metric) else { continue };

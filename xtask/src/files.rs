@@ -5,6 +5,11 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
+macro_rules! out {
+    ($($arguments:tt)*) => { $crate::files::line(format_args!($($arguments)*)) };
+}
+
 /// Writes a line to standard output; what `out!` calls.
 pub(crate) fn line(text: std::fmt::Arguments<'_>) {
     match writeln!(std::io::stdout(), "{text}") {

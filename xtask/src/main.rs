@@ -1,23 +1,23 @@
 //! `cargo xtask`: runs the experiments, fetches data, renders reports, measures speed, keeps the tree tidy.
 
-/// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
-macro_rules! out {
-    ($($arguments:tt)*) => { $crate::files::line(format_args!($($arguments)*)) };
-}
+#[macro_use]
+mod files;
 
 mod bench;
 mod chart;
 mod checkpoint;
 mod child;
+mod circles;
 mod classes;
 mod data;
 mod fetch;
 mod figures;
-mod files;
 mod grid;
 mod heat;
+mod items;
 mod manifest;
 mod measure;
+mod modules;
 mod program;
 mod provenance;
 mod reliability;

@@ -1,6 +1,5 @@
 //! `Measure`: what the tables of a task are about, and the words for it.
 
-use crate::results::Results;
 use anyhow::{Result, bail};
 
 /// The main number of a task.
@@ -76,11 +75,5 @@ impl Measure {
                 bail!("task is {task:?}; known: {}", known.join(", "))
             }
         }
-    }
-
-    /// The metrics of a split, in the order of the CSV file.
-    pub(crate) fn metrics(&self, results: &Results, split: &str) -> Vec<String> {
-        let own = std::iter::once(self.metric).chain(self.others.iter().copied()).map(str::to_string);
-        own.chain(results.classes_of(split).into_iter().map(|class| format!("iou/{class}"))).collect()
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The program that evaluates writes them; `sncn_record::results` says what is in them.
 
+use crate::measure::Measure;
 use crate::reliability::Bin;
 use crate::table::{self, Table};
 use anyhow::{Context, Result, bail, ensure};
@@ -83,6 +84,12 @@ impl Results {
         let metrics = self.values.keys().filter(|(own, _)| own == split).map(|(_, metric)| metric.as_str());
         let measured: Vec<&str> = metrics.filter_map(|metric| metric.strip_prefix("iou/")).collect();
         self.header.classes.iter().map(String::as_str).filter(|class| measured.contains(class)).collect()
+    }
+
+    /// The metrics of a split, in the order of the CSV file.
+    pub(crate) fn metrics(&self, measure: &Measure, split: &str) -> Vec<String> {
+        let own = std::iter::once(measure.metric).chain(measure.others.iter().copied()).map(str::to_string);
+        own.chain(self.classes_of(split).into_iter().map(|class| format!("iou/{class}"))).collect()
     }
 
     /// (label, prediction, count) of the cells of a split's confusion matrix that are not 0.

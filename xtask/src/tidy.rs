@@ -1,8 +1,10 @@
 //! `cargo xtask tidy`: holds the tree to ARCHITECTURE.md, as far as reading its files can.
 
+use crate::circles::circles;
 use crate::manifest::Manifest;
 use crate::source::{Line, has_word, lines};
 use anyhow::{Context, Result};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -77,7 +79,7 @@ impl Tidy {
 }
 
 fn tidy() -> Result<Vec<String>> {
-    let mut problems = Vec::new();
+    let (mut problems, mut sources) = (Vec::new(), BTreeMap::new());
     for path in tracked()? {
         // what is no text has no lines to check, and a file may be tracked and just deleted
         let Ok(text) = fs::read_to_string(&path) else { continue };
@@ -89,7 +91,11 @@ fn tidy() -> Result<Vec<String>> {
         if name.ends_with("Cargo.toml") {
             dependencies(&name, &text, &mut problems);
         }
+        if name.ends_with(".rs") {
+            sources.insert(name, text);
+        }
     }
+    problems.extend(circles(&sources));
     if let Err(error) = Manifest::named(Path::new(crate::manifest::FOLDER), &[]) {
         problems.push(format!("{error:#}"));
     }

@@ -1,6 +1,7 @@
 //! Holding a case to its golden values in double and in single precision.
 
-use crate::{Case, u};
+use crate::case::Case;
+use crate::rule::u;
 use anyhow::{Context, Result, ensure};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -100,10 +101,21 @@ pub fn holds(case: &Case, double: bool, rounding: &Rounding, run: impl Fn(&Trial
     told("f32", misses)
 }
 
+/// The largest |got − want| over the largest |want|.
+pub fn relative_error(got: &[f32], want: &[f32]) -> f64 {
+    assert_eq!(got.len(), want.len(), "lengths differ");
+    let scale = want.iter().fold(0f64, |m, &v| m.max(f64::from(v).abs()));
+    let worst = got.iter().zip(want).fold(0f64, |m, (&g, &w)| {
+        let difference = (f64::from(g) - f64::from(w)).abs();
+        if difference.is_nan() { f64::INFINITY } else { m.max(difference) }
+    });
+    if worst == 0.0 { 0.0 } else { worst / scale.max(f64::MIN_POSITIVE) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Index, relative_error};
+    use crate::Index;
     use std::cell::Cell;
 
     const ROUNDING: Rounding = Rounding { units: 1., trials: 4, times: 2. };

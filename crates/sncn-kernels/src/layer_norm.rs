@@ -4,7 +4,7 @@
 //! against the spread does not cancel. dγ and dβ sum 8 fixed parts of the rows in order.
 
 use crate::lanes::{self, SPAN};
-use crate::product::PARTS;
+use crate::parts::PARTS;
 use crate::real::Real;
 use crate::simd::{Form, Kernel, Vector};
 use crate::softmax::task;

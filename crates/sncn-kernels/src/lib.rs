@@ -7,7 +7,6 @@
 #![allow(unsafe_code)]
 
 pub mod affine;
-pub mod alloc;
 pub mod attention;
 pub mod bf16;
 mod columns;
@@ -19,6 +18,9 @@ pub mod gelu;
 mod lanes;
 pub mod layer_norm;
 pub mod optim;
+mod pairs;
+mod panels;
+mod parts;
 pub mod pool;
 pub mod positions;
 pub mod product;

@@ -2,32 +2,17 @@
 //!
 //! Rows are cut in fixed blocks and sums in fixed parts, so results do not depend on the number of threads.
 
+pub use crate::dense::LinearShape;
+
 use crate::dense;
-use crate::real::{Real, View, product};
+use crate::parts::in_parts;
+use crate::real::{Real, View, fill_rows, product};
 use crate::rows;
 use crate::simd::Form;
 use rayon::prelude::*;
 
 /// Rows per block.
 const ROWS: usize = 64;
-/// Parts of every sum over the batch.
-pub(crate) const PARTS: usize = 8;
-
-/// Extents of an affine map.
-#[derive(Clone, Copy, Debug)]
-pub struct LinearShape {
-    /// Rows of the input.
-    pub rows: usize,
-    /// Channels in.
-    pub c_in: usize,
-    /// Channels out.
-    pub c_out: usize,
-}
-
-/// Copies `bias` into every row of `out`.
-pub(crate) fn fill_rows<T: Real>(out: &mut [T], bias: &[T]) {
-    out.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
-}
 
 /// `out` (rows, c_out) = `x·Wᵀ + bias`.
 pub fn linear_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &LinearShape, out: &mut [T]) {
@@ -78,26 +63,6 @@ pub fn linear_input_gradient_generic<T: Real>(gy: &[T], weight: &[T], s: &Linear
         let b = View { data: weight, row: s.c_in, column: 1 };
         product((dx.len() / s.c_in, s.c_in, s.c_out), a, b, dx, s.c_in, false);
     });
-}
-
-/// Sums `PARTS` accumulators of `len` elements, each filled by `fill(part range of 0..count, accumulator)`, in order.
-pub(crate) fn in_parts<T: Real>(count: usize, len: usize, fill: impl Fn(std::ops::Range<usize>, &mut [T]) + Sync) -> Vec<T> {
-    let parts: Vec<Vec<T>> = (0..PARTS)
-        .into_par_iter()
-        .map(|p| {
-            let range = count * p / PARTS..count * (p + 1) / PARTS;
-            let mut sum = vec![T::ZERO; if range.is_empty() { 0 } else { len }];
-            if !range.is_empty() {
-                fill(range, &mut sum);
-            }
-            sum
-        })
-        .collect();
-    let mut total = vec![T::ZERO; len];
-    for part in &parts {
-        total.iter_mut().zip(part).for_each(|(t, &p)| *t += p);
-    }
-    total
 }
 
 /// [`linear_weight_gradient`] over `gemm`, for any element.

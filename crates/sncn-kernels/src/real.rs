@@ -134,3 +134,8 @@ pub fn zip<T: Real>(x: &[T], g: &[T], out: &mut [T], f: impl Fn(T, T) -> T + Syn
         }
     });
 }
+
+/// Copies `bias` into every row of `out`.
+pub(crate) fn fill_rows<T: Real>(out: &mut [T], bias: &[T]) {
+    out.chunks_exact_mut(bias.len()).for_each(|row| row.copy_from_slice(bias));
+}

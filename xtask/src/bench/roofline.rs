@@ -47,10 +47,19 @@ impl Roofline {
         let Some((figure, value)) = row.figure.as_ref().zip(row.ours) else { return String::new() };
         let limit = self.limit(row).map(|limit| {
             let reached = if figure.unit.ends_with("/s") { value / limit } else { limit / value };
-            format!("{} ({:.0} %)", super::show::number(limit), 100. * reached)
+            format!("{} ({:.0} %)", number(limit), 100. * reached)
         });
         let rate = || Some(format!("{:.0} GFLOP/s", figure.operations.filter(|_| figure.unit == "ms")? / value / 1e6));
         limit.or_else(rate).unwrap_or_default()
+    }
+}
+
+/// Three significant digits, but no digit before the point is lost.
+pub(crate) fn number(value: f64) -> String {
+    match value.abs() {
+        size if size >= 99.95 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
     }
 }
 

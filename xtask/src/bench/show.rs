@@ -2,17 +2,8 @@
 
 use super::bars::{BARS, Case};
 use super::compare::Row;
-use super::roofline::Roofline;
+use super::roofline::{Roofline, number};
 use serde_json::{Value, json};
-
-/// Three significant digits, but no digit before the point is lost.
-pub(crate) fn number(value: f64) -> String {
-    match value.abs() {
-        size if size >= 99.95 => format!("{value:.0}"),
-        size if size >= 9.995 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
 
 /// The table, with a heading.
 pub(crate) fn table(rows: &[Row], roofline: &Roofline) -> String {

@@ -9,11 +9,71 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Values that one thread copies at a time.
 const BLOCK: usize = 1 << 16;
 
-/// Free blocks by their length.
-static POOL: Mutex<BTreeMap<usize, Vec<Vec<f32>>>> = Mutex::new(BTreeMap::new());
+/// The pool keeps at most so many times what was in use at once. A training step needs fewer than that many: all maps of the
+/// forward pass are in use together, and the backward pass takes a gradient or two of each size more.
+const KEPT: usize = 4;
+/// What was in use at once is asked of the last so many requests (up to twice as many): more than a training step makes.
+const WINDOW: u64 = 1 << 14;
 
-fn pool() -> MutexGuard<'static, BTreeMap<usize, Vec<Vec<f32>>>> {
+static POOL: Mutex<Pool> = Mutex::new(Pool::new());
+
+fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The free blocks. There are at most `KEPT` times as many values in them as were in use at once of late, so the blocks of a large
+/// network are freed some time after a small one has taken its place, and sizes that never come back do not pile up.
+struct Pool {
+    /// By their length; each with the number of requests when it came back, the longest unused first.
+    free: BTreeMap<usize, Vec<(u64, Vec<f32>)>>,
+    /// Values in free blocks, and in blocks that are in use.
+    kept: usize,
+    used: usize,
+    /// The most values in use at once, in this window of requests and in the one before.
+    most: [usize; 2],
+    requests: u64,
+}
+
+impl Pool {
+    const fn new() -> Self {
+        Self { free: BTreeMap::new(), kept: 0, used: 0, most: [0; 2], requests: 0 }
+    }
+
+    /// The shortest free block of at least `len` values; one that is up to a quarter longer serves too, so that maps of many
+    /// sizes share. Where there is none, the caller makes one of `len` values.
+    fn take(&mut self, len: usize) -> Option<Vec<f32>> {
+        self.requests += 1;
+        if self.requests.is_multiple_of(WINDOW) {
+            self.most = [self.used, self.most[0]];
+            self.free.retain(|_, blocks| !blocks.is_empty());
+        }
+        let found = self.free.range_mut(len..=len + len / 4).find_map(|(_, blocks)| blocks.pop()).map(|(_, block)| block);
+        self.kept -= found.as_ref().map_or(0, Vec::len);
+        self.used += found.as_ref().map_or(len, Vec::len);
+        self.most[0] = self.most[0].max(self.used);
+        found
+    }
+
+    /// Takes a block back. Returns those that are too many now, the longest unused ones, for the caller to free.
+    fn give(&mut self, block: Vec<f32>) -> Vec<Vec<f32>> {
+        self.forget(block.len());
+        self.kept += block.len();
+        self.free.entry(block.len()).or_default().push((self.requests, block));
+        let mut surplus = Vec::new();
+        while self.kept > KEPT * self.most[0].max(self.most[1]) {
+            let oldest = self.free.iter().filter_map(|(&len, blocks)| Some((blocks.first()?.0, len))).min();
+            let Some(blocks) = oldest.and_then(|(_, len)| self.free.get_mut(&len)) else { break };
+            let (_, block) = blocks.remove(0);
+            self.kept -= block.len();
+            surplus.push(block);
+        }
+        surplus
+    }
+
+    /// A block of `len` values does not come back.
+    fn forget(&mut self, len: usize) {
+        self.used = self.used.saturating_sub(len);
+    }
 }
 
 /// A map's values: the first `len` of a block that goes back to the pool when this is dropped.
@@ -23,10 +83,9 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// `len` values, whatever was left in them; a block that is up to a quarter longer serves too, so that maps of many
-    /// sizes share.
+    /// `len` values, whatever was left in them.
     pub(super) fn take(len: usize) -> Self {
-        let kept = pool().range_mut(len..=len + len / 4).find_map(|(_, blocks)| blocks.pop());
+        let kept = pool().take(len);
         Self { block: kept.unwrap_or_else(|| vec![0.; len]), len }
     }
 
@@ -41,6 +100,7 @@ impl Buffer {
     /// The values, for whoever keeps them.
     pub(super) fn into_vec(mut self) -> Vec<f32> {
         let mut values = std::mem::take(&mut self.block);
+        pool().forget(values.len());
         values.truncate(self.len);
         values
     }
@@ -63,7 +123,8 @@ impl Drop for Buffer {
     fn drop(&mut self) {
         let block = std::mem::take(&mut self.block);
         if !block.is_empty() {
-            pool().entry(block.len()).or_default().push(block);
+            // freed after the pool is unlocked
+            let _surplus = pool().give(block);
         }
     }
 }
@@ -133,16 +194,53 @@ impl Deref for Part<'_> {
 mod tests {
     use super::*;
 
+    /// Takes a block as `Buffer::take` does.
+    fn take(pool: &mut Pool, len: usize) -> Vec<f32> {
+        pool.take(len).unwrap_or_else(|| vec![0.; len])
+    }
+
+    /// Takes blocks of these sizes, all in use at once, and gives them back; the lengths of what is freed, sorted.
+    fn step(pool: &mut Pool, sizes: &[usize]) -> Vec<usize> {
+        let blocks: Vec<_> = sizes.iter().map(|&len| take(pool, len)).collect();
+        let mut freed: Vec<usize> = blocks.into_iter().flat_map(|block| pool.give(block)).map(|block| block.len()).collect();
+        freed.sort_unstable();
+        freed
+    }
+
     #[test]
     fn near_sizes_share_a_block_and_far_ones_do_not() {
-        let at = |buffer: &Buffer| buffer.as_ptr().addr();
-        let first = Buffer::take(7_001);
-        let address = at(&first);
-        drop(first);
-        let other = Buffer::take(3_000);
-        assert_ne!(at(&other), address);
-        let shorter = Buffer::take(6_000);
-        assert_eq!((at(&shorter), shorter.len()), (address, 6_000));
-        assert_eq!(shorter.into_vec().len(), 6_000);
+        let mut pool = Pool::new();
+        step(&mut pool, &[7_001]);
+        assert_eq!(pool.take(3_000), None);
+        assert_eq!(pool.take(6_000).map(|block| block.len()), Some(7_001));
+        assert_eq!(pool.take(6_000), None);
+        assert_eq!(Buffer::take(6_000).into_vec().len(), 6_000);
+    }
+
+    #[test]
+    fn steps_find_their_blocks_and_a_smaller_network_frees_them() {
+        let mut pool = Pool::new();
+        let large = [1_000, 1_000, 2_000, 4_000];
+        for _ in 0..WINDOW {
+            assert!(step(&mut pool, &large).is_empty());
+            assert_eq!((pool.kept, pool.used), (8_000, 0));
+        }
+        let freed: Vec<usize> = (0..2 * WINDOW).flat_map(|_| step(&mut pool, &[10, 20])).collect();
+        assert_eq!(freed.iter().sum::<usize>(), 8_000);
+        assert_eq!(pool.kept, 30);
+    }
+
+    #[test]
+    fn sizes_that_only_grow_do_not_pile_up() {
+        let mut pool = Pool::new();
+        for len in 1_000..2_000 {
+            step(&mut pool, &[len, len]);
+            assert!(pool.kept <= KEPT * 2 * len);
+        }
+        assert!(pool.free.contains_key(&1_999) && pool.free.values().map(Vec::len).sum::<usize>() <= 2 * KEPT);
+        // what leaves the pool is in use no more
+        let block = take(&mut pool, 1_999);
+        pool.forget(block.len());
+        assert_eq!(pool.used, 0);
     }
 }

@@ -1,8 +1,10 @@
 //! The affine map in bf16: x and the weight are rounded, sums are f32.
 
-use super::{ROWS, check, linear_forward, panels};
-use crate::bf16::{Round, pair, round};
-use crate::product::LinearShape;
+use super::naive;
+use super::shape::{LinearShape, ROWS};
+use crate::bf16::{pair, round};
+use crate::pairs::Round;
+use crate::panels::panels;
 use crate::scratch::Scratch;
 use crate::simd::Form;
 use crate::tile::{Pairs, Rows};
@@ -13,14 +15,14 @@ use rayon::prelude::*;
 /// # Panics
 /// Where slice lengths do not fit the shape or the processor lacks the form.
 pub fn linear_forward_bf16(form: Form, x: &[f32], weight: &[f32], bias: Option<&[f32]>, s: &LinearShape, out: &mut [f32]) {
-    if s.c_in == 0 || form == Form::Naive {
-        let rounded = |v: &[f32]| v.iter().map(|&v| round(v)).collect::<Vec<_>>();
-        return linear_forward(form, &rounded(x), &rounded(weight), bias, s, out);
-    }
-    check(s, x, weight, out);
+    s.check(x, weight, out);
     assert!(bias.is_none_or(|b| b.len() == s.c_out), "linear: bias length");
     if out.is_empty() {
         return;
+    }
+    if s.c_in == 0 || form == Form::Naive {
+        let rounded = |v: &[f32]| v.iter().map(|&v| round(v)).collect::<Vec<_>>();
+        return naive::forward(&rounded(x), &rounded(weight), bias, s, out);
     }
     let (depth, width, columns) = (s.c_in.div_ceil(2), form.panel(), s.c_out);
     let packed = panels(form, depth, columns, |k, j| {

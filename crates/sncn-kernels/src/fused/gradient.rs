@@ -2,16 +2,16 @@
 //! units, added in order; where the sums outgrow the cache, [`super::wide`] forms them.
 
 use super::plan::{Algorithm, Direction, Phase, Plan, Unit, Window};
+use super::stage::{place, stage, stage_all};
 use super::transform::{Gradient, Input, Planes, Tile, WeightGradient};
+use super::wide;
 use super::winograd::{block, steps, tiles};
-use super::{stage_all, wide};
 use crate::conv::{ConvShape, conv2d_weight_gradient_naive};
-use crate::dense::sum_parts;
+use crate::parts::sum_parts;
 use crate::scratch::Scratch;
 use crate::simd::Form;
 use crate::tile::Rows;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Positions summed in registers before the sums go back to memory.
 const DEPTH: usize = 128;
@@ -92,46 +92,6 @@ where
 
 /// Channels of x whose sums are put in place together.
 const ROWS: usize = 16;
-
-/// Sums (tap, channel of x, channel of gy), a tap `plane` floats from the next, into rows (channel of gy, channel of x, tap) of `dw`.
-pub(super) fn place(
-    sums: &[f32],
-    plane: usize,
-    width: usize,
-    channels: Range<usize>,
-    (inner, taps): (usize, usize),
-    dw: &mut [f32],
-) {
-    for (o, dw) in dw.chunks_exact_mut(inner * taps).enumerate() {
-        let kernels = dw[channels.start * taps..channels.end * taps].chunks_exact_mut(taps);
-        for (c, kernel) in kernels.enumerate() {
-            kernel.iter_mut().enumerate().for_each(|(t, d)| *d = sums[t * plane + c * width + o]);
-        }
-    }
-}
-
-/// The windows of x and the bands of gy of a unit, image by image; gy is followed by room for a vector.
-pub(super) fn stage<S, G>(form: Form, plan: &Plan, unit: &Unit, stage_x: &S, stage_gy: &G) -> (Window, Scratch, Scratch)
-where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
-    G: Fn(usize, usize, &mut [f32]) + Sync,
-{
-    let window = plan.window(&unit.rows);
-    let size = window.rows * window.width * plan.source.c;
-    let band = unit.rows.len() * plan.target.row();
-    let mut x = Scratch::take(unit.images.len() * size);
-    // vectors at the last columns read beyond them
-    let mut gy = Scratch::take(unit.images.len() * band + form.panel());
-    form.enter(|| {
-        for (i, n) in unit.images.clone().enumerate() {
-            plan.fill(&window, n, stage_x, &mut x[i * size..(i + 1) * size]);
-            for (row, y) in unit.rows.clone().zip(gy[i * band..(i + 1) * band].chunks_exact_mut(plan.target.row())) {
-                stage_gy(n, row, y);
-            }
-        }
-    });
-    (window, x, gy)
-}
 
 /// What a part keeps between its units.
 struct Job<'a> {

@@ -3,11 +3,11 @@
 //! x and gy are laid out in panels of channels, a chunk of positions (or of transformed tiles) at a time. Every job then sums a
 //! block of the weight over all of them, so that no sum is kept in parts and few are read twice.
 
-use super::gradient::{place, stage};
 use super::plan::{Algorithm, Plan, Unit};
+use super::stage::{place, stage};
 use super::transform::{Gradient, Input, Planes, WeightGradient};
 use super::winograd::{steps, tiles};
-use crate::dense::regroup;
+use crate::panels::regroup;
 use crate::scratch::Scratch;
 use crate::simd::Form;
 use crate::tile::Rows;

@@ -3,7 +3,8 @@
 //! The backward passes gather: each input position asks the windows that hold it, in row-major order, so that it is
 //! written once.
 
-use super::PoolShape;
+use super::generic;
+use super::shape::PoolShape;
 use crate::columns::{Columns, load, run, store, zeros};
 use crate::simd::{Form, Vector};
 use rayon::prelude::*;
@@ -145,7 +146,7 @@ impl Columns for Backward<'_> {
 /// Where lengths do not fit the shape or the processor lacks the form, here and below.
 pub fn max_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32], argmax: &mut [u32]) {
     if !s.check(x.len(), out.len(), argmax.len()) || form == Form::Naive {
-        return super::max_pool_forward_generic(x, s, out, argmax);
+        return generic::max_pool_forward_generic(x, s, out, argmax);
     }
     let ((size_in, size_out), grid) = (s.sizes(), Grid::windows(s));
     let out = out.par_chunks_mut(size_out).zip(argmax.par_chunks_mut(size_out));
@@ -157,7 +158,7 @@ pub fn max_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32], a
 /// [`super::max_pool_backward`] in this form.
 pub fn max_pool_backward(form: Form, gy: &[f32], argmax: &[u32], s: &PoolShape, dx: &mut [f32]) {
     if !s.check(dx.len(), gy.len(), argmax.len()) || form == Form::Naive {
-        return super::max_pool_backward_generic(gy, argmax, s, dx);
+        return generic::max_pool_backward_generic(gy, argmax, s, dx);
     }
     let ((size_in, size_out), grid) = (s.sizes(), Grid::readers(s));
     let gy = gy.par_chunks(size_out).zip(argmax.par_chunks(size_out));
@@ -169,7 +170,7 @@ pub fn max_pool_backward(form: Form, gy: &[f32], argmax: &[u32], s: &PoolShape, 
 /// [`super::avg_pool_forward`] in this form.
 pub fn avg_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32]) {
     if !s.check(x.len(), out.len(), out.len()) || form == Form::Naive {
-        return super::avg_pool_forward_generic(x, s, out);
+        return generic::avg_pool_forward_generic(x, s, out);
     }
     let ((size_in, size_out), grid) = (s.sizes(), Grid::windows(s));
     out.par_chunks_mut(size_out).zip(x.par_chunks(size_in)).for_each(|(out, x)| {
@@ -180,7 +181,7 @@ pub fn avg_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32]) {
 /// [`super::avg_pool_backward`] in this form.
 pub fn avg_pool_backward(form: Form, gy: &[f32], s: &PoolShape, dx: &mut [f32]) {
     if !s.check(dx.len(), gy.len(), gy.len()) || form == Form::Naive {
-        return super::avg_pool_backward_generic(gy, s, dx);
+        return generic::avg_pool_backward_generic(gy, s, dx);
     }
     let ((size_in, size_out), grid) = (s.sizes(), Grid::readers(s));
     dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each(|(dx, gy)| {
@@ -191,7 +192,7 @@ pub fn avg_pool_backward(form: Form, gy: &[f32], s: &PoolShape, dx: &mut [f32]) 
 /// [`super::global_avg_forward`] in this form.
 pub fn global_avg_forward(form: Form, x: &[f32], positions: usize, c: usize, out: &mut [f32]) {
     if form == Form::Naive || x.is_empty() {
-        return super::global_avg_forward_generic(x, positions, c, out);
+        return generic::global_avg_forward_generic(x, positions, c, out);
     }
     assert!(x.len() == out.len() * positions && out.len().is_multiple_of(c), "pool: lengths");
     out.par_chunks_mut(c).zip(x.par_chunks(positions * c)).for_each(|(out, x)| {
@@ -204,7 +205,7 @@ pub fn global_avg_forward(form: Form, x: &[f32], positions: usize, c: usize, out
 /// [`super::global_avg_backward`] in this form.
 pub fn global_avg_backward(form: Form, gy: &[f32], positions: usize, c: usize, dx: &mut [f32]) {
     if form == Form::Naive || dx.is_empty() {
-        return super::global_avg_backward_generic(gy, positions, c, dx);
+        return generic::global_avg_backward_generic(gy, positions, c, dx);
     }
     assert!(dx.len() == gy.len() * positions && gy.len().is_multiple_of(c), "pool: lengths");
     let scale = (1. / positions as f64) as f32;

@@ -6,23 +6,16 @@
 //!
 //! Each has a form by name (`…_by`), the defining loops among them ([`naive`]).
 
+mod curve;
 pub mod naive;
 mod passes;
+
+pub use curve::Curve;
+pub use passes::Slopes;
 
 use crate::columns::run;
 use crate::simd::Form;
 use passes::{Activate, Add, Backward, Bend, Combine, Mask, Second, Sums, Total, Unbend};
-
-/// What follows an affine map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Curve {
-    /// Nothing.
-    Line,
-    /// max(0, y); NaN stays NaN, derivative 0 at 0.
-    Relu,
-    /// y·σ(1.702·y), the logistic approximation of GELU.
-    Gelu,
-}
 
 fn check(maps: &[usize], channels: usize, tables: &[usize]) {
     assert!(
@@ -178,19 +171,6 @@ pub fn unbend_by(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f
         (_, Curve::Relu) => run(form, &mut Mask { g, x, scale, shift }, scale.len()),
         (_, Curve::Gelu) => run(form, &mut Unbend { g, x, scale, shift }, scale.len()),
     }
-}
-
-/// Tables of a gradient that is affine in another gradient and in the map: p·g + q + r·(x − m).
-#[derive(Clone, Copy)]
-pub struct Slopes<'a> {
-    /// p.
-    pub p: &'a [f32],
-    /// q.
-    pub q: &'a [f32],
-    /// r.
-    pub r: &'a [f32],
-    /// m.
-    pub m: &'a [f32],
 }
 
 /// g = p·g + q + r·(x − m), in place.

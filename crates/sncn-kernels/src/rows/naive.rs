@@ -1,6 +1,6 @@
 //! The defining loop of each pass, for any element; in double precision they are what the tests trust.
 
-use super::Curve;
+use super::curve::Curve;
 use crate::gelu::{Gelu, gate_naive};
 use crate::real::Real;
 

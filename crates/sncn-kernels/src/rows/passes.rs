@@ -1,6 +1,5 @@
 //! The vector form of each pass.
 
-use super::Slopes;
 use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
 use crate::gelu::{Gelu, gate};
 use crate::simd::Vector;
@@ -267,6 +266,19 @@ impl Columns for Unbend<'_> {
             }
         }
     }
+}
+
+/// Tables of a gradient that is affine in another gradient and in the map: p·g + q + r·(x − m).
+#[derive(Clone, Copy)]
+pub struct Slopes<'a> {
+    /// p.
+    pub p: &'a [f32],
+    /// q.
+    pub q: &'a [f32],
+    /// r.
+    pub r: &'a [f32],
+    /// m.
+    pub m: &'a [f32],
 }
 
 /// to = p·g + q + r·(x − m), or to += where `add`.

@@ -1,6 +1,6 @@
 //! Four lanes as an array: correct on any processor, and what its baseline vectors make of it.
 
-use super::Vector;
+use super::vector::Vector;
 
 #[derive(Clone, Copy)]
 pub(crate) struct F32x4([f32; 4]);

@@ -1,6 +1,6 @@
 //! AVX2 and AVX-512 vectors, and the entrances that switch these instructions on.
 
-use super::{Kernel, Vector};
+use super::vector::{Kernel, Vector};
 use std::arch::x86_64::*;
 use std::mem::transmute;
 

@@ -1,6 +1,8 @@
 //! `ConvNet`: convolutions of several widths over word vectors, their maxima over time, and a classifier (Kim 2014).
 
-use super::{Blueprint, Linear, Named, Spot, TextNetwork, Watch, numbers, unwatched};
+use super::blueprint::{Blueprint, Named, numbers};
+use super::linear::Linear;
+use super::network::{Spot, TextNetwork, Watch, unwatched};
 use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;

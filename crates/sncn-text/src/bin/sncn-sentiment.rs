@@ -6,7 +6,7 @@ use sncn_train::harness::{cli, export, plan};
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: sncn_kernels::alloc::Pooling<mimalloc::MiMalloc> = sncn_kernels::alloc::Pooling::new(mimalloc::MiMalloc);
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train, evaluate and use text classifiers that keep working when the data shifts.
 ///

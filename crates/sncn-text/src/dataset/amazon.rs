@@ -2,7 +2,7 @@
 //! publisher's `sorted_data_acl/<domain>/{negative,positive}.review`.
 
 use super::table::{Columns, Labels, read};
-use super::{Example, Texts};
+use super::texts::{Example, Texts};
 use anyhow::{Context, Result, ensure};
 use sncn_train::Source;
 use std::path::Path;

@@ -2,7 +2,7 @@
 //! `aclImdb/{train,test}/{pos,neg}/*.txt`.
 
 use super::table::{Columns, Labels, read};
-use super::{Example, Texts};
+use super::texts::{Example, Texts};
 use anyhow::{Context, Result, bail};
 use sncn_train::Source;
 use std::path::Path;

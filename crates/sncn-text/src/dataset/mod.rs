@@ -7,67 +7,14 @@ pub mod amazon;
 pub mod imdb;
 pub mod reviews;
 pub mod table;
+mod texts;
+
+pub use texts::{CLASSES, Example, Texts};
 
 use anyhow::{Context, Result, bail, ensure};
-use sncn_core::Seed;
 use sncn_train::Source;
 use std::path::Path;
 use table::{Columns, Labels};
-
-/// A text with its class.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Example {
-    /// The text as it stands in the data set.
-    pub text: String,
-    /// Its class.
-    pub label: u32,
-}
-
-/// Labelled texts in memory.
-#[derive(Clone, Debug)]
-pub struct Texts {
-    /// In the order of the data set.
-    pub examples: Vec<Example>,
-    /// Class names, in label order.
-    pub classes: Vec<String>,
-    /// One line: what this is and where it comes from.
-    pub describe: String,
-}
-
-impl Texts {
-    /// Of sentiment: negative and positive.
-    fn sentiment(examples: Vec<Example>, describe: String) -> Self {
-        Self { examples, classes: CLASSES.map(str::to_string).to_vec(), describe }
-    }
-
-    /// The first texts.
-    pub fn first(mut self, limit: Option<usize>) -> Self {
-        if let Some(limit) = limit.filter(|&limit| limit < self.examples.len()) {
-            self.examples.truncate(limit);
-            self.describe += &format!(", texts 0 to {limit}");
-        }
-        self
-    }
-
-    /// Cuts off a share of the texts to choose settings by: every `every`-th, which is a share of every class and source.
-    fn held_out(self, every: usize) -> (Self, Self) {
-        let part = |held: bool| Self {
-            examples: self
-                .examples
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| (i % every == every - 1) == held)
-                .map(|(_, e)| e.clone())
-                .collect(),
-            classes: self.classes.clone(),
-            describe: format!("{}, {} a {every}th held out", self.describe, if held { "of it" } else { "but for" }),
-        };
-        (part(false), part(true))
-    }
-}
-
-/// Classes of sentiment.
-pub const CLASSES: [&str; 2] = ["negative", "positive"];
 
 /// One text in so many is held out of a training set.
 const HELD: usize = 10;
@@ -186,11 +133,6 @@ fn own(source: &Source, part: &str) -> Result<Texts> {
     let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     let found = found.with_context(|| format!("{}: none of {} is there", folder.display(), names.join(", ")))?;
     table(&found, &Columns::new("text", "label"))
-}
-
-/// The stream of a generated set.
-fn stream(set: &str, part: &str, index: usize) -> impl rand::Rng {
-    Seed::new(0).named("reviews").named(set).named(part).fold_in(index as u64).rng()
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 //! negated ("not dull"). Films are long, composed reviews, in which some words go with a class without carrying it (a sequel
 //! disappoints, a festival pleases); kitchen reviews are short notes, in which those words mean nothing.
 
-use super::{Example, Texts, stream};
+use super::texts::{Example, Texts};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
+use sncn_core::Seed;
 
 /// Opinions of both classes, by how often they occur: the first are common.
 const OPINIONS: [&[&str]; 2] = [
@@ -235,6 +236,11 @@ fn casual(notes: &[String], rng: &mut impl Rng) -> String {
     }
     let text = text.trim_end();
     if rng.random_bool(0.1) { text.to_uppercase() } else { text.to_string() }
+}
+
+/// The stream of a generated set.
+fn stream(set: &str, part: &str, index: usize) -> impl Rng {
+    Seed::new(0).named("reviews").named(set).named(part).fold_in(index as u64).rng()
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! The end of the name says which. What is not UTF-8 becomes the replacement character. In tab-separated files quotes are
 //! characters like others, as in GLUE; in comma-separated ones they enclose fields, which may hold line breaks.
 
-use super::Example;
+use super::texts::Example;
 use anyhow::{Context, Result, bail, ensure};
 use flate2::read::MultiGzDecoder;
 use serde_json::Value;

@@ -1,6 +1,6 @@
 //! Shifts of single letters: a share of them, which grows with the severity, is hit.
 
-use super::at;
+use super::severity::at;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;

@@ -4,15 +4,15 @@
 //! To add one: a function and a line in [`SHIFTS`].
 
 mod letters;
+mod severity;
 mod words;
+
+pub use severity::SEVERITIES;
 
 use crate::dataset::{Example, Texts};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sncn_core::Seed;
-
-/// Severities run from 1 to this.
-pub const SEVERITIES: usize = 5;
 
 /// Changes a text at a severity from 1 to 5.
 pub type Apply = fn(&str, usize, &mut ChaCha8Rng) -> String;
@@ -38,11 +38,6 @@ pub fn shifted(texts: &Texts, (name, apply): (&str, Apply), severity: usize) -> 
     };
     let examples = texts.examples.par_iter().enumerate().map(one).collect();
     Texts { examples, classes: texts.classes.clone(), describe: format!("{}, {name} {severity}", texts.describe) }
-}
-
-/// The value of a severity.
-fn at(values: [f64; SEVERITIES], severity: usize) -> f64 {
-    values[severity.clamp(1, SEVERITIES) - 1]
 }
 
 #[cfg(test)]

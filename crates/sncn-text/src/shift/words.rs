@@ -1,6 +1,6 @@
 //! Shifts of whole words and sentences.
 
-use super::at;
+use super::severity::at;
 use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;

@@ -5,8 +5,9 @@
 //! Operations of a chain act on bytes, one after another. Drawing ([`AugMix::draw`]) is apart from doing ([`mix`]).
 
 use super::level::{AUTOCONTRAST, BRIGHTNESS, COLOR, CONTRAST, EQUALIZE, Levelled, SHARPNESS, SOLARIZE, int, share};
+use super::normalise::normalise_all;
 use super::operation::{Step, chain};
-use super::{affine, normalise_all, table};
+use super::{affine, table};
 use crate::corruption::Dims;
 use anyhow::{Result, ensure};
 use rand::RngExt;

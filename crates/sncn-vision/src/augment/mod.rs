@@ -11,13 +11,16 @@ pub mod crop;
 pub mod cutout;
 pub mod enhance;
 pub mod level;
+mod normalise;
 pub mod operation;
 pub mod table;
 
 pub use augmix::AugMix;
+pub use normalise::normalise;
 
 use crate::corruption::Dims;
 use anyhow::{Result, ensure};
+use normalise::normalise_all;
 use operation::chain;
 use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
@@ -129,13 +132,4 @@ impl Augment {
         });
         Ok(())
     }
-}
-
-/// Takes a value on the scale 0..255 to [−1, 1].
-pub fn normalise(value: f32) -> f32 {
-    (value / 255.0 - 0.5) / 0.5
-}
-
-pub(crate) fn normalise_all(values: &mut [f32]) {
-    values.iter_mut().for_each(|v| *v = normalise(*v));
 }

@@ -4,7 +4,7 @@
 //! the third and sixth; the 1×1 convolutions pad by 1. Positions: `conv`, `norm`, `activation` (after each of the three).
 //! Names count every entry of one sequence, hung layers and pools too: `features.4.weight`.
 
-use super::Blueprint;
+use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, Hooks, Layer, Place};

@@ -4,7 +4,7 @@
 //! Positions: `conv1_pre` (before a layer; what it gives is passed on too), `conv1_post` (after its first convolution) and, with
 //! bottlenecks, `conv2_post`. Names as in the networks of the CrossNorm and SelfNorm paper: `dense1.0.conv1.weight`.
 
-use super::Blueprint;
+use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, Hooks, Place};

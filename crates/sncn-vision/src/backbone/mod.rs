@@ -3,6 +3,7 @@
 //! To add one: one file and one line in [`BACKBONES`].
 
 mod allconv;
+mod blueprint;
 mod densenet;
 mod residual;
 mod resnet;
@@ -11,23 +12,14 @@ pub mod segment;
 mod wide_resnet;
 
 pub use allconv::AllConvNet;
+pub use blueprint::Blueprint;
 pub use densenet::{DenseNet, DenseNetConfig};
 pub use resnet::ResNet18;
 pub use resnext::ResNext;
 pub use wide_resnet::WideResNet;
 
 use candle_core::{Result, bail};
-use sncn_core::{Layers, Network, Vars};
-
-/// What a backbone is built from.
-pub struct Blueprint<'a> {
-    /// Classes of the data set.
-    pub classes: usize,
-    /// Layers to attach to its blocks.
-    pub layers: Layers<'a>,
-    /// Where its variables are created.
-    pub vars: &'a Vars,
-}
+use sncn_core::Network;
 
 /// Builds a network if the name is one of this family's.
 pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;

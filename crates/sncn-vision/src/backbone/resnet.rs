@@ -2,7 +2,7 @@
 //!
 //! The positions are those of [`super::residual`]. Names as in torchvision: `layer1.0.conv1.weight`.
 
-use super::Blueprint;
+use super::blueprint::Blueprint;
 use super::residual::{Residual, Shape};
 use candle_core::{Result, Tensor};
 use sncn_core::block::{ConvLayer, Head, in_chunks};

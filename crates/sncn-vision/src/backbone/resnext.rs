@@ -6,7 +6,7 @@
 //! the loss does not depend on those layers' weights, and training leaves them alone ([`Network::unreached`]). Names as
 //! published: `stage_1.0.conv_reduce.weight`.
 
-use super::Blueprint;
+use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Downsample, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, Hooks, Layer, Place};

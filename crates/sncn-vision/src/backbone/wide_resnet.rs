@@ -3,7 +3,7 @@
 //! Positions: `pre` (before a block), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the
 //! addition), as in the CrossNorm and SelfNorm paper. Names as in its published networks: `block1.layer.0.conv1.weight`.
 
-use super::Blueprint;
+use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, Hooks, Place};

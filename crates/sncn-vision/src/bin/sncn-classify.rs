@@ -6,7 +6,7 @@ use sncn_vision::classify::{bench, corrupt, evaluate, import, predict, setup, sh
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: sncn_kernels::alloc::Pooling<mimalloc::MiMalloc> = sncn_kernels::alloc::Pooling::new(mimalloc::MiMalloc);
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train, evaluate and use image classifiers that keep working when the data shifts.
 ///

@@ -6,7 +6,7 @@ use sncn_vision::segment::{evaluate, predict, setup, show, train};
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: sncn_kernels::alloc::Pooling<mimalloc::MiMalloc> = sncn_kernels::alloc::Pooling::new(mimalloc::MiMalloc);
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Train, evaluate and use networks that label every pixel and keep working when the data shifts.
 ///

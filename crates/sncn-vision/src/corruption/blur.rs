@@ -1,31 +1,14 @@
 //! Blurs: Gaussian, defocus (disc kernel), frosted glass (local copying of pixels), motion and zoom.
 
+use super::apply::{Corruption, Scratch, sized};
+use super::bytes::{UNIT, truncate, truncate_unit, unit};
+use super::dims::Dims;
 use super::filter::{Border, Correlate, Gauss, Motion, Zoom};
-use super::severity::{self, row};
-use super::{Corruption, Dims, Scratch, Variant, sized, truncate, truncate_unit};
+use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use std::sync::OnceLock;
-
-/// v / 255 for every byte v.
-pub static UNIT: [f64; 256] = {
-    let mut table = [0.0; 256];
-    let mut v = 0;
-    while v < 256 {
-        table[v] = v as f64 / 255.0;
-        v += 1;
-    }
-    table
-};
-
-/// Writes the bytes as values in 0..1.
-#[inline(always)]
-pub fn unit(image: &[u8], x: &mut [f64]) {
-    for (x, &v) in x.iter_mut().zip(image) {
-        *x = UNIT[usize::from(v)];
-    }
-}
 
 fn rgb(dims: Dims) -> [usize; 3] {
     [dims.height, dims.width, 3]

@@ -1,8 +1,9 @@
 //! Colour: contrast y = (X − m) c + m, brightness (V of HSV) and saturation (S of HSV).
 
-use super::blur::UNIT;
-use super::severity::{self, row};
-use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
+use super::apply::{Corruption, Scratch, sized};
+use super::bytes::{UNIT, truncate_unit};
+use super::dims::Dims;
+use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 

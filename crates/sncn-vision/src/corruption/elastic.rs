@@ -2,10 +2,11 @@
 //!
 //! Interpolation is bilinear at exact coordinates, as in current releases of the library that the benchmark used.
 
-use super::blur::UNIT;
+use super::apply::{Corruption, Scratch, sized};
+use super::bytes::{UNIT, truncate_unit};
+use super::dims::Dims;
 use super::filter::{Border, Gauss};
-use super::severity::{self, row};
-use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
+use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -2,7 +2,7 @@
 //!
 //! Images are height × width × channels, interleaved. Sums are in f64 and in a fixed order.
 
-use super::sized;
+use super::apply::sized;
 
 /// How a row a b c d continues beyond its ends; all rules go on periodically for offsets larger than the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

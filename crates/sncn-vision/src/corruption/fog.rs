@@ -1,8 +1,9 @@
 //! Fog: y = (X + a·A)·m/(m + a), with A a plasma height map by diamond-square and m the largest value of X.
 
-use super::blur::UNIT;
-use super::severity::{self, row};
-use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
+use super::apply::{Corruption, Scratch, sized};
+use super::bytes::{UNIT, truncate_unit};
+use super::dims::Dims;
+use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

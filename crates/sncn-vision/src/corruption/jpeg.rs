@@ -3,8 +3,9 @@
 //! Eight blocks are transformed at once, `[coefficient][block]`, so that plain loops become vector code.
 #![allow(clippy::needless_range_loop, reason = "a lane is the second index: an iterator over rows cannot follow it")]
 
-use super::severity::{self, row};
-use super::{Corruption, Dims, Scratch, Variant, sized};
+use super::apply::{Corruption, Scratch, sized};
+use super::dims::Dims;
+use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 

@@ -4,8 +4,11 @@
 //! interleaved height × width × 3 bytes. Draws come from one stream per image, so results do not depend on the order of
 //! the images or on the thread count.
 
+mod apply;
 pub mod blur;
+mod bytes;
 pub mod colour;
+mod dims;
 pub mod elastic;
 pub mod filter;
 pub mod fog;
@@ -18,89 +21,19 @@ pub mod snow;
 pub mod spatter;
 mod water;
 
+pub use apply::{Corruption, Scratch, sized};
+pub use bytes::{truncate, truncate_unit};
+pub use dims::Dims;
 pub use frost::Frost;
+pub use severity::Variant;
 
 use anyhow::{Context, Result, bail, ensure};
-use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sncn_core::Seed;
 use std::cell::RefCell;
 
-/// Size of an RGB image stored as height × width × 3 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dims {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-}
-
-impl Dims {
-    /// Pixels of one image.
-    pub const fn pixels(self) -> usize {
-        self.height * self.width
-    }
-
-    /// Bytes of one image.
-    pub const fn bytes(self) -> usize {
-        3 * self.pixels()
-    }
-}
-
-/// Which severity table and which sizes are used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
-    /// The table of CIFAR-10-C, meant for 32 × 32 images.
-    Cifar,
-    /// The table of ImageNet-C, meant for 224 × 224 images.
-    Imagenet,
-}
-
-/// One corruption at one severity.
-pub trait Corruption: Send + Sync {
-    /// Corrupts one image of `dims.bytes()` bytes into `out` (as long), drawing from `rng`.
-    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]);
-}
-
-/// Buffers that a thread reuses from image to image; take what is needed with [`sized`].
-#[derive(Default)]
-pub struct Scratch {
-    /// Single-precision buffers.
-    pub f32s: [Vec<f32>; 6],
-    /// Double-precision buffers.
-    pub f64s: [Vec<f64>; 6],
-    /// Byte buffers.
-    pub u8s: [Vec<u8>; 6],
-    /// Integer buffers.
-    pub i32s: [Vec<i32>; 6],
-}
-
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// The first `len` elements of a buffer, enlarged where too short; old contents stay.
-pub fn sized<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
-    if buffer.len() < len {
-        buffer.resize(len, T::default());
-    }
-    &mut buffer[..len]
-}
-
-/// The final conversion of values on the scale 0..255: clipped, then truncated (NaN gives 0).
-#[inline(always)]
-pub fn truncate(y: &[f32], out: &mut [u8]) {
-    for (out, &y) in out.iter_mut().zip(y) {
-        *out = y.clamp(0.0, 255.0) as u8;
-    }
-}
-
-/// The final conversion of values on the scale 0..1: u8 = trunc(255 · clip01(y)).
-#[inline(always)]
-pub fn truncate_unit(y: &[f64], out: &mut [u8]) {
-    for (out, &y) in out.iter_mut().zip(y) {
-        *out = (y.clamp(0.0, 1.0) * 255.0) as u8;
-    }
 }
 
 /// Makes a corruption from severity (1 to 5), variant and frost textures.

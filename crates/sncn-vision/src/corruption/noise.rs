@@ -1,7 +1,9 @@
 //! Noise: Gaussian y = X + c z, speckle y = X + c X z, shot y = Poisson(c X) / c, and impulses (salt and pepper).
 
-use super::severity::{self, row};
-use super::{Corruption, Dims, Scratch, Variant, sized, truncate};
+use super::apply::{Corruption, Scratch, sized};
+use super::bytes::truncate;
+use super::dims::Dims;
+use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;

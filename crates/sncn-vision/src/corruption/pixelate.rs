@@ -1,7 +1,8 @@
 //! Pixelate: a box resize to a smaller image and back; enlarging is nearest neighbour. Fixed-point weights of 22 bits.
 
-use super::severity::{self, row};
-use super::{Corruption, Dims, Scratch, Variant, sized};
+use super::apply::{Corruption, Scratch, sized};
+use super::dims::Dims;
+use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 use std::sync::OnceLock;

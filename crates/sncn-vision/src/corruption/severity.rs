@@ -3,8 +3,16 @@
 //! Source: the CIFAR-10-C and ImageNet-C generation tables of Hendrycks and Dietterich (2019), as printed in the golden
 //! data's description. Units: fractions of the 0..1 range or pixels, see each corruption.
 
-use super::Variant;
 use anyhow::{Result, ensure};
+
+/// Which severity table and which sizes are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Variant {
+    /// The table of CIFAR-10-C, meant for 32 × 32 images.
+    Cifar,
+    /// The table of ImageNet-C, meant for 224 × 224 images.
+    Imagenet,
+}
 
 type Table<const N: usize> = [[[f64; N]; 5]; 2];
 

@@ -1,9 +1,10 @@
 //! Snow: a noise layer, zoomed, thresholded and motion-blurred, over an image that is washed out towards grey.
 
-use super::blur::UNIT;
+use super::apply::{Corruption, Scratch, sized};
+use super::bytes::{UNIT, truncate_unit};
+use super::dims::Dims;
 use super::filter::{Motion, Zoom};
-use super::severity::{self, row};
-use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
+use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

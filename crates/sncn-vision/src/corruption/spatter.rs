@@ -1,10 +1,11 @@
 //! Spatter: mud (a thresholded, smoothed noise layer in brown) or water (its edges, lit through a distance map, in pale blue).
 
-use super::blur::UNIT;
+use super::apply::{Corruption, Scratch, sized};
+use super::bytes::{UNIT, truncate_unit};
+use super::dims::Dims;
 use super::filter::{Border, Gauss};
-use super::severity::{self, row};
+use super::severity::{self, Variant, row};
 use super::water::relief;
-use super::{Corruption, Dims, Scratch, Variant, sized, truncate_unit};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};

@@ -1,7 +1,8 @@
 //! The water of spatter: edges of a byte layer (Canny 1986), the distance to them (Borgefors 1986), equalised and embossed.
 
+use super::apply::sized;
+use super::dims::Dims;
 use super::filter::Border;
-use super::{Dims, sized};
 
 /// Thresholds of the edge detector.
 const LOW: i32 = 50;

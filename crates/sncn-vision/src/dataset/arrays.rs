@@ -3,7 +3,7 @@
 //! Of a corruption, `<name>.npy` holds the test images at severity 1, then at 2, …, 5, and `labels.npy` their labels;
 //! `sncn-classify corrupt` writes the same layout. A further set is a pair of files, images and labels.
 
-use super::Images;
+use super::images::Images;
 use super::npy::NpyFile;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};

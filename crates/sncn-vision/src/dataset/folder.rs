@@ -1,6 +1,7 @@
 //! Images by class: `<data-dir>/{train,test}/<class>/<file>`, any size and colour type, brought to 32 × 32 RGB.
 
-use super::{Images, Source, Splits};
+use super::Source;
+use super::images::{Images, Splits};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use std::path::{Path, PathBuf};

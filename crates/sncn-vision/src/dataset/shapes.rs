@@ -4,7 +4,8 @@
 //! sets keep the content and change the style: `shapes-colour`, `shapes-contrast`, `shapes-texture`, `shapes-lighting`.
 //! Image i is a function of the seed and i alone, so nothing is stored and threads change nothing.
 
-use super::{Images, Source, Splits};
+use super::Source;
+use super::images::{Images, Splits};
 use anyhow::{Result, ensure};
 use rand::{Rng, RngExt};
 use sncn_core::Seed;

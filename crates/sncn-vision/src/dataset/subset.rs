@@ -1,6 +1,6 @@
 //! `Subset`: a range of another set's images.
 
-use super::Images;
+use super::images::Images;
 use anyhow::{Result, ensure};
 use std::ops::Range;
 use std::sync::Arc;

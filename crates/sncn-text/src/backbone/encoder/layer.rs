@@ -1,7 +1,8 @@
 //! One layer of an encoder: attention and feed-forward part, each with a residual sum.
 
 use super::config::{EncoderConfig, Family, NormPlace};
-use crate::backbone::{Linear, Spot, Watch};
+use crate::backbone::linear::Linear;
+use crate::backbone::network::{Spot, Watch};
 use candle_core::Result;
 use sncn_core::layer::{Hooks, Layer, LayerNorm, Layers};
 use sncn_core::{Attention, Packing, Pass, Place, Seed, TokenMap};

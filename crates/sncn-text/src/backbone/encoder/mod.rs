@@ -6,7 +6,9 @@ mod layer;
 
 pub use config::{Curve, EncoderConfig, Family, Head, NormPlace, Positions};
 
-use super::{Blueprint, Linear, Named, TextNetwork, Watch, numbers, unwatched};
+use super::blueprint::{Blueprint, Named, numbers};
+use super::linear::Linear;
+use super::network::{TextNetwork, Watch, unwatched};
 use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;

@@ -8,7 +8,7 @@
 
 mod head;
 
-use super::Blueprint;
+use super::blueprint::Blueprint;
 use super::residual::{Residual, Shape};
 use candle_core::{Result, Tensor, bail};
 use head::{Decoder, DeepLabHead, FcnHead};

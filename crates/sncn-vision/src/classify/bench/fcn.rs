@@ -1,6 +1,7 @@
 //! Figures of FCN-ResNet50, two images of 257 × 257 pixels and 19 classes: training and inference.
 
-use super::{Bench, Trainer, random};
+use super::meter::Meter;
+use super::trainer::{Trainer, random};
 use crate::backbone::{Blueprint, segment};
 use anyhow::Result;
 use candle_core::{DType, Device};
@@ -46,7 +47,7 @@ fn operations(auxiliary: bool) -> f64 {
     2. * sum as f64
 }
 
-impl Bench {
+impl Meter {
     pub(super) fn fcn(&self) -> Result<()> {
         let mut trainer = trainer()?;
         let size = format!("{IMAGES}x{SIDE}x{SIDE}");

@@ -1,6 +1,6 @@
 //! Images a second of AugMix and of the corruption generator, 32 × 32, severity 3.
 
-use super::{Bench, emit};
+use super::meter::{Meter, emit};
 use crate::augment::{AugMix, Augment};
 use crate::corruption::{BENCHMARK, CORRUPTIONS, Dims, Frost, Variant, build};
 use anyhow::Result;
@@ -22,7 +22,7 @@ fn textures() -> Vec<u8> {
     (0..IMAGES * DIMS.bytes()).map(|i| value(i) as u8).collect()
 }
 
-impl Bench {
+impl Meter {
     /// Views of AugMix (each two chains more than a copy), then every corruption of the benchmark and their harmonic mean.
     pub(super) fn images(&self) -> Result<()> {
         let images = textures();

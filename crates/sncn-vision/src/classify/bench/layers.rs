@@ -1,6 +1,7 @@
 //! Figures of single layers, forward and with the backward pass.
 
-use super::{Bench, partners, random};
+use super::meter::Meter;
+use super::trainer::{partners, random};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use serde_json::json;
@@ -8,7 +9,7 @@ use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, S
 use sncn_core::ops::{self, Conv};
 use sncn_core::{FeatureMap, Pass, Place, Seed, Vars};
 
-impl Bench {
+impl Meter {
     /// Prints milliseconds, with the bytes that have to move and the operations that the plain algorithm does.
     fn milliseconds<T>(&self, case: &str, what: &str, work: Work, step: impl FnMut() -> Result<T>) -> Result<()> {
         let value = 1e3 * self.seconds(step)?;

@@ -4,23 +4,18 @@
 mod fcn;
 mod images;
 mod layers;
+mod meter;
+mod trainer;
 
-use crate::backbone::{self, Blueprint};
 use anyhow::Result;
-use candle_core::{DType, Device, Tensor};
-use candle_nn::Init;
-use serde_json::json;
-use sncn_core::optim::{Optimizer, OptimizerConfig};
-use sncn_core::{LayerConfig, Mixture, Network, Pass, Precision, Seed, Vars, observe};
-use sncn_kernels::simd::Form;
-use sncn_train::data::Batch;
+use meter::{Meter, emit};
+use sncn_core::{Pass, Precision, observe};
 use sncn_train::harness::cli;
-use sncn_train::objective::Objective;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::hint::black_box;
 use std::rc::Rc;
 use std::time::Instant;
+use trainer::{BATCH, Trainer};
 
 /// What is measured.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +44,8 @@ pub struct Bench {
     /// What to measure.
     #[arg(value_enum)]
     case: Case,
-    /// Measurements of each figure, after one to warm up; the median is printed.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
-    runs: u64,
-    /// Threads (default: all processors).
-    #[arg(long)]
-    threads: Option<usize>,
+    #[command(flatten)]
+    meter: Meter,
     /// For `networks` and `profile`: this network alone (`profile` takes wrn40_2 where none is named, and fcn_resnet50 too).
     #[arg(long, value_parser = clap::builder::PossibleValuesParser::new(NETWORKS.map(|(name, _)| name).into_iter().chain([fcn::NAME])))]
     network: Option<String>,
@@ -66,58 +57,30 @@ impl Bench {
     /// # Errors
     /// Where an operation fails.
     pub fn run(&self) -> Result<()> {
-        cli::threads(self.threads)?;
-        emit("machine", "multiply-adds in f32", self.peak(), "GFLOP/s");
+        cli::threads(self.meter.threads)?;
+        emit("machine", "multiply-adds in f32", self.meter.peak(), "GFLOP/s");
         match self.case {
             Case::Wrn => self.wrn(),
             Case::Networks => self.networks(),
-            Case::Images => self.images(),
-            Case::Fcn => self.fcn(),
-            Case::Layers => self.layers(),
-            Case::Linear => self.linear(),
+            Case::Images => self.meter.images(),
+            Case::Fcn => self.meter.fcn(),
+            Case::Layers => self.meter.layers(),
+            Case::Linear => self.meter.linear(),
             Case::Memory => self.memory(),
             Case::Profile => self.profile(),
         }
     }
 
-    /// What the threads can multiply and add, in GFLOP/s.
-    fn peak(&self) -> f64 {
-        let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        self.threads.unwrap_or(processors) as f64 * Form::current().peak()
-    }
-
-    /// Median seconds of a step.
-    fn seconds<T>(&self, mut step: impl FnMut() -> Result<T>) -> Result<f64> {
-        black_box(step()?);
-        let mut times = Vec::new();
-        for _ in 0..self.runs {
-            let start = Instant::now();
-            black_box(step()?);
-            times.push(start.elapsed().as_secs_f64());
-        }
-        times.sort_by(f64::total_cmp);
-        Ok(times[times.len() / 2])
-    }
-
-    /// Prints images per second, with the limit that the convolutions' plain multiply-adds set: images of a step, and
-    /// operations of one.
-    fn rate(&self, case: &str, what: &str, (images, operations): (usize, f64), seconds: f64) {
-        let limit = 1e9 * self.peak() / operations;
-        let rounded = |value: f64| (value * 1e3).round() / 1e3;
-        let value = rounded(images as f64 / seconds);
-        out!("{}", json!({"case": case, "what": what, "value": value, "unit": "images/s", "limit": rounded(limit)}));
-    }
-
     fn wrn(&self) -> Result<()> {
         let mut trainer = Trainer::new("wrn40_2", "post")?;
         for (what, sites) in [("train, SelfNorm", &[][..]), ("train, SelfNorm + 2 CrossNorm", &SITES)] {
-            let seconds = self.seconds(|| trainer.step(sites))?;
-            self.rate("wrn40_2", what, (BATCH, 3. * WRN_OPERATIONS), seconds);
+            let seconds = self.meter.seconds(|| trainer.step(sites))?;
+            self.meter.rate("wrn40_2", what, (BATCH, 3. * WRN_OPERATIONS), seconds);
         }
-        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
-        self.rate("wrn40_2", "inference, SelfNorm", (BATCH, WRN_OPERATIONS), seconds);
+        let seconds = self.meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
+        self.meter.rate("wrn40_2", "inference, SelfNorm", (BATCH, WRN_OPERATIONS), seconds);
         let bf16 = Pass::eval().rounded(Precision::Bf16);
-        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &bf16)?))?;
+        let seconds = self.meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &bf16)?))?;
         emit("wrn40_2", "inference, SelfNorm, bf16", 128. / seconds, "images/s");
         Ok(())
     }
@@ -125,7 +88,7 @@ impl Bench {
     fn networks(&self) -> Result<()> {
         for (backbone, at) in NETWORKS.into_iter().filter(|(name, _)| self.network.as_deref().is_none_or(|one| one == *name)) {
             let mut trainer = Trainer::new(backbone, at)?;
-            let seconds = self.seconds(|| trainer.step(&SITES))?;
+            let seconds = self.meter.seconds(|| trainer.step(&SITES))?;
             emit(&format!("network {backbone}"), "train, SelfNorm + 2 CrossNorm", BATCH as f64 / seconds, "images/s");
         }
         Ok(())
@@ -156,7 +119,7 @@ impl Bench {
             told.0 = now;
             *told.1.entry(name).or_default() += passed;
         })));
-        for _ in 0..self.runs {
+        for _ in 0..self.meter.runs {
             trainer.step(sites)?;
             // what lies between the last operation of a step and the first of the next belongs to none of them
             let mut spent = spent.borrow_mut();
@@ -166,7 +129,7 @@ impl Bench {
             *spent.1.entry("tape, optimiser").or_default() += passed;
         }
         observe(None);
-        let each = |seconds: f64| 1e3 * seconds / self.runs as f64;
+        let each = |seconds: f64| 1e3 * seconds / self.meter.runs as f64;
         for (what, &seconds) in &spent.borrow().1 {
             emit(&case, what, each(seconds), "ms");
         }
@@ -186,55 +149,9 @@ const WRN_OPERATIONS: f64 = 2.
 /// Sites at which CrossNorm acts; every network of the CIFAR experiments has more than 8.
 const SITES: [usize; 2] = [3, 8];
 
-/// Images of a step.
-const BATCH: usize = 128;
-
 /// The networks of the CIFAR experiments, each with the position of its CrossNorm and SelfNorm.
 const NETWORKS: [(&str, &str); 4] =
     [("allconv", "conv"), ("densenet40_12", "conv1_pre"), ("wrn40_2", "post"), ("resnext29_4x32", "post")];
-
-/// A network, a batch, and its optimiser.
-struct Trainer {
-    network: Box<dyn Network>,
-    optimizer: Optimizer,
-    batch: Batch,
-    objective: Objective,
-    lr: f64,
-}
-
-impl Trainer {
-    /// A network with CrossNorm and SelfNorm at one position of every block, a batch of 128.
-    fn new(backbone: &str, at: &str) -> Result<Self> {
-        let layers = ["crossnorm", "selfnorm"].map(|kind| LayerConfig::new(kind, at));
-        let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let network = backbone::build(backbone, &Blueprint { classes: 10, layers: (&layers).into(), vars: &vars })?;
-        let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
-        let optimizer = Optimizer::new(config, vars.trainable())?;
-        let inputs = random(&[BATCH, 32, 32, 3], "images")?;
-        let batch = Batch { inputs, labels: (0..BATCH as u32).map(|i| i % 10).collect(), views: 1 };
-        Ok(Self { network, optimizer, batch, objective: Objective::Plain {}, lr: 0.1 })
-    }
-
-    fn step(&mut self, sites: &[usize]) -> Result<()> {
-        let pass = Pass::given(sites.iter().map(|&site| (site, partners(BATCH))), Seed::new(1));
-        let loss = self.objective.loss_in(&*self.network, &self.batch, &pass)?;
-        Ok(self.optimizer.step(&sncn_core::backward(&loss)?, self.lr)?)
-    }
-}
-
-/// Every instance takes the statistics of another.
-fn partners(n: usize) -> Mixture {
-    Mixture { partner: (0..n).map(|i| (i * 5 + 2) % n).collect(), channels: None, style: None, content: None, blend: None }
-}
-
-fn random(shape: &[usize], name: &str) -> Result<Tensor> {
-    let vars = Vars::new(Seed::new(7), DType::F32, &Device::Cpu);
-    Ok(vars.builder().get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 1. })?.detach())
-}
-
-fn emit(case: &str, what: &str, value: f64, unit: &str) {
-    out!("{}", json!({"case": case, "what": what, "value": (value * 1e3).round() / 1e3, "unit": unit}));
-}
 
 /// Most memory that this process has held, in MB; 0 where the system does not tell.
 fn peak_memory() -> f64 {

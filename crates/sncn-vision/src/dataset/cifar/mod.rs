@@ -4,7 +4,8 @@
 
 mod python;
 
-use super::{Images, Source, Splits};
+use super::Source;
+use super::images::{Images, Splits};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -4,29 +4,16 @@
 //! Frames of a sequence are nearly alike, so the last fifth of every day sequence is held out in one piece (`camvid-day`), two
 //! frames before it are left out, and the rest is the training set. `camvid-dusk` is another recording in other light.
 
-use super::files::Files;
-use super::{FilePairs, Legend, PairSplits, Pairs, from_publisher};
+use super::colours::CAMVID;
+use super::files::{FilePairs, Files, from_publisher};
+use super::legend::Legend;
+use super::pair::{PairSplits, Pairs};
 use crate::dataset::Source;
 use anyhow::{Result, ensure};
 use std::sync::Arc;
 
 /// Frames between training and held-out frames.
 const GAP: usize = 2;
-
-/// Colours of the data set's own label pictures, in the order of its classes.
-pub(super) const COLOURS: [(&str, [u8; 3]); 11] = [
-    ("sky", [128, 128, 128]),
-    ("building", [128, 0, 0]),
-    ("pole", [192, 192, 128]),
-    ("road", [128, 64, 128]),
-    ("pavement", [60, 40, 222]),
-    ("tree", [128, 128, 0]),
-    ("sign-symbol", [192, 128, 128]),
-    ("fence", [64, 64, 128]),
-    ("car", [64, 0, 128]),
-    ("pedestrian", [64, 64, 0]),
-    ("bicyclist", [0, 128, 192]),
-];
 
 /// Opens the data set.
 ///
@@ -40,7 +27,7 @@ pub fn open(source: &Source) -> Result<PairSplits> {
     )?;
     let mut legend = Legend::read(&folder.join("classes.txt"))?;
     for (class, colour) in legend.classes.iter().zip(&mut legend.colours) {
-        if let Some((_, own)) = COLOURS.iter().find(|(name, _)| name == class) {
+        if let Some((_, own)) = CAMVID.iter().find(|(name, _)| name == class) {
             *colour = *own;
         }
     }

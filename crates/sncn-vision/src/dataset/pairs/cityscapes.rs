@@ -6,37 +6,16 @@
 //! write them as `gta5/train.txt` and `gta5/val.txt`, a file name a line; without them the first half is trained on and the next
 //! quarter tested on. Test sets `gta5` and, where its folder is there, `cityscapes`.
 
-use super::files::Files;
-use super::{FilePairs, Legend, PairSplits, Pairs, from_publisher};
+use super::colours::CITYSCAPES;
+use super::files::{FilePairs, Files, from_publisher};
+use super::legend::Legend;
+use super::pair::{PairSplits, Pairs};
 use crate::dataset::Source;
 use crate::picture;
 use anyhow::{Context, Result, ensure};
 use sncn_train::data::VOID;
 use std::path::Path;
 use std::sync::Arc;
-
-/// The classes with their colours.
-pub(super) const COLOURS: [(&str, [u8; 3]); 19] = [
-    ("road", [128, 64, 128]),
-    ("sidewalk", [244, 35, 232]),
-    ("building", [70, 70, 70]),
-    ("wall", [102, 102, 156]),
-    ("fence", [190, 153, 153]),
-    ("pole", [153, 153, 153]),
-    ("traffic light", [250, 170, 30]),
-    ("traffic sign", [220, 220, 0]),
-    ("vegetation", [107, 142, 35]),
-    ("terrain", [152, 251, 152]),
-    ("sky", [70, 130, 180]),
-    ("person", [220, 20, 60]),
-    ("rider", [255, 0, 0]),
-    ("car", [0, 0, 142]),
-    ("truck", [0, 0, 70]),
-    ("bus", [0, 60, 100]),
-    ("train", [0, 80, 100]),
-    ("motorcycle", [0, 0, 230]),
-    ("bicycle", [119, 11, 32]),
-];
 
 /// The ids of the classes in label files.
 const IDS: [u8; 19] = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33];
@@ -47,7 +26,7 @@ const LAST_ID: u8 = 34;
 /// The 19 classes, read from ids 0 to 34.
 pub fn legend() -> Legend {
     let code = |id| IDS.iter().position(|own| *own == id).map_or(VOID as u8, |class| class as u8);
-    Legend::new(&COLOURS).with_codes((0..=LAST_ID).map(code))
+    Legend::new(&CITYSCAPES).with_codes((0..=LAST_ID).map(code))
 }
 
 /// Opens `cityscapes`.

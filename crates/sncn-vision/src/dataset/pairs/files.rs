@@ -1,6 +1,8 @@
 //! `FilePairs`: images and labels in files.
 
-use super::{Legend, Pair, Pairs, labels};
+use super::labels;
+use super::legend::Legend;
+use super::pair::{Pair, Pairs};
 use crate::picture;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
@@ -88,4 +90,15 @@ impl Pairs for FilePairs {
     fn describe(&self) -> String {
         self.describe.clone()
     }
+}
+
+/// The folder of a data set that users get from its publisher.
+///
+/// # Errors
+/// Where it is not there; says where it comes from and what is looked for.
+pub(super) fn from_publisher(folder: PathBuf, parts: &str, homepage: &str) -> Result<PathBuf> {
+    if !folder.is_dir() {
+        bail!("{}: not there; get the data set from {homepage}, so that {parts} are in this folder", folder.display())
+    }
+    Ok(folder)
 }

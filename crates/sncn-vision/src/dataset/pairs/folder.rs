@@ -1,7 +1,9 @@
 //! `folder`: pairs of one's own: `<data-dir>/classes.txt` (see [`Legend`]), `<data-dir>/train/{images,labels}` and a test set in
 //! every other sub-folder that has `images`, under its name.
 
-use super::{FilePairs, Legend, PairSplits, Pairs};
+use super::files::FilePairs;
+use super::legend::Legend;
+use super::pair::{PairSplits, Pairs};
 use crate::dataset::Source;
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;

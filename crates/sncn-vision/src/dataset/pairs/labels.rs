@@ -1,6 +1,6 @@
 //! Label files: PNG images whose values are classes (grey or palette indices, as they are), or whose colours are.
 
-use super::Legend;
+use super::legend::Legend;
 use anyhow::{Context, Result, bail, ensure};
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 use std::io::Cursor;

@@ -3,13 +3,12 @@
 //! A class list is a text file with a class a line: its name, perhaps followed by its colour as three numbers (`road 128 64
 //! 128`). Line i, from 0, is value i of the label files. A line named `void` is no class; 255 is void always.
 
-use super::{camvid, cityscapes, scenes};
+pub use super::colours::Colour;
+
+use super::colours::{CAMVID, CITYSCAPES, SCENES};
 use anyhow::{Context, Result, bail, ensure};
 use sncn_train::data::VOID;
 use std::path::Path;
-
-/// A colour of red, green and blue.
-pub type Colour = [u8; 3];
 
 /// What void looks like.
 pub const VOID_COLOUR: Colour = [0; 3];
@@ -39,7 +38,7 @@ impl Legend {
 
     /// Classes by name, with the colours that the known data sets give them; others get colours of their own.
     pub fn known(classes: &[String]) -> Self {
-        let tables: [&[(&str, Colour)]; 3] = [&scenes::CLASSES, &camvid::COLOURS, &cityscapes::COLOURS];
+        let tables: [&[(&str, Colour)]; 3] = [&SCENES, &CAMVID, &CITYSCAPES];
         let all = |table: &&&[(&str, Colour)]| classes.iter().all(|class| table.iter().any(|(name, _)| name == class));
         let table = tables.iter().find(all).copied().unwrap_or_default();
         let mut legend = Self::empty(true);

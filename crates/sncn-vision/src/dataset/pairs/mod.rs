@@ -4,78 +4,20 @@
 
 pub mod camvid;
 pub mod cityscapes;
+mod colours;
 pub mod files;
 pub mod folder;
 pub mod labels;
 pub mod legend;
+mod pair;
 pub mod scenes;
 
 pub use files::FilePairs;
 pub use legend::Legend;
+pub use pair::{Pair, PairSplits, Pairs, Part};
 
 use super::Source;
 use anyhow::{Result, bail};
-use std::ops::Range;
-use std::path::PathBuf;
-use std::sync::Arc;
-
-/// An image with its labels.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
-    /// Rows.
-    pub height: usize,
-    /// Columns.
-    pub width: usize,
-    /// height × width × 3 bytes.
-    pub image: Vec<u8>,
-    /// A class for every pixel, 255 where it is void.
-    pub labels: Vec<u8>,
-}
-
-/// Images with labels.
-pub trait Pairs: Send + Sync {
-    /// How many.
-    fn len(&self) -> usize;
-
-    /// Whether there is none.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The classes with their colours.
-    fn legend(&self) -> &Legend;
-
-    /// Pair `index`.
-    ///
-    /// # Errors
-    /// Where it cannot be read, its sizes differ, or a label is no class.
-    fn read(&self, index: usize) -> Result<Pair>;
-
-    /// A name of pair `index` that could be a file's.
-    fn name(&self, index: usize) -> String;
-
-    /// One line: what this is and where it comes from.
-    fn describe(&self) -> String;
-}
-
-/// The folder of a data set that users get from its publisher.
-///
-/// # Errors
-/// Where it is not there; says where it comes from and what is looked for.
-fn from_publisher(folder: PathBuf, parts: &str, homepage: &str) -> Result<PathBuf> {
-    if !folder.is_dir() {
-        bail!("{}: not there; get the data set from {homepage}, so that {parts} are in this folder", folder.display())
-    }
-    Ok(folder)
-}
-
-/// A training set with its named test sets.
-pub struct PairSplits {
-    /// What is trained on.
-    pub train: Arc<dyn Pairs>,
-    /// Test sets, that of the training set's own kind first.
-    pub test: Vec<(String, Arc<dyn Pairs>)>,
-}
 
 /// Opens a data set.
 pub type Open = fn(&Source) -> Result<PairSplits>;
@@ -100,43 +42,5 @@ pub fn open(name: &str, source: &Source) -> Result<PairSplits> {
             let known: Vec<_> = PAIR_SETS.iter().map(|(known, _)| *known).collect();
             bail!("unknown data set {name:?}; known: {}", known.join(", "))
         }
-    }
-}
-
-/// Some pairs of a set that lie one after another.
-pub struct Part {
-    pairs: Arc<dyn Pairs>,
-    range: Range<usize>,
-}
-
-impl Part {
-    /// The first `limit`, all where there are no more.
-    pub fn first(pairs: &Arc<dyn Pairs>, limit: Option<usize>) -> Arc<dyn Pairs> {
-        match limit {
-            Some(limit) if limit < pairs.len() => Arc::new(Self { pairs: pairs.clone(), range: 0..limit }),
-            _ => pairs.clone(),
-        }
-    }
-}
-
-impl Pairs for Part {
-    fn len(&self) -> usize {
-        self.range.len()
-    }
-
-    fn legend(&self) -> &Legend {
-        self.pairs.legend()
-    }
-
-    fn read(&self, index: usize) -> Result<Pair> {
-        self.pairs.read(self.range.start + index)
-    }
-
-    fn name(&self, index: usize) -> String {
-        self.pairs.name(self.range.start + index)
-    }
-
-    fn describe(&self) -> String {
-        format!("{}, pairs {} to {}", self.pairs.describe(), self.range.start, self.range.end)
     }
 }

@@ -9,7 +9,9 @@ mod canvas;
 mod layout;
 mod look;
 
-use super::{Legend, Pair, PairSplits, Pairs};
+use super::colours::SCENES;
+use super::legend::Legend;
+use super::pair::{Pair, PairSplits, Pairs};
 use crate::dataset::Source;
 use anyhow::{Result, ensure};
 use canvas::Canvas;
@@ -24,18 +26,6 @@ pub const TRAIN: usize = 600;
 /// Scenes of each test set.
 pub const TEST: usize = 150;
 
-/// Classes with the colours of their labels; the number of a class is its place.
-pub(super) const CLASSES: [(&str, [u8; 3]); 8] = [
-    ("sky", [70, 130, 180]),
-    ("road", [128, 64, 128]),
-    ("pavement", [244, 35, 232]),
-    ("building", [90, 90, 90]),
-    ("tree", [107, 142, 35]),
-    ("car", [0, 0, 142]),
-    ("person", [220, 20, 60]),
-    ("pole", [220, 220, 0]),
-];
-
 /// Opens the generated set; nothing is read.
 ///
 /// # Errors
@@ -43,7 +33,7 @@ pub(super) const CLASSES: [(&str, [u8; 3]); 8] = [
 pub fn open(_: &Source) -> Result<PairSplits> {
     let seed = Seed::new(0).named("scenes");
     let set = |name: &'static str, look, count| -> Arc<dyn Pairs> {
-        Arc::new(Scenes { name, look, seed: seed.named(name), count, legend: Legend::new(&CLASSES) })
+        Arc::new(Scenes { name, look, seed: seed.named(name), count, legend: Legend::new(&SCENES) })
     };
     let test = vec![
         ("scenes".to_string(), set("scenes", Look::Clean, TEST)),

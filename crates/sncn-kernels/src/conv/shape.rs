@@ -1,0 +1,55 @@
+//! `ConvShape`: the extents of a convolution.
+
+/// Extents of a convolution; x is (n, h, w, c_in), weights (c_out, c_in / groups, kh, kw).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct ConvShape {
+    pub n: usize,
+    pub h: usize,
+    pub w: usize,
+    pub c_in: usize,
+    pub c_out: usize,
+    pub kh: usize,
+    pub kw: usize,
+    pub stride: usize,
+    pub padding: (usize, usize),
+    pub dilation: usize,
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// Output height and width; the dilated kernel must fit the padded input.
+    pub fn output(&self) -> (usize, usize) {
+        let size = |x: usize, p: usize, k: usize| (x + 2 * p - self.dilation * (k - 1) - 1) / self.stride + 1;
+        (size(self.h, self.padding.0, self.kh), size(self.w, self.padding.1, self.kw))
+    }
+
+    pub(super) fn positions(&self) -> usize {
+        let (h, w) = self.output();
+        h * w
+    }
+
+    pub(super) fn group_in(&self) -> usize {
+        self.c_in / self.groups
+    }
+
+    pub(super) fn group_out(&self) -> usize {
+        self.c_out / self.groups
+    }
+
+    pub(super) fn depth(&self) -> usize {
+        self.group_in() * self.kh * self.kw
+    }
+
+    /// Input row and column of a tap, if inside the image.
+    #[inline(always)]
+    pub(super) fn tap(&self, (oy, ox): (usize, usize), ky: usize, kx: usize) -> Option<usize> {
+        let y = (oy * self.stride + ky * self.dilation).wrapping_sub(self.padding.0);
+        let x = (ox * self.stride + kx * self.dilation).wrapping_sub(self.padding.1);
+        (y < self.h && x < self.w).then(|| (y * self.w + x) * self.c_in)
+    }
+
+    pub(super) fn empty(&self) -> bool {
+        self.n == 0 || self.c_in == 0 || self.c_out == 0 || self.positions() == 0 || self.h * self.w == 0
+    }
+}

@@ -1,0 +1,23 @@
+//! `Linear`: a weight with its bias.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+/// A weight (out, in) and a bias.
+pub(super) struct Linear {
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+}
+
+impl Linear {
+    /// Drawn from N(0, `stdev`²), the bias 0.
+    pub(super) fn new(vb: VarBuilder, from: usize, to: usize, stdev: f64) -> Result<Self> {
+        let weight = vb.get_with_hints((to, from), "weight", Init::Randn { mean: 0., stdev })?;
+        Ok(Self { weight, bias: vb.get_with_hints(to, "bias", Init::Const(0.))? })
+    }
+
+    /// Of rows on the tape.
+    pub(super) fn on_rows(&self, xs: &Tensor) -> Result<Tensor> {
+        sncn_core::ops::linear(xs, &self.weight, Some(&self.bias))
+    }
+}

@@ -1,0 +1,36 @@
+//! Bytes as values in 0..1, and back.
+
+/// v / 255 for every byte v.
+pub(super) static UNIT: [f64; 256] = {
+    let mut table = [0.0; 256];
+    let mut v = 0;
+    while v < 256 {
+        table[v] = v as f64 / 255.0;
+        v += 1;
+    }
+    table
+};
+
+/// Writes the bytes as values in 0..1.
+#[inline(always)]
+pub(super) fn unit(image: &[u8], x: &mut [f64]) {
+    for (x, &v) in x.iter_mut().zip(image) {
+        *x = UNIT[usize::from(v)];
+    }
+}
+
+/// The final conversion of values on the scale 0..255: clipped, then truncated (NaN gives 0).
+#[inline(always)]
+pub fn truncate(y: &[f32], out: &mut [u8]) {
+    for (out, &y) in out.iter_mut().zip(y) {
+        *out = y.clamp(0.0, 255.0) as u8;
+    }
+}
+
+/// The final conversion of values on the scale 0..1: u8 = trunc(255 · clip01(y)).
+#[inline(always)]
+pub fn truncate_unit(y: &[f64], out: &mut [u8]) {
+    for (out, &y) in out.iter_mut().zip(y) {
+        *out = (y.clamp(0.0, 1.0) * 255.0) as u8;
+    }
+}
