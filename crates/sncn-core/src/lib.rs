@@ -34,5 +34,6 @@ pub use layer::{Hooks, Layer, LayerConfig, Place};
 pub use network::Network;
 pub use pass::{Mixture, Pass, Precision, Window};
 pub use seed::Seed;
+pub use sncn_kernels::reference;
 pub use source::Source;
 pub use vars::Vars;
