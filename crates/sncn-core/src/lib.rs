@@ -25,6 +25,7 @@ pub use layer::{Hooks, Layer, LayerConfig, Layers, Mixture, Place};
 pub use network::Network;
 pub use pass::{Pass, Precision, Window};
 pub use seed::Seed;
+pub use sncn_kernels::reference;
 pub use vars::Vars;
 
 /// The example of the README, as a test.

@@ -1,7 +1,7 @@
 //! Losses on class-last logits (…, K): cross-entropy with an ignore label, Jensen–Shannon consistency, softmax.
 
 use crate::ops;
-use candle_core::{D, DType, Device, Result, Tensor, bail};
+use candle_core::{D, DType, Result, Tensor, bail};
 
 /// log softmax over the last axis, shifted by the (detached) maximum.
 ///
@@ -36,17 +36,13 @@ fn check(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(usize,
     }
 }
 
-/// 1 at the label of every kept item, (items, K), and how many are kept.
-fn one_hot(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(Tensor, usize)> {
+/// −log softmax at the label of every kept item, (kept), with the items' numbers. Logits of −∞ elsewhere do no harm.
+fn kept_items(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(Tensor, Vec<u32>)> {
     let (items, classes) = check(logits, labels, ignore)?;
-    let mut hot = vec![0f32; items * classes];
-    let mut kept = 0;
-    for (row, &label) in hot.chunks_exact_mut(classes.max(1)).zip(labels).filter(|(_, label)| ignore != Some(**label)) {
-        row[label as usize] = 1.;
-        kept += 1;
-    }
-    let hot = Tensor::from_vec(hot, (items, classes), &Device::Cpu)?.to_device(logits.device())?;
-    Ok((hot.to_dtype(logits.dtype())?, kept))
+    let kept: Vec<u32> = (0..items).filter(|&i| ignore != Some(labels[i])).map(|i| i as u32).collect();
+    let labels = Tensor::from_iter(kept.iter().map(|&i| labels[i as usize]), logits.device())?.unsqueeze(1)?;
+    let rows = logits.reshape((items, classes))?.index_select(&Tensor::new(kept.as_slice(), logits.device())?, 0)?;
+    Ok((log_softmax(&rows)?.gather(&labels, 1)?.squeeze(1)?.neg()?, kept))
 }
 
 /// Cross-entropy of every item, 0 where ignored, (items).
@@ -54,8 +50,9 @@ fn one_hot(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(Tens
 /// # Errors
 /// Where a label is out of range, or there is not one for every item.
 pub fn cross_entropy_per_item(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<Tensor> {
-    let (hot, _) = one_hot(logits, labels, ignore)?;
-    log_softmax(logits)?.reshape(hot.shape())?.mul(&hot)?.sum(D::Minus1)?.neg()
+    let (losses, kept) = kept_items(logits, labels, ignore)?;
+    let zeros = Tensor::zeros(labels.len(), losses.dtype(), losses.device())?;
+    zeros.index_add(&Tensor::new(kept, losses.device())?, &losses, 0)
 }
 
 /// Mean cross-entropy over the items that are not ignored.
@@ -66,12 +63,11 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Re
     if !labels.is_empty() && labels.iter().all(|&label| ignore == Some(label)) {
         bail!("cross-entropy: all {} items carry the ignore label: there is nothing to learn from", labels.len())
     }
-    if logits.device().is_cpu() && logits.dtype() == DType::F32 {
+    if ops::native(logits) && logits.dtype() == DType::F32 {
         check(logits, labels, ignore)?;
         return ops::cross_entropy(logits, labels, ignore);
     }
-    let (hot, kept) = one_hot(logits, labels, ignore)?;
-    log_softmax(logits)?.reshape(hot.shape())?.mul(&hot)?.sum_all()?.neg()? / kept as f64
+    kept_items(logits, labels, ignore)?.0.mean_all()
 }
 
 /// Jensen–Shannon consistency of three predictions (N, K) (Hendrycks et al. 2020, AugMix): the mean over the three of

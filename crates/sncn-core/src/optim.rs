@@ -1,5 +1,9 @@
 //! Optimisers with PyTorch's update rules: SGD (momentum, Nesterov, decay), Adam, AdamW; their state can be saved.
+//!
+//! Variables in f32 on the CPU step as a kernel, others as the reference implementation: candle's operations, on the variable's
+//! device and in its type.
 
+use crate::ops::native;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
 use serde::{Deserialize, Serialize};
@@ -45,8 +49,53 @@ struct Slot {
     name: String,
     var: Var,
     factor: f64,
-    first: Vec<f32>,
-    second: Vec<f32>,
+    first: Moment,
+    second: Moment,
+}
+
+/// A running mean of a variable's gradients or of their squares, absent before the first step.
+enum Moment {
+    None,
+    /// Where kernels step.
+    Values(Vec<f32>),
+    /// Where tensor operations do, and as it was saved.
+    Tensor(Tensor),
+}
+
+impl Moment {
+    fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
+    /// The values, zeros where there were none, leaving nothing behind.
+    fn take_values(&mut self, like: &Tensor) -> Result<Vec<f32>> {
+        match std::mem::replace(self, Self::None) {
+            Self::None => Ok(vec![0.; like.elem_count()]),
+            Self::Values(values) => Ok(values),
+            Self::Tensor(tensor) => tensor.flatten_all()?.to_dtype(DType::F32)?.to_vec1(),
+        }
+    }
+
+    /// As a tensor like the variable.
+    fn tensor(&self, like: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::None => like.zeros_like()?,
+            Self::Values(values) => Tensor::new(values.as_slice(), &Device::Cpu)?,
+            Self::Tensor(tensor) => tensor.clone(),
+        }
+        .to_device(like.device())?
+        .to_dtype(like.dtype())?
+        .reshape(like.shape())
+    }
+
+    /// As it is saved: a row in main memory; nothing before the first step.
+    fn saved(&self) -> Result<Option<Tensor>> {
+        match self {
+            Self::None => Ok(None),
+            Self::Values(values) => Tensor::new(values.as_slice(), &Device::Cpu).map(Some),
+            Self::Tensor(tensor) => tensor.flatten_all()?.to_device(&Device::Cpu).map(Some),
+        }
+    }
 }
 
 /// What gradients are multiplied by so that their norm together is at most `most`: min(1, most / (norm + 1e-6)), as in PyTorch.
@@ -78,7 +127,7 @@ impl Optimizer {
         {
             bail!("optimizer sgd: nesterov needs a momentum above 0, not {momentum}")
         }
-        let slots = vars.into_iter().map(|(name, var)| Slot { name, var, factor: 1., first: Vec::new(), second: Vec::new() });
+        let slots = vars.into_iter().map(|(name, var)| Slot { name, var, factor: 1., first: Moment::None, second: Moment::None });
         Ok(Self { config, slots: slots.collect(), clip: None, steps: 0 })
     }
 
@@ -123,10 +172,8 @@ impl Optimizer {
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut state = vec![("steps".to_string(), Tensor::new(self.steps, &Device::Cpu)?)];
         for slot in &self.slots {
-            for (kind, values) in [("first", &slot.first), ("second", &slot.second)] {
-                if !values.is_empty() {
-                    state.push((format!("{kind}/{}", slot.name), Tensor::new(values.as_slice(), &Device::Cpu)?));
-                }
+            for (kind, moment) in [("first", &slot.first), ("second", &slot.second)] {
+                state.extend(moment.saved()?.map(|values| (format!("{kind}/{}", slot.name), values)));
             }
         }
         Ok(state)
@@ -141,11 +188,12 @@ impl Optimizer {
         let Some(steps) = state.remove("steps") else { bail!("the optimiser state lacks \"steps\"") };
         self.steps = steps.to_scalar()?;
         for slot in &mut self.slots {
-            for (kind, values) in [("first", &mut slot.first), ("second", &mut slot.second)] {
-                *values = state.remove(&format!("{kind}/{}", slot.name)).map_or(Ok(Vec::new()), |t| t.to_vec1())?;
-                if !values.is_empty() && values.len() != slot.var.elem_count() {
-                    bail!("state {kind}/{} has {} values, the variable {}", slot.name, values.len(), slot.var.elem_count())
+            for (kind, moment) in [("first", &mut slot.first), ("second", &mut slot.second)] {
+                let (saved, wanted) = (state.remove(&format!("{kind}/{}", slot.name)), slot.var.elem_count());
+                if let Some(values) = saved.as_ref().filter(|values| values.elem_count() != wanted) {
+                    bail!("state {kind}/{} has {} values, the variable {wanted}", slot.name, values.elem_count())
                 }
+                *moment = saved.map_or(Moment::None, Moment::Tensor);
             }
         }
         match state.keys().min() {
@@ -160,8 +208,7 @@ impl Slot {
         if grad.elem_count() != self.var.elem_count() {
             bail!("{}: a gradient of {} values for {}", self.name, grad.elem_count(), self.var.elem_count())
         }
-        let (first, grad) = (self.first.is_empty(), grad.contiguous()?);
-        self.first.resize(grad.elem_count(), 0.);
+        let (first, grad) = (self.first.is_none(), grad.contiguous()?);
         let adam = |betas, eps, weight_decay, decoupled_decay| {
             let step = i32::try_from(steps).unwrap_or(i32::MAX);
             optim::Adam { lr, betas, eps, weight_decay, decoupled_decay, step }
@@ -173,17 +220,53 @@ impl Slot {
             OptimizerConfig::Adam { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, weight_decay, 0.)),
             OptimizerConfig::AdamW { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, 0., weight_decay)),
         };
-        if matches!(rule, Rule::Adam(_)) {
-            self.second.resize(grad.elem_count(), 0.);
+        let keeps_squares = matches!(rule, Rule::Adam(_));
+        if native(&self.var) && self.var.dtype() == DType::F32 && self.var.is_contiguous() {
+            let first = self.first.take_values(&self.var)?;
+            let second = if keeps_squares { self.second.take_values(&self.var)? } else { Vec::new() };
+            let update = Update { rule, state: RefCell::new((first, second)) };
+            self.var.inplace_op2(&grad, &update)?;
+            let (first, second) = update.state.into_inner();
+            self.first = Moment::Values(first);
+            if keeps_squares {
+                self.second = Moment::Values(second);
+            }
+            return Ok(());
         }
-        let update = Update { rule, state: RefCell::new((&mut self.first, &mut self.second)) };
-        if self.var.device().is_cpu() && self.var.is_contiguous() {
-            return self.var.inplace_op2(&grad, &update);
-        }
-        // elsewhere the step is taken here, and the result sent back
-        let (p, g) = (self.var.to_device(&Device::Cpu)?.contiguous()?, grad.to_device(&Device::Cpu)?);
-        p.inplace_op2(&g, &update)?;
-        self.var.set(&p.to_device(self.var.device())?)
+        let (p, g) = (self.var.as_detached_tensor(), grad.detach().reshape(self.var.shape())?);
+        let first = self.first.tensor(&p)?;
+        let (p, first) = match rule {
+            Rule::Sgd(sgd) => reference::sgd(&sgd, &p, &g, &first)?,
+            Rule::Adam(adam) => {
+                let (p, first, second) = reference::adam(&adam, &p, &g, &first, &self.second.tensor(&p)?)?;
+                self.second = Moment::Tensor(second);
+                (p, first)
+            }
+        };
+        self.first = Moment::Tensor(first);
+        self.var.set(&p)
+    }
+}
+
+/// The steps made of candle's operations: what they make of a variable p and its moments, given its gradient g.
+mod reference {
+    use candle_core::{Result, Tensor};
+    use sncn_kernels::optim::{Adam, Sgd};
+
+    pub(super) fn sgd(s: &Sgd, p: &Tensor, g: &Tensor, buffer: &Tensor) -> Result<(Tensor, Tensor)> {
+        let g = (g + (p * s.weight_decay)?)?;
+        let buffer = if s.first { g.clone() } else { ((buffer * s.momentum)? + &g)? };
+        let along = if s.nesterov { (g + (&buffer * s.momentum)?)? } else { buffer.clone() };
+        Ok(((p - (along * s.lr)?)?, buffer))
+    }
+
+    pub(super) fn adam(s: &Adam, p: &Tensor, g: &Tensor, m: &Tensor, v: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+        let (rate, root) = (s.lr / (1. - s.betas.0.powi(s.step)), (1. - s.betas.1.powi(s.step)).sqrt());
+        let g = (g + (p * s.weight_decay)?)?;
+        let m = ((m * s.betas.0)? + (&g * (1. - s.betas.0))?)?;
+        let v = ((v * s.betas.1)? + (g.sqr()? * (1. - s.betas.1))?)?;
+        let along = m.div(&((v.sqrt()? / root)? + s.eps)?)?;
+        Ok((((p * (1. - s.lr * s.decoupled_decay))? - (along * rate)?)?, m, v))
     }
 }
 
@@ -193,12 +276,12 @@ enum Rule {
 }
 
 /// A step in place: of a variable, given its gradient.
-struct Update<'a> {
+struct Update {
     rule: Rule,
-    state: RefCell<(&'a mut Vec<f32>, &'a mut Vec<f32>)>,
+    state: RefCell<(Vec<f32>, Vec<f32>)>,
 }
 
-impl InplaceOp2 for Update<'_> {
+impl InplaceOp2 for Update {
     fn name(&self) -> &'static str {
         "optimizer-step"
     }

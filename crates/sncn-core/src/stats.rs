@@ -6,7 +6,7 @@
 //! ```
 //!
 //! SelfNorm, CrossNorm and every norm of the project are a different middle between the two. On the CPU both run as
-//! kernels with their own backward; elsewhere as plain tensor operations (the slow twins, [`plain`]).
+//! kernels with their own backward; elsewhere as their reference implementations, which are made of candle's operations.
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 pub use sncn_kernels::affine::Outside;
 
+use crate::ops::{constants, native};
 use crate::pass::Window;
 
 /// Which positions of an instance take part.
@@ -84,9 +85,9 @@ impl Stats {
         extent.check(n, p)?;
         let counts: Vec<usize> = (0..n).map(|i| extent.positions().count(i, p)).collect();
         let few = counts.iter().copied().find(|&count| count < 2);
-        let count = Tensor::from_iter(counts.iter().map(|&c| c as f64), xs.device())?.to_dtype(xs.dtype())?.reshape((n, 1))?;
+        let count = constants(counts.iter().map(|&count| count as f64).collect(), xs)?.reshape((n, 1))?;
         let packed =
-            if native(xs) { xs.contiguous()?.apply_op1(InstanceStats(extent.clone()))? } else { plain::stats(xs, extent)? };
+            if native(xs) { xs.contiguous()?.apply_op1(InstanceStats(extent.clone()))? } else { reference::stats(xs, extent)? };
         Ok(Self { mean: packed.get(0)?, variance: packed.get(1)?, count, few })
     }
 
@@ -151,11 +152,7 @@ pub fn apply_centred(
     if native(xs) {
         return xs.contiguous()?.apply_op2(&packed, ChannelAffine { extent: extent.clone(), outside, relu });
     }
-    plain::apply(xs, &packed, extent, outside, relu)
-}
-
-fn native(xs: &Tensor) -> bool {
-    xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64)
+    reference::apply(xs, &packed, extent, outside, relu)
 }
 
 /// The values of a contiguous CPU tensor, copied out.
@@ -281,43 +278,48 @@ impl CustomOp2 for ChannelAffine {
     }
 }
 
-/// The slow twins: the same primitives in plain tensor operations, for other devices and for the tests.
-pub mod plain {
-    use super::{Extent, Outside, Result, Tensor};
+/// The primitives made of candle's operations, which run on every device.
+mod reference {
+    use super::{Extent, Outside, Result, Tensor, constants};
+    use crate::ops::relu as rectified;
 
-    /// 1 where a position takes part, else 0, (N, P, 1).
-    fn mask(xs: &Tensor, extent: &Extent) -> Result<Tensor> {
-        let (n, p, _) = xs.dims3()?;
-        let mut mask = vec![0f64; n * p];
-        for (i, mask) in mask.chunks_exact_mut(p.max(1)).enumerate() {
-            extent.positions().runs(i, p).for_each(|run| mask[run].fill(1.));
+    /// 1 where a position takes part, else 0, (N, P, C); nothing where all do.
+    fn mask(xs: &Tensor, extent: &Extent) -> Result<Option<Tensor>> {
+        if *extent == Extent::All {
+            return Ok(None);
         }
-        Tensor::from_vec(mask, (n, p, 1), xs.device())?.to_dtype(xs.dtype())
+        let (n, p, c) = xs.dims3()?;
+        let mut mask = vec![0u8; n * p];
+        for (i, mask) in mask.chunks_exact_mut(p.max(1)).enumerate() {
+            extent.positions().runs(i, p).for_each(|run| mask[run].fill(1));
+        }
+        Tensor::from_vec(mask, (n, p, 1), xs.device())?.broadcast_as((n, p, c)).map(Some)
     }
 
-    /// Mean and biased variance, packed (2, N, C).
-    pub fn stats(xs: &Tensor, extent: &Extent) -> Result<Tensor> {
-        let mask = mask(xs, extent)?;
-        let count = mask.sum_keepdim(1)?;
-        let mean = xs.broadcast_mul(&mask)?.sum_keepdim(1)?.broadcast_div(&count)?;
-        let centred = xs.broadcast_sub(&mean)?.broadcast_mul(&mask)?;
-        let variance = centred.sqr()?.sum_keepdim(1)?.broadcast_div(&count)?;
-        Tensor::stack(&[mean.squeeze(1)?, variance.squeeze(1)?], 0)
+    /// xs with 0 outside the mask, so that nothing there, not even NaN, has a part in values or gradients.
+    fn inside(xs: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+        mask.map_or_else(|| Ok(xs.clone()), |mask| mask.where_cond(xs, &xs.zeros_like()?))
+    }
+
+    /// Mean and biased variance, packed (2, N, C); those of an instance without positions are 0.
+    pub(super) fn stats(xs: &Tensor, extent: &Extent) -> Result<Tensor> {
+        let ((n, p, _), mask) = (xs.dims3()?, mask(xs, extent)?);
+        let counts = (0..n).map(|i| extent.positions().count(i, p).max(1) as f64).collect();
+        let counts = constants(counts, xs)?.reshape((n, 1, 1))?;
+        let mean = |xs: &Tensor| xs.sum_keepdim(1)?.broadcast_div(&counts);
+        let centre = mean(&inside(xs, mask.as_ref())?)?;
+        let variance = mean(&inside(&xs.broadcast_sub(&centre)?, mask.as_ref())?.sqr()?)?;
+        Tensor::stack(&[centre.squeeze(1)?, variance.squeeze(1)?], 0)
     }
 
     /// y = a·(x − m) + b inside the extent; the tables m, a, b are packed (3, N or 1, C).
-    pub fn apply(xs: &Tensor, packed: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
-        let table = |i| packed.get(i)?.unsqueeze(1);
-        let ys = xs.broadcast_sub(&table(0)?)?.broadcast_mul(&table(1)?)?.broadcast_add(&table(2)?)?;
-        let ys = if relu { ys.mul(&ys.gt(0f64)?.to_dtype(ys.dtype())?)? } else { ys };
-        if *extent == Extent::All {
-            return Ok(ys);
-        }
-        let mask = mask(xs, extent)?;
-        let inside = ys.broadcast_mul(&mask)?;
-        match outside {
-            Outside::Zero => Ok(inside),
-            Outside::Keep => inside + xs.broadcast_mul(&mask.affine(-1., 1.)?)?,
+    pub(super) fn apply(xs: &Tensor, packed: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
+        let (table, mask) = (|i| packed.get(i)?.unsqueeze(1), mask(xs, extent)?);
+        let ys = inside(xs, mask.as_ref())?.broadcast_sub(&table(0)?)?.broadcast_mul(&table(1)?)?.broadcast_add(&table(2)?)?;
+        let ys = if relu { rectified(&ys)? } else { ys };
+        match (mask, outside) {
+            (Some(mask), Outside::Keep) => mask.where_cond(&ys, xs),
+            (mask, _) => inside(&ys, mask.as_ref()),
         }
     }
 }

@@ -1,11 +1,12 @@
-//! Every statistics, norm and mixing case of the golden layers, on the kernels and on their plain twins.
+//! Every statistics, norm and mixing case of the golden layers, on the kernels and on the reference implementations.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::layer::{
     BatchNorm, ChannelsFirst, GroupNorm, Ibn, LayerNorm, SelfNorm, SelfNormConfig, SqueezeExcitation, Styles, crop_window,
 };
+use sncn_core::reference::forced;
 use sncn_core::stats::{Extent, Stats};
 use sncn_core::{FeatureMap, Layer, Mixture, Packing, Pass, Place, Seed, TokenMap, Vars, Window};
 use sncn_golden::{Array, Index, Rounding, Trial, holds, relative_error};
@@ -237,6 +238,7 @@ fn golden_statistics_norms_and_mixing() -> Result<()> {
             known.set(run(trial)?);
             Ok(())
         })?;
+        holds(case, true, &ROUNDING, |trial| forced(|| run(trial)).map(drop)).context("reference implementation")?;
         counts += usize::from(known.get());
     }
     ensure!(counts > 0, "no case was run");

@@ -1,10 +1,11 @@
-//! The golden losses and optimisers.
+//! The golden losses and optimisers; the optimisers on the kernels and on the reference implementations.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::loss::{cross_entropy, cross_entropy_per_item, jensen_shannon, value};
 use sncn_core::optim::{Optimizer, OptimizerConfig, clipping};
+use sncn_core::reference::forced;
 use sncn_golden::{Case, Index, relative_error};
 
 fn logits(case: &Case, name: &str) -> Result<Var> {
@@ -89,6 +90,11 @@ fn golden_losses() -> Result<()> {
 
 #[test]
 fn golden_optimisers() -> Result<()> {
+    optimisers()?;
+    forced(optimisers).context("reference implementation")
+}
+
+fn optimisers() -> Result<()> {
     let index = Index::load("losses_optim")?;
     for case in &index.cases()? {
         let decay = || case.number("weight_decay");

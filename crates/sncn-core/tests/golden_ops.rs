@@ -1,8 +1,10 @@
-//! Every convolution, pooling, resizing and activation case of the golden layers, in f32 and f64.
+//! Every convolution, pooling, resizing and activation case of the golden layers, in f32 and f64, on the kernels and on the
+//! reference implementations.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
+use sncn_core::reference::forced;
 use sncn_core::{loss, ops};
 use sncn_golden::{Case, Index, relative_error};
 
@@ -90,6 +92,7 @@ fn golden_convolutions_pools_and_activations() -> Result<()> {
     for case in index.cases()? {
         for dtype in [DType::F32, DType::F64] {
             count += usize::from(run(&case, dtype).with_context(|| case.id.to_string())?);
+            forced(|| run(&case, dtype)).with_context(|| format!("{}, reference implementation", case.id))?;
         }
     }
     ensure!(count > 0, "no case was run");

@@ -25,6 +25,7 @@ pub mod pool;
 pub mod positions;
 pub mod product;
 pub mod real;
+pub mod reference;
 pub mod resize;
 pub mod rows;
 mod scratch;

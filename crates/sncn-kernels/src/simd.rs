@@ -10,6 +10,7 @@ mod x86;
 
 pub(crate) use vector::{Kernel, Vector};
 
+use crate::reference;
 use std::sync::OnceLock;
 
 /// How the f32 kernels are computed.
@@ -52,10 +53,13 @@ fn has(form: Form) -> bool {
 fn asked(value: Option<&str>) -> Result<Form, String> {
     let best = || NAMES.iter().rev().map(|&(_, form)| form).find(|&form| has(form)).unwrap_or(Form::Portable);
     let Some(value) = value else { return Ok(best()) };
+    if value == reference::NAME {
+        return Ok(Form::Portable); // for what still calls a kernel: nothing else knows of the processor either
+    }
     match NAMES.iter().find(|(name, _)| *name == value) {
         Some(&(_, form)) if has(form) => Ok(form),
         Some(_) => Err(format!("SNCN_KERNELS={value}: this processor lacks it; using {:?}", best())),
-        None => Err(format!("SNCN_KERNELS={value}: accepted are naive, portable, avx2, avx512; using {:?}", best())),
+        None => Err(format!("SNCN_KERNELS={value}: accepted are naive, portable, avx2, avx512, reference; using {:?}", best())),
     }
 }
 
@@ -65,12 +69,12 @@ impl Form {
         NAMES.iter().map(|&(_, form)| form).filter(|&form| has(form)).collect()
     }
 
-    /// The fastest form, or the one that the environment variable `SNCN_KERNELS` names; read once.
+    /// The fastest form, or the one that the environment variable `SNCN_KERNELS` names; read once. Where that is `reference`,
+    /// it is the portable one (see [`crate::reference`]).
     pub fn current() -> Self {
         static CURRENT: OnceLock<Form> = OnceLock::new();
         *CURRENT.get_or_init(|| {
-            let value = std::env::var("SNCN_KERNELS").ok();
-            asked(value.as_deref())
+            asked(reference::ASKED.as_deref())
                 .or_else(|why| {
                     eprintln!("{why}");
                     asked(None)
@@ -156,7 +160,8 @@ mod tests {
     fn the_environment_chooses_or_is_answered() {
         assert_eq!(asked(Some("portable")), Ok(Form::Portable));
         assert_eq!(asked(Some("naive")), Ok(Form::Naive));
-        assert!(asked(Some("sse9")).unwrap_err().contains("accepted are naive, portable, avx2, avx512"));
+        assert_eq!(asked(Some("reference")), Ok(Form::Portable));
+        assert!(asked(Some("sse9")).unwrap_err().contains("accepted are naive, portable, avx2, avx512, reference"));
         assert_eq!(asked(None).ok().as_ref(), Form::available().last());
     }
 

@@ -2,6 +2,7 @@
 
 use super::map::{Activation, Map, settle, write};
 use super::recording::{Mode, Recording};
+use crate::ops;
 use crate::pass::{Pass, Precision};
 use candle_core::{DType, Result, Tensor, bail};
 
@@ -27,7 +28,7 @@ impl FeatureMap {
     /// # Errors
     /// Where the shape does not fit, or the batch holds nothing.
     pub fn start(xs: &Tensor, recordable: bool, pass: &Pass) -> Result<Self> {
-        if !(recordable && xs.device().is_cpu() && xs.dtype() == DType::F32) {
+        if !(recordable && ops::native(xs) && xs.dtype() == DType::F32) {
             return Ok(Self(Form::Tensor(xs.clone(), pass.precision())));
         }
         let mode = Mode {

@@ -1,7 +1,7 @@
 //! Channels-last convolution with bias; weights keep the shape (c_out, c_in / groups, kh, kw).
 
 use super::weighted::{Argument, Gradients, Taped, Weighted};
-use super::{by_dtype, elements};
+use super::{by_dtype, elements, native, reference};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::conv::{ConvShape, conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient};
 use sncn_kernels::fused::{PackedWeight, Precision, conv_forward, copy_rows, keep};
@@ -129,24 +129,18 @@ pub(crate) fn conv_shape(
 fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
     let Ok(dims) = xs.dims4() else { bail!("conv2d: got input {:?}; accepted: (N, H, W, C)", xs.dims()) };
     let shape = conv_shape(dims, weight, conv, padding)?;
-    if !xs.device().is_cpu() {
-        return plain(xs, weight, bias, conv, padding);
+    let c_out = shape.c_out;
+    if let Some(bias) = bias.filter(|bias| bias.dims() != [c_out]) {
+        bail!("conv2d: bias {:?}; accepted: [{c_out}]", bias.dims())
     }
-    let (c_out, op) = (shape.c_out, Taped(Forward(shape)));
-    let (xs, weight) = (xs.contiguous()?, weight.contiguous()?);
+    if !native(xs) {
+        return reference::conv(xs, weight, bias, conv, padding);
+    }
+    let (xs, weight, op) = (xs.contiguous()?, weight.contiguous()?, Taped(Forward(shape)));
     match bias {
         None => xs.apply_op2(&weight, op),
-        Some(bias) if bias.dims() == [c_out] => xs.apply_op3(&weight, &bias.contiguous()?, op),
-        Some(bias) => bail!("conv2d: bias {:?}; accepted: [{c_out}]", bias.dims()),
+        Some(bias) => xs.apply_op3(&weight, &bias.contiguous()?, op),
     }
-}
-
-/// The twin in candle's own operations, for other devices. Its gradients are candle's: right where the stride divides what
-/// it runs over.
-fn plain(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
-    let xs = xs.permute((0, 3, 1, 2))?.pad_with_zeros(2, padding.0, padding.0)?.pad_with_zeros(3, padding.1, padding.1)?;
-    let ys = xs.contiguous()?.conv2d(weight, 0, conv.stride, conv.dilation, conv.groups)?.permute((0, 2, 3, 1))?;
-    bias.map_or_else(|| ys.contiguous(), |bias| ys.broadcast_add(bias))
 }
 
 /// Convolution of `xs` (N, H, W, C) with `weight` (O, C / groups, kh, kw), plus `bias` (O): (N, Ho, Wo, O).
@@ -165,8 +159,9 @@ pub fn conv2d_rounded(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
     if precision == Precision::F32 {
         return conv2d(xs, weight, bias, conv);
     }
-    if xs.dtype() != DType::F32 || !xs.device().is_cpu() {
-        bail!("conv2d: bf16 is for f32 tensors on the CPU, not {:?} on {:?}", xs.dtype(), xs.device().location())
+    if xs.dtype() != DType::F32 || !native(xs) {
+        let forced = if crate::reference::is_forced() { " where reference implementations are forced" } else { "" };
+        bail!("conv2d: bf16 is for f32 tensors on the CPU, not {:?} on {:?}{forced}", xs.dtype(), xs.device().location())
     }
     let shape = conv_shape(xs.dims4()?, weight, conv, (conv.padding, conv.padding))?;
     let ys = xs.contiguous()?.apply_op2(&weight.contiguous()?, Rounded(shape))?;
@@ -182,43 +177,4 @@ pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) 
         bail!("conv1d: got input {:?} and weight {:?}; accepted: (N, L, C) and (O, C / groups, k)", xs.dims(), weight.dims());
     }
     apply(&xs.unsqueeze(1)?, &weight.unsqueeze(2)?, bias, conv, (0, conv.padding))?.squeeze(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Seed;
-    use crate::vars::Vars;
-    use candle_core::{Device, Var};
-    use candle_nn::Init;
-
-    #[test]
-    fn the_twin_for_other_devices_agrees() -> Result<()> {
-        let vars = Vars::new(Seed::new(5), DType::F64, &Device::Cpu);
-        let random = |shape: &[usize], name: &str| -> Result<Var> {
-            Var::from_tensor(&vars.builder().get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 1. })?)
-        };
-        let cases = [(1, (1, 1), 1, 1), (2, (0, 0), 1, 1), (1, (2, 2), 2, 1), (1, (1, 1), 1, 2), (1, (0, 2), 1, 1)];
-        for (i, (stride, padding, dilation, groups)) in cases.into_iter().enumerate() {
-            let conv = Conv { stride, padding: 0, dilation, groups };
-            let (xs, weight, bias) = (
-                random(&[2, 7, 9, 4], &format!("x{i}"))?,
-                random(&[6, 4 / groups, 3, 3], &format!("w{i}"))?,
-                random(&[6], &format!("b{i}"))?,
-            );
-            let run = |f: &dyn Fn() -> Result<Tensor>| -> Result<Vec<Vec<f64>>> {
-                let ys = f()?;
-                let grads = ys.sqr()?.sum_all()?.backward()?;
-                let all = [Some(&ys), grads.get(&xs), grads.get(&weight), grads.get(&bias)];
-                all.into_iter().flatten().map(|t| t.flatten_all()?.to_vec1()).collect()
-            };
-            let ours = run(&|| apply(&xs, &weight, Some(bias.as_tensor()), &conv, padding))?;
-            let twin = run(&|| plain(&xs, &weight, Some(bias.as_tensor()), &conv, padding))?;
-            assert_eq!(ours.len(), 4);
-            for (one, two) in ours.iter().zip(&twin) {
-                assert!(one.iter().zip(two).all(|(a, b)| (a - b).abs() < 1e-9 * (1. + b.abs())), "case {i}");
-            }
-        }
-        Ok(())
-    }
 }

@@ -1,7 +1,7 @@
 //! y = x·Wᵀ + b over the last dimension, with a product whose result does not depend on the thread count.
 
 use super::weighted::{Argument, Gradients, Taped, Weighted};
-use super::{by_dtype, elements};
+use super::{by_dtype, elements, native, reference};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::product::{LinearShape, linear_forward, linear_input_gradient, linear_weight_gradient};
 
@@ -56,12 +56,6 @@ impl CustomOp2 for WeightGradient {
     }
 }
 
-/// The twin in candle's own operations, for other devices.
-fn plain(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let ys = xs.contiguous()?.broadcast_matmul(&weight.t()?)?;
-    bias.map_or_else(|| Ok(ys.clone()), |bias| ys.broadcast_add(bias))
-}
-
 /// `xs` (…, c_in) times `weight` (c_out, c_in) transposed, plus `bias` (c_out): (…, c_out).
 ///
 /// # Errors
@@ -73,35 +67,20 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
     if last != c_in {
         bail!("linear: input {:?} has {last} channels last; weight {:?} accepts {c_in}", xs.dims(), weight.dims());
     }
-    if !xs.device().is_cpu() {
-        return plain(xs, weight, bias);
+    if let Some(bias) = bias.filter(|bias| bias.dims() != [c_out]) {
+        bail!("linear: bias {:?}; accepted: [{c_out}]", bias.dims())
+    }
+    if !native(xs) {
+        return reference::linear(xs, weight, bias);
     }
     let rows = leading.iter().product();
     let op = Taped(Forward(LinearShape { rows, c_in, c_out }));
     let (flat, weight) = (xs.contiguous()?.reshape((rows, c_in))?, weight.contiguous()?);
     let out = match bias {
         None => flat.apply_op2(&weight, op)?,
-        Some(bias) if bias.dims() == [c_out] => flat.apply_op3(&weight, &bias.contiguous()?, op)?,
-        Some(bias) => bail!("linear: bias {:?}; accepted: [{c_out}]", bias.dims()),
+        Some(bias) => flat.apply_op3(&weight, &bias.contiguous()?, op)?,
     };
     let mut shape = leading.to_vec();
     shape.push(c_out);
     out.reshape(shape)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use candle_core::Device;
-
-    #[test]
-    fn the_twin_for_other_devices_agrees() -> Result<()> {
-        let ramp = |count: usize, step: f64| (0..count).map(move |i| (i as f64 * step).sin());
-        let xs = Tensor::from_iter(ramp(2 * 3 * 5, 0.7), &Device::Cpu)?.reshape((2, 3, 5))?;
-        let weight = Tensor::from_iter(ramp(4 * 5, 1.3), &Device::Cpu)?.reshape((4, 5))?;
-        let bias = Tensor::from_iter(ramp(4, 2.1), &Device::Cpu)?;
-        let apart = (linear(&xs, &weight, Some(&bias))? - plain(&xs, &weight, Some(&bias))?)?.abs()?.max_all()?;
-        assert!(apart.to_scalar::<f64>()? < 1e-12);
-        Ok(())
-    }
 }

@@ -1,4 +1,7 @@
-//! Differentiable operations, channels last: images (N, H, W, C), sequences (N, L, C), f32 or f64 on the CPU.
+//! Differentiable operations, channels last: images (N, H, W, C), sequences (N, L, C).
+//!
+//! Each runs as a kernel where [`native`] says so, that is on the CPU, and elsewhere as its reference implementation
+//! (`reference.rs`), which is made of candle's operations and runs on every device. Tests hold the two to each other.
 
 mod activation;
 mod conv;
@@ -6,6 +9,7 @@ mod cross_entropy;
 mod dropout;
 mod linear;
 mod pool;
+mod reference;
 mod resize;
 mod weighted;
 
@@ -21,7 +25,19 @@ pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub(crate) use resize::resize_shape;
 pub use resize::{resize_bilinear, resize_nearest};
 
-use candle_core::{CpuStorage, Layout, Result, WithDType, bail};
+use candle_core::{CpuStorage, DType, Device, Layout, Result, Tensor, WithDType, bail};
+
+/// Whether operations on `xs` run as this project's kernels: on the CPU, in f32 and f64, unless reference implementations are
+/// forced (see [`crate::reference`]).
+pub fn native(xs: &Tensor) -> bool {
+    xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64) && !crate::reference::is_forced()
+}
+
+/// A row of numbers in the type of `like` and on its device, which may have no f64.
+pub(crate) fn constants(values: Vec<f64>, like: &Tensor) -> Result<Tensor> {
+    let len = values.len();
+    Tensor::from_vec(values, len, &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())
+}
 
 /// Runs `$body` with `$t` bound to the element type of `$storage`.
 macro_rules! by_dtype {

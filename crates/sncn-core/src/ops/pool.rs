@@ -1,6 +1,6 @@
 //! Channels-last pooling: max, average, global average.
 
-use super::{by_dtype, elements};
+use super::{by_dtype, elements, native, reference};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::pool::{self, PoolShape};
 
@@ -85,7 +85,16 @@ fn apply(xs: &Tensor, kind: Kind, window: (usize, usize, usize)) -> Result<Tenso
     let Ok(dims) = xs.dims4() else {
         bail!("pool: got input {:?}; accepted: (N, H, W, C)", xs.dims());
     };
-    xs.contiguous()?.apply_op1(Pool(kind, pool_shape(dims, window)?))
+    let shape = pool_shape(dims, window)?;
+    if native(xs) {
+        return xs.contiguous()?.apply_op1(Pool(kind, shape));
+    }
+    let (kernel, stride, padding) = window;
+    match kind {
+        Kind::Max => reference::max_pool(xs, kernel, stride, padding),
+        Kind::Average => reference::avg_pool(xs, kernel, stride),
+        Kind::Global => reference::global_avg(xs),
+    }
 }
 
 /// Maxima of square windows; padding counts as −∞; the first maximum takes the gradient.
@@ -109,8 +118,5 @@ pub fn avg_pool2d(xs: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
 /// # Errors
 /// An input that is not (N, H, W, C), or is empty.
 pub fn global_avg_pool(xs: &Tensor) -> Result<Tensor> {
-    if !xs.device().is_cpu() {
-        return xs.mean((1, 2)); // the twin, for other devices
-    }
     apply(xs, Kind::Global, (1, 1, 0))
 }

@@ -1,6 +1,6 @@
 //! Channels-last resizing.
 
-use super::{by_dtype, elements};
+use super::{by_dtype, elements, native, reference};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
 
@@ -57,7 +57,8 @@ fn apply(xs: &Tensor, size: (usize, usize), bilinear: bool) -> Result<Tensor> {
     let Ok(dims) = xs.dims4() else {
         bail!("resize: got input {:?}; accepted: (N, H, W, C)", xs.dims());
     };
-    xs.contiguous()?.apply_op1(Resize(resize_shape(dims, size, bilinear)?))
+    let shape = resize_shape(dims, size, bilinear)?;
+    if native(xs) { xs.contiguous()?.apply_op1(Resize(shape)) } else { reference::resize(xs, size, bilinear) }
 }
 
 /// Bilinear resize to (height, width), `align_corners = false`, no antialiasing.

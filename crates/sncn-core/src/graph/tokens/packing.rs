@@ -1,7 +1,7 @@
 //! `Packing`: which tokens belong to which sequence, and the way between packed (tokens, C) and padded (N, L, C) vectors.
 
 use crate::Seed;
-use crate::ops::{by_dtype, drop_of, elements};
+use crate::ops::{by_dtype, constants, drop_of, elements, native};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 use sncn_kernels::attention::Sequences;
@@ -41,21 +41,6 @@ impl Packing {
         self.longest
     }
 
-    /// Refuses vectors of other tokens.
-    pub(super) fn check_tokens(&self, tokens: usize) -> Result<()> {
-        match tokens == self.tokens() {
-            true => Ok(()),
-            false => bail!("{tokens} token vectors for sequences of {} tokens", self.tokens()),
-        }
-    }
-
-    /// (tokens, C) of vectors of these sequences.
-    pub(super) fn check(&self, packed: &Tensor) -> Result<(usize, usize)> {
-        let dims = packed.dims2()?;
-        self.check_tokens(dims.0)?;
-        Ok(dims)
-    }
-
     /// The first token of each sequence.
     pub fn starts(&self) -> impl Iterator<Item = usize> + '_ {
         self.lengths.iter().scan(0, |at, len| {
@@ -64,15 +49,24 @@ impl Packing {
         })
     }
 
+    /// The first token and the number of tokens of each sequence.
+    fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.starts().zip(self.lengths.iter().copied())
+    }
+
     /// (N, L, C) from (tokens, C): zeros behind each sequence.
     ///
     /// # Errors
     /// Where the shape does not fit.
     pub fn pad(&self, packed: &Tensor) -> Result<Tensor> {
-        match packed.dims2()? {
-            (tokens, _) if tokens == self.tokens() => packed.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: true }),
-            (tokens, _) => bail!("{tokens} token vectors for sequences of {} tokens", self.tokens()),
+        let c = self.check(packed)?;
+        if native(packed) {
+            return packed.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: true });
         }
+        let (n, tokens) = (self.lengths.len(), self.tokens());
+        let row = |start: usize, len: usize, at: usize| if at < len { start + at } else { tokens };
+        let rows = self.runs().flat_map(|(start, len)| (0..self.longest).map(move |at| row(start, len, at)));
+        select(&packed.pad_with_zeros(0, 0, 1)?, rows)?.reshape((n, self.longest, c))
     }
 
     /// (tokens, C) from (N, L, C): what stands behind a sequence is left out.
@@ -80,11 +74,15 @@ impl Packing {
     /// # Errors
     /// Where the shape does not fit.
     pub fn pack(&self, padded: &Tensor) -> Result<Tensor> {
-        let (n, longest, _) = padded.dims3()?;
+        let (n, longest, c) = padded.dims3()?;
         if (n, longest) != (self.lengths.len(), self.longest) {
             bail!("padded sequences {:?}; {} of {} tokens are wanted", padded.dims(), self.lengths.len(), self.longest)
         }
-        padded.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: false })
+        if native(padded) {
+            return padded.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: false });
+        }
+        let rows = self.lengths.iter().enumerate().flat_map(|(n, len)| n * longest..n * longest + len);
+        select(&padded.reshape((n * longest, c))?, rows)
     }
 
     /// The first vector of each sequence (N, C).
@@ -92,8 +90,8 @@ impl Packing {
     /// # Errors
     /// Where the shape does not fit.
     pub fn first(&self, packed: &Tensor) -> Result<Tensor> {
-        let starts: Vec<u32> = self.starts().map(|start| start as u32).collect();
-        packed.index_select(&Tensor::new(starts, packed.device())?, 0)
+        self.check(packed)?;
+        select(packed, self.starts())
     }
 
     /// The mean of each sequence's vectors (N, C).
@@ -101,10 +99,26 @@ impl Packing {
     /// # Errors
     /// Where the shape does not fit.
     pub fn mean(&self, packed: &Tensor) -> Result<Tensor> {
-        if packed.dims2()?.0 != self.tokens() {
-            bail!("{} token vectors for sequences of {} tokens", packed.dim(0)?, self.tokens())
+        self.check(packed)?;
+        if native(packed) {
+            return packed.contiguous()?.apply_op1(Means { packing: self.clone(), back: false });
         }
-        packed.contiguous()?.apply_op1(Means { packing: self.clone(), back: false })
+        let lengths = constants(self.lengths.iter().map(|&len| len as f64).collect(), packed)?;
+        self.pad(packed)?.sum(1)?.broadcast_div(&lengths.unsqueeze(1)?)
+    }
+
+    /// The channels of packed vectors (tokens, C).
+    pub(super) fn check(&self, packed: &Tensor) -> Result<usize> {
+        let (tokens, c) = packed.dims2()?;
+        self.check_tokens(tokens).map(|()| c)
+    }
+
+    /// Refuses vectors of other tokens.
+    pub(super) fn check_tokens(&self, tokens: usize) -> Result<()> {
+        match tokens == self.tokens() {
+            true => Ok(()),
+            false => bail!("{tokens} token vectors for sequences of {} tokens", self.tokens()),
+        }
     }
 
     /// Scales or drops the values of every sequence, each from its own stream.
@@ -112,6 +126,11 @@ impl Packing {
         let parts = Sequences { lengths: &self.lengths, heads: 1, width }.cut(values, |len| len * width);
         parts.into_par_iter().enumerate().for_each(|(n, values)| drop_of(seed, n, rate, values));
     }
+}
+
+/// The rows of a table of those numbers, in that order.
+fn select(table: &Tensor, rows: impl Iterator<Item = usize>) -> Result<Tensor> {
+    table.contiguous()?.index_select(&Tensor::from_iter(rows.map(|row| row as u32), table.device())?, 0)
 }
 
 /// Packed to padded, or back.
@@ -131,7 +150,7 @@ impl CustomOp1 for Repack {
         by_dtype!("repack", s, T => {
             let from = elements::<T>("repack", s, l)?;
             let mut out = vec![T::default(); if self.pad { n * longest } else { tokens } * c];
-            for (n, (start, len)) in self.packing.starts().zip(self.packing.lengths.iter()).enumerate() {
+            for (n, (start, len)) in self.packing.runs().enumerate() {
                 let (packed, padded) = (start * c..(start + len) * c, n * longest * c..(n * longest + len) * c);
                 let (to, at) = if self.pad { (padded, packed) } else { (packed, padded) };
                 out[to].copy_from_slice(&from[at]);
@@ -164,7 +183,7 @@ impl CustomOp1 for Means {
         by_dtype!("sequence-means", s, T => {
             let from = elements::<T>("sequence-means", s, l)?;
             let mut out = vec![T::default(); rows * c];
-            for (n, (start, &len)) in self.packing.starts().zip(self.packing.lengths.iter()).enumerate() {
+            for (n, (start, len)) in self.packing.runs().enumerate() {
                 for t in start..start + len {
                     let (to, at) = if self.back { (t, n) } else { (n, t) };
                     let share = T::from_f64(1. / len as f64);

@@ -51,7 +51,7 @@ pub(super) const BLOCK: usize = 1 << 14;
 
 /// Whether a tensor can be read by a recording.
 pub(super) fn recordable(xs: &Tensor) -> bool {
-    xs.device().is_cpu() && xs.dtype() == DType::F32
+    ops::native(xs) && xs.dtype() == DType::F32
 }
 
 impl TokenMap {
@@ -148,7 +148,7 @@ impl TokenMap {
         }
         self.either(
             |xs| {
-                let (rows, width) = packing.check(xs)?;
+                let (rows, width) = (packing.tokens(), packing.check(xs)?);
                 let mut factors = vec![1f32; rows * width];
                 packing.drop(&mut factors, width, rate, seed);
                 xs * Tensor::from_vec(factors, (rows, width), xs.device())?.to_dtype(xs.dtype())?
