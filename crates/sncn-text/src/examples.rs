@@ -1,4 +1,4 @@
-//! `Examples`: encoded texts as a [`Dataset`]: batches (N, L) of token ids, padded to the longest of the batch.
+//! `Examples`: encoded texts as a [`Dataset`]: batches of token ids, one text after another, with their lengths.
 
 use crate::Vocabulary;
 use crate::dataset::Texts;
@@ -7,6 +7,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use sncn_core::Seed;
 use sncn_train::data::{Batch, DataError, Dataset, epoch_batches};
+use std::sync::Arc;
 
 /// Batches whose texts are sorted by length together: so much of the order is left to chance.
 const POOL: usize = 32;
@@ -15,7 +16,6 @@ const POOL: usize = 32;
 pub struct Examples {
     ids: Vec<Vec<u32>>,
     labels: Vec<u32>,
-    pad: u32,
     /// Share of the tokens that training replaces with the unknown token, and its id.
     dropped: Option<(f64, u32)>,
 }
@@ -28,7 +28,7 @@ impl Examples {
     pub fn new(texts: &Texts, vocabulary: &Vocabulary, longest: usize) -> anyhow::Result<Self> {
         let all: Vec<&str> = texts.examples.iter().map(|example| example.text.as_str()).collect();
         let labels = texts.examples.iter().map(|example| example.label).collect();
-        Ok(Self { ids: vocabulary.encode(&all, longest)?, labels, pad: vocabulary.pad(), dropped: None })
+        Ok(Self { ids: vocabulary.encode(&all, longest)?, labels, dropped: None })
     }
 
     /// The same, a share of whose tokens is replaced with `unknown` in training (word dropout, Iyyer et al. 2015); what begins and ends
@@ -54,19 +54,22 @@ impl Dataset for Examples {
     }
 
     fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError> {
-        let longest = indices.iter().map(|&index| self.ids[index].len()).max().unwrap_or(0);
-        let mut ids = vec![self.pad; indices.len() * longest];
-        for (row, &index) in ids.chunks_exact_mut(longest.max(1)).zip(indices) {
-            let own = &self.ids[index];
-            row[..own.len()].copy_from_slice(own);
+        let lengths: Arc<[usize]> = indices.iter().map(|&index| self.ids[index].len()).collect();
+        let mut ids = Vec::with_capacity(lengths.iter().sum());
+        for &index in indices {
+            let start = ids.len();
+            ids.extend_from_slice(&self.ids[index]);
             if let (Some(seed), Some((rate, unknown))) = (augment, self.dropped) {
                 let mut rng = seed.fold_in(index as u64).rng();
-                let inner = 1..own.len().saturating_sub(1).max(1);
+                let row = &mut ids[start..];
+                let inner = 1..row.len().saturating_sub(1).max(1);
                 row[inner].iter_mut().for_each(|id| *id = if rng.random_bool(rate) { unknown } else { *id });
             }
         }
-        let inputs = Tensor::from_vec(ids, (indices.len(), longest), &Device::Cpu)?;
-        Ok(Batch { inputs, labels: indices.iter().map(|&index| self.labels[index]).collect(), views: 1 })
+        let tokens = ids.len();
+        let inputs = Tensor::from_vec(ids, tokens, &Device::Cpu)?;
+        let labels = indices.iter().map(|&index| self.labels[index]).collect();
+        Ok(Batch { inputs, lengths: Some(lengths), labels, views: 1 })
     }
 
     /// Texts of about one length together: the epoch's order, sorted by length within every 32 batches, whose order is left to
@@ -119,12 +122,17 @@ mod tests {
     #[test]
     fn dropped_words_come_from_the_texts_own_stream() {
         let examples = examples().with_word_dropout(0.5, 1);
-        let ids = |indices: &[usize], augment| examples.batch(indices, augment).unwrap().inputs.to_vec2::<u32>().unwrap();
+        let ids = |indices: &[usize], augment| {
+            let batch = examples.batch(indices, augment).unwrap();
+            let (ids, lengths) = (batch.inputs.to_vec1::<u32>().unwrap(), batch.lengths.unwrap());
+            let starts = lengths.iter().scan(0, |at, len| Some(std::mem::replace(at, *at + len)));
+            starts.zip(lengths.iter()).map(|(start, len)| ids[start..start + len].to_vec()).collect::<Vec<_>>()
+        };
         let plain = ids(&[3], None);
         assert_eq!(plain[0], examples.ids[3]);
         let (alone, among) = (ids(&[3], Some(Seed::new(2))), ids(&[5, 3], Some(Seed::new(2))));
         let len = plain[0].len();
-        assert_eq!(alone[0], among[1][..len]);
+        assert_eq!(alone[0], among[1]);
         let dropped = alone[0].iter().zip(&plain[0]).filter(|(one, two)| one != two).count();
         assert!(
             dropped > len / 4 && dropped < 3 * len / 4 && alone[0][0] == plain[0][0] && alone[0][len - 1] == plain[0][len - 1]

@@ -19,7 +19,7 @@ pub mod vocabulary;
 
 pub use glove::GloveConfig;
 pub use pretrained::Pretrained;
-pub use tokens::Tokens;
+pub use tokens::{Tokens, padded_lengths};
 pub use vectors::Vectors;
 pub use vocabulary::{Vocabulary, VocabularyConfig};
 

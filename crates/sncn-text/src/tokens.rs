@@ -1,31 +1,53 @@
-//! `Tokens`: a padded batch of token ids, read once.
+//! `Tokens`: the token ids of a batch, packed, with the length of every sequence.
 
 use candle_core::{DType, Result, Tensor, bail};
-use sncn_core::Packing;
+use sncn_core::{Packing, Pass};
 
-/// Token ids of a batch (N, L), with the length of every sequence: up to the last id that is no padding, and at least `least`.
+/// Token ids of sequences that lie one after another.
 pub struct Tokens {
-    ids: Vec<Vec<u32>>,
+    ids: Vec<u32>,
     packing: Packing,
 }
 
 impl Tokens {
-    /// Reads a batch padded with `pad`.
+    /// Takes the inputs of a text network: packed ids (tokens), whose lengths the pass has, or padded ids (N, L), of which the
+    /// pass may say how many of each sequence count; without lengths all do, padding included. Padded vectors have room for
+    /// `least` tokens at least.
     ///
     /// # Errors
-    /// Where the tensor is not (N, L) of u32, or shorter than `least`.
-    pub fn new(ids: &Tensor, pad: u32, least: usize) -> Result<Self> {
-        if ids.dtype() != DType::U32 || ids.rank() != 2 {
-            bail!("token ids are {:?} of shape {:?}; u32 (N, L) is wanted", ids.dtype(), ids.dims())
+    /// Where the ids are not u32, or the lengths are not theirs.
+    pub fn new(ids: &Tensor, pass: &Pass, least: usize) -> Result<Self> {
+        if ids.dtype() != DType::U32 {
+            bail!(
+                "token ids are {:?} of shape {:?}; u32 is wanted, (tokens) with the pass's lengths or (N, L)",
+                ids.dtype(),
+                ids.dims()
+            )
         }
-        let longest = ids.dim(1)?;
-        if longest < least {
-            bail!("sequences of {longest} tokens; at least {least} are wanted, padding included")
+        let longest = |lengths: &[usize]| lengths.iter().copied().max().unwrap_or(0).max(least);
+        match (ids.dims(), pass.lengths()) {
+            (&[tokens], Some(lengths)) => {
+                let packing = Packing::new(lengths, longest(lengths))?;
+                if packing.tokens() != tokens {
+                    bail!("{tokens} token ids for sequences of {} tokens", packing.tokens())
+                }
+                Ok(Self { ids: ids.to_vec1()?, packing })
+            }
+            (&[tokens], None) => {
+                bail!("{tokens} packed token ids without lengths: give the pass those of the batch (Pass::with_lengths)")
+            }
+            (&[n, width], lengths) => {
+                let lengths = lengths.map_or_else(|| vec![width; n], |lengths| lengths.to_vec());
+                if lengths.len() != n || lengths.iter().any(|&length| length > width) {
+                    bail!("lengths {lengths:?} for token ids of shape {:?}", ids.dims())
+                }
+                let packing = Packing::new(&lengths, width.max(least))?;
+                let rows = ids.to_vec2::<u32>()?;
+                let kept = rows.iter().zip(&lengths).flat_map(|(row, &length)| &row[..length]);
+                Ok(Self { ids: kept.copied().collect(), packing })
+            }
+            _ => bail!("token ids of shape {:?}; (tokens) with the pass's lengths, or (N, L), is wanted", ids.dims()),
         }
-        let ids: Vec<Vec<u32>> = ids.to_vec2()?;
-        let length = |ids: &Vec<u32>| ids.iter().rposition(|&id| id != pad).map_or(0, |last| last + 1).max(least);
-        let lengths: Vec<usize> = ids.iter().map(length).collect();
-        Ok(Self { packing: Packing::new(&lengths, longest)?, ids })
     }
 
     /// Which tokens belong to which sequence.
@@ -34,8 +56,8 @@ impl Tokens {
     }
 
     /// Every token's id, sequence after sequence.
-    pub fn packed(&self) -> Vec<u32> {
-        self.each(|n, i| self.ids[n][i])
+    pub fn ids(&self) -> &[u32] {
+        &self.ids
     }
 
     /// A value for every token: `f(sequence, place)`.
@@ -43,4 +65,13 @@ impl Tokens {
         let f = &f;
         self.packing.lengths().iter().enumerate().flat_map(|(n, &len)| (0..len).map(move |i| f(n, i))).collect()
     }
+}
+
+/// The lengths of padded sequences of token ids (N, L): up to the last id that is no padding, and at least 1.
+///
+/// # Errors
+/// Where the ids are not (N, L) of u32.
+pub fn padded_lengths(ids: &Tensor, pad: u32) -> Result<Vec<usize>> {
+    let length = |ids: &Vec<u32>| ids.iter().rposition(|&id| id != pad).map_or(1, |last| last + 1);
+    Ok(ids.to_vec2()?.iter().map(length).collect())
 }

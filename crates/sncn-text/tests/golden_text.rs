@@ -8,6 +8,7 @@ use sncn_core::loss::{cross_entropy, value};
 use sncn_core::{Network, Packing, Pass, Seed, Vars};
 use sncn_golden::{Array, Case, Index, fill, norm_and_probe};
 use sncn_text::backbone::{ConvNet, ConvNetConfig, Encoder, EncoderConfig, Family, Head};
+use sncn_text::padded_lengths;
 
 const TYPES: [DType; 2] = [DType::F64, DType::F32];
 
@@ -98,12 +99,14 @@ fn encoder(case: &Case, dtype: DType) -> Result<()> {
     let classifier = case.integer("num_classes")? * (config.hidden_size + 1);
     ensure!(vars.parameter_count() - classifier == case.integer("param_count")?, "{}: {}", case.id, vars.parameter_count());
     let (input, types) = (ids(case, "input_ids")?, case.has("token_type_ids").then(|| ids(case, "token_type_ids")).transpose()?);
-    let tokens = network.read(&input)?;
-    let lengths = tokens.packing().lengths();
     let mask = case.i64("attention_mask")?;
     let sums: Vec<usize> = mask.data.chunks(mask.shape[1]).map(|row| row.iter().sum::<i64>() as usize).collect();
-    ensure!(sums == lengths[..], "{}: lengths {lengths:?}, wanted {sums:?}", case.id);
-    for pass in [Pass::eval(), Pass::train(Seed::new(0)).no_dropout()] {
+    let eval = Pass::eval().with_lengths(sums.clone());
+    let tokens = network.read(&input, &eval)?;
+    let lengths = tokens.packing().lengths();
+    let guessed = padded_lengths(&input, config.pad_token_id)?;
+    ensure!(sums == lengths[..] && sums == guessed, "{}: lengths {lengths:?} and {guessed:?}, wanted {sums:?}", case.id);
+    for pass in [eval.clone(), Pass::train(Seed::new(0)).no_dropout()] {
         for (i, state) in network.states(&tokens, types.as_ref(), &pass)?.iter().enumerate() {
             near(case, &format!("hidden_state.{i}"), state, &valid(&case.f32(&format!("hidden_state.{i}"))?, lengths), dtype)?;
         }
@@ -128,7 +131,9 @@ fn encoder(case: &Case, dtype: DType) -> Result<()> {
         }
     }
     if types.is_none() {
-        near(case, "forward", &network.forward(&input, &Pass::eval())?, &case.f32("logits")?.data, dtype)?;
+        near(case, "forward", &network.forward(&input, &eval)?, &case.f32("logits")?.data, dtype)?;
+        let packed = Tensor::new(tokens.ids(), &Device::Cpu)?;
+        near(case, "packed", &network.forward(&packed, &eval)?, &case.f32("logits")?.data, dtype)?;
     }
     Ok(())
 }
@@ -148,13 +153,10 @@ fn convnet(case: &Case, dtype: DType) -> Result<()> {
     let network = ConvNet::new(&config, case.integer("num_classes")?, &[], &vars)?;
     filled(case, &vars)?;
     let input = ids(case, "input_ids")?;
-    let tokens = network.read(&input)?;
     let lengths: Vec<usize> = case.i64("lengths")?.data.iter().map(|&len| len as usize).collect();
-    // a valid token may have the padding's id: the case's own lengths count
     let packing = Packing::new(&lengths, input.dim(1)?)?;
-    if tokens.packing().lengths()[..] == lengths[..] {
-        near(case, "forward", &network.forward(&input, &Pass::eval())?, &case.f32("logits")?.data, dtype)?;
-    }
+    let pass = Pass::eval().with_lengths(lengths);
+    near(case, "forward", &network.forward(&input, &pass)?, &case.f32("logits")?.data, dtype)?;
     let mask = case.i64("mask")?.data;
     let table = vars.all()[0].1.as_tensor().clone();
     let all = table.index_select(&input.flatten_all()?, 0)?.reshape((input.dim(0)?, input.dim(1)?, config.embedding_dim))?;

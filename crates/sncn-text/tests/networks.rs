@@ -43,10 +43,13 @@ fn convnet(mask_windows: bool) -> ConvNetConfig {
     }
 }
 
-/// Four sequences of 7, 3, 2 and 5 tokens, padded to `longest`.
+/// Tokens of each of the sequences of [`ids`].
+const LENGTHS: [usize; 4] = [7, 3, 2, 5];
+
+/// Four sequences of token ids, padded to `longest`.
 fn ids(longest: usize) -> Tensor {
     let row = |n: usize, len: usize| (0..longest).map(move |i| if i < len { 2 + ((i * 7 + n * 5) % 28) as u32 } else { 1 });
-    let ids: Vec<u32> = [7, 3, 2, 5].into_iter().enumerate().flat_map(|(n, len)| row(n, len)).collect();
+    let ids: Vec<u32> = LENGTHS.into_iter().enumerate().flat_map(|(n, len)| row(n, len)).collect();
     Tensor::from_vec(ids, (4, longest), &Device::Cpu).unwrap()
 }
 
@@ -57,7 +60,7 @@ fn values(t: &Tensor) -> Vec<f64> {
 fn trains(what: &str, network: &dyn Network, vars: &Vars, sites: usize) -> Result<()> {
     let passes = [Pass::train(Seed::new(1)), Pass::mixing(sites, sites, Seed::new(2))];
     for pass in &passes[..if sites > 0 { 2 } else { 1 }] {
-        let logits = network.forward(&ids(9), pass)?;
+        let logits = network.forward(&ids(9), &pass.clone().with_lengths(LENGTHS))?;
         assert_eq!(logits.dims(), [4, 3], "{what}");
         assert!(values(&logits).iter().all(|v| v.is_finite()), "{what}");
         let grads = sncn_core::backward(&cross_entropy(&logits, &[0, 1, 2, 0], None)?)?;
@@ -103,11 +106,12 @@ fn every_encoder_trains_and_padding_changes_nothing() -> Result<()> {
                     let (network, vars) = build(DType::F32)?;
                     trains(&what, &network, &vars, network.sites())?;
                     let (network, _) = build(DType::F32)?;
-                    let (short, long) = (network.forward(&ids(7), &Pass::eval())?, network.forward(&ids(18), &Pass::eval())?);
+                    let pass = Pass::eval().with_lengths(LENGTHS);
+                    let (short, long) = (network.forward(&ids(7), &pass)?, network.forward(&ids(18), &pass)?);
                     assert_eq!(values(&short), values(&long), "{what}");
-                    let alone = network.forward(&ids(7).narrow(0, 1, 1)?, &Pass::eval())?;
+                    let alone = network.forward(&ids(7).narrow(0, 1, 1)?.narrow(1, 0, LENGTHS[1])?, &Pass::eval())?;
                     assert_eq!(values(&alone), values(&short.narrow(0, 1, 1)?), "{what}");
-                    let slow = values(&build(DType::F64)?.0.forward(&ids(7), &Pass::eval())?);
+                    let slow = values(&build(DType::F64)?.0.forward(&ids(7), &pass)?);
                     assert!(values(&short).iter().zip(&slow).all(|(a, b)| (a - b).abs() < 1e-5), "{what}");
                 }
             }
@@ -121,7 +125,7 @@ fn a_convnet_takes_texts_shorter_than_its_filters() -> Result<()> {
     for mask_windows in [false, true] {
         let network = ConvNet::new(&convnet(mask_windows), 3, &[], &Vars::new(Seed::new(3), DType::F32, &Device::Cpu))?;
         let short = network.forward(&Tensor::new(&[[4u32, 5]], &Device::Cpu)?, &Pass::eval())?;
-        let padded = network.forward(&Tensor::new(&[[4u32, 5, 1, 1, 1]], &Device::Cpu)?, &Pass::eval())?;
+        let padded = network.forward(&Tensor::new(&[[4u32, 5, 1, 1, 1]], &Device::Cpu)?, &Pass::eval().with_lengths([2]))?;
         assert_eq!(values(&short), values(&padded));
     }
     Ok(())
@@ -137,7 +141,14 @@ fn what_does_not_fit_is_refused_by_name() -> Result<()> {
     assert!(
         error(network.forward(&Tensor::new(&[[40u32, 5]], &Device::Cpu)?, &Pass::eval())).contains("entry 40 of a table of 30")
     );
-    assert!(error(network.forward(&Tensor::new(&[[1f32]], &Device::Cpu)?, &Pass::eval())).contains("u32 (N, L)"));
+    assert!(error(network.forward(&Tensor::new(&[[1f32]], &Device::Cpu)?, &Pass::eval())).contains("u32 is wanted"));
+    let packed = Tensor::new(&[4u32, 5, 6], &Device::Cpu)?;
+    assert!(error(network.forward(&packed, &Pass::eval())).contains("Pass::with_lengths"));
+    assert!(
+        error(network.forward(&packed, &Pass::eval().with_lengths([2, 2]))).contains("3 token ids for sequences of 4 tokens")
+    );
+    let padded = Tensor::new(&[[4u32, 5, 6]], &Device::Cpu)?;
+    assert!(error(network.forward(&padded, &Pass::eval().with_lengths([4]))).contains("lengths [4]"));
     let layers = [LayerConfig::new("selfnorm", "pre")];
     let unknown =
         Encoder::new(&config(Family::Bert, NormPlace::Post), 3, Head::Mean, &layers, &vars()).err().unwrap().to_string();

@@ -3,19 +3,33 @@
 use crate::BoxError;
 use candle_core::Tensor;
 use rand::seq::SliceRandom;
-use sncn_core::Seed;
+use sncn_core::{Pass, Seed};
+use std::sync::Arc;
 
 /// The label of what belongs to no class: it is neither trained on nor counted.
 pub const VOID: u32 = 255;
 
 /// Inputs with their labels.
 pub struct Batch {
-    /// What the network is given: (views·N, H, W, 3) images, say; the N instances as they are come first.
+    /// What the network is given: (views·N, H, W, 3) images, the N instances as they are first; or the token ids of N
+    /// sequences, one after another.
     pub inputs: Tensor,
+    /// The tokens of each sequence, where `inputs` are sequences: they go to the network with the pass.
+    pub lengths: Option<Arc<[usize]>>,
     /// A class for each of the N instances; in segmentation for each pixel of them, row by row, or [`VOID`].
     pub labels: Vec<u32>,
     /// How many views of each instance there are: 3 for AugMix, else 1.
     pub views: usize,
+}
+
+impl Batch {
+    /// The same pass over this batch: with the lengths of its sequences, where it has sequences.
+    pub fn pass(&self, pass: Pass) -> Pass {
+        match &self.lengths {
+            Some(lengths) => pass.with_lengths(lengths.clone()),
+            None => pass,
+        }
+    }
 }
 
 /// Why a batch could not be read.

@@ -51,7 +51,7 @@ pub fn evaluate(
     let indices: Vec<usize> = (0..data.len()).collect();
     for indices in indices.chunks(batch_size.max(1)) {
         let batch = data.batch(indices, None)?;
-        let rows = probabilities(network, &batch.inputs, pass)?;
+        let rows = probabilities(network, &batch.inputs, &batch.pass(pass.clone()))?;
         let predictions: Vec<u32> = rows.iter().map(|row| argmax(row) as u32).collect();
         result.confusion.add(&batch.labels, &predictions)?;
         for (row, &label) in rows.iter().zip(&batch.labels) {

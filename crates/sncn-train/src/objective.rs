@@ -187,11 +187,11 @@ struct Passes<'a> {
 
 impl Passes<'_> {
     fn clean(&self) -> Pass {
-        Pass::train(self.seed.named("clean"))
+        self.batch.pass(Pass::train(self.seed.named("clean")))
     }
 
     fn mixed(&self, number: u64) -> Pass {
-        Pass::mixing(self.network.sites(), self.active, self.seed.named("mixing").fold_in(number))
+        self.batch.pass(Pass::mixing(self.network.sites(), self.active, self.seed.named("mixing").fold_in(number)))
     }
 
     /// weight·JS(clean, mixed 1, mixed 2).

@@ -65,6 +65,6 @@ impl Dataset for Examples {
         let inputs = Tensor::from_vec(values, (indices.len(), views, dims.height, dims.width, 3), &Device::Cpu)?;
         // view after view, the images as they are first
         let inputs = inputs.transpose(0, 1)?.contiguous()?.reshape((views * indices.len(), dims.height, dims.width, 3))?;
-        Ok(Batch { inputs, labels, views })
+        Ok(Batch { inputs, labels, lengths: None, views })
     }
 }

@@ -35,7 +35,7 @@ fn check(name: &str, layers: &[LayerConfig], size: (usize, usize)) -> Result<()>
     let scores = network.forward(&xs, &Pass::eval())?;
     ensure!(scores.dims() == [2, h, w, CLASSES], "scores {:?}", scores.dims());
     ensure!(scores.flatten_all()?.to_vec1::<f32>()?.iter().all(|score| score.is_finite()), "a score is no number");
-    let batch = Batch { inputs: xs, labels: labels(2 * h * w), views: 1 };
+    let batch = Batch { inputs: xs, labels: labels(2 * h * w), lengths: None, views: 1 };
     let mix = (network.sites() > 0).then_some(MixConfig { probability: 1., active: 2 });
     let loss = Objective::Segment { auxiliary: 0.4 }.loss(&*network, &batch, mix, Seed::new(1))?;
     ensure!(value(&loss)?.is_finite());
@@ -106,7 +106,7 @@ fn void_pixels_teach_nothing_and_a_void_batch_has_the_loss_zero() -> Result<()> 
     let (h, w) = (33, 41);
     let xs = images((2, h, w))?;
     let run = |labels: Vec<u32>| {
-        let batch = Batch { inputs: xs.clone(), labels, views: 1 };
+        let batch = Batch { inputs: xs.clone(), labels, lengths: None, views: 1 };
         Objective::Segment { auxiliary: 0.4 }.loss(&*network, &batch, None, Seed::new(1))
     };
     let loss = run(vec![VOID; 2 * h * w])?;

@@ -37,7 +37,7 @@ pub struct ConvNetConfig {
     pub pad_token_id: u32,
 }
 
-/// Classifies sequences of token ids (N, L). Layers hang at `embedding`, on the word vectors.
+/// Classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L). Layers hang at `embedding`, on the word vectors.
 pub struct ConvNet {
     config: ConvNetConfig,
     embedding: Tensor,
@@ -99,20 +99,12 @@ impl ConvNet {
         Some(built.map(|network| Box::new(network) as Box<dyn TextNetwork>))
     }
 
-    /// The batch, read; padded to the widest filter at least.
+    /// The batch, read, with room for the widest filter.
     ///
     /// # Errors
     /// Where it is no batch of token ids.
-    pub fn read(&self, ids: &Tensor) -> Result<Tokens> {
-        let widest = self.config.widths.iter().copied().max().unwrap_or(1);
-        let short = widest.saturating_sub(ids.dim(1)?);
-        let ids = if short == 0 { ids.clone() } else { self.lengthened(ids, short)? };
-        Tokens::new(&ids, self.config.pad_token_id, 1)
-    }
-
-    fn lengthened(&self, ids: &Tensor, by: usize) -> Result<Tensor> {
-        let more = Tensor::full(self.config.pad_token_id, (ids.dim(0)?, by), ids.device())?;
-        Tensor::cat(&[ids, &more], 1)
+    pub fn read(&self, ids: &Tensor, pass: &Pass) -> Result<Tokens> {
+        Tokens::new(ids, pass, self.config.widths.iter().copied().max().unwrap_or(1))
     }
 
     /// Word vectors (N, L, C), 0 where there is padding.
@@ -120,7 +112,7 @@ impl ConvNet {
     /// # Errors
     /// Where an id is beyond the table.
     pub fn embed(&self, tokens: &Tokens) -> Result<Tensor> {
-        let ids = tokens.packed();
+        let ids = tokens.ids();
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
             bail!("token id {id}; the table has {} words", self.config.vocab_size)
         }
@@ -160,7 +152,7 @@ impl ConvNet {
 
 impl TextNetwork for ConvNet {
     fn watched(&self, ids: &Tensor, pass: &Pass, watch: Watch) -> Result<Tensor> {
-        let tokens = self.read(ids)?;
+        let tokens = self.read(ids, pass)?;
         let pass = pass.clone().with_lengths(tokens.packing().lengths().clone());
         let embedded = self.embed(&tokens)?;
         let words = self.hooks.at("embedding", &embedded, &pass)?;

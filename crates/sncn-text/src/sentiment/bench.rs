@@ -6,9 +6,10 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 use sncn_core::loss::cross_entropy;
 use sncn_core::optim::{Optimizer, OptimizerConfig};
-use sncn_core::{Network, Pass, Seed, Vars, backward};
+use sncn_core::{LayerConfig, Network, Pass, Seed, Vars, backward};
 use sncn_kernels::simd::Form;
 use sncn_train::harness::cli;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What to measure.
@@ -16,6 +17,8 @@ use std::time::Instant;
 enum Case {
     /// An encoder of 4 layers of 256 channels on 32 texts of 32 to 128 tokens: training and inference.
     Text,
+    /// The same with CrossNorm, active at every site, and SelfNorm at `sum` and at `attention`.
+    Attached,
 }
 
 /// Measure whole steps; prints one JSON object a line.
@@ -57,30 +60,37 @@ impl Bench {
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
         match self.case {
-            Case::Text => self.text(),
+            Case::Text => self.text("", &[], 0),
+            Case::Attached => ["sum", "attention"].into_iter().try_for_each(|position| {
+                let both = ["crossnorm", "selfnorm"].map(|kind| LayerConfig::new(kind, position));
+                self.text(&format!(", CrossNorm and SelfNorm at {position}"), &both, LAYERS)
+            }),
         }
     }
 
-    fn text(&self) -> Result<()> {
+    /// An encoder, with layers attached to it, and what is measured of it.
+    fn text(&self, what: &str, layers: &[LayerConfig], active: usize) -> Result<()> {
         let config: EncoderConfig = serde_json::from_value(json!({
             "vocab_size": WORDS, "hidden_size": WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": 4,
             "intermediate_size": 4 * WIDTH, "max_position_embeddings": LONGEST,
         }))?;
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let network = Encoder::new(&config, 2, Head::Pooler, &[], &vars)?;
-        let token = |n: usize, i: usize| if i < length(n) { 1 + ((i * 7919 + n * 104_729) % (WORDS - 1)) as u32 } else { 0 };
-        let ids: Vec<u32> = (0..TEXTS).flat_map(|n| (0..LONGEST).map(move |i| token(n, i))).collect();
-        let ids = Tensor::from_vec(ids, (TEXTS, LONGEST), &Device::Cpu)?;
+        let network = Encoder::new(&config, 2, Head::Pooler, layers, &vars)?;
+        let token = |n: usize, i: usize| 1 + ((i * 7919 + n * 104_729) % (WORDS - 1)) as u32;
+        let ids: Vec<u32> = (0..TEXTS).flat_map(|n| (0..length(n)).map(move |i| token(n, i))).collect();
+        let (ids, lengths) = (Tensor::new(ids, &Device::Cpu)?, (0..TEXTS).map(length).collect::<Arc<[usize]>>());
         let labels: Vec<u32> = (0..TEXTS as u32).map(|n| n % 2).collect();
         let adamw = OptimizerConfig::AdamW { betas: (0.9, 0.999), eps: 1e-8, weight_decay: 0.01 };
         let (mut optimizer, mut step) = (Optimizer::new(adamw, vars.trainable())?, 0);
         let threads = rayon::current_num_threads();
-        self.rate("train", 3. * operations(), threads, || {
+        self.rate(&format!("train{what}"), 3. * operations(), threads, || {
             step += 1;
-            let loss = cross_entropy(&network.forward(&ids, &Pass::train(Seed::new(step)))?, &labels, None)?;
+            let pass = Pass::mixing(network.sites(), active, Seed::new(step)).with_lengths(lengths.clone());
+            let loss = cross_entropy(&network.forward(&ids, &pass)?, &labels, None)?;
             Ok(optimizer.step(&backward(&loss)?, 1e-4)?)
         })?;
-        self.rate("inference", operations(), threads, || Ok(network.forward(&ids, &Pass::eval()).map(drop)?))
+        let pass = Pass::eval().with_lengths(lengths.clone());
+        self.rate(&format!("inference{what}"), operations(), threads, || Ok(network.forward(&ids, &pass).map(drop)?))
     }
 
     /// Texts a second, at the median, and the most that the processors' multiply-adds allow.

@@ -16,7 +16,7 @@ use layer::{EncoderLayer, POSITIONS, Run, STDEV};
 use sncn_core::layer::{Hooks, LayerNorm, Layers};
 use sncn_core::{Lookup, Network, Packing, Pass, Place, TokenMap, Vars, ops};
 
-/// A transformer encoder that classifies sequences of token ids (N, L).
+/// A transformer encoder that classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L).
 ///
 /// Layers hang at `embedding`, and in every layer (its number is its stage) at `attention`, `feed_forward` and `sum`.
 ///
@@ -33,8 +33,8 @@ use sncn_core::{Lookup, Network, Packing, Pass, Place, TokenMap, Vars, ops};
 /// .map_err(candle_core::Error::wrap)?;
 /// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
 /// let encoder = Encoder::new(&config, 2, Head::Mean, &[LayerConfig::new("selfnorm", "attention")], &vars)?;
-/// let ids = Tensor::new(&[[5u32, 6, 7, 0], [8, 9, 0, 0]], &Device::Cpu)?; // 0 is padding
-/// assert_eq!(encoder.forward(&ids, &Pass::eval())?.dims(), [2, 2]);
+/// let ids = Tensor::new(&[5u32, 6, 7, 8, 9], &Device::Cpu)?; // three tokens, then two
+/// assert_eq!(encoder.forward(&ids, &Pass::eval().with_lengths([3, 2]))?.dims(), [2, 2]);
 /// # Ok(())
 /// # }
 /// ```
@@ -144,8 +144,8 @@ impl Encoder {
     ///
     /// # Errors
     /// Where it is no batch of token ids, or sequences are longer than the table of positions.
-    pub fn read(&self, ids: &Tensor) -> Result<Tokens> {
-        let tokens = Tokens::new(ids, self.config.pad_token_id, 1)?;
+    pub fn read(&self, ids: &Tensor, pass: &Pass) -> Result<Tokens> {
+        let tokens = Tokens::new(ids, pass, 1)?;
         let (longest, most) = (tokens.packing().lengths().iter().copied().max().unwrap_or(0), self.config.longest());
         if longest > most {
             bail!("a sequence of {longest} tokens; this encoder takes {most}: cut the text")
@@ -164,13 +164,13 @@ impl Encoder {
         mut visit: impl FnMut(TokenMap) -> Result<TokenMap>,
     ) -> Result<TokenMap> {
         let (packing, first) = (tokens.packing(), self.config.first_position() as u32);
-        let (words, places) = (tokens.packed(), tokens.each(|_, i| first + i as u32));
+        let (words, places) = (tokens.ids(), tokens.each(|_, i| first + i as u32));
         let of_types = match types.map(Tensor::to_vec2::<u32>).transpose()? {
             Some(types) => tokens.each(|n, i| types[n][i]),
             None => vec![0; words.len()],
         };
         let mut lookups =
-            vec![Lookup { table: &self.words, entries: &words }, Lookup { table: &self.positions, entries: &places }];
+            vec![Lookup { table: &self.words, entries: words }, Lookup { table: &self.positions, entries: &places }];
         lookups.extend(self.types.as_ref().map(|table| Lookup { table, entries: &of_types }));
         let padded = pass.clone().with_lengths(packing.lengths().clone());
         let seed = pass.seed().named("dropout");
@@ -232,7 +232,7 @@ impl Encoder {
 
 impl TextNetwork for Encoder {
     fn watched(&self, ids: &Tensor, pass: &Pass, watch: Watch) -> Result<Tensor> {
-        let tokens = self.read(ids)?;
+        let tokens = self.read(ids, pass)?;
         let vectors = self.run(&tokens, None, pass, watch, Ok)?.to_tensor()?;
         let summary = self.summary(&vectors, tokens.packing())?;
         let rate = self.config.classifier_dropout.unwrap_or(self.config.hidden_dropout_prob);

@@ -9,7 +9,7 @@ mod trainer;
 
 use anyhow::Result;
 use meter::{Meter, emit};
-use sncn_core::{Pass, Precision, observe};
+use sncn_core::{LayerConfig, Pass, Precision, observe};
 use sncn_train::harness::cli;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ pub enum Case {
     Images,
     /// FCN-ResNet50 on two images of 257 × 257 pixels: training and inference.
     Fcn,
+    /// A training step of WideResNet-40-2 with each of SelfNorm, squeeze-and-excitation and GroupNorm after every block.
+    Attached,
     /// SelfNorm, CrossNorm, BatchNorm with rectifier, and convolutions, on CIFAR-sized maps.
     Layers,
     /// Linear layers.
@@ -62,6 +64,7 @@ impl Bench {
         match self.case {
             Case::Wrn => self.wrn(),
             Case::Networks => self.networks(),
+            Case::Attached => self.attached(),
             Case::Images => self.meter.images(),
             Case::Fcn => self.meter.fcn(),
             Case::Layers => self.meter.layers(),
@@ -90,6 +93,15 @@ impl Bench {
             let mut trainer = Trainer::new(backbone, at)?;
             let seconds = self.meter.seconds(|| trainer.step(&SITES))?;
             emit(&format!("network {backbone}"), "train, SelfNorm + 2 CrossNorm", BATCH as f64 / seconds, "images/s");
+        }
+        Ok(())
+    }
+
+    fn attached(&self) -> Result<()> {
+        for kind in ["selfnorm", "se", "group_norm"] {
+            let mut trainer = Trainer::with("wrn40_2", &[LayerConfig::new(kind, "post")])?;
+            let seconds = self.meter.seconds(|| trainer.step(&[]))?;
+            self.meter.rate("wrn40_2", &format!("train, {kind}"), (BATCH, 3. * WRN_OPERATIONS), seconds);
         }
         Ok(())
     }

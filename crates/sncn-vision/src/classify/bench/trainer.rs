@@ -24,13 +24,17 @@ pub(super) struct Trainer {
 impl Trainer {
     /// A network with CrossNorm and SelfNorm at one position of every block, a batch of 128.
     pub(super) fn new(backbone: &str, at: &str) -> Result<Self> {
-        let layers = ["crossnorm", "selfnorm"].map(|kind| LayerConfig::new(kind, at));
+        Self::with(backbone, &["crossnorm", "selfnorm"].map(|kind| LayerConfig::new(kind, at)))
+    }
+
+    /// A network with these layers, a batch of 128.
+    pub(super) fn with(backbone: &str, layers: &[LayerConfig]) -> Result<Self> {
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let network = backbone::build(backbone, &Blueprint { classes: 10, layers: (&layers).into(), vars: &vars })?;
+        let network = backbone::build(backbone, &Blueprint { classes: 10, layers: layers.into(), vars: &vars })?;
         let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
         let optimizer = Optimizer::new(config, vars.trainable())?;
         let inputs = random(&[BATCH, 32, 32, 3], "images")?;
-        let batch = Batch { inputs, labels: (0..BATCH as u32).map(|i| i % 10).collect(), views: 1 };
+        let batch = Batch { inputs, labels: (0..BATCH as u32).map(|i| i % 10).collect(), lengths: None, views: 1 };
         Ok(Self { network, optimizer, batch, objective: Objective::Plain {}, lr: 0.1 })
     }
 
