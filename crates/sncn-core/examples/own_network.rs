@@ -65,14 +65,14 @@ impl Network for Striped {
 }
 
 /// Images (N, 16, 16, 3) of noise with stripes along rows or along columns, and which of both.
-fn stripes(n: usize) -> Result<(Tensor, Vec<u32>)> {
+fn stripes(n: usize, seed: Seed) -> Result<(Tensor, Vec<u32>)> {
     let labels: Vec<u32> = (0..n as u32).map(|i| i % 2).collect();
     let wave = Tensor::arange(0f32, 16., &Device::Cpu)?.affine(1.6, 0.)?.sin()?;
     let (rows, columns) = (wave.reshape((1, 16, 1, 1))?, wave.reshape((1, 1, 16, 1))?);
     let ups = Tensor::from_iter(labels.iter().map(|&label| label as f32), &Device::Cpu)?.reshape((n, 1, 1, 1))?;
     let wave = (ups.broadcast_mul(&rows)?.broadcast_as((n, 16, 16, 3))?
         + ups.affine(-1., 1.)?.broadcast_mul(&columns)?.broadcast_as((n, 16, 16, 3))?)?;
-    Ok(((wave + Tensor::randn(0f32, 1., (n, 16, 16, 3), &Device::Cpu)?)?, labels))
+    Ok(((wave + seed.normal((n, 16, 16, 3))?)?, labels))
 }
 
 fn main() -> Result<()> {
@@ -83,13 +83,13 @@ fn main() -> Result<()> {
     let mut optimizer = Optimizer::new(sgd, vars.trainable())?;
     println!("{} parameters, {} sites", vars.parameter_count(), network.sites());
     for step in 0..40 {
-        let (images, labels) = stripes(32)?;
+        let (images, labels) = stripes(32, Seed::new(2).fold_in(step))?;
         let pass = Pass::mixing(network.sites(), 1, Seed::new(1).fold_in(step));
         let loss = loss::cross_entropy(&network.forward(&images, &pass)?, &labels, None)?;
         optimizer.step(&sncn_core::backward(&loss)?, 0.05)?;
         println!("step {step:2}: loss {:.4}", loss.to_scalar::<f32>()?);
     }
-    let (images, labels) = stripes(200)?;
+    let (images, labels) = stripes(200, Seed::new(3))?;
     let found: Vec<u32> = network.forward(&images, &Pass::eval())?.argmax(1)?.to_vec1()?;
     let right = found.iter().zip(&labels).filter(|(found, label)| found == label).count();
     println!("{right} of {} new images right", labels.len());

@@ -4,8 +4,10 @@
 //! resumed run draws what an unbroken one would, whatever the thread count. The streams that the project uses are listed
 //! in ARCHITECTURE.md (`init/<variable>`, `order/<epoch>`, `augment/<epoch>/<example>`, …).
 
+use candle_core::{Device, Result, Shape, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 /// A named source of random numbers.
 ///
@@ -44,6 +46,16 @@ impl Seed {
     /// A fresh ChaCha8 generator at the start of this stream.
     pub fn rng(self) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.0)
+    }
+
+    /// Values of the standard normal distribution, in f32 on the CPU; candle's own cannot be seeded there.
+    ///
+    /// # Errors
+    /// Where a tensor cannot be made.
+    pub fn normal(self, shape: impl Into<Shape>) -> Result<Tensor> {
+        let shape = shape.into();
+        let values: Vec<f32> = StandardNormal.sample_iter(self.rng()).take(shape.elem_count()).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu)
     }
 
     /// The 64 bits themselves, for a file.

@@ -204,8 +204,8 @@ fn run(case: &Trial) -> Result<bool> {
                     self.0.norm_relu(xs, pass)
                 }
 
-                fn on_tokens(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> candle_core::Result<TokenMap> {
-                    self.0.on_tokens(xs, packing, pass)
+                fn on_sequences(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> candle_core::Result<TokenMap> {
+                    self.0.on_sequences(xs, packing, pass)
                 }
             }
             layer_case(case, channels()?, "0", &pass, |place| BatchNorm::new(place).map(Rectified))?;

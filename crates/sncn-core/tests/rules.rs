@@ -120,7 +120,7 @@ fn recorded_maps_and_tokens_have_the_gradients_of_tensors() -> Result<()> {
             let (xs, ys) = if tokens {
                 let xs = Var::from_tensor(&tensor(&[46, 6], 37, dtype)?)?;
                 let packing = Packing::new(&lengths, 20)?;
-                let ys = own.on_tokens(&TokenMap::start(xs.as_tensor(), &pass)?, &packing, &pass)?.to_tensor()?;
+                let ys = own.on_sequences(&TokenMap::start(xs.as_tensor(), &pass)?, &packing, &pass)?.to_tensor()?;
                 (xs, ys)
             } else {
                 let xs = Var::from_tensor(&tensor(&SHAPE, 37, dtype)?)?;

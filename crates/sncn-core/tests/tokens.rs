@@ -36,7 +36,7 @@ impl Encoder {
     /// With a layer between the attention and its sum, where there is one.
     fn forward(&self, pass: &Pass, rate: f64, layer: Option<&dyn Layer>) -> Result<Tensor> {
         let packing = Packing::new(&LENGTHS, 8)?;
-        let norm = |i: usize, xs: &TokenMap| self.norms[i].on_tokens(xs, &packing, pass);
+        let norm = |i: usize, xs: &TokenMap| self.norms[i].on_sequences(xs, &packing, pass);
         let words: Vec<u32> = (0..packing.tokens() as u32).map(|i| i * i % WORDS as u32).collect();
         let places: Vec<u32> = LENGTHS.iter().flat_map(|&len| 0..len as u32).collect();
         let lookups = [Lookup { table: &self.words, entries: &words }, Lookup { table: &self.places, entries: &places }];
@@ -47,7 +47,7 @@ impl Encoder {
         let ys = Attention { heads: 3, dropout }.forward(&linear(&xs, 0)?, &linear(&xs, 1)?, &linear(&xs, 2)?, &packing)?;
         let mut ys = linear(&ys, 3)?.dropout(rate, seed("attention"), &packing)?;
         if let Some(layer) = layer {
-            ys = layer.on_tokens(&ys, &packing, pass)?;
+            ys = layer.on_sequences(&ys, &packing, pass)?;
         }
         let xs = norm(1, &xs.add(&ys)?)?;
         let ys = linear(&linear(&xs, 4)?.gelu_erf()?, 5)?;
@@ -121,7 +121,7 @@ fn a_frozen_table_gets_no_gradient() -> Result<()> {
     let pass = Pass::train(Seed::new(1));
     let packing = Packing::new(&[2], 2)?;
     let xs = TokenMap::embed(&[Lookup { table: &table, entries: &[0, 3] }], true, &pass)?;
-    let out = norm.on_tokens(&xs, &packing, &pass)?.to_tensor()?;
+    let out = norm.on_sequences(&xs, &packing, &pass)?.to_tensor()?;
     let grads = sncn_core::backward(&out.sum_all()?)?;
     assert!(grads.get(&table).is_none() && vars.trainable().iter().all(|(_, var)| grads.get(var.as_tensor()).is_some()));
     assert!(TokenMap::embed(&[Lookup { table: &table, entries: &[4] }], true, &pass).is_err());

@@ -120,6 +120,41 @@ fn every_encoder_trains_and_padding_changes_nothing() -> Result<()> {
     Ok(())
 }
 
+/// Scores and all gradients of a network in f64, in a pass that mixes and drops.
+fn passed(network: &dyn Network, vars: &Vars) -> Result<Vec<Vec<f64>>> {
+    let pass = Pass::mixing(network.sites(), network.sites(), Seed::new(2)).with_lengths(LENGTHS);
+    let logits = network.forward(&ids(9), &pass)?;
+    let grads = cross_entropy(&logits, &[0, 1, 2, 0], None)?.backward()?;
+    let gradients = vars.trainable().into_iter().filter_map(|(_, var)| grads.get(var.as_tensor()).map(values));
+    Ok(std::iter::once(values(&logits)).chain(gradients).collect())
+}
+
+#[test]
+fn networks_are_the_same_without_kernels() -> Result<()> {
+    let both = |at: &str| [LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at)];
+    type Built = (Box<dyn Network>, Vars);
+    let encoder = || -> Result<Built> {
+        let vars = Vars::new(Seed::new(3), DType::F64, &Device::Cpu);
+        Ok((Box::new(Encoder::new(&config(Family::Bert, NormPlace::Post), 3, Head::Mean, &both("sum"), &vars)?), vars))
+    };
+    let convnet = || -> Result<Built> {
+        let vars = Vars::new(Seed::new(3), DType::F64, &Device::Cpu);
+        Ok((Box::new(ConvNet::new(&convnet(true), 3, &both("embedding"), &vars)?), vars))
+    };
+    let builds: [&dyn Fn() -> Result<Built>; 2] = [&encoder, &convnet];
+    for (i, build) in builds.into_iter().enumerate() {
+        let run = || build().and_then(|(network, vars)| passed(&*network, &vars));
+        let (kernels, reference) = (run()?, sncn_core::reference::forced(run)?);
+        assert_eq!(kernels.len(), reference.len());
+        for (one, two) in kernels.iter().zip(&reference) {
+            let size = one.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+            let off = one.iter().zip(two).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+            assert!(off <= 1e-8 * size, "network {i}: off by {off:e} of {size:e}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_convnet_takes_texts_shorter_than_its_filters() -> Result<()> {
     for mask_windows in [false, true] {

@@ -8,6 +8,7 @@ pub mod calibration;
 pub mod checkpoint;
 pub mod confusion;
 pub mod data;
+mod error;
 pub mod evaluate;
 pub mod files;
 pub mod harness;
@@ -21,11 +22,9 @@ pub mod train;
 
 pub use checkpoint::Checkpoint;
 pub use data::{Batch, DataError, Dataset};
+pub use error::BoxError;
 pub use objective::{MixConfig, Objective};
 pub use source::Source;
-
-/// Any error: what a caller's own code may fail with inside training and evaluation.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The example of the README, as a test.
 #[cfg(doctest)]

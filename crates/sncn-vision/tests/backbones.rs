@@ -97,3 +97,36 @@ fn allconv_recorded_meets_its_tensors() -> Result<()> {
     }
     Ok(())
 }
+
+/// Scores and all gradients of a network in f64, of the images too, in a training pass that mixes at every site.
+fn passed(name: &str, at: &str) -> Result<Vec<(String, Vec<f64>)>> {
+    let layers = [LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at)];
+    let vars = Vars::new(Seed::new(3), DType::F64, &Device::Cpu);
+    let network = build(name, &Blueprint { classes: 7, layers: (&layers).into(), vars: &vars })?;
+    let images = Vars::new(Seed::new(5), DType::F64, &Device::Cpu);
+    let xs = images.builder().get_with_hints((3, 32, 32, 3), "xs", Init::Randn { mean: 0., stdev: 1. })?;
+    let scores = network.forward(&xs, &Pass::mixing(network.sites(), network.sites(), Seed::new(2)))?;
+    let grads = cross_entropy(&scores, &[1, 4, 0], None)?.backward()?;
+    let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f64>();
+    let mut all =
+        vec![("scores".to_string(), values(&scores)?), ("images".to_string(), values(grads.get(&xs).context("images")?)?)];
+    for (name, var) in vars.all() {
+        let gradient = grads.get(var.as_tensor());
+        all.push((name, gradient.map_or_else(|| Ok(Vec::new()), values)?));
+    }
+    Ok(all)
+}
+
+#[test]
+fn every_backbone_is_the_same_without_kernels() -> Result<()> {
+    for (name, positions) in EXAMPLES {
+        let at = positions[positions.len() - 1];
+        let (kernels, reference) = (passed(name, at)?, sncn_core::reference::forced(|| passed(name, at))?);
+        for ((what, one), (_, two)) in kernels.iter().zip(&reference) {
+            let size = one.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+            let off = one.iter().zip(two).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+            ensure!(one.len() == two.len() && off <= 1e-8 * size, "{name}, {what}: off by {off:e} of {size:e}");
+        }
+    }
+    Ok(())
+}

@@ -123,3 +123,31 @@ fn void_pixels_teach_nothing_and_a_void_batch_has_the_loss_zero() -> Result<()> 
     assert!(run(vec![CLASSES as u32; 2 * h * w]).is_err(), "a label that is no class");
     Ok(())
 }
+
+/// Scores, and all gradients of the objective, of a network in f64.
+fn passed(name: &str) -> Result<Vec<Vec<f64>>> {
+    let layers = [LayerConfig::new("crossnorm", "post"), LayerConfig::new("selfnorm", "residual")];
+    let vars = Vars::new(Seed::new(3), DType::F64, &Device::Cpu);
+    let network = segment::build(name, &Blueprint { classes: CLASSES, layers: (&layers).into(), vars: &vars })?;
+    let xs = images((2, 33, 41))?.to_dtype(DType::F64)?;
+    let pass = Pass::mixing(network.sites(), 2, Seed::new(2));
+    let batch = Batch { inputs: xs, labels: labels(2 * 33 * 41), lengths: None, views: 1 };
+    let scores = network.forward(&batch.inputs, &pass)?;
+    let grads = Objective::Segment { auxiliary: 0.4 }.loss_in(&*network, &batch, &pass)?.backward()?;
+    let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f64>();
+    let gradients = vars.trainable().into_iter().map(|(name, var)| Ok(values(grads.get(var.as_tensor()).context(name)?)?));
+    std::iter::once(Ok(values(&scores)?)).chain(gradients).collect()
+}
+
+#[test]
+fn networks_are_the_same_without_kernels() -> Result<()> {
+    for name in ["fcn_resnet18_8", "deeplabv3plus_resnet18_8_ibn"] {
+        let (kernels, reference) = (passed(name)?, sncn_core::reference::forced(|| passed(name))?);
+        for (i, (one, two)) in kernels.iter().zip(&reference).enumerate() {
+            let size = one.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
+            let off = one.iter().zip(two).fold(0f64, |m, (a, b)| m.max((a - b).abs()));
+            ensure!(one.len() == two.len() && off <= 1e-8 * size, "{name}, {i}: off by {off:e} of {size:e}");
+        }
+    }
+    Ok(())
+}

@@ -60,7 +60,10 @@ impl Gather {
 
 /// Σ G and Σ G·(x − m) of a gradient, gathered while bands of it are written.
 #[derive(Default)]
-pub(super) struct Bands(Mutex<Vec<(usize, usize, Vec<f64>, Vec<f64>)>>);
+pub(super) struct Bands(Mutex<Vec<BandSums>>);
+
+/// Instance and first row of a band, with both sums over it.
+type BandSums = (usize, usize, Vec<f64>, Vec<f64>);
 
 impl Bands {
     /// Adds the sums of a band of instance `n` that begins at row `start`.
@@ -68,7 +71,7 @@ impl Bands {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((n, start, one, two));
     }
 
-    fn in_order(self) -> Vec<(usize, usize, Vec<f64>, Vec<f64>)> {
+    fn in_order(self) -> Vec<BandSums> {
         let mut bands = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         bands.sort_unstable_by_key(|band| (band.0, band.1));
         bands

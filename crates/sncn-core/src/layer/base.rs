@@ -17,7 +17,7 @@ pub trait Layer: Send + Sync {
     ///
     /// # Errors
     /// Where the shape does not fit, or the layer has no form for sequences.
-    fn on_tokens(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap>;
+    fn on_sequences(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap>;
 
     /// Whether it can be applied to recorded maps; a network with a layer that cannot runs as tensor operations.
     fn recordable(&self) -> bool {
@@ -28,14 +28,14 @@ pub trait Layer: Send + Sync {
     /// a sequence count where the pass has lengths; the padding behind them becomes 0.
     ///
     /// ```
-    /// use candle_core::{DType, Device, Tensor};
+    /// use candle_core::{DType, Device};
     /// use sncn_core::layer::{Layer, Place, SelfNorm, SelfNormConfig};
     /// use sncn_core::{Pass, Seed, Vars};
     ///
     /// # fn main() -> candle_core::Result<()> {
     /// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
     /// let layer = SelfNorm::new(SelfNormConfig::default(), &Place::new(16, vars.builder()))?;
-    /// let xs = Tensor::randn(0f32, 1., (4, 8, 8, 16), &Device::Cpu)?; // (N, H, W, C)
+    /// let xs = Seed::new(1).normal((4, 8, 8, 16))?; // (N, H, W, C)
     /// let ys = layer.forward(&xs, &Pass::eval())?;
     /// assert_eq!(ys.dims(), xs.dims());
     /// # Ok(())
@@ -54,7 +54,7 @@ pub trait Layer: Send + Sync {
             let packing = Packing::new(lengths, longest)?;
             let packed = packing.pack(xs)?;
             let packed = if recorded { TokenMap::start(&packed, pass)? } else { TokenMap::tensor(&packed)? };
-            return packing.pad(&self.on_tokens(&packed, &packing, pass)?.to_tensor()?);
+            return packing.pad(&self.on_sequences(&packed, &packing, pass)?.to_tensor()?);
         }
         let dims = match *xs.dims() {
             [n, c] => (n, 1, 1, c),
@@ -72,7 +72,7 @@ impl<R: Rule> Layer for R {
         xs.apply_rule(self, pass)
     }
 
-    fn on_tokens(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
+    fn on_sequences(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
         xs.apply_rule(packing, self, pass)
     }
 }

@@ -202,8 +202,8 @@ impl Hooks {
     ///
     /// # Errors
     /// As the layers; the layer and the position are named.
-    pub fn on_tokens(&self, position: &str, xs: TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
-        let each = |xs: TokenMap, hook: &Hook| hook.layer.on_tokens(&xs, packing, pass).map_err(|error| hook.told(error));
+    pub fn on_sequences(&self, position: &str, xs: TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
+        let each = |xs: TokenMap, hook: &Hook| hook.layer.on_sequences(&xs, packing, pass).map_err(|error| hook.told(error));
         self.here(position).try_fold(xs, each)
     }
 

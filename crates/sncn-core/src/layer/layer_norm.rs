@@ -34,7 +34,7 @@ impl Layer for LayerNorm {
         xs.apply_operation(self.clone())
     }
 
-    fn on_tokens(&self, xs: &TokenMap, _: &Packing, _: &Pass) -> Result<TokenMap> {
+    fn on_sequences(&self, xs: &TokenMap, _: &Packing, _: &Pass) -> Result<TokenMap> {
         xs.apply_operation(self.clone())
     }
 }

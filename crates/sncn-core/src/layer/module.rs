@@ -29,7 +29,7 @@ impl<M: ModuleT + Send + Sync> Layer for FromModule<M> {
         xs.on_tensor(|xs| self.0.forward_t(xs, pass.train))
     }
 
-    fn on_tokens(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
+    fn on_sequences(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
         xs.on_padded(packing, |xs| self.0.forward_t(xs, pass.train))
     }
 
@@ -47,8 +47,8 @@ impl<L: Layer> Layer for ChannelsFirst<L> {
         self.0.on_map(xs, pass)
     }
 
-    fn on_tokens(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
-        self.0.on_tokens(xs, packing, pass)
+    fn on_sequences(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
+        self.0.on_sequences(xs, packing, pass)
     }
 
     fn recordable(&self) -> bool {
@@ -90,7 +90,7 @@ impl SharedPass {
 /// the shared pass, otherwise in an evaluation pass.
 ///
 /// ```
-/// use candle_core::{DType, Device, Tensor};
+/// use candle_core::{DType, Device};
 /// use candle_nn::ModuleT;
 /// use sncn_core::layer::{AsModule, ChannelsFirst, CrossNorm, CrossNormConfig, Place, SharedPass};
 /// use sncn_core::{Pass, Seed, Vars};
@@ -100,7 +100,7 @@ impl SharedPass {
 /// let place = Place::new(3, vars.builder());
 /// let pass = SharedPass::new(Pass::mixing(1, 1, Seed::new(0)));
 /// let module = AsModule::new(ChannelsFirst(CrossNorm::new(CrossNormConfig::default(), &place)?), &pass);
-/// let xs = Tensor::randn(0f32, 1., (2, 3, 8, 8), &Device::Cpu)?; // (N, C, H, W)
+/// let xs = Seed::new(1).normal((2, 3, 8, 8))?; // (N, C, H, W)
 /// assert_eq!(module.forward_t(&xs, true)?.dims(), xs.dims());
 /// pass.set(Pass::mixing(1, 1, Seed::new(1))); // the next step draws anew
 /// # Ok(())

@@ -1,6 +1,7 @@
 //! Element-wise activations; relu has derivative 0 at 0.
 
-use super::{by_dtype, elements, native, reference};
+use super::common::{by_dtype, elements, native};
+use super::reference;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_backward_naive, gelu_forward, gelu_forward_naive};
 use sncn_kernels::real::{Real, map, zip};

@@ -1,29 +1,12 @@
 //! Channels-last convolution with bias; weights keep the shape (c_out, c_in / groups, kh, kw).
 
+use super::common::{by_dtype, elements, native};
+use super::reference;
+use super::settings::Conv;
 use super::weighted::{Argument, Gradients, Taped, Weighted};
-use super::{by_dtype, elements, native, reference};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::conv::{ConvShape, conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient};
 use sncn_kernels::fused::{PackedWeight, Precision, conv_forward, copy_rows, keep};
-
-/// Settings of a convolution, equal along both axes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conv {
-    /// Distance between output positions.
-    pub stride: usize,
-    /// Zeros on every side.
-    pub padding: usize,
-    /// Distance between kernel taps.
-    pub dilation: usize,
-    /// Independent channel groups.
-    pub groups: usize,
-}
-
-impl Default for Conv {
-    fn default() -> Self {
-        Self { stride: 1, padding: 0, dilation: 1, groups: 1 }
-    }
-}
 
 struct Forward(ConvShape);
 struct Rounded(ConvShape);

@@ -1,6 +1,6 @@
 //! Mean cross-entropy of rows of logits with one label a row, as one operation: the loss and its gradient in one pass.
 
-use super::elements;
+use super::common::elements;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 use sncn_kernels::cross_entropy::cross_entropy as pass;
 use sncn_kernels::simd::Form;

@@ -1,7 +1,8 @@
 //! y = x·Wᵀ + b over the last dimension, with a product whose result does not depend on the thread count.
 
+use super::common::{by_dtype, elements, native};
+use super::reference;
 use super::weighted::{Argument, Gradients, Taped, Weighted};
-use super::{by_dtype, elements, native, reference};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::product::{LinearShape, linear_forward, linear_input_gradient, linear_weight_gradient};
 

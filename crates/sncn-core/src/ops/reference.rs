@@ -6,7 +6,8 @@
 //! missing or wrong in some cases; what is used instead (narrowing, concatenation, selection by index, products of matrices, choice by a
 //! mask, sums) has right ones. Constants are made in the type of the input, since not every device has f64.
 
-use super::{Conv, constants};
+use super::common::constants;
+use super::settings::Conv;
 use candle_core::{Result, Tensor};
 use std::f64::consts::SQRT_2;
 

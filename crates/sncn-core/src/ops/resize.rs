@@ -1,6 +1,7 @@
 //! Channels-last resizing.
 
-use super::{by_dtype, elements, native, reference};
+use super::common::{by_dtype, elements, native};
+use super::reference;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
 

@@ -1,6 +1,6 @@
 //! What a convolution and a product have in common on candle's tape: a map of x by a weight, with or without a bias.
 
-use super::{by_dtype, elements};
+use super::common::{by_dtype, elements};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 use sncn_kernels::product::column_sums;
 

@@ -14,9 +14,9 @@ use std::rc::Rc;
 /// Whatever implements this is a [`crate::Layer`], recorded in networks and usable on plain tensors; its gradient is taken.
 ///
 /// ```
-/// use candle_core::{DType, Device, Result, Tensor};
+/// use candle_core::Result;
 /// use sncn_core::rule::{Affine, Instances, Rule};
-/// use sncn_core::{Layer, Pass};
+/// use sncn_core::{Layer, Pass, Seed};
 ///
 /// /// Instance normalisation without parameters.
 /// struct Standardise;
@@ -30,7 +30,7 @@ use std::rc::Rc;
 /// }
 ///
 /// # fn main() -> Result<()> {
-/// let xs = Tensor::randn(3f32, 2., (2, 8, 8, 4), &Device::Cpu)?; // (N, H, W, C)
+/// let xs = Seed::new(1).normal((2, 8, 8, 4))?.affine(2., 3.)?; // (N, H, W, C)
 /// let ys = Standardise.forward(&xs, &Pass::eval())?;
 /// assert!(ys.mean_all()?.to_scalar::<f32>()?.abs() < 1e-3);
 /// # Ok(())

@@ -1,6 +1,6 @@
 //! The instructions of a pickle, as a machine that only builds nodes.
 
-use super::{Id, Node, PickleError, Result};
+use super::node::{Id, Node, PickleError, Result};
 use std::collections::HashMap;
 
 /// Bytes that a global's module and name may have where they come from the stack.

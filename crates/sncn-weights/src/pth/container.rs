@@ -1,7 +1,7 @@
 //! The two containers of `torch.save`: where the object's pickle lies, and the storages.
 
+use super::error::{PthError, Result, part};
 use super::state::Storage;
-use super::{PthError, Result, part};
 use crate::pickle::{Node, Pickle};
 use std::borrow::Cow;
 use std::collections::HashMap;

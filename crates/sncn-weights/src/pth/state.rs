@@ -1,6 +1,7 @@
 //! The state dict in the object's pickle: where it stands, its storages, its tensors.
 
-use super::{KINDS, Kind, PthError, Result, Window, part};
+use super::error::{PthError, Result, part};
+use super::kind::{KINDS, Kind, Window};
 use crate::pickle::{Id, Node, Pickle};
 use std::collections::{BTreeSet, HashMap};
 

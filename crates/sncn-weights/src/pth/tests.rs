@@ -1,6 +1,7 @@
 //! Tests: what PyTorch wrote in both forms, and what is damaged or hostile.
 
 use super::*;
+use candle_core::DType;
 use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 

@@ -70,7 +70,7 @@ impl Run<'_> {
         if hooks.is_free(position) {
             return Ok(xs);
         }
-        let ys = hooks.on_tokens(position, xs.clone(), self.packing, self.pass)?;
+        let ys = hooks.on_sequences(position, xs.clone(), self.packing, self.pass)?;
         watch(&Spot { position, stage: self.stage }, &|| {
             Ok((self.packing.pad(&xs.values()?)?, self.packing.pad(&ys.values()?)?))
         })?;
@@ -79,7 +79,7 @@ impl Run<'_> {
 
     /// Layer normalisation.
     pub(super) fn norm(&self, norm: &LayerNorm, xs: &TokenMap) -> Result<TokenMap> {
-        norm.on_tokens(xs, self.packing, self.pass)
+        norm.on_sequences(xs, self.packing, self.pass)
     }
 }
 

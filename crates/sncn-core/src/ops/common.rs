@@ -1,0 +1,54 @@
+//! What operations have in common: when a kernel serves, and the values of its arguments.
+
+use candle_core::{CpuStorage, DType, Device, Layout, Result, Tensor, WithDType, bail};
+
+/// Whether operations on `xs` run as this project's kernels: on the CPU, in f32 and f64, unless reference implementations are
+/// forced (see [`crate::reference`]).
+pub fn native(xs: &Tensor) -> bool {
+    xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64) && !crate::reference::is_forced()
+}
+
+/// A row of numbers in the type of `like` and on its device, which may have no f64.
+pub(crate) fn constants(values: Vec<f64>, like: &Tensor) -> Result<Tensor> {
+    let len = values.len();
+    Tensor::from_vec(values, len, &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())
+}
+
+/// Runs `$body` with `$t` bound to the element type of `$storage`.
+macro_rules! by_dtype {
+    ($name:expr, $storage:expr, $t:ident => $body:expr) => {
+        match $storage {
+            candle_core::CpuStorage::F32(_) => {
+                type $t = f32;
+                $body
+            }
+            candle_core::CpuStorage::F64(_) => {
+                type $t = f64;
+                $body
+            }
+            _ => candle_core::bail!("{}: the input is neither f32 nor f64; convert it with to_dtype", $name),
+        }
+    };
+}
+pub(crate) use by_dtype;
+
+/// sum += values.
+///
+/// # Panics
+/// Where lengths differ, which whoever records an operation has ruled out.
+pub(crate) fn add_in_place(sum: &mut [f32], values: &[f32]) {
+    use rayon::prelude::*;
+    const BLOCK: usize = 1 << 14;
+    assert_eq!(sum.len(), values.len(), "gradients of one map have one length");
+    sum.par_chunks_mut(BLOCK).zip(values.par_chunks(BLOCK)).for_each(|(sum, values)| {
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+    });
+}
+
+/// The elements of a contiguous argument of type `T`.
+pub(crate) fn elements<'a, T: WithDType>(name: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        bail!("{name}: argument of shape {:?} is not contiguous; call contiguous() first", layout.shape());
+    };
+    Ok(&storage.as_slice::<T>()?[start..end])
+}
