@@ -61,7 +61,23 @@ impl Body {
         (first + positions.start) * self.c..(first + positions.end) * self.c
     }
 
-    fn part(&self, n: usize, positions: &Range<usize>) -> Part<'_> {
+    /// All values.
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// All values, shared.
+    pub(super) fn data(&self) -> &Arc<Values> {
+        &self.data
+    }
+
+    /// The values for whoever keeps them: a copy where others read them.
+    pub(super) fn into_buffer(self) -> Buffer {
+        Arc::try_unwrap(self.data).map_or_else(|shared| Buffer::of(&shared.part(0..shared.len())), Values::into_buffer)
+    }
+
+    /// The values of some positions of an instance.
+    pub(super) fn part(&self, n: usize, positions: &Range<usize>) -> Part<'_> {
         self.data.part(self.at(n, positions))
     }
 

@@ -5,13 +5,13 @@
 use super::buffer::{Buffer, Values};
 use super::feature_map::{FeatureMap, Form};
 use super::gather::{Bands, Gather};
-use super::map::{Map, Source, View};
+use super::map::Map;
 use super::observe::done;
 use super::recording::Recording;
 use super::tensor::with_values;
 use crate::ops::{self, Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
-use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient};
+use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, keep};
 
 impl FeatureMap {
     /// Convolution without bias; `weight` is (O, C / groups, kh, kw).
@@ -36,7 +36,9 @@ impl FeatureMap {
     /// Where shapes do not fit, or the maps belong to two recordings.
     pub fn conv_add(&self, weight: &Tensor, conv: &Conv, other: &Self) -> Result<Self> {
         match (&self.0, &other.0) {
-            (Form::Activation(recording, _), Form::Map(theirs, other)) if recording.is(theirs) => {
+            (Form::Map(recording, own), Form::Map(theirs, other))
+                if recording.is(theirs) && own.is_bent() && !other.is_bent() =>
+            {
                 self.conv_plus(weight, conv, Plus { bias: None, map: Some(other) })
             }
             _ => self.conv(weight, conv)?.add(other),
@@ -44,14 +46,10 @@ impl FeatureMap {
     }
 
     fn conv_plus(&self, weight: &Tensor, settings: &Conv, plus: Plus<'_>) -> Result<Self> {
-        let (recording, source) = match &self.0 {
-            &Form::Tensor(ref xs, precision) => {
-                return Ok(Self(Form::Tensor(ops::conv2d_rounded(xs, weight, plus.bias, settings, precision)?, precision)));
-            }
-            Form::Map(recording, map) => (recording, map.into()),
-            Form::Activation(recording, activation) => (recording, activation.into()),
+        let Form::Tensor(xs, precision) = &self.0 else {
+            return self.reading(|xs| Ok(xs.clone()), |recording, map| conv(recording, map, weight, settings, plus));
         };
-        Ok(Self(Form::Map(recording.clone(), conv(recording, source, weight, settings, plus)?)))
+        Ok(Self(Form::Tensor(ops::conv2d_rounded(xs, weight, plus.bias, settings, *precision)?, *precision)))
     }
 }
 
@@ -64,9 +62,9 @@ struct Plus<'a> {
 }
 
 /// y = weight ∗ source (+ a bias) (+ another map), with the statistics of y.
-fn conv(recording: &Recording, source: Source, weight: &Tensor, conv: &Conv, plus: Plus<'_>) -> Result<Map> {
+fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus: Plus<'_>) -> Result<Map> {
     let other = plus.map;
-    let (n, h, w, c) = source.map().dims;
+    let (n, h, w, c) = source.dims;
     let shape = conv_shape((n, h, w, c), weight, conv, (conv.padding, conv.padding))?;
     let (ho, wo) = shape.output();
     let dims = (n, ho, wo, shape.c_out);
@@ -103,13 +101,13 @@ fn conv(recording: &Recording, source: Source, weight: &Tensor, conv: &Conv, plu
     if let Some(bias) = plus.bias {
         let shift = with_values(&bias.contiguous()?, |bias| bias.repeat(n))?;
         // its gradient is that of the values before it
-        ys = ys.under(ys.slot, View { scale: vec![1.; shift.len()], shift });
+        ys = ys.viewed(ys.slot, vec![1.; shift.len()], shift);
     }
     done("convolution: forward");
     let (parameter, other) = (recording.parameter(&weight), other.map(|other| other.slot));
     let bias = plus.bias.map(|bias| recording.parameter(bias));
     let weight = Values::Tensor(weight);
-    let (slot, to_source) = (ys.slot, recording.wants(source.slot()));
+    let (slot, to_source, source) = (ys.slot, recording.wants(source.slot), source.clone());
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         let read = |n: usize, row: usize, out: &mut [f32]| {
@@ -136,24 +134,18 @@ fn conv(recording: &Recording, source: Source, weight: &Tensor, conv: &Conv, plu
         if to_source {
             let mut dx = Buffer::take(n * h * w * c);
             let weight = PackedWeight::new(&shape, Direction::InputGradient, &weight.part(0..weight.len()));
-            match &source {
-                Source::Map(map) => {
-                    conv_input_gradient(&shape, &weight, &read, &|_, _, _: &mut [f32]| {}, &mut dx);
-                    gradients.give(map.slot, Values::Own(dx));
-                }
-                Source::Activation(activation) => {
-                    let (map, bands) = (&activation.map, Bands::default());
-                    let centres = map.centres();
-                    let finish = |n: usize, rows: std::ops::Range<usize>, dx: &mut [f32]| {
-                        activation.unbend(n, rows.start * w, dx);
-                        let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
-                        let xs = map.positions_from(n, rows.start * w, dx.len());
-                        sncn_kernels::rows::product_sums(dx, &xs, map.row(&centres, n), &mut one, &mut two);
-                        bands.add(n, rows.start, one, two);
-                    };
-                    conv_input_gradient(&shape, &weight, &read, &finish, &mut dx);
-                    activation.give_unbent(gradients, bands.sums(map.dims.0, map.dims.3), dx);
-                }
+            if source.is_bent() {
+                let (bands, centres) = (Bands::default(), source.centres());
+                let finish = |n: usize, rows: std::ops::Range<usize>, dx: &mut [f32]| {
+                    let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
+                    source.unbend(n, rows.start * w, dx, &centres, &mut one, &mut two);
+                    bands.add(n, rows.start, one, two);
+                };
+                conv_input_gradient(&shape, &weight, &read, &finish, &mut dx);
+                gradients.give_summed(source.slot, Values::Own(dx), Some(bands.sums(n, c)));
+            } else {
+                conv_input_gradient(&shape, &weight, &read, &keep, &mut dx);
+                gradients.give(source.slot, Values::Own(dx));
             }
         }
         if let Some(other) = other {

@@ -2,7 +2,7 @@
 
 use super::buffer::{Buffer, Values};
 use super::feature_map::{FeatureMap, Form};
-use super::map::{Map, Source};
+use super::map::Map;
 use super::observe::done;
 use super::recording::{Backward, Gradients, Log, Recording, Slots};
 use super::tensor::with_values;
@@ -10,7 +10,7 @@ use crate::backward::{Left, thread};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::centred_sums;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Gradients from [`FeatureMap::backward`].
 pub struct MapGradients {
@@ -35,8 +35,10 @@ impl FeatureMap {
     pub fn to_tensor(&self) -> Result<Tensor> {
         match self.written()?.0 {
             Form::Tensor(xs, _) => Ok(xs),
-            Form::Map(recording, map) => whole(&recording, map),
-            Form::Activation(..) => bail!("an activation was not settled"),
+            Form::Map(recording, map) => {
+                let (slot, dims) = (map.slot, map.dims);
+                recording.finish(map.body.into_buffer().into_vec(), dims.into(), Some(slot))
+            }
         }
     }
 
@@ -103,16 +105,6 @@ impl CustomOp2 for Body {
     }
 }
 
-/// A recorded map, as it is.
-fn whole(recording: &Recording, map: Map) -> Result<Tensor> {
-    let (slot, dims) = (map.slot, map.dims);
-    let values = match Arc::try_unwrap(map.data) {
-        Ok(values) => values.into_buffer(),
-        Err(shared) => Buffer::of(&shared.part(0..shared.len())),
-    };
-    recording.finish(values.into_vec(), dims.into(), Some(slot))
-}
-
 /// Runs the steps so far backward from the gradient of a map.
 fn backward(recording: &Recording, slot: usize, gradient: &Tensor) -> Result<MapGradients> {
     recording.with(|log| {
@@ -130,9 +122,8 @@ fn backward(recording: &Recording, slot: usize, gradient: &Tensor) -> Result<Map
 }
 
 /// The mean (N, C) over the first `rows` rows and `columns` columns.
-pub(super) fn pool(recording: &Recording, source: Source, (rows, columns): (usize, usize)) -> Result<Tensor> {
-    let map = source.map().clone();
-    let (n, _, w, c) = map.dims;
+pub(super) fn pool(recording: &Recording, source: &Map, (rows, columns): (usize, usize)) -> Result<Tensor> {
+    let (n, _, w, c) = source.dims;
     let positions = (rows * columns) as f64;
     // whole rows are one run
     let (runs, run) = if columns == w { (1, rows * w) } else { (rows, columns) };
@@ -146,9 +137,11 @@ pub(super) fn pool(recording: &Recording, source: Source, (rows, columns): (usiz
         }
         values.iter_mut().zip(&sum).for_each(|(value, sum)| *value = (sum / positions) as f32);
     });
+    let source = source.clone();
     recording.record(move |gradients| {
         let output = std::mem::take(&mut gradients.output);
-        source.give(gradients, |n, gradient| {
+        let gradient = Buffer::take(source.body.len());
+        source.give(gradients, gradient, |n, gradient| {
             let share: Vec<f32> = output[n * c..(n + 1) * c].iter().map(|output| output / positions as f32).collect();
             gradient.fill(0.);
             for row in 0..runs {

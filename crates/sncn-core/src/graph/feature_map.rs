@@ -1,6 +1,6 @@
 //! `FeatureMap`: a map (N, H, W, C) between two layers of a network.
 
-use super::map::{Activation, Map, settle, write};
+use super::map::Map;
 use super::recording::{Mode, Recording};
 use crate::ops;
 use crate::pass::{Pass, Precision};
@@ -18,7 +18,6 @@ pub struct FeatureMap(pub(super) Form);
 pub(super) enum Form {
     Tensor(Tensor, Precision),
     Map(Recording, Map),
-    Activation(Recording, Activation),
 }
 
 impl FeatureMap {
@@ -45,7 +44,7 @@ impl FeatureMap {
     /// Says whether the layers to come want the statistics of maps, so that convolutions gather them as they write (they do
     /// unless told otherwise); where they are wanted all the same, a pass over the map finds them.
     pub fn gathering(self, wanted: bool) -> Self {
-        if let Form::Map(recording, _) | Form::Activation(recording, _) = &self.0 {
+        if let Form::Map(recording, _) = &self.0 {
             recording.set_bare(!wanted);
         }
         self
@@ -58,7 +57,7 @@ impl FeatureMap {
     pub fn dims(&self) -> Result<(usize, usize, usize, usize)> {
         match &self.0 {
             Form::Tensor(xs, _) => xs.dims4(),
-            Form::Map(_, map) | Form::Activation(_, Activation { map, .. }) => Ok(map.dims),
+            Form::Map(_, map) => Ok(map.dims),
         }
     }
 
@@ -67,46 +66,42 @@ impl FeatureMap {
         !matches!(self.0, Form::Tensor(..))
     }
 
-    /// The map with every pending table applied: what a reader would read.
+    /// The map with everything pending applied: what a reader would read.
     ///
     /// # Errors
     /// Where a tensor cannot be made.
     pub fn written(&self) -> Result<Self> {
-        match &self.settled().0 {
-            Form::Map(recording, map) => Ok(Self(Form::Map(recording.clone(), write(recording, map)))),
-            _ => Ok(self.clone()),
-        }
+        self.reading(|xs| Ok(xs.clone()), |recording, map| Ok(map.written(recording)))
     }
 
     /// The same map, through which no gradient flows: what is computed from it gives gradients to its own parameters and none
     /// to what came before.
     pub fn aside(&self) -> Self {
-        Self(match &self.settled().0 {
+        Self(match &self.0 {
             Form::Tensor(xs, precision) => Form::Tensor(xs.detach(), *precision),
-            Form::Map(recording, map) => Form::Map(recording.clone(), map.at_slot(recording.slot_aside())),
-            Form::Activation(..) => return self.clone(),
+            Form::Map(recording, map) => Form::Map(recording.clone(), map.settled(recording).at_slot(recording.slot_aside())),
         })
     }
 
-    /// The same with a pending curve applied.
-    pub(super) fn settled(&self) -> Self {
-        match &self.0 {
-            Form::Activation(recording, activation) => Self(Form::Map(recording.clone(), settle(recording, activation))),
-            _ => self.clone(),
-        }
+    /// An operation of this map, which reads a pending curve: `tensor` on a tensor, `map` on a recorded map.
+    pub(super) fn reading(
+        &self,
+        tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
+        map: impl FnOnce(&Recording, &Map) -> Result<Map>,
+    ) -> Result<Self> {
+        Ok(Self(match &self.0 {
+            Form::Tensor(xs, precision) => Form::Tensor(tensor(xs)?, *precision),
+            Form::Map(recording, xs) => Form::Map(recording.clone(), map(recording, xs)?),
+        }))
     }
 
-    /// An operation of this map: `tensor` on a tensor, `map` on a recorded map.
+    /// An operation of this map without a pending curve.
     pub(super) fn either(
         &self,
         tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
         map: impl FnOnce(&Recording, &Map) -> Result<Map>,
     ) -> Result<Self> {
-        match &self.settled().0 {
-            Form::Tensor(xs, precision) => Ok(Self(Form::Tensor(tensor(xs)?, *precision))),
-            Form::Map(recording, xs) => Ok(Self(Form::Map(recording.clone(), map(recording, xs)?))),
-            Form::Activation(..) => bail!("an activation was not settled"),
-        }
+        self.reading(tensor, |recording, xs| map(recording, &xs.settled(recording)))
     }
 
     /// An operation of this map and another: `tensors` on tensors, `maps` on recorded maps.
@@ -119,10 +114,11 @@ impl FeatureMap {
         tensors: impl FnOnce(&Tensor, &Tensor) -> Result<Tensor>,
         maps: impl FnOnce(&Recording, &Map, &Map) -> Result<Map>,
     ) -> Result<Self> {
-        match (&self.settled().0, &other.settled().0) {
+        match (&self.0, &other.0) {
             (Form::Tensor(xs, precision), Form::Tensor(ys, _)) => Ok(Self(Form::Tensor(tensors(xs, ys)?, *precision))),
             (Form::Map(recording, xs), Form::Map(other, ys)) if recording.is(other) => {
-                Ok(Self(Form::Map(recording.clone(), maps(recording, xs, ys)?)))
+                let sum = maps(recording, &xs.settled(recording), &ys.settled(recording))?;
+                Ok(Self(Form::Map(recording.clone(), sum)))
             }
             (Form::Map(..), Form::Map(..)) => {
                 bail!("two maps of different recordings meet: start one map with FeatureMap::start and make both from it")

@@ -3,7 +3,7 @@
 use super::buffer::{Buffer, Values};
 use super::feature_map::FeatureMap;
 use super::gather::Gather;
-use super::map::{Map, Source};
+use super::map::Map;
 use super::observe::done;
 use super::recording::Recording;
 use crate::ops;
@@ -54,11 +54,11 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     if xs.dims != ys.dims {
         bail!("maps of shape {:?} and {:?} do not add", xs.dims, ys.dims)
     }
-    let mut data = Buffer::take(xs.data.len());
+    let mut data = Buffer::take(xs.body.len());
     let gather = Gather::default();
-    let (source, c) = (Source::from(xs), xs.dims.3);
+    let c = xs.dims.3;
     data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
-        source.read(n, 0, out);
+        xs.read(n, 0, out);
         ys.add_to(n, 0, out);
         if after != After::Gather {
             // NaN stays NaN
@@ -79,7 +79,7 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
             let (ones, zeros) = (vec![1.; c], vec![0.; c]);
             let mut masked = gradient.into_buffer();
             let instances = masked.par_chunks_exact_mut(sum.instance_len()).enumerate();
-            instances.for_each(|(n, g)| rows::unbend(g, &sum.instance(n), &ones, &zeros, Curve::Relu));
+            instances.for_each(|(n, g)| rows::unbend(g, &sum.positions_from(n, 0, g.len()), &ones, &zeros, Curve::Relu));
             gradient = Values::Own(masked);
         }
         let gradient = Arc::new(gradient.into_buffer());
@@ -98,10 +98,10 @@ fn copy_channels(map: &Map, n: usize, first: usize, c: usize, out: &mut [f32]) {
         rows.for_each(|(to, xs)| to[first..first + own].copy_from_slice(xs));
     };
     if map.view.is_none() {
-        return spread(&map.instance(n));
+        return spread(&map.positions_from(n, 0, map.instance_len()));
     }
     let mut values = Buffer::take(map.instance_len());
-    Source::from(map).read(n, 0, &mut values);
+    map.read(n, 0, &mut values);
     spread(&values);
 }
 
@@ -117,7 +117,7 @@ fn concat(recording: &Recording, xs: &Map, ys: &Map) -> Result<Map> {
         copy_channels(xs, n, 0, c, out);
         copy_channels(ys, n, first, c, out);
     });
-    let (one, two) = (xs.stats(), ys.stats());
+    let (one, two) = (xs.seen(xs.raw()), ys.seen(ys.raw()));
     let side_by_side = |one: &[f64], two: &[f64]| -> Vec<f64> {
         one.chunks_exact(first).zip(two.chunks_exact(c - first)).flat_map(|(one, two)| one.iter().chain(two).copied()).collect()
     };

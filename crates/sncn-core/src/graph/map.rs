@@ -1,10 +1,11 @@
-//! A recorded map: values, a pending scale and shift for every (instance, channel), and statistics.
+//! A recorded map: values, a pending scale, shift and curve for every (instance, channel), and statistics.
 
+use super::body::Body;
 use super::buffer::{Buffer, Part, Values};
-use super::gather::Gather;
 use super::recording::{Gradients, Recording, Sums};
 use super::tensor::with_values;
 use crate::rule::Moments;
+use crate::stats::Extent;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::{self, Curve};
@@ -17,110 +18,40 @@ pub(super) struct View {
     pub(super) shift: Vec<f32>,
 }
 
-/// A map (N, H, W, C).
+/// A map (N, H, W, C) that its readers see as curve(scale·data + shift).
 #[derive(Clone)]
 pub(super) struct Map {
-    /// Where its gradient is gathered.
+    /// Where its gradient is gathered; a gradient of what is read, taken back through the curve.
     pub(super) slot: usize,
     pub(super) dims: (usize, usize, usize, usize),
-    pub(super) data: Arc<Values>,
-    /// Of `data`, before the view.
+    pub(super) body: Body,
+    /// Of the values, before the view.
     raw: Arc<OnceLock<Moments>>,
     pub(super) view: Option<Arc<View>>,
-}
-
-/// A map that the next reader normalises and bends: curve(scale·data + shift).
-#[derive(Clone)]
-pub(super) struct Activation {
-    pub(super) map: Map,
-    pub(super) slot: usize,
-    /// With the map's view worked in.
-    pub(super) tables: Arc<View>,
-    pub(super) curve: Curve,
-}
-
-/// What a reader reads.
-#[derive(Clone)]
-pub(super) enum Source {
-    Map(Map),
-    Activation(Activation),
-}
-
-impl From<&Map> for Source {
-    fn from(map: &Map) -> Self {
-        Self::Map(map.clone())
-    }
-}
-
-impl From<&Activation> for Source {
-    fn from(activation: &Activation) -> Self {
-        Self::Activation(activation.clone())
-    }
-}
-
-impl Source {
-    pub(super) fn map(&self) -> &Map {
-        match self {
-            Self::Map(map) => map,
-            Self::Activation(activation) => &activation.map,
-        }
-    }
-
-    /// Where the gradient of what is read is gathered.
-    pub(super) fn slot(&self) -> usize {
-        match self {
-            Self::Map(map) => map.slot,
-            Self::Activation(activation) => activation.slot,
-        }
-    }
-
-    /// Writes positions `start ..` of instance `n` as they are read.
-    pub(super) fn read(&self, n: usize, start: usize, out: &mut [f32]) {
-        let (map, tables, curve) = match self {
-            Self::Map(map) => (map, map.view.as_ref(), Curve::Line),
-            Self::Activation(activation) => (&activation.map, Some(&activation.tables), activation.curve),
-        };
-        let xs = map.positions_from(n, start, out.len());
-        match tables {
-            Some(tables) => rows::activate(&xs, map.row(&tables.scale, n), map.row(&tables.shift, n), curve, out),
-            None => out.copy_from_slice(&xs),
-        }
-    }
-
-    /// Gives what is read a gradient (N, positions, C) that `fill(n, …)` writes instance by instance.
-    pub(super) fn give(&self, gradients: &mut Gradients, fill: impl Fn(usize, &mut [f32]) + Sync) {
-        let gradient = Buffer::take(self.map().data.len());
-        match self {
-            Self::Activation(activation) => activation.give(gradients, gradient, fill),
-            Self::Map(map) => {
-                let mut gradient = gradient;
-                gradient.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, g)| fill(n, g));
-                gradients.give(map.slot, Values::Own(gradient));
-            }
-        }
-    }
+    curve: Curve,
 }
 
 impl Map {
     pub(super) fn new(recording: &Recording, dims: (usize, usize, usize, usize), data: Buffer) -> Self {
-        Self::with_slot(recording.slot(), dims, data)
+        Self::of(recording.slot(), dims, Values::Own(data))
     }
 
     /// Values whose gradient is gathered in that slot.
-    pub(super) fn with_slot(slot: usize, dims: (usize, usize, usize, usize), data: Buffer) -> Self {
-        Self { slot, dims, data: Arc::new(Values::Own(data)), raw: Arc::default(), view: None }
+    pub(super) fn of(slot: usize, dims: (usize, usize, usize, usize), data: Values) -> Self {
+        let body = Body::new(Arc::new(data), std::iter::repeat_n(dims.1 * dims.2, dims.0), dims.3);
+        Self { slot, dims, body, raw: Arc::default(), view: None, curve: Curve::Line }
     }
 
     /// The batch as it comes.
     pub(super) fn input(recording: &Recording, xs: &Tensor) -> Result<Self> {
         let dims = xs.dims4()?;
-        if dims.0 * dims.1 * dims.2 * dims.3 == 0 {
+        if xs.elem_count() == 0 {
             bail!("a batch of shape {:?} holds nothing", xs.dims())
         }
         // detached: the recording is an operation on the tensor, not a part of its own history
         let xs = xs.contiguous()?.detach();
         with_values(&xs, |_| ())?;
-        Ok(Self { slot: recording.slot(), dims, data: Arc::new(Values::Tensor(xs)), raw: Arc::default(), view: None })
+        Ok(Self::of(recording.slot(), dims, Values::Tensor(xs)))
     }
 
     /// The same map with its gradient gathered at another slot.
@@ -128,14 +59,9 @@ impl Map {
         Self { slot, ..self.clone() }
     }
 
-    /// The same values with another view, as a new map.
-    pub(super) fn viewed(&self, recording: &Recording, scale: Vec<f32>, shift: Vec<f32>) -> Self {
-        self.under(recording.slot(), View { scale, shift })
-    }
-
-    /// The same values with this view, its gradient gathered at `slot`.
-    pub(super) fn under(&self, slot: usize, view: View) -> Self {
-        Self { slot, view: Some(Arc::new(view)), ..self.clone() }
+    /// The same values with another view, their gradient gathered at `slot`.
+    pub(super) fn viewed(&self, slot: usize, scale: Vec<f32>, shift: Vec<f32>) -> Self {
+        Self { view: Some(Arc::new(View { scale, shift })), ..self.at_slot(slot) }
     }
 
     /// Keeps statistics that were gathered while the values were written.
@@ -143,6 +69,25 @@ impl Map {
         let raw = OnceLock::new();
         let _ = raw.set(moments); // just made: it is empty
         Self { raw: Arc::new(raw), ..self }
+    }
+
+    /// Whether a curve is pending.
+    pub(super) fn is_bent(&self) -> bool {
+        self.curve != Curve::Line
+    }
+
+    /// The map, bent by whoever reads it.
+    pub(super) fn bent(&self, recording: &Recording, curve: Curve) -> Self {
+        let (slot, to) = (recording.slot(), self.slot);
+        recording.record(move |gradients| {
+            let sums = gradients.take_sums(slot);
+            if let Some(gradient) = gradients.take(slot) {
+                gradients.give_summed(to, gradient, sums);
+            }
+        });
+        let entries = self.dims.0 * self.dims.3;
+        let identity = || Arc::new(View { scale: vec![1.; entries], shift: vec![0.; entries] });
+        Self { curve, view: Some(self.view.clone().unwrap_or_else(identity)), ..self.at_slot(slot) }
     }
 
     pub(super) fn positions(&self) -> usize {
@@ -153,14 +98,9 @@ impl Map {
         self.positions() * self.dims.3
     }
 
-    pub(super) fn instance(&self, n: usize) -> Part<'_> {
-        self.data.part(n * self.instance_len()..(n + 1) * self.instance_len())
-    }
-
-    /// `len` values of instance `n` from position `start` on.
+    /// `len` values of instance `n` from position `start` on, before the view.
     pub(super) fn positions_from(&self, n: usize, start: usize, len: usize) -> Part<'_> {
-        let at = n * self.instance_len() + start * self.dims.3;
-        self.data.part(at..at + len)
+        self.body.part(n, &(start..start + len / self.dims.3))
     }
 
     /// Row n of a table (N, C).
@@ -168,21 +108,14 @@ impl Map {
         &table[n * self.dims.3..(n + 1) * self.dims.3]
     }
 
-    pub(super) fn scale(&self, i: usize) -> f64 {
-        self.view.as_ref().map_or(1., |view| f64::from(view.scale[i]))
-    }
-
-    pub(super) fn shift(&self, i: usize) -> f64 {
-        self.view.as_ref().map_or(0., |view| f64::from(view.shift[i]))
+    /// Scale and shift of the view.
+    pub(super) fn at(&self, i: usize) -> (f64, f64) {
+        self.view.as_ref().map_or((1., 0.), |view| (f64::from(view.scale[i]), f64::from(view.shift[i])))
     }
 
     /// Statistics of the values before the view.
     pub(super) fn raw(&self) -> &Moments {
-        self.raw.get_or_init(|| {
-            let gather = Gather::default();
-            (0..self.dims.0).into_par_iter().for_each(|n| gather.add(n, 0, &self.instance(n), self.dims.3));
-            gather.moments(self.dims.0, self.dims.3)
-        })
+        self.raw.get_or_init(|| self.body.moments(&Extent::All))
     }
 
     /// The centres of sums over the map, in f32.
@@ -190,32 +123,28 @@ impl Map {
         self.raw().mean.iter().map(|&mean| mean as f32).collect()
     }
 
-    /// Statistics with the view.
-    pub(super) fn stats(&self) -> Moments {
-        let raw = self.raw();
-        let at = |i: usize| (self.scale(i), self.shift(i));
-        let mean = raw.mean.iter().enumerate().map(|(i, mean)| at(i).0 * mean + at(i).1).collect();
-        let variance = raw.variance.iter().enumerate().map(|(i, variance)| at(i).0 * at(i).0 * variance).collect();
-        Moments { mean, variance }
+    /// These statistics of the values, with the view.
+    pub(super) fn seen(&self, raw: &Moments) -> Moments {
+        let mean = raw.mean.iter().enumerate().map(|(i, mean)| self.at(i).0 * mean + self.at(i).1).collect();
+        Moments { mean, variance: raw.variance.iter().enumerate().map(|(i, variance)| self.at(i).0.powi(2) * variance).collect() }
     }
 
     /// Σ G and Σ G·(x − m) of a gradient of these values that was taken from `slot`: where a curve follows, whoever took it
     /// back through the curve summed it too.
     pub(super) fn sums(&self, gradients: &mut Gradients, slot: usize, gradient: &Values) -> Sums {
-        if let Some(sums) = gradients.take_sums(slot) {
-            return sums;
-        }
-        let (centres, c, len) = (self.centres(), self.dims.3, self.instance_len());
-        let mut sums = Sums::zeros(self.dims.0 * c);
-        sums.one.par_chunks_exact_mut(c).zip(sums.two.par_chunks_exact_mut(c)).enumerate().for_each(|(n, (one, two))| {
-            rows::product_sums(&gradient.part(n * len..(n + 1) * len), &self.instance(n), self.row(&centres, n), one, two);
-        });
-        sums
+        gradients.take_sums(slot).unwrap_or_else(|| self.body.sums(gradient, &Extent::All, &self.centres()))
     }
-}
 
-impl Map {
-    /// Adds positions `start ..` of instance `n` to `out`.
+    /// Writes positions `start ..` of instance `n` as they are read.
+    pub(super) fn read(&self, n: usize, start: usize, out: &mut [f32]) {
+        let xs = self.positions_from(n, start, out.len());
+        match &self.view {
+            Some(view) => rows::activate(&xs, self.row(&view.scale, n), self.row(&view.shift, n), self.curve, out),
+            None => out.copy_from_slice(&xs),
+        }
+    }
+
+    /// Adds positions `start ..` of instance `n` to `out`; no curve is pending.
     pub(super) fn add_to(&self, n: usize, start: usize, out: &mut [f32]) {
         let xs = self.positions_from(n, start, out.len());
         match &self.view {
@@ -223,65 +152,52 @@ impl Map {
             None => out.iter_mut().zip(&*xs).for_each(|(out, x)| *out += x),
         }
     }
-}
 
-/// The map with its view applied.
-pub(super) fn write(recording: &Recording, map: &Map) -> Map {
-    if map.view.is_none() {
-        return map.clone();
+    /// Takes the gradient of positions `start ..` of instance `n` back through a pending curve, and sums it.
+    pub(super) fn unbend(&self, n: usize, start: usize, gradient: &mut [f32], centres: &[f32], one: &mut [f64], two: &mut [f64]) {
+        let xs = self.positions_from(n, start, gradient.len());
+        if let Some(view) = &self.view {
+            rows::unbend(gradient, &xs, self.row(&view.scale, n), self.row(&view.shift, n), self.curve);
+        }
+        rows::product_sums(gradient, &xs, self.row(centres, n), one, two);
     }
-    let mut data = Buffer::take(map.data.len());
-    let source = Source::from(map);
-    data.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, out)| source.read(n, 0, out));
-    let written = Map::new(recording, map.dims, data).with_moments(map.stats());
-    let (slot, to) = (written.slot, map.slot);
-    recording.record(move |gradients| {
-        if let Some(gradient) = gradients.take(slot) {
-            gradients.give(to, gradient);
-        }
-    });
-    written
-}
 
-/// An activation, written out.
-pub(super) fn settle(recording: &Recording, activation: &Activation) -> Map {
-    let map = &activation.map;
-    let mut data = Buffer::take(map.data.len());
-    let source = Source::from(activation);
-    data.par_chunks_exact_mut(map.instance_len()).enumerate().for_each(|(n, out)| source.read(n, 0, out));
-    let settled = Map::new(recording, map.dims, data);
-    let (slot, activation) = (settled.slot, activation.clone());
-    recording.record(move |gradients| {
-        if let Some(gradient) = gradients.take(slot) {
-            activation.give(gradients, gradient.into_buffer(), |_, _| {});
+    /// Gives what is read a gradient (N, positions, C) that `fill(n, …)` completes instance by instance.
+    pub(super) fn give(&self, gradients: &mut Gradients, mut gradient: Buffer, fill: impl Fn(usize, &mut [f32]) + Sync) {
+        let len = self.instance_len();
+        if !self.is_bent() {
+            gradient.par_chunks_exact_mut(len).enumerate().for_each(|(n, g)| fill(n, g));
+            return gradients.give(self.slot, Values::Own(gradient));
         }
-    });
-    settled
-}
-
-impl Activation {
-    /// Gives the activation a gradient that `fill(n, …)` completes and that has not yet met the curve.
-    fn give(&self, gradients: &mut Gradients, mut gradient: Buffer, fill: impl Fn(usize, &mut [f32]) + Sync) {
-        let map = &self.map;
-        let (c, centres) = (map.dims.3, map.centres());
-        let mut sums = Sums::zeros(map.dims.0 * c);
+        let (c, centres, mut sums) = (self.dims.3, self.centres(), Sums::zeros(self.dims.0 * self.dims.3));
         let tables = sums.one.par_chunks_exact_mut(c).zip(sums.two.par_chunks_exact_mut(c));
-        gradient.par_chunks_exact_mut(map.instance_len()).zip(tables).enumerate().for_each(|(n, (g, (one, two)))| {
+        gradient.par_chunks_exact_mut(len).zip(tables).enumerate().for_each(|(n, (g, (one, two)))| {
             fill(n, g);
-            self.unbend(n, 0, g);
-            rows::product_sums(g, &map.instance(n), map.row(&centres, n), one, two);
+            self.unbend(n, 0, g, &centres, one, two);
         });
-        self.give_unbent(gradients, sums, gradient);
-    }
-
-    /// Takes the gradient of positions `start ..` of instance `n` back through the curve.
-    pub(super) fn unbend(&self, n: usize, start: usize, gradient: &mut [f32]) {
-        let xs = self.map.positions_from(n, start, gradient.len());
-        rows::unbend(gradient, &xs, self.map.row(&self.tables.scale, n), self.map.row(&self.tables.shift, n), self.curve);
-    }
-
-    /// Gives the activation a gradient that came back through the curve, with its sums.
-    pub(super) fn give_unbent(&self, gradients: &mut Gradients, sums: Sums, gradient: Buffer) {
         gradients.give_summed(self.slot, Values::Own(gradient), Some(sums));
+    }
+
+    /// The map as it is read, written out; the same where nothing is pending.
+    pub(super) fn written(&self, recording: &Recording) -> Self {
+        if self.view.is_none() {
+            return self.clone();
+        }
+        let mut data = Buffer::take(self.body.len());
+        data.par_chunks_exact_mut(self.instance_len()).enumerate().for_each(|(n, out)| self.read(n, 0, out));
+        let written = Self::new(recording, self.dims, data);
+        let written = if self.is_bent() { written } else { written.with_moments(self.seen(self.raw())) };
+        let (slot, map) = (written.slot, self.clone());
+        recording.record(move |gradients| match gradients.take(slot) {
+            Some(gradient) if map.is_bent() => map.give(gradients, gradient.into_buffer(), |_, _| {}),
+            Some(gradient) => gradients.give(map.slot, gradient),
+            None => {}
+        });
+        written
+    }
+
+    /// The map with a pending curve written out.
+    pub(super) fn settled(&self, recording: &Recording) -> Self {
+        if self.is_bent() { self.written(recording) } else { self.clone() }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::buffer::{Buffer, Values};
 use super::feature_map::FeatureMap;
-use super::map::{Map, write};
+use super::map::Map;
 use super::observe::done;
 use super::recording::{Parameter, Recording};
 use candle_core::{Result, Tensor, bail};
@@ -58,13 +58,13 @@ impl FeatureMap {
     /// As the operation, or where it gives a map without values.
     pub fn apply_operation<O: Operation>(&self, operation: O) -> Result<Self> {
         let operation = Arc::new(operation);
-        self.either(
+        self.reading(
             |xs| operation.reference(xs),
             |recording, map| {
-                let map = write(recording, map);
+                let map = map.written(recording);
                 let dims = operation.output(map.dims)?;
-                let (data, slot) = run(recording, operation.clone(), (&map.data, map.slot, map.dims), dims)?;
-                Ok(Map::with_slot(slot, dims, data))
+                let (data, slot) = run(recording, operation.clone(), (map.body.data(), map.slot, map.dims), dims)?;
+                Ok(Map::of(slot, dims, Values::Own(data)))
             },
         )
     }

@@ -4,7 +4,7 @@ use super::buffer::{Buffer, Values};
 use super::end;
 use super::feature_map::{FeatureMap, Form};
 use super::gather::Gather;
-use super::map::{Map, Source};
+use super::map::Map;
 use super::observe::done;
 use super::recording::Recording;
 use crate::Seed;
@@ -34,8 +34,7 @@ impl FeatureMap {
         }
         match &self.0 {
             Form::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
-            Form::Map(recording, map) => end::pool(recording, map.into(), (rows, columns)),
-            Form::Activation(recording, activation) => end::pool(recording, activation.into(), (rows, columns)),
+            Form::Map(recording, map) => end::pool(recording, map, (rows, columns)),
         }
     }
 
@@ -52,13 +51,11 @@ impl FeatureMap {
     /// # Errors
     /// Where the window is larger than the padded map.
     pub fn max_pool(&self, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
-        let (recording, source): (_, Source) = match &self.0 {
-            Form::Tensor(..) => return self.on_tensor(|xs| ops::max_pool2d(xs, kernel, stride, padding)),
-            Form::Map(recording, map) => (recording, map.into()),
-            Form::Activation(recording, activation) => (recording, activation.into()),
-        };
-        let shape = ops::pool_shape(source.map().dims, (kernel, stride, padding))?;
-        Ok(Self(Form::Map(recording.clone(), max_pool(recording, source, shape))))
+        let window = (kernel, stride, padding);
+        self.reading(
+            |xs| ops::max_pool2d(xs, kernel, stride, padding),
+            |recording, map| Ok(max_pool(recording, map, ops::pool_shape(map.dims, window)?)),
+        )
     }
 
     /// Every value dropped with probability `rate`, else scaled, as [`ops::dropout`].
@@ -81,10 +78,10 @@ fn halves(dims: (usize, usize, usize, usize)) -> Result<(usize, usize)> {
 }
 
 /// Maxima over the windows of what is read, which is never written.
-fn max_pool(recording: &Recording, source: Source, shape: PoolShape) -> Map {
+fn max_pool(recording: &Recording, source: &Map, shape: PoolShape) -> Map {
     let ((ho, wo), n, c) = (shape.output(), shape.n, shape.c);
     let one = PoolShape { n: 1, ..shape };
-    let (size, len) = (ho * wo * c, source.map().instance_len());
+    let (size, len) = (ho * wo * c, source.instance_len());
     let (mut data, mut places) = (Buffer::take(n * size), vec![0; n * size]);
     let instances = data.par_chunks_exact_mut(size).zip(places.par_chunks_exact_mut(size)).enumerate();
     instances.for_each(|(n, (out, places))| {
@@ -93,11 +90,12 @@ fn max_pool(recording: &Recording, source: Source, shape: PoolShape) -> Map {
         max_pool_forward(&values, &one, out, places);
     });
     let pooled = Map::new(recording, (n, ho, wo, c), data);
-    let slot = pooled.slot;
+    let (slot, source) = (pooled.slot, source.clone());
     done("maxima: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        source.give(gradients, |n, dx| {
+        let dx = Buffer::take(source.body.len());
+        source.give(gradients, dx, |n, dx| {
             let at = n * size..(n + 1) * size;
             max_pool_backward(&gradient.part(at.clone()), &places[at], &one, dx);
         });
@@ -108,9 +106,9 @@ fn max_pool(recording: &Recording, source: Source, shape: PoolShape) -> Map {
 
 /// The map as it is read, a share of it dropped; backward draws the same bits again.
 fn dropout(recording: &Recording, map: &Map, rate: f64, seed: Seed) -> Map {
-    let (mut data, source, len) = (Buffer::take(map.data.len()), Source::from(map), map.instance_len());
+    let (mut data, len) = (Buffer::take(map.body.len()), map.instance_len());
     data.par_chunks_exact_mut(len).enumerate().for_each(|(n, out)| {
-        source.read(n, 0, out);
+        map.read(n, 0, out);
         ops::drop_of(seed, n, rate, out);
     });
     let dropped = Map::new(recording, map.dims, data);
@@ -132,11 +130,10 @@ fn avg_pool2(recording: &Recording, map: &Map) -> Result<Map> {
     let (ho, wo) = halves(map.dims)?;
     let mut data = Buffer::take(n * ho * wo * c);
     let gather = Gather::default();
-    let source = Source::from(map);
     data.par_chunks_exact_mut(ho * wo * c).enumerate().for_each(|(n, out)| {
         let mut rows = Buffer::take(2 * w * c);
         for (y, out) in out.chunks_exact_mut(wo * c).enumerate() {
-            source.read(n, 2 * y * w, &mut rows);
+            map.read(n, 2 * y * w, &mut rows);
             let (upper, lower) = rows.split_at(w * c);
             let pairs = upper.chunks_exact(2 * c).zip(lower.chunks_exact(2 * c));
             for (out, (upper, lower)) in out.chunks_exact_mut(c).zip(pairs) {

@@ -2,7 +2,7 @@
 
 use super::buffer::Buffer;
 use super::feature_map::FeatureMap;
-use super::map::{Map, Source};
+use super::map::Map;
 use super::observe::done;
 use super::recording::Recording;
 use crate::ops;
@@ -34,20 +34,22 @@ impl FeatureMap {
 
 /// The map as it is read, at another size.
 fn resize(recording: &Recording, map: &Map, shape: ResizeShape) -> Map {
-    let (n, c, source, len) = (shape.n, shape.c, Source::from(map), map.instance_len());
+    let (n, c, len) = (shape.n, shape.c, map.instance_len());
     let (one, size) = (ResizeShape { n: 1, ..shape }, shape.ho * shape.wo * shape.c);
     let mut data = Buffer::take(n * size);
     data.par_chunks_exact_mut(size).enumerate().for_each(|(n, out)| {
         let mut values = Buffer::take(len);
-        source.read(n, 0, &mut values);
+        map.read(n, 0, &mut values);
         resize_forward(&values, &one, out);
     });
     let resized = Map::new(recording, (n, shape.ho, shape.wo, c), data);
-    let slot = resized.slot;
+    let (slot, map) = (resized.slot, map.clone());
     done("resize: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        source.give(gradients, |n, dx| resize_backward(&gradient.part(n * size..(n + 1) * size), &one, dx));
+        map.give(gradients, Buffer::take(map.body.len()), |n, dx| {
+            resize_backward(&gradient.part(n * size..(n + 1) * size), &one, dx)
+        });
         done("resize: backward");
     });
     resized
@@ -55,21 +57,21 @@ fn resize(recording: &Recording, map: &Map, shape: ResizeShape) -> Map {
 
 /// The mean of what is read.
 fn mean_map(recording: &Recording, map: &Map) -> Map {
-    let ((n, _, _, c), source, len) = (map.dims, Source::from(map), map.instance_len());
+    let ((n, _, _, c), len) = (map.dims, map.instance_len());
     let positions = map.positions() as f64;
     let mut data = Buffer::take(n * c);
     data.par_chunks_exact_mut(c).enumerate().for_each(|(n, out)| {
         let mut values = Buffer::take(len);
-        source.read(n, 0, &mut values);
+        map.read(n, 0, &mut values);
         let (mut sum, mut squares) = (vec![0.; c], vec![0.; c]);
         centred_sums(&values, &vec![0.; c], &mut sum, &mut squares);
         out.iter_mut().zip(&sum).for_each(|(out, sum)| *out = (sum / positions) as f32);
     });
     let mean = Map::new(recording, (n, 1, 1, c), data);
-    let slot = mean.slot;
+    let (slot, map) = (mean.slot, map.clone());
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        source.give(gradients, |n, dx| {
+        map.give(gradients, Buffer::take(map.body.len()), |n, dx| {
             let share: Vec<f32> = gradient.part(n * c..(n + 1) * c).iter().map(|g| g / positions as f32).collect();
             dx.chunks_exact_mut(c).for_each(|dx| dx.copy_from_slice(&share));
         });

@@ -1,10 +1,9 @@
 //! A rule on a recorded map: its tables become the map's view, which the next reader applies; where only a box changes, the
 //! map is written.
 
-use super::body::Body;
 use super::feature_map::FeatureMap;
 use super::gather::Gather;
-use super::map::{Map, Source};
+use super::map::Map;
 use super::observe::done;
 use super::recording::Recording;
 use super::statistics::{Back, Seen, composed};
@@ -36,25 +35,23 @@ fn on_tensor(rule: &dyn Rule, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
 }
 
 fn apply(recording: &Recording, map: &Map, rule: &dyn Rule, pass: &Pass) -> Result<Map> {
-    let (n, h, w, c) = map.dims;
-    let body = Body::new(map.data.clone(), std::iter::repeat_n(h * w, n), c);
-    let moments = |extent: &Extent| if *extent == Extent::All { map.raw().clone() } else { body.moments(extent) };
-    let seen = Seen { sizes: sizes(map.dims), view: map.view.clone(), moments: &moments, centres: RefCell::default() };
+    let (n, _, _, c) = map.dims;
+    let moments = |extent: &Extent| if *extent == Extent::All { map.raw().clone() } else { map.body.moments(extent) };
+    let seen = Seen { sizes: sizes(map.dims), map: Some(map), moments: &moments, centres: RefCell::default() };
     let Some(outcome) = rule::run(rule, &seen, pass, recording.mode().record)? else { return Ok(map.clone()) };
     let centres = seen.centres.into_inner();
-    let (scale, shift) = composed(&outcome, &map.view);
+    let (scale, shift) = composed(&outcome, Some(map));
     let changed = match outcome.within {
-        Extent::All => map.viewed(recording, scale, shift),
+        Extent::All => map.viewed(recording.slot(), scale, shift),
         ref within => {
-            let (gather, source) = (Gather::default(), Source::from(map));
-            let read = |n: usize, out: &mut [f32]| source.read(n, 0, out);
-            let data = body.rescaled(within, (&scale, &shift), read, |n, out| gather.add(n, 0, out, c));
+            let gather = Gather::default();
+            let read = |n: usize, out: &mut [f32]| map.read(n, 0, out);
+            let data = map.body.rescaled(within, (&scale, &shift), read, |n, out| gather.add(n, 0, out, c));
             Map::new(recording, map.dims, data).with_moments(gather.moments(n, c))
         }
     };
-    let slots = (map.slot, changed.slot);
-    let map = Some(map.clone());
-    Back { name: rule.name(), outcome, body: body.clone(), map, centres, whole: Extent::All, slots }.record(recording);
+    let (slots, whole) = ((map.slot, changed.slot), Extent::All);
+    Back { name: rule.name(), outcome, body: map.body.clone(), map: Some(map.clone()), centres, whole, slots }.record(recording);
     done(rule.name());
     Ok(changed)
 }

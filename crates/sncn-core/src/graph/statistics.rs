@@ -7,7 +7,7 @@
 
 use super::body::{Body, Terms};
 use super::buffer::Values;
-use super::map::{Map, View};
+use super::map::Map;
 use super::observe::done;
 use super::recording::Parameter;
 use super::recording::{Gradients, Recording, Sums};
@@ -15,22 +15,19 @@ use crate::rule::{Moments, Outcome, Region, Sizes, Subject};
 use crate::stats::Extent;
 use candle_core::Result;
 use std::cell::RefCell;
-use std::sync::Arc;
-
-/// A pending scale and shift (N, C) under which a rule sees values; the identity where there is none.
-type Pending = Option<Arc<View>>;
 
 /// q and r of a region, each (N, C).
 type Spread = (Vec<f32>, Vec<f32>);
 
-fn pending(view: &Pending, i: usize) -> (f64, f64) {
-    view.as_ref().map_or((1., 0.), |view| (f64::from(view.scale[i]), f64::from(view.shift[i])))
+/// The pending scale and shift of a map; the identity of other values.
+fn pending(map: Option<&Map>, i: usize) -> (f64, f64) {
+    map.map_or((1., 0.), |map| map.at(i))
 }
 
-/// What a rule looks at: statistics of values, under a view.
+/// What a rule looks at: statistics of values, under the view of a map where they have one.
 pub(super) struct Seen<'a> {
     pub(super) sizes: Sizes,
-    pub(super) view: Pending,
+    pub(super) map: Option<&'a Map>,
     /// Mean and variance before the view.
     pub(super) moments: &'a dyn Fn(&Extent) -> Moments,
     /// The means before the view of everything that was asked for, in order.
@@ -45,19 +42,14 @@ impl Subject for Seen<'_> {
     fn moments(&self, extent: &Extent) -> Result<Moments> {
         let raw = (self.moments)(extent);
         self.centres.borrow_mut().push(raw.mean.iter().map(|&mean| mean as f32).collect());
-        let each = |f: &dyn Fn(usize) -> f64| (0..raw.mean.len()).map(f).collect();
-        let mean = each(&|i| {
-            let (scale, shift) = pending(&self.view, i);
-            scale * raw.mean[i] + shift
-        });
-        Ok(Moments { mean, variance: each(&|i| pending(&self.view, i).0.powi(2) * raw.variance[i]) })
+        Ok(self.map.map_or_else(|| raw.clone(), |map| map.seen(&raw)))
     }
 }
 
 /// The tables that a reader applies to the values before the view: scale and shift (N, C).
-pub(super) fn composed(outcome: &Outcome, view: &Pending) -> (Vec<f32>, Vec<f32>) {
+pub(super) fn composed(outcome: &Outcome, map: Option<&Map>) -> (Vec<f32>, Vec<f32>) {
     let [centre, scale, shift] = outcome.tables();
-    let at = |i: usize| pending(view, i);
+    let at = |i: usize| pending(map, i);
     let scales = (0..scale.len()).map(|i| (scale[i] * at(i).0) as f32).collect();
     (scales, (0..scale.len()).map(|i| (scale[i] * (at(i).1 - centre[i]) + shift[i]) as f32).collect())
 }
@@ -100,7 +92,7 @@ impl Back {
     }
 
     fn pending(&self, i: usize) -> (f64, f64) {
-        self.map.as_ref().map_or((1., 0.), |map| pending(&map.view, i))
+        pending(self.map.as_ref(), i)
     }
 
     /// The sums of the gradient over what changes, and the centres of the second.

@@ -64,10 +64,10 @@ fn apply(recording: &Recording, xs: &Rows, packing: &Packing, rule: &dyn Rule, p
     let whole = sizes.extent(None);
     let body = Body::new(xs.data.clone(), packing.lengths().iter().copied(), xs.width);
     let moments = |extent: &Extent| body.moments(extent);
-    let seen = Seen { sizes, view: None, moments: &moments, centres: RefCell::default() };
+    let seen = Seen { sizes, map: None, moments: &moments, centres: RefCell::default() };
     let Some(outcome) = rule::run(rule, &seen, pass, recording.mode().record)? else { return Ok(xs.clone()) };
     let centres = seen.centres.into_inner();
-    let (scale, shift) = composed(&outcome, &None);
+    let (scale, shift) = composed(&outcome, None);
     let copy = |n: usize, out: &mut [f32]| body.copy(n, out);
     let data = body.rescaled(&outcome.within, (&scale, &shift), copy, |_, _| {});
     let ys = Rows::new(recording, data, xs.width);
