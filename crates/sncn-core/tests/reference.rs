@@ -181,7 +181,7 @@ fn values_that_are_not_finite_are_treated_alike() -> Result<()> {
 fn every_public_operation_is_in_the_table_or_says_why_not() {
     let sources = [
         include_str!("../src/ops/mod.rs"),
-        include_str!("../src/graph/tokens/packing.rs"),
+        include_str!("../src/packing.rs"),
         include_str!("../src/stats.rs"),
         include_str!("../src/loss.rs"),
     ];

@@ -1,6 +1,7 @@
 //! `Layer`: what is attached to a network at a position.
 
-use crate::graph::{FeatureMap, Packing, TokenMap};
+use crate::graph::{FeatureMap, TokenMap};
+use crate::packing::Packing;
 use crate::pass::Pass;
 use crate::rule::Rule;
 use candle_core::{Result, Tensor, bail};

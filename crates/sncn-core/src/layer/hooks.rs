@@ -5,7 +5,8 @@
 use super::base::Layer;
 use super::place::Place;
 use super::registry::Registry;
-use crate::graph::{FeatureMap, Packing, TokenMap};
+use crate::graph::{FeatureMap, TokenMap};
+use crate::packing::Packing;
 use crate::pass::Pass;
 use candle_core::{Error, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};

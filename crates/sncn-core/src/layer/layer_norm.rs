@@ -2,7 +2,8 @@
 
 use super::base::Layer;
 use super::place::Place;
-use crate::graph::{Dims, FeatureMap, Operation, Packing, TokenMap};
+use crate::graph::{Dims, FeatureMap, Operation, TokenMap};
+use crate::packing::Packing;
 use crate::pass::Pass;
 use candle_core::{CpuStorage, D, Result, Storage, Tensor, bail};
 use candle_nn::Init;

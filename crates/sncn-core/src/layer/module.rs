@@ -1,7 +1,8 @@
 //! The way between layers and candle's modules, and between the two orders of axes.
 
 use super::base::Layer;
-use crate::graph::{FeatureMap, Packing, TokenMap};
+use crate::graph::{FeatureMap, TokenMap};
+use crate::packing::Packing;
 use crate::pass::Pass;
 use candle_core::{Result, Tensor};
 use candle_nn::ModuleT;

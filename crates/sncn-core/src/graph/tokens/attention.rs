@@ -1,12 +1,12 @@
 //! Attention within each sequence (Vaswani et al. 2017): softmax(Q·Kᵀ/√d)·V for every head.
 
-use super::packing::Packing;
 use super::token_map::{Form, Rows, TokenMap};
 use crate::Seed;
 use crate::graph::buffer::{Buffer, Values};
 use crate::graph::observe::done;
 use crate::graph::recording::Recording;
 use crate::ops::{self, drop_of};
+use crate::packing::Packing;
 use candle_core::{D, Result, Tensor, bail};
 use candle_nn::ops::softmax;
 use sncn_kernels::attention::{Drop, Sequences, attention_backward, attention_forward};

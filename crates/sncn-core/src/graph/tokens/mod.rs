@@ -3,11 +3,9 @@
 mod attention;
 mod embed;
 mod linear;
-mod packing;
 mod rules;
 mod token_map;
 
 pub use attention::Attention;
 pub use embed::Lookup;
-pub use packing::Packing;
 pub use token_map::TokenMap;

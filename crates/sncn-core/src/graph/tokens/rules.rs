@@ -1,6 +1,5 @@
 //! Rules and operations on token vectors: an instance is a sequence, whose vectors are written where a rule changes them.
 
-use super::packing::Packing;
 use super::token_map::{Rows, TokenMap};
 use crate::graph::body::Body;
 use crate::graph::buffer::Values;
@@ -8,6 +7,7 @@ use crate::graph::observe::done;
 use crate::graph::operation::{self, Operation};
 use crate::graph::recording::Recording;
 use crate::graph::statistics::{Back, Seen, composed};
+use crate::packing::Packing;
 use crate::pass::Pass;
 use crate::rule::{self, Rule, Sizes};
 use crate::stats::Extent;

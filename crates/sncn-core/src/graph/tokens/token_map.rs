@@ -1,12 +1,12 @@
 //! `TokenMap`: what flows between the layers of a text encoder.
 
-use super::packing::Packing;
 use crate::Seed;
 use crate::graph::buffer::{Buffer, Values};
 use crate::graph::observe::done;
 use crate::graph::recording::{Mode, Recording};
 use crate::graph::tensor::with_values;
 use crate::ops;
+use crate::packing::Packing;
 use crate::pass::Pass;
 use candle_core::{DType, Result, Tensor, bail};
 use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_forward};

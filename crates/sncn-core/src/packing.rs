@@ -108,13 +108,13 @@ impl Packing {
     }
 
     /// The channels of packed vectors (tokens, C).
-    pub(super) fn check(&self, packed: &Tensor) -> Result<usize> {
+    pub(crate) fn check(&self, packed: &Tensor) -> Result<usize> {
         let (tokens, c) = packed.dims2()?;
         self.check_tokens(tokens).map(|()| c)
     }
 
     /// Refuses vectors of other tokens.
-    pub(super) fn check_tokens(&self, tokens: usize) -> Result<()> {
+    pub(crate) fn check_tokens(&self, tokens: usize) -> Result<()> {
         match tokens == self.tokens() {
             true => Ok(()),
             false => bail!("{tokens} token vectors for sequences of {} tokens", self.tokens()),
@@ -122,7 +122,7 @@ impl Packing {
     }
 
     /// Scales or drops the values of every sequence, each from its own stream.
-    pub(super) fn drop(&self, values: &mut [f32], width: usize, rate: f64, seed: Seed) {
+    pub(crate) fn drop(&self, values: &mut [f32], width: usize, rate: f64, seed: Seed) {
         let parts = Sequences { lengths: &self.lengths, heads: 1, width }.cut(values, |len| len * width);
         parts.into_par_iter().enumerate().for_each(|(n, values)| drop_of(seed, n, rate, values));
     }
