@@ -159,7 +159,7 @@ fn source(name: &str, text: &str, problems: &mut Vec<String>) {
     }
     let of = |krate: &&str| name.starts_with(&format!("crates/{krate}/src/"));
     let pure = PURE.iter().find(|krate| of(krate));
-    let typed = TYPED.iter().any(|krate| of(&krate)) && !own("/harness/");
+    let typed = TYPED.iter().any(of) && !own("/harness/");
     let general = of(&"sncn-core") && (own("/layer/") || own("/stats"));
     let command = COMMANDS.iter().any(|folder| own(folder)) || own("/harness/") || own("xtask/");
     let lines: Vec<Line> = lines(text).into_iter().map(|line| Line { test: line.test || tests, ..line }).collect();

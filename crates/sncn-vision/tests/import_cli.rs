@@ -178,7 +178,7 @@ fn counters_may_be_absent_and_what_is_surplus_is_named() {
 
 #[test]
 fn files_of_torch_save_are_read_and_damaged_ones_explained() {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sncn-core/tests/data");
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sncn-weights/tests/data");
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model.safetensors");
     let arguments = ["--backbone", "wrn10_1"];

@@ -1,6 +1,6 @@
 //! Weights of other programs: bytes in, tensors out.
 //!
-//! [`Pickle`](pickle::Pickle) reads Python pickles without running them, [`Pth`](pth::Pth) the state dicts that `torch.save`
+//! [`Pickle`] reads Python pickles without running them, [`Pth`] the state dicts that `torch.save`
 //! wrote, and [`Weights`] matches the names of such a file, or of a safetensors file, with a network's variables.
 
 pub mod pickle;

@@ -234,7 +234,7 @@ mod tests {
         assert!(mix(r#"{"probability":2,"active":1}"#).contains("run \"a\": mix.probability is 2"));
         assert!(mix(r#"{"probability":"2","active":1}"#).contains("run \"a\": mix.probability: invalid type"));
         assert!(error(r#"{"name":"a","layers":[{"kind":"crossnorm"}]}"#).contains("run \"a\": layers[0]: missing field `at`"));
-        assert!(error(r#"{"name":"a","objective":{"kind":"none"}}"#).contains("run \"a\": objective: unknown variant"));
+        assert!(error(r#"{"name":"a","objective":{"kind":"none"}}"#).contains("run \"a\": objective.kind: unknown variant"));
         assert!(error(r#"{"name":"a","objective":{"kind":"consistency","weight":10}}"#).contains("mix is not set"));
         assert!(error(r#"{"name":"a","objective":{"kind":"mixup","alpha":0}}"#).contains("objective.alpha is 0"));
     }
