@@ -9,8 +9,7 @@ use super::body::{Body, Terms};
 use super::buffer::Values;
 use super::map::Map;
 use super::observe::done;
-use super::recording::Parameter;
-use super::recording::{Gradients, Recording, Sums};
+use super::recording::{Gradients, Parameter, Recording, Sums};
 use crate::rule::{Moments, Outcome, Region, Sizes, Subject};
 use crate::stats::Extent;
 use candle_core::Result;
@@ -123,12 +122,18 @@ impl Back {
             gradients.add_parameter(*parameter, gradient.unwrap_or_default());
         }
         let spread = |(region, [mean, variance]): (&Region, [Option<Vec<f64>>; 2])| {
-            let share = |i: usize| 1. / region.counts[i / self.outcome.channels()].max(1) as f64;
-            let table = |values: Option<Vec<f64>>, factor: &dyn Fn(usize) -> f64| match values {
-                Some(values) => values.iter().enumerate().map(|(i, &value)| (value * factor(i)) as f32).collect(),
-                None => vec![0.; entries],
+            let c = self.outcome.channels();
+            // by rows: a division for every entry would cost more than all else
+            let table = |values: Option<Vec<f64>>, factor: &dyn Fn(usize) -> f64| -> Vec<f32> {
+                let Some(values) = values else { return vec![0.; entries] };
+                let shares = region.counts.iter().map(|&count| 1. / count.max(1) as f64);
+                let rows = values.chunks_exact(c).zip(shares).enumerate();
+                rows.flat_map(|(n, (row, share))| {
+                    row.iter().enumerate().map(move |(k, &value)| (value * factor(n * c + k) * share) as f32)
+                })
+                .collect()
             };
-            (table(mean, &share), table(variance, &|i| 2. * self.pending(i).0 * share(i)))
+            (table(mean, &|_| 1.), table(variance, &|i| 2. * self.pending(i).0))
         };
         let spreads = self.outcome.regions.iter().zip(pulled.regions).map(spread).collect();
         (scale.iter().map(|&scale| scale as f32).collect(), spreads)

@@ -5,9 +5,6 @@ use sncn_text::sentiment::{bench, evaluate, predict, setup, show, train, vocab};
 use sncn_train::harness::{cli, export, plan};
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Train, evaluate and use text classifiers that keep working when the data shifts.
 ///
 /// A table file (models/*.json) says what is trained; the command line says where, which and how much.

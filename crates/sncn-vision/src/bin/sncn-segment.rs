@@ -5,9 +5,6 @@ use sncn_train::harness::{cli, export, plan};
 use sncn_vision::segment::{evaluate, predict, setup, show, train};
 use std::process::ExitCode;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Train, evaluate and use networks that label every pixel and keep working when the data shifts.
 ///
 /// A table file (models/*.json) says what is trained; the command line says where, which and how much.
