@@ -31,10 +31,11 @@ impl Block {
     }
 }
 
-/// Convolution, blocks, mean over positions, classifier.
+/// Convolution, blocks, norm and rectifier, mean over positions, classifier.
 struct Striped {
     stem: ConvLayer,
     blocks: Vec<Block>,
+    norm: BatchNorm,
     head: Head,
     sites: usize,
 }
@@ -45,8 +46,9 @@ impl Striped {
         let stem = ConvLayer::same(place.vb.pp("stem"), 3, channels, 3, 2)?;
         let block = |i| Block::new(&place.at(channels, place.vb.pp(format!("blocks.{i}"))), layers);
         let blocks = (0..blocks).map(block).collect::<Result<_>>()?;
+        let norm = BatchNorm::new(&place.at(channels, place.vb.pp("norm")))?;
         let head = Head::new(place.vb.pp("head"), channels, 2)?;
-        Ok(Self { stem, blocks, head, sites: place.sites() })
+        Ok(Self { stem, blocks, norm, head, sites: place.sites() })
     }
 }
 
@@ -56,7 +58,7 @@ impl Network for Striped {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         let stem = self.stem.on_map(&FeatureMap::start(xs, recordable, pass)?)?;
         let ys = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
-        self.head.forward(&ys.global_avg_pool()?)
+        self.head.forward(&self.norm.norm_relu(&ys, pass)?.global_avg_pool()?)
     }
 
     fn sites(&self) -> usize {
@@ -82,9 +84,11 @@ fn main() -> Result<()> {
     let sgd = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
     let mut optimizer = Optimizer::new(sgd, vars.trainable())?;
     println!("{} parameters, {} sites", vars.parameter_count(), network.sites());
-    for step in 0..40 {
+    for step in 0..60 {
         let (images, labels) = stripes(32, Seed::new(2).fold_in(step))?;
-        let pass = Pass::mixing(network.sites(), 1, Seed::new(1).fold_in(step));
+        // in a quarter of the steps CrossNorm acts at one of its sites
+        let active = usize::from(step % 4 == 0);
+        let pass = Pass::mixing(network.sites(), active, Seed::new(1).fold_in(step));
         let loss = loss::cross_entropy(&network.forward(&images, &pass)?, &labels, None)?;
         optimizer.step(&sncn_core::backward(&loss)?, 0.05)?;
         println!("step {step:2}: loss {:.4}", loss.to_scalar::<f32>()?);
