@@ -104,16 +104,6 @@ impl Stats {
         let factor = self.count.broadcast_div(&(&self.count - 1.)?)?;
         (self.variance.broadcast_mul(&factor)? + eps)?.sqrt()
     }
-
-    /// The same statistics of other instances and channels: row n is that of `instances[n]`, column c that of `channels[c]`.
-    pub fn select(&self, instances: Option<&Tensor>, channels: Option<&Tensor>) -> Result<Self> {
-        let pick = |table: &Tensor| -> Result<Tensor> {
-            let table = instances.map_or_else(|| Ok(table.clone()), |i| table.contiguous()?.index_select(i, 0))?;
-            channels.map_or_else(|| Ok(table.clone()), |c| table.contiguous()?.index_select(c, 1))
-        };
-        let count = instances.map_or_else(|| Ok(self.count.clone()), |i| self.count.index_select(i, 0))?;
-        Ok(Self { mean: pick(&self.mean)?, variance: pick(&self.variance)?, count, few: self.few })
-    }
 }
 
 /// y = a·x + b on x (N, P, C) with tables (N, C) or (1, C), inside the extent; rectified where `relu`.

@@ -1,4 +1,4 @@
-//! The recorded form of a network's body against its slow twin: tensor operations in f64 on the same variables.
+//! The recorded form of a network's body against the reference implementation: tensor operations in f64 on the same variables.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use candle_core::{DType, Device, Result, Tensor, Var};

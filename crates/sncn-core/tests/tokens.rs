@@ -1,4 +1,4 @@
-//! The recorded form of a text encoder against its slow twin: tensor operations in f64 on the same variables.
+//! The recorded form of a text encoder against the reference implementation: tensor operations in f64 on the same variables.
 #![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
 
 use candle_core::{DType, Device, Result, Tensor};

@@ -13,13 +13,9 @@ pub fn folder() -> PathBuf {
     }
 }
 
-/// Whether the folder has that file; where it has not, which is said, a test of it has nothing to do.
-pub fn has(relative: &str) -> bool {
-    let there = folder().join(relative).exists();
-    if !there {
-        println!("skipped: {} has no {relative}", folder().display());
-    }
-    there
+/// Why a test of that file cannot run, where the folder has it not.
+pub fn lacks(relative: &str) -> Option<String> {
+    (!folder().join(relative).exists()).then(|| format!("{} has no {relative}", folder().display()))
 }
 
 /// A tensor as stored: row-major values with their shape.

@@ -6,9 +6,11 @@
 mod case;
 mod files;
 mod rule;
+mod runner;
 mod trial;
 
 pub use case::{Case, Index};
-pub use files::{Array, Tensors, folder, has, json};
+pub use files::{Array, Tensors, folder, json, lacks};
 pub use rule::{fill, images, norm_and_probe, u};
+pub use runner::{Needy, run};
 pub use trial::{Rounding, Trial, holds, relative_error};

@@ -147,7 +147,6 @@ fn convnet(case: &Case, dtype: DType) -> Result<()> {
         mask_windows: case.flag("mask_windows")?,
         learn_embeddings: false,
         dropout: 0.,
-        pad_token_id: 0,
     };
     let vars = Vars::new(Seed::new(0), dtype, &Device::Cpu);
     let network = ConvNet::new(&config, case.integer("num_classes")?, &[], &vars)?;

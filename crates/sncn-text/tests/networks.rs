@@ -39,7 +39,6 @@ fn convnet(mask_windows: bool) -> ConvNetConfig {
         mask_windows,
         learn_embeddings: true,
         dropout: 0.5,
-        pad_token_id: 1,
     }
 }
 

@@ -55,12 +55,7 @@ fn metrics(before: &[u8], after: &[u8]) -> Vec<(&'static str, f64)> {
     list
 }
 
-#[test]
 fn golden_statistics() {
-    if !sncn_golden::folder().join("corruptions/statistics.json").exists() {
-        println!("skipped: {} has no corruptions/", sncn_golden::folder().display());
-        return;
-    }
     let golden = json("corruptions/statistics.json").unwrap();
     let images = Tensors::load("corruptions/images.safetensors").unwrap().u8("stat_images").unwrap();
     let count = images.shape[0];
@@ -89,7 +84,6 @@ fn golden_statistics() {
     }
 }
 
-#[test]
 fn poisson_has_the_moments_of_its_rate() {
     let mut rng = Seed::new(11).named("poisson").rng();
     assert!((0..1000).all(|_| Poisson::new(0.0).sample(rng.random()) == 0));
@@ -113,7 +107,6 @@ fn poisson_has_the_moments_of_its_rate() {
     }
 }
 
-#[test]
 fn any_size_any_threads_any_batches() {
     let pools = [1, 2].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     for (height, width) in [(17, 33), (1, 1), (48, 32), (2, 5)] {
@@ -138,7 +131,6 @@ fn any_size_any_threads_any_batches() {
     }
 }
 
-#[test]
 fn wrong_requests_are_explained() {
     let text = |name, severity| build(name, severity, Variant::Cifar, frost()).err().unwrap().to_string();
     assert!(text("rain", 1).contains("gaussian_noise") && text("rain", 1).contains("saturate"));
@@ -147,4 +139,13 @@ fn wrong_requests_are_explained() {
     assert!(contrast.apply_batch(&[0; 10], DIMS, Seed::new(0), 0, &mut [0; 10]).is_err());
     assert!(contrast.apply_one(&[0; 3072], DIMS, Seed::new(0), 0, &mut [0; 10]).is_err());
     assert!(contrast.apply_one(&[], Dims { height: 0, width: 4 }, Seed::new(0), 0, &mut []).is_err());
+}
+
+fn main() -> std::process::ExitCode {
+    sncn_golden::run(vec![
+        ("golden_statistics", golden_statistics, || sncn_golden::lacks("corruptions/statistics.json")),
+        ("poisson_has_the_moments_of_its_rate", poisson_has_the_moments_of_its_rate, || None),
+        ("any_size_any_threads_any_batches", any_size_any_threads_any_batches, || None),
+        ("wrong_requests_are_explained", wrong_requests_are_explained, || None),
+    ])
 }

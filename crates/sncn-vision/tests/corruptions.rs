@@ -135,11 +135,7 @@ fn no_draws() -> Draws {
     Draws { normal: vec![], u: vec![], v: vec![], moves: vec![], angle: 0.0, counts: vec![] }
 }
 
-#[test]
 fn golden_cifar_bytes_and_floats() {
-    if !sncn_golden::has(INDEX) {
-        return;
-    }
     let index = json(INDEX).unwrap();
     let images = tensors("images").u8("images").unwrap();
     let floats = tensors("cifar_float");
@@ -174,11 +170,7 @@ fn golden_cifar_bytes_and_floats() {
     assert!(tested > 0);
 }
 
-#[test]
 fn golden_imagenet_tiles() {
-    if !sncn_golden::has(INDEX) {
-        return;
-    }
     let index = json(INDEX).unwrap();
     let image = tensors("images").u8("image224").unwrap();
     let (draws, golden) = (tensors("imagenet_draws"), tensors("imagenet_tiles"));
@@ -227,11 +219,7 @@ fn golden_imagenet_tiles() {
     }
 }
 
-#[test]
 fn golden_kernels_and_zoom_integers() {
-    if !sncn_golden::has(INDEX) {
-        return;
-    }
     let disks = tensors("cifar_intermediate");
     let near = |got: &[f32], want: &[f32]| {
         let worst = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
@@ -264,4 +252,12 @@ fn golden_kernels_and_zoom_integers() {
             check(&Zoom::new(side, side, want["factor"].as_f64().unwrap()), want);
         }
     }
+}
+
+fn main() -> std::process::ExitCode {
+    sncn_golden::run(vec![
+        ("golden_cifar_bytes_and_floats", golden_cifar_bytes_and_floats, || sncn_golden::lacks(INDEX)),
+        ("golden_imagenet_tiles", golden_imagenet_tiles, || sncn_golden::lacks(INDEX)),
+        ("golden_kernels_and_zoom_integers", golden_kernels_and_zoom_integers, || sncn_golden::lacks(INDEX)),
+    ])
 }

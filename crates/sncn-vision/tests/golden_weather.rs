@@ -120,11 +120,7 @@ fn cifar_draws(severity: usize, image: usize) -> Draws {
     }
 }
 
-#[test]
 fn golden_cifar_weather() {
-    if !sncn_golden::has(INDEX) {
-        return;
-    }
     let images = tensors("images").u8("images").unwrap();
     let (fixed, random, floats) = (tensors("cifar_deterministic"), tensors("cifar_random"), tensors("cifar_float"));
     let normal = tensors("cifar_draws").f32("normal").unwrap();
@@ -154,11 +150,7 @@ fn golden_cifar_weather() {
     }
 }
 
-#[test]
 fn golden_intermediate_values() {
-    if !sncn_golden::has(INDEX) {
-        return;
-    }
     let golden = tensors("cifar_intermediate");
     let normal = tensors("cifar_draws").f32("normal").unwrap();
     let near = |what: &str, got: &[f64], want: &[f32], allowed: f64| {
@@ -195,11 +187,7 @@ fn golden_intermediate_values() {
     }
 }
 
-#[test]
 fn golden_imagenet_weather() {
-    if !sncn_golden::has(INDEX) {
-        return;
-    }
     let index = json(INDEX).unwrap();
     let image = tensors("images").u8("image224").unwrap();
     let (draws, golden) = (tensors("imagenet_draws"), tensors("imagenet_tiles"));
@@ -233,12 +221,18 @@ fn golden_imagenet_weather() {
     }
 }
 
-#[test]
+fn data() -> Option<std::path::PathBuf> {
+    std::env::var_os("SNCN_DATA").map(std::path::PathBuf::from).filter(|data| data.join("frost").is_dir())
+}
+
+/// Why the textures cannot be held to the golden ones.
+fn no_textures() -> Option<String> {
+    let no_data = || data().is_none().then(|| "SNCN_DATA names no folder with frost/".to_string());
+    sncn_golden::lacks(INDEX).or_else(no_data)
+}
+
 fn golden_frost_textures() {
-    let Some(data) = std::env::var_os("SNCN_DATA").map(std::path::PathBuf::from).filter(|_| sncn_golden::has(INDEX)) else {
-        println!("skipped: SNCN_DATA names no folder with frost/");
-        return;
-    };
+    let data = data().expect("SNCN_DATA names the folder with frost/");
     let golden = tensors("frost_textures");
     let frost = Frost::from_folder(&data.join("frost")).unwrap();
     for (i, texture) in frost.textures(Variant::Cifar).iter().enumerate() {
@@ -248,4 +242,13 @@ fn golden_frost_textures() {
         // JPEG decoders differ by a step here and there
         assert!(total / want.data.len() as f64 <= 0.5, "texture {i}: mean difference {}", total / want.data.len() as f64);
     }
+}
+
+fn main() -> std::process::ExitCode {
+    sncn_golden::run(vec![
+        ("golden_cifar_weather", golden_cifar_weather, || sncn_golden::lacks(INDEX)),
+        ("golden_intermediate_values", golden_intermediate_values, || sncn_golden::lacks(INDEX)),
+        ("golden_imagenet_weather", golden_imagenet_weather, || sncn_golden::lacks(INDEX)),
+        ("golden_frost_textures", golden_frost_textures, no_textures),
+    ])
 }

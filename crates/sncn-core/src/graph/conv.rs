@@ -8,7 +8,7 @@ use super::gather::{Bands, Gather};
 use super::map::Map;
 use super::observe::done;
 use super::recording::Recording;
-use super::tensor::with_values;
+use crate::ops::with_values;
 use crate::ops::{self, Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, keep};

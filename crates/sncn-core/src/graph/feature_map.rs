@@ -61,11 +61,6 @@ impl FeatureMap {
         }
     }
 
-    /// Whether it is recorded.
-    pub fn is_recorded(&self) -> bool {
-        !matches!(self.0, Form::Tensor(..))
-    }
-
     /// The map with everything pending applied: what a reader would read.
     ///
     /// # Errors
@@ -132,11 +127,10 @@ impl FeatureMap {
     /// # Errors
     /// As the layer, or where the map is recorded.
     pub fn on_tensor(&self, layer: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
-        match &self.0 {
-            Form::Tensor(xs, precision) => Ok(Self(Form::Tensor(layer(xs)?, *precision))),
-            _ => bail!(
+        self.reading(layer, |_, _| {
+            bail!(
                 "a layer without a recorded form meets a recorded map: have its Layer::recordable say false, and hand that to FeatureMap::start"
-            ),
-        }
+            )
+        })
     }
 }

@@ -3,7 +3,7 @@
 use super::body::Body;
 use super::buffer::{Buffer, Part, Values};
 use super::recording::{Gradients, Recording, Sums};
-use super::tensor::with_values;
+use crate::ops::with_values;
 use crate::rule::Moments;
 use crate::stats::Extent;
 use candle_core::{Result, Tensor, bail};

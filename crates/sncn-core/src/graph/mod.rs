@@ -23,7 +23,6 @@ mod recording;
 mod resize;
 mod rules;
 mod statistics;
-mod tensor;
 mod tokens;
 
 pub use end::MapGradients;

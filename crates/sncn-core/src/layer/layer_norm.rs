@@ -3,9 +3,10 @@
 use super::base::Layer;
 use super::place::Place;
 use crate::graph::{Dims, FeatureMap, Operation, TokenMap};
+use crate::ops::with_values;
 use crate::packing::Packing;
 use crate::pass::Pass;
-use candle_core::{CpuStorage, D, Result, Storage, Tensor, bail};
+use candle_core::{D, Result, Tensor, bail};
 use candle_nn::Init;
 use sncn_kernels::layer_norm::{layer_norm_backward, layer_norm_forward};
 use sncn_kernels::simd::Form;
@@ -40,14 +41,6 @@ impl Layer for LayerNorm {
     }
 }
 
-fn values(tensor: &Tensor) -> Result<Vec<f32>> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match (&*storage, layout.contiguous_offsets()) {
-        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => Ok(values[start..end].to_vec()),
-        _ => tensor.to_vec1(),
-    }
-}
-
 impl Operation for LayerNorm {
     /// Of every position the mean and 1/√(var + eps); the weight.
     type Saved = (Vec<f32>, Vec<f32>, Vec<f32>);
@@ -68,6 +61,7 @@ impl Operation for LayerNorm {
     }
 
     fn forward(&self, xs: &[f32], (n, h, w, _): Dims, ys: &mut [f32]) -> Result<Self::Saved> {
+        let values = |tensor: &Tensor| with_values(&tensor.contiguous()?, <[f32]>::to_vec);
         let (weight, bias) = (values(&self.weight)?, values(&self.bias)?);
         let (mut mean, mut inverse) = (vec![0.; n * h * w], vec![0.; n * h * w]);
         layer_norm_forward(Form::current(), xs, &weight, &bias, self.eps, ys, &mut mean, &mut inverse);

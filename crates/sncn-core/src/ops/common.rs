@@ -1,6 +1,6 @@
 //! What operations have in common: when a kernel serves, and the values of its arguments.
 
-use candle_core::{CpuStorage, DType, Device, Layout, Result, Tensor, WithDType, bail};
+use candle_core::{CpuStorage, DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
 
 /// Whether operations on `xs` run as this project's kernels: on the CPU, in f32 and f64, unless reference implementations are
 /// forced (see [`crate::reference`]).
@@ -51,4 +51,13 @@ pub(crate) fn elements<'a, T: WithDType>(name: &str, storage: &'a CpuStorage, la
         bail!("{name}: argument of shape {:?} is not contiguous; call contiguous() first", layout.shape());
     };
     Ok(&storage.as_slice::<T>()?[start..end])
+}
+
+/// Runs `f` over the values of a contiguous f32 tensor on the CPU.
+pub(crate) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Result<T> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => Ok(f(&values[start..end])),
+        _ => bail!("a contiguous f32 tensor on the CPU is wanted, not {:?} of shape {:?}", tensor.dtype(), tensor.shape()),
+    }
 }

@@ -17,7 +17,7 @@ mod weighted;
 
 pub use activation::{gelu_erf, gelu_sigmoid, relu, sigmoid};
 pub use common::native;
-pub(crate) use common::{add_in_place, by_dtype, constants, elements};
+pub(crate) use common::{add_in_place, by_dtype, constants, elements, with_values};
 pub(crate) use conv::conv_shape;
 pub use conv::{conv1d, conv2d, conv2d_rounded};
 pub(crate) use cross_entropy::cross_entropy;

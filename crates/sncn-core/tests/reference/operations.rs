@@ -55,7 +55,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 pub(crate) const EXEMPT: &[(&str, &str)] = &[
     ("native", "it chooses between the forms"),
     ("conv2d_rounded", "in f32 it is conv2d, in bf16 it exists on the CPU only and says so"),
-    ("select", "it takes rows and columns of small tables by candle's index_select"),
     ("value", "it reads one number"),
 ];
 

@@ -32,9 +32,6 @@ pub struct ConvNetConfig {
     /// Share of the features that is dropped in training.
     #[serde(default)]
     pub dropout: f64,
-    /// The id of padding.
-    #[serde(default)]
-    pub pad_token_id: u32,
 }
 
 /// Classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L). Layers hang at `embedding`, on the word vectors.
@@ -93,7 +90,6 @@ impl ConvNet {
             mask_windows: true,
             learn_embeddings,
             dropout: 0.5,
-            pad_token_id: blueprint.pad,
         };
         let built = Self::new(&config, blueprint.classes, blueprint.layers, blueprint.vars);
         Some(built.map(|network| Box::new(network) as Box<dyn TextNetwork>))

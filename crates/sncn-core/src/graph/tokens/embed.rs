@@ -4,7 +4,7 @@ use super::token_map::{BLOCK, Form, Rows, TokenMap, recordable};
 use crate::graph::buffer::Buffer;
 use crate::graph::observe::done;
 use crate::graph::recording::{Mode, Recording};
-use crate::graph::tensor::with_values;
+use crate::ops::with_values;
 use crate::pass::Pass;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
