@@ -46,7 +46,7 @@ impl Attention {
         Ok(())
     }
 
-    /// The twin in candle's own operations, sequence by sequence.
+    /// The reference implementation in candle's own operations, sequence by sequence.
     fn plain(&self, maps: [&Tensor; 3], packing: &Packing) -> Result<Tensor> {
         let [q, k, v] = maps;
         self.check([q.dims2()?, k.dims2()?, v.dims2()?], packing)?;
