@@ -16,7 +16,6 @@ mod grid;
 mod heat;
 mod items;
 mod manifest;
-mod measure;
 mod modules;
 mod program;
 mod provenance;
