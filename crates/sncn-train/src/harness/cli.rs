@@ -55,7 +55,7 @@ pub enum Rounding {
 pub fn pass(rounding: Rounding) -> Pass {
     match rounding {
         Rounding::F32 => Pass::eval(),
-        Rounding::Bf16 => Pass::eval().rounded(Precision::Bf16),
+        Rounding::Bf16 => Pass::eval().with_precision(Precision::Bf16),
     }
 }
 
@@ -133,7 +133,7 @@ pub fn threads(count: Option<usize>) -> Result<()> {
     match count {
         Some(0) => bail!("--threads is 0; at least 1 is accepted"),
         Some(count) => {
-            sncn_kernels::threads::tell_candle(count);
+            sncn_kernels::threads::set_candle_threads(count);
             rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("--threads")
         }
         None => Ok(()),

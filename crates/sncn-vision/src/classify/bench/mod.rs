@@ -82,7 +82,7 @@ impl Bench {
         }
         let seconds = self.meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
         self.meter.rate("wrn40_2", "inference, SelfNorm", (BATCH, WRN_OPERATIONS), seconds);
-        let bf16 = Pass::eval().rounded(Precision::Bf16);
+        let bf16 = Pass::eval().with_precision(Precision::Bf16);
         let seconds = self.meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &bf16)?))?;
         emit("wrn40_2", "inference, SelfNorm, bf16", 128. / seconds, "images/s");
         Ok(())
