@@ -6,7 +6,7 @@
 //! there for that, so that nothing is chosen on the 15 that are reported.
 
 use super::setup;
-use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant};
+use crate::corruption::{self, Frost, Group, Variant};
 use crate::dataset::subset::Subset;
 use crate::dataset::{Images, Source, Splits, arrays};
 use crate::examples::Examples;
@@ -38,8 +38,7 @@ const HELD: &str = "-held";
 
 /// The corruptions that the set corrupted here takes.
 fn corruptions(base: &str) -> impl Iterator<Item = &'static str> {
-    let range = if base.ends_with(HELD) { BENCHMARK..CORRUPTIONS.len() } else { 0..BENCHMARK };
-    CORRUPTIONS[range].iter().map(|(name, _)| *name)
+    corruption::names(if base.ends_with(HELD) { Group::Extra } else { Group::Benchmark })
 }
 
 /// Whether the test set of that name is corrupted here, with the frost at hand.

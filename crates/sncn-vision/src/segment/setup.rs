@@ -4,7 +4,7 @@ use super::examples::PairExamples;
 use super::scoring::Protocol;
 use super::transform::Transform;
 use crate::backbone::{Blueprint, segment};
-use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant};
+use crate::corruption::{self, Frost, Variant};
 use crate::dataset::pairs::{self, PairSplits, Pairs, Part};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
@@ -84,7 +84,7 @@ impl TestSets<'_> {
             return Ok(vec![(name.to_string(), examples())]);
         }
         let mut parts = Vec::new();
-        for (corruption, _) in &CORRUPTIONS[..BENCHMARK] {
+        for corruption in corruption::benchmark() {
             for severity in 1..=5 {
                 let generator = corruption::build(corruption, severity, Variant::Imagenet, self.frost)?;
                 parts.push((format!("{name}/{corruption}/{severity}"), examples().corrupted(generator, CORRUPTION_SEED)));
