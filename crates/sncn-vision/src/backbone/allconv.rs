@@ -2,10 +2,12 @@
 //!
 //! Nine units of convolution, BatchNorm and GELU (x·sigmoid(1.702·x)), widths 96 and 192, max pooling and dropout after
 //! the third and sixth; the 1×1 convolutions pad by 1. Positions: `conv`, `norm`, `activation` (after each of the three).
-//! Names count every entry of one sequence, hung layers and pools too: `features.4.weight`.
+//! Names count every entry of one sequence, attached layers and pools too: `features.4.weight`, as in published weights; the
+//! initial values and the masks of dropout are those of the network without attached layers.
 
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
+use candle_nn::VarBuilder;
 use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Layer};
 use sncn_core::ops::Conv;
@@ -20,6 +22,11 @@ enum Step {
     Hook(&'static str, Hooks),
     MaxPool,
     Dropout(u64),
+}
+
+/// Entries that are not attached layers.
+fn plain(steps: &[Step]) -> usize {
+    steps.iter().filter(|step| !matches!(step, Step::Hook(..))).count()
 }
 
 /// The network.
@@ -53,26 +60,38 @@ impl AllConvNet {
                 steps.push(Step::MaxPool);
                 let stage = cx.stage() + 1;
                 cx = cx.in_stage(stage);
-                steps.push(Step::Dropout(steps.len() as u64));
+                steps.push(Step::Dropout(plain(&steps) as u64));
             }
-            let vb = features.pp(steps.len());
+            let vb = Self::next(&features, &steps, blueprint, None);
             steps.push(Step::Conv(ConvLayer::new(vb, from, to, kernel, true, Conv { padding, ..Conv::default() })?));
-            Self::hang("conv", to, &mut steps, blueprint, &cx)?;
-            steps.push(Step::Norm(BatchNorm::new(&cx.at(to, features.pp(steps.len())))?));
-            Self::hang("norm", to, &mut steps, blueprint, &cx)?;
+            Self::attach("conv", to, &mut steps, blueprint, &cx)?;
+            let vb = Self::next(&features, &steps, blueprint, None);
+            steps.push(Step::Norm(BatchNorm::new(&cx.at(to, vb))?));
+            Self::attach("norm", to, &mut steps, blueprint, &cx)?;
             steps.push(Step::Gelu);
-            Self::hang("activation", to, &mut steps, blueprint, &cx)?;
+            Self::attach("activation", to, &mut steps, blueprint, &cx)?;
             from = to;
         }
         let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
         Ok(Self { steps, head, sites: cx.sites() })
     }
 
-    fn hang(at: &'static str, channels: usize, steps: &mut Vec<Step>, blueprint: &Blueprint, cx: &BuildContext) -> Result<()> {
+    /// The variables of the next entry, or of layers attached at a position before it.
+    ///
+    /// Their names count all entries, those of their initial values only the entries that are not attached layers.
+    fn next<'a>(features: &VarBuilder<'a>, steps: &[Step], blueprint: &Blueprint, at: Option<&str>) -> VarBuilder<'a> {
+        let vb = features.pp(steps.len());
+        let stream = features.pp(plain(steps));
+        blueprint.vars.draw_as(vb.prefix(), at.map_or_else(|| stream.prefix(), |at| stream.pp(at).prefix()));
+        vb
+    }
+
+    fn attach(at: &'static str, channels: usize, steps: &mut Vec<Step>, blueprint: &Blueprint, cx: &BuildContext) -> Result<()> {
         let here: Vec<_> =
             blueprint.layers.configs.iter().filter(|layer| layer.at == at && layer.is_in(cx.stage())).cloned().collect();
         if !here.is_empty() {
-            let cx = cx.at(channels, cx.vb.pp("features").pp(steps.len()));
+            let vb = Self::next(&cx.vb.pp("features"), steps, blueprint, Some(at));
+            let cx = cx.at(channels, vb);
             steps.push(Step::Hook(at, Hooks::new(blueprint.layers.of(&here), &[(at, channels)], &cx)?));
         }
         Ok(())
