@@ -1,13 +1,16 @@
 //! `cargo xtask report`: a pure reader of a table file and its results; writes `report/<table>.md` with its pictures
-//! and a CSV file of its numbers.
+//! and a CSV file of its numbers, or the pages of the documentation that show committed results.
 
 use crate::classes;
 use crate::figures;
 use crate::files::write_atomically;
+use crate::pages::Pages;
 use crate::provenance;
 use crate::results;
 use crate::sheet::Sheet;
 use crate::table::{self, Table};
+use crate::tidy;
+use crate::verdict::verdict;
 use anyhow::{Result, ensure};
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,15 +21,21 @@ pub(crate) struct Report {
     /// Table file, or the name of one in models/.
     #[arg(long, default_value = table::QUICK)]
     table: String,
+    /// Write docs/results/ and the marked tables of the documentation from the committed results instead.
+    #[arg(long, conflicts_with = "table")]
+    docs: bool,
 }
 
 impl Report {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the table is unknown or has no results yet.
+    /// Where the table is unknown or has no results yet, or a file cannot be written.
     pub(crate) fn run(self, here: &Path) -> Result<ExitCode> {
-        render(&Table::read(&self.table, here)?)?;
+        match self.docs {
+            true => Pages::read()?.write(&tidy::texts()?)?,
+            false => render(&Table::read(&self.table, here)?)?,
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -44,22 +53,31 @@ pub(crate) fn render(table: &Table) -> Result<()> {
     let (folder, file) = (table.results(), table.path.display());
     ensure!(rows > 0, "{}: no results of this table; cargo xtask reproduce --table {file} makes them", folder.display());
     let sheet = Sheet::new(table, &collected);
-    let text = Path::new("report").join(format!("{}.md", table::safe(&table.name)));
-    let (document, files) = markdown(&sheet);
+    let name = table::safe(&table.name);
+    let text = Path::new("report").join(format!("{name}.md"));
+    let (document, files) = report(&sheet, &name);
     for (name, content) in &files {
         write_atomically(&text.with_file_name(name), content.as_bytes())?;
     }
     write_atomically(&text, document.as_bytes())?;
-    out!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), sheet.verdict());
+    out!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), verdict(&sheet).join("\n"));
     out!("\nreport: {}, with {}", text.display(), files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
     Ok(())
 }
 
 /// The files beside a report: name and content.
-type Files = Vec<(String, String)>;
+pub(crate) type Files = Vec<(String, String)>;
 
 /// The report as Markdown, and the pictures and numbers that it points to.
-fn markdown(sheet: &Sheet) -> (String, Files) {
+fn report(sheet: &Sheet, name: &str) -> (String, Files) {
+    let csv = format!("{name}.csv");
+    let (text, mut files) = document(sheet, &format!("[{csv}]({csv}), mean and standard error in fractions"), "");
+    files.push((csv, figures::csv(sheet)));
+    (text, files)
+}
+
+/// The report as Markdown with its pictures: `numbers` says where every number is, `notes` is what a person remarks.
+pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Files) {
     let (table, measure, differences) = (sheet.table, sheet.table.measure(), sheet.differences());
     let name = table::safe(&table.name);
     let mut files = Files::new();
@@ -74,7 +92,8 @@ fn markdown(sheet: &Sheet) -> (String, Files) {
     if !table.paper.is_empty() {
         text += &format!("After {}. ", table.paper);
     }
-    text += &format!("Rendered from `{}` and `{}`; do not edit.\n\n", table.results().display(), table.path.display());
+    let shown = |path: &Path| path.display().to_string().replace('\\', "/");
+    text += &format!("Rendered from `{}` and `{}`; do not edit.\n\n", shown(&table.results()), shown(&table.path));
     text += &sheet.main().markdown();
     text += "\nMean ± standard error over seeds, in percent, at the checkpoint named below. ";
     if sheet.corrupted().is_some() && measure.low {
@@ -90,7 +109,7 @@ fn markdown(sheet: &Sheet) -> (String, Files) {
         text += "Δ: difference to the baseline, paired by seed, in percentage points; * beyond two standard errors. ";
     }
     text += "The standard errors are of the seeds alone; the test examples are the same for all.\n\n";
-    text += &format!("{}\n", sheet.verdict());
+    verdict(sheet).iter().for_each(|sentence| text += &format!("- {sentence}\n"));
     text += &picture("", &format!("{} by test set and row, with standard errors", measure.title), sheet.chart().svg());
     if !differences.is_empty() {
         text += &format!(
@@ -131,10 +150,11 @@ fn markdown(sheet: &Sheet) -> (String, Files) {
         let kind = format!("-confusion-{}", table::safe(&set));
         text += &picture(&kind, &map.title, map.svg());
     }
-    let numbers = format!("{name}.csv");
-    text += &format!("\n## Provenance\n\n- every number: [{numbers}]({numbers}), mean and standard error in fractions\n");
+    if !notes.trim().is_empty() {
+        text += &format!("\n## Remarks\n\n{}\n", notes.trim());
+    }
+    text += &format!("\n## Provenance\n\n- every number: {numbers}\n");
     text += &provenance::lines(sheet);
-    files.push((numbers, figures::csv(sheet)));
     (text, files)
 }
 
@@ -146,7 +166,7 @@ mod tests {
     #[test]
     fn the_report_has_all_its_parts() {
         let (table, collected) = (table(), collected());
-        let (text, files) = markdown(&Sheet::new(&table, &collected));
+        let (text, files) = report(&Sheet::new(&table, &collected), "t");
         for part in [
             "# A title\n\nAfter a paper. Rendered from `results/t` and `models/t.json`",
             "| base  |     2 | 11.00 ± 1.00 |",

@@ -1,7 +1,9 @@
 //! `cargo xtask tidy`: holds the tree to ARCHITECTURE.md, as far as reading its files can.
 
 use crate::circles::circles;
+use crate::links::Tree;
 use crate::manifest::Manifest;
+use crate::pages::{self, Pages};
 use crate::source::{Line, has_word, lines};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -79,11 +81,12 @@ impl Tidy {
 }
 
 fn tidy() -> Result<Vec<String>> {
-    let (mut problems, mut sources) = (Vec::new(), BTreeMap::new());
-    for path in tracked()? {
-        // what is no text has no lines to check, and a file may be tracked and just deleted
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        let name = path.to_string_lossy().replace('\\', "/");
+    let (mut problems, mut sources, mut documents) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let files = tracked()?;
+    for name in &files {
+        // what is no text has no lines to check
+        let Ok(text) = fs::read_to_string(name) else { continue };
+        let name = name.clone();
         machine_paths(&name, &text, &mut problems);
         if name.ends_with(".rs") {
             source(&name, &text, &mut problems);
@@ -93,9 +96,13 @@ fn tidy() -> Result<Vec<String>> {
         }
         if name.ends_with(".rs") {
             sources.insert(name, text);
+        } else if is_document(&name) {
+            documents.insert(name, text);
         }
     }
     problems.extend(circles(&sources));
+    problems.extend(Tree::new(files.iter().map(String::as_str), &documents).dead());
+    problems.extend(Pages::read()?.problems(&documents));
     if let Err(error) = Manifest::named(Path::new(crate::manifest::FOLDER), &[]) {
         problems.push(format!("{error:#}"));
     }
@@ -107,8 +114,22 @@ fn tidy() -> Result<Vec<String>> {
     Ok(problems)
 }
 
+/// Whether a file is a page, or a picture of one that is written from results.
+fn is_document(name: &str) -> bool {
+    name.ends_with(".md") || name.starts_with(&format!("{}/", pages::FOLDER))
+}
+
+/// The texts of the documentation, by path from the root.
+///
+/// # Errors
+/// Where a folder cannot be read.
+pub(crate) fn texts() -> Result<BTreeMap<String, String>> {
+    let documents = tracked()?.into_iter().filter(|name| is_document(name));
+    Ok(documents.filter_map(|name| Some((name.clone(), fs::read_to_string(name).ok()?))).collect())
+}
+
 /// The files of the tree: those git knows or would take, or, without git, all but what is built.
-fn tracked() -> Result<Vec<PathBuf>> {
+fn tracked() -> Result<Vec<String>> {
     let git = Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).output();
     let mut found: Vec<PathBuf> = match git {
         Ok(output) if output.status.success() => {
@@ -122,7 +143,9 @@ fn tracked() -> Result<Vec<PathBuf>> {
     };
     found.sort();
     found.dedup();
-    Ok(found)
+    // a file may be tracked and just deleted
+    let found = found.into_iter().filter(|path| path.is_file());
+    Ok(found.map(|path| path.to_string_lossy().replace('\\', "/")).collect())
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
