@@ -10,6 +10,7 @@ mod child;
 mod circles;
 mod classes;
 mod data;
+mod document;
 mod fetch;
 mod figures;
 mod grid;
@@ -31,6 +32,7 @@ mod source;
 mod statistics;
 mod table;
 mod tidy;
+mod tree;
 mod unpack;
 mod verdict;
 

@@ -4,19 +4,18 @@
 //! table of `results/quick`, or what it comes to. `cargo xtask report --docs` writes all of them, and `cargo xtask tidy` holds
 //! what stands in the tree to what the results give.
 
+use crate::document::document;
 use crate::grid::Grid;
-use crate::report::document;
 use crate::results::{self, Collected};
 use crate::sheet::Sheet;
 use crate::table::{self, Table};
+use crate::tree::GENERATED as FOLDER;
 use crate::verdict::verdict;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// Where the generated pages and their pictures are.
-pub(crate) const FOLDER: &str = "docs/results";
 /// Where committed results are.
 const RESULTS: &str = "results";
 /// How to mend a page that differs.
@@ -192,7 +191,7 @@ mod tests {
         let page = &pages.files["docs/results/t.md"];
         assert!(page.contains("| base  |     2 | 11.00 ± 1.00 |") && page.contains("## Remarks\n\nA remark.\n"), "{page}");
         assert!(page.contains("[results/t](../../results/t)") && !page.contains(".csv"), "{page}");
-        assert!(pages.files["docs/results/README.md"].contains("## [t](t.md)\n\nA title\n\n- Helped: error"));
+        assert!(pages.files["docs/results/README.md"].contains("## [t](t.md)\n\nA title\n\n- Helped, by"));
         assert_eq!(pages.problems(&pages.files), Vec::<String>::new());
     }
 
@@ -222,7 +221,7 @@ mod tests {
         let text = "# A page\n\n<!-- results: t -->\nold\n<!-- end -->\n\n<!-- verdict: t -->\n<!-- end -->\nafter\n";
         let filled = pages.filled(text).unwrap();
         assert!(filled.contains("| good |     2 | 11.5 ± 1.5 | 25.5 ± 1.5* |"), "{filled}");
-        assert!(filled.contains("- Helped: ") && filled.ends_with("<!-- end -->\nafter\n"), "{filled}");
+        assert!(filled.contains("- Helped, ") && filled.ends_with("<!-- end -->\nafter\n"), "{filled}");
         assert_eq!(pages.filled(&filled).unwrap(), filled);
         let mut tree = pages.files.clone();
         tree.insert("README.md".into(), filled.replace("11.5", "10.5"));

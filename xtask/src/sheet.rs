@@ -288,7 +288,7 @@ pub(crate) mod tests {
         let sheet = Sheet::new(&table, &collected);
         let said = crate::verdict::verdict(&sheet).join(" ");
         // the last row's results are those of its baseline, which is compared with the table's no more
-        assert!(said.contains("better than that of the baseline of its kind") && said.contains("2 of 2 comparisons"), "{said}");
+        assert!(said.contains("against the baseline of its kind") && said.contains("2 of 2 comparisons"), "{said}");
         assert!(sheet.differences().plain().contains("later") && !sheet.differences().plain().contains("good"));
     }
 }

@@ -47,17 +47,15 @@ pub(crate) fn verdict(sheet: &Sheet) -> Vec<String> {
     };
     let mut said = Vec::new();
     if !judged.is_empty() {
-        let name = measure.name;
+        let how = format!("by more than two standard errors against {against}");
+        let unit = format!("({} in percentage points, paired by seed)", measure.name);
         said.push(match helped.as_slice() {
-            [] => format!("Helped: nothing; no row's {name} is better than that of {against} by more than two standard errors."),
-            helped => format!(
-                "Helped: {name} is better than that of {against} by more than two standard errors (percentage points, paired by seed) {}.",
-                listed(helped)
-            ),
+            [] => format!("Helped: nothing {how} {unit}."),
+            helped => format!("Helped, {how} {unit}: {}.", listed(helped)),
         });
         said.push(match hurt.as_slice() {
-            [] => "Hurt: nothing is worse by more than two standard errors.".to_string(),
-            hurt => format!("Hurt: it is worse by more than two standard errors {}.", listed(hurt)),
+            [] => "Hurt: nothing by as much.".to_string(),
+            hurt => format!("Hurt, by as much: {}.", listed(hurt)),
         });
     }
     said.push(undecided(&judged, helped.len() + hurt.len(), &unjudged));
@@ -162,9 +160,11 @@ mod tests {
     fn every_set_counts() {
         let error = said(3, 3, 2, "classify", mixed);
         assert_eq!(error.len(), 3);
-        assert!(error[0].starts_with("Helped: error is better than that of r0 by"), "{}", error[0]);
-        assert!(error[0].ends_with("on s1 r1 -40.00 ± 0.23."), "{}", error[0]);
-        assert_eq!(error[1], "Hurt: it is worse by more than two standard errors on s0 r2 +3.00 ± 0.46.");
+        assert_eq!(
+            error[0],
+            "Helped, by more than two standard errors against r0 (error in percentage points, paired by seed): on s1 r1 -40.00 ± 0.23."
+        );
+        assert_eq!(error[1], "Hurt, by as much: on s0 r2 +3.00 ± 0.46.");
         assert_eq!(
             error[2],
             "Cannot be told: 2 of 4 comparisons lie within two standard errors; where nothing differs, a comparison crosses that \
@@ -176,15 +176,15 @@ mod tests {
     #[test]
     fn where_more_is_better_the_signs_turn() {
         let miou = said(3, 3, 2, "segment", mixed);
-        assert!(miou[0].starts_with("Helped: mIoU") && miou[0].ends_with("on s0 r2 +3.00 ± 0.46."), "{}", miou[0]);
+        assert!(miou[0].contains("(mIoU in") && miou[0].ends_with("on s0 r2 +3.00 ± 0.46."), "{}", miou[0]);
         assert!(miou[1].ends_with("on s1 r1 -40.00 ± 0.23."), "{}", miou[1]);
     }
 
     #[test]
     fn nothing_helped_or_hurt() {
         let same = said(2, 3, 1, "classify", |row, seed, _| 50. + SCATTER[seed as usize] * row as f64);
-        assert!(same[0].starts_with("Helped: nothing; no row's error is better than that of r0"), "{}", same[0]);
-        assert_eq!(same[1], "Hurt: nothing is worse by more than two standard errors.");
+        assert!(same[0].starts_with("Helped: nothing by more than two standard errors against r0"), "{}", same[0]);
+        assert_eq!(same[1], "Hurt: nothing by as much.");
     }
 
     #[test]
