@@ -18,7 +18,6 @@ mod heat;
 mod items;
 mod links;
 mod manifest;
-mod measure;
 mod modules;
 mod pages;
 mod program;

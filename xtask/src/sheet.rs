@@ -227,7 +227,7 @@ impl<'a> Sheet<'a> {
         let group = |set: &String| (set.clone(), with.iter().map(|(_, results)| bar(set, results)).collect());
         Chart {
             title: self.table.title.clone(),
-            axis: format!("{} %", self.table.measure().name),
+            axis: format!("{} %", self.table.measure().called),
             series: with.iter().map(|(row, _)| row.name.clone()).collect(),
             groups: self.sets.iter().map(group).collect(),
         }

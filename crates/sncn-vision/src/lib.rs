@@ -9,6 +9,7 @@ pub mod classify;
 pub mod corruption;
 pub mod dataset;
 pub mod examples;
+pub mod options;
 pub mod picture;
 pub mod segment;
 

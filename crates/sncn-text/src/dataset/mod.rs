@@ -16,13 +16,13 @@ use sncn_train::Source;
 use std::path::Path;
 use table::{Columns, Labels};
 
-/// One text in so many is held out of a training set.
-const HELD: usize = 10;
+/// One text in so many of a training set is kept for validation.
+const VALIDATION: usize = 10;
 
 /// Opens a set of texts.
 pub type Open = fn(&Source) -> Result<Texts>;
 
-/// Every set of texts that can be trained or tested on. `<set>-train` is what is trained on where a run names `<set>`; `<set>-held` is
+/// Every set of texts that can be trained or tested on. `<set>-train` is what is trained on where a run names `<set>`; `<set>-validation` is
 /// a tenth of it that is not.
 pub const TEXT_SETS: &[(&str, Open)] = &[
     ("reviews-train", |_| Ok(reviews::films("train", 2000))),
@@ -42,14 +42,14 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
     ("own", |source| own(source, "test")),
 ];
 
-/// Opens the set of that name, `<set>-held` included; the path of a table serves too, as it is where its columns are `text` and `label`,
+/// Opens the set of that name, `<set>-validation` included; the path of a table serves too, as it is where its columns are `text` and `label`,
 /// and otherwise as `<path>:<column of texts>:<column of labels>`.
 ///
 /// # Errors
 /// Where the name is unknown (the known ones are listed), or files are missing or damaged.
 pub fn open(name: &str, source: &Source) -> Result<Texts> {
-    let texts = if let Some(set) = name.strip_suffix("-held") {
-        named(&trained_on(set), source)?.held_out(HELD).1
+    let texts = if let Some(set) = name.strip_suffix("-validation") {
+        named(&trained_on(set), source)?.held_out(VALIDATION).1
     } else {
         named(name, source)?
     };
@@ -70,7 +70,7 @@ pub fn training(name: &str, source: &Source) -> Result<Texts> {
 /// # Errors
 /// As [`open`].
 pub fn split(name: &str, source: &Source) -> Result<(Texts, Texts)> {
-    let (train, held) = named(&trained_on(name), source)?.held_out(HELD);
+    let (train, held) = named(&trained_on(name), source)?.held_out(VALIDATION);
     ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); at least 2 are wanted", train.examples.len());
     Ok((train, held))
 }
@@ -84,7 +84,7 @@ fn named(name: &str, source: &Source) -> Result<Texts> {
             }
             let known: Vec<_> = TEXT_SETS.iter().map(|(name, _)| *name).collect();
             bail!(
-                "unknown set of texts {name:?}; known: {}, each <set>-train as <set>-held too, or the path of a .jsonl, .tsv or .csv file (<path>:<column of \
+                "unknown set of texts {name:?}; known: {}, each <set>-train as <set>-validation too, or the path of a .jsonl, .tsv or .csv file (<path>:<column of \
                  texts>:<column of labels> where they are not text and label)",
                 known.join(", ")
             )
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn held_out_texts_are_not_trained_on() -> Result<()> {
         let source = Source::default();
-        let (train, held) = (training("reviews", &source)?, open("reviews-held", &source)?);
+        let (train, held) = (training("reviews", &source)?, open("reviews-validation", &source)?);
         let all = open("reviews-train", &source)?;
         assert_eq!((train.examples.len(), held.examples.len(), all.examples.len()), (1800, 200, 2000));
         assert!(held.examples.iter().all(|held| !train.examples.contains(held)));
@@ -157,7 +157,7 @@ mod tests {
         let rows: String = (0..20).map(|i| format!("{},t{i}\n", i % 2)).collect();
         std::fs::write(&path, format!("stars,review\n{rows}"))?;
         let name = format!("{}:review:stars", path.display());
-        let (train, held) = (training(&name, &Source::default())?, open(&format!("{name}-held"), &Source::default())?);
+        let (train, held) = (training(&name, &Source::default())?, open(&format!("{name}-validation"), &Source::default())?);
         assert_eq!((train.examples.len(), held.examples.len(), open(&name, &Source::default())?.examples.len()), (18, 2, 20));
         let error = format!("{:#}", open(&path.display().to_string(), &Source::default()).unwrap_err());
         assert!(error.contains("no column \"text\"; there are: stars, review"), "{error}");

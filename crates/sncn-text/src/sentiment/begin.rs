@@ -1,6 +1,6 @@
 //! How a run begins: its vocabulary, its pre-trained weights, its word vectors.
 
-use super::setup::{Input, PRETRAINED, Parts, VOCABULARY, VectorsConfig, located};
+use super::setup::{Input, PRETRAINED, Parts, Settings, VOCABULARY, VectorsConfig, located};
 use crate::dataset::Texts;
 use crate::examples::Examples;
 use crate::pretrained::{CONFIG, Pretrained};
@@ -13,8 +13,9 @@ use sncn_train::files::write_atomically;
 use sncn_train::harness::Run;
 use std::path::Path;
 
-/// The parts that a run's table asks for, which are kept in `folder` from now on.
-pub(super) fn parts(run: &Run, input: &Input, texts: &Texts, folder: &Path, source: &Source) -> Result<Parts> {
+/// The parts that a run's table asks for; where there is a folder, they are kept in it from now on.
+pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, source: &Source) -> Result<Parts> {
+    let input = &run.settings.input;
     let pretrained = match &input.pretrained {
         Some(path) => Some(Pretrained::open(&located(path, "pretrained encoder", source)?)?),
         None => None,
@@ -28,15 +29,17 @@ pub(super) fn parts(run: &Run, input: &Input, texts: &Texts, folder: &Path, sour
         (None, Some(pretrained)) => pretrained.vocabulary()?,
         (None, None) => bail!("run {:?}: input.vocabulary is missing", run.name),
     };
-    write_atomically(&folder.join(VOCABULARY), vocabulary.to_json()?.as_bytes())?;
-    if let Some(pretrained) = &pretrained {
+    if let Some(folder) = folder {
+        write_atomically(&folder.join(VOCABULARY), vocabulary.to_json()?.as_bytes())?;
+    }
+    if let (Some(pretrained), Some(folder)) = (&pretrained, folder) {
         write_atomically(&folder.join(CONFIG), serde_json::to_string_pretty(&pretrained.config)?.as_bytes())?;
     }
     Ok(Parts { vocabulary, pretrained })
 }
 
 /// Puts pre-trained weights, if the run begins with some, in the place of initial ones; says what was found.
-pub(super) fn weights(parts: &Parts, run: &Run, vars: &Vars) -> Result<()> {
+pub(super) fn weights(parts: &Parts, run: &Run<Settings>, vars: &Vars) -> Result<()> {
     let Some(pretrained) = &parts.pretrained else { return Ok(()) };
     let found = pretrained.load(vars, &run.layers)?;
     let list = |names: &[String]| if names.is_empty() { "none".to_string() } else { names.join(", ") };

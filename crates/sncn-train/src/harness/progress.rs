@@ -1,7 +1,7 @@
 //! What training says while it runs: a bar on a terminal, and the mean loss of an epoch on a terminal and in a file.
 
 use super::cli;
-use crate::checkpoint::Held;
+use crate::checkpoint::Validation;
 use crate::train::Step;
 use indicatif::ProgressBar;
 use std::time::{Duration, Instant};
@@ -26,8 +26,8 @@ impl Progress {
         Self { bar, epoch, losses: Vec::new(), told: Instant::now() }
     }
 
-    /// After a step, with the last score on held-out examples if there is one.
-    pub(super) fn step(&mut self, step: &Step, held: Option<&Held>, is_last: bool) {
+    /// After a step, with the last score on validation-out examples if there is one.
+    pub(super) fn step(&mut self, step: &Step, validation: Option<&Validation>, is_last: bool) {
         self.bar.set_position(step.done as u64);
         self.losses.push(step.loss);
         let (steps, epochs) = self.epoch;
@@ -36,8 +36,9 @@ impl Progress {
         }
         if is_last || self.told.elapsed() >= BETWEEN_LINES {
             let mean = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
-            let held = held.map_or(String::new(), |held| format!(", {:.2} % on held-out examples", 100. * held.score));
-            self.bar.suspend(|| eprintln!("epoch {} of {epochs}: mean loss {mean:.4}{held}", step.done / steps));
+            let validation = validation
+                .map_or(String::new(), |validation| format!(", {:.2} % on validation-out examples", 100. * validation.score));
+            self.bar.suspend(|| eprintln!("epoch {} of {epochs}: mean loss {mean:.4}{validation}", step.done / steps));
             self.told = Instant::now();
         }
         self.losses.clear();

@@ -1,6 +1,5 @@
 //! `sncn-classify show`: what CrossNorm does, seen on pixels: contents (rows) in the styles of other images (columns).
 
-use super::setup;
 use crate::corruption::Dims;
 use crate::dataset::Images;
 use crate::picture::{self, Sheet};
@@ -11,6 +10,7 @@ use image::imageops::FilterType;
 use rand::seq::index;
 use sncn_core::layer::{Crop, CrossNormConfig, sample};
 use sncn_core::{Layer, Mixture, Pass, Seed, Window};
+use sncn_train::harness::cli;
 use std::path::{Path, PathBuf};
 
 /// Rows that an image has at least on the sheet.
@@ -20,7 +20,7 @@ const STYLE: Rgb<u8> = Rgb([86, 180, 233]);
 
 /// What is cropped.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
-pub enum Cropped {
+pub(super) enum Cropped {
     /// Nothing.
     Neither,
     /// The style image: its statistics come from a box.
@@ -151,7 +151,7 @@ impl Show {
                 chosen(all.len()).into_iter().map(|index| all[index].clone()).collect()
             }
             [one] if !Path::new(one).is_file() => {
-                let splits = setup::open(one, self.data_dir.as_deref())?;
+                let splits = crate::dataset::open(one, &cli::source(self.data_dir.as_deref()))?;
                 let Some((_, clean)) = splits.test.first() else { bail!("{one}: no test images") };
                 enough(clean.len(), one)?;
                 let shifted: Vec<_> = splits.test.iter().skip(1).map(|(_, images)| images).collect();

@@ -4,7 +4,7 @@
 //! is one window's pass and height × width × classes sums of 4 bytes each: 159 MB for a 2048 × 1024 image with 19 classes, however
 //! large the network's maps would be on the whole image.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +12,7 @@ use sncn_core::loss::softmax;
 use sncn_core::{Network, Pass};
 use sncn_train::confusion::Confusion;
 use sncn_train::data::{Dataset, VOID};
+use sncn_train::harness::settings;
 
 /// How images are evaluated: the `evaluate` of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,15 +27,12 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// Reads the `evaluate` of a run; null is the whole image.
+    /// Reads the `evaluate` of a run; absent is the whole image.
     ///
     /// # Errors
     /// Names the key that does not fit.
     pub fn read(settings: &Value) -> Result<Self> {
-        if settings.is_null() {
-            return Ok(Self::default());
-        }
-        let protocol: Self = serde_path_to_error::deserialize(settings.clone()).context("evaluate")?;
+        let protocol: Self = settings::optional("evaluate", settings, None)?.unwrap_or_default();
         protocol.check()?;
         Ok(protocol)
     }
@@ -112,16 +110,16 @@ impl Scorer<'_> {
         Ok(found)
     }
 
-    /// Counts the pixels of a test set, image after image; `observe` is told after each and says whether to go on.
+    /// Counts the pixels of a test set, image after image; `observe` is called with 1 after each.
     ///
     /// # Errors
-    /// Where an image cannot be read, or `observe` fails.
-    pub fn score(&self, data: &dyn Dataset, mut observe: impl FnMut() -> Result<()>) -> Result<Confusion> {
+    /// Where an image cannot be read or the network does not take it.
+    pub fn score(&self, data: &dyn Dataset, observe: &mut dyn FnMut(usize)) -> Result<Confusion> {
         let mut confusion = Confusion::new(self.classes).ignoring(VOID);
         for index in 0..data.len() {
             let batch = data.batch(&[index], None)?;
             confusion.add(&batch.labels, &self.labels(&batch.inputs)?)?;
-            observe()?;
+            observe(1);
         }
         Ok(confusion)
     }

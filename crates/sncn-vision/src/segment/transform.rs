@@ -8,12 +8,13 @@ use super::style::Style;
 use crate::augment::normalise;
 use crate::corruption::filter::{Border, Gauss};
 use crate::dataset::pairs::Pair;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sncn_core::Seed;
 use sncn_train::data::VOID;
+use sncn_train::harness::settings;
 
 /// The value of pixels outside: the middle of the scale, 0 once normalised.
 const GREY: f32 = 127.5;
@@ -68,15 +69,9 @@ impl Transform {
     ///
     /// # Errors
     /// Names the key that does not fit and what is accepted.
-    pub fn read(settings: &Value) -> Result<Option<Self>> {
-        let transform = match settings {
-            Value::Null | Value::Bool(false) => return Ok(None),
-            Value::Bool(true) => Self::default(),
-            settings => {
-                let Settings::Paired(transform) = serde_path_to_error::deserialize(settings.clone()).context("augment")?;
-                transform
-            }
-        };
+    pub fn read(augment: &Value) -> Result<Option<Self>> {
+        let usual = Settings::Paired(Self::default());
+        let Some(Settings::Paired(transform)) = settings::optional("augment", augment, Some(usual))? else { return Ok(None) };
         transform.check()?;
         Ok(Some(transform))
     }

@@ -1,6 +1,5 @@
 //! Figures of single layers, forward and with the backward pass.
 
-use super::meter::Meter;
 use super::trainer::{partners, random};
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
@@ -8,17 +7,30 @@ use serde_json::json;
 use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, SelfNormConfig};
 use sncn_core::ops::{self, Conv};
 use sncn_core::{FeatureMap, Pass, Place, Seed, Vars};
+use sncn_train::harness::bench::Meter;
 
-impl Meter {
+/// Prints the figures of every layer.
+pub(super) fn layers(meter: &Meter) -> Result<()> {
+    Bench(meter).layers()
+}
+
+/// Prints the figures of linear layers.
+pub(super) fn linear(meter: &Meter) -> Result<()> {
+    Bench(meter).linear()
+}
+
+struct Bench<'a>(&'a Meter);
+
+impl Bench<'_> {
     /// Prints milliseconds, with the bytes that have to move and the operations that the plain algorithm does.
     fn milliseconds<T>(&self, case: &str, what: &str, work: Work, step: impl FnMut() -> Result<T>) -> Result<()> {
-        let value = 1e3 * self.seconds(step)?;
+        let value = 1e3 * self.0.seconds(step)?;
         let line = json!({"case": case, "what": what, "value": (value * 1e3).round() / 1e3, "unit": "ms", "bytes": work.bytes, "operations": work.operations});
         out!("{line}");
         Ok(())
     }
 
-    pub(super) fn layers(&self) -> Result<()> {
+    fn layers(&self) -> Result<()> {
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
         let place = Place::new(32, vars.builder());
         let train = Pass::train(Seed::new(1));
@@ -58,7 +70,7 @@ impl Meter {
         Ok(())
     }
 
-    pub(super) fn linear(&self) -> Result<()> {
+    fn linear(&self) -> Result<()> {
         for (rows, from, to) in [(4096, 256, 1024), (4096, 1024, 256), (4096, 256, 256)] {
             let weight = Var::from_tensor(&random(&[to, from], "weight")?)?;
             let bias = Var::from_tensor(&random(&[to], "bias")?)?;
