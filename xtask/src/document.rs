@@ -73,8 +73,8 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
         text += &f1.markdown();
     }
     if let Some(diagram) = figures::reliability(sheet) {
-        text += "\n## Calibration\n\nThe share of right answers among those given with about one confidence. What the confidence \
-                 is beyond it, or it beyond the confidence, is what the expected calibration error (ECE) adds up.\n";
+        text += "\n## Calibration\n\nThe fraction of right answers at each level of confidence. The gap between the two is what the \
+                 expected calibration error (ECE) adds up.\n";
         text += &picture("-reliability", "Accuracy against confidence", diagram.svg());
     }
     let confusions = figures::confusions(sheet);

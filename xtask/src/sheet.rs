@@ -91,7 +91,7 @@ impl<'a> Sheet<'a> {
     /// The heading of a set's main number.
     pub(crate) fn label(&self, set: &str) -> String {
         let measure = self.table.measure();
-        format!("{set} {} %", if is_corrupted(set) { measure.corrupted.0 } else { measure.name })
+        format!("{set} {} %", if is_corrupted(set) { measure.corrupted.0 } else { measure.called })
     }
 
     /// The main number of a set, or of a part of one, over the seeds.

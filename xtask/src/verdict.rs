@@ -48,7 +48,7 @@ pub(crate) fn verdict(sheet: &Sheet) -> Vec<String> {
     let mut said = Vec::new();
     if !judged.is_empty() {
         let how = format!("by more than two standard errors against {against}");
-        let unit = format!("({} in percentage points, paired by seed)", measure.name);
+        let unit = format!("({} in percentage points, paired by seed)", measure.called);
         said.push(match helped.as_slice() {
             [] => format!("Helped: nothing {how} {unit}."),
             helped => format!("Helped, {how} {unit}: {}.", listed(helped)),
