@@ -20,7 +20,7 @@ pub(crate) fn lines(sheet: &Sheet) -> String {
     line("selection", said(&|header| selection(&header.selection)));
     // results that were made otherwise are left out
     let measured = sheet.rows().filter(|(_, results)| !results.is_empty());
-    line("training", distinct(measured.map(|(row, _)| training(&row.run))).join("; "));
+    line("training", distinct(measured.map(|(row, _)| training(&row.run, sheet.table.measure().examples))).join("; "));
     line(&format!("test {}", sheet.table.measure().counted), tests(sheet));
     line("machine", said(&|header| machine(header)));
     line("commit", said(&|header| commit(&header.built)));
@@ -71,13 +71,13 @@ fn missing(sheet: &Sheet) -> String {
     of_row.collect::<Vec<_>>().join("; ")
 }
 
-fn training(run: &Run) -> String {
+fn training(run: &Run, examples: &str) -> String {
     let Run { backbone, epochs, train: set, .. } = run;
-    let images = match run.train_limit {
-        Some(limit) => format!("the first {limit} images of {set}"),
-        None => format!("all images of {set}"),
+    let part = match run.train_limit {
+        Some(limit) => format!("the first {limit} {examples} of {set}"),
+        None => format!("all {examples} of {set}"),
     };
-    format!("{backbone}, {epochs} epoch{} of {images}", if *epochs == 1 { "" } else { "s" })
+    format!("{backbone}, {epochs} epoch{} of {part}", if *epochs == 1 { "" } else { "s" })
 }
 
 fn tests(sheet: &Sheet) -> String {
@@ -116,7 +116,7 @@ mod tests {
 - still missing of this table: later, seed 0, 1
 - selection: last checkpoint
 - training: net, 2 epochs of the first 100 images of s
-- test examples: s n = 50; s-c n = 50 in each corruption and severity
+- test images: s n = 50; s-c n = 50 in each corruption and severity
 - machine: A CPU (2 logical processors), linux x86_64
 - commit: 0123456789ab with changes that are not committed
 - program: sncn 0.1.0

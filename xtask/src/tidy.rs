@@ -1,12 +1,15 @@
 //! `cargo xtask tidy`: holds the tree to ARCHITECTURE.md, as far as reading its files can.
 
 use crate::circles::circles;
+use crate::links::Tree;
 use crate::manifest::Manifest;
+use crate::pages::Pages;
 use crate::source::{Line, has_word, lines};
+use crate::tree::{is_document, tracked};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Lines that a source file may have.
@@ -79,11 +82,12 @@ impl Tidy {
 }
 
 fn tidy() -> Result<Vec<String>> {
-    let (mut problems, mut sources) = (Vec::new(), BTreeMap::new());
-    for path in tracked()? {
-        // what is no text has no lines to check, and a file may be tracked and just deleted
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        let name = path.to_string_lossy().replace('\\', "/");
+    let (mut problems, mut sources, mut documents) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let files = tracked()?;
+    for name in &files {
+        // what is no text has no lines to check
+        let Ok(text) = fs::read_to_string(name) else { continue };
+        let name = name.clone();
         machine_paths(&name, &text, &mut problems);
         if name.ends_with(".rs") {
             source(&name, &text, &mut problems);
@@ -93,9 +97,13 @@ fn tidy() -> Result<Vec<String>> {
         }
         if name.ends_with(".rs") {
             sources.insert(name, text);
+        } else if is_document(&name) {
+            documents.insert(name, text);
         }
     }
     problems.extend(circles(&sources));
+    problems.extend(Tree::new(files.iter().map(String::as_str), &documents).dead());
+    problems.extend(Pages::read()?.problems(&documents));
     if let Err(error) = Manifest::named(Path::new(crate::manifest::FOLDER), &[]) {
         problems.push(format!("{error:#}"));
     }
@@ -105,39 +113,6 @@ fn tidy() -> Result<Vec<String>> {
         problems.push("xtask links candle-core".to_string());
     }
     Ok(problems)
-}
-
-/// The files of the tree: those git knows or would take, or, without git, all but what is built.
-fn tracked() -> Result<Vec<PathBuf>> {
-    let git = Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).output();
-    let mut found: Vec<PathBuf> = match git {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect()
-        }
-        _ => {
-            let mut found = Vec::new();
-            walk(Path::new(""), &mut found)?;
-            found
-        }
-    };
-    found.sort();
-    found.dedup();
-    Ok(found)
-}
-
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    for entry in fs::read_dir(at).with_context(|| format!("{}: not readable", at.display()))? {
-        let entry = entry?;
-        let path = folder.join(entry.file_name());
-        let built = ["target", ".git", "runs", "report", "data/cache"].iter().any(|name| path == Path::new(name));
-        if entry.file_type()?.is_dir() && !built {
-            walk(&path, found)?;
-        } else if !built {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// Paths of one machine mean nothing on another.
