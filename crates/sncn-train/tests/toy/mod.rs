@@ -98,9 +98,7 @@ impl Task for Pitch {
     type Command = NoCommand;
 
     fn settings(run: &Run<Empty>) -> Result<()> {
-        [("input", &run.input), ("augment", &run.augment), ("evaluate", &run.evaluate)]
-            .into_iter()
-            .try_for_each(|(key, value)| settings::unused(key, value, Self::INFO))
+        settings::none(run, Self::INFO)
     }
 
     fn network(model: &Self::Model) -> &dyn Network {
@@ -137,10 +135,6 @@ impl Task for Pitch {
         let batch = Tones { count: 1, noise: 0., seed: Seed::new(4) }.batch(&[0], None)?;
         ensure!(trained.network().forward(&batch.inputs, &Pass::eval())?.dims() == [1, 3], "three scores are wanted");
         Ok(())
-    }
-
-    fn command(command: &NoCommand) -> Result<()> {
-        match *command {}
     }
 }
 

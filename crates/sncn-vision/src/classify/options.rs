@@ -9,7 +9,7 @@ use std::path::PathBuf;
 /// How corrupted images are made, and how exactly networks compute.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Options {
-    /// Folder of the frost photographs (default: generated frost, which is said).
+    /// Folder of the frost photographs (default: generated textures, and a note on them).
     #[arg(long)]
     frost_dir: Option<PathBuf>,
     /// Precision of the factors of convolutions; with bf16 the uncorrupted sets are measured in f32 too.
