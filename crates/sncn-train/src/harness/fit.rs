@@ -26,6 +26,9 @@ pub struct Fit {
     /// Steps between checkpoints.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
+    /// Stop after this step as Ctrl-C would: write a checkpoint and end with exit code 130.
+    #[arg(long, value_name = "STEP", value_parser = clap::value_parser!(u64).range(1..))]
+    stop_after: Option<u64>,
     /// Threads (default: all processors); the result does not depend on it.
     #[arg(long)]
     threads: Option<usize>,
@@ -112,7 +115,7 @@ impl Fit {
         self.data_dir.as_deref()
     }
 
-    /// Trains to the end, or until it is interrupted: then the process ends with exit code 130.
+    /// Trains to the end, or until it is interrupted or has done `--stop-after` steps: then the process ends with exit code 130.
     ///
     /// # Errors
     /// Where a checkpoint does not fit, another process trains in the run's folder, or training fails.
@@ -161,7 +164,8 @@ impl Fit {
                     end = step.done;
                 }
             }
-            let (stop, is_last) = (cli::interrupted(), step.done == end);
+            let is_asked = self.stop_after.is_some_and(|after| step.done as u64 >= after);
+            let (stop, is_last) = (is_asked || cli::interrupted(), step.done == end);
             if stop || is_last || (step.done as u64).is_multiple_of(self.checkpoint_every) {
                 checkpoint::save(folder.owned()?, vars, optimizer, header(step.done, end, &scores))?;
             }
