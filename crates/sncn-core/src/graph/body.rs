@@ -7,6 +7,7 @@ use crate::rule::Moments;
 use crate::stats::Positions;
 use rayon::prelude::*;
 use sncn_kernels::rows::{self, Activation, Coefficients};
+use sncn_kernels::simd::Form as Kernels;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -124,7 +125,7 @@ impl Body {
         tables.enumerate().for_each(|(n, (one, two))| {
             for run in self.runs(positions, n) {
                 let gradient = gradient.part(self.at(n, &run));
-                rows::product_sums(&gradient, &self.part(n, &run), self.row(centres, n), one, two);
+                rows::product_sums(Kernels::current(), &gradient, &self.part(n, &run), self.row(centres, n), one, two);
             }
         });
         sums
@@ -146,7 +147,14 @@ impl Body {
             }
             for run in runs {
                 let to = &mut out[run.start * self.c..run.end * self.c];
-                rows::activate(&self.part(n, &run), self.row(scale, n), self.row(bias, n), Activation::Identity, to);
+                rows::activate(
+                    Kernels::current(),
+                    &self.part(n, &run),
+                    self.row(scale, n),
+                    self.row(bias, n),
+                    Activation::Identity,
+                    to,
+                );
             }
             written(n, out);
         });
@@ -161,20 +169,20 @@ impl Body {
                 let mut sum = sum.into_buffer();
                 self.cut(&mut sum).into_par_iter().enumerate().for_each(|(n, to)| {
                     let gradient = gradient.part(self.at(n, &self.whole(n)));
-                    rows::accumulate(to, &gradient, &values(n), terms.row(n, self.c));
+                    rows::accumulate(Kernels::current(), to, &gradient, &values(n), terms.row(n, self.c));
                 });
                 sum
             }
             (None, Values::Own(mut gradient)) => {
                 let instances = self.cut(&mut gradient).into_par_iter().enumerate();
-                instances.for_each(|(n, g)| rows::combine(g, &values(n), terms.row(n, self.c)));
+                instances.for_each(|(n, g)| rows::combine(Kernels::current(), g, &values(n), terms.row(n, self.c)));
                 gradient
             }
             (None, gradient) => {
                 let mut to = Buffer::take(gradient.len());
                 self.cut(&mut to).into_par_iter().enumerate().for_each(|(n, to)| {
                     let gradient = gradient.part(self.at(n, &self.whole(n)));
-                    rows::combine_to(to, &gradient, &values(n), terms.row(n, self.c));
+                    rows::combine_to(Kernels::current(), to, &gradient, &values(n), terms.row(n, self.c));
                 });
                 to
             }
@@ -187,7 +195,7 @@ impl Body {
         self.cut(gradient).into_par_iter().enumerate().for_each(|(n, g)| {
             for run in self.runs(positions, n) {
                 let to = &mut g[run.start * self.c..run.end * self.c];
-                rows::combine(to, &self.part(n, &run), terms.row(n, self.c));
+                rows::combine(Kernels::current(), to, &self.part(n, &run), terms.row(n, self.c));
             }
         });
     }

@@ -3,7 +3,7 @@
 //! gradient, the bias's sums the reading of what comes back.
 
 use super::buffer::{Buffer, Values};
-use super::feature_map::{FeatureMap, Form};
+use super::feature_map::{FeatureMap, Repr};
 use super::gather::{Bands, Gather};
 use super::map::Map;
 use super::observe::done;
@@ -12,6 +12,7 @@ use crate::ops::with_values;
 use crate::ops::{self, Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, keep};
+use sncn_kernels::simd::Form as Kernels;
 
 impl FeatureMap {
     /// Convolution without bias; `weight` is (O, C / groups, kh, kw).
@@ -36,7 +37,7 @@ impl FeatureMap {
     /// Where shapes do not fit, or the maps belong to two recordings.
     pub fn conv_add(&self, weight: &Tensor, conv: &Conv, other: &Self) -> Result<Self> {
         match (&self.0, &other.0) {
-            (Form::Map(recording, own), Form::Map(theirs, other))
+            (Repr::Map(recording, own), Repr::Map(theirs, other))
                 if recording.is(theirs) && own.has_activation() && !other.has_activation() =>
             {
                 self.conv_plus(weight, conv, Plus { bias: None, map: Some(other) })
@@ -46,10 +47,10 @@ impl FeatureMap {
     }
 
     fn conv_plus(&self, weight: &Tensor, settings: &Conv, plus: Plus<'_>) -> Result<Self> {
-        let Form::Tensor(xs, precision) = &self.0 else {
+        let Repr::Tensor(xs, precision) = &self.0 else {
             return self.reading(|xs| Ok(xs.clone()), |recording, map| conv(recording, map, weight, settings, plus));
         };
-        Ok(Self(Form::Tensor(ops::conv2d_rounded(xs, weight, plus.bias, settings, *precision)?, *precision)))
+        Ok(Self(Repr::Tensor(ops::conv2d_with_precision(xs, weight, plus.bias, settings, *precision)?, *precision)))
     }
 }
 
@@ -123,7 +124,7 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
                 let read_and_sum = |n: usize, row: usize, out: &mut [f32]| {
                     read(n, row, out);
                     let mut one = vec![0.; shape.c_out];
-                    sncn_kernels::rows::sums(out, &mut one);
+                    sncn_kernels::rows::sums(Kernels::current(), out, &mut one);
                     bands.add(n, row, one, Vec::new());
                 };
                 conv_weight_gradient(&shape, &stage, &read_and_sum, gradients.parameter(parameter));

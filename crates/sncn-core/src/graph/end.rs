@@ -1,15 +1,16 @@
 //! The end of a recording: the mean over positions, as one operation of candle's tape.
 
 use super::buffer::{Buffer, Values};
-use super::feature_map::{FeatureMap, Form};
+use super::feature_map::{FeatureMap, Repr};
 use super::map::Map;
 use super::observe::done;
 use super::recording::{Backward, Gradients, Log, Recording, Slots};
-use crate::backward::{Left, thread};
+use crate::backward::{Left, chain};
 use crate::ops::with_values;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::centred_sums;
+use sncn_kernels::simd::Form as Kernels;
 use std::sync::{Mutex, PoisonError};
 
 /// Gradients from [`FeatureMap::backward`].
@@ -34,8 +35,8 @@ impl FeatureMap {
     /// Where the recording has ended before.
     pub fn to_tensor(&self) -> Result<Tensor> {
         match self.materialize()?.0 {
-            Form::Tensor(xs, _) => Ok(xs),
-            Form::Map(recording, map) => {
+            Repr::Tensor(xs, _) => Ok(xs),
+            Repr::Map(recording, map) => {
                 let (slot, dims) = (map.slot, map.dims);
                 recording.finish(map.body.into_buffer().into_vec(), dims.into(), Some(slot))
             }
@@ -47,7 +48,7 @@ impl FeatureMap {
     /// # Errors
     /// Where this is not a recorded map of a training pass, or the gradient has another shape.
     pub fn backward(&self, gradient: &Tensor) -> Result<MapGradients> {
-        let Form::Map(recording, map) = &self.0 else { bail!("only a recorded map can be run backward") };
+        let Repr::Map(recording, map) = &self.0 else { bail!("only a recorded map can be run backward") };
         if gradient.dims4()? != map.dims {
             bail!("a gradient of shape {:?} for a map of shape {:?}", gradient.dims(), map.dims)
         }
@@ -55,7 +56,7 @@ impl FeatureMap {
     }
 }
 
-/// The recorded body of a network as an operation of (input, thread through the parameters).
+/// The recorded body of a network as an operation of (input, chain of parameters).
 struct Body {
     /// What it gives, until candle takes it.
     values: Mutex<Option<Vec<f32>>>,
@@ -87,7 +88,7 @@ impl CustomOp2 for Body {
         }
     }
 
-    fn bwd(&self, xs: &Tensor, thread: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, xs: &Tensor, chain: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let Some(recorded) = &self.recorded else {
             bail!("an evaluation pass records nothing to differentiate: use Pass::train, or f64 tensors")
         };
@@ -101,7 +102,7 @@ impl CustomOp2 for Body {
         let dx = if self.to_input { gradients.take(0) } else { None };
         let dx = dx.map(|dx| Tensor::from_vec(dx.into_buffer().into_vec(), xs.shape(), xs.device())).transpose()?;
         recorded.left.put(gradients.parameters);
-        Ok((dx, Some(thread.zeros_like()?)))
+        Ok((dx, Some(chain.zeros_like()?)))
     }
 }
 
@@ -133,7 +134,7 @@ pub(super) fn pool(recording: &Recording, source: &Map, (rows, columns): (usize,
         let (mut sum, mut squares) = (vec![0.; c], vec![0.; c]);
         for row in 0..runs {
             source.read(n, row * w, &mut ys);
-            centred_sums(&ys, &vec![0.; c], &mut sum, &mut squares);
+            centred_sums(Kernels::current(), &ys, &vec![0.; c], &mut sum, &mut squares);
         }
         values.iter_mut().zip(&sum).for_each(|(value, sum)| *value = (sum / positions) as f32);
     });
@@ -161,15 +162,15 @@ impl Recording {
         let Some(input) = input else {
             bail!("a recording gives one result, and this one has given it: join what else is wanted to it")
         };
-        let (recorded, thread) = if mode.record {
+        let (recorded, chain) = if mode.record {
             let left = Left::default();
-            let thread = thread(&parameters, &left)?;
-            (Some(Recorded { steps, slots, parameters: parameters.len(), left }), thread)
+            let chain = chain(&parameters, &left)?;
+            (Some(Recorded { steps, slots, parameters: parameters.len(), left }), chain)
         } else {
             // one parameter keeps the operation on the tape, so that a backward pass is told that nothing was recorded
             (None, parameters.into_iter().next().unwrap_or_else(|| input.clone()))
         };
         let values = Mutex::new(Some(values));
-        input.apply_op2(&thread, Body { values, shape, map, recorded, to_input: mode.to_input })
+        input.apply_op2(&chain, Body { values, shape, map, recorded, to_input: mode.to_input })
     }
 }

@@ -3,6 +3,7 @@
 use super::recording::Sums;
 use crate::rule::Moments;
 use sncn_kernels::rows;
+use sncn_kernels::simd::Form as Kernels;
 use std::sync::{Mutex, PoisonError};
 
 /// Statistics gathered while bands of a map are written.
@@ -26,7 +27,7 @@ impl Gather {
         }
         let centre = ys[..c].to_vec();
         let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
-        rows::centred_sums(ys, &centre, &mut one, &mut two);
+        rows::centred_sums(Kernels::current(), ys, &centre, &mut one, &mut two);
         let part = Band { n, start, count: ys.len() / c, centre, one, two };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }

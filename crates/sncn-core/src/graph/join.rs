@@ -11,6 +11,7 @@ use crate::rule::Moments;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::{self, Activation};
+use sncn_kernels::simd::Form as Kernels;
 use std::sync::Arc;
 
 impl FeatureMap {
@@ -80,7 +81,14 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
             let mut masked = gradient.into_buffer();
             let instances = masked.par_chunks_exact_mut(sum.instance_len()).enumerate();
             instances.for_each(|(n, g)| {
-                rows::activate_backward(g, &sum.positions_from(n, 0, g.len()), &ones, &zeros, Activation::Relu)
+                rows::activate_backward(
+                    Kernels::current(),
+                    g,
+                    &sum.positions_from(n, 0, g.len()),
+                    &ones,
+                    &zeros,
+                    Activation::Relu,
+                )
             });
             gradient = Values::Own(masked);
         }

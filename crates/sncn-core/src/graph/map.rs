@@ -9,6 +9,7 @@ use crate::stats::Positions;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::{self, Activation};
+use sncn_kernels::simd::Form as Kernels;
 use std::sync::{Arc, OnceLock};
 
 /// A pending y = scale·x + bias, each (N, C).
@@ -139,7 +140,9 @@ impl Map {
     pub(super) fn read(&self, n: usize, start: usize, out: &mut [f32]) {
         let xs = self.positions_from(n, start, out.len());
         match &self.view {
-            Some(view) => rows::activate(&xs, self.row(&view.scale, n), self.row(&view.bias, n), self.activation, out),
+            Some(view) => {
+                rows::activate(Kernels::current(), &xs, self.row(&view.scale, n), self.row(&view.bias, n), self.activation, out)
+            }
             None => out.copy_from_slice(&xs),
         }
     }
@@ -148,7 +151,7 @@ impl Map {
     pub(super) fn add_to(&self, n: usize, start: usize, out: &mut [f32]) {
         let xs = self.positions_from(n, start, out.len());
         match &self.view {
-            Some(view) => rows::add_affine(out, &xs, self.row(&view.scale, n), self.row(&view.bias, n)),
+            Some(view) => rows::add_affine(Kernels::current(), out, &xs, self.row(&view.scale, n), self.row(&view.bias, n)),
             None => out.iter_mut().zip(&*xs).for_each(|(out, x)| *out += x),
         }
     }
@@ -165,9 +168,16 @@ impl Map {
     ) {
         let xs = self.positions_from(n, start, gradient.len());
         if let Some(view) = &self.view {
-            rows::activate_backward(gradient, &xs, self.row(&view.scale, n), self.row(&view.bias, n), self.activation);
+            rows::activate_backward(
+                Kernels::current(),
+                gradient,
+                &xs,
+                self.row(&view.scale, n),
+                self.row(&view.bias, n),
+                self.activation,
+            );
         }
-        rows::product_sums(gradient, &xs, self.row(centres, n), one, two);
+        rows::product_sums(Kernels::current(), gradient, &xs, self.row(centres, n), one, two);
     }
 
     /// Gives what is read a gradient (N, positions, C) that `fill(n, …)` completes instance by instance.

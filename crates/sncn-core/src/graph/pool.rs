@@ -2,7 +2,7 @@
 
 use super::buffer::{Buffer, Values};
 use super::end;
-use super::feature_map::{FeatureMap, Form};
+use super::feature_map::{FeatureMap, Repr};
 use super::gather::Gather;
 use super::map::Map;
 use super::observe::done;
@@ -12,6 +12,7 @@ use crate::ops;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::pool::{PoolShape, max_pool_backward, max_pool_forward};
+use sncn_kernels::simd::Form as Kernels;
 
 impl FeatureMap {
     /// Mean over all positions, (N, C), on candle's tape again.
@@ -33,8 +34,8 @@ impl FeatureMap {
             bail!("a map of {h} rows and {w} columns has no corner of {rows} × {columns}")
         }
         match &self.0 {
-            Form::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
-            Form::Map(recording, map) => end::pool(recording, map, (rows, columns)),
+            Repr::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
+            Repr::Map(recording, map) => end::pool(recording, map, (rows, columns)),
         }
     }
 
@@ -87,7 +88,7 @@ fn max_pool(recording: &Recording, source: &Map, shape: PoolShape) -> Map {
     instances.for_each(|(n, (out, places))| {
         let mut values = Buffer::take(len);
         source.read(n, 0, &mut values);
-        max_pool_forward(&values, &one, out, places);
+        max_pool_forward(Kernels::current(), &values, &one, out, places);
     });
     let pooled = Map::new(recording, (n, ho, wo, c), data);
     let (slot, source) = (pooled.slot, source.clone());
@@ -97,7 +98,7 @@ fn max_pool(recording: &Recording, source: &Map, shape: PoolShape) -> Map {
         let dx = Buffer::take(source.body.len());
         source.give(gradients, dx, |n, dx| {
             let at = n * size..(n + 1) * size;
-            max_pool_backward(&gradient.part(at.clone()), &places[at], &one, dx);
+            max_pool_backward(Kernels::current(), &gradient.part(at.clone()), &places[at], &one, dx);
         });
         done("maxima: backward");
     });

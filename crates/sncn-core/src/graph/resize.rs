@@ -10,6 +10,7 @@ use candle_core::Result;
 use rayon::prelude::*;
 use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
 use sncn_kernels::rows::centred_sums;
+use sncn_kernels::simd::Form as Kernels;
 
 impl FeatureMap {
     /// Bilinear resize to (height, width), as [`ops::resize_bilinear`].
@@ -40,7 +41,7 @@ fn resize(recording: &Recording, map: &Map, shape: ResizeShape) -> Map {
     data.par_chunks_exact_mut(size).enumerate().for_each(|(n, out)| {
         let mut values = Buffer::take(len);
         map.read(n, 0, &mut values);
-        resize_forward(&values, &one, out);
+        resize_forward(Kernels::current(), &values, &one, out);
     });
     let resized = Map::new(recording, (n, shape.ho, shape.wo, c), data);
     let (slot, map) = (resized.slot, map.clone());
@@ -48,7 +49,7 @@ fn resize(recording: &Recording, map: &Map, shape: ResizeShape) -> Map {
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         map.give(gradients, Buffer::take(map.body.len()), |n, dx| {
-            resize_backward(&gradient.part(n * size..(n + 1) * size), &one, dx)
+            resize_backward(Kernels::current(), &gradient.part(n * size..(n + 1) * size), &one, dx)
         });
         done("resize: backward");
     });
@@ -64,7 +65,7 @@ fn mean_map(recording: &Recording, map: &Map) -> Map {
         let mut values = Buffer::take(len);
         map.read(n, 0, &mut values);
         let (mut sum, mut squares) = (vec![0.; c], vec![0.; c]);
-        centred_sums(&values, &vec![0.; c], &mut sum, &mut squares);
+        centred_sums(Kernels::current(), &values, &vec![0.; c], &mut sum, &mut squares);
         out.iter_mut().zip(&sum).for_each(|(out, sum)| *out = (sum / positions) as f32);
     });
     let mean = Map::new(recording, (n, 1, 1, c), data);

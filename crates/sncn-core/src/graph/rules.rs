@@ -39,10 +39,10 @@ fn apply(recording: &Recording, map: &Map, rule: &dyn Rule, pass: &Pass) -> Resu
     let moments =
         |positions: &Positions| if *positions == Positions::All { map.raw().clone() } else { map.body.moments(positions) };
     let seen = Seen { sizes: sizes(map.dims), map: Some(map), moments: &moments, centres: RefCell::default() };
-    let Some(outcome) = rule::run(rule, &seen, pass, recording.mode().record)? else { return Ok(map.clone()) };
+    let Some(evaluated) = rule::run(rule, &seen, pass, recording.mode().record)? else { return Ok(map.clone()) };
     let centres = seen.centres.into_inner();
-    let (scale, bias) = composed(&outcome, Some(map));
-    let changed = match outcome.within {
+    let (scale, bias) = composed(&evaluated, Some(map));
+    let changed = match evaluated.within {
         Positions::All => map.viewed(recording.slot(), scale, bias),
         ref within => {
             let gather = Gather::default();
@@ -52,7 +52,8 @@ fn apply(recording: &Recording, map: &Map, rule: &dyn Rule, pass: &Pass) -> Resu
         }
     };
     let (slots, whole) = ((map.slot, changed.slot), Positions::All);
-    Back { name: rule.name(), outcome, body: map.body.clone(), map: Some(map.clone()), centres, whole, slots }.record(recording);
+    Back { name: rule.name(), evaluated, body: map.body.clone(), map: Some(map.clone()), centres, whole, slots }
+        .record(recording);
     done(rule.name());
     Ok(changed)
 }

@@ -10,7 +10,7 @@ use super::buffer::Values;
 use super::map::Map;
 use super::observe::done;
 use super::recording::{Gradients, Parameter, Recording, Sums};
-use crate::rule::{MapShape, Moments, Outcome, Region, Subject};
+use crate::rule::{Evaluated, MapShape, Moments, Region, RuleInput};
 use crate::stats::Positions;
 use candle_core::Result;
 use std::cell::RefCell;
@@ -33,7 +33,7 @@ pub(super) struct Seen<'a> {
     pub(super) centres: RefCell<Vec<Vec<f32>>>,
 }
 
-impl Subject for Seen<'_> {
+impl RuleInput for Seen<'_> {
     fn shape(&self) -> MapShape {
         self.sizes.clone()
     }
@@ -46,8 +46,8 @@ impl Subject for Seen<'_> {
 }
 
 /// The tables that a reader applies to the values before the view: scale and bias (N, C).
-pub(super) fn composed(outcome: &Outcome, map: Option<&Map>) -> (Vec<f32>, Vec<f32>) {
-    let [centre, scale, bias] = outcome.matrices();
+pub(super) fn composed(evaluated: &Evaluated, map: Option<&Map>) -> (Vec<f32>, Vec<f32>) {
+    let [centre, scale, bias] = evaluated.matrices();
     let at = |i: usize| pending(map, i);
     let scales = (0..scale.len()).map(|i| (scale[i] * at(i).0) as f32).collect();
     (scales, (0..scale.len()).map(|i| (scale[i] * (at(i).1 - centre[i]) + bias[i]) as f32).collect())
@@ -56,7 +56,7 @@ pub(super) fn composed(outcome: &Outcome, map: Option<&Map>) -> (Vec<f32>, Vec<f
 /// What the backward pass of a rule needs.
 pub(super) struct Back {
     pub(super) name: &'static str,
-    pub(super) outcome: Outcome,
+    pub(super) evaluated: Evaluated,
     pub(super) body: Body,
     /// The map whose body that is, where it is one.
     pub(super) map: Option<Map>,
@@ -74,7 +74,7 @@ impl Back {
         if !recording.mode().record {
             return;
         }
-        let parameters: Vec<_> = self.outcome.parameters.iter().map(|(tensor, _)| recording.parameter(tensor)).collect();
+        let parameters: Vec<_> = self.evaluated.parameters.iter().map(|(tensor, _)| recording.parameter(tensor)).collect();
         let wanted = recording.wants(self.slots.0);
         recording.record(move |gradients| {
             let Some(gradient) = gradients.take(self.slots.1) else { return };
@@ -87,7 +87,7 @@ impl Back {
     }
 
     fn region(&self, positions: &Positions) -> Option<usize> {
-        self.outcome.regions.iter().position(|region| region.positions == *positions)
+        self.evaluated.regions.iter().position(|region| region.positions == *positions)
     }
 
     fn pending(&self, i: usize) -> (f64, f64) {
@@ -96,20 +96,21 @@ impl Back {
 
     /// The sums of the gradient over what changes, and the centres of the second.
     fn sums(&self, gradients: &mut Gradients, gradient: &Values) -> (Sums, Vec<f32>) {
-        let inside = &self.outcome.within;
+        let inside = &self.evaluated.within;
         if let Some(map) = &self.map
             && *inside == self.whole
         {
             return (map.sums(gradients, self.slots.1, gradient), map.centres());
         }
-        let centres = self.region(inside).map_or_else(|| vec![0.; self.outcome.entries()], |region| self.centres[region].clone());
+        let centres =
+            self.region(inside).map_or_else(|| vec![0.; self.evaluated.entries()], |region| self.centres[region].clone());
         (self.body.sums(gradient, inside, &centres), centres)
     }
 
     /// Runs the rule backward: its scales, and what flows to the statistics of every region.
     fn pull(&self, gradients: &mut Gradients, gradient: &Values, parameters: &[Parameter]) -> (Vec<f32>, Vec<Spread>) {
         let (sums, centres) = self.sums(gradients, gradient);
-        let [centre, scale, _] = self.outcome.matrices();
+        let [centre, scale, _] = self.evaluated.matrices();
         let entries = scale.len();
         let of_scale = |i: usize| {
             let (factor, bias) = self.pending(i);
@@ -117,12 +118,12 @@ impl Back {
         };
         let of_scale = (0..entries).map(of_scale).collect();
         let of_centre = (0..entries).map(|i| -scale[i] * sums.one[i]).collect();
-        let pulled = self.outcome.backward([of_centre, of_scale, sums.one]);
+        let pulled = self.evaluated.backward([of_centre, of_scale, sums.one]);
         for (parameter, gradient) in parameters.iter().zip(pulled.parameters) {
             gradients.add_parameter(*parameter, gradient.unwrap_or_default());
         }
         let spread = |(region, [mean, variance]): (&Region, [Option<Vec<f64>>; 2])| {
-            let c = self.outcome.channels();
+            let c = self.evaluated.channels();
             // by rows: a division for every entry would cost more than all else
             let table = |values: Option<Vec<f64>>, factor: &dyn Fn(usize) -> f64| -> Vec<f32> {
                 let Some(values) = values else { return vec![0.; entries] };
@@ -135,13 +136,13 @@ impl Back {
             };
             (table(mean, &|_| 1.), table(variance, &|i| 2. * self.pending(i).0))
         };
-        let spreads = self.outcome.regions.iter().zip(pulled.regions).map(spread).collect();
+        let spreads = self.evaluated.regions.iter().zip(pulled.regions).map(spread).collect();
         (scale.iter().map(|&scale| scale as f32).collect(), spreads)
     }
 
     /// Gives what went in its gradient.
     fn give(&self, gradients: &mut Gradients, gradient: Values, p: Vec<f32>, mut spreads: Vec<Spread>) {
-        let (inside, entries) = (&self.outcome.within, p.len());
+        let (inside, entries) = (&self.evaluated.within, p.len());
         let mut terms = |region: usize, p: Vec<f32>| {
             let (q, r) = std::mem::take(&mut spreads[region]);
             Terms { p, q, r, m: self.centres[region].clone() }
@@ -152,7 +153,7 @@ impl Back {
             Some(region) => terms(region, p),
             None => Terms { p, q: zeros(), r: zeros(), m: zeros() },
         };
-        let others = (0..self.outcome.regions.len()).filter(|region| Some(*region) != ours);
+        let others = (0..self.evaluated.regions.len()).filter(|region| Some(*region) != ours);
         let others: Vec<_> = others.map(|region| (region, terms(region, vec![1.; entries]))).collect();
         if *inside == self.whole && others.is_empty() {
             return self.body.give(gradients, self.slots.0, gradient, &inner);
@@ -161,7 +162,7 @@ impl Back {
         self.body.change(&mut gradient, inside, &inner);
         others
             .iter()
-            .for_each(|(region, terms)| self.body.change(&mut gradient, &self.outcome.regions[*region].positions, terms));
+            .for_each(|(region, terms)| self.body.change(&mut gradient, &self.evaluated.regions[*region].positions, terms));
         gradients.give(self.slots.0, Values::Own(gradient));
     }
 }

@@ -1,6 +1,6 @@
 //! Attention within each sequence (Vaswani et al. 2017): softmax(Q·Kᵀ/√d)·V for every head.
 
-use super::token_map::{Form, Rows, TokenMap};
+use super::token_map::{Repr, Rows, TokenMap};
 use crate::Seed;
 use crate::graph::buffer::{Buffer, Values};
 use crate::graph::observe::done;
@@ -31,9 +31,9 @@ impl Attention {
             ops::check_rate(rate)?;
         }
         Ok(TokenMap(match (&queries.0, &keys.0, &values.0) {
-            (Form::Tensor(q), Form::Tensor(k), Form::Tensor(v)) => Form::Tensor(self.plain([q, k, v], packing)?),
-            (Form::Rows(recording, q), Form::Rows(one, k), Form::Rows(two, v)) if recording.is(one) && recording.is(two) => {
-                Form::Rows(recording.clone(), self.recorded(recording, [q, k, v], packing)?)
+            (Repr::Tensor(q), Repr::Tensor(k), Repr::Tensor(v)) => Repr::Tensor(self.plain([q, k, v], packing)?),
+            (Repr::Rows(recording, q), Repr::Rows(one, k), Repr::Rows(two, v)) if recording.is(one) && recording.is(two) => {
+                Repr::Rows(recording.clone(), self.recorded(recording, [q, k, v], packing)?)
             }
             _ => bail!("attention: queries, keys and values are not of one recording"),
         }))
@@ -79,7 +79,7 @@ impl Attention {
         };
         let dropping = dropout.is_some_and(|(rate, _)| rate > 0.);
         let s = AttentionShape { lengths: &lengths, heads, width };
-        let (mut weights, mut data) = (Buffer::take(s.weights()), Buffer::take(s.map()));
+        let (mut weights, mut data) = (Buffer::take(s.weights_len()), Buffer::take(s.map_len()));
         {
             let drop: Option<DropWeights<'_>> = if dropping { Some(&drop) } else { None };
             let [q, k, v] = maps.map(|map| map.data.part(0..map.data.len()));

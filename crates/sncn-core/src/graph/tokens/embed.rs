@@ -1,6 +1,6 @@
 //! Sums of rows of tables: the embedding of words, positions and types.
 
-use super::token_map::{BLOCK, Form, Rows, TokenMap, recordable};
+use super::token_map::{BLOCK, Repr, Rows, TokenMap, recordable};
 use crate::graph::buffer::Buffer;
 use crate::graph::observe::done;
 use crate::graph::recording::{Mode, Recording};
@@ -41,14 +41,14 @@ impl TokenMap {
                 lookup.weight.index_select(&indices, 0)
             });
             let sum = rows.reduce(|sum, rows| sum? + rows?).unwrap_or_else(|| bail!("embedding: no table"))?;
-            return Ok(Self(Form::Tensor(sum)));
+            return Ok(Self(Repr::Tensor(sum)));
         }
         // an operation has an input: this one reads nothing of it
         let input = Tensor::zeros(1, first.weight.dtype(), first.weight.device())?;
         let recording = Recording::begin(input, Mode { record: pass.train, ..Mode::default() });
         // slot 0 is that of the input
         recording.slot();
-        Ok(Self(Form::Rows(recording.clone(), embed(&recording, lookups, (tokens, width))?)))
+        Ok(Self(Repr::Rows(recording.clone(), embed(&recording, lookups, (tokens, width))?)))
     }
 }
 

@@ -65,13 +65,13 @@ fn apply(recording: &Recording, xs: &Rows, packing: &Packing, rule: &dyn Rule, p
     let body = Body::new(xs.data.clone(), packing.lengths().iter().copied(), xs.width);
     let moments = |positions: &Positions| body.moments(positions);
     let seen = Seen { sizes, map: None, moments: &moments, centres: RefCell::default() };
-    let Some(outcome) = rule::run(rule, &seen, pass, recording.mode().record)? else { return Ok(xs.clone()) };
+    let Some(evaluated) = rule::run(rule, &seen, pass, recording.mode().record)? else { return Ok(xs.clone()) };
     let centres = seen.centres.into_inner();
-    let (scale, bias) = composed(&outcome, None);
+    let (scale, bias) = composed(&evaluated, None);
     let copy = |n: usize, out: &mut [f32]| body.copy(n, out);
-    let data = body.rescaled(&outcome.within, (&scale, &bias), copy, |_, _| {});
+    let data = body.rescaled(&evaluated.within, (&scale, &bias), copy, |_, _| {});
     let ys = Rows::new(recording, data, xs.width);
-    Back { name: rule.name(), outcome, body: body.clone(), map: None, centres, whole, slots: (xs.slot, ys.slot) }
+    Back { name: rule.name(), evaluated, body: body.clone(), map: None, centres, whole, slots: (xs.slot, ys.slot) }
         .record(recording);
     done(rule.name());
     Ok(ys)

@@ -18,10 +18,10 @@ use std::sync::Arc;
 /// On the CPU in f32 they are recorded like a [`crate::FeatureMap`], and candle's tape sees an encoder as one operation;
 /// elsewhere the same calls are tensor operations.
 #[derive(Clone)]
-pub struct TokenMap(pub(in crate::graph) Form);
+pub struct TokenMap(pub(in crate::graph) Repr);
 
 #[derive(Clone)]
-pub(in crate::graph) enum Form {
+pub(in crate::graph) enum Repr {
     Tensor(Tensor),
     Rows(Recording, Rows),
 }
@@ -65,14 +65,14 @@ impl TokenMap {
             bail!("token vectors of shape {:?} hold nothing", xs.dims())
         }
         if !recordable(xs) {
-            return Ok(Self(Form::Tensor(xs.clone())));
+            return Ok(Self(Repr::Tensor(xs.clone())));
         }
         let to_input = pass.train && (xs.track_op() || xs.is_variable());
         let recording = Recording::begin(xs.clone(), Mode { record: pass.train, to_input, ..Mode::default() });
         let values = xs.contiguous()?.detach();
         with_values(&values, |_| ())?;
         let rows = Rows { slot: recording.slot(), data: Arc::new(Values::Tensor(values)), width };
-        Ok(Self(Form::Rows(recording, rows)))
+        Ok(Self(Repr::Rows(recording, rows)))
     }
 
     /// Starts with vectors (tokens, channels) as tensor operations.
@@ -81,7 +81,7 @@ impl TokenMap {
     /// Where the shape does not fit.
     pub fn unrecorded(xs: &Tensor) -> Result<Self> {
         xs.dims2()?;
-        Ok(Self(Form::Tensor(xs.clone())))
+        Ok(Self(Repr::Tensor(xs.clone())))
     }
 
     /// The vectors on candle's tape. A recording gives one tensor: this ends it.
@@ -90,8 +90,8 @@ impl TokenMap {
     /// Where the recording has ended before.
     pub fn to_tensor(&self) -> Result<Tensor> {
         match &self.0 {
-            Form::Tensor(xs) => Ok(xs.clone()),
-            Form::Rows(recording, rows) => {
+            Repr::Tensor(xs) => Ok(xs.clone()),
+            Repr::Rows(recording, rows) => {
                 let values = Buffer::of(&rows.data.part(0..rows.data.len())).into_vec();
                 recording.finish(values, (rows.rows(), rows.width).into(), Some(rows.slot))
             }
@@ -104,8 +104,8 @@ impl TokenMap {
     /// Where a tensor cannot be made.
     pub fn values(&self) -> Result<Tensor> {
         match &self.0 {
-            Form::Tensor(xs) => Ok(xs.detach()),
-            Form::Rows(_, rows) => {
+            Repr::Tensor(xs) => Ok(xs.detach()),
+            Repr::Rows(_, rows) => {
                 let values = rows.data.part(0..rows.data.len()).to_vec();
                 Tensor::from_vec(values, (rows.rows(), rows.width), &candle_core::Device::Cpu)
             }
@@ -118,11 +118,11 @@ impl TokenMap {
     /// Where shapes do not fit, or the maps belong to two recordings.
     pub fn add(&self, other: &Self) -> Result<Self> {
         Ok(Self(match (&self.0, &other.0) {
-            (Form::Tensor(xs), Form::Tensor(ys)) => Form::Tensor((xs + ys)?),
-            (Form::Rows(recording, xs), Form::Rows(theirs, ys)) if recording.is(theirs) => {
-                Form::Rows(recording.clone(), add(recording, xs, ys)?)
+            (Repr::Tensor(xs), Repr::Tensor(ys)) => Repr::Tensor((xs + ys)?),
+            (Repr::Rows(recording, xs), Repr::Rows(theirs, ys)) if recording.is(theirs) => {
+                Repr::Rows(recording.clone(), add(recording, xs, ys)?)
             }
-            (Form::Rows(..), Form::Rows(..)) => {
+            (Repr::Rows(..), Repr::Rows(..)) => {
                 bail!("token maps of different recordings meet: start one map and make both from it")
             }
             _ => bail!("recorded token vectors and a tensor meet: start one map and make both from it"),
@@ -164,8 +164,8 @@ impl TokenMap {
         rows: impl FnOnce(&Recording, &Rows) -> Result<Rows>,
     ) -> Result<Self> {
         Ok(Self(match &self.0 {
-            Form::Tensor(xs) => Form::Tensor(tensor(xs)?),
-            Form::Rows(recording, xs) => Form::Rows(recording.clone(), rows(recording, xs)?),
+            Repr::Tensor(xs) => Repr::Tensor(tensor(xs)?),
+            Repr::Rows(recording, xs) => Repr::Rows(recording.clone(), rows(recording, xs)?),
         }))
     }
 
@@ -175,8 +175,8 @@ impl TokenMap {
     /// As the layer, or where the vectors are recorded.
     pub fn on_padded(&self, packing: &Packing, layer: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
         match &self.0 {
-            Form::Tensor(xs) => Ok(Self(Form::Tensor(packing.pack(&layer(&packing.pad(xs)?)?)?))),
-            Form::Rows(..) => bail!(
+            Repr::Tensor(xs) => Ok(Self(Repr::Tensor(packing.pack(&layer(&packing.pad(xs)?)?)?))),
+            Repr::Rows(..) => bail!(
                 "a layer without a recorded form meets recorded token vectors: have its Layer::recordable say false, and hand that to TokenMap::embed"
             ),
         }
