@@ -76,7 +76,7 @@ impl FeatureMap {
     pub fn detach(&self) -> Self {
         Self(match &self.0 {
             Repr::Tensor(xs, precision) => Repr::Tensor(xs.detach(), *precision),
-            Repr::Map(recording, map) => Repr::Map(recording.clone(), map.settled(recording).at_slot(recording.slot_aside())),
+            Repr::Map(recording, map) => Repr::Map(recording.clone(), map.settled(recording).at_slot(recording.detached_slot())),
         })
     }
 

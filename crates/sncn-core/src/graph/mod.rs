@@ -9,7 +9,6 @@
 
 mod activation;
 mod body;
-mod buffer;
 mod conv;
 mod end;
 mod feature_map;
@@ -19,6 +18,7 @@ mod map;
 mod observe;
 mod operation;
 mod pool;
+mod pooled;
 mod recording;
 mod resize;
 mod rules;

@@ -209,7 +209,7 @@ impl Matrix {
     fn selected(&self, rows: Option<&[usize]>, columns: Option<&[usize]>) -> Result<Self> {
         for (order, count, what) in [(rows, self.rows, "rows"), (columns, self.columns, "columns")] {
             if order.is_some_and(|order| order.iter().any(|&i| i >= count)) {
-                bail!("{what} {order:?} are out of range for a matrix of shape {:?}", self.dims())
+                bail!("{what} {:?} are out of range for a matrix of shape {:?}", order.unwrap_or_default(), self.dims())
             }
         }
         let (own, picked) = (rows.map_or(self.rows, <[usize]>::len), columns.map_or(self.columns, <[usize]>::len));
