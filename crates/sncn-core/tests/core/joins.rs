@@ -40,7 +40,7 @@ fn maps_of_two_recordings_do_not_meet() -> Result<()> {
     // each still gives its own gradient
     assert_eq!(one.to_tensor()?.dims(), [2, 4, 4, 3]);
     let error = one.to_tensor().err().unwrap().to_string();
-    assert!(error.contains("one result"), "{error}");
+    assert!(error.contains("a recording gives one tensor"), "{error}");
     Ok(())
 }
 
