@@ -4,7 +4,7 @@
 //! Run with `cargo run -p sncn-vision --example corruption_speed`, with the name of a corruption for that one alone.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use sncn_core::Seed;
 use sncn_vision::corruption::{CORRUPTIONS, Dims, Frost, Group, Variant, build};
 use std::time::Instant;

@@ -10,7 +10,7 @@ use candle_core::{DType, Device};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sncn_core::{Seed, Vars};
-use sncn_train::Source;
+use sncn_train::DataDir;
 use sncn_train::checkpoint::Header;
 use sncn_train::harness::Run;
 use sncn_train::harness::saved::{self, Saved};
@@ -103,7 +103,7 @@ pub fn settings(run: &Run) -> Result<(Input, Option<Augment>)> {
 ///
 /// # Errors
 /// Where they are missing or damaged.
-pub fn training(run: &Run, source: &Source) -> Result<(Texts, Texts)> {
+pub fn training(run: &Run, source: &DataDir) -> Result<(Texts, Texts)> {
     let (train, held) = dataset::split(&run.train, source)?;
     Ok((train.first(run.train_limit), held.first(run.test_limit)))
 }
@@ -227,6 +227,6 @@ fn published(folder: &Path) -> Result<Trained> {
 ///
 /// # Errors
 /// Where it is relative and there is no data folder.
-pub fn located(path: &Path, what: &str, source: &Source) -> Result<PathBuf> {
+pub fn located(path: &Path, what: &str, source: &DataDir) -> Result<PathBuf> {
     Ok(if path.is_absolute() { path.to_path_buf() } else { source.folder(what)?.join(path) })
 }

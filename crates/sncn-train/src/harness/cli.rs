@@ -1,7 +1,7 @@
 //! What the commands of several programs share: arguments, progress bars, lines of output, the interrupt flag.
 
 use super::{Run, Table};
-use crate::Source;
+use crate::DataDir;
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use sncn_core::{Pass, Precision};
@@ -120,9 +120,9 @@ pub fn interrupted() -> bool {
 }
 
 /// Where data sets are: the folder given on the command line, or else the one that `SNCN_DATA` names.
-pub fn source(data_dir: Option<&Path>) -> Source {
+pub fn source(data_dir: Option<&Path>) -> DataDir {
     let named = || std::env::var_os("SNCN_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    Source { data_dir: data_dir.map(Path::to_path_buf).or_else(named) }
+    DataDir { path: data_dir.map(Path::to_path_buf).or_else(named) }
 }
 
 /// Sets the number of threads that kernels and candle use; commands call it first of all.

@@ -1,8 +1,8 @@
 //! Reading measurements back: one number, and those of shifted test sets by shift and severity.
 
 use super::Measurement;
+use crate::corruption_error::CorruptionErrors;
 use crate::out;
-use crate::shift::ShiftErrors;
 
 /// What was measured of a test set, if it was.
 pub fn value(measurements: &[Measurement], split: &str, metric: &str) -> Option<f64> {
@@ -10,12 +10,12 @@ pub fn value(measurements: &[Measurement], split: &str, metric: &str) -> Option<
 }
 
 /// A metric of the shifted sets (`<set>/<shift>/<severity>`), in the order in which they were measured.
-pub fn shifted<'a>(measurements: &'a [Measurement], metric: &str) -> Vec<(&'a str, ShiftErrors)> {
-    let mut sets: Vec<(&str, ShiftErrors)> = Vec::new();
+pub fn shifted<'a>(measurements: &'a [Measurement], metric: &str) -> Vec<(&'a str, CorruptionErrors)> {
+    let mut sets: Vec<(&str, CorruptionErrors)> = Vec::new();
     for m in measurements.iter().filter(|m| m.metric == metric) {
         let Some((set, rest)) = m.split.split_once('/') else { continue };
         if sets.last().is_none_or(|(last, _)| *last != set) {
-            sets.push((set, ShiftErrors::default()));
+            sets.push((set, CorruptionErrors::default()));
         }
         if let Some((_, rows)) = sets.last_mut() {
             rows.add(rest.split('/').next().unwrap_or_default(), m.value);
@@ -25,10 +25,10 @@ pub fn shifted<'a>(measurements: &'a [Measurement], metric: &str) -> Vec<(&'a st
 }
 
 /// Prints the numbers of one shifted set in percent: a row for each shift, a column for each severity, and their mean.
-pub fn print_shifted(title: &str, rows: &ShiftErrors) {
+pub fn print_shifted(title: &str, rows: &CorruptionErrors) {
     out!("\n{title}");
     out!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
-    for ((name, row), mean) in rows.rows().iter().zip(rows.of_corruptions()) {
+    for ((name, row), mean) in rows.rows().iter().zip(rows.by_corruption()) {
         let cells: String = row.iter().map(|value| format!(" {:7.2}", 100. * value)).collect();
         out!("{name:24}{cells} {:7.2}", 100. * mean);
     }

@@ -1,9 +1,9 @@
 //! What `sncn-classify evaluate` prints and writes as CSV, and the numbers derived from its measurements.
 
 use super::test_sets::uncorrupted;
+use sncn_train::corruption_error::CorruptionErrors;
 use sncn_train::harness::Measurement;
 use sncn_train::harness::summary::{print_shifted, shifted, value};
-use sncn_train::shift::ShiftErrors;
 
 /// A reader of measurements.
 pub struct Summary<'a> {
@@ -17,7 +17,7 @@ impl<'a> Summary<'a> {
     }
 
     /// Errors of the corrupted sets, in the order in which they were measured.
-    pub fn corrupted(&self) -> Vec<(&'a str, ShiftErrors)> {
+    pub fn corrupted(&self) -> Vec<(&'a str, CorruptionErrors)> {
         shifted(self.measurements, "error")
     }
 
@@ -51,7 +51,7 @@ impl<'a> Summary<'a> {
         let head: String = (1..=severities).map(|severity| format!(",{severity}")).collect();
         let mut text = format!("set,corruption{head},mean\n");
         for (set, errors) in &sets {
-            for ((name, row), mean) in errors.rows().iter().zip(errors.of_corruptions()) {
+            for ((name, row), mean) in errors.rows().iter().zip(errors.by_corruption()) {
                 let cells: String = row.iter().chain([&mean]).map(|error| format!(",{:.4}", 100. * error)).collect();
                 text += &format!("{set},{name}{cells}\n");
             }

@@ -8,7 +8,7 @@
 use super::setup;
 use crate::corruption::{self, Frost, Group, Variant};
 use crate::dataset::subset::Subset;
-use crate::dataset::{Images, Source, Splits, arrays};
+use crate::dataset::{DataDir, Images, Splits, arrays};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
@@ -92,7 +92,7 @@ impl TestSets<'_> {
         Ok(parts)
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> DataDir {
         cli::source(self.data_dir)
     }
 
@@ -156,7 +156,7 @@ impl TestSets<'_> {
     fn looked_for(&self, name: &str) -> String {
         match self.source().folder(name) {
             Ok(folder) if is_plain(name) => {
-                let pairs = arrays::places(&folder, name);
+                let pairs = arrays::candidate_files(&folder, name);
                 let pairs = pairs.map(|(images, labels)| format!("{} with {}", images.display(), labels.display()));
                 format!("and there is no further set in {}", pairs.join(" or "))
             }

@@ -5,7 +5,7 @@ use super::scoring::Protocol;
 use super::transform::Transform;
 use crate::backbone::{Blueprint, segment};
 use crate::corruption::{self, Frost, Variant};
-use crate::dataset::pairs::{self, PairSplits, Pairs, Part};
+use crate::dataset::pairs::{self, PairSplits, PairSubset, Pairs};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{DType, Device};
 use sncn_core::{Network, Seed, Vars};
@@ -78,7 +78,7 @@ impl TestSets<'_> {
         let crop = base.rsplit_once("-crop").and_then(|(set, side)| Some((set, side.parse::<usize>().ok()?)));
         let (set, side) = crop.map_or((base, None), |(set, side)| (set, Some(side)));
         ensure!(side.is_none_or(|side| side >= 16), "{name}: a crop of at least 16 pixels is accepted");
-        let pairs = Part::first(&self.set(set)?, self.limit);
+        let pairs = PairSubset::first(&self.set(set)?, self.limit);
         let examples = || PairExamples::new(pairs.clone()).centred(side);
         if !corrupted {
             return Ok(vec![(name.to_string(), examples())]);

@@ -2,7 +2,7 @@
 
 use super::examples::PairExamples;
 use super::setup::{self, TASK};
-use crate::dataset::pairs::Part;
+use crate::dataset::pairs::PairSubset;
 use anyhow::Result;
 use sncn_train::harness::fit::{Fit, Job};
 
@@ -24,7 +24,7 @@ impl Train {
         let (transform, _) = setup::settings(run)?;
         let splits = setup::open(&run.train, self.fit.data_dir())?;
         let classes = splits.train.legend().classes.clone();
-        let pairs = Part::first(&splits.train, run.train_limit);
+        let pairs = PairSubset::first(&splits.train, run.train_limit);
         let describe = pairs.describe();
         let (network, vars) = setup::network(run, classes.len(), self.fit.seed())?;
         let data = PairExamples::new(pairs).transformed(transform);
