@@ -14,7 +14,7 @@ const BINS: usize = 15;
 pub(crate) fn heat(sheet: &Sheet, set: &str) -> HeatMap {
     let (rows, names) = (sheet.measured(), sheet.corruption_names(set));
     let mean = |results: &[Results], split: &str| sheet.percent(results, split).map(|estimate| estimate.mean);
-    let name = sheet.table.measure().name;
+    let name = sheet.table.measure().called;
     if let [(row, results)] = rows.as_slice() {
         let cells = |name: &&str| -> Vec<Option<f64>> {
             let severities = (1..=5).map(|severity| mean(results, &format!("{set}/{name}/{severity}")));

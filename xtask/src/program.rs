@@ -1,9 +1,9 @@
 //! The programs of this workspace that other commands start, one a task.
 
 use crate::child::{self, Ending};
-use crate::measure::Measure;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+use sncn_record::Task;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,8 +13,8 @@ fn variable(program: &str) -> String {
 }
 
 /// Whether a program is given instead of building the one of this workspace.
-pub(crate) fn is_given(measure: &Measure) -> bool {
-    std::env::var_os(variable(measure.program.0)).is_some()
+pub(crate) fn is_given(task: &Task) -> bool {
+    std::env::var_os(variable(task.program)).is_some()
 }
 
 /// A program as the command line names it: a bare name is looked up in PATH, a path begins at the folder `here`.
@@ -22,20 +22,21 @@ pub(crate) fn named(program: &Path, here: &Path) -> PathBuf {
     if program.components().count() > 1 { here.join(program) } else { program.to_path_buf() }
 }
 
-/// The program that trains and evaluates for a task, built; nothing where that was interrupted.
+/// The program that trains and evaluates for a task, built; nothing where that was interrupted. One call builds the programs of all
+/// tasks, so that what they share is built once.
 ///
 /// # Errors
 /// Where it does not build.
-pub(crate) fn built(here: &Path, measure: &Measure) -> Result<Option<PathBuf>> {
-    let (name, package) = measure.program;
+pub(crate) fn built(here: &Path, task: &Task) -> Result<Option<PathBuf>> {
+    let name = task.program;
     if let Some(program) = std::env::var_os(variable(name)).map(PathBuf::from) {
         return Ok(Some(named(&program, here)));
     }
-    eprintln!("building {name} (the first time takes minutes)");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // the development profile is optimised, and tests share its builds: a new user builds once
-    command.args(["build", "--quiet", "-p", package, "--bin", name]);
+    command.args(["build", "--quiet", "--workspace", "--bins"]);
     command.arg("--message-format=json-render-diagnostics");
+    eprintln!("building the programs (the first time takes minutes)");
     let output = match child::run(&mut command)? {
         Ending::Done(output) => output,
         Ending::Interrupted => return Ok(None),
@@ -43,6 +44,10 @@ pub(crate) fn built(here: &Path, measure: &Measure) -> Result<Option<PathBuf>> {
     };
     let output = String::from_utf8_lossy(&output);
     let messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let built = messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?))).next_back();
-    built.map(Some).with_context(|| format!("cargo build named no executable for {name}; set {} to its path", variable(name)))
+    let executables = messages.filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)));
+    let mut built = executables.filter(|path| path.file_stem().is_some_and(|stem| stem == name));
+    built
+        .next()
+        .map(Some)
+        .with_context(|| format!("cargo build named no executable for {name}; set {} to its path", variable(name)))
 }

@@ -1,13 +1,14 @@
 //! Where the numbers of a report come from: seeds, selection, sizes, machines, commits, versions, notes.
 
 use crate::sheet::{Sheet, distinct};
-use sncn_record::Run;
 use sncn_record::results::Header;
+use sncn_record::{Build, Run};
 
 /// The list at the end of a report.
 pub(crate) fn lines(sheet: &Sheet) -> String {
     let all: Vec<&Header> = sheet.rows().flat_map(|(_, results)| results).map(|results| &results.header).collect();
-    let said = |of: &dyn Fn(&Header) -> String| distinct(all.iter().map(|header| of(header))).join("; ");
+    let said =
+        |of: &dyn Fn(&Header) -> String| distinct(all.iter().map(|header| of(header)).filter(|text| !text.is_empty())).join("; ");
     let mut text = String::new();
     let mut line = |name: &str, value: String| {
         if !value.is_empty() {
@@ -19,10 +20,11 @@ pub(crate) fn lines(sheet: &Sheet) -> String {
     line("selection", said(&|header| selection(&header.selection)));
     // results that were made otherwise are left out
     let measured = sheet.rows().filter(|(_, results)| !results.is_empty());
-    line("training", distinct(measured.map(|(row, _)| training(&row.run))).join("; "));
+    line("training", distinct(measured.map(|(row, _)| training(&row.run, sheet.table.measure().examples))).join("; "));
     line(&format!("test {}", sheet.table.measure().counted), tests(sheet));
     line("machine", said(&|header| machine(header)));
-    line("commit", said(&commit));
+    line("commit", said(&|header| commit(&header.built)));
+    line("trained at commit", said(&|header| if header.trained.is_unknown() { String::new() } else { commit(&header.trained) }));
     line("program", said(&|header| format!("sncn {}", header.version)));
     for note in distinct(all.iter().flat_map(|header| &header.notes)) {
         line("note", note.clone());
@@ -41,7 +43,7 @@ pub(crate) fn lines(sheet: &Sheet) -> String {
 fn selection(name: &str) -> String {
     match name {
         "last" => "last checkpoint".to_string(),
-        "held" => "the epoch with the best score on the held-out part of the training set".to_string(),
+        "validation" => "the epoch with the best score on the validation set".to_string(),
         other => other.to_string(),
     }
 }
@@ -69,13 +71,13 @@ fn missing(sheet: &Sheet) -> String {
     of_row.collect::<Vec<_>>().join("; ")
 }
 
-fn training(run: &Run) -> String {
+fn training(run: &Run, examples: &str) -> String {
     let Run { backbone, epochs, train: set, .. } = run;
-    let images = match run.train_limit {
-        Some(limit) => format!("the first {limit} images of {set}"),
-        None => format!("all images of {set}"),
+    let part = match run.train_limit {
+        Some(limit) => format!("the first {limit} {examples} of {set}"),
+        None => format!("all {examples} of {set}"),
     };
-    format!("{backbone}, {epochs} epoch{} of {images}", if *epochs == 1 { "" } else { "s" })
+    format!("{backbone}, {epochs} epoch{} of {part}", if *epochs == 1 { "" } else { "s" })
 }
 
 fn tests(sheet: &Sheet) -> String {
@@ -95,9 +97,9 @@ fn machine(header: &Header) -> String {
     format!("{} ({} logical processors), {}", header.machine.cpu, header.machine.cores, header.machine.os)
 }
 
-fn commit(header: &Header) -> String {
-    let name = header.commit.as_deref().map_or("unknown", |commit| commit.get(..12).unwrap_or(commit));
-    format!("{name}{}", if header.dirty { " with changes that are not committed" } else { "" })
+fn commit(built: &Build) -> String {
+    let name = built.commit.as_deref().map_or("unknown", |commit| commit.get(..12).unwrap_or(commit));
+    format!("{name}{}", if built.dirty { " with changes that are not committed" } else { "" })
 }
 
 #[cfg(test)]
@@ -114,7 +116,7 @@ mod tests {
 - still missing of this table: later, seed 0, 1
 - selection: last checkpoint
 - training: net, 2 epochs of the first 100 images of s
-- test examples: s n = 50; s-c n = 50 in each corruption and severity
+- test images: s n = 50; s-c n = 50 in each corruption and severity
 - machine: A CPU (2 logical processors), linux x86_64
 - commit: 0123456789ab with changes that are not committed
 - program: sncn 0.1.0

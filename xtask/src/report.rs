@@ -1,13 +1,15 @@
 //! `cargo xtask report`: a pure reader of a table file and its results; writes `report/<table>.md` with its pictures
-//! and a CSV file of its numbers.
+//! and a CSV file of its numbers, or the pages of the documentation that show committed results.
 
-use crate::classes;
+use crate::document::{Files, document};
 use crate::figures;
 use crate::files::write_atomically;
-use crate::provenance;
+use crate::pages::Pages;
 use crate::results;
 use crate::sheet::Sheet;
 use crate::table::{self, Table};
+use crate::tree;
+use crate::verdict::verdict;
 use anyhow::{Result, ensure};
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,15 +20,21 @@ pub(crate) struct Report {
     /// Table file, or the name of one in models/.
     #[arg(long, default_value = table::QUICK)]
     table: String,
+    /// Write docs/results/ and the marked tables of the documentation from the committed results instead.
+    #[arg(long, conflicts_with = "table")]
+    docs: bool,
 }
 
 impl Report {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the table is unknown or has no results yet.
+    /// Where the table is unknown or has no results yet, or a file cannot be written.
     pub(crate) fn run(self, here: &Path) -> Result<ExitCode> {
-        render(&Table::read(&self.table, here)?)?;
+        match self.docs {
+            true => Pages::read()?.write(&tree::texts()?)?,
+            false => render(&Table::read(&self.table, here)?)?,
+        }
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -44,97 +52,23 @@ pub(crate) fn render(table: &Table) -> Result<()> {
     let (folder, file) = (table.results(), table.path.display());
     ensure!(rows > 0, "{}: no results of this table; cargo xtask reproduce --table {file} makes them", folder.display());
     let sheet = Sheet::new(table, &collected);
-    let text = Path::new("report").join(format!("{}.md", table::safe(&table.name)));
-    let (document, files) = markdown(&sheet);
+    let name = table::safe(&table.name);
+    let text = Path::new("report").join(format!("{name}.md"));
+    let (document, files) = report(&sheet, &name);
     for (name, content) in &files {
         write_atomically(&text.with_file_name(name), content.as_bytes())?;
     }
     write_atomically(&text, document.as_bytes())?;
-    out!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), sheet.verdict());
+    out!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), verdict(&sheet).join("\n"));
     out!("\nreport: {}, with {}", text.display(), files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
     Ok(())
 }
 
-/// The files beside a report: name and content.
-type Files = Vec<(String, String)>;
-
 /// The report as Markdown, and the pictures and numbers that it points to.
-fn markdown(sheet: &Sheet) -> (String, Files) {
-    let (table, measure, differences) = (sheet.table, sheet.table.measure(), sheet.differences());
-    let name = table::safe(&table.name);
-    let mut files = Files::new();
-    // a picture, and the line that shows it
-    let mut picture = |kind: &str, says: &str, drawing: String| {
-        let file = format!("{name}{kind}.svg");
-        let line = format!("\n![{says}]({file})\n");
-        files.push((file, drawing));
-        line
-    };
-    let mut text = format!("# {}\n\n", table.title);
-    if !table.paper.is_empty() {
-        text += &format!("After {}. ", table.paper);
-    }
-    text += &format!("Rendered from `{}` and `{}`; do not edit.\n\n", table.results().display(), table.path.display());
-    text += &sheet.main().markdown();
-    text += "\nMean ± standard error over seeds, in percent, at the checkpoint named below. ";
-    if sheet.corrupted().is_some() && measure.low {
-        text += "mCE: mean corruption error, the error over all corruptions and severities of a set, not normalised by another \
-                 network's; the ECE of a corrupted set is the same mean. Relative: the mCE beyond the error on the uncorrupted \
-                 set, in percentage points. ";
-    }
-    if measure.metric == "miou" {
-        text +=
-            "mIoU: the mean intersection over union of all classes, void pixels left out; a class that does not occur counts 0. ";
-    }
-    if !differences.is_empty() {
-        text += "Δ: difference to the baseline, paired by seed, in percentage points; * beyond two standard errors. ";
-    }
-    text += "The standard errors are of the seeds alone; the test examples are the same for all.\n\n";
-    text += &format!("{}\n", sheet.verdict());
-    text += &picture("", &format!("{} by test set and row, with standard errors", measure.title), sheet.chart().svg());
-    if !differences.is_empty() {
-        text += &format!(
-            "\n## Difference to the baseline\n\n{} in percentage points, paired by seed ({} than 0 is better); * beyond two standard \
-             errors.\n\n",
-            measure.title,
-            if measure.low { "less" } else { "more" }
-        );
-        text += &differences.markdown();
-    }
-    for set in sheet.sets.iter().filter(|set| !classes::names(sheet, set).is_empty()) {
-        text += &format!("\n## {set} by class\n\nIoU in percent; classes that do not occur are left out.\n\n");
-        text += &classes::grid(sheet, set).markdown();
-        let kind = format!("-classes-{}", table::safe(set));
-        text += &picture(&kind, &format!("IoU on {set} by row and class"), classes::heat(sheet, set).svg());
-    }
-    for set in sheet.sets.iter().filter(|set| sheet.has_corruptions(set)) {
-        text += &format!("\n## {set} by corruption\n\n{} in percent, the mean over severities.\n\n", measure.title);
-        text += &sheet.corruptions(set).markdown();
-        let kind = format!("-{}", table::safe(set));
-        text += &picture(&kind, &format!("{} on {set} by corruption", measure.title), figures::heat(sheet, set).svg());
-    }
-    let f1 = sheet.macro_f1();
-    if !f1.is_empty() {
-        text += "\n## Macro-F1\n\nIn percent, over the classes that occur; of a corrupted set, the mean over its parts.\n\n";
-        text += &f1.markdown();
-    }
-    if let Some(diagram) = figures::reliability(sheet) {
-        text += "\n## Calibration\n\nThe share of right answers among those given with about one confidence. What the confidence \
-                 is beyond it, or it beyond the confidence, is what the expected calibration error (ECE) adds up.\n";
-        text += &picture("-reliability", "Accuracy against confidence", diagram.svg());
-    }
-    let confusions = figures::confusions(sheet);
-    if !confusions.is_empty() {
-        text += "\n## Confusion\n";
-    }
-    for (set, map) in confusions {
-        let kind = format!("-confusion-{}", table::safe(&set));
-        text += &picture(&kind, &map.title, map.svg());
-    }
-    let numbers = format!("{name}.csv");
-    text += &format!("\n## Provenance\n\n- every number: [{numbers}]({numbers}), mean and standard error in fractions\n");
-    text += &provenance::lines(sheet);
-    files.push((numbers, figures::csv(sheet)));
+fn report(sheet: &Sheet, name: &str) -> (String, Files) {
+    let csv = format!("{name}.csv");
+    let (text, mut files) = document(sheet, &format!("[{csv}]({csv}), mean and standard error in fractions"), "");
+    files.push((csv, figures::csv(sheet)));
     (text, files)
 }
 
@@ -146,7 +80,7 @@ mod tests {
     #[test]
     fn the_report_has_all_its_parts() {
         let (table, collected) = (table(), collected());
-        let (text, files) = markdown(&Sheet::new(&table, &collected));
+        let (text, files) = report(&Sheet::new(&table, &collected), "t");
         for part in [
             "# A title\n\nAfter a paper. Rendered from `results/t` and `models/t.json`",
             "| base  |     2 | 11.00 ± 1.00 |",

@@ -2,11 +2,11 @@
 //!
 //! The program that evaluates writes them; `sncn_record::results` says what is in them.
 
-use crate::measure::Measure;
 use crate::reliability::Bin;
 use crate::table::{self, Table};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
+use sncn_record::Task;
 use sncn_record::results::Header;
 use sncn_record::run::without_remarks;
 use std::collections::BTreeMap;
@@ -87,8 +87,8 @@ impl Results {
     }
 
     /// The metrics of a split, in the order of the CSV file.
-    pub(crate) fn metrics(&self, measure: &Measure, split: &str) -> Vec<String> {
-        let own = std::iter::once(measure.metric).chain(measure.others.iter().copied()).map(str::to_string);
+    pub(crate) fn metrics(&self, task: &Task, split: &str) -> Vec<String> {
+        let own = task.metrics().map(str::to_string);
         own.chain(self.classes_of(split).into_iter().map(|class| format!("iou/{class}"))).collect()
     }
 

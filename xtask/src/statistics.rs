@@ -41,9 +41,10 @@ impl Estimate {
 
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(2);
         match self.error {
-            Some(error) => write!(f, "{:.2} ± {error:.2}", self.mean),
-            None => write!(f, "{:.2}", self.mean),
+            Some(error) => write!(f, "{:.digits$} ± {error:.digits$}", self.mean),
+            None => write!(f, "{:.digits$}", self.mean),
         }
     }
 }
@@ -77,7 +78,7 @@ mod tests {
         let found = Estimate::of(&[1., 2., 3.]).unwrap();
         assert!((found.mean - 2.).abs() < 1e-12 && (found.error.unwrap() - 1. / 3f64.sqrt()).abs() < 1e-12);
         assert_eq!(found.to_string(), "2.00 ± 0.58");
-        assert_eq!(Estimate::of(&[2.]).unwrap().to_string(), "2.00");
+        assert_eq!(format!("{found:.1} {:.0}", Estimate::of(&[2.]).unwrap()), "2.0 ± 0.6 2");
         assert_eq!(Estimate::of(&[]), None);
     }
 

@@ -2,11 +2,11 @@
 //!
 //! The program that trains resolves the table; here it is read for names, headings and published numbers.
 
-use crate::measure::{MEASURES, Measure};
 use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
-use sncn_record::Run;
 use sncn_record::run::REMARKS;
+use sncn_record::task::CLASSIFY;
+use sncn_record::{Run, Task};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +87,7 @@ impl Table {
     /// Where the task is unknown, or a key does not fit.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self> {
         let file = sncn_record::Table::parse(text)?;
-        Measure::of(&file.task)?;
+        Task::of(&file.task)?;
         let rows = file.resolve()?.into_iter().zip(file.rows()).map(|(run, keys)| Row { run, keys }).collect();
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Ok(Self { file, rows, name, path: path.to_path_buf() })
@@ -104,9 +104,9 @@ impl Table {
     }
 
     /// What it is about.
-    pub(crate) fn measure(&self) -> &'static Measure {
+    pub(crate) fn measure(&self) -> &'static Task {
         // `read` has looked the task up
-        Measure::of(&self.task).unwrap_or(&MEASURES[0])
+        Task::of(&self.task).unwrap_or(&CLASSIFY)
     }
 
     /// Folder of the results: committed for a table of results, ignored where each machine is to make its own.

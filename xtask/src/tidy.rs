@@ -1,12 +1,16 @@
 //! `cargo xtask tidy`: checks the files of the tree against the rules of ARCHITECTURE.md.
 
 use crate::cycles::cycles;
+use crate::links::Tree;
 use crate::manifest::Manifest;
+use crate::pages::Pages;
 use crate::source::{Line, has_word, lines};
+use crate::tree::{is_document, tracked};
 use anyhow::{Context, Result};
+use sncn_record::TASKS;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// The largest number of lines of a source file.
@@ -23,6 +27,7 @@ const RANKS: &[(&str, u32)] = &[
     ("sncn-train", 3),
     ("sncn-vision", 4),
     ("sncn-text", 4),
+    ("sncn", 5),
 ];
 /// Crates without candle.
 const NO_CANDLE: [&str; 4] = ["sncn-golden", "sncn-kernels", "sncn-record", "xtask"];
@@ -30,8 +35,8 @@ const NO_CANDLE: [&str; 4] = ["sncn-golden", "sncn-kernels", "sncn-record", "xta
 const PURE: [&str; 3] = ["sncn-core", "sncn-weights", "sncn-record"];
 /// Crates whose errors are typed.
 const TYPED: [&str; 5] = ["sncn-kernels", "sncn-core", "sncn-weights", "sncn-record", "sncn-train"];
-/// Folders of commands and of fuzz targets, which may use the harness as binaries do.
-const COMMANDS: [&str; 5] = ["/src/bin/", "/src/classify/", "/src/segment/", "/src/sentiment/", "/fuzz_targets/"];
+/// Folders of programs and of fuzz targets, which may use the harness as the folders of tasks do.
+const PROGRAMS: [&str; 2] = ["/src/bin/", "/fuzz_targets/"];
 /// Names of I/O, clock and environment.
 const OUTSIDE: [&str; 12] = [
     "fs::",
@@ -79,11 +84,12 @@ impl Tidy {
 }
 
 fn tidy() -> Result<Vec<String>> {
-    let (mut problems, mut sources) = (Vec::new(), BTreeMap::new());
-    for path in tracked()? {
-        // binary files have no lines to check, and a tracked file may have been deleted
-        let Ok(text) = fs::read_to_string(&path) else { continue };
-        let name = path.to_string_lossy().replace('\\', "/");
+    let (mut problems, mut sources, mut documents) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+    let files = tracked()?;
+    for name in &files {
+        // what is no text has no lines to check
+        let Ok(text) = fs::read_to_string(name) else { continue };
+        let name = name.clone();
         machine_paths(&name, &text, &mut problems);
         if name.ends_with(".rs") {
             source(&name, &text, &mut problems);
@@ -93,9 +99,13 @@ fn tidy() -> Result<Vec<String>> {
         }
         if name.ends_with(".rs") {
             sources.insert(name, text);
+        } else if is_document(&name) {
+            documents.insert(name, text);
         }
     }
     problems.extend(cycles(&sources));
+    problems.extend(Tree::new(files.iter().map(String::as_str), &documents).dead());
+    problems.extend(Pages::read()?.problems(&documents));
     if let Err(error) = Manifest::named(Path::new(crate::manifest::FOLDER), &[]) {
         problems.push(format!("{error:#}"));
     }
@@ -105,39 +115,6 @@ fn tidy() -> Result<Vec<String>> {
         problems.push("xtask links candle-core".to_string());
     }
     Ok(problems)
-}
-
-/// The files of the tree: tracked and untracked files that git does not ignore; without git, all but build output.
-fn tracked() -> Result<Vec<PathBuf>> {
-    let git = Command::new("git").args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]).output();
-    let mut found: Vec<PathBuf> = match git {
-        Ok(output) if output.status.success() => {
-            String::from_utf8_lossy(&output.stdout).split('\0').filter(|name| !name.is_empty()).map(PathBuf::from).collect()
-        }
-        _ => {
-            let mut found = Vec::new();
-            walk(Path::new(""), &mut found)?;
-            found
-        }
-    };
-    found.sort();
-    found.dedup();
-    Ok(found)
-}
-
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let at = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    for entry in fs::read_dir(at).with_context(|| format!("{}: not readable", at.display()))? {
-        let entry = entry?;
-        let path = folder.join(entry.file_name());
-        let built = ["target", ".git", "runs", "report", "data/cache"].iter().any(|name| path == Path::new(name));
-        if entry.file_type()?.is_dir() && !built {
-            walk(&path, found)?;
-        } else if !built {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 /// Absolute paths of one machine are not allowed.
@@ -167,7 +144,10 @@ fn source(name: &str, text: &str, problems: &mut Vec<String>) {
     let pure = PURE.iter().find(|krate| of(krate));
     let typed = TYPED.iter().any(of) && !own("/harness/");
     let general = of(&"sncn-core") && (own("/layer/") || own("/stats"));
-    let command = COMMANDS.iter().any(|folder| own(folder)) || own("/harness/") || own("xtask/");
+    let command = PROGRAMS.iter().any(|folder| own(folder))
+        || TASKS.iter().any(|task| own(&format!("/src/{}/", task.name)))
+        || own("/harness/")
+        || own("xtask/");
     let lines: Vec<Line> = lines(text).into_iter().map(|line| Line { test: line.test || tests, ..line }).collect();
     for (index, line) in lines.iter().enumerate() {
         let mut say = |what: String| problems.push(format!("{name}:{}: {what}", index + 1));
@@ -239,7 +219,7 @@ fn dependencies(name: &str, text: &str, problems: &mut Vec<String>) {
     let own = Path::new(name).parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy().into_owned());
     let rank = |name: &str| RANKS.iter().find(|(known, _)| *known == name).map(|(_, rank)| *rank);
     let own = own.unwrap_or_default();
-    if own.starts_with("sncn-") && rank(&own).is_none() {
+    if own.starts_with("sncn") && rank(&own).is_none() {
         problems.push(format!("{name}: give {own} a rank in xtask/src/tidy.rs"));
     }
     let (mut section, mut since_comment) = (String::new(), GROUP);
@@ -258,12 +238,14 @@ fn dependencies(name: &str, text: &str, problems: &mut Vec<String>) {
                 }
                 since_comment += 1;
             } else if !own.is_empty() {
-                if NO_CANDLE.contains(&own.as_str()) && dependency.starts_with("candle") {
+                // the golden tests are of every crate
+                let tests = own == "sncn-golden" && section == "dev-dependencies";
+                if NO_CANDLE.contains(&own.as_str()) && dependency.starts_with("candle") && !tests {
                     say(format!("{own} has no candle"));
                 }
                 let golden = dependency == "sncn-golden" && section == "dev-dependencies";
                 let upward = match (rank(dependency), rank(&own)) {
-                    (Some(theirs), Some(ours)) => theirs >= ours && !golden,
+                    (Some(theirs), Some(ours)) => theirs >= ours && !golden && !tests,
                     (Some(_), None) => own == "xtask" && dependency != "sncn-record",
                     (None, _) => false,
                 };

@@ -1,14 +1,15 @@
-//! What a checkpoint says of itself: a JSON document in the metadata of a safetensors file.
+//! The header of a checkpoint: a JSON document in the metadata of a safetensors file.
 
+use crate::provenance::Build;
 use crate::run::SeededRun;
 use serde::{Deserialize, Serialize};
 
-/// The metadata key under which the document stands.
+/// The metadata key of the document.
 pub const KEY: &str = "sncn";
 /// The layout that this version writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// What a checkpoint says of itself.
+/// The header of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// Version of this layout, [`FORMAT`].
@@ -21,16 +22,19 @@ pub struct Header {
     pub run: SeededRun,
     /// Class names, in label order.
     pub classes: Vec<String>,
-    /// Scores on held-out examples so far, where training looks at them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub held: Vec<Held>,
+    /// Scores on the validation set so far, where the run has early stopping.
+    #[serde(default, alias = "held", skip_serializing_if = "Vec::is_empty")]
+    pub validation: Vec<Validation>,
+    /// The source that the program which trained was built from.
+    #[serde(default, skip_serializing_if = "Build::is_unknown")]
+    pub built: Build,
     /// SHA-256 over names, shapes and bytes of all tensors.
     pub sha256: String,
 }
 
-/// A score on held-out examples.
+/// A score on the validation set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Held {
+pub struct Validation {
     /// Steps done.
     pub step: usize,
     /// The higher, the better.
@@ -46,8 +50,13 @@ mod tests {
         let text =
             r#"{"format":1,"step":2,"total":4,"run":{"run":{"name":"a","lr":0.1},"seed":3},"classes":["cat"],"sha256":"00"}"#;
         let header: Header = serde_json::from_str(text)?;
-        assert_eq!((header.run.seed, header.held.len()), (3, 0));
+        assert_eq!((header.run.seed, header.validation.len()), (3, 0));
         assert_eq!(serde_json::to_string(&header)?, text);
+        let old = r#"{"format":1,"step":2,"total":4,"run":{"run":{"stopping":{"patience":2}},"seed":3},"classes":[],
+            "held":[{"step":2,"score":0.5}],"sha256":"00"}"#;
+        let header: Header = serde_json::from_str(old)?;
+        assert_eq!(header.validation, [Validation { step: 2, score: 0.5 }]);
+        assert_eq!(header.run.run, serde_json::json!({"early_stopping": {"patience": 2}}));
         Ok(())
     }
 }

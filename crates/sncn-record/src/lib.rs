@@ -5,13 +5,17 @@
 //! (the optimiser's, a layer's) are kept as JSON; the program that trains checks them when it reads the table.
 
 pub mod checkpoint;
+pub mod provenance;
 pub mod results;
 pub mod run;
 pub mod table;
+pub mod task;
 
+pub use provenance::Build;
 pub use results::{Machine, Measurement, Results};
-pub use run::{Cell, Run, RunError, SeededRun, Stopping};
-pub use table::{TASKS, Table, TableError};
+pub use run::{Cell, EarlyStopping, Run, RunError, SeededRun};
+pub use table::{Table, TableError};
+pub use task::{TASKS, Task, UnknownTask};
 
 /// The example of the README, as a test.
 #[cfg(doctest)]

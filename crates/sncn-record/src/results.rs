@@ -2,7 +2,9 @@
 //!
 //! The file is written whole and renamed, so one that exists is complete; the closing line proves it.
 
-use serde::{Deserialize, Serialize};
+use crate::provenance::Build;
+use crate::run::read_current;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::HashSet;
 
@@ -34,21 +36,22 @@ pub struct Header {
     /// The seed.
     pub seed: u64,
     /// The resolved run.
+    #[serde(deserialize_with = "read_current")]
     pub run: Value,
-    /// The commit of the working tree, where it is known.
-    #[serde(default)]
-    pub commit: Option<String>,
-    /// Whether tracked files differed from it.
-    #[serde(default)]
-    pub dirty: bool,
+    /// The source that the program which evaluated was built from.
+    #[serde(flatten)]
+    pub built: Build,
+    /// The same of the program which trained; unknown in files of earlier versions.
+    #[serde(default, skip_serializing_if = "Build::is_unknown")]
+    pub trained: Build,
     /// Version of the program.
     #[serde(default)]
     pub version: String,
     /// Where it ran.
     #[serde(default)]
     pub machine: Machine,
-    /// Which checkpoint was evaluated.
-    #[serde(default)]
+    /// Which checkpoint was evaluated: `last` or `validation`.
+    #[serde(default, deserialize_with = "read_selection")]
     pub selection: String,
     /// What a reader should know, such as generated frost.
     #[serde(default)]
@@ -56,6 +59,12 @@ pub struct Header {
     /// Class names, in label order.
     #[serde(default)]
     pub classes: Vec<String>,
+}
+
+/// Files of earlier versions say `held`.
+fn read_selection<'de, D: Deserializer<'de>>(name: D) -> Result<String, D::Error> {
+    let name = String::deserialize(name)?;
+    Ok(if name == "held" { "validation".to_string() } else { name })
 }
 
 /// One number.
@@ -123,7 +132,7 @@ pub enum ResultsError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// A number that stands further up, too.
+    /// A second value of one split and metric.
     #[error("line {0}: measured twice")]
     Twice(usize),
 }

@@ -1,6 +1,6 @@
 //! `Run`: one row of a table, fully specified but for the seed.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub struct Run {
     pub clip: Option<f64>,
     /// When training ends early; absent: after all epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopping: Option<Stopping>,
+    pub early_stopping: Option<EarlyStopping>,
     /// Factors of the learning rate by the beginning of a variable's name, such as `{"classifier.": 10}`; 1 for the others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lr_factors: BTreeMap<String, f64>,
@@ -73,10 +73,10 @@ pub struct Run {
     pub note: String,
 }
 
-/// Early stopping: the network is scored on the held-out part of the training set after every epoch, and the best is kept.
+/// Early stopping: the network is scored on the validation set after every epoch, and the weights of the best epoch are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stopping {
+pub struct EarlyStopping {
     /// Epochs without a better score after which training ends.
     pub patience: usize,
 }
@@ -101,6 +101,7 @@ pub enum RunError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SeededRun {
     /// The resolved run.
+    #[serde(deserialize_with = "read_current")]
     pub run: Value,
     /// The seed.
     pub seed: u64,
@@ -139,7 +140,7 @@ impl Run {
 
     /// Which checkpoint is evaluated.
     pub fn selection(&self) -> &'static str {
-        if self.stopping.is_some() { "held" } else { "last" }
+        if self.early_stopping.is_some() { "validation" } else { "last" }
     }
 
     /// Refuses numbers out of range and settings that do not go together.
@@ -150,7 +151,10 @@ impl Run {
         if let Some(clip) = self.clip {
             ensure!(clip.is_finite() && clip > 0., "clip is {clip}; a positive number is accepted");
         }
-        ensure!(self.stopping != Some(Stopping { patience: 0 }), "stopping.patience is 0; at least 1 is accepted");
+        ensure!(
+            self.early_stopping != Some(EarlyStopping { patience: 0 }),
+            "early_stopping.patience is 0; at least 1 is accepted"
+        );
         ensure!(!self.test.is_empty(), "test is empty; at least one test set is wanted");
         ensure!(self.train_limit != Some(0) && self.test_limit != Some(0), "a limit is 0; at least 1 is accepted");
         for (prefix, factor) in &self.lr_factors {
@@ -159,6 +163,24 @@ impl Run {
         ensure!(self.mix.is_none() || !self.layers.is_empty(), "mix is set, but the run has no layers that could act");
         Ok(())
     }
+}
+
+/// Keys of a run that had other names in files of earlier versions: old and new.
+const RENAMED: [(&str, &str); 1] = [("stopping", "early_stopping")];
+
+/// A run as files of earlier versions hold it, with today's names of its keys.
+pub fn with_current_names(run: Value) -> Value {
+    let Value::Object(keys) = run else { return run };
+    let current = |key: String| RENAMED.iter().find(|(old, _)| *old == key).map_or(key, |(_, new)| new.to_string());
+    Value::Object(keys.into_iter().map(|(key, value)| (current(key), value)).collect())
+}
+
+/// Reads the run in a file's header.
+///
+/// # Errors
+/// Where it is not JSON.
+pub(crate) fn read_current<'de, D: Deserializer<'de>>(run: D) -> Result<Value, D::Error> {
+    Value::deserialize(run).map(with_current_names)
 }
 
 /// A run without the keys that change no number.

@@ -7,10 +7,6 @@ use crate::run::{Run, RunError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// The tasks with the programs that take their tables.
-pub const TASKS: [(&str, &str); 3] =
-    [("classify", "sncn-classify"), ("segment", "sncn-segment"), ("sentiment", "sncn-sentiment")];
-
 /// A table file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -20,11 +16,11 @@ pub struct Table {
     /// Where the published numbers come from.
     #[serde(default)]
     pub paper: String,
-    /// One of [`TASKS`].
+    /// The name of a [`Task`](crate::Task).
     pub task: String,
     /// Seeds of every row.
     pub seeds: Vec<u64>,
-    /// Which checkpoint is evaluated: `last`, or `held`, the best on the held-out part of the training set (every run has `stopping`).
+    /// Which checkpoint is evaluated: `last`, or `validation`, the best on the validation set (every run has `early_stopping`).
     pub select: String,
     /// The row that others are compared with.
     #[serde(default)]
@@ -46,7 +42,7 @@ pub enum TableError {
     #[error(transparent)]
     Key(#[from] serde_path_to_error::Error<serde_json::Error>),
     /// `select` is unknown.
-    #[error("select is {0:?}; \"last\" and \"held\" are accepted")]
+    #[error("select is {0:?}; \"last\" and \"validation\" are accepted")]
     Select(String),
     /// There is no seed.
     #[error("seeds is empty; at least one seed is wanted")]
@@ -60,19 +56,22 @@ pub enum TableError {
         source: RunError,
     },
     /// Two rows have one name.
-    #[error("run {0:?} stands twice")]
+    #[error("two runs are named {0:?}; rename one")]
     Twice(String),
-    /// A row chooses its checkpoint in another way than the table says.
-    #[error("run {name:?}: stopping goes with select \"held\", and select is {select:?}: set both or neither")]
+    /// A row and its table choose the checkpoint in different ways.
+    #[error("run {name:?}: early_stopping goes with select \"validation\", and select is {select:?}: set both or neither")]
     Selection {
         /// The row.
         name: String,
-        /// What the table says.
+        /// The table's `select`.
         select: String,
     },
     /// A baseline is no row.
     #[error("baseline {0:?} is no run of this table")]
     Baseline(String),
+    /// Rows that name each other as their baselines.
+    #[error("the baselines go in a circle: {}; take the baseline of one of them away", .0.join(" -> "))]
+    Circle(Vec<String>),
 }
 
 impl Table {
@@ -82,7 +81,7 @@ impl Table {
     /// Names the key that does not fit.
     pub fn parse(text: &str) -> Result<Self, TableError> {
         let table: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))?;
-        if !["last", "held"].contains(&table.select.as_str()) {
+        if !["last", "validation"].contains(&table.select.as_str()) {
             return Err(TableError::Select(table.select));
         }
         if table.seeds.is_empty() {
@@ -114,11 +113,29 @@ impl Table {
             runs.push(run);
         }
         let named = self.baseline.iter().chain(runs.iter().filter_map(|run| run.baseline.as_ref()));
-        match named.into_iter().find(|baseline| runs.iter().all(|run| run.name != **baseline)) {
-            Some(baseline) => Err(TableError::Baseline(baseline.clone())),
+        if let Some(baseline) = named.into_iter().find(|baseline| runs.iter().all(|run| run.name != **baseline)) {
+            return Err(TableError::Baseline(baseline.clone()));
+        }
+        match runs.iter().find_map(|run| circle(&runs, run)) {
+            Some(names) => Err(TableError::Circle(names)),
             None => Ok(runs),
         }
     }
+}
+
+/// The names from a row over its baselines back to itself, if they lead there over others. A row that names itself is the
+/// baseline of its kind.
+fn circle(runs: &[Run], start: &Run) -> Option<Vec<String>> {
+    let mut names = vec![start.name.clone()];
+    let baseline = |run: &Run| run.baseline.clone().filter(|baseline| *baseline != run.name);
+    while let Some(next) = runs.iter().find(|run| Some(&run.name) == names.last()).and_then(baseline) {
+        let seen = names.contains(&next);
+        names.push(next);
+        if seen {
+            return (names.first() == names.last()).then_some(names);
+        }
+    }
+    None
 }
 
 #[cfg(test)]
@@ -147,10 +164,13 @@ mod tests {
         assert!(error(r#"{"name":"a","epoch":3}"#).contains("run \"a\": epoch: unknown field"));
         assert!(error(r#"{"name":"a","epochs":"3"}"#).contains("run \"a\": epochs: invalid type"));
         assert!(error(r#"{"name":"a","epochs":0}"#).contains("epochs is 0"));
-        assert!(error(r#"{"name":"a"},{"name":"a"}"#).contains("twice"));
+        assert!(error(r#"{"name":"a"},{"name":"a"}"#).contains("two runs are named \"a\""));
         assert!(error(r#"{"name":"a","baseline":"b"}"#).contains("baseline \"b\" is no run"));
+        let circle = r#"{"name":"a","baseline":"b"},{"name":"b","baseline":"c"},{"name":"c","baseline":"b"}"#;
+        assert!(error(circle).contains("in a circle: b -> c -> b;"), "{}", error(circle));
+        assert!(table(r#"{"name":"a","baseline":"a"},{"name":"b","baseline":"a"}"#).is_ok());
         assert!(error(r#"{"name":"a","mix":{"probability":0.5,"active":1}}"#).contains("no layers"));
-        assert!(error(r#"{"name":"a","stopping":{"patience":0}}"#).contains("stopping.patience is 0"));
+        assert!(error(r#"{"name":"a","early_stopping":{"patience":0}}"#).contains("early_stopping.patience is 0"));
         Ok(())
     }
 
@@ -158,8 +178,8 @@ mod tests {
     fn tables_without_seeds_or_with_another_selection_are_refused() -> Result<(), TableError> {
         let no_seeds = r#"{"title":"t","task":"classify","seeds":[],"select":"last","runs":[]}"#;
         assert!(matches!(Table::parse(no_seeds), Err(TableError::NoSeeds)));
-        let stops = table(r#"{"name":"a","stopping":{"patience":1}},{"name":"b"}"#)?;
-        assert_eq!((stops[0].selection(), stops[1].selection()), ("held", "last"));
+        let stops = table(r#"{"name":"a","early_stopping":{"patience":1}},{"name":"b"}"#)?;
+        assert_eq!((stops[0].selection(), stops[1].selection()), ("validation", "last"));
         let best = no_seeds.replacen("[]", "[0]", 1).replace("last", "best");
         assert!(Table::parse(&best).unwrap_err().to_string().contains("select is \"best\""));
         Ok(())

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use sncn_core::Vars;
 use sncn_core::optim::Optimizer;
 use sncn_record::SeededRun;
-pub use sncn_record::checkpoint::{FORMAT, Header, Held, KEY};
+pub use sncn_record::checkpoint::{FORMAT, Header, KEY, Validation};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};

@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
-use sncn_core::pass::Window;
+use sncn_core::pass::BoundingBox;
 
 /// A batch in which each instance is mixed with another, its partner.
 pub struct Blend {
@@ -41,11 +41,11 @@ pub fn mixup(xs: &Tensor, alpha: f64, seed: Seed) -> Result<Blend> {
 }
 
 /// The box of CutMix for images of `height` × `width`: √(1 − λ) of both sides, around a centre (row, column), clipped.
-fn cutmix_box(height: usize, width: usize, lambda: f64, (row, column): (usize, usize)) -> Window {
+fn cutmix_box(height: usize, width: usize, lambda: f64, (row, column): (usize, usize)) -> BoundingBox {
     let half = |side: usize| (side as f64 * (1. - lambda).max(0.).sqrt()) as usize / 2;
     let (down, right) = (half(height), half(width));
     let (top, left) = (row.saturating_sub(down), column.saturating_sub(right));
-    Window { top, left, bottom: (row + down).min(height), right: (column + right).min(width) }
+    BoundingBox { top, left, bottom: (row + down).min(height), right: (column + right).min(width) }
 }
 
 /// CutMix (Yun et al. 2019, arXiv 1905.04899): with probability `probability`, a box of each image (N, H, W, C) is
@@ -128,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn mixup_lies_between_and_cutmix_copies_a_box_of_its_area() -> Result<()> {
+    fn mixup_lies_between_and_cutmix_copies_a_box_of_its_share() -> Result<()> {
         let xs = images(6, 8, 10)?;
         let blend = mixup(&xs, 1., Seed::new(3))?;
-        assert!((0. ..=1.).contains(&blend.lambda));
+        assert!((0. ..=1.).contains(&blend.share));
         for number in 0..40 {
             let blend = cutmix(&xs, 1., 0.5, Seed::new(number))?;
             let changed = blend.inputs.ne(&xs)?.to_dtype(candle_core::DType::F32)?.mean_all()?.to_scalar::<f32>()?;
-            assert!(f64::from(changed) <= 1. - blend.lambda + 1e-6, "{changed} against {}", blend.lambda);
+            assert!(f64::from(changed) <= 1. - blend.share + 1e-6, "{changed} against {}", blend.share);
             let theirs = of_partners(&xs, &blend.partner)?;
             let either = blend.inputs.eq(&xs)?.add(&blend.inputs.eq(&theirs)?)?.min_all()?.to_scalar::<u8>()?;
             assert!(either >= 1, "a value that is neither the instance's nor its partner's");
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_box_of_cutmix_covers_what_lambda_leaves() {
-        assert_eq!(cutmix_box(32, 32, 0.75, (16, 16)), Window { top: 8, left: 8, bottom: 24, right: 24 });
-        assert_eq!(cutmix_box(32, 32, 0., (0, 31)), Window { top: 0, left: 15, bottom: 16, right: 32 });
+        assert_eq!(cutmix_box(32, 32, 0.75, (16, 16)), BoundingBox { top: 8, left: 8, bottom: 24, right: 24 });
+        assert_eq!(cutmix_box(32, 32, 0., (0, 31)), BoundingBox { top: 0, left: 15, bottom: 16, right: 32 });
     }
 
     #[test]

@@ -12,7 +12,6 @@ mod save;
 mod show;
 mod side;
 
-use crate::measure::{MEASURES, Measure};
 use crate::{child, files, program};
 use anyhow::Result;
 use bars::Case;
@@ -21,6 +20,7 @@ use figure::{Figure, Interrupted};
 use roofline::Roofline;
 use serde_json::{Value, json};
 use side::{Ours, Peer};
+use sncn_record::task::{CLASSIFY, SENTIMENT};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,9 +76,9 @@ impl Bench {
         }
         child::catch_interrupts()?;
         let interrupted = ExitCode::from(130);
-        let Some(program) = program::built(here, &MEASURES[0])? else { return Ok(interrupted) };
+        let Some(program) = program::built(here, &CLASSIFY)? else { return Ok(interrupted) };
         let of_text = if self.cases.contains(&Case::Text) {
-            let Some(program) = program::built(here, Measure::of("sentiment")?)? else { return Ok(interrupted) };
+            let Some(program) = program::built(here, &SENTIMENT)? else { return Ok(interrupted) };
             Some(program)
         } else {
             None
@@ -96,8 +96,8 @@ impl Bench {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.unwrap_or_else(|| u32::try_from(processors).unwrap_or(1));
         let mut sides = Sides {
-            ours: Ours { name: "sncn-classify", program, runs: self.runs, unknown: BTreeSet::new() },
-            of_text: of_text.map(|program| Ours { name: "sncn-sentiment", program, runs: self.runs, unknown: BTreeSet::new() }),
+            ours: Ours { name: CLASSIFY.program, program, runs: self.runs, unknown: BTreeSet::new() },
+            of_text: of_text.map(|program| Ours { name: SENTIMENT.program, program, runs: self.runs, unknown: BTreeSet::new() }),
             peer: self.peer.clone().map(|path| Peer {
                 python: program::named(&self.python, here),
                 path,
@@ -128,7 +128,7 @@ impl Bench {
         }
         if self.save {
             let facts = save::Facts::here();
-            let built = if program::is_given(&MEASURES[0]) { "given by SNCN_CLASSIFY" } else { "built from this tree" };
+            let built = if program::is_given(&CLASSIFY) { "given by SNCN_CLASSIFY" } else { "built from this tree" };
             let (rounds, runs) = (self.rounds, self.runs);
             let header = facts.header(&[
                 ("threads", json!(threads)),

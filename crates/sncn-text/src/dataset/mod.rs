@@ -16,13 +16,13 @@ use sncn_train::DataDir;
 use std::path::Path;
 use table::{Columns, Labels};
 
-/// One text in so many is held out of a training set.
-const HELD: usize = 10;
+/// One text in so many of a training set is kept for validation.
+const VALIDATION: usize = 10;
 
 /// Opens a set of texts in a data folder.
 pub type Open = fn(&DataDir) -> Result<Texts>;
 
-/// Every set of texts that can be trained or tested on. `<set>-train` is what is trained on where a run names `<set>`; `<set>-held` is
+/// Every set of texts that can be trained or tested on. `<set>-train` is what is trained on where a run names `<set>`; `<set>-validation` is
 /// a tenth of it that is not.
 pub const TEXT_SETS: &[(&str, Open)] = &[
     ("reviews-train", |_| Ok(reviews::films("train", 2000))),
@@ -42,14 +42,14 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
     ("own", |data_dir| own(data_dir, "test")),
 ];
 
-/// Opens the set of that name, `<set>-held` included; the path of a table serves too, as it is where its columns are `text` and `label`,
+/// Opens the set of that name, `<set>-validation` included; the path of a table serves too, as it is where its columns are `text` and `label`,
 /// and otherwise as `<path>:<column of texts>:<column of labels>`.
 ///
 /// # Errors
-/// If the name is unknown (the error lists the known ones), or files are missing or damaged.
+/// Where the name is unknown (the known ones are listed), or files are missing or damaged.
 pub fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
-    let texts = if let Some(set) = name.strip_suffix("-held") {
-        named(&trained_on(set), data_dir)?.held_out(HELD).1
+    let texts = if let Some(set) = name.strip_suffix("-validation") {
+        named(&trained_on(set), data_dir)?.held_out(VALIDATION).1
     } else {
         named(name, data_dir)?
     };
@@ -70,8 +70,8 @@ pub fn training(name: &str, data_dir: &DataDir) -> Result<Texts> {
 /// # Errors
 /// As [`open`].
 pub fn split(name: &str, data_dir: &DataDir) -> Result<(Texts, Texts)> {
-    let (train, held) = named(&trained_on(name), data_dir)?.held_out(HELD);
-    ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); expected at least 2", train.examples.len());
+    let (train, held) = named(&trained_on(name), data_dir)?.held_out(VALIDATION);
+    ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); at least 2 are wanted", train.examples.len());
     Ok((train, held))
 }
 
@@ -84,7 +84,7 @@ fn named(name: &str, data_dir: &DataDir) -> Result<Texts> {
             }
             let known: Vec<_> = TEXT_SETS.iter().map(|(name, _)| *name).collect();
             bail!(
-                "unknown set of texts {name:?}; known: {}, each <set>-train as <set>-held too, or the path of a .jsonl, .tsv or .csv file (<path>:<column of \
+                "unknown set of texts {name:?}; known: {}, each <set>-train as <set>-validation too, or the path of a .jsonl, .tsv or .csv file (<path>:<column of \
                  texts>:<column of labels> where they are not text and label)",
                 known.join(", ")
             )
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn held_out_texts_are_not_trained_on() -> Result<()> {
         let data_dir = DataDir::default();
-        let (train, held) = (training("reviews", &data_dir)?, open("reviews-held", &data_dir)?);
+        let (train, held) = (training("reviews", &data_dir)?, open("reviews-validation", &data_dir)?);
         let all = open("reviews-train", &data_dir)?;
         assert_eq!((train.examples.len(), held.examples.len(), all.examples.len()), (1800, 200, 2000));
         assert!(held.examples.iter().all(|held| !train.examples.contains(held)));
@@ -157,7 +157,7 @@ mod tests {
         let rows: String = (0..20).map(|i| format!("{},t{i}\n", i % 2)).collect();
         std::fs::write(&path, format!("stars,review\n{rows}"))?;
         let name = format!("{}:review:stars", path.display());
-        let (train, held) = (training(&name, &DataDir::default())?, open(&format!("{name}-held"), &DataDir::default())?);
+        let (train, held) = (training(&name, &DataDir::default())?, open(&format!("{name}-validation"), &DataDir::default())?);
         assert_eq!((train.examples.len(), held.examples.len(), open(&name, &DataDir::default())?.examples.len()), (18, 2, 20));
         let error = format!("{:#}", open(&path.display().to_string(), &DataDir::default()).unwrap_err());
         assert!(error.contains("no column \"text\"; there are: stars, review"), "{error}");

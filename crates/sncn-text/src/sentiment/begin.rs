@@ -1,6 +1,6 @@
 //! How a run begins: its vocabulary, its pre-trained weights, its word vectors.
 
-use super::setup::{Input, PRETRAINED, Parts, VOCABULARY, VectorsConfig, located};
+use super::setup::{Input, PRETRAINED, Parts, Settings, VOCABULARY, VectorsConfig, located};
 use crate::dataset::Texts;
 use crate::examples::Examples;
 use crate::pretrained::{CONFIG, Pretrained};
@@ -13,8 +13,9 @@ use sncn_train::files::write_atomically;
 use sncn_train::harness::Run;
 use std::path::Path;
 
-/// The parts that a run's table asks for, which are kept in `folder` from now on.
-pub(super) fn parts(run: &Run, input: &Input, texts: &Texts, folder: &Path, source: &DataDir) -> Result<Parts> {
+/// The parts that a run's table asks for; where there is a folder, they are kept in it from now on.
+pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, source: &DataDir) -> Result<Parts> {
+    let input = &run.settings.input;
     let pretrained = match &input.pretrained {
         Some(path) => Some(Pretrained::open(&located(path, "pretrained encoder", source)?)?),
         None => None,
@@ -28,15 +29,17 @@ pub(super) fn parts(run: &Run, input: &Input, texts: &Texts, folder: &Path, sour
         (None, Some(pretrained)) => pretrained.vocabulary()?,
         (None, None) => bail!("run {:?}: input.vocabulary is missing", run.name),
     };
-    write_atomically(&folder.join(VOCABULARY), vocabulary.to_json()?.as_bytes())?;
-    if let Some(pretrained) = &pretrained {
+    if let Some(folder) = folder {
+        write_atomically(&folder.join(VOCABULARY), vocabulary.to_json()?.as_bytes())?;
+    }
+    if let (Some(pretrained), Some(folder)) = (&pretrained, folder) {
         write_atomically(&folder.join(CONFIG), serde_json::to_string_pretty(&pretrained.config)?.as_bytes())?;
     }
     Ok(Parts { vocabulary, pretrained })
 }
 
-/// Puts pre-trained weights, if the run begins with some, in the place of initial ones; says what was found.
-pub(super) fn weights(parts: &Parts, run: &Run, vars: &Vars) -> Result<()> {
+/// Puts pre-trained weights, if the run begins with some, in the place of initial ones; prints which were found.
+pub(super) fn weights(parts: &Parts, run: &Run<Settings>, vars: &Vars) -> Result<()> {
     let Some(pretrained) = &parts.pretrained else { return Ok(()) };
     let found = pretrained.load(vars, &run.layers)?;
     let list = |names: &[String]| if names.is_empty() { "none".to_string() } else { names.join(", ") };
@@ -49,7 +52,7 @@ pub(super) fn weights(parts: &Parts, run: &Run, vars: &Vars) -> Result<()> {
     Ok(())
 }
 
-/// Puts the run's word vectors, if it begins with some, in the place of initial ones; says how many words have some.
+/// Puts the run's word vectors, if it begins with some, in the place of initial ones; prints how many words have one.
 pub(super) fn vectors(
     input: &Input,
     vocabulary: &Vocabulary,
@@ -64,7 +67,7 @@ pub(super) fn vectors(
     let table = table.context("input.vectors: only a convnet begins with word vectors")?;
     let mut rows: Vec<Vec<f32>> = table.to_vec2()?;
     let width = rows.first().map_or(0, Vec::len);
-    let (vectors, whence) = match config {
+    let (vectors, origin) = match config {
         VectorsConfig::File { path } => {
             let path = located(path, "word vectors", source)?;
             (Vectors::read(&path, vocabulary)?, path.display().to_string())
@@ -76,11 +79,11 @@ pub(super) fn vectors(
             (learnt, "learnt from the training texts by GloVe".to_string())
         }
     };
-    ensure!(width == vectors.width, "{whence}: vectors of {} values for a network of {width} channels", vectors.width);
+    ensure!(width == vectors.width, "{origin}: vectors of {} values for a network of {width} channels", vectors.width);
     for (&id, values) in &vectors.by_id {
         rows[id as usize].clone_from(values);
     }
     table.set(&Tensor::new(rows, &Device::Cpu)?)?;
-    eprintln!("word vectors, {whence}: {} words of the vocabulary have one, {} have none", vectors.by_id.len(), vectors.missing);
+    eprintln!("word vectors, {origin}: {} words of the vocabulary have one, {} have none", vectors.by_id.len(), vectors.missing);
     Ok(())
 }

@@ -1,12 +1,15 @@
-//! The commands of `sncn-sentiment`.
+//! Sentiment of texts: the task of `sncn-sentiment`, its test sets and its further commands.
 
 mod begin;
-pub mod bench;
-pub mod evaluate;
-pub mod lines;
-pub mod predict;
-pub mod setup;
-pub mod show;
-mod summary;
-pub mod train;
-pub mod vocab;
+mod bench;
+mod lines;
+mod predict;
+mod setup;
+mod show;
+mod task;
+mod test_sets;
+mod vocab;
+
+pub use lines::Lines;
+pub use setup::{Augment, Input, Settings, VectorsConfig};
+pub use task::{Command, Model, Score, Sentiment};

@@ -1,29 +1,26 @@
-//! What several commands share: what a run asks of its texts, its vocabulary and its network.
+//! What a run asks of its texts, its vocabulary and its network.
 
+use super::task::{Model, Sentiment};
 use crate::backbone::{self, Encoder, Head, TextNetwork};
-use crate::dataset::{self, Texts};
 use crate::glove::GloveConfig;
-use crate::pretrained::{self, CONFIG, Pretrained};
+use crate::pretrained::{CONFIG, Pretrained};
 use crate::{Vocabulary, VocabularyConfig};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use sncn_core::{Seed, Vars};
+use sncn_record::task::SENTIMENT;
 use sncn_train::DataDir;
-use sncn_train::checkpoint::Header;
-use sncn_train::harness::Run;
-use sncn_train::harness::saved::{self, Saved};
+use sncn_train::harness::{Empty, Run, Trained, run, saved, settings};
+use sncn_train::objective::Objective;
 use std::path::{Path, PathBuf};
 
-/// The task of the tables that these commands take.
-pub const TASK: &str = "sentiment";
-
 /// The file of a run's vocabulary, beside its checkpoints.
-pub const VOCABULARY: &str = "tokenizer.json";
+pub(super) const VOCABULARY: &str = "tokenizer.json";
 
 /// The backbone that is read from a folder in Hugging Face's layout.
-pub const PRETRAINED: &str = "pretrained";
+pub(super) const PRETRAINED: &str = "pretrained";
 
 /// How texts become token ids, and where the network begins (`input` of a run).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -59,61 +56,60 @@ pub enum VectorsConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augment {
-    /// A share of the words becomes the unknown token (Iyyer et al. 2015).
+    /// A fraction of the words becomes the unknown token (Iyyer et al. 2015).
     WordDropout {
-        /// The share.
+        /// The fraction.
         rate: f64,
     },
 }
 
 /// The settings of a run that only this task knows.
-///
-/// # Errors
-/// Where one is unknown or out of range.
-pub fn settings(run: &Run) -> Result<(Input, Option<Augment>)> {
-    let named = || format!("run {:?}", run.name);
-    ensure!(run.evaluate.is_null(), "{}: evaluate is set; sentiment has no such settings: take it away", named());
-    ensure!(!run.input.is_null(), "{}: input is missing; {{\"vocabulary\": …, \"longest\": …}} is wanted", named());
-    let input: Input = serde_path_to_error::deserialize(run.input.clone()).with_context(|| format!("{}: input", named()))?;
-    let is_pretrained = run.backbone == PRETRAINED;
-    ensure!(
-        is_pretrained == input.pretrained.is_some(),
-        "{}: input.pretrained (a folder) and backbone {PRETRAINED:?} go together; backbone is {:?}",
-        named(),
-        run.backbone
-    );
-    ensure!(
-        is_pretrained || input.vocabulary.is_some(),
-        "{}: input.vocabulary is missing; {{\"kind\": \"words\" or \"pieces\", \"size\": …}} or {{\"kind\": \"file\", \"path\": …}} is wanted",
-        named()
-    );
-    ensure!(input.longest > 2, "{}: input.longest is {}; more than 2 is accepted", named(), input.longest);
-    let augment = match &run.augment {
-        Value::Null | Value::Bool(false) => None,
-        settings => Some(serde_path_to_error::deserialize(settings.clone()).with_context(|| format!("{}: augment", named()))?),
-    };
-    if let Some(Augment::WordDropout { rate }) = augment {
-        ensure!((0. ..1.).contains(&rate), "{}: augment.rate is {rate}; 0 or more and less than 1 is accepted", named());
-    }
-    ensure!(run.objective.views() == 1, "{}: the objective takes several views of an example; texts have one", named());
-    Ok((input, augment))
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// How texts become token ids.
+    pub input: Input,
+    /// How training texts are changed, if they are.
+    pub augment: Option<Augment>,
 }
 
-/// The training texts of a run, and those held out of them.
-///
-/// # Errors
-/// Where they are missing or damaged.
-pub fn training(run: &Run, source: &DataDir) -> Result<(Texts, Texts)> {
-    let (train, held) = dataset::split(&run.train, source)?;
-    Ok((train.first(run.train_limit), held.first(run.test_limit)))
+impl Settings {
+    /// Reads those of a row.
+    ///
+    /// # Errors
+    /// Names the key that does not fit, that is missing, or that does not go with another.
+    pub(super) fn read(run: &Run<Empty>) -> Result<Self> {
+        settings::unused("evaluate", &run.evaluate, &SENTIMENT)?;
+        let input: Option<Input> = settings::optional("input", &run.input, None)?;
+        let input = input.context("input is missing; {\"vocabulary\": …, \"longest\": …} is wanted")?;
+        let is_pretrained = run.backbone == PRETRAINED;
+        ensure!(
+            is_pretrained == input.pretrained.is_some(),
+            "input.pretrained (a folder) and backbone {PRETRAINED:?} go together; backbone is {:?}",
+            run.backbone
+        );
+        ensure!(
+            is_pretrained || input.vocabulary.is_some(),
+            "input.vocabulary is missing; {{\"kind\": \"words\" or \"pieces\", \"size\": …}} or {{\"kind\": \"file\", \"path\": …}} is wanted"
+        );
+        ensure!(input.longest > 2, "input.longest is {}; more than 2 is accepted", input.longest);
+        let augment = settings::optional("augment", &run.augment, None)?;
+        if let Some(Augment::WordDropout { rate }) = augment {
+            ensure!((0. ..1.).contains(&rate), "augment.rate is {rate}; 0 or more and less than 1 is accepted");
+        }
+        ensure!(
+            matches!(run.objective, Objective::Plain {} | Objective::Consistency { .. }),
+            "the objective works on images; \"plain\" and \"consistency\" are accepted for texts"
+        );
+        Ok(Self { input, augment })
+    }
 }
 
 /// What a network is built from beside its run, and kept beside its checkpoints.
-pub struct Parts {
+pub(super) struct Parts {
     /// Texts to token ids.
-    pub vocabulary: Vocabulary,
+    pub(super) vocabulary: Vocabulary,
     /// The folder whose encoder this is, if it is one.
-    pub pretrained: Option<Pretrained>,
+    pub(super) pretrained: Option<Pretrained>,
 }
 
 impl Parts {
@@ -121,7 +117,7 @@ impl Parts {
     ///
     /// # Errors
     /// Where one is missing or damaged.
-    pub fn kept(run: &Run, folder: &Path) -> Result<Self> {
+    pub(super) fn kept(run: &Run<Settings>, folder: &Path) -> Result<Self> {
         let vocabulary =
             Vocabulary::read(&folder.join(VOCABULARY)).with_context(|| format!("{VOCABULARY} belongs beside the checkpoint"))?;
         let pretrained = if run.backbone == PRETRAINED {
@@ -136,7 +132,8 @@ impl Parts {
     ///
     /// # Errors
     /// Where the backbone or a layer does not fit.
-    pub fn network(&self, run: &Run, input: &Input, classes: usize, seed: u64) -> Result<(Box<dyn TextNetwork>, Vars)> {
+    pub(super) fn network(&self, run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Box<dyn TextNetwork>, Vars)> {
+        let input = &run.settings.input;
         let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
         let named = || format!("run {:?}", run.name);
         let network: Box<dyn TextNetwork> = if let Some(Pretrained { config, .. }) = &self.pretrained {
@@ -164,42 +161,8 @@ impl Parts {
     }
 }
 
-/// A trained network with what it was trained by.
-pub struct Trained {
-    /// What its checkpoint says of itself.
-    pub header: Header,
-    /// Its run.
-    pub run: Run,
-    /// The seed.
-    pub seed: u64,
-    /// How its texts become token ids.
-    pub input: Input,
-    /// The vocabulary beside the checkpoint.
-    pub vocabulary: Vocabulary,
-    /// With the checkpoint's weights.
-    pub network: Box<dyn TextNetwork>,
-}
-
-/// Opens what was trained: here, or elsewhere and laid out as Hugging Face does.
-///
-/// # Errors
-/// Where the checkpoint or what belongs beside it is missing, damaged, or does not fit.
-pub fn trained(saved: &Saved) -> Result<Trained> {
-    let folder = saved.folder().unwrap_or(Path::new("."));
-    if saved.is_empty()? && pretrained::is_pretrained(folder) {
-        return published(folder);
-    }
-    let checkpoint = saved.read()?;
-    let (run, seed) = saved::run_of(&checkpoint)?;
-    let (input, _) = settings(&run)?;
-    let parts = Parts::kept(&run, folder)?;
-    let (network, vars) = parts.network(&run, &input, checkpoint.header.classes.len(), seed)?;
-    checkpoint.load_weights(&vars)?;
-    Ok(Trained { header: checkpoint.header, run, seed, input, vocabulary: parts.vocabulary, network })
-}
-
-/// An encoder with its classifier, trained elsewhere.
-fn published(folder: &Path) -> Result<Trained> {
+/// An encoder with its classifier that lies in a folder of Hugging Face's layout.
+pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
     let pretrained = Pretrained::open(folder)?;
     let classes = pretrained.classes.clone();
     ensure!(
@@ -208,25 +171,25 @@ fn published(folder: &Path) -> Result<Trained> {
         folder.join(CONFIG).display(),
         classes.len()
     );
-    // how the weights were trained is not known: what a run must say of it stands for nothing
-    let run = Run::read(json!({
+    // how the weights were trained is not known: the run's training settings are placeholders that nothing reads
+    let run = run::read::<Sentiment>(json!({
         "name": folder.display().to_string(), "train": "reviews", "test": ["reviews-films"], "backbone": PRETRAINED, "epochs": 1,
         "batch_size": 1, "lr": 1e-5, "optimizer": {"kind": "adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0},
         "schedule": {"kind": "constant"}, "objective": {"kind": "plain"},
         "input": {"longest": pretrained.config.longest(), "pretrained": folder}
     }))?;
-    let (input, _) = settings(&run)?;
     let header = saved::foreign(&run, classes)?;
     let parts = Parts { vocabulary: pretrained.vocabulary()?, pretrained: Some(pretrained) };
-    let (network, vars) = parts.network(&run, &input, header.classes.len(), 0)?;
+    let (network, vars) = parts.network(&run, header.classes.len(), 0)?;
     parts.pretrained.as_ref().map_or(Ok(()), |pretrained| pretrained.load_whole(&vars))?;
-    Ok(Trained { header, run, seed: 0, input, vocabulary: parts.vocabulary, network })
+    let model = Model { network, vocabulary: parts.vocabulary, longest: run.settings.input.longest };
+    Ok(Trained { header, run, seed: 0, model })
 }
 
 /// The path of a run's own file, below the data folder where it is relative.
 ///
 /// # Errors
 /// Where it is relative and there is no data folder.
-pub fn located(path: &Path, what: &str, source: &DataDir) -> Result<PathBuf> {
+pub(super) fn located(path: &Path, what: &str, source: &DataDir) -> Result<PathBuf> {
     Ok(if path.is_absolute() { path.to_path_buf() } else { source.folder(what)?.join(path) })
 }

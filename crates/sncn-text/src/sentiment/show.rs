@@ -4,14 +4,14 @@
 //! dimensions it is strong in. Shown is the length after the gate over the length before, against the text's own mean of that.
 
 use super::lines::Lines;
-use super::setup::{self, Trained};
+use super::task::Sentiment;
 use anyhow::{Result, ensure};
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 use sncn_core::Pass;
 use sncn_core::loss::softmax;
 use sncn_train::files::write_atomically;
-use sncn_train::harness::cli;
 use sncn_train::harness::saved::Saved;
+use sncn_train::harness::{Trained, cli};
 use sncn_train::predict::argmax;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -46,25 +46,25 @@ impl Show {
     /// Where the network has no SelfNorm, there is no text, or the page cannot be written.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
-        let Trained { header, run, input, vocabulary, network, .. } = setup::trained(&self.saved)?;
+        let trained = Trained::<Sentiment>::read(&self.saved)?;
+        let Trained { header, run, model, .. } = &trained;
         let at: Vec<&str> = run.layers.iter().filter(|layer| layer.kind == "selfnorm").map(|layer| layer.at.as_str()).collect();
         ensure!(!at.is_empty(), "run {:?} has no selfnorm layer, so there is no gate to show; choose a row with one", run.name);
         let (mut body, mut count) = (String::new(), 0);
         self.lines.each(|text| {
-            let ids = vocabulary.encode(&[text], input.longest)?.concat();
+            let (input, ids) = model.encode(text)?;
             let mut places = Vec::new();
-            let scores =
-                network.watched(&Tensor::new(vec![ids.clone()], &Device::Cpu)?, &Pass::eval(), &mut |spot, around| {
-                    if at.contains(&spot.position) {
-                        let stage = if spot.stage == 0 { String::new() } else { format!(", layer {}", spot.stage) };
-                        let (xs, ys) = around()?;
-                        places.push(Gated { place: format!("{}{stage}", spot.position), ratios: ratios(&xs, &ys, ids.len())? });
-                    }
-                    Ok(())
-                })?;
+            let scores = model.network.watched(&input, &Pass::eval(), &mut |spot, around| {
+                if at.contains(&spot.position) {
+                    let stage = if spot.stage == 0 { String::new() } else { format!(", layer {}", spot.stage) };
+                    let (xs, ys) = around()?;
+                    places.push(Gated { place: format!("{}{stage}", spot.position), ratios: ratios(&xs, &ys, ids.len())? });
+                }
+                Ok(())
+            })?;
             let row = softmax(&scores.to_dtype(DType::F64)?)?.to_vec2::<f64>()?.concat();
             let class = argmax(&row);
-            let tokens: Vec<String> = ids.iter().map(|&id| vocabulary.token(id).unwrap_or_default()).collect();
+            let tokens: Vec<String> = ids.iter().map(|&id| model.vocabulary.token(id).unwrap_or_default()).collect();
             let label = header.classes.get(class).map_or("", String::as_str);
             count += 1;
             body += &section(count, &tokens, label, row[class], &places)?;
@@ -91,9 +91,9 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A text with a line of coloured tokens for every place.
-fn section(number: usize, tokens: &[String], label: &str, share: f64, places: &[Gated]) -> Result<String> {
-    let mut html = format!("<section><h2>Text {number}: {} ({:.1} %)</h2>\n", escaped(label), 100. * share);
+/// A text with a line of coloured tokens for every position.
+fn section(number: usize, tokens: &[String], label: &str, probability: f64, places: &[Gated]) -> Result<String> {
+    let mut html = format!("<section><h2>Text {number}: {} ({:.1} %)</h2>\n", escaped(label), 100. * probability);
     for Gated { place, ratios } in places {
         let logs: Vec<f64> = ratios.iter().map(|ratio| ratio.max(1e-12).log2()).collect();
         let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
@@ -127,7 +127,7 @@ body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 60em; margin: 2em auto;
 h2 {{ font-size: 1.1em; margin-top: 2em; }} h3 {{ font-size: 1em; margin-bottom: 0; }} small {{ font-weight: normal; color: #666; }}
 span {{ padding: 0.1em 0.15em; border-radius: 0.2em; }} p {{ margin-top: 0.3em; }}
 </style></head><body>\n<h1>{title}</h1>
-<p>A SelfNorm gate re-weights the mean and the deviation of every embedding dimension over a text's tokens. Colours say what that does to
+<p>A SelfNorm gate re-weights the mean and the standard deviation of every embedding dimension over a text's tokens. Colours show what that does to
 a token's vector against the text's average: <span style=\"background: rgba(211, 84, 0, 0.75)\">longer</span>
 <span style=\"background: rgba(41, 98, 179, 0.75)\">shorter</span>, from white to the strongest of the text; the exact factor shows when
 the pointer rests on a token.</p>\n{body}</body></html>\n"
@@ -137,6 +137,7 @@ the pointer rests on a token.</p>\n{body}</body></html>\n"
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     #[test]
     fn lengths_are_compared_and_tokens_escaped() -> Result<()> {

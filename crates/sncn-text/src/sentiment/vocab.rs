@@ -16,7 +16,7 @@ enum Kind {
     Pieces,
 }
 
-/// Learn a vocabulary from the training texts of a data set, as a tokenizer.json.
+/// What a vocabulary is learnt from, and where it goes.
 #[derive(clap::Args, Debug)]
 pub struct Vocab {
     /// Data set, such as imdb or reviews.

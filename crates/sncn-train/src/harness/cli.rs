@@ -1,13 +1,12 @@
 //! What the commands of several programs share: arguments, progress bars, lines of output, the interrupt flag.
 
-use super::{Run, Table};
+use super::{Run, Table, Task};
 use crate::DataDir;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sncn_core::{Pass, Precision};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
@@ -33,19 +32,20 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// The resolved run of a table of that task.
+    /// The resolved run.
     ///
     /// # Errors
     /// Names the file and the key that does not fit.
-    pub fn run(&self, task: &str) -> Result<Run> {
-        Table::read_for(&self.table, task)?.row(&self.row).cloned().with_context(|| self.table.display().to_string())
+    pub fn run<T: Task>(&self) -> Result<Run<T::Settings>> {
+        Table::<T>::read(&self.table)?.row(&self.row).cloned().with_context(|| self.table.display().to_string())
     }
 }
 
 /// What the factors of convolutions are rounded to.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Rounding {
     /// As they are.
+    #[default]
     F32,
     /// bf16, summed in f32: faster where the processor has it, at a small loss of accuracy.
     Bf16,
@@ -55,19 +55,17 @@ pub enum Rounding {
 pub fn pass(rounding: Rounding) -> Pass {
     match rounding {
         Rounding::F32 => Pass::eval(),
-        Rounding::Bf16 => Pass::eval().rounded(Precision::Bf16),
+        Rounding::Bf16 => Pass::eval().with_precision(Precision::Bf16),
     }
 }
 
-/// The end of a program: an error is told, and its exit code is 1.
-pub fn exit(result: Result<()>) -> ExitCode {
-    result.map_or_else(
-        |error| {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        },
-        |()| ExitCode::SUCCESS,
-    )
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It did what it was asked to.
+    Done,
+    /// It was interrupted, and can be resumed.
+    Interrupted,
 }
 
 /// Writes a line to standard output; what `out!` calls.
@@ -78,7 +76,7 @@ pub fn line(text: std::fmt::Arguments<'_>) {
     }
 }
 
-/// What to say where convolutions were rounded.
+/// The note on results of rounded convolutions.
 pub const ROUNDED: &str = "factors of convolutions rounded to bf16, sums in f32";
 
 /// A progress bar with rate and time left; silent when the output is no terminal.
@@ -103,6 +101,10 @@ const SAME: Duration = Duration::from_secs(1);
 /// # Errors
 /// Where the handler cannot be installed.
 pub fn catch_interrupts() -> Result<()> {
+    static CAUGHT: OnceLock<()> = OnceLock::new();
+    if CAUGHT.set(()).is_err() {
+        return Ok(());
+    }
     ctrlc::set_handler(|| match INTERRUPTED.get() {
         None => {
             let _ = INTERRUPTED.set(Instant::now());
@@ -125,17 +127,23 @@ pub fn source(data_dir: Option<&Path>) -> DataDir {
     DataDir { path: data_dir.map(Path::to_path_buf).or_else(named) }
 }
 
-/// Sets the number of threads that kernels and candle use; commands call it first of all.
+/// The most threads that are taken for every processor: more would only wait for each other.
+const THREADS_A_PROCESSOR: usize = 8;
+
+/// Sets the number of threads that kernels and candle use; commands call it first of all. With more than
+/// eight for every processor it takes eight and prints that.
 ///
 /// # Errors
 /// Where it is 0.
 pub fn threads(count: Option<usize>) -> Result<()> {
-    match count {
-        Some(0) => bail!("--threads is 0; at least 1 is accepted"),
-        Some(count) => {
-            sncn_kernels::threads::tell_candle(count);
-            rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("--threads")
-        }
-        None => Ok(()),
+    let Some(count) = count else { return Ok(()) };
+    ensure!(count > 0, "--threads is 0; at least 1 is accepted");
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let most = THREADS_A_PROCESSOR * processors;
+    if count > most {
+        eprintln!("--threads {count}: this machine has {processors} processor(s), so {most} threads are taken");
     }
+    let count = count.min(most);
+    sncn_kernels::threads::set_candle_threads(count);
+    rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("--threads")
 }

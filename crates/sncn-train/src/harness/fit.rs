@@ -1,88 +1,59 @@
-//! The `train` command of every task: trains one cell of a table, resuming where it stopped.
+//! The `train` command: trains one cell of a table, going on where it stopped.
 
-use super::Run;
-use super::cli::{self, Cell};
+use super::cli::{self, Cell, Ending};
 use super::folder::RunFolder;
 use super::progress::Progress;
-use crate::checkpoint::{self, Checkpoint, FORMAT, Header, Held, SELECTED};
-use crate::data::Dataset;
+use super::task::{Begin, Prepared, Score, Task};
+use super::{Run, provenance};
+use crate::checkpoint::{self, Checkpoint, FORMAT, Header, SELECTED, Validation};
 use crate::train::{Control, steps_per_epoch, train};
 use anyhow::{Context, Result, bail, ensure};
-use sncn_core::{Network, Vars};
-use sncn_record::{SeededRun, Stopping};
-use std::path::{Path, PathBuf};
+use sncn_core::Pass;
+use sncn_core::optim::Optimizer;
+use sncn_record::{EarlyStopping, SeededRun};
+use std::path::PathBuf;
 
 /// Train one row of a table with one seed; run it again to resume.
 #[derive(clap::Args, Debug)]
-pub struct Fit {
+pub struct Train {
     #[command(flatten)]
     cell: Cell,
     /// Folder of the checkpoints; if it holds some of this run, training goes on from the newest.
     #[arg(long)]
     run_dir: PathBuf,
-    /// Folder that holds the data sets.
+    /// Folder that holds the data sets (default: $SNCN_DATA).
     #[arg(long)]
     data_dir: Option<PathBuf>,
     /// Steps between checkpoints.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
+    /// Stop after this step of the run, as Ctrl-C would: with a checkpoint, to be resumed.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    stop_after: Option<u64>,
     /// Threads (default: all processors); the result does not depend on it.
     #[arg(long)]
     threads: Option<usize>,
 }
 
-/// A run that is not complete.
-pub struct Begun {
-    /// What the table says of it.
-    pub run: Run,
-    resolved: SeededRun,
-    saved: Option<Checkpoint>,
-    folder: RunFolder,
-}
-
-impl Begun {
-    /// Whether it has no checkpoint yet.
-    pub fn is_fresh(&self) -> bool {
-        self.saved.is_none()
-    }
-}
-
-/// What is trained on what.
-pub struct Job<'a> {
-    /// The network, with fresh variables.
-    pub network: &'a dyn Network,
-    /// Its variables.
-    pub vars: &'a Vars,
-    /// The training set.
-    pub data: &'a dyn Dataset,
-    /// Class names.
-    pub classes: Vec<String>,
-    /// What the training set is.
-    pub describe: String,
-    /// Scores the network on held-out examples (the higher, the better), where the task can stop early.
-    pub held: Option<&'a dyn Fn() -> Result<f64>>,
-}
-
 /// Of equal scores the first counts.
-fn best(held: &[Held]) -> Option<&Held> {
-    held.iter().reduce(|best, other| if other.score > best.score { other } else { best })
+fn best(scores: &[Validation]) -> Option<&Validation> {
+    scores.iter().reduce(|best, other| if other.score > best.score { other } else { best })
 }
 
 /// Whether so many epochs brought no better score.
-fn is_over(held: &[Held], stopping: Stopping) -> bool {
-    let since = held.iter().rev().position(|one| Some(one) == best(held));
-    since.is_some_and(|epochs| epochs >= stopping.patience)
+fn is_over(scores: &[Validation], early_stopping: EarlyStopping) -> bool {
+    let since = scores.iter().rev().position(|one| Some(one) == best(scores));
+    since.is_some_and(|epochs| epochs >= early_stopping.patience)
 }
 
-impl Fit {
-    /// Sets the threads, resolves the run of a table of that task and reads its newest checkpoint; of a complete run it says so and
-    /// gives nothing.
+impl Train {
+    /// Runs the command.
     ///
     /// # Errors
-    /// Where the table does not fit, the checkpoint is damaged or another run's, or another process trains in the run's folder.
-    pub fn start(&self, task: &str) -> Result<Option<Begun>> {
+    /// Where the table, the data or a checkpoint does not fit, another process trains in the run's folder, or training fails.
+    pub fn run<T: Task>(&self) -> Result<Ending> {
         cli::threads(self.threads)?;
-        let run = self.cell.run(task)?;
+        let run = self.cell.run::<T>()?;
         let resolved = SeededRun { run: run.resolved()?, seed: self.cell.seed };
         let folder = RunFolder::open(&self.run_dir)?;
         let saved = folder.newest()?;
@@ -91,100 +62,119 @@ impl Fit {
             let Header { step, total, .. } = saved.header;
             if step >= total {
                 eprintln!("{}: training is complete ({step} steps)", self.run_dir.display());
-                return Ok(None);
+                return Ok(Ending::Done);
             }
         }
-        Ok(Some(Begun { run, resolved, saved, folder }))
+        let source = cli::source(self.data_dir.as_deref());
+        let begin =
+            Begin { run: &run, seed: self.cell.seed, source: &source, folder: Some(&self.run_dir), is_fresh: saved.is_none() };
+        let prepared = T::prepare(&begin)?;
+        let fit = Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new() };
+        fit.run(folder, saved).with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))
     }
+}
 
-    /// The seed of the cell.
-    pub fn seed(&self) -> u64 {
-        self.cell.seed
-    }
+/// A run in training.
+struct Fit<'a, T: Task> {
+    command: &'a Train,
+    run: &'a Run<T::Settings>,
+    resolved: SeededRun,
+    prepared: &'a Prepared<T>,
+    scores: Vec<Validation>,
+}
 
-    /// Where the checkpoints are.
-    pub fn run_dir(&self) -> &Path {
-        &self.run_dir
-    }
-
-    /// Where the data sets are.
-    pub fn data_dir(&self) -> Option<&Path> {
-        self.data_dir.as_deref()
-    }
-
-    /// Trains to the end, or until it is interrupted: then the process ends with exit code 130.
-    ///
-    /// # Errors
-    /// Where a checkpoint does not fit, another process trains in the run's folder, or training fails.
-    pub fn run(&self, begun: Begun, job: &Job) -> Result<()> {
-        let Begun { run, resolved, saved, mut folder } = begun;
-        let Job { network, vars, data, classes, describe, held } = job;
-        let stops = match (run.stopping, held) {
-            (Some(stopping), Some(score)) => Some((stopping, *score)),
-            (None, _) => None,
-            (Some(_), None) => bail!("run {:?}: stopping is set; this task trains to the last epoch: take it away", run.name),
-        };
+impl<T: Task> Fit<'_, T> {
+    /// Trains to the end, or until it is interrupted.
+    fn run(mut self, mut folder: RunFolder, saved: Option<Checkpoint>) -> Result<Ending> {
+        let Prepared { model, vars, data, describe, .. } = self.prepared;
+        let (run, data) = (self.run, &**data);
         ensure!(data.len() > 1, "{}: the training set has {} example(s); at least 2 are wanted", run.train, data.len());
+        if run.early_stopping.is_some() && self.prepared.validation.is_none() {
+            bail!("early_stopping is set, and {} has no validation set for it: take it away", run.train)
+        }
         let mut optimizer = run.optimizer(vars)?;
-        let recipe = run.recipe(self.cell.seed);
         let epoch = steps_per_epoch(data.len(), run.batch_size);
         let total = epoch * run.epochs;
-        let (mut start, mut scores) = (0, Vec::new());
+        let mut start = 0;
         if let Some(saved) = saved {
             saved.load_weights(vars)?;
             saved.load_optimizer(&mut optimizer)?;
             start = saved.header.step;
-            scores = saved.header.held;
+            self.scores = saved.header.validation;
             eprintln!("resuming at step {start} of {total}");
         }
         cli::catch_interrupts()?;
         eprintln!("{} on {describe}: {} parameters, {total} steps", run.backbone, vars.parameter_count());
-        let header = |step, total, held: &[Held]| Header {
-            format: FORMAT,
-            step,
-            total,
-            run: resolved.clone(),
-            classes: classes.clone(),
-            held: held.to_vec(),
-            sha256: String::new(),
-        };
+        let stop_after = self.command.stop_after.map_or(usize::MAX, |step| step as usize);
         let mut progress = Progress::new(&run.name, (epoch, run.epochs), start);
         let mut end = total;
-        let done = train(*network, vars, &mut optimizer, *data, &recipe, start, |step, optimizer| -> Result<Control> {
-            if let Some((stopping, score)) = stops.filter(|_| step.done.is_multiple_of(epoch)) {
-                scores.push(Held { step: step.done, score: score()? });
-                // before the checkpoint that says so: a run that goes on from an older one writes the same again
-                if best(&scores) == scores.last() {
-                    checkpoint::save_weights(&folder.owned()?.join(SELECTED), vars, header(step.done, total, &scores))?;
+        let done = if start >= stop_after {
+            start
+        } else {
+            let recipe = run.recipe(self.resolved.seed);
+            train(T::network(model), vars, &mut optimizer, data, &recipe, start, |step, optimizer| -> Result<Control> {
+                if let Some(early_stopping) = run.early_stopping.filter(|_| step.done.is_multiple_of(epoch)) {
+                    self.validate(&mut folder, step.done, total)?;
+                    if is_over(&self.scores, early_stopping) {
+                        end = step.done;
+                    }
                 }
-                if is_over(&scores, stopping) {
-                    end = step.done;
+                let stop = cli::interrupted() || step.done == stop_after;
+                let is_last = step.done == end;
+                if stop || is_last || (step.done as u64).is_multiple_of(self.command.checkpoint_every) {
+                    self.save(&mut folder, optimizer, step.done, end)?;
                 }
-            }
-            let (stop, is_last) = (cli::interrupted(), step.done == end);
-            if stop || is_last || (step.done as u64).is_multiple_of(self.checkpoint_every) {
-                checkpoint::save(folder.owned()?, vars, optimizer, header(step.done, end, &scores))?;
-            }
-            progress.step(&step, scores.last(), is_last);
-            Ok(if stop || is_last { Control::Stop } else { Control::Continue })
-        })
-        .with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))?;
+                progress.step(&step, self.scores.last(), is_last);
+                Ok(if stop || is_last { Control::Stop } else { Control::Continue })
+            })?
+        };
         progress.end();
-        if let Some(best) = best(&scores).filter(|_| done == end) {
+        if done < end {
             eprintln!(
-                "the best of {} epochs on held-out examples is epoch {}: {:.2} % (kept in {SELECTED})",
+                "stopped at step {done} of {total}; a checkpoint is in {}: run the same command to resume",
+                self.command.run_dir.display()
+            );
+            return Ok(Ending::Interrupted);
+        }
+        if let Some(best) = best(&self.scores) {
+            eprintln!(
+                "the best of {} epochs on the validation set is epoch {}: {:.2} % (kept in {SELECTED})",
                 done / epoch,
                 best.step / epoch,
                 100. * best.score
             );
         }
-        if done < end {
-            eprintln!(
-                "stopped at step {done} of {total}; a checkpoint is in {}: run the same command to resume",
-                self.run_dir.display()
-            );
-            std::process::exit(130);
+        Ok(Ending::Done)
+    }
+
+    fn header(&self, step: usize, total: usize) -> Header {
+        Header {
+            format: FORMAT,
+            step,
+            total,
+            run: self.resolved.clone(),
+            classes: self.prepared.classes.clone(),
+            validation: self.scores.clone(),
+            built: provenance::built(),
+            sha256: String::new(),
         }
+    }
+
+    /// Scores the network on the validation set; keeps its weights if there were none better.
+    fn validate(&mut self, folder: &mut RunFolder, step: usize, total: usize) -> Result<()> {
+        let Prepared { model, vars, classes, validation, .. } = self.prepared;
+        let set = validation.as_ref().context("no validation set")?;
+        let score = T::score(model, classes.len(), set, &Pass::eval(), &mut |_| ())?.value();
+        self.scores.push(Validation { step, score });
+        // before the checkpoint that counts this epoch: a run that goes on from an older checkpoint writes the same again
+        if best(&self.scores) == self.scores.last() {
+            checkpoint::save_weights(&folder.owned()?.join(SELECTED), vars, self.header(step, total))?;
+        }
+        Ok(())
+    }
+
+    fn save(&self, folder: &mut RunFolder, optimizer: &Optimizer, step: usize, total: usize) -> Result<()> {
+        checkpoint::save(folder.owned()?, &self.prepared.vars, optimizer, self.header(step, total))?;
         Ok(())
     }
 }

@@ -1,17 +1,27 @@
-//! What only programs need: tables resolved into runs, records of results, and the commands that all tasks share.
+//! The skeleton of a program: a [`Task`] defines what is trained and measured; train, evaluate, predict, plan, export and bench are
+//! written once over it.
 
+pub mod bench;
 pub mod cli;
+pub mod evaluate;
 pub mod export;
 pub mod fit;
 mod folder;
 pub mod plan;
+pub mod predict;
+pub mod program;
 mod progress;
+pub mod provenance;
 pub mod record;
-pub mod report;
 pub mod run;
 pub mod saved;
+pub mod settings;
 pub mod summary;
+pub mod task;
 
+pub use cli::Ending;
+pub use program::main;
 pub use record::Recorder;
 pub use run::{Run, Table};
-pub use sncn_record::{Measurement, TASKS};
+pub use sncn_record::Measurement;
+pub use task::{Begin, Command, Empty, NoCommand, Parts, Pixels, Prepared, Rebuild, Score, Task, TestSets, Testing, Trained};

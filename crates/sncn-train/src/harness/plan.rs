@@ -1,6 +1,6 @@
 //! The `plan` command: the resolved runs of a table, one JSON line a cell.
 
-use super::{Run, Table};
+use super::{Table, Task};
 use anyhow::{Context, Result};
 use sncn_record::Cell;
 use std::path::PathBuf;
@@ -20,22 +20,17 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Runs the command for tables of that task; `check` looks at the settings that only the task knows.
+    /// Runs the command.
     ///
     /// # Errors
     /// Where the table does not fit or a row is unknown.
-    pub fn run(&self, task: &str, check: impl Fn(&Run) -> Result<()>) -> Result<()> {
-        let table = Table::read_for(&self.table, task)?;
-        let mut runs: Vec<&Run> = table.runs.iter().collect();
+    pub fn run<T: Task>(&self) -> Result<()> {
+        let table = Table::<T>::read(&self.table)?;
         for row in &self.rows {
             table.row(row).with_context(|| self.table.display().to_string())?;
         }
-        if !self.rows.is_empty() {
-            runs.retain(|run| self.rows.contains(&run.name));
-        }
         let seeds = if self.seeds.is_empty() { &table.file.seeds } else { &self.seeds };
-        for run in runs {
-            check(run).with_context(|| self.table.display().to_string())?;
+        for run in table.runs.iter().filter(|run| self.rows.is_empty() || self.rows.contains(&run.name)) {
             for &seed in seeds {
                 let cell = Cell { row: run.name.clone(), seed, run: run.resolved()? };
                 crate::out!("{}", serde_json::to_string(&cell)?);

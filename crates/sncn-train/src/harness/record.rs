@@ -4,32 +4,8 @@ use crate::confusion::Confusion;
 use crate::evaluate::Evaluation;
 use crate::files::write_atomically;
 use anyhow::Result;
-use sncn_record::results::{Header, Machine, Measurement, Results};
+use sncn_record::results::{Header, Measurement, Results};
 use std::path::Path;
-use std::process::Command;
-
-/// This machine.
-pub fn machine() -> Machine {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
-    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
-    Machine {
-        cpu: model.unwrap_or("unknown").to_string(),
-        cores: if cores > 0 { cores } else { std::thread::available_parallelism().map_or(1, usize::from) },
-        os: format!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-    }
-}
-
-/// Commit of the tree and whether it is dirty; results themselves do not count.
-pub fn commit() -> (Option<String>, bool) {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
-    };
-    let dirty =
-        git(&["status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/results"]).is_some_and(|text| !text.is_empty());
-    (git(&["rev-parse", "HEAD"]), dirty)
-}
 
 /// Collects measurements and writes them once, whole.
 pub struct Recorder {
@@ -67,7 +43,7 @@ impl Recorder {
         self.add_confusion(split, confusion, n);
     }
 
-    /// Adds what the labels of a test set's pixels say: the mean IoU and accuracy over all classes, as published, in which an
+    /// Adds the scores of a test set's pixels: the mean IoU and accuracy over all classes, as published, in which an
     /// absent class counts 0; the mean IoU over the classes that occur; and the IoU of each of these. Void pixels do not count; of
     /// a set of void pixels all is 0, over 0 pixels. With `detail`, its confusion counts too.
     pub fn add_segmentation(&mut self, split: &str, confusion: &Confusion, classes: &[String], detail: bool) {

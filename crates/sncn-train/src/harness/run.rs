@@ -1,5 +1,6 @@
-//! `Run` and `Table`: the rows of a table with all their settings read, so that what does not fit is told before anything starts.
+//! `Run` and `Table`: the rows of a table with all their settings read, so that what does not fit is reported before anything starts.
 
+use super::task::{Empty, Task};
 use crate::objective::{MixConfig, Objective};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
@@ -10,15 +11,14 @@ use serde_json::Value;
 use sncn_core::layer::LayerConfig;
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Network, Seed, Vars};
-use sncn_record::TASKS;
 use sncn_record::run::without_remarks;
 use std::ops::Deref;
 use std::path::Path;
 
-/// One row of a table with its settings read. What needs no reading (names, numbers, the task's own settings) is that of the
-/// [`sncn_record::Run`] that it dereferences to.
+/// One row of a table with its settings read, those of its task among them (`S`). What needs no reading (names, numbers) is that
+/// of the [`sncn_record::Run`] that it dereferences to.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Run {
+pub struct Run<S> {
     /// The row, every setting of the parts below written out.
     row: sncn_record::Run,
     /// Optimiser.
@@ -31,9 +31,11 @@ pub struct Run {
     pub mix: Option<MixConfig>,
     /// Layers on the backbone.
     pub layers: Vec<LayerConfig>,
+    /// The settings that only the task knows: `input`, `augment` and `evaluate`.
+    pub settings: S,
 }
 
-impl Deref for Run {
+impl<S> Deref for Run<S> {
     type Target = sncn_record::Run;
 
     fn deref(&self) -> &Self::Target {
@@ -52,12 +54,32 @@ fn part<T: DeserializeOwned + Serialize>(key: &str, settings: &mut Value) -> Res
     Ok(part)
 }
 
-impl Run {
-    /// Reads the settings of a row.
+/// Reads a row for a task, with every setting.
+///
+/// # Errors
+/// Names the key that does not fit or that the task would ignore, and what is accepted.
+pub fn of_row<T: Task>(row: sncn_record::Run) -> Result<Run<T::Settings>> {
+    let run = Run::new(row)?;
+    let settings = T::settings(&run)?;
+    let Run { row, optimizer, schedule, objective, mix, layers, settings: Empty {} } = run;
+    Ok(Run { row, optimizer, schedule, objective, mix, layers, settings })
+}
+
+/// Reads a run as checkpoints hold it.
+///
+/// # Errors
+/// Names the key that does not fit.
+pub fn read<T: Task>(run: Value) -> Result<Run<T::Settings>> {
+    let Value::Object(keys) = run else { bail!("a run is an object, not {run}") };
+    of_row::<T>(sncn_record::Run::read(keys)?)
+}
+
+impl Run<Empty> {
+    /// Reads the settings of a row that all tasks share.
     ///
     /// # Errors
     /// Names the key that does not fit, and what is accepted.
-    pub fn new(mut row: sncn_record::Run) -> Result<Self> {
+    fn new(mut row: sncn_record::Run) -> Result<Self> {
         let run = Self {
             optimizer: part("optimizer", &mut row.optimizer)?,
             schedule: part("schedule", &mut row.schedule)?,
@@ -68,20 +90,14 @@ impl Run {
                 .map(|(at, layer): (usize, _)| part(&format!("layers[{at}]"), layer))
                 .collect::<Result<_>>()?,
             row,
+            settings: Empty {},
         };
         run.check()?;
         Ok(run)
     }
+}
 
-    /// Reads a run as checkpoints hold it.
-    ///
-    /// # Errors
-    /// Names the key that does not fit.
-    pub fn read(run: Value) -> Result<Self> {
-        let Value::Object(keys) = run else { bail!("a run is an object, not {run}") };
-        Self::new(sncn_record::Run::read(keys)?)
-    }
-
+impl<S> Run<S> {
     /// The run as checkpoints and results hold it: without the keys that change no number.
     ///
     /// # Errors
@@ -120,7 +136,7 @@ impl Run {
             );
         }
         let factor = |name: &str| self.lr_factors.iter().find(|(prefix, _)| name.starts_with(*prefix)).map_or(1., |(_, f)| *f);
-        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_factors(factor).with_clip(self.clip))
+        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_lr_factors(factor).with_clip_norm(self.clip))
     }
 
     /// Refuses mixing where the network has no layer that mixes.
@@ -153,48 +169,37 @@ impl Run {
 }
 
 /// A table file whose rows were all read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Table {
+#[derive(Debug)]
+pub struct Table<T: Task> {
     /// The file.
     pub file: sncn_record::Table,
     /// Its rows, fully specified.
-    pub runs: Vec<Run>,
+    pub runs: Vec<Run<T::Settings>>,
 }
 
-impl Table {
+impl<T: Task> Table<T> {
     /// Reads a table file.
     ///
     /// # Errors
-    /// Names the file and the key that does not fit.
+    /// Names the file and the key that does not fit, or the program that takes the table.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", path.display()))?;
         Self::parse(&text).with_context(|| path.display().to_string())
     }
 
-    /// Reads a table file of that task.
-    ///
-    /// # Errors
-    /// Names the file and the key that does not fit, or the program that takes the table.
-    pub fn read_for(path: &Path, task: &str) -> Result<Self> {
-        let table = Self::read(path)?;
-        let own = &table.file.task;
-        if own != task {
-            let program = TASKS.iter().find(|(known, _)| known == own).map(|(_, program)| *program);
-            let advice = program.map_or_else(String::new, |program| format!("; {program} takes this table"));
-            bail!("{}: task is {own:?}; {task:?} is accepted{advice}", path.display())
-        }
-        Ok(table)
-    }
-
     /// Reads the text of a table file.
     ///
     /// # Errors
-    /// Names the row and the key that does not fit.
+    /// Names the row and the key that does not fit, or the program that takes the table.
     pub fn parse(text: &str) -> Result<Self> {
         let file = sncn_record::Table::parse(text)?;
+        if file.task != T::INFO.name {
+            let known = sncn_record::Task::of(&file.task)?;
+            bail!("task is {:?}; {:?} is accepted; {} takes this table", file.task, T::INFO.name, known.program)
+        }
         let read = |row: sncn_record::Run| {
             let name = row.name.clone();
-            Run::new(row).with_context(|| format!("run {name:?}"))
+            of_row::<T>(row).with_context(|| format!("run {name:?}"))
         };
         let runs = file.resolve()?.into_iter().map(read).collect::<Result<_>>()?;
         Ok(Self { file, runs })
@@ -204,7 +209,7 @@ impl Table {
     ///
     /// # Errors
     /// Lists the known rows.
-    pub fn row(&self, name: &str) -> Result<&Run> {
+    pub fn row(&self, name: &str) -> Result<&Run<T::Settings>> {
         self.runs.iter().find(|run| run.name == name).with_context(|| {
             let known: Vec<_> = self.runs.iter().map(|run| run.name.as_str()).collect();
             format!("no row {name:?}; known: {}", known.join(", "))
@@ -216,13 +221,17 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn table(runs: &str) -> Result<Vec<Run>> {
+    fn table(runs: &str) -> Result<Vec<Run<Empty>>> {
         let text = format!(
             r#"{{"title":"t","task":"classify","seeds":[0],"select":"last","defaults":{{"train":"shapes","test":["shapes"],
             "backbone":"wrn10_1","epochs":1,"batch_size":8,"lr":0.1,"optimizer":{{"kind":"sgd","momentum":0.9,"nesterov":true,
             "weight_decay":0.0005}},"schedule":{{"kind":"constant"}},"objective":{{"kind":"plain"}}}},"runs":[{runs}]}}"#
         );
-        Ok(Table::parse(&text)?.runs)
+        let read = |row: sncn_record::Run| {
+            let name = row.name.clone();
+            Run::new(row).with_context(|| format!("run {name:?}"))
+        };
+        sncn_record::Table::parse(&text)?.resolve()?.into_iter().map(read).collect()
     }
 
     #[test]
@@ -249,7 +258,8 @@ mod tests {
             resolved.to_string(),
             r#"{"name":"a","train":"shapes","test":["shapes"],"backbone":"wrn10_1","epochs":1,"batch_size":8,"lr":0.1,"optimizer":{"kind":"sgd","momentum":0.9,"nesterov":true,"weight_decay":0.0005},"schedule":{"kind":"constant"},"objective":{"kind":"augmix","weight":12.0,"consistency":null},"mix":null,"layers":[],"augment":false,"train_limit":null,"test_limit":null}"#
         );
-        assert_eq!(Run::read(resolved.clone())?.resolved()?, resolved);
+        let Value::Object(keys) = resolved.clone() else { bail!("no object") };
+        assert_eq!(Run::new(sncn_record::Run::read(keys)?)?.resolved()?, resolved);
         Ok(())
     }
 }

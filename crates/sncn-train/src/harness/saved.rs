@@ -1,9 +1,11 @@
 //! A checkpoint named on the command line, with the run in it.
 
-use super::Run;
+use super::task::{Rebuild, Task, Trained};
+use super::{Run, run};
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header};
 use anyhow::{Context, Result, bail};
-use sncn_record::SeededRun;
+use sncn_core::Network;
+use sncn_record::{Build, SeededRun};
 use std::path::{Path, PathBuf};
 
 /// Which checkpoint.
@@ -52,7 +54,7 @@ fn warn_if_unfinished(saved: &Checkpoint) {
     }
 }
 
-/// The checkpoint of a folder that counts: the newest, or the best on held-out examples where training looked at them.
+/// The checkpoint of a folder that counts: the newest, or the best on the validation set where the run has early stopping.
 fn selected(folder: &Path) -> Result<Checkpoint> {
     let last = newest(folder)?;
     warn_if_unfinished(&last);
@@ -72,16 +74,49 @@ pub fn newest(folder: &Path) -> Result<Checkpoint> {
 ///
 /// # Errors
 /// Where the run cannot be written as JSON.
-pub fn foreign(run: &Run, classes: Vec<String>) -> Result<Header> {
-    let run = SeededRun { run: run.resolved()?, seed: 0 };
-    Ok(Header { format: FORMAT, step: 0, total: 0, run, classes, held: Vec::new(), sha256: String::new() })
+pub fn foreign<S>(run: &Run<S>, classes: Vec<String>) -> Result<Header> {
+    Ok(Header {
+        format: FORMAT,
+        step: 0,
+        total: 0,
+        run: SeededRun { run: run.resolved()?, seed: 0 },
+        classes,
+        validation: Vec::new(),
+        built: Build::default(),
+        sha256: String::new(),
+    })
 }
 
-/// The run that a checkpoint is of, and its seed.
-///
-/// # Errors
-/// Names the key that does not fit.
-pub fn run_of(saved: &Checkpoint) -> Result<(Run, u64)> {
-    let SeededRun { run, seed } = saved.header.run.clone();
-    Ok((Run::read(run).context("the run in the checkpoint")?, seed))
+impl<T: Task> Trained<T> {
+    /// The model that the command line names, with its weights.
+    ///
+    /// # Errors
+    /// Where there is no checkpoint, or it or a file that belongs beside it is damaged or of another task.
+    pub fn read(saved: &Saved) -> Result<Self> {
+        let folder = saved.folder().unwrap_or(Path::new("."));
+        if saved.is_empty()?
+            && let Some(trained) = T::elsewhere(folder)?
+        {
+            return Ok(trained);
+        }
+        Self::of(saved.read()?, folder)
+    }
+
+    /// The model of a checkpoint that lies in `folder`.
+    ///
+    /// # Errors
+    /// Where a file that belongs beside it is damaged, or it is of another task or network.
+    pub fn of(checkpoint: Checkpoint, folder: &Path) -> Result<Self> {
+        let SeededRun { run, seed } = checkpoint.header.run.clone();
+        let run = run::read::<T>(run).context("the run in the checkpoint")?;
+        let rebuild = Rebuild { run: &run, seed, classes: &checkpoint.header.classes, folder };
+        let (model, vars) = T::rebuild(&rebuild)?;
+        checkpoint.load_weights(&vars)?;
+        Ok(Self { header: checkpoint.header, run, seed, model })
+    }
+
+    /// The network.
+    pub fn network(&self) -> &dyn Network {
+        T::network(&self.model)
+    }
 }

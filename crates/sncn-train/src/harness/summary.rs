@@ -1,8 +1,10 @@
-//! Reading measurements back: one number, and those of shifted test sets by shift and severity.
+//! Reading measurements back: one number, and those of shifted test sets by shift and severity; what `evaluate` prints of them.
 
 use super::Measurement;
+
 use crate::corruption_error::CorruptionErrors;
-use crate::out;
+use anyhow::{Result, ensure};
+use sncn_record::Task;
 
 /// What was measured of a test set, if it was.
 pub fn value(measurements: &[Measurement], split: &str, metric: &str) -> Option<f64> {
@@ -24,14 +26,83 @@ pub fn shifted<'a>(measurements: &'a [Measurement], metric: &str) -> Vec<(&'a st
     sets
 }
 
-/// Prints the numbers of one shifted set in percent: a row for each shift, a column for each severity, and their mean.
-pub fn print_shifted(title: &str, rows: &CorruptionErrors) {
-    out!("\n{title}");
-    out!("{:24} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7}", "", 1, 2, 3, 4, 5, "mean");
-    for ((name, row), mean) in rows.rows().iter().zip(rows.by_corruption()) {
-        let cells: String = row.iter().map(|value| format!(" {:7.2}", 100. * value)).collect();
-        out!("{name:24}{cells} {:7.2}", 100. * mean);
+/// The set that a shifted or corrupted test set is made of; none for a set as it is.
+pub fn unshifted(name: &str) -> Option<&str> {
+    name.strip_suffix("-c-files").or_else(|| name.strip_suffix("-c"))
+}
+
+/// Prints a row for each test set, with the task's columns, then a table of each shifted one by shift and severity.
+pub fn print(task: &Task, measurements: &[Measurement]) {
+    print_sets(task, measurements);
+    print_shifts(task, measurements);
+}
+
+/// Prints a row for each test set as a whole.
+pub fn print_sets(task: &Task, measurements: &[Measurement]) {
+    let heads: String = task.columns.iter().map(|(_, head)| format!(" {head:>12}")).collect();
+    crate::out!("{:24} {:>8}{heads}", "test set", task.counted);
+    for one in measurements.iter().filter(|one| one.metric == task.metric && !one.split.contains('/')) {
+        let percent = |metric: &str| value(measurements, &one.split, metric).map(|value| 100. * value);
+        let cells: String =
+            task.columns.iter().map(|(metric, _)| format!(" {:12.2}", percent(metric).unwrap_or(f64::NAN))).collect();
+        crate::out!("{:24} {:8}{cells}", one.split, one.n);
+        let exact = percent(&format!("{}_f32", task.metric));
+        if let Some(exact) = exact {
+            let same =
+                percent("agreement_f32").map_or(String::new(), |same| format!("; bf16 gives the same class to {same:.2} %"));
+            crate::out!("{:24} in f32 the {} is {exact:.2} %{same}", "", task.called);
+        }
     }
+}
+
+/// Prints the main metric of every shifted set: a row for each shift, a column for each severity, and the means.
+pub fn print_shifts(task: &Task, measurements: &[Measurement]) {
+    for (set, rows) in shifted(measurements, task.metric) {
+        crate::out!("\n{set}: {} % by shift and severity", task.called);
+        let severities = rows.rows().iter().map(|(_, row)| row.len()).max().unwrap_or(0);
+        let heads: String = (1..=severities).map(|severity| format!(" {severity:>7}")).collect();
+        crate::out!("{:24}{heads} {:>7}", "", "mean");
+        for ((name, row), mean) in rows.rows().iter().zip(rows.by_corruption()) {
+            let cells: String = row.iter().map(|value| format!(" {:7.2}", 100. * value)).collect();
+            crate::out!("{name:24}{cells} {:7.2}", 100. * mean);
+        }
+        crate::out!("{} {:.2} %", task.corrupted.1, 100. * rows.mean());
+        let clean = unshifted(set).and_then(|base| Some((base, value(measurements, base, task.metric)?)));
+        if let Some((base, clean)) = clean {
+            let (difference, clean) = (100. * rows.relative(clean), 100. * clean);
+            crate::out!("relative: {difference:+.2} points beyond the {clean:.2} % of {base}");
+        }
+    }
+}
+
+/// Refuses test sets of which none is shifted.
+///
+/// # Errors
+/// Names a set that could be added.
+pub fn check_csv(tests: &[String]) -> Result<()> {
+    let first = tests.first().map_or("", String::as_str);
+    ensure!(
+        tests.iter().any(|test| unshifted(test).is_some()),
+        "none of the test sets {} is shifted; add one such as {first}-c with --test",
+        tests.join(", ")
+    );
+    Ok(())
+}
+
+/// The main metric of shifted sets in percent, as CSV: a row for each shift, a column for each severity, and their mean.
+pub fn csv(task: &Task, measurements: &[Measurement]) -> String {
+    let sets = shifted(measurements, task.metric);
+    let rows = sets.iter().flat_map(|(_, rows)| rows.rows());
+    let severities = rows.map(|(_, row)| row.len()).max().unwrap_or(0);
+    let head: String = (1..=severities).map(|severity| format!(",{severity}")).collect();
+    let mut text = format!("set,shift{head},mean\n");
+    for (set, rows) in &sets {
+        for ((name, row), mean) in rows.rows().iter().zip(rows.by_corruption()) {
+            let cells: String = row.iter().chain([&mean]).map(|value| format!(",{:.4}", 100. * value)).collect();
+            text += &format!("{set},{name}{cells}\n");
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -57,5 +128,27 @@ mod tests {
         assert_eq!(sets.iter().map(|(set, _)| *set).collect::<Vec<_>>(), ["s-c", "t-c"]);
         assert_eq!(sets[0].1.rows(), [("fog".to_string(), vec![0.2, 0.4])]);
         assert_eq!((value(&all, "s-c/fog/1", "ece"), value(&all, "s", "ece")), (Some(0.9), None));
+    }
+    #[test]
+    fn shifted_sets_become_rows_of_csv() {
+        let measured = |split: &str, metric: &str, value: f64| Measurement {
+            split: split.to_string(),
+            metric: metric.to_string(),
+            value,
+            n: 10,
+        };
+        let measurements = [
+            measured("s", "error", 0.1),
+            measured("s-c/fog/1", "error", 0.2),
+            measured("s-c/fog/1", "ece", 0.9),
+            measured("s-c/fog/2", "error", 0.4),
+            measured("s-c/snow/1", "error", 0.125),
+            measured("s-c/snow/2", "error", 0.25),
+        ];
+        let text = "set,shift,1,2,mean\ns-c,fog,20.0000,40.0000,30.0000\ns-c,snow,12.5000,25.0000,18.7500\n";
+        assert_eq!(csv(&sncn_record::task::CLASSIFY, &measurements), text);
+        assert!(check_csv(&["s".to_string(), "s-c".to_string()]).is_ok());
+        let error = check_csv(&["s".to_string()]).unwrap_err();
+        assert!(error.to_string().contains("none of the test sets s is shifted; add one such as s-c"));
     }
 }

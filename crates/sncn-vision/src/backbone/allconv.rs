@@ -9,7 +9,7 @@ use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, Hooks, Layer, Place};
+use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Layer};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Network, Pass};
 
@@ -49,8 +49,8 @@ impl AllConvNet {
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check(blueprint.layers.configs, POSITIONS.iter().copied())?;
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let mut place = Place::new(96, blueprint.vars.builder()).in_stage(1);
-        let features = place.vb.pp("features");
+        let mut cx = BuildContext::new(96, blueprint.vars.builder()).in_stage(1);
+        let features = cx.vb.pp("features");
         let (mut entries, mut from) = (Vec::new(), 3);
         for (to, kernel, padding) in
             [(96, 3, 1), (96, 3, 1), (96, 3, 1), (192, 3, 1), (192, 3, 1), (192, 3, 1), (192, 3, 0), (192, 1, 1), (192, 1, 1)]
@@ -58,22 +58,22 @@ impl AllConvNet {
             // the widening convolution and the one 3×3 convolution without padding follow a pool
             if (from, to) == (96, 192) || (kernel, padding) == (3, 0) {
                 entries.push(Entry::MaxPool);
-                let stage = place.stage() + 1;
-                place = place.in_stage(stage);
+                let stage = cx.stage() + 1;
+                cx = cx.in_stage(stage);
                 entries.push(Entry::Dropout(plain(&entries) as u64));
             }
             let vb = Self::next(&features, &entries, blueprint, None);
             entries.push(Entry::Conv(ConvLayer::new(vb, from, to, kernel, true, Conv { padding, ..Conv::default() })?));
-            Self::attach("conv", to, &mut entries, blueprint, &place)?;
+            Self::attach("conv", to, &mut entries, blueprint, &cx)?;
             let vb = Self::next(&features, &entries, blueprint, None);
-            entries.push(Entry::Norm(BatchNorm::new(&place.at(to, vb))?));
-            Self::attach("norm", to, &mut entries, blueprint, &place)?;
+            entries.push(Entry::Norm(BatchNorm::new(&cx.at(to, vb))?));
+            Self::attach("norm", to, &mut entries, blueprint, &cx)?;
             entries.push(Entry::Gelu);
-            Self::attach("activation", to, &mut entries, blueprint, &place)?;
+            Self::attach("activation", to, &mut entries, blueprint, &cx)?;
             from = to;
         }
-        let head = Head::new(place.vb.pp("classifier"), from, blueprint.classes)?;
-        Ok(Self { entries, head, sites: place.sites() })
+        let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
+        Ok(Self { entries, head, sites: cx.sites() })
     }
 
     /// The variables of the next entry, or of layers attached at a position before it.
@@ -86,13 +86,19 @@ impl AllConvNet {
         vb
     }
 
-    fn attach(at: &'static str, channels: usize, entries: &mut Vec<Entry>, blueprint: &Blueprint, place: &Place) -> Result<()> {
+    fn attach(
+        at: &'static str,
+        channels: usize,
+        entries: &mut Vec<Entry>,
+        blueprint: &Blueprint,
+        cx: &BuildContext,
+    ) -> Result<()> {
         let here: Vec<_> =
-            blueprint.layers.configs.iter().filter(|layer| layer.at == at && layer.is_in(place.stage())).cloned().collect();
+            blueprint.layers.configs.iter().filter(|layer| layer.at == at && layer.is_in(cx.stage())).cloned().collect();
         if !here.is_empty() {
-            let vb = Self::next(&place.vb.pp("features"), entries, blueprint, Some(at));
-            let place = place.at(channels, vb);
-            entries.push(Entry::Hook(at, Hooks::new(blueprint.layers.of(&here), &[(at, channels)], &place)?));
+            let vb = Self::next(&cx.vb.pp("features"), entries, blueprint, Some(at));
+            let cx = cx.at(channels, vb);
+            entries.push(Entry::Hook(at, Hooks::new(blueprint.layers.of(&here), &[(at, channels)], &cx)?));
         }
         Ok(())
     }
@@ -106,15 +112,15 @@ impl Network for AllConvNet {
         // a layer after a GELU computes its statistics itself
         let gathering = pass.train || hooks().any(|(at, _)| at != "activation");
         in_chunks(xs, pass, |xs| {
-            let mut xs = FeatureMap::start(xs, recordable, pass)?.gathering(gathering);
+            let mut xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(gathering);
             for entry in &self.entries {
                 xs = match entry {
                     Entry::Conv(conv) => conv.on_map(&xs)?,
                     Entry::Norm(norm) => norm.on_map(&xs, pass)?,
-                    Entry::Gelu => xs.gelu_sigmoid()?,
+                    Entry::Gelu => xs.quick_gelu()?,
                     Entry::Hook(at, hooks) => hooks.on_map(at, xs, pass)?,
                     Entry::MaxPool => xs.max_pool(2, 2, 0)?,
-                    Entry::Dropout(_) if !pass.train || pass.without_dropout() => xs,
+                    Entry::Dropout(_) if !pass.dropout() => xs,
                     Entry::Dropout(number) => xs.dropout(0.5, pass.seed().named("dropout").fold_in(*number))?,
                 };
             }

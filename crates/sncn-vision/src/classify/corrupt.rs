@@ -19,7 +19,7 @@ const SIDE: usize = 64;
 
 /// Severity table.
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
-pub enum Severities {
+pub(super) enum Severities {
     /// CIFAR-10-C (32 × 32).
     Cifar,
     /// ImageNet-C (224 × 224).
@@ -104,7 +104,7 @@ impl Corrupt {
 
     /// Every corruption of the test images as `<name>.npy`, severities one after another, and `labels.npy`.
     fn data_set(&self, names: &[&str], frost: &Frost) -> Result<()> {
-        let splits = setup::open(&self.input, self.data_dir.as_deref())?;
+        let splits = crate::dataset::open(&self.input, &cli::source(self.data_dir.as_deref()))?;
         let Some((_, images)) = splits.test.first() else { bail!("{}: no test images", self.input) };
         let images = setup::limited(images, self.limit);
         let dims = Dims { height: images.height(), width: images.width() };
@@ -189,7 +189,7 @@ impl Corrupt {
             let dims = dims(&image);
             (image.into_raw(), dims)
         } else {
-            let splits = setup::open(&self.input, self.data_dir.as_deref())?;
+            let splits = crate::dataset::open(&self.input, &cli::source(self.data_dir.as_deref()))?;
             let Some((_, images)) = splits.test.first() else { bail!("{}: no test images", self.input) };
             let dims = Dims { height: images.height(), width: images.width() };
             let mut image = vec![0; dims.bytes()];

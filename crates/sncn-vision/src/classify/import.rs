@@ -1,17 +1,17 @@
 //! `sncn-classify import`: weights that PyTorch saved, as a checkpoint that `evaluate` and `predict` take.
 
 use super::setup;
+use super::task::{Classify, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sncn_train::checkpoint;
 use sncn_train::harness::export::differ;
-use sncn_train::harness::{Run, Table, saved};
-use sncn_weights::weights::{Names, Weights};
+use sncn_train::harness::{Run, Table, cli, saved};
+use sncn_weights::weights::{NameMap, Weights};
 use std::path::PathBuf;
 
-/// Make a checkpoint from published weights (.pth as torch.save writes it, or .safetensors) for evaluate and predict.
-///
-/// Prints every name: matched, renamed (DataParallel's module. dropped), missing, surplus, or of another shape.
+/// Makes a checkpoint from published weights (.pth as torch.save writes it, or .safetensors). Prints every name: matched, renamed
+/// (DataParallel's `module.` dropped), missing, surplus, or of another shape.
 #[derive(clap::Args, Debug)]
 pub struct Import {
     /// The file with the state dict.
@@ -43,15 +43,15 @@ pub struct Import {
 }
 
 impl Import {
-    fn described(&self) -> Result<Run> {
+    fn described(&self) -> Result<Run<Settings>> {
         if let (Some(table), Some(row)) = (&self.table, &self.row) {
-            return Table::read(table)?.row(row).cloned().with_context(|| table.display().to_string());
+            return Table::<Classify>::read(table)?.row(row).cloned().with_context(|| table.display().to_string());
         }
         let layers: Value = match &self.layers {
             Some(text) => serde_json::from_str(text).context("--layers is not the JSON of a table's \"layers\"")?,
             None => json!([]),
         };
-        // how the weights were trained is not known: what a run must say of it stands for nothing
+        // how the weights were trained is not known: the run's training settings are placeholders that nothing reads
         let row = json!({
             "name": "imported", "train": self.train, "test": [self.train, format!("{}-c", self.train)],
             "backbone": self.backbone, "layers": layers, "epochs": 1, "batch_size": 128, "lr": 0.1,
@@ -59,11 +59,11 @@ impl Import {
             "schedule": {"kind": "constant"}, "objective": {"kind": "plain"}
         });
         let table = json!({"title": "", "task": "classify", "seeds": [0], "select": "last", "runs": [row]});
-        Table::parse(&table.to_string()).and_then(|table| table.row("imported").cloned()).context("--layers")
+        Table::<Classify>::parse(&table.to_string()).and_then(|table| table.row("imported").cloned()).context("--layers")
     }
 
-    /// How many classes the weights have: the extent that differs between networks of two and of three classes.
-    fn count(&self, run: &Run, weights: &Weights) -> Result<usize> {
+    /// How many classes the weights have: the dimension that differs between networks of two and of three classes.
+    fn count(&self, run: &Run<Settings>, weights: &Weights) -> Result<usize> {
         let (_network, two) = setup::network(run, 2, 0)?;
         let (_network, three) = setup::network(run, 3, 0)?;
         for ((name, two), (_, three)) in two.all().into_iter().zip(three.all()) {
@@ -71,7 +71,7 @@ impl Import {
                 let shape = weights.shape(&name)?;
                 ensure!(
                     shape.len() == two.rank() && shape[axis] > 0,
-                    "{name} has shape {shape:?}, {} extents are wanted: of another network",
+                    "{name} has shape {shape:?}, {} dimensions are wanted: of another network",
                     two.rank()
                 );
                 return Ok(shape[axis]);
@@ -81,7 +81,7 @@ impl Import {
     }
 
     /// The class names.
-    fn names(&self, run: &Run, count: usize) -> Result<Vec<String>> {
+    fn names(&self, run: &Run<Settings>, count: usize) -> Result<Vec<String>> {
         if let Some(wanted) = self.classes {
             ensure!(wanted == count, "{count} classes; --classes is {wanted}: give the number that the weights have");
         }
@@ -89,7 +89,7 @@ impl Import {
             out!("classes are numbered 0 to {}; give --data-dir to name them as {} does", count - 1, run.train);
             return Ok((0..count).map(|class| class.to_string()).collect());
         }
-        let classes = setup::open(&run.train, self.data_dir.as_deref())?.train.classes().to_vec();
+        let classes = crate::dataset::open(&run.train, &cli::source(self.data_dir.as_deref()))?.train.classes().to_vec();
         ensure!(
             classes.len() == count,
             "{count} classes, {} has {} ({}, …); name the data set that the weights were trained on with --train",
@@ -121,7 +121,7 @@ impl Import {
         let count = self.count(&run, &weights).with_context(advice)?;
         let classes = self.names(&run, count).with_context(at)?;
         let (_network, vars) = setup::network(&run, count, 0)?;
-        weights.load(&vars, &Names::STRICT, |fate, name, more| out!("{fate:10} {name} {more}")).with_context(advice)?;
+        weights.load(&vars, &NameMap::STRICT, |outcome, name, more| out!("{outcome:10} {name} {more}")).with_context(advice)?;
         checkpoint::save_weights(&self.output, &vars, saved::foreign(&run, classes)?)?;
         out!("{}: {} variables, {count} classes", self.output.display(), vars.all().len());
         Ok(())

@@ -1,12 +1,14 @@
-//! The commands of `sncn-classify`, one file each.
+//! Image classification: the task of `sncn-classify`, its test sets and its further commands.
 
-pub mod bench;
-pub mod corrupt;
-pub mod evaluate;
-pub mod import;
-pub mod predict;
-pub mod setup;
-pub mod show;
-pub mod summary;
-pub mod test_sets;
-pub mod train;
+mod bench;
+mod corrupt;
+mod import;
+mod options;
+mod predict;
+mod setup;
+mod show;
+mod task;
+mod test_sets;
+
+pub use options::Options;
+pub use task::{Classify, Command, Settings};

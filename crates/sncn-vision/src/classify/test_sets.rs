@@ -1,59 +1,50 @@
 //! Named test sets: a set of the run's data as it is, `<set>-c` (its 15 corruptions × 5 severities, generated here),
-//! `<set>-c-files` (the same, read from `.npy` files such as the published CIFAR-10-C), `<set>-held` (the training images after
-//! the run's `train_limit`), and further sets in `.npy` files, such as CIFAR-10.1, by the name of their folder.
+//! `<set>-c-files` (the same, read from `.npy` files such as the published CIFAR-10-C), `<set>-validation` (the training images
+//! after the run's `train_limit`), and further sets in `.npy` files, such as CIFAR-10.1, by the name of their folder.
 //!
-//! `<set>-held` is what settings are chosen on; its corruptions (`<set>-held-c`) are the benchmark's four extra ones, which are
-//! there for that, so that nothing is chosen on the 15 that are reported.
+//! `<set>-validation` is what settings are chosen on; its corruptions (`<set>-validation-c`) are the benchmark's four extra ones,
+//! so that nothing is chosen on the 15 that are reported.
 
 use super::setup;
-use crate::corruption::{self, Frost, Group, Variant};
+use super::task::{Classify, Settings};
+use crate::corruption::{self, Frost, Group, Variant, frost};
 use crate::dataset::subset::Subset;
 use crate::dataset::{DataDir, Images, Splits, arrays};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
-use sncn_train::harness::{Run, cli};
-use std::path::Path;
+use sncn_train::harness::summary::unshifted;
+use sncn_train::harness::{self, Parts, Run};
 use std::sync::Arc;
 
 /// The seed of the corruptions: one set of corrupted images for all runs that are compared.
 const CORRUPTION_SEED: Seed = Seed::new(0);
 
 /// Opens test sets for a run.
-pub struct TestSets<'a> {
+pub(super) struct TestSets<'a> {
     /// The run.
-    pub run: &'a Run,
+    pub(super) run: &'a Run<Settings>,
     /// The run's data set, opened once.
-    pub splits: &'a Splits,
-    /// Folder that holds the data sets.
-    pub data_dir: Option<&'a Path>,
+    pub(super) splits: Splits,
+    /// Where data sets are.
+    pub(super) source: &'a DataDir,
     /// Textures of the frost corruption.
-    pub frost: &'a Frost,
+    pub(super) frost: Frost,
     /// Classes that the network knows.
-    pub classes: &'a [String],
+    pub(super) classes: &'a [String],
 }
 
-/// Ending of the name of the images that a run holds out of its training set.
-const HELD: &str = "-held";
+/// Ending of the name of the training images that a run does not train on.
+const VALIDATION: &str = "-validation";
 
 /// The corruptions that the set corrupted here takes.
 fn corruptions(base: &str) -> impl Iterator<Item = &'static str> {
-    corruption::names(if base.ends_with(HELD) { Group::Extra } else { Group::Benchmark })
+    corruption::names(if base.ends_with(VALIDATION) { Group::Extra } else { Group::Benchmark })
 }
 
 /// Whether the test set of that name is corrupted here, with the frost at hand.
-pub fn takes_frost(name: &str) -> bool {
+fn takes_frost(name: &str) -> bool {
     name.strip_suffix("-c").is_some_and(|base| corruptions(base).any(|corruption| corruption == "frost"))
-}
-
-/// The uncorrupted set that a corrupted test set is made of; none for a set that is not corrupted.
-pub fn uncorrupted(name: &str) -> Option<&str> {
-    name.strip_suffix("-c-files").or_else(|| name.strip_suffix("-c"))
-}
-
-/// Whether the test set of that name is all corruptions and severities of another.
-pub fn is_corrupted(name: &str) -> bool {
-    uncorrupted(name).is_some()
 }
 
 /// Whether the classes have numbers for names, as imported weights may: any set with as many fits.
@@ -61,45 +52,43 @@ fn numbered(classes: &[String]) -> bool {
     classes.iter().enumerate().all(|(label, name)| *name == label.to_string())
 }
 
-impl TestSets<'_> {
-    /// The parts of the test set of that name, each with the name of its split.
-    ///
-    /// # Errors
-    /// Where the name is unknown (the known ones are listed), or a file is missing or does not fit.
-    pub fn open(&self, name: &str) -> Result<Vec<(String, Examples)>> {
+impl harness::TestSets<Classify> for TestSets<'_> {
+    fn parts(&self, name: &str) -> Result<Parts<'_, Examples>> {
         let limited = |images: &Arc<dyn Images>| setup::limited(images, self.run.test_limit);
-        let mut parts = Vec::new();
-        if let Some(base) = name.strip_suffix("-c-files") {
+        let (name, base) = (name.to_string(), unshifted(name));
+        if let Some(base) = base.filter(|_| name.ends_with("-files")) {
             let images = self.own(base)?;
-            let folder = self.source().folder(base)?.join(&self.splits.corrupted);
+            let folder = self.source.folder(base)?.join(&self.splits.corrupted);
+            let mut parts = Vec::new();
             for corruption in corruptions(base) {
                 for (severity, images) in (1..).zip(arrays::corrupted(&folder, corruption, &*images)?) {
-                    parts.push((format!("{name}/{corruption}/{severity}"), Examples::new(limited(&images))));
+                    parts.push(Ok((format!("{name}/{corruption}/{severity}"), Examples::new(limited(&images)))));
                 }
             }
-        } else if let Some(base) = name.strip_suffix("-c") {
-            let images = limited(&self.any(base)?);
-            for corruption in corruptions(base) {
-                for severity in 1..=5 {
-                    let generator = corruption::build(corruption, severity, Variant::Cifar, self.frost)?;
-                    let part = Examples::corrupted(images.clone(), generator, CORRUPTION_SEED);
-                    parts.push((format!("{name}/{corruption}/{severity}"), part));
-                }
-            }
-        } else {
-            parts.push((name.to_string(), Examples::new(limited(&self.any(name)?))));
+            return Ok(Box::new(parts.into_iter()));
         }
-        Ok(parts)
+        let images = limited(&self.any(base.unwrap_or(&name))?);
+        let Some(base) = base else { return Ok(Box::new(std::iter::once(Ok((name, Examples::new(images)))))) };
+        let cells = corruptions(base).flat_map(|corruption| (1..=5).map(move |severity| (corruption, severity)));
+        let cells: Vec<(&str, usize)> = cells.collect();
+        Ok(Box::new(cells.into_iter().map(move |(corruption, severity)| {
+            let generator = corruption::build(corruption, severity, Variant::Cifar, &self.frost)?;
+            let part = Examples::corrupted(images.clone(), generator, CORRUPTION_SEED);
+            Ok((format!("{name}/{corruption}/{severity}"), part))
+        })))
     }
 
-    fn source(&self) -> DataDir {
-        cli::source(self.data_dir)
+    fn notes(&self, names: &[String]) -> Vec<String> {
+        let generated = self.frost.is_generated() && names.iter().any(|name| takes_frost(name));
+        generated.then(|| frost::GENERATED.to_string()).into_iter().collect()
     }
+}
 
+impl TestSets<'_> {
     /// The images of that name: of the run's own data set, or further ones in files.
     fn any(&self, name: &str) -> Result<Arc<dyn Images>> {
         let known = self.splits.test.iter().any(|(known, _)| known == name);
-        match (self.source().folder(name), self.splits.test.first()) {
+        match (self.source.folder(name), self.splits.test.first()) {
             (Ok(folder), Some((first, _))) if !known && is_plain(name) => {
                 let like = self.own(first)?;
                 arrays::further(&folder, name, &*like)?.map_or_else(|| self.own(name), Ok)
@@ -110,15 +99,15 @@ impl TestSets<'_> {
 
     /// The images of that name, of the run's own data set.
     fn own(&self, name: &str) -> Result<Arc<dyn Images>> {
-        let splits = self.splits;
-        if name.strip_suffix(HELD) == Some(&self.run.train) {
-            return self.fits(name, &self.held(name)?);
+        let splits = &self.splits;
+        if name.strip_suffix(VALIDATION) == Some(&self.run.train) {
+            return self.fits(name, &self.left_out(name)?);
         }
         let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) else {
             let known: Vec<_> = splits.test.iter().map(|(known, _)| known.as_str()).collect();
             bail!(
                 "unknown test set {name:?}; {} has: {} (each also with -c, corrupted here, and with -c-files, read from .npy files); \
-                {}{HELD} is what its train_limit leaves of the training images (also with -c, the four extra corruptions); {}",
+                {}{VALIDATION} is what its train_limit leaves of the training images (also with -c, the four extra corruptions); {}",
                 self.run.train,
                 known.join(", "),
                 self.run.train,
@@ -129,7 +118,7 @@ impl TestSets<'_> {
     }
 
     /// The training images that the run left out.
-    fn held(&self, name: &str) -> Result<Arc<dyn Images>> {
+    fn left_out(&self, name: &str) -> Result<Arc<dyn Images>> {
         let (train, all) = (&self.splits.train, self.splits.train.len());
         match self.run.train_limit {
             Some(limit) if limit < all => Ok(Arc::new(Subset::after(train.clone(), limit))),
@@ -154,7 +143,7 @@ impl TestSets<'_> {
 
     /// Where a further set of that name would lie.
     fn looked_for(&self, name: &str) -> String {
-        match self.source().folder(name) {
+        match self.source.folder(name) {
             Ok(folder) if is_plain(name) => {
                 let pairs = arrays::candidate_files(&folder, name);
                 let pairs = pairs.map(|(images, labels)| format!("{} with {}", images.display(), labels.display()));

@@ -6,7 +6,7 @@ use crate::corruption::Dims;
 use crate::dataset::folder::ENDINGS;
 use anyhow::{Context, Result};
 use image::{Rgb, RgbImage, imageops};
-use sncn_core::Window;
+use sncn_core::BoundingBox;
 use std::path::{Path, PathBuf};
 
 const GAP: usize = 2;
@@ -65,7 +65,7 @@ impl Sheet {
     }
 
     /// Draws a thin line just inside a box of the image at a row and column.
-    pub fn outline(&mut self, window: Window, row: usize, column: usize, colour: Rgb<u8>) {
+    pub fn outline(&mut self, window: BoundingBox, row: usize, column: usize, colour: Rgb<u8>) {
         let (x, y) = self.corner(row, column);
         let [left, right] = [window.left, window.right].map(|at| x + at * self.scale);
         let [top, bottom] = [window.top, window.bottom].map(|at| y + at * self.scale);
@@ -101,7 +101,7 @@ pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
 /// # Errors
 /// If the file is missing or cannot be decoded.
 pub fn read(path: &Path) -> Result<RgbImage> {
-    let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
+    let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
     Ok(image.into_rgb8())
 }
 

@@ -1,13 +1,14 @@
-//! Segmentation: labelled pixels as examples, their augmentation, scoring, and the commands of `sncn-segment`, one file each.
+//! Segmentation: labelled pixels as examples, their augmentation, scoring, and the task of `sncn-segment`.
 
-pub mod evaluate;
 pub mod examples;
 pub mod overlay;
-pub mod predict;
+mod predict;
 pub mod scoring;
-pub mod setup;
-pub mod show;
+mod show;
 pub mod style;
-pub mod summary;
-pub mod train;
+mod summary;
+mod task;
+mod test_sets;
 pub mod transform;
+
+pub use task::{Command, Evaluate, Model, Segment, Settings};

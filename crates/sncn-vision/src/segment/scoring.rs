@@ -4,7 +4,7 @@
 //! is one window's pass and height × width × classes sums of 4 bytes each: 159 MB for a 2048 × 1024 image with 19 classes, however
 //! large the network's maps would be on the whole image.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -12,6 +12,7 @@ use sncn_core::loss::softmax;
 use sncn_core::{Network, Pass};
 use sncn_train::confusion::Confusion;
 use sncn_train::data::{Dataset, VOID};
+use sncn_train::harness::settings;
 
 /// How images are evaluated: the `evaluate` of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,15 +27,12 @@ pub struct Protocol {
 }
 
 impl Protocol {
-    /// Reads the `evaluate` of a run; null is the whole image.
+    /// Reads the `evaluate` of a run; absent is the whole image.
     ///
     /// # Errors
     /// Names the key that does not fit.
     pub fn read(settings: &Value) -> Result<Self> {
-        if settings.is_null() {
-            return Ok(Self::default());
-        }
-        let protocol: Self = serde_path_to_error::deserialize(settings.clone()).context("evaluate")?;
+        let protocol: Self = settings::optional("evaluate", settings, None)?.unwrap_or_default();
         protocol.check()?;
         Ok(protocol)
     }
@@ -73,7 +71,7 @@ fn starts(length: usize, side: usize, step: usize) -> Vec<usize> {
 pub struct Scorer<'a> {
     /// The network.
     pub network: &'a dyn Network,
-    /// How many classes it tells apart.
+    /// The number of classes.
     pub classes: usize,
     /// Whole images or windows.
     pub protocol: Protocol,
@@ -100,10 +98,10 @@ impl Scorer<'_> {
                 for left in starts(width, wide, across) {
                     let window = image.narrow(1, top, high)?.narrow(2, left, wide)?.contiguous()?;
                     let logits = self.network.forward(&window, &self.pass)?.detach();
-                    let shares = softmax(&logits)?.flatten_all()?.to_vec1::<f32>()?;
-                    for (row, shares) in shares.chunks_exact(wide * self.classes).enumerate() {
+                    let probabilities = softmax(&logits)?.flatten_all()?.to_vec1::<f32>()?;
+                    for (row, probabilities) in probabilities.chunks_exact(wide * self.classes).enumerate() {
                         let from = ((top + row) * width + left) * self.classes;
-                        sums[from..from + shares.len()].iter_mut().zip(shares).for_each(|(sum, share)| *sum += share);
+                        sums[from..from + probabilities.len()].iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
                     }
                 }
             }
@@ -112,16 +110,16 @@ impl Scorer<'_> {
         Ok(found)
     }
 
-    /// Counts the pixels of a test set, image after image; `observe` is told after each and says whether to go on.
+    /// Counts the pixels of a test set, image after image; `observe` is called with 1 after each.
     ///
     /// # Errors
-    /// Where an image cannot be read, or `observe` fails.
-    pub fn score(&self, data: &dyn Dataset, mut observe: impl FnMut() -> Result<()>) -> Result<Confusion> {
+    /// Where an image cannot be read or the network does not take it.
+    pub fn score(&self, data: &dyn Dataset, observe: &mut dyn FnMut(usize)) -> Result<Confusion> {
         let mut confusion = Confusion::new(self.classes).ignoring(VOID);
         for index in 0..data.len() {
             let batch = data.batch(&[index], None)?;
             confusion.add(&batch.labels, &self.labels(&batch.inputs)?)?;
-            observe()?;
+            observe(1);
         }
         Ok(confusion)
     }

@@ -1,21 +1,21 @@
 //! `sncn-segment show`: image, truth and what trained networks see in it, side by side.
 
 use super::overlay;
-use super::scoring::Scorer;
-use super::setup::{self, TestSets};
+use super::task::Segment;
+use super::test_sets::TestSets;
 use crate::augment::normalise;
 use crate::corruption::{Dims, Frost};
-use crate::dataset::pairs::Legend;
+use crate::dataset::pairs::{self, Legend};
 use crate::picture::Sheet;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use sncn_core::{Pass, Seed};
 use sncn_train::checkpoint::Checkpoint;
 use sncn_train::data::{Dataset, VOID};
-use sncn_train::harness::{cli, saved};
-use std::path::PathBuf;
+use sncn_train::harness::{TestSets as _, Trained, cli, saved};
+use std::path::{Path, PathBuf};
 
-/// Draw images of a test set with their labels and with those that trained networks give them.
+/// Which images of which test set, and which networks.
 #[derive(clap::Args, Debug)]
 pub struct Show {
     /// Folders with the checkpoints of runs, or checkpoint files, a column each.
@@ -57,18 +57,21 @@ impl Show {
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
         ensure!((1..=1024).contains(&self.side), "--side is {}; 1 to 1024 is accepted", self.side);
-        let read = |path: &PathBuf| -> Result<Checkpoint> {
-            if path.is_dir() { saved::newest(path) } else { Ok(Checkpoint::read(path)?) }
+        let read = |path: &PathBuf| -> Result<Trained<Segment>> {
+            if path.is_dir() {
+                Trained::of(saved::newest(path)?, path)
+            } else {
+                Trained::of(Checkpoint::read(path)?, Path::new("."))
+            }
         };
-        let checkpoints = self.run_dirs.iter().map(read).collect::<Result<Vec<_>>>()?;
-        let first = checkpoints.first().context("--run-dirs: at least one is wanted")?;
-        let (run, _) = saved::run_of(first)?;
-        let classes = &first.header.classes;
-        let splits = setup::open(&run.train, self.data_dir.as_deref())?;
+        let models = self.run_dirs.iter().map(read).collect::<Result<Vec<_>>>()?;
+        let first = models.first().context("--run-dirs: at least one is wanted")?;
+        let (classes, source) = (&first.header.classes, cli::source(self.data_dir.as_deref()));
+        let splits = pairs::open(&first.run.train, &source)?;
+        let legend = splits.train.legend().clone();
         let frost = Frost::generated(Seed::new(0));
-        let sets = TestSets { splits: &splits, data_dir: self.data_dir.as_deref(), frost: &frost, classes, limit: None };
-        let parts = sets.open(&self.test)?;
-        let (_, data) = parts.first().context("a test set of no parts")?;
+        let sets = TestSets { splits, source: &source, frost, classes, limit: None };
+        let (_, data) = sets.parts(&self.test)?.next().context("a test set of no parts")??;
         if let Some(index) = self.images.iter().find(|index| **index >= data.len()) {
             anyhow::bail!("--images: {index}; {} has {} images, from 0 on", self.test, data.len())
         }
@@ -80,24 +83,19 @@ impl Show {
             "the images differ in size: show some of one size"
         );
         let mut columns = vec!["image".to_string(), "truth".to_string()];
-        for saved in &checkpoints {
-            ensure!(saved.header.classes == *classes, "the networks were trained on different classes");
-            columns.push(saved::run_of(saved)?.0.name.clone());
+        for model in &models {
+            ensure!(model.header.classes == *classes, "the networks were trained on different classes");
+            columns.push(model.run.name.clone());
         }
         let rows: Vec<String> = self.images.iter().map(usize::to_string).collect();
         let mut sheet = Sheet::new(dims, self.side, &rows, &columns);
-        let legend = splits.train.legend();
         for (row, pair) in pairs.iter().enumerate() {
             sheet.place(pair.image.clone(), row, 0)?;
             let truth: Vec<u32> = pair.labels.iter().map(|&label| u32::from(label)).collect();
-            sheet.place(self.drawn(&pair.image, &truth, legend), row, 1)?;
+            sheet.place(self.drawn(&pair.image, &truth, &legend), row, 1)?;
         }
-        for (column, saved) in (2..).zip(&checkpoints) {
-            let (run, seed) = saved::run_of(saved)?;
-            let (network, vars) = setup::network(&run, classes.len(), seed)?;
-            saved.load_weights(&vars)?;
-            let (_, protocol) = setup::settings(&run)?;
-            let scorer = Scorer { network: &*network, classes: classes.len(), protocol, pass: Pass::eval() };
+        for (column, trained) in (2..).zip(&models) {
+            let scorer = trained.model.scorer(classes.len(), Pass::eval());
             for (row, pair) in pairs.iter().enumerate() {
                 let values: Vec<f32> = pair.image.iter().map(|&byte| normalise(f32::from(byte))).collect();
                 let mut labels = scorer.labels(&Tensor::from_vec(values, (1, pair.height, pair.width, 3), &Device::Cpu)?)?;
@@ -107,7 +105,7 @@ impl Show {
                     .zip(&pair.labels)
                     .filter(|(_, truth)| u32::from(**truth) == VOID)
                     .for_each(|(label, _)| *label = VOID);
-                sheet.place(self.drawn(&pair.image, &labels, legend), row, column)?;
+                sheet.place(self.drawn(&pair.image, &labels, &legend), row, column)?;
             }
         }
         sheet.save(&self.output)?;

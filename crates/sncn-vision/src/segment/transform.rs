@@ -8,12 +8,13 @@ use super::style::Style;
 use crate::augment::normalise;
 use crate::corruption::filter::{Border, Gauss};
 use crate::dataset::pairs::Pair;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sncn_core::Seed;
 use sncn_train::data::VOID;
+use sncn_train::harness::settings;
 
 /// The value of pixels outside: the middle of the scale, 0 once normalised.
 const GREY: f32 = 127.5;
@@ -68,15 +69,9 @@ impl Transform {
     ///
     /// # Errors
     /// Names the key that does not fit and what is accepted.
-    pub fn read(settings: &Value) -> Result<Option<Self>> {
-        let transform = match settings {
-            Value::Null | Value::Bool(false) => return Ok(None),
-            Value::Bool(true) => Self::default(),
-            settings => {
-                let Settings::Paired(transform) = serde_path_to_error::deserialize(settings.clone()).context("augment")?;
-                transform
-            }
-        };
+    pub fn read(augment: &Value) -> Result<Option<Self>> {
+        let usual = Settings::Paired(Self::default());
+        let Some(Settings::Paired(transform)) = settings::optional("augment", augment, Some(usual))? else { return Ok(None) };
         transform.check()?;
         Ok(Some(transform))
     }
@@ -170,12 +165,12 @@ fn sample(image: &[u8], (height, width): (usize, usize), (x, y): (f64, f64), pix
     let (column, row) = (x.floor(), y.floor());
     let (u, v) = ((x - column) as f32, (y - row) as f32);
     pixel.fill(0.);
-    for (right, down, share) in [(0, 0, (1. - u) * (1. - v)), (1, 0, u * (1. - v)), (0, 1, (1. - u) * v), (1, 1, u * v)] {
+    for (right, down, weight) in [(0, 0, (1. - u) * (1. - v)), (1, 0, u * (1. - v)), (0, 1, (1. - u) * v), (1, 1, u * v)] {
         let (column, row) = (column as i64 + right, row as i64 + down);
         let inside = (0..width as i64).contains(&column) && (0..height as i64).contains(&row);
         let at = if inside { 3 * (row as usize * width + column as usize) } else { 0 };
         for (c, value) in pixel.iter_mut().enumerate() {
-            *value += share * if inside { f32::from(image[at + c]) } else { GREY };
+            *value += weight * if inside { f32::from(image[at + c]) } else { GREY };
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Figures of FCN-ResNet50, two images of 257 × 257 pixels and 19 classes: training and inference.
 
-use super::meter::Meter;
 use super::trainer::{Trainer, random};
 use crate::backbone::{Blueprint, segment};
 use anyhow::Result;
@@ -8,6 +7,7 @@ use candle_core::{DType, Device};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Pass, Seed, Vars};
 use sncn_train::data::Batch;
+use sncn_train::harness::bench::Meter;
 use sncn_train::objective::Objective;
 
 /// The network.
@@ -47,14 +47,13 @@ fn operations(auxiliary: bool) -> f64 {
     2. * sum as f64
 }
 
-impl Meter {
-    pub(super) fn fcn(&self) -> Result<()> {
-        let mut trainer = trainer()?;
-        let size = format!("{IMAGES}x{SIDE}x{SIDE}");
-        let seconds = self.seconds(|| trainer.step(&[]))?;
-        self.rate(NAME, &format!("train {size}"), (IMAGES, 3. * operations(true)), seconds);
-        let seconds = self.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
-        self.rate(NAME, &format!("inference {size}"), (IMAGES, operations(false)), seconds);
-        Ok(())
-    }
+/// Prints the figures.
+pub(super) fn run(meter: &Meter) -> Result<()> {
+    let mut trainer = trainer()?;
+    let size = format!("{IMAGES}x{SIDE}x{SIDE}");
+    let seconds = meter.seconds(|| trainer.step(&[]))?;
+    meter.rate(NAME, &format!("train {size}"), (IMAGES, 3. * operations(true)), seconds, "images/s");
+    let seconds = meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
+    meter.rate(NAME, &format!("inference {size}"), (IMAGES, operations(false)), seconds, "images/s");
+    Ok(())
 }

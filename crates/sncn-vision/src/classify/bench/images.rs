@@ -1,11 +1,11 @@
 //! Images a second of AugMix and of the corruption generator, 32 × 32, severity 3.
 
-use super::meter::{Meter, emit};
 use crate::augment::{AugMix, Augment};
 use crate::corruption::{Dims, Frost, Variant, benchmark, build};
 use anyhow::Result;
 use rayon::prelude::*;
 use sncn_core::Seed;
+use sncn_train::harness::bench::{Meter, emit};
 
 const DIMS: Dims = Dims { height: 32, width: 32 };
 
@@ -22,27 +22,25 @@ fn textures() -> Vec<u8> {
     (0..IMAGES * DIMS.bytes()).map(|i| value(i) as u8).collect()
 }
 
-impl Meter {
-    /// Views of AugMix (each two chains more than a copy), then every corruption of the benchmark and their harmonic mean.
-    pub(super) fn images(&self) -> Result<()> {
-        let images = textures();
-        let augmix = Augment::Augmix(AugMix::default());
-        let views = augmix.views();
-        let mut out = vec![0f32; views * images.len()];
-        let seconds = self.seconds(|| {
-            let each = out.par_chunks_exact_mut(views * DIMS.bytes()).zip(images.par_chunks_exact(DIMS.bytes())).enumerate();
-            each.map(|(i, (out, image))| augmix.apply(image, DIMS, Seed::new(3).fold_in(i as u64), out)).collect::<Result<()>>()
-        })?;
-        // the first view is the crop itself
-        emit("AugMix", "views", ((views - 1) * IMAGES) as f64 / seconds, "images/s");
-        let (frost, mut out, mut sum) = (Frost::generated(Seed::new(0)), vec![0; images.len()], 0.);
-        for name in benchmark() {
-            let generator = build(name, 3, Variant::Cifar, &frost)?;
-            let seconds = self.seconds(|| generator.apply_batch(&images, DIMS, Seed::new(1), 0, &mut out))?;
-            emit(&format!("corruption {name}"), "severity 3", IMAGES as f64 / seconds, "images/s");
-            sum += seconds / IMAGES as f64;
-        }
-        emit("corruptions", "harmonic mean", benchmark().count() as f64 / sum, "images/s");
-        Ok(())
+/// Views of AugMix (each two chains more than a copy), then every corruption of the benchmark and their harmonic mean.
+pub(super) fn run(meter: &Meter) -> Result<()> {
+    let images = textures();
+    let augmix = Augment::Augmix(AugMix::default());
+    let views = augmix.views();
+    let mut out = vec![0f32; views * images.len()];
+    let seconds = meter.seconds(|| {
+        let each = out.par_chunks_exact_mut(views * DIMS.bytes()).zip(images.par_chunks_exact(DIMS.bytes())).enumerate();
+        each.map(|(i, (out, image))| augmix.apply(image, DIMS, Seed::new(3).fold_in(i as u64), out)).collect::<Result<()>>()
+    })?;
+    // the first view is the crop itself
+    emit("AugMix", "views", ((views - 1) * IMAGES) as f64 / seconds, "images/s");
+    let (frost, mut out, mut sum) = (Frost::generated(Seed::new(0)), vec![0; images.len()], 0.);
+    for name in benchmark() {
+        let generator = build(name, 3, Variant::Cifar, &frost)?;
+        let seconds = meter.seconds(|| generator.apply_batch(&images, DIMS, Seed::new(1), 0, &mut out))?;
+        emit(&format!("corruption {name}"), "severity 3", IMAGES as f64 / seconds, "images/s");
+        sum += seconds / IMAGES as f64;
     }
+    emit("corruptions", "harmonic mean", benchmark().count() as f64 / sum, "images/s");
+    Ok(())
 }

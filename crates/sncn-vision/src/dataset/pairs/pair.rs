@@ -66,6 +66,12 @@ impl PairSubset {
             _ => pairs.clone(),
         }
     }
+
+    /// All but the first `count`; nothing where there are no more.
+    pub fn after(pairs: &Arc<dyn Pairs>, count: usize) -> Option<Arc<dyn Pairs>> {
+        let range = count..pairs.len();
+        (!range.is_empty()).then(|| -> Arc<dyn Pairs> { Arc::new(Self { pairs: pairs.clone(), range }) })
+    }
 }
 
 impl Pairs for PairSubset {

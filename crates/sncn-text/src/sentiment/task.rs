@@ -1,0 +1,169 @@
+//! `Sentiment`: texts to classes, as a [`Task`].
+
+use super::begin;
+use super::bench;
+use super::lines::Lines;
+use super::predict;
+use super::setup::{self, Augment, Parts, Settings};
+use super::show::Show;
+use super::test_sets::TestSets;
+use super::vocab::Vocab;
+use crate::Vocabulary;
+use crate::backbone::TextNetwork;
+use crate::dataset;
+use crate::examples::Examples;
+use crate::pretrained;
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use sncn_core::{Network, Pass, Vars};
+use sncn_train::evaluate::{Evaluation, evaluate};
+use sncn_train::harness::{self, Begin, Empty, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
+use std::path::Path;
+
+/// Text classification.
+#[derive(Debug)]
+pub struct Sentiment;
+
+/// A network for texts, with its vocabulary.
+pub struct Model {
+    /// The network.
+    pub network: Box<dyn TextNetwork>,
+    /// Texts to token ids.
+    pub vocabulary: Vocabulary,
+    /// The most tokens of a text.
+    pub longest: usize,
+}
+
+impl Model {
+    /// The token ids of a text, as the network takes them and as they are.
+    pub(super) fn encode(&self, text: &str) -> Result<(Tensor, Vec<u32>)> {
+        let ids = self.vocabulary.encode(&[text], self.longest)?.concat();
+        Ok((Tensor::new(vec![ids.clone()], &Device::Cpu)?, ids))
+    }
+}
+
+/// Commands that only `sncn-sentiment` has.
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Show which tokens the SelfNorm gates turn up or down: a text a line in, an HTML page out.
+    Show(Show),
+    /// Learn a vocabulary from the training texts of a data set, as a tokenizer.json.
+    Vocab(Vocab),
+}
+
+impl harness::Command for Command {
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::Show(command) => command.run(),
+            Self::Vocab(command) => command.run(),
+        }
+    }
+}
+
+/// What is found on a set of texts.
+#[derive(Debug)]
+pub struct Score(Evaluation);
+
+impl harness::Score for Score {
+    fn value(&self) -> f64 {
+        self.0.value()
+    }
+
+    fn record(&self, recorder: &mut Recorder, split: &str, classes: &[String], detail: bool) {
+        recorder.add(split, "accuracy", self.value(), self.0.predictions.len());
+        self.0.record(recorder, split, classes, detail);
+    }
+}
+
+/// Texts of a batch in evaluation.
+const BATCH: usize = 64;
+
+impl Task for Sentiment {
+    const INFO: &'static sncn_record::Task = &sncn_record::task::SENTIMENT;
+    const ABOUT: &'static str = "Train, evaluate and use text classifiers that keep working when the data shifts";
+    const FIRST_STEPS: &'static str = "  \
+  sncn-sentiment train --table models/reviews.json --row encoder/cnsn --seed 0 --run-dir runs/mine
+  sncn-sentiment evaluate --run-dir runs/mine
+  echo 'not bad at all' | sncn-sentiment predict --run-dir runs/mine";
+    const TESTS: &'static str = "Test sets instead of the run's: sst2; imdb-validation (what training leaves); imdb-c (8 shifts × 5 \
+        severities, made as it goes); the path of a .jsonl, .tsv or .csv file with columns text and label, or \
+        <path>:<texts>:<labels> where they have other names";
+
+    type Settings = Settings;
+    type Model = Model;
+    type Set = Examples;
+    type Score = Score;
+    type Evaluate = Empty;
+    type Predict = Lines;
+    type Command = Command;
+
+    fn settings(run: &Run<Empty>) -> Result<Settings> {
+        Settings::read(run)
+    }
+
+    fn network(model: &Model) -> &dyn Network {
+        &*model.network
+    }
+
+    fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
+        let Begin { run, seed, source, folder, is_fresh } = *begin;
+        let Settings { input, augment } = &run.settings;
+        let (train, validation) = dataset::split(&run.train, source)?;
+        let (texts, validation) = (train.first(run.train_limit), validation.first(run.test_limit));
+        let parts = match folder.filter(|_| !is_fresh) {
+            Some(folder) => Parts::kept(run, folder)?,
+            None => begin::parts(run, &texts, folder, source)?,
+        };
+        let (network, vars) = parts.network(run, texts.classes.len(), seed)?;
+        let mut data = Examples::new(&texts, &parts.vocabulary, input.longest)?;
+        if is_fresh {
+            begin::weights(&parts, run, &vars)?;
+            begin::vectors(input, &parts.vocabulary, &data, &vars, source, seed)?;
+        }
+        let vocabulary = &parts.vocabulary;
+        let describe = format!(
+            "{}: {} tokens in {} texts, {} in the vocabulary",
+            texts.describe,
+            data.tokens(),
+            texts.examples.len(),
+            vocabulary.len()
+        );
+        if let Some(Augment::WordDropout { rate }) = *augment {
+            let unknown = vocabulary.unknown().context("the vocabulary has no unknown token, which word dropout needs")?;
+            data = data.with_word_dropout(rate, unknown);
+        }
+        let validation = match run.early_stopping {
+            Some(_) => Some(Examples::new(&validation, vocabulary, input.longest)?),
+            None => None,
+        };
+        let model = Model { network, vocabulary: parts.vocabulary, longest: input.longest };
+        Ok(Prepared { model, vars, data: Box::new(data), classes: texts.classes, describe, validation })
+    }
+
+    fn rebuild(rebuild: &Rebuild<'_, Self>) -> Result<(Model, Vars)> {
+        let Rebuild { run, seed, classes, folder } = *rebuild;
+        let parts = Parts::kept(run, folder)?;
+        let (network, vars) = parts.network(run, classes.len(), seed)?;
+        Ok((Model { network, vocabulary: parts.vocabulary, longest: run.settings.input.longest }, vars))
+    }
+
+    fn elsewhere(folder: &Path) -> Result<Option<Trained<Self>>> {
+        if pretrained::is_pretrained(folder) { setup::published(folder).map(Some) } else { Ok(None) }
+    }
+
+    fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn harness::TestSets<Self> + 'a>> {
+        Ok(Box::new(TestSets { trained: testing.trained, source: testing.source }))
+    }
+
+    fn score(model: &Model, classes: usize, set: &Examples, pass: &Pass, observe: &mut dyn FnMut(usize)) -> Result<Score> {
+        Ok(Score(evaluate(&*model.network, set, classes, BATCH, pass, observe)?))
+    }
+
+    fn predict(trained: &Trained<Self>, lines: &Lines) -> Result<()> {
+        predict::run(trained, lines)
+    }
+
+    fn benches() -> &'static [Case] {
+        bench::CASES
+    }
+}

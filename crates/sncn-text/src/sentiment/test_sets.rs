@@ -1,0 +1,45 @@
+//! Named test sets of texts.
+
+use super::task::Sentiment;
+use crate::dataset;
+use crate::examples::Examples;
+use crate::shift::{self, SEVERITIES, SHIFTS};
+use anyhow::{Result, ensure};
+use sncn_train::DataDir;
+use sncn_train::harness::{self, Parts, Trained};
+
+/// Opens test sets for a model: a set as it is, or with `-c` under every shift and severity.
+pub(super) struct TestSets<'a> {
+    pub(super) trained: &'a Trained<Sentiment>,
+    pub(super) source: &'a DataDir,
+}
+
+/// Whether two lists of classes are the same, whatever their letters; `LABEL_<number>` names nothing.
+fn alike(one: &[String], two: &[String]) -> bool {
+    let same = |i: usize, a: &String, b: &String| a.to_lowercase() == b.to_lowercase() || *b == format!("LABEL_{i}");
+    one.len() == two.len() && one.iter().zip(two).enumerate().all(|(i, (a, b))| same(i, a, b))
+}
+
+impl harness::TestSets<Sentiment> for TestSets<'_> {
+    fn parts(&self, name: &str) -> Result<Parts<'_, Examples>> {
+        let Trained { header, run, model, .. } = self.trained;
+        let (base, is_shifted) = name.strip_suffix("-c").map_or((name, false), |base| (base, true));
+        let texts = dataset::open(base, self.source)?.first(run.test_limit);
+        ensure!(
+            alike(&texts.classes, &header.classes),
+            "{name}: its classes ({}) are not the network's ({})",
+            texts.classes.join(", "),
+            header.classes.join(", ")
+        );
+        let name = name.to_string();
+        if !is_shifted {
+            let set = Examples::new(&texts, &model.vocabulary, model.longest)?;
+            return Ok(Box::new(std::iter::once(Ok((name, set)))));
+        }
+        let cells = SHIFTS.iter().flat_map(|&shift| (1..=SEVERITIES).map(move |severity| (shift, severity)));
+        Ok(Box::new(cells.map(move |(shift, severity)| {
+            let set = Examples::new(&shift::shifted(&texts, shift, severity), &model.vocabulary, model.longest)?;
+            Ok((format!("{name}/{}/{severity}", shift.0), set))
+        })))
+    }
+}

@@ -1,0 +1,101 @@
+//! The `bench` command: medians of whole steps, one JSON object a line; `cargo xtask bench` sets them beside a peer's.
+//!
+//! A training step of any row of a table is measured for every task; what else there is to measure a task lists as its [`Case`]s.
+
+mod meter;
+mod profile;
+
+pub use meter::{Meter, emit, peak_memory};
+pub use profile::profile;
+
+use super::cli::{self, Cell};
+use super::task::{Begin, Task};
+use anyhow::{Context, Result, bail, ensure};
+use std::path::PathBuf;
+
+/// Something that a task measures.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What is measured.
+    pub about: &'static str,
+    /// Measures it; the second is what `--only` names, such as one network of several.
+    pub run: fn(&Meter, Option<&str>) -> Result<()>,
+}
+
+/// Measure whole steps; prints one JSON object a line.
+#[derive(clap::Args, Debug)]
+pub struct Bench {
+    /// What to measure: `row`, a training step of a row of a table; or one of the cases that `bench list` prints.
+    case: String,
+    /// For `row`: the table file.
+    #[arg(long)]
+    table: Option<PathBuf>,
+    /// For `row`: the name of the row.
+    #[arg(long)]
+    row: Option<String>,
+    /// For `row`: folder that holds the data sets (default: $SNCN_DATA).
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// For cases of several networks: this one alone.
+    #[arg(long)]
+    network: Option<String>,
+    #[command(flatten)]
+    meter: Meter,
+}
+
+impl Bench {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the case is unknown (the known ones are listed), or what is measured fails.
+    pub fn run<T: Task>(&self) -> Result<()> {
+        cli::threads(self.meter.threads)?;
+        let cases = T::benches();
+        match self.case.as_str() {
+            "list" => {
+                crate::out!("{:12} a training step of a row: --table FILE --row NAME", "row");
+                cases.iter().for_each(|case| crate::out!("{:12} {}", case.name, case.about));
+                Ok(())
+            }
+            "row" => self.row::<T>(),
+            name => {
+                let Some(case) = cases.iter().find(|case| case.name == name) else {
+                    let known: Vec<_> = ["list", "row"].into_iter().chain(cases.iter().map(|case| case.name)).collect();
+                    bail!("unknown case {name:?}; known: {}", known.join(", "))
+                };
+                ensure!(self.table.is_none() && self.row.is_none(), "--table and --row go with the case `row`");
+                emit("machine", "multiply-adds in f32", self.meter.peak(), "GFLOP/s");
+                (case.run)(&self.meter, self.network.as_deref())
+            }
+        }
+    }
+
+    /// A training step of a row, with its data.
+    fn row<T: Task>(&self) -> Result<()> {
+        let (Some(table), Some(row)) = (&self.table, &self.row) else { bail!("bench row: give --table and --row") };
+        ensure!(self.network.is_none(), "--network goes with the cases that `bench list` prints");
+        let run = Cell { table: table.clone(), row: row.clone(), seed: 0 }.run::<T>()?;
+        let source = cli::source(self.data_dir.as_deref());
+        let begin = Begin { run: &run, seed: 0, source: &source, folder: None, is_fresh: true };
+        let prepared = T::prepare(&begin)?;
+        let (network, data) = (T::network(&prepared.model), &*prepared.data);
+        let (mut optimizer, recipe) = (run.optimizer(&prepared.vars)?, run.recipe(0));
+        let augment = recipe.augment.then(|| recipe.seed.named("augment"));
+        let batches = data.batches(run.batch_size, 0, recipe.seed);
+        let mut step = 0;
+        let case = format!("{}, batch {}", run.name, run.batch_size);
+        let seconds = self.meter.seconds(|| {
+            let indices = &batches[step % batches.len()];
+            let batch = data.batch(indices, augment)?;
+            let loss = recipe.objective.loss(network, &batch, run.mix, recipe.seed.named("step").fold_in(step as u64))?;
+            step += 1;
+            Ok(optimizer.step(&sncn_core::backward(&loss)?, run.lr)?)
+        })?;
+        let examples = batches.first().context("the training set is empty")?.len();
+        emit(&case, "train", examples as f64 / seconds, &format!("{}/s", T::INFO.examples));
+        emit(&case, "peak memory", peak_memory(), "MB");
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! The `evaluate` command: a trained model on its test sets.
+
+use super::saved::Saved;
+use super::task::{Parts, Score, Task, Testing, Trained};
+use super::{Recorder, cli, provenance};
+use crate::data::Dataset;
+use crate::files::write_atomically;
+use crate::out;
+use anyhow::{Context, Result};
+use sncn_record::results;
+use std::path::PathBuf;
+
+/// Evaluate a trained network on its test sets: as they are, shifted and corrupted.
+#[derive(clap::Args, Debug)]
+pub struct Evaluate<T: Task> {
+    /// Which checkpoint.
+    #[command(flatten)]
+    saved: Saved,
+    /// Test sets instead of the run's.
+    #[arg(long, value_delimiter = ',', help = T::TESTS)]
+    test: Vec<String>,
+    /// Write the measurements there, as JSON lines.
+    #[arg(long)]
+    results: Option<PathBuf>,
+    /// Write a table of the measurements there as CSV, in percent.
+    #[arg(long)]
+    csv: Option<PathBuf>,
+    /// Print JSON lines instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// Name of the table, for the results file.
+    #[arg(long, default_value = "")]
+    table: String,
+    /// Folder that holds the data sets (default: $SNCN_DATA).
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Threads (default: all processors); the result does not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+    #[command(flatten)]
+    options: T::Evaluate,
+}
+
+impl<T: Task> Evaluate<T> {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Where the checkpoint or a test set does not fit, or a file cannot be written.
+    pub fn run(&self) -> Result<()> {
+        cli::threads(self.threads)?;
+        let mut trained = Trained::<T>::read(&self.saved)?;
+        let changed = T::configure(&mut trained.model, &self.options)?;
+        let (source, classes) = (cli::source(self.data_dir.as_deref()), &trained.header.classes);
+        let sets = T::test_sets(Testing { trained: &trained, source: &source, options: &self.options })?;
+        let tests = if self.test.is_empty() { &trained.run.test } else { &self.test };
+        self.csv.as_ref().map_or(Ok(()), |_| T::check_csv(tests).context("--csv"))?;
+        // every name is looked up before the first of them is measured
+        let parts = tests.iter().map(|test| sets.parts(test)).collect::<Result<Vec<Parts<'_, T::Set>>>>()?;
+        let (pass, exact) = T::passes(&self.options);
+        let mut notes = sets.notes(tests);
+        notes.extend(changed);
+        notes.extend(exact.is_some().then(|| cli::ROUNDED.to_string()));
+        let mut recorder = self.recorder(&trained, notes.clone());
+        for part in parts.into_iter().flatten() {
+            let (split, set) = part?;
+            let score = |pass| -> Result<T::Score> {
+                let bar = cli::progress(set.len(), &split);
+                let found = T::score(&trained.model, classes.len(), &set, pass, &mut |count| bar.inc(count as u64))?;
+                bar.finish_and_clear();
+                Ok(found)
+            };
+            let is_whole = !split.contains('/');
+            let found = score(&pass)?;
+            if let Some(exact) = exact.as_ref().filter(|_| is_whole) {
+                let exact = score(exact)?;
+                let value = if T::INFO.low { 1. - exact.value() } else { exact.value() };
+                recorder.add(&split, &format!("{}_f32", T::INFO.metric), value, set.len());
+                if let Some(same) = found.agreement(&exact) {
+                    recorder.add(&split, "agreement_f32", same, set.len());
+                }
+            }
+            found.record(&mut recorder, &split, classes, is_whole);
+        }
+        self.finish(&recorder, classes, &notes)
+    }
+
+    /// A recorder with a header: the run, its checkpoint, the version of this program, the machine, the notes.
+    fn recorder(&self, trained: &Trained<T>, notes: Vec<String>) -> Recorder {
+        let Trained { header, run, seed, .. } = trained;
+        Recorder::new(results::Header {
+            format: results::FORMAT,
+            table: self.table.clone(),
+            row: run.name.clone(),
+            seed: *seed,
+            run: header.run.run.clone(),
+            built: provenance::built(),
+            trained: header.built.clone(),
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            machine: provenance::machine(),
+            selection: run.selection().to_string(),
+            notes,
+            classes: header.classes.clone(),
+        })
+    }
+
+    /// Prints the measurements and writes them where that was asked for: first to the screen, so that they are not lost where a
+    /// file cannot be written.
+    fn finish(&self, recorder: &Recorder, classes: &[String], notes: &[String]) -> Result<()> {
+        let measurements = recorder.measurements();
+        if self.json {
+            for measurement in measurements {
+                out!("{}", serde_json::to_string(measurement)?);
+            }
+        } else {
+            T::print(measurements, classes);
+            notes.iter().for_each(|note| out!("{note}"));
+        }
+        if let Some(path) = &self.csv {
+            write_atomically(path, T::csv(measurements, classes).as_bytes())?;
+        }
+        self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
+    }
+}

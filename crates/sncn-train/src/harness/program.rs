@@ -1,0 +1,94 @@
+//! `main`: the program of a task.
+
+use super::bench::Bench;
+use super::cli::Ending;
+use super::evaluate::Evaluate;
+use super::export::Export;
+use super::fit::Train;
+use super::plan::Plan;
+use super::predict::Predict;
+use super::provenance;
+use super::task::{Command as _, Task};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use sncn_record::Build;
+use std::process::ExitCode;
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 interrupted (a checkpoint was written).";
+
+/// A command line. A table file (models/*.json) defines what is trained; the command line which row, where and how much.
+#[derive(Parser, Debug)]
+#[command(
+    name = T::INFO.program,
+    bin_name = T::INFO.program,
+    version,
+    about = T::ABOUT,
+    after_help = format!("First steps:\n{}\n{EXIT_CODES}", T::FIRST_STEPS)
+)]
+struct Cli<T: Task> {
+    #[command(subcommand)]
+    command: Command<T>,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command<T: Task> {
+    Train(Train),
+    Evaluate(Evaluate<T>),
+    Predict(Predict<T>),
+    Plan(Plan),
+    Export(Export),
+    Bench(Bench),
+    #[command(flatten)]
+    Own(T::Command),
+}
+
+impl<T: Task> Command<T> {
+    fn run(&self) -> Result<Ending> {
+        let done = match self {
+            Self::Train(command) => return command.run::<T>(),
+            Self::Evaluate(command) => command.run(),
+            Self::Predict(command) => command.run(),
+            Self::Plan(command) => command.run::<T>(),
+            Self::Export(command) => command.run(),
+            Self::Bench(command) => command.run::<T>(),
+            Self::Own(command) => command.run(),
+        };
+        done.map(|()| Ending::Done)
+    }
+}
+
+/// Runs the program of a task with the arguments of this process. Its checkpoints and results keep `built`.
+pub fn main<T: Task>(built: Build) -> ExitCode {
+    provenance::set_built(built);
+    match Cli::<T>::parse().command.run() {
+        Ok(Ending::Done) => ExitCode::SUCCESS,
+        Ok(Ending::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs a command of a task as `main` does, without ending the process: for tests of a task.
+///
+/// # Errors
+/// Where the arguments are wrong or the command fails.
+pub fn run<T: Task>(arguments: &[&str]) -> Result<Ending> {
+    Cli::<T>::try_parse_from(std::iter::once(T::INFO.program).chain(arguments.iter().copied()))?.command.run()
+}
+
+/// The help of a task's program and of each of its commands, as `--help` prints them, with their names.
+pub fn helps<T: Task>() -> Vec<(String, String)> {
+    use clap::CommandFactory;
+    let mut program = Cli::<T>::command();
+    program.build();
+    let mut helps = vec![(T::INFO.program.to_string(), program.render_long_help().to_string())];
+    let names: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
+    for name in names {
+        if let Some(command) = program.find_subcommand_mut(&name) {
+            helps.push((format!("{} {name}", T::INFO.program), command.render_long_help().to_string()));
+        }
+    }
+    helps
+}

@@ -1,0 +1,123 @@
+//! The commands of a program, over a task of a few lines: train, stop, resume, evaluate, predict, plan, bench, and what they refuse.
+#![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
+
+mod toy;
+
+use serde_json::{Value, json};
+use sncn_train::checkpoint::{Checkpoint, newest};
+use sncn_train::harness::{Ending, Task, program};
+use std::path::{Path, PathBuf};
+use toy::Pitch;
+
+fn table(folder: &Path, change: impl FnOnce(&mut Value)) -> PathBuf {
+    let mut table = json!({
+        "title": "Tones", "task": "pitch", "seeds": [0], "select": "last",
+        "runs": [{
+            "name": "sn", "train": "tones", "test": ["tones", "tones-c"], "backbone": "ear", "epochs": 4, "batch_size": 30, "lr": 0.1,
+            "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": 0.0005},
+            "schedule": {"kind": "constant"}, "objective": {"kind": "plain"}, "layers": [{"kind": "selfnorm", "at": "post"}]
+        }]
+    });
+    change(&mut table);
+    let path = folder.join("tones.json");
+    std::fs::write(&path, table.to_string()).unwrap();
+    path
+}
+
+fn run(arguments: &[&str]) -> Result<Ending, String> {
+    program::run::<Pitch>(arguments).map_err(|error| format!("{error:#}"))
+}
+
+fn train(table: &Path, run_dir: &Path, more: &[&str]) -> Result<Ending, String> {
+    let paths = ["train", "--row", "sn", "--table", table.to_str().unwrap(), "--run-dir", run_dir.to_str().unwrap()];
+    run(&[&paths, more].concat())
+}
+
+fn weights(folder: &Path) -> Checkpoint {
+    newest(folder).unwrap().unwrap()
+}
+
+#[test]
+fn a_toy_task_is_trained_stopped_resumed_and_measured_by_the_shared_commands() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(folder.path(), |_| {});
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    assert_eq!(train(&table, &whole, &[]), Ok(Ending::Done));
+    assert_eq!(train(&table, &parts, &["--stop-after", "13"]), Ok(Ending::Interrupted));
+    assert_eq!(weights(&parts).header.step, 13);
+    // stopped where it was told to already
+    assert_eq!(train(&table, &parts, &["--stop-after", "13"]), Ok(Ending::Interrupted));
+    assert_eq!(weights(&parts).header.step, 13);
+    assert_eq!(train(&table, &parts, &[]), Ok(Ending::Done));
+    assert_eq!(weights(&whole).header, weights(&parts).header, "a resumed run is not the unbroken one");
+    assert_eq!(weights(&whole).header.step, 40);
+
+    let results = folder.path().join("results.jsonl");
+    let csv = folder.path().join("errors.csv");
+    let (run_dir, results_file) = (whole.to_str().unwrap(), results.to_str().unwrap());
+    assert_eq!(
+        run(&["evaluate", "--run-dir", run_dir, "--results", results_file, "--csv", csv.to_str().unwrap()]),
+        Ok(Ending::Done)
+    );
+    let found = sncn_record::Results::parse(&std::fs::read_to_string(&results).unwrap()).unwrap();
+    let error = |split: &str| found.measurements.iter().find(|m| m.split == split && m.metric == "error").unwrap().value;
+    assert!(error("tones") < 0.1 && error("tones-c/noise/5") > error("tones"), "{} {}", error("tones"), error("tones-c/noise/5"));
+    let text = std::fs::read_to_string(csv).unwrap();
+    assert!(text.starts_with("set,shift,1,2,3,4,5,mean\ntones-c,noise,"), "{text}");
+    assert_eq!(run(&["predict", "--run-dir", run_dir]), Ok(Ending::Done));
+    let table = table.to_str().unwrap();
+    assert_eq!(run(&["plan", "--table", table]), Ok(Ending::Done));
+    assert_eq!(run(&["bench", "row", "--table", table, "--row", "sn", "--runs", "1"]), Ok(Ending::Done));
+}
+
+#[test]
+fn early_stopping_goes_by_the_validation_set_of_any_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(folder.path(), |table| {
+        table["select"] = json!("validation");
+        table["runs"][0]["early_stopping"] = json!({"patience": 1});
+        table["runs"][0]["epochs"] = json!(30);
+    });
+    let run_dir = folder.path().join("run");
+    assert_eq!(train(&table, &run_dir, &[]), Ok(Ending::Done));
+    let header = weights(&run_dir).header;
+    assert!(header.step < 300 && header.validation.len() == header.step / 10, "{}", header.step);
+    assert!(run_dir.join("selected.safetensors").is_file());
+}
+
+#[test]
+fn what_does_not_fit_is_refused_before_anything_is_made() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_dir = folder.path().join("run");
+    let refused = |change: &dyn Fn(&mut Value), words: &[&str]| {
+        let error = train(&table(folder.path(), change), &run_dir, &[]).unwrap_err();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        assert!(!run_dir.exists());
+    };
+    let row = |key: &'static str, value: Value| move |table: &mut Value| table["runs"][0][key] = value.clone();
+    for key in ["input", "augment", "evaluate"] {
+        refused(
+            &row(key, json!({"kind": "x"})),
+            &["tones.json", "run \"sn\"", &format!("{key} is set; tables of task \"pitch\"")],
+        );
+    }
+    refused(&row("backbone", json!("nose")), &["unknown network \"nose\"; known: ear"]);
+    refused(&row("baseline", json!("sn")), &["the baselines go in a circle: sn -> sn"]);
+    refused(
+        &|table| table["task"] = json!("classify"),
+        &["task is \"classify\"; \"pitch\" is accepted; sncn-classify takes this table"],
+    );
+    refused(&|table| table["task"] = json!("smell"), &["task is \"smell\"; known: classify, segment, sentiment"]);
+    let unknown = run(&["bench", "nothing"]).unwrap_err();
+    assert!(unknown.contains("unknown case \"nothing\"; known: list, row"), "{unknown}");
+    let zero = run(&["bench", "list", "--threads", "0"]).unwrap_err();
+    assert!(zero.contains("--threads is 0; at least 1 is accepted"), "{zero}");
+}
+
+#[test]
+fn every_help_fits_a_screen() {
+    for (name, help) in program::helps::<Pitch>() {
+        assert!(help.lines().count() <= 60, "{name}:\n{help}");
+    }
+    assert!(program::helps::<Pitch>()[0].1.contains(Pitch::ABOUT));
+}

@@ -1,0 +1,179 @@
+//! `Segment`: every pixel of an image to a class, as a [`Task`].
+
+use super::examples::PairExamples;
+use super::predict::{self, Predict};
+use super::scoring::{Protocol, Scorer};
+use super::show::Show;
+use super::summary;
+use super::test_sets::TestSets;
+use super::transform::Transform;
+use crate::backbone::{Blueprint, segment};
+use crate::classify::Options;
+use crate::dataset::pairs::{self, PairSubset};
+use anyhow::{Context, Result, ensure};
+use candle_core::{DType, Device};
+use sncn_core::{Network, Pass, Seed, Vars};
+use sncn_train::harness::{self, Begin, Empty, Measurement, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, settings};
+use sncn_train::objective::Objective;
+
+/// Semantic segmentation.
+#[derive(Debug)]
+pub struct Segment;
+
+/// How training images are changed, and how test images are evaluated.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Changes of image and labels together; absent: none.
+    pub transform: Option<Transform>,
+    /// Whole images or sliding windows.
+    pub protocol: Protocol,
+}
+
+/// A network that labels pixels.
+pub struct Model {
+    network: Box<dyn Network>,
+    protocol: Protocol,
+}
+
+impl Model {
+    /// What labels pixels by this model, in this pass.
+    pub(super) fn scorer(&self, classes: usize, pass: Pass) -> Scorer<'_> {
+        Scorer { network: &*self.network, classes, protocol: self.protocol.clone(), pass }
+    }
+}
+
+/// Options of `sncn-segment evaluate`.
+#[derive(clap::Args, Debug)]
+pub struct Evaluate {
+    #[command(flatten)]
+    images: Options,
+    /// Side of a sliding window in place of the run's protocol; windows overlap by a third.
+    #[arg(long)]
+    window: Option<usize>,
+}
+
+/// Commands that only `sncn-segment` has.
+#[derive(clap::Subcommand, Debug)]
+pub enum Command {
+    /// Draw images of a test set with their labels and with those that trained networks give them.
+    Show(Show),
+}
+
+impl harness::Command for Command {
+    fn run(&self) -> Result<()> {
+        let Self::Show(command) = self;
+        command.run()
+    }
+}
+
+fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Model, Vars)> {
+    let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
+    let network = segment::build(&run.backbone, &Blueprint { classes, layers: (&run.layers).into(), vars: &vars })
+        .with_context(|| format!("run {:?}", run.name))?;
+    run.check_mixing(&*network)?;
+    Ok((Model { network, protocol: run.settings.protocol.clone() }, vars))
+}
+
+impl Task for Segment {
+    const INFO: &'static sncn_record::Task = &sncn_record::task::SEGMENT;
+    const ABOUT: &'static str = "Train, evaluate and use networks that label every pixel and keep working when the data shifts";
+    const FIRST_STEPS: &'static str = "  \
+  sncn-segment train --table models/scenes.json --row cnsn --seed 0 --run-dir runs/mine
+  sncn-segment evaluate --run-dir runs/mine
+  sncn-segment predict --run-dir runs/mine --output labelled photo.png
+  sncn-segment show --run-dirs runs/mine --test scenes-weather --output sheet.png";
+    const TESTS: &'static str = "Test sets instead of the run's: camvid-dusk; camvid-dusk-c (15 corruptions × 5 severities); \
+        cityscapes-crop713 (the middle of every image); the first test set of another data set by its name";
+
+    type Settings = Settings;
+    type Model = Model;
+    type Set = PairExamples;
+    type Score = Pixels;
+    type Evaluate = Evaluate;
+    type Predict = Predict;
+    type Command = Command;
+
+    fn settings(run: &Run<Empty>) -> Result<Settings> {
+        settings::unused("input", &run.input, Self::INFO)?;
+        ensure!(
+            matches!(run.objective, Objective::Segment { .. }),
+            "the objective is not for labelled pixels; {{\"kind\": \"segment\"}} is accepted"
+        );
+        Ok(Settings { transform: Transform::read(&run.augment)?, protocol: Protocol::read(&run.evaluate)? })
+    }
+
+    fn network(model: &Model) -> &dyn Network {
+        &*model.network
+    }
+
+    fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
+        let run = begin.run;
+        let splits = pairs::open(&run.train, begin.source)?;
+        let classes = splits.train.legend().classes.clone();
+        let images = PairSubset::first(&splits.train, run.train_limit);
+        let after = run.train_limit.and_then(|limit| PairSubset::after(&splits.train, limit));
+        let validation = match run.early_stopping {
+            None => None,
+            Some(_) => Some(PairExamples::new(PairSubset::first(
+                &after.with_context(|| {
+                    format!(
+                        "early_stopping goes by the training images after train_limit, and there are none: set train_limit below \
+                         the {} of {}",
+                        splits.train.len(),
+                        run.train
+                    )
+                })?,
+                run.test_limit,
+            ))),
+        };
+        let describe = images.describe();
+        let (model, vars) = network(run, classes.len(), begin.seed)?;
+        let data = Box::new(PairExamples::new(images).transformed(run.settings.transform.clone()));
+        Ok(Prepared { model, vars, data, classes, describe, validation })
+    }
+
+    fn rebuild(rebuild: &Rebuild<'_, Self>) -> Result<(Model, Vars)> {
+        network(rebuild.run, rebuild.classes.len(), rebuild.seed)
+    }
+
+    fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn harness::TestSets<Self> + 'a>> {
+        let Testing { trained, source, options } = testing;
+        Ok(Box::new(TestSets {
+            splits: pairs::open(&trained.run.train, source)?,
+            source,
+            frost: options.images.frost()?,
+            classes: &trained.header.classes,
+            limit: trained.run.test_limit,
+        }))
+    }
+
+    fn configure(model: &mut Model, options: &Evaluate) -> Result<Option<String>> {
+        let Some(side) = options.window else { return Ok(None) };
+        model.protocol = Protocol::sliding(side).context("--window")?;
+        Ok(Some(format!("sliding window of {side} × {side} pixels, set on the command line")))
+    }
+
+    fn passes(options: &Evaluate) -> (Pass, Option<Pass>) {
+        options.images.passes()
+    }
+
+    fn score(model: &Model, classes: usize, set: &PairExamples, pass: &Pass, observe: &mut dyn FnMut(usize)) -> Result<Pixels> {
+        Ok(Pixels(model.scorer(classes, pass.clone()).score(set, observe)?))
+    }
+
+    fn print(measurements: &[Measurement], classes: &[String]) {
+        summary::print(measurements, classes);
+    }
+
+    fn check_csv(_tests: &[String]) -> Result<()> {
+        Ok(())
+    }
+
+    fn csv(measurements: &[Measurement], classes: &[String]) -> String {
+        summary::csv(measurements, classes)
+    }
+
+    fn predict(trained: &Trained<Self>, options: &Predict) -> Result<()> {
+        predict::run(trained, options)
+    }
+}

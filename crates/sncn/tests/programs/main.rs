@@ -1,0 +1,11 @@
+//! The programs in sentences: what they do with good input, and what they say to bad input.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
+
+mod classify;
+mod common;
+mod import;
+mod segment;
+mod sentiment;
+mod shared;
+mod tables;
+mod test_sets;

@@ -1,0 +1,67 @@
+//! What holds for all programs.
+
+use crate::common::{refused, sncn, table, train};
+use sncn_record::Results;
+use sncn_text::sentiment::Sentiment;
+use sncn_train::checkpoint::newest;
+use sncn_train::harness::Task;
+use sncn_train::harness::program::helps;
+use sncn_vision::classify::Classify;
+use sncn_vision::segment::Segment;
+use std::process::Command;
+
+#[test]
+fn every_help_fits_a_screen() {
+    let all = [helps::<Classify>(), helps::<Segment>(), helps::<Sentiment>()].concat();
+    assert!(all.len() > 20);
+    for (name, help) in all {
+        let lines = help.lines().count();
+        assert!(lines <= 60, "{name}: {lines} lines\n{help}");
+    }
+}
+
+#[test]
+fn every_task_has_a_program_of_its_name() {
+    for task in [Classify::INFO, Segment::INFO, Sentiment::INFO] {
+        assert_eq!(sncn_record::Task::of(task.name), Ok(task));
+        let path = std::path::Path::new(env!("CARGO_BIN_EXE_sncn-classify")).with_file_name(task.program);
+        let output = Command::new(path.with_extension(std::env::consts::EXE_EXTENSION)).arg("--help").output().unwrap();
+        assert!(output.status.success() && String::from_utf8_lossy(&output.stdout).contains("First steps:"));
+    }
+}
+
+/// The commit that the program was built from stands in the checkpoint and in the results, wherever it is started.
+#[test]
+fn the_commit_of_the_build_is_kept() {
+    let (folder, path) = table(|row| {
+        row["test"] = serde_json::json!(["shapes"]);
+        row["epochs"] = serde_json::json!(1);
+    });
+    let run = folder.path().join("run");
+    train(&path, &run).current_dir(folder.path()).assert().success();
+    let results = folder.path().join("results.jsonl");
+    let mut evaluate = sncn();
+    evaluate.current_dir(folder.path()).arg("evaluate").arg("--run-dir").arg(&run).arg("--results").arg(&results);
+    evaluate.assert().success();
+    let header = Results::parse(&std::fs::read_to_string(&results).unwrap()).unwrap().header;
+    let trained = newest(&run).unwrap().unwrap().header.built;
+    assert_eq!((&header.trained, &header.built), (&trained, &sncn::built()));
+    let commit = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    if let Some(output) = commit.ok().filter(|output| output.status.success()) {
+        let commit = String::from_utf8_lossy(&output.stdout).trim().to_string();
+        assert_eq!(trained.commit, Some(commit), "the program is of another commit");
+    }
+}
+
+#[test]
+fn threads_are_bounded() {
+    let (folder, path) = table(|row| {
+        row["epochs"] = serde_json::json!(1);
+        row["train_limit"] = serde_json::json!(32);
+    });
+    let mut zero = train(&path, &folder.path().join("zero"));
+    zero.args(["--threads", "0"]);
+    refused(zero, &["--threads is 0; at least 1 is accepted"]);
+    let mut many = train(&path, &folder.path().join("many"));
+    many.args(["--threads", "100000"]).assert().success().stderr(predicates::str::contains("--threads 100000: this machine has"));
+}
