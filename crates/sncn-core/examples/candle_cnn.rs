@@ -6,7 +6,7 @@
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 use candle_nn::{Conv2d, Conv2dConfig, Linear, Module, Optimizer, VarBuilder, VarMap};
 use sncn_core::layer::{ChannelsFirst, CrossNorm, CrossNormConfig, Layer, SelfNorm, SelfNormConfig};
-use sncn_core::{Pass, Place, Seed};
+use sncn_core::{BuildContext, Pass, Seed};
 
 /// Two convolutions with CrossNorm and SelfNorm after each, and a classifier.
 struct Cnn {
@@ -19,17 +19,17 @@ struct Cnn {
 
 impl Cnn {
     fn new(vb: VarBuilder) -> Result<Self> {
-        let place = Place::new(16, vb.clone());
+        let cx = BuildContext::new(16, vb.clone());
         let same = Conv2dConfig { padding: 1, ..Default::default() };
         let (mut convs, mut mixing, mut gates) = (Vec::new(), Vec::new(), Vec::new());
         for (i, channels) in [3, 16].into_iter().enumerate() {
             convs.push(candle_nn::conv2d(channels, 16, 3, same, vb.pp(format!("conv{i}")))?);
-            mixing.push(ChannelsFirst(CrossNorm::new(CrossNormConfig::default(), &place)?));
-            let gate = place.at(16, vb.pp(format!("selfnorm{i}")));
+            mixing.push(ChannelsFirst(CrossNorm::new(CrossNormConfig::default(), &cx)?));
+            let gate = cx.at(16, vb.pp(format!("selfnorm{i}")));
             gates.push(ChannelsFirst(SelfNorm::new(SelfNormConfig::default(), &gate)?));
         }
         let classifier = candle_nn::linear(16, 2, vb.pp("classifier"))?;
-        Ok(Self { convs, mixing, gates, classifier, sites: place.sites() })
+        Ok(Self { convs, mixing, gates, classifier, sites: cx.sites() })
     }
 
     /// Images (N, 3, H, W) to scores (N, 2).

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Head};
 use sncn_core::layer::{BatchNorm, Hooks};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
-use sncn_core::{FeatureMap, LayerConfig, Layers, Network, Pass, Place, Seed, Vars, loss};
+use sncn_core::{BuildContext, FeatureMap, LayerConfig, Layers, Network, Pass, Seed, Vars, loss};
 
 /// A pre-activation residual block: x + conv(relu(norm(x))), with a position `post` for layers.
 struct Block {
@@ -16,17 +16,17 @@ struct Block {
 }
 
 impl Block {
-    fn new(place: &Place, layers: Layers) -> Result<Self> {
-        let (c, vb) = (place.channels, &place.vb);
+    fn new(cx: &BuildContext, layers: Layers) -> Result<Self> {
+        let (c, vb) = (cx.channels, &cx.vb);
         Ok(Self {
-            norm: BatchNorm::new(&place.at(c, vb.pp("norm")))?,
+            norm: BatchNorm::new(&cx.at(c, vb.pp("norm")))?,
             conv: ConvLayer::same(vb.pp("conv"), c, c, 3, 1)?,
-            hooks: Hooks::new(layers, &[("post", c)], &place.at(c, vb.pp("layers")))?,
+            hooks: Hooks::new(layers, &[("post", c)], &cx.at(c, vb.pp("layers")))?,
         })
     }
 
     fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        let ys = self.conv.on_map_plus(&self.norm.norm_relu(xs, pass)?, xs)?;
+        let ys = self.conv.on_map_add(&self.norm.norm_relu(xs, pass)?, xs)?;
         self.hooks.on_map("post", ys, pass)
     }
 }
@@ -42,13 +42,13 @@ struct Striped {
 
 impl Striped {
     fn new(channels: usize, blocks: usize, layers: Layers, vars: &Vars) -> Result<Self> {
-        let place = Place::new(channels, vars.builder());
-        let stem = ConvLayer::same(place.vb.pp("stem"), 3, channels, 3, 2)?;
-        let block = |i| Block::new(&place.at(channels, place.vb.pp(format!("blocks.{i}"))), layers);
+        let cx = BuildContext::new(channels, vars.builder());
+        let stem = ConvLayer::same(cx.vb.pp("stem"), 3, channels, 3, 2)?;
+        let block = |i| Block::new(&cx.at(channels, cx.vb.pp(format!("blocks.{i}"))), layers);
         let blocks = (0..blocks).map(block).collect::<Result<_>>()?;
-        let norm = BatchNorm::new(&place.at(channels, place.vb.pp("norm")))?;
-        let head = Head::new(place.vb.pp("head"), channels, 2)?;
-        Ok(Self { stem, blocks, norm, head, sites: place.sites() })
+        let norm = BatchNorm::new(&cx.at(channels, cx.vb.pp("norm")))?;
+        let head = Head::new(cx.vb.pp("head"), channels, 2)?;
+        Ok(Self { stem, blocks, norm, head, sites: cx.sites() })
     }
 }
 
@@ -56,7 +56,7 @@ impl Network for Striped {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         // recorded unless an attached layer has no recorded form
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
-        let stem = self.stem.on_map(&FeatureMap::start(xs, recordable, pass)?)?;
+        let stem = self.stem.on_map(&FeatureMap::from_tensor(xs, recordable, pass)?)?;
         let ys = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
         self.head.forward(&self.norm.norm_relu(&ys, pass)?.global_avg_pool()?)
     }

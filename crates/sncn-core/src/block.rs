@@ -1,7 +1,7 @@
 //! Blocks that networks are made of: convolutions, the shortcut of residual blocks, classifiers, evaluation in chunks.
 
 use crate::graph::FeatureMap;
-use crate::layer::{BatchNorm, Layer, Place};
+use crate::layer::{BatchNorm, BuildContext, Layer};
 use crate::ops::{self, Conv};
 use crate::pass::Pass;
 use candle_core::{Result, Tensor};
@@ -49,7 +49,7 @@ impl ConvLayer {
     ///
     /// # Errors
     /// Where shapes do not fit, or the maps belong to two recordings.
-    pub fn on_map_plus(&self, xs: &FeatureMap, other: &FeatureMap) -> Result<FeatureMap> {
+    pub fn on_map_add(&self, xs: &FeatureMap, other: &FeatureMap) -> Result<FeatureMap> {
         match &self.bias {
             Some(_) => self.on_map(xs)?.add(other),
             None => xs.conv_add(&self.weight, &self.conv, other),
@@ -68,13 +68,13 @@ impl Downsample {
     ///
     /// # Errors
     /// Where a variable exists with another shape.
-    pub fn new(place: &Place, from: usize, to: usize, stride: usize) -> Result<Option<Self>> {
+    pub fn new(cx: &BuildContext, from: usize, to: usize, stride: usize) -> Result<Option<Self>> {
         if from == to && stride == 1 {
             return Ok(None);
         }
-        let vb = place.vb.pp("downsample");
+        let vb = cx.vb.pp("downsample");
         let conv = ConvLayer::same(vb.pp(0), from, to, 1, stride)?;
-        Ok(Some(Self { conv, norm: BatchNorm::new(&place.at(to, vb.pp(1)))? }))
+        Ok(Some(Self { conv, norm: BatchNorm::new(&cx.at(to, vb.pp(1)))? }))
     }
 
     /// Of a map inside a network.

@@ -1,7 +1,7 @@
 //! SelfNorm, CrossNorm and their relatives as candle layers, with what training a network of them takes: losses, optimisers,
 //! named random streams, and recorded network bodies that run fast on the CPU.
 //!
-//! Take each instance's channel statistics, compute a scale and a shift on the small (N, C) table, apply them to the big
+//! Take each instance's channel statistics, compute a scale and a bias on the small (N, C) table, apply them to the big
 //! tensor: a layer is a [`rule`] for what stands in the middle, [`layer`] has those of this crate, and [`graph`] runs them in
 //! recorded networks.
 
@@ -22,10 +22,10 @@ pub mod vars;
 
 pub use backward::backward;
 pub use graph::{Attention, FeatureMap, Lookup, MapGradients, TokenMap, observe};
-pub use layer::{Hooks, Layer, LayerConfig, Layers, Mixture, Place};
+pub use layer::{BuildContext, CrossNormDraw, Hooks, Layer, LayerConfig, Layers};
 pub use network::Network;
 pub use packing::Packing;
-pub use pass::{Pass, Precision, Window};
+pub use pass::{BoundingBox, Pass, Precision};
 pub use seed::Seed;
 pub use sncn_kernels::reference;
 pub use vars::Vars;

@@ -63,7 +63,7 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Re
     if !labels.is_empty() && labels.iter().all(|&label| ignore == Some(label)) {
         bail!("cross-entropy: all {} items carry the ignore label: there is nothing to learn from", labels.len())
     }
-    if ops::native(logits) && logits.dtype() == DType::F32 {
+    if ops::has_kernel(logits) && logits.dtype() == DType::F32 {
         check(logits, labels, ignore)?;
         return ops::cross_entropy(logits, labels, ignore);
     }

@@ -24,7 +24,7 @@ pub trait Network: Send + Sync {
     fn sites(&self) -> usize;
 
     /// Prefixes of the variables that the loss does not reach by the network's construction: training leaves them alone.
-    fn unreached(&self) -> &[String] {
+    fn unused_parameters(&self) -> &[String] {
         &[]
     }
 }

@@ -3,7 +3,7 @@
 //! Variables in f32 on the CPU step as a kernel, others as the reference implementation: candle's operations, on the variable's
 //! device and in its type.
 
-use crate::ops::native;
+use crate::ops::has_kernel;
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, Var, bail};
 use serde::{Deserialize, Serialize};
@@ -45,7 +45,7 @@ pub enum OptimizerConfig {
     },
 }
 
-struct Slot {
+struct VarState {
     name: String,
     var: Var,
     factor: f64,
@@ -102,7 +102,7 @@ impl Moment {
 ///
 /// # Errors
 /// Where a gradient is on no device that can be read.
-pub fn clipping(grads: &[&Tensor], most: f64) -> Result<f64> {
+pub fn clip_coefficient(grads: &[&Tensor], most: f64) -> Result<f64> {
     let square = |grad: &&Tensor| grad.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>();
     let norm = grads.iter().map(square).sum::<Result<f64>>()?.sqrt();
     Ok((most / (norm + 1e-6)).min(1.))
@@ -111,7 +111,7 @@ pub fn clipping(grads: &[&Tensor], most: f64) -> Result<f64> {
 /// An optimiser over named variables.
 pub struct Optimizer {
     config: OptimizerConfig,
-    slots: Vec<Slot>,
+    entries: Vec<VarState>,
     clip: Option<f64>,
     steps: i64,
 }
@@ -127,18 +127,19 @@ impl Optimizer {
         {
             bail!("optimizer sgd: nesterov needs a momentum above 0, not {momentum}")
         }
-        let slots = vars.into_iter().map(|(name, var)| Slot { name, var, factor: 1., first: Moment::None, second: Moment::None });
-        Ok(Self { config, slots: slots.collect(), clip: None, steps: 0 })
+        let entries =
+            vars.into_iter().map(|(name, var)| VarState { name, var, factor: 1., first: Moment::None, second: Moment::None });
+        Ok(Self { config, entries: entries.collect(), clip: None, steps: 0 })
     }
 
     /// Learning-rate factors by variable name (heads ×10, say).
-    pub fn with_factors(mut self, factor: impl Fn(&str) -> f64) -> Self {
-        self.slots.iter_mut().for_each(|slot| slot.factor = factor(&slot.name));
+    pub fn with_lr_factors(mut self, factor: impl Fn(&str) -> f64) -> Self {
+        self.entries.iter_mut().for_each(|entry| entry.factor = factor(&entry.name));
         self
     }
 
     /// Gradients are scaled so that their norm together is at most this, where it is given.
-    pub fn with_clip(self, clip: Option<f64>) -> Self {
+    pub fn with_clip_norm(self, clip: Option<f64>) -> Self {
         Self { clip, ..self }
     }
 
@@ -150,16 +151,17 @@ impl Optimizer {
         self.steps += 1;
         let (config, steps) = (self.config.clone(), self.steps);
         let scale = match self.clip {
-            Some(most) => {
-                clipping(&self.slots.iter().filter_map(|slot| grads.get(slot.var.as_tensor())).collect::<Vec<_>>(), most)?
-            }
+            Some(most) => clip_coefficient(
+                &self.entries.iter().filter_map(|entry| grads.get(entry.var.as_tensor())).collect::<Vec<_>>(),
+                most,
+            )?,
             None => 1.,
         };
-        for slot in &mut self.slots {
-            let Some(grad) = grads.get(slot.var.as_tensor()) else { continue };
+        for entry in &mut self.entries {
+            let Some(grad) = grads.get(entry.var.as_tensor()) else { continue };
             match scale < 1. {
-                true => slot.update(&config, &(grad * scale)?, lr * slot.factor, steps)?,
-                false => slot.update(&config, grad, lr * slot.factor, steps)?,
+                true => entry.update(&config, &(grad * scale)?, lr * entry.factor, steps)?,
+                false => entry.update(&config, grad, lr * entry.factor, steps)?,
             }
         }
         Ok(())
@@ -171,9 +173,9 @@ impl Optimizer {
     /// Where a tensor cannot be made.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut state = vec![("steps".to_string(), Tensor::new(self.steps, &Device::Cpu)?)];
-        for slot in &self.slots {
-            for (kind, moment) in [("first", &slot.first), ("second", &slot.second)] {
-                state.extend(moment.saved()?.map(|values| (format!("{kind}/{}", slot.name), values)));
+        for entry in &self.entries {
+            for (kind, moment) in [("first", &entry.first), ("second", &entry.second)] {
+                state.extend(moment.saved()?.map(|values| (format!("{kind}/{}", entry.name), values)));
             }
         }
         Ok(state)
@@ -187,11 +189,11 @@ impl Optimizer {
         let mut state: HashMap<String, Tensor> = state.into_iter().collect();
         let Some(steps) = state.remove("steps") else { bail!("the optimiser state lacks \"steps\"") };
         self.steps = steps.to_scalar()?;
-        for slot in &mut self.slots {
-            for (kind, moment) in [("first", &mut slot.first), ("second", &mut slot.second)] {
-                let (saved, wanted) = (state.remove(&format!("{kind}/{}", slot.name)), slot.var.elem_count());
+        for entry in &mut self.entries {
+            for (kind, moment) in [("first", &mut entry.first), ("second", &mut entry.second)] {
+                let (saved, wanted) = (state.remove(&format!("{kind}/{}", entry.name)), entry.var.elem_count());
                 if let Some(values) = saved.as_ref().filter(|values| values.elem_count() != wanted) {
-                    bail!("state {kind}/{} has {} values, the variable {wanted}", slot.name, values.elem_count())
+                    bail!("state {kind}/{} has {} values, the variable {wanted}", entry.name, values.elem_count())
                 }
                 *moment = saved.map_or(Moment::None, Moment::Tensor);
             }
@@ -203,7 +205,7 @@ impl Optimizer {
     }
 }
 
-impl Slot {
+impl VarState {
     fn update(&mut self, config: &OptimizerConfig, grad: &Tensor, lr: f64, steps: i64) -> Result<()> {
         if grad.elem_count() != self.var.elem_count() {
             bail!("{}: a gradient of {} values for {}", self.name, grad.elem_count(), self.var.elem_count())
@@ -221,7 +223,7 @@ impl Slot {
             OptimizerConfig::AdamW { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, 0., weight_decay)),
         };
         let keeps_squares = matches!(rule, Rule::Adam(_));
-        if native(&self.var) && self.var.dtype() == DType::F32 && self.var.is_contiguous() {
+        if has_kernel(&self.var) && self.var.dtype() == DType::F32 && self.var.is_contiguous() {
             let first = self.first.take_values(&self.var)?;
             let second = if keeps_squares { self.second.take_values(&self.var)? } else { Vec::new() };
             let update = Update { rule, state: RefCell::new((first, second)) };

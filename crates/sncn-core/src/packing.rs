@@ -1,10 +1,10 @@
 //! `Packing`: which tokens belong to which sequence, and the way between packed (tokens, C) and padded (N, L, C) vectors.
 
 use crate::Seed;
-use crate::ops::{by_dtype, constants, drop_of, elements, native};
+use crate::ops::{by_dtype, constants, drop_of, elements, has_kernel};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
-use sncn_kernels::attention::Sequences;
+use sncn_kernels::attention::AttentionShape;
 use std::sync::Arc;
 
 /// Sequences that lie one after another.
@@ -60,7 +60,7 @@ impl Packing {
     /// Where the shape does not fit.
     pub fn pad(&self, packed: &Tensor) -> Result<Tensor> {
         let c = self.check(packed)?;
-        if native(packed) {
+        if has_kernel(packed) {
             return packed.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: true });
         }
         let (n, tokens) = (self.lengths.len(), self.tokens());
@@ -78,7 +78,7 @@ impl Packing {
         if (n, longest) != (self.lengths.len(), self.longest) {
             bail!("padded sequences {:?}; {} of {} tokens are wanted", padded.dims(), self.lengths.len(), self.longest)
         }
-        if native(padded) {
+        if has_kernel(padded) {
             return padded.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: false });
         }
         let rows = self.lengths.iter().enumerate().flat_map(|(n, len)| n * longest..n * longest + len);
@@ -100,7 +100,7 @@ impl Packing {
     /// Where the shape does not fit.
     pub fn mean(&self, packed: &Tensor) -> Result<Tensor> {
         self.check(packed)?;
-        if native(packed) {
+        if has_kernel(packed) {
             return packed.contiguous()?.apply_op1(Means { packing: self.clone(), back: false });
         }
         let lengths = constants(self.lengths.iter().map(|&len| len as f64).collect(), packed)?;
@@ -123,7 +123,7 @@ impl Packing {
 
     /// Scales or drops the values of every sequence, each from its own stream.
     pub(crate) fn drop(&self, values: &mut [f32], width: usize, rate: f64, seed: Seed) {
-        let parts = Sequences { lengths: &self.lengths, heads: 1, width }.cut(values, |len| len * width);
+        let parts = AttentionShape { lengths: &self.lengths, heads: 1, width }.cut(values, |len| len * width);
         parts.into_par_iter().enumerate().for_each(|(n, values)| drop_of(seed, n, rate, values));
     }
 }

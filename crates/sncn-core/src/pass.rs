@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A box of a map's grid, half open: rows `top..bottom`, columns `left..right`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct BoundingBox {
     /// First row.
     pub top: usize,
     /// First column.
@@ -67,8 +67,8 @@ impl Pass {
     }
 
     /// A training pass in which these sites act with these draws, each of its layer's own type (CrossNorm's is
-    /// [`crate::layer::Mixture`]).
-    pub fn given<T: Any + Send + Sync>(draws: impl IntoIterator<Item = (usize, T)>, seed: Seed) -> Self {
+    /// [`crate::layer::CrossNormDraw`]).
+    pub fn with_draws<T: Any + Send + Sync>(draws: impl IntoIterator<Item = (usize, T)>, seed: Seed) -> Self {
         let active = draws.into_iter().map(|(site, draw)| (site, Draw::Given(Arc::new(draw)))).collect();
         Self { active, ..Self::train(seed) }
     }
@@ -80,7 +80,7 @@ impl Pass {
 
     /// The same pass with the factors of convolutions rounded to `precision`, for faster inference; sums stay f32. A
     /// training pass computes in full precision whatever is asked.
-    pub fn rounded(self, precision: Precision) -> Self {
+    pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
@@ -90,20 +90,20 @@ impl Pass {
     }
 
     /// The same pass with nothing dropped.
-    pub fn no_dropout(self) -> Self {
+    pub fn without_dropout(self) -> Self {
         Self { dropout: false, ..self }
     }
 
-    /// Whether nothing is dropped in this pass.
-    pub fn without_dropout(&self) -> bool {
-        !self.dropout
+    /// Whether dropout is active in this pass: in training, unless it was switched off.
+    pub fn dropout(&self) -> bool {
+        self.train && self.dropout
     }
 
     /// The draws of a site, where it acts: as given, or by `sample` from the site's own stream.
     ///
     /// # Errors
     /// As `sample`, or where draws of another layer were given; `layer` is the name for that.
-    pub fn drawn<T: Any + Clone>(
+    pub fn draw<T: Any + Clone>(
         &self,
         site: usize,
         layer: &str,

@@ -11,51 +11,51 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Result, Shape, Tensor, bail};
 use sncn_kernels::affine::{Affine, channel_affine, channel_affine_backward};
-use sncn_kernels::positions::Positions;
+use sncn_kernels::positions::Positions as KernelPositions;
 use sncn_kernels::stats::{MapShape, instance_stats, instance_stats_backward};
 use std::sync::Arc;
 
 pub use sncn_kernels::affine::Outside;
 
-use crate::ops::{constants, native};
-use crate::pass::Window;
+use crate::ops::{constants, has_kernel};
+use crate::pass::BoundingBox;
 
 /// Which positions of an instance take part.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Extent {
+pub enum Positions {
     /// All of them.
     All,
     /// A box of a grid of that width.
-    Window(Window, usize),
+    Box(BoundingBox, usize),
     /// The first `lengths[n]` of instance n.
     Prefix(Arc<[usize]>),
     /// Of instance n the positions from `spans[n].0` up to (not including) `spans[n].1`.
     Spans(Arc<[(usize, usize)]>),
 }
 
-impl Extent {
-    pub(crate) fn positions(&self) -> Positions<'_> {
+impl Positions {
+    pub(crate) fn as_kernel(&self) -> KernelPositions<'_> {
         match self {
-            Extent::All => Positions::All,
-            Extent::Window(w, width) => {
-                Positions::Window { width: *width, top: w.top, left: w.left, bottom: w.bottom, right: w.right }
+            Positions::All => KernelPositions::All,
+            Positions::Box(w, width) => {
+                KernelPositions::Box { width: *width, top: w.top, left: w.left, bottom: w.bottom, right: w.right }
             }
-            Extent::Prefix(lengths) => Positions::Prefix(lengths),
-            Extent::Spans(spans) => Positions::Spans(spans),
+            Positions::Prefix(lengths) => KernelPositions::Prefix(lengths),
+            Positions::Spans(spans) => KernelPositions::Spans(spans),
         }
     }
 
     pub(crate) fn check(&self, n: usize, p: usize) -> Result<()> {
         match self {
-            Extent::Window(w, width)
+            Positions::Box(w, width)
                 if *width == 0 || w.right > *width || w.bottom * width > p || w.top > w.bottom || w.left > w.right =>
             {
                 bail!("box {w:?} does not lie in a map of {p} positions, {width} a row")
             }
-            Extent::Prefix(lengths) if lengths.len() != n || lengths.iter().any(|&length| length > p) => {
+            Positions::Prefix(lengths) if lengths.len() != n || lengths.iter().any(|&length| length > p) => {
                 bail!("lengths {lengths:?} do not fit {n} instances of {p} positions")
             }
-            Extent::Spans(spans) if spans.len() != n || spans.iter().any(|&(start, end)| start > end || end > p) => {
+            Positions::Spans(spans) if spans.len() != n || spans.iter().any(|&(start, end)| start > end || end > p) => {
                 bail!("spans {spans:?} do not fit {n} instances of {p} positions")
             }
             _ => Ok(()),
@@ -76,18 +76,21 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Statistics of x (N, P, C) over the extent.
+    /// Statistics of x (N, P, C) over the positions.
     ///
     /// # Errors
-    /// Where x has another rank, or the extent does not fit.
-    pub fn of(xs: &Tensor, extent: &Extent) -> Result<Self> {
+    /// Where x has another rank, or the positions do not fit.
+    pub fn of(xs: &Tensor, positions: &Positions) -> Result<Self> {
         let (n, p, _) = xs.dims3()?;
-        extent.check(n, p)?;
-        let counts: Vec<usize> = (0..n).map(|i| extent.positions().count(i, p)).collect();
+        positions.check(n, p)?;
+        let counts: Vec<usize> = (0..n).map(|i| positions.as_kernel().count(i, p)).collect();
         let few = counts.iter().copied().find(|&count| count < 2);
         let count = constants(counts.iter().map(|&count| count as f64).collect(), xs)?.reshape((n, 1))?;
-        let packed =
-            if native(xs) { xs.contiguous()?.apply_op1(InstanceStats(extent.clone()))? } else { reference::stats(xs, extent)? };
+        let packed = if has_kernel(xs) {
+            xs.contiguous()?.apply_op1(InstanceStats(positions.clone()))?
+        } else {
+            reference::stats(xs, positions)?
+        };
         Ok(Self { mean: packed.get(0)?, variance: packed.get(1)?, count, few })
     }
 
@@ -106,12 +109,12 @@ impl Stats {
     }
 }
 
-/// y = a·x + b on x (N, P, C) with tables (N, C) or (1, C), inside the extent; rectified where `relu`.
+/// y = a·x + b on x (N, P, C) with tables (N, C) or (1, C), at the positions; rectified where `relu`.
 ///
 /// # Errors
 /// Where shapes do not fit.
-pub fn apply(xs: &Tensor, a: &Tensor, b: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
-    apply_centred(xs, &b.zeros_like()?, a, b, extent, outside, relu)
+pub fn apply(xs: &Tensor, a: &Tensor, b: &Tensor, positions: &Positions, outside: Outside, relu: bool) -> Result<Tensor> {
+    apply_centred(xs, &b.zeros_like()?, a, b, positions, outside, relu)
 }
 
 /// y = a·(x − m) + b: as [`apply`], exact where the mean is large against the spread.
@@ -123,12 +126,12 @@ pub fn apply_centred(
     m: &Tensor,
     a: &Tensor,
     b: &Tensor,
-    extent: &Extent,
+    positions: &Positions,
     outside: Outside,
     relu: bool,
 ) -> Result<Tensor> {
     let (n, p, c) = xs.dims3()?;
-    extent.check(n, p)?;
+    positions.check(n, p)?;
     let mut rows = 1;
     for table in [m, a, b] {
         let (r, channels) = table.dims2()?;
@@ -139,10 +142,10 @@ pub fn apply_centred(
     }
     let table = |t: &Tensor| t.broadcast_as((rows, c))?.contiguous();
     let packed = Tensor::stack(&[table(m)?, table(a)?, table(b)?], 0)?;
-    if native(xs) {
-        return xs.contiguous()?.apply_op2(&packed, ChannelAffine { extent: extent.clone(), outside, relu });
+    if has_kernel(xs) {
+        return xs.contiguous()?.apply_op2(&packed, ChannelAffine { positions: positions.clone(), outside, relu });
     }
-    reference::apply(xs, &packed, extent, outside, relu)
+    reference::apply(xs, &packed, positions, outside, relu)
 }
 
 /// The values of a contiguous CPU tensor, copied out.
@@ -182,7 +185,7 @@ fn map_shape(shape: &Shape) -> Result<MapShape> {
     Ok(MapShape { instances, positions, channels })
 }
 
-struct InstanceStats(Extent);
+struct InstanceStats(Positions);
 
 impl CustomOp1 for InstanceStats {
     fn name(&self) -> &'static str {
@@ -195,7 +198,7 @@ impl CustomOp1 for InstanceStats {
         let out = with_dtype!(storage.dtype(), T => {
             let mut packed = vec![T::default(); 2 * table];
             let (mean, variance) = packed.split_at_mut(table);
-            instance_stats(slice::<T>(storage, layout)?, shape, self.0.positions(), mean, variance);
+            instance_stats(slice::<T>(storage, layout)?, shape, self.0.as_kernel(), mean, variance);
             <T as candle_core::WithDType>::to_cpu_storage_owned(packed)
         });
         Ok((out, Shape::from((2, shape.instances, shape.channels))))
@@ -208,21 +211,21 @@ impl CustomOp1 for InstanceStats {
         with_dtype!(xs.dtype(), T => with_slices::<T, _>(&[xs, packed, &grad], |s| {
             let mut dx = vec![T::default(); xs.elem_count()];
             let (g_mean, g_variance) = s[2].split_at(table);
-            instance_stats_backward(s[0], shape, self.0.positions(), &s[1][..table], g_mean, g_variance, &mut dx);
+            instance_stats_backward(s[0], shape, self.0.as_kernel(), &s[1][..table], g_mean, g_variance, &mut dx);
             Tensor::from_vec(dx, xs.shape(), xs.device()).map(Some)
         }))
     }
 }
 
 struct ChannelAffine {
-    extent: Extent,
+    positions: Positions,
     outside: Outside,
     relu: bool,
 }
 
 impl ChannelAffine {
     fn kernel(&self, shape: MapShape, rows: usize) -> Affine<'_> {
-        Affine { shape, positions: self.extent.positions(), outside: self.outside, relu: self.relu, rows }
+        Affine { shape, positions: self.positions.as_kernel(), outside: self.outside, relu: self.relu, rows }
     }
 }
 
@@ -270,18 +273,18 @@ impl CustomOp2 for ChannelAffine {
 
 /// The primitives made of candle's operations, which run on every device.
 mod reference {
-    use super::{Extent, Outside, Result, Tensor, constants};
+    use super::{Outside, Positions, Result, Tensor, constants};
     use crate::ops::relu as rectified;
 
     /// 1 where a position takes part, else 0, (N, P, C); nothing where all do.
-    fn mask(xs: &Tensor, extent: &Extent) -> Result<Option<Tensor>> {
-        if *extent == Extent::All {
+    fn mask(xs: &Tensor, positions: &Positions) -> Result<Option<Tensor>> {
+        if *positions == Positions::All {
             return Ok(None);
         }
         let (n, p, c) = xs.dims3()?;
         let mut mask = vec![0u8; n * p];
         for (i, mask) in mask.chunks_exact_mut(p.max(1)).enumerate() {
-            extent.positions().runs(i, p).for_each(|run| mask[run].fill(1));
+            positions.as_kernel().runs(i, p).for_each(|run| mask[run].fill(1));
         }
         Tensor::from_vec(mask, (n, p, 1), xs.device())?.broadcast_as((n, p, c)).map(Some)
     }
@@ -292,9 +295,9 @@ mod reference {
     }
 
     /// Mean and biased variance, packed (2, N, C); those of an instance without positions are 0.
-    pub(super) fn stats(xs: &Tensor, extent: &Extent) -> Result<Tensor> {
-        let ((n, p, _), mask) = (xs.dims3()?, mask(xs, extent)?);
-        let counts = (0..n).map(|i| extent.positions().count(i, p).max(1) as f64).collect();
+    pub(super) fn stats(xs: &Tensor, positions: &Positions) -> Result<Tensor> {
+        let ((n, p, _), mask) = (xs.dims3()?, mask(xs, positions)?);
+        let counts = (0..n).map(|i| positions.as_kernel().count(i, p).max(1) as f64).collect();
         let counts = constants(counts, xs)?.reshape((n, 1, 1))?;
         let mean = |xs: &Tensor| xs.sum_keepdim(1)?.broadcast_div(&counts);
         let centre = mean(&inside(xs, mask.as_ref())?)?;
@@ -302,9 +305,9 @@ mod reference {
         Tensor::stack(&[centre.squeeze(1)?, variance.squeeze(1)?], 0)
     }
 
-    /// y = a·(x − m) + b inside the extent; the tables m, a, b are packed (3, N or 1, C).
-    pub(super) fn apply(xs: &Tensor, packed: &Tensor, extent: &Extent, outside: Outside, relu: bool) -> Result<Tensor> {
-        let (table, mask) = (|i| packed.get(i)?.unsqueeze(1), mask(xs, extent)?);
+    /// y = a·(x − m) + b at the positions; the tables m, a, b are packed (3, N or 1, C).
+    pub(super) fn apply(xs: &Tensor, packed: &Tensor, positions: &Positions, outside: Outside, relu: bool) -> Result<Tensor> {
+        let (table, mask) = (|i| packed.get(i)?.unsqueeze(1), mask(xs, positions)?);
         let ys = inside(xs, mask.as_ref())?.broadcast_sub(&table(0)?)?.broadcast_mul(&table(1)?)?.broadcast_add(&table(2)?)?;
         let ys = if relu { rectified(&ys)? } else { ys };
         match (mask, outside) {

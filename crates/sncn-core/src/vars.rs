@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 struct Store {
     order: Vec<String>,
     vars: HashMap<String, Var>,
+    /// Prefix of names → prefix of the names of their streams, where the two differ.
+    streams: HashMap<String, String>,
 }
 
 /// An ordered variable store; clones share the variables.
@@ -42,6 +44,21 @@ impl Vars {
     /// The builder that creates variables in this store.
     pub fn builder(&self) -> VarBuilder<'static> {
         VarBuilder::from_backend(Box::new(self.clone()), self.dtype, self.device.clone())
+    }
+
+    /// Makes variables that are created below `prefix` draw their initial values from the streams of names below `stream`.
+    ///
+    /// For networks whose published names count attached layers too: with it a parameter of the baseline begins with the
+    /// same values whatever is attached. Names in checkpoints do not change.
+    pub fn draw_as(&self, prefix: impl Into<String>, stream: impl Into<String>) {
+        self.lock().streams.insert(prefix.into(), stream.into());
+    }
+
+    /// The name of the stream that the variable `name` draws from: the longest prefix given to [`Vars::draw_as`] replaced.
+    fn stream(&self, name: &str) -> String {
+        let store = self.lock();
+        let known = name.rmatch_indices('.').find_map(|(end, _)| Some((end, store.streams.get(&name[..end])?)));
+        known.map_or_else(|| name.to_string(), |(end, stream)| format!("{stream}{}", &name[end..]))
     }
 
     fn lock(&self) -> MutexGuard<'_, Store> {
@@ -87,7 +104,7 @@ impl Vars {
     }
 
     fn initialise(&self, shape: &Shape, name: &str, init: Init, dtype: DType) -> Result<Tensor> {
-        let mut rng = self.seed.named(name).rng();
+        let mut rng = self.seed.named(&self.stream(name)).rng();
         let count = shape.elem_count();
         let normal = |rng: &mut _, mean: f64, stdev: f64| -> Vec<f64> {
             (0..count).map(|_| mean + stdev * Distribution::<f64>::sample(&StandardNormal, rng)).collect()
@@ -172,6 +189,19 @@ mod tests {
         assert_eq!(one.all()[0].0, "b");
         assert_eq!(one.all()[0].1.to_vec2::<f32>()?, two.all()[2].1.to_vec2::<f32>()?);
         assert_ne!(one.all()[0].1.to_vec2::<f32>()?, one.all()[1].1.to_vec2::<f32>()?);
+        Ok(())
+    }
+
+    #[test]
+    fn a_prefix_can_draw_from_the_stream_of_another() -> Result<()> {
+        let value = |prefixes: &[(&str, &str)], name: &str| -> Result<f32> {
+            let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+            prefixes.iter().for_each(|(prefix, stream)| vars.draw_as(*prefix, *stream));
+            vars.builder().get_with_hints((), name, Init::Randn { mean: 0., stdev: 1. })?.to_vec0()
+        };
+        assert_eq!(value(&[("a.5", "a.4")], "a.5.weight")?, value(&[], "a.4.weight")?);
+        assert_eq!(value(&[("a", "b"), ("a.5", "a.4")], "a.5.weight")?, value(&[], "a.4.weight")?);
+        assert_eq!(value(&[("a.5", "a.4")], "a.55.weight")?, value(&[], "a.55.weight")?);
         Ok(())
     }
 

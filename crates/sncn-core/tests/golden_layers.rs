@@ -4,11 +4,11 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::layer::{
-    BatchNorm, ChannelsFirst, GroupNorm, Ibn, LayerNorm, SelfNorm, SelfNormConfig, SqueezeExcitation, Styles, crop_window,
+    BatchNorm, ChannelsFirst, GroupNorm, Ibn, LayerNorm, MixStyleDraw, SelfNorm, SelfNormConfig, SqueezeExcitation, crop_box,
 };
 use sncn_core::reference::forced;
-use sncn_core::stats::{Extent, Stats};
-use sncn_core::{FeatureMap, Layer, Mixture, Packing, Pass, Place, Seed, TokenMap, Vars, Window};
+use sncn_core::stats::{Positions, Stats};
+use sncn_core::{BoundingBox, BuildContext, CrossNormDraw, FeatureMap, Layer, Packing, Pass, Seed, TokenMap, Vars};
 use sncn_golden::{Array, Index, Rounding, Trial, holds, relative_error};
 use std::cell::Cell;
 use std::sync::Arc;
@@ -78,15 +78,15 @@ fn layer_case<L: Layer>(
     channels: usize,
     prefix: &str,
     pass: &Pass,
-    build: impl Fn(&Place) -> candle_core::Result<L>,
+    build: impl Fn(&BuildContext) -> candle_core::Result<L>,
 ) -> Result<()> {
     for first in [false, true] {
         if first && case.f32("x")?.shape.len() != 4 {
             continue;
         }
         let vars = Vars::new(Seed::new(0), dtype(case), &Device::Cpu);
-        let place = Place::new(channels, if prefix.is_empty() { vars.builder() } else { vars.builder().pp(prefix) });
-        let layer = build(&place)?;
+        let cx = BuildContext::new(channels, if prefix.is_empty() { vars.builder() } else { vars.builder().pp(prefix) });
+        let layer = build(&cx)?;
         let zero = Tensor::zeros((), DType::I64, &Device::Cpu)?;
         vars.load(|name| if name.ends_with("tracked") { Some(zero.clone()) } else { tensor(case, name).ok() })?;
         match first {
@@ -101,20 +101,20 @@ fn pass_of(case: &Trial) -> Pass {
     if case.params["train"].as_bool().unwrap_or(true) { Pass::train(Seed::new(0)) } else { Pass::eval() }
 }
 
-fn window(case: &Trial, name: &str) -> Option<Window> {
+fn bbox(case: &Trial, name: &str) -> Option<BoundingBox> {
     let at: Vec<usize> = case.params[name].as_array()?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
-    Some(Window { top: at[0], left: at[1], bottom: at[2], right: at[3] })
+    Some(BoundingBox { top: at[0], left: at[1], bottom: at[2], right: at[3] })
 }
 
 fn order(case: &Trial, name: &str) -> Result<Vec<usize>> {
     Ok(case.i64(name)?.data.iter().map(|&i| i as usize).collect())
 }
 
-fn stats_case(case: &Trial, extent: &Extent) -> Result<()> {
+fn stats_case(case: &Trial, positions: &Positions) -> Result<()> {
     let xs = tensor(case, "x")?;
     let xs = Var::from_tensor(&last(&xs)?)?;
     let (n, c) = (xs.dim(0)?, xs.dim(xs.rank() - 1)?);
-    let stats = Stats::of(&xs.as_tensor().reshape((n, (), c))?, extent)?;
+    let stats = Stats::of(&xs.as_tensor().reshape((n, (), c))?, positions)?;
     let deviation = stats.deviation(case.number("eps")?)?;
     check(case, "mean", &stats.mean)?;
     check(case, "std", &deviation)?;
@@ -123,34 +123,34 @@ fn stats_case(case: &Trial, extent: &Extent) -> Result<()> {
     check(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?)
 }
 
-fn mix_case(case: &Trial, extent: &Extent) -> Result<()> {
-    let mixture = Mixture {
+fn mix_case(case: &Trial, positions: &Positions) -> Result<()> {
+    let mixture = CrossNormDraw {
         partner: if case.has("perm") { order(case, "perm")? } else { Vec::new() },
         channels: if case.has("chan_perm") { Some(order(case, "chan_perm")?) } else { None },
-        style: window(case, "style_box"),
-        content: window(case, "content_box"),
+        style: bbox(case, "style_box"),
+        content: bbox(case, "content_box"),
         blend: case.params["lam"].as_f64(),
     };
     let xs = Var::from_tensor(&last(&tensor(case, "x")?)?)?;
     let gy = last(&tensor(case, "gy")?)?;
-    let pass = match extent {
-        Extent::Prefix(lengths) => Pass::train(Seed::new(0)).with_lengths(lengths.clone()),
+    let pass = match positions {
+        Positions::Prefix(lengths) => Pass::train(Seed::new(0)).with_lengths(lengths.clone()),
         _ => Pass::train(Seed::new(0)),
     };
     let ys = mixture.forward(xs.as_tensor(), &pass)?;
     let grads = ys.mul(&gy)?.sum_all()?.backward()?;
-    let single = 1e-5f64.max(cancelled(case, extent)? * f64::from(f32::EPSILON));
+    let single = 1e-5f64.max(cancelled(case, positions)? * f64::from(f32::EPSILON));
     check(case, "y", &first(&ys)?)?;
     check_within(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?, single)
 }
 
 /// What cancels in dx, σ'/σ·gy, over what is left, times |x|/σ, by which x − μ is less exact than x. Over two tokens dx of the
 /// content is 0, so moved inputs do not show it.
-fn cancelled(case: &Trial, extent: &Extent) -> Result<f64> {
+fn cancelled(case: &Trial, positions: &Positions) -> Result<f64> {
     let x = case.f32("x")?;
     let xs = last(&Tensor::from_vec(x.data, x.shape, &Device::Cpu)?.to_dtype(DType::F64)?)?;
     let (n, c) = (xs.dim(0)?, xs.dim(xs.rank() - 1)?);
-    let deviation = Stats::of(&xs.reshape((n, (), c))?, extent)?.deviation(1e-5)?.flatten_all()?;
+    let deviation = Stats::of(&xs.reshape((n, (), c))?, positions)?.deviation(1e-5)?.flatten_all()?;
     let (low, high) = (deviation.min(0)?.to_scalar::<f64>()?, deviation.max(0)?.to_scalar::<f64>()?);
     let largest = |name: &str| case.f32(name).map(|array| array.data.iter().fold(0f32, |most, v| most.max(v.abs())));
     Ok(high / low * f64::from(largest("x")?) / low * f64::from(largest("gy")? / largest("dx")?))
@@ -158,7 +158,7 @@ fn cancelled(case: &Trial, extent: &Extent) -> Result<f64> {
 
 fn mixstyle_case(case: &Trial) -> Result<()> {
     let lambda = case.f32("lam")?.data.iter().map(|&lambda| f64::from(lambda)).collect();
-    let styles = Styles { partner: order(case, "perm")?, lambda };
+    let styles = MixStyleDraw { partner: order(case, "perm")?, lambda };
     let xs = Var::from_tensor(&last(&tensor(case, "x")?)?)?;
     let ys = styles.forward(xs.as_tensor(), &Pass::train(Seed::new(0)))?;
     let grads = ys.mul(&last(&tensor(case, "gy")?)?)?.sum_all()?.backward()?;
@@ -172,29 +172,29 @@ fn run(case: &Trial) -> Result<bool> {
     let gates = |case: &Trial| case.flag("is_two").map(|two| SelfNormConfig { gates: 1 + usize::from(two) });
     let pass = pass_of(case);
     match case.op {
-        "instance_stats" => stats_case(case, &Extent::All)?,
-        "token_stats" => stats_case(case, &Extent::Prefix(lengths(case)?))?,
-        "selfnorm" => layer_case(case, channels()?, "", &pass, |place| SelfNorm::new(gates(case).unwrap(), place))?,
+        "instance_stats" => stats_case(case, &Positions::All)?,
+        "token_stats" => stats_case(case, &Positions::Prefix(lengths(case)?))?,
+        "selfnorm" => layer_case(case, channels()?, "", &pass, |cx| SelfNorm::new(gates(case).unwrap(), cx))?,
         "selfnorm_tokens" => {
             let pass = pass.with_lengths(lengths(case)?);
-            layer_case(case, case.f32("x")?.shape[2], "", &pass, |place| SelfNorm::new(gates(case).unwrap(), place))?;
+            layer_case(case, case.f32("x")?.shape[2], "", &pass, |cx| SelfNorm::new(gates(case).unwrap(), cx))?;
         }
-        "crossnorm_2ins" | "crossnorm_1ins" => mix_case(case, &Extent::All)?,
-        "crossnorm_2ins_tokens" => mix_case(case, &Extent::Prefix(lengths(case)?))?,
+        "crossnorm_2ins" | "crossnorm_1ins" => mix_case(case, &Positions::All)?,
+        "crossnorm_2ins_tokens" => mix_case(case, &Positions::Prefix(lengths(case)?))?,
         "mixstyle" => mixstyle_case(case)?,
         "ibn" => layer_case(case, channels()?, "", &pass, Ibn::new)?,
         "instance_norm" => layer_case(case, channels()?, "", &pass, GroupNorm::instance)?,
         "group_norm" => {
             let groups = case.integer("groups")?;
-            layer_case(case, channels()?, "", &pass, |place| GroupNorm::new(groups, place))?;
+            layer_case(case, channels()?, "", &pass, |cx| GroupNorm::new(groups, cx))?;
         }
         "layer_norm" => {
             let (c, eps) = (case.f32("x")?.shape[2], case.number("eps")?);
-            layer_case(case, c, "", &pass, |place| LayerNorm::new(place, eps))?;
+            layer_case(case, c, "", &pass, |cx| LayerNorm::new(cx, eps))?;
         }
         "se" => {
             let reduction = case.integer("reduction")?;
-            layer_case(case, channels()?, "", &pass, |place| SqueezeExcitation::new(reduction, place))?;
+            layer_case(case, channels()?, "", &pass, |cx| SqueezeExcitation::new(reduction, cx))?;
         }
         "batch_norm2d" | "batch_norm1d" => layer_case(case, channels()?, "", &pass, BatchNorm::new)?,
         "batch_norm2d_relu" => {
@@ -208,15 +208,15 @@ fn run(case: &Trial) -> Result<bool> {
                     self.0.on_sequences(xs, packing, pass)
                 }
             }
-            layer_case(case, channels()?, "0", &pass, |place| BatchNorm::new(place).map(Rectified))?;
+            layer_case(case, channels()?, "0", &pass, |cx| BatchNorm::new(cx).map(Rectified))?;
         }
         "crossnorm_box" => {
             for row in case.params["rows"].as_array().expect("rows") {
                 let number = |i: usize| row[i].as_f64().expect("number");
                 let at = |i: usize| number(i) as usize;
-                let (window, share) = crop_window(at(0), at(1), number(2), at(3), at(4));
-                let want = Window { top: at(5), left: at(6), bottom: at(7), right: at(8) };
-                ensure!(window == want, "{row}: got {window:?}");
+                let (bbox, share) = crop_box(at(0), at(1), number(2), at(3), at(4));
+                let want = BoundingBox { top: at(5), left: at(6), bottom: at(7), right: at(8) };
+                ensure!(bbox == want, "{row}: got {bbox:?}");
                 ensure!((share > case.number("thres")?) == row[9].as_bool().expect("accepted"), "{row}: share {share}");
             }
         }

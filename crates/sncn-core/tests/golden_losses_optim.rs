@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::loss::{cross_entropy, cross_entropy_per_item, jensen_shannon, value};
-use sncn_core::optim::{Optimizer, OptimizerConfig, clipping};
+use sncn_core::optim::{Optimizer, OptimizerConfig, clip_coefficient};
 use sncn_core::reference::forced;
 use sncn_golden::{Case, Index, relative_error};
 
@@ -130,7 +130,7 @@ fn optimisers() -> Result<()> {
             .map(|p| Ok((p.to_string(), Var::from_tensor(&load(&format!("{p}.init"))?)?)))
             .collect::<Result<_>>()?;
         let factor = case.params["group_factor"][1].as_f64().unwrap_or(1.);
-        let mut optimizer = Optimizer::new(config, vars.clone())?.with_factors(|name| if name == "p1" { factor } else { 1. });
+        let mut optimizer = Optimizer::new(config, vars.clone())?.with_lr_factors(|name| if name == "p1" { factor } else { 1. });
         for step in 0..case.integer("steps")? {
             let mut loss = Tensor::zeros((), DType::F32, &Device::Cpu)?;
             for (name, var) in &vars {
@@ -162,7 +162,7 @@ fn golden_clipped_gradients() -> Result<()> {
         };
         let grads = names.iter().map(read).collect::<Result<Vec<_>>>()?;
         let (most, norm) = (case.number("max_norm")?, case.number("total_norm")?);
-        let scale = clipping(&grads.iter().collect::<Vec<_>>(), most)?;
+        let scale = clip_coefficient(&grads.iter().collect::<Vec<_>>(), most)?;
         close(case, "the scale", scale, (most / (norm + 1e-6)).min(1.))?;
         for (name, grad) in names.iter().zip(&grads) {
             same(case, &format!("{name}.after"), &(grad * scale)?)?;

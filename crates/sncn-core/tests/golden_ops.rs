@@ -64,7 +64,7 @@ fn run(case: &Case, dtype: DType) -> Result<bool> {
         "bilinear" => ops::resize_bilinear(x, size()?)?,
         "nearest" => ops::resize_nearest(x, size()?)?,
         "relu" => ops::relu(x)?,
-        "gelu_sigmoid" => ops::gelu_sigmoid(x)?,
+        "gelu_sigmoid" => ops::quick_gelu(x)?,
         "gelu_erf" => ops::gelu_erf(x)?,
         "sigmoid" => ops::sigmoid(x)?,
         "softmax" => loss::softmax(x)?,

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Result, Tensor, Var};
 use sncn_core::layer::{BatchNorm, Layer};
 use sncn_core::ops::Conv;
-use sncn_core::{Attention, FeatureMap, Packing, Pass, Place, Seed, TokenMap, Vars};
+use sncn_core::{Attention, BuildContext, FeatureMap, Packing, Pass, Seed, TokenMap, Vars};
 
 fn var(shape: &[usize], dtype: DType) -> Result<Var> {
     let count = shape.iter().product::<usize>();
@@ -20,9 +20,9 @@ fn pass() -> Pass {
 fn maps_of_two_recordings_do_not_meet() -> Result<()> {
     let (one, two) = (var(&[2, 4, 4, 3], DType::F32)?, var(&[2, 4, 4, 3], DType::F32)?);
     let weight = var(&[3, 3, 1, 1], DType::F32)?;
-    let start = |xs: &Var| FeatureMap::start(xs.as_tensor(), true, &pass());
+    let start = |xs: &Var| FeatureMap::from_tensor(xs.as_tensor(), true, &pass());
     let (one, two) = (start(&one)?, start(&two)?);
-    let plain = FeatureMap::start(var(&[2, 4, 4, 3], DType::F32)?.as_tensor(), false, &pass())?;
+    let plain = FeatureMap::from_tensor(var(&[2, 4, 4, 3], DType::F32)?.as_tensor(), false, &pass())?;
     for other in [&two, &plain] {
         let meetings = [
             one.add(other),
@@ -34,7 +34,7 @@ fn maps_of_two_recordings_do_not_meet() -> Result<()> {
         ];
         for met in meetings {
             let error = met.err().unwrap().to_string();
-            assert!(error.contains("FeatureMap::start"), "{error}");
+            assert!(error.contains("FeatureMap::from_tensor"), "{error}");
         }
     }
     // each still gives its own gradient
@@ -47,7 +47,7 @@ fn maps_of_two_recordings_do_not_meet() -> Result<()> {
 #[test]
 fn token_maps_of_two_recordings_do_not_meet() -> Result<()> {
     let packing = Packing::new(&[2, 3], 3)?;
-    let start = || TokenMap::start(var(&[5, 4], DType::F32)?.as_tensor(), &pass());
+    let start = || TokenMap::from_tensor(var(&[5, 4], DType::F32)?.as_tensor(), &pass());
     let (one, two) = (start()?, start()?);
     assert!(one.add(&two).err().unwrap().to_string().contains("different recordings"));
     let attention = Attention { heads: 2, dropout: None };
@@ -60,7 +60,7 @@ fn token_maps_of_two_recordings_do_not_meet() -> Result<()> {
 /// The gradient of a sum of squares of what `f` makes of x, and x.
 fn gradient(dtype: DType, f: impl Fn(&FeatureMap) -> Result<FeatureMap>) -> Result<(Vec<f64>, Vec<f64>)> {
     let xs = var(&[2, 4, 4, 3], dtype)?;
-    let ys = f(&FeatureMap::start(xs.as_tensor(), true, &pass())?)?.to_tensor()?;
+    let ys = f(&FeatureMap::from_tensor(xs.as_tensor(), true, &pass())?)?.to_tensor()?;
     let grads = ys.sum_all()?.backward()?;
     let values = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
     let gradient = grads.get(xs.as_tensor()).map_or_else(|| Ok(Vec::new()), values)?;
@@ -70,15 +70,15 @@ fn gradient(dtype: DType, f: impl Fn(&FeatureMap) -> Result<FeatureMap>) -> Resu
 #[test]
 fn what_is_set_aside_takes_no_gradient() -> Result<()> {
     for dtype in [DType::F32, DType::F64] {
-        let (once, _) = gradient(dtype, |xs| xs.add(&xs.aside()))?;
+        let (once, _) = gradient(dtype, |xs| xs.add(&xs.detach()))?;
         assert!(once.iter().all(|&g| g == 1.), "{dtype:?}: {once:?}");
-        let (once, _) = gradient(dtype, |xs| xs.aside().add(xs))?;
+        let (once, _) = gradient(dtype, |xs| xs.detach().add(xs))?;
         assert!(once.iter().all(|&g| g == 1.), "{dtype:?}: {once:?}");
         let (twice, _) = gradient(dtype, |xs| xs.add(xs))?;
         assert!(twice.iter().all(|&g| g == 2.), "{dtype:?}: {twice:?}");
-        let (bent, values) = gradient(dtype, |xs| xs.relu()?.add(&xs.relu()?.aside()))?;
+        let (bent, values) = gradient(dtype, |xs| xs.relu()?.add(&xs.relu()?.detach()))?;
         assert!(bent.iter().zip(&values).all(|(&g, &x)| g == f64::from(u8::from(x > 0.))), "{dtype:?}");
-        let (joined, _) = gradient(dtype, |xs| xs.aside().concat(xs))?;
+        let (joined, _) = gradient(dtype, |xs| xs.detach().concat(xs))?;
         assert!(joined.iter().all(|&g| g == 1.), "{dtype:?}: {joined:?}");
     }
     Ok(())
@@ -88,10 +88,10 @@ fn what_is_set_aside_takes_no_gradient() -> Result<()> {
 fn layers_of_what_is_set_aside_learn_and_give_nothing_back() -> Result<()> {
     for dtype in [DType::F32, DType::F64] {
         let vars = Vars::new(Seed::new(0), dtype, &Device::Cpu);
-        let norm = BatchNorm::new(&Place::new(3, vars.builder()))?;
+        let norm = BatchNorm::new(&BuildContext::new(3, vars.builder()))?;
         let xs = var(&[2, 4, 4, 3], dtype)?;
-        let map = FeatureMap::start(xs.as_tensor(), true, &pass())?;
-        let ys = map.add(&norm.on_map(&map.aside(), &pass())?)?.to_tensor()?;
+        let map = FeatureMap::from_tensor(xs.as_tensor(), true, &pass())?;
+        let ys = map.add(&norm.on_map(&map.detach(), &pass())?)?.to_tensor()?;
         let grads = sncn_core::backward(&ys.sqr()?.sum_all()?)?;
         for (name, var) in vars.trainable() {
             let gradient = grads.get(var.as_tensor()).unwrap().abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;

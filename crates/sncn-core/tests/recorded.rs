@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::Init;
 use sncn_core::layer::{BatchNorm, Layer, SelfNorm, SelfNormConfig, build};
 use sncn_core::ops::Conv;
-use sncn_core::{FeatureMap, Mixture, Pass, Place, Seed, Vars, Window};
+use sncn_core::{BoundingBox, BuildContext, CrossNormDraw, FeatureMap, Pass, Seed, Vars};
 
 /// conv → CrossNorm → SelfNorm → norm, rectifier → conv → norm, rectifier → conv + shortcut → CrossNorm → SelfNorm → norm, rectifier → mean.
 struct Body {
@@ -19,24 +19,24 @@ const WIDTHS: [(usize, usize); 3] = [(3, 18), (18, 18), (18, 18)];
 
 impl Body {
     fn new(vars: &Vars, gates: usize, mixer: &str) -> Result<Self> {
-        let place = Place::new(18, vars.builder());
+        let cx = BuildContext::new(18, vars.builder());
         let conv = |(i, (from, to)): (usize, (usize, usize))| {
-            place.vb.get_with_hints((to, from, 3, 3), &format!("conv{i}"), Init::Randn { mean: 0., stdev: 0.15 })
+            cx.vb.get_with_hints((to, from, 3, 3), &format!("conv{i}"), Init::Randn { mean: 0., stdev: 0.15 })
         };
         Ok(Self {
             convs: WIDTHS.into_iter().enumerate().map(conv).collect::<Result<_>>()?,
-            norms: (0..3).map(|i| BatchNorm::new(&place.at(18, place.vb.pp(format!("bn{i}"))))).collect::<Result<_>>()?,
+            norms: (0..3).map(|i| BatchNorm::new(&cx.at(18, cx.vb.pp(format!("bn{i}"))))).collect::<Result<_>>()?,
             gates: (0..2)
-                .map(|i| SelfNorm::new(SelfNormConfig { gates }, &place.at(18, place.vb.pp(format!("sn{i}")))))
+                .map(|i| SelfNorm::new(SelfNormConfig { gates }, &cx.at(18, cx.vb.pp(format!("sn{i}")))))
                 .collect::<Result<_>>()?,
-            mixers: (0..2).map(|_| build(mixer, serde_json::Map::new(), &place)).collect::<Result<_>>()?,
+            mixers: (0..2).map(|_| build(mixer, serde_json::Map::new(), &cx)).collect::<Result<_>>()?,
         })
     }
 
     fn forward(&self, xs: &Tensor, recordable: bool, pass: &Pass) -> Result<Tensor> {
         let same = Conv { padding: 1, ..Conv::default() };
         let half = Conv { stride: 2, padding: 1, ..Conv::default() };
-        let xs = FeatureMap::start(xs, recordable, pass)?.conv(&self.convs[0], &half)?;
+        let xs = FeatureMap::from_tensor(xs, recordable, pass)?.conv(&self.convs[0], &half)?;
         let xs = self.gates[0].on_map(&self.mixers[0].on_map(&xs, pass)?, pass)?;
         let ys = self.norms[0].norm_relu(&xs, pass)?.conv(&self.convs[1], &same)?;
         let ys = self.norms[1].norm_relu(&ys, pass)?;
@@ -99,17 +99,17 @@ fn agree(fast: &[(String, Vec<f64>)], slow: &[(String, Vec<f64>)], what: &str) {
 
 #[test]
 fn recorded_and_plain_passes_agree() -> Result<()> {
-    let window = |top, left, bottom, right| Some(Window { top, left, bottom, right });
+    let bbox = |top, left, bottom, right| Some(BoundingBox { top, left, bottom, right });
     let partner = vec![3, 0, 4, 3, 1];
-    let plain = Mixture { partner: partner.clone(), channels: None, style: None, content: None, blend: None };
+    let plain = CrossNormDraw { partner: partner.clone(), channels: None, style: None, content: None, blend: None };
     let channels: Vec<usize> = (0..18).map(|c| (c * 5 + 2) % 18).collect();
     let mixtures = [
         ("neither", plain.clone()),
-        ("style", Mixture { style: window(1, 0, 4, 3), ..plain.clone() }),
-        ("content", Mixture { content: window(0, 1, 3, 4), ..plain.clone() }),
-        ("both, blend", Mixture { style: window(1, 0, 4, 3), content: window(0, 1, 3, 4), blend: Some(0.3), ..plain.clone() }),
-        ("one instance", Mixture { partner: Vec::new(), channels: Some(channels.clone()), ..plain.clone() }),
-        ("channels, blend", Mixture { channels: Some(channels), blend: Some(0.7), ..plain }),
+        ("style", CrossNormDraw { style: bbox(1, 0, 4, 3), ..plain.clone() }),
+        ("content", CrossNormDraw { content: bbox(0, 1, 3, 4), ..plain.clone() }),
+        ("both, blend", CrossNormDraw { style: bbox(1, 0, 4, 3), content: bbox(0, 1, 3, 4), blend: Some(0.3), ..plain.clone() }),
+        ("one instance", CrossNormDraw { partner: Vec::new(), channels: Some(channels.clone()), ..plain.clone() }),
+        ("channels, blend", CrossNormDraw { channels: Some(channels), blend: Some(0.7), ..plain }),
     ];
     for gates in [1, 2] {
         compare(gates, "crossnorm", &Pass::eval(), "evaluation")?;
@@ -119,7 +119,7 @@ fn recorded_and_plain_passes_agree() -> Result<()> {
         }
         for (name, mixture) in &mixtures {
             for sites in [vec![0], vec![1], vec![0, 1]] {
-                let pass = Pass::given(sites.iter().map(|&site| (site, mixture.clone())), Seed::new(1));
+                let pass = Pass::with_draws(sites.iter().map(|&site| (site, mixture.clone())), Seed::new(1));
                 compare(gates, "crossnorm", &pass, &format!("{name} at {sites:?}, {gates} gate(s)"))?;
             }
         }
@@ -147,12 +147,12 @@ struct Joined {
 
 impl Joined {
     fn forward(self, xs: &Tensor, vars: &Vars, pass: &Pass) -> Result<Tensor> {
-        let place = Place::new(12, vars.builder());
-        let weight = |name: &str, shape| place.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.3 });
-        let norm = |name: &str, channels| BatchNorm::new(&place.at(channels, place.vb.pp(name)));
-        let gate = |name: &str, channels| SelfNorm::new(SelfNormConfig { gates: 1 }, &place.at(channels, place.vb.pp(name)));
+        let cx = BuildContext::new(12, vars.builder());
+        let weight = |name: &str, shape| cx.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.3 });
+        let norm = |name: &str, channels| BatchNorm::new(&cx.at(channels, cx.vb.pp(name)));
+        let gate = |name: &str, channels| SelfNorm::new(SelfNormConfig { gates: 1 }, &cx.at(channels, cx.vb.pp(name)));
         let grouped = Conv { padding: 1, groups: 3, ..Conv::default() };
-        let xs = FeatureMap::start(xs, true, pass)?.conv(&weight("stem", (12, 3, 1, 1))?, &Conv::default())?;
+        let xs = FeatureMap::from_tensor(xs, true, pass)?.conv(&weight("stem", (12, 3, 1, 1))?, &Conv::default())?;
         let ys = norm("bn0", 12)?.norm_relu(&xs, pass)?.conv(&weight("grouped", (12, 4, 3, 3))?, &grouped)?;
         let shortcut = xs.conv(&weight("shortcut", (12, 12, 1, 1))?, &Conv::default())?;
         let shortcut = norm("bn1", 12)?.on_map(&shortcut, pass)?;
@@ -161,7 +161,7 @@ impl Joined {
             ys = gate("sn0", 12)?.on_map(&ys, pass)?;
         }
         // what is thrown away leaves no trace
-        gate("aside", 12)?.on_map(&ys.aside(), pass)?;
+        gate("aside", 12)?.on_map(&ys.detach(), pass)?;
         let more = norm("bn3", 12)?.norm_relu(&ys, pass)?.conv(&weight("more", (5, 12, 1, 1))?, &Conv::default())?;
         let ys = norm("bn4", 17)?.norm_relu(&ys.concat(&more)?, pass)?.conv(&weight("to", (8, 17, 1, 1))?, &Conv::default())?;
         let ys = ys.avg_pool2()?;
@@ -197,29 +197,29 @@ struct Smooth {
 
 impl Smooth {
     fn forward(self, xs: &Tensor, vars: &Vars, pass: &Pass) -> Result<Tensor> {
-        let place = Place::new(19, vars.builder());
-        let mixers = (0..3).map(|_| build(self.mixer, serde_json::Map::new(), &place)).collect::<Result<Vec<_>>>()?;
+        let cx = BuildContext::new(19, vars.builder());
+        let mixers = (0..3).map(|_| build(self.mixer, serde_json::Map::new(), &cx)).collect::<Result<Vec<_>>>()?;
         let hang = |i: usize, xs: FeatureMap| {
             if !self.at[i] {
                 return Ok(xs);
             }
-            let gate = SelfNorm::new(SelfNormConfig { gates: 1 }, &place.at(19, place.vb.pp(format!("sn{i}"))))?;
+            let gate = SelfNorm::new(SelfNormConfig { gates: 1 }, &cx.at(19, cx.vb.pp(format!("sn{i}"))))?;
             gate.on_map(&mixers[i].on_map(&xs, pass)?, pass)
         };
         let conv = |xs: &FeatureMap, name: &str, shape: (usize, usize, usize, usize)| {
-            let weight = place.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.2 })?;
-            let bias = place.vb.get_with_hints(shape.0, &format!("{name}.bias"), Init::Randn { mean: 0., stdev: 0.5 })?;
+            let weight = cx.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.2 })?;
+            let bias = cx.vb.get_with_hints(shape.0, &format!("{name}.bias"), Init::Randn { mean: 0., stdev: 0.5 })?;
             xs.conv_bias(&weight, &bias, &Conv { padding: 1, ..Conv::default() })
         };
-        let norm = |name: &str| BatchNorm::new(&place.at(19, place.vb.pp(name)));
-        let xs = FeatureMap::start(xs, true, pass)?.gathering(pass.train);
+        let norm = |name: &str| BatchNorm::new(&cx.at(19, cx.vb.pp(name)));
+        let xs = FeatureMap::from_tensor(xs, true, pass)?.gather_statistics(pass.train);
         let ys = hang(0, conv(&xs, "one", (19, 3, 3, 3))?)?;
-        let ys = hang(2, hang(1, norm("bn0")?.on_map(&ys, pass)?)?.gelu_sigmoid()?)?;
+        let ys = hang(2, hang(1, norm("bn0")?.on_map(&ys, pass)?)?.quick_gelu()?)?;
         let more = conv(&ys, "two", (19, 19, 3, 3))?.max_pool(2, 2, 0)?;
         let ys = ys.max_pool(2, 2, 0)?.dropout(0.5, pass.seed().named("drop"))?.add(&more)?;
         // the norm, as the network has it, and the bias alone, whose gradient is not nearly 0
         let ys = conv(&ys, "three", (19, 19, 1, 1))?;
-        norm("bn1")?.on_map(&ys, pass)?.gelu_sigmoid()?.add(&ys.gelu_sigmoid()?)?.corner_mean(4, 5)
+        norm("bn1")?.on_map(&ys, pass)?.quick_gelu()?.add(&ys.quick_gelu()?)?.corner_mean(4, 5)
     }
 
     fn run(self, dtype: DType, pass: &Pass) -> Result<Vec<(String, Vec<f64>)>> {
@@ -232,11 +232,11 @@ impl Smooth {
 
 #[test]
 fn smooth_units_agree_with_tensors() -> Result<()> {
-    let window = |top, left, bottom, right| Some(Window { top, left, bottom, right });
+    let bbox = |top, left, bottom, right| Some(BoundingBox { top, left, bottom, right });
     let partner = vec![3, 0, 4, 3, 1];
-    let crops = Mixture { partner, channels: None, style: window(1, 0, 4, 3), content: window(0, 1, 3, 4), blend: Some(0.3) };
-    let plain = Mixture { style: None, content: None, ..crops.clone() };
-    let given = |mixture: &Mixture| Pass::given((0..3).map(|site| (site, mixture.clone())), Seed::new(1));
+    let crops = CrossNormDraw { partner, channels: None, style: bbox(1, 0, 4, 3), content: bbox(0, 1, 3, 4), blend: Some(0.3) };
+    let plain = CrossNormDraw { style: None, content: None, ..crops.clone() };
+    let given = |mixture: &CrossNormDraw| Pass::with_draws((0..3).map(|site| (site, mixture.clone())), Seed::new(1));
     for at in [[false; 3], [true, false, false], [false, true, false], [false, false, true], [true; 3]] {
         let check = |mixer, pass: &Pass, what: &str| {
             let smooth = Smooth { mixer, at };
@@ -244,7 +244,7 @@ fn smooth_units_agree_with_tensors() -> Result<()> {
             Result::Ok(())
         };
         check("crossnorm", &Pass::eval(), "evaluation")?;
-        check("crossnorm", &Pass::train(Seed::new(1)).no_dropout(), "training")?;
+        check("crossnorm", &Pass::train(Seed::new(1)).without_dropout(), "training")?;
         check("crossnorm", &given(&plain), "whole maps")?;
         check("crossnorm", &given(&crops), "crops")?;
         check("mixstyle", &Pass::mixing(3, 3, Seed::new(3)), "MixStyle")?;
@@ -269,20 +269,20 @@ fn threads_change_nothing() -> Result<()> {
 fn dense_labels(kind: &str, dtype: DType, pass: &Pass) -> Result<Vec<(String, Vec<f64>)>> {
     let vars = Vars::new(Seed::new(4), dtype, &Device::Cpu);
     let xs = Var::from_tensor(&random(&[4, 11, 13, 3], "xs", dtype)?)?;
-    let place = Place::new(18, vars.builder());
+    let cx = BuildContext::new(18, vars.builder());
     let conv = |xs: &FeatureMap, name: &str, shape: (usize, usize, usize, usize), conv: Conv| {
-        xs.conv(&place.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.2 })?, &conv)
+        xs.conv(&cx.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.2 })?, &conv)
     };
     let settings = if kind == "group_norm" { serde_json::json!({"groups": 6}) } else { serde_json::json!({}) };
     let settings = settings.as_object().cloned().unwrap_or_default();
-    let norm = |name: &str| build(kind, settings.clone(), &place.at(18, place.vb.pp(name)));
-    let map = FeatureMap::start(xs.as_tensor(), true, pass)?.gathering(pass.train);
+    let norm = |name: &str| build(kind, settings.clone(), &cx.at(18, cx.vb.pp(name)));
+    let map = FeatureMap::from_tensor(xs.as_tensor(), true, pass)?.gather_statistics(pass.train);
     let padded = Conv { padding: 1, ..Conv::default() };
     let ys = norm("n0")?.on_map(&conv(&map, "one", (18, 3, 3, 3), padded)?, pass)?.relu()?.max_pool(3, 2, 1)?;
     let dilated = Conv { padding: 2, dilation: 2, ..Conv::default() };
     let ys = norm("n1")?.on_map(&norm("n2")?.on_map(&conv(&ys, "two", (18, 18, 3, 3), dilated)?, pass)?, pass)?.relu()?;
     let (_, h, w, _) = ys.dims()?;
-    let mean = conv(&ys.mean_map()?, "three", (18, 18, 1, 1), Conv::default())?.relu()?.resize_bilinear((h, w))?;
+    let mean = conv(&ys.global_avg_pool_keepdim()?, "three", (18, 18, 1, 1), Conv::default())?.relu()?.resize_bilinear((h, w))?;
     let ys = ys.dropout(0.25, pass.seed().named("drop"))?.concat(&mean)?.resize_bilinear((2 * h + 1, w - 1))?;
     let out = ys.to_tensor()?;
     collect(&out, &xs, &vars, pass, &random(out.dims(), "weights", dtype)?)

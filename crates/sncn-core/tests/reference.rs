@@ -10,9 +10,9 @@ mod optimizers;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use operations::OPERATIONS;
-use sncn_core::ops::native;
+use sncn_core::ops::has_kernel;
 use sncn_core::reference::{forced, is_forced};
-use sncn_core::stats::Extent;
+use sncn_core::stats::Positions;
 use sncn_core::{loss, ops, stats};
 use sncn_golden::u;
 
@@ -136,7 +136,7 @@ fn what_is_forced_runs_and_what_is_not_does_not() -> Result<()> {
         ensure!(differ == operation.two_forms, "{}: the forms differ: {differ}", operation.name);
     }
     let xs = random("x", &[2]);
-    ensure!(native(&xs) && !forced(|| native(&xs)) && !native(&xs.to_dtype(DType::F16)?));
+    ensure!(has_kernel(&xs) && !forced(|| has_kernel(&xs)) && !has_kernel(&xs.to_dtype(DType::F16)?));
     Ok(())
 }
 
@@ -148,7 +148,7 @@ fn values_that_are_not_finite_are_treated_alike() -> Result<()> {
         let xs = Tensor::new(values, &Device::Cpu)?.reshape(shape)?;
         Ok(Trial { case: String::new(), inputs: vec![xs], run, smooth: false })
     };
-    let behind = Extent::Prefix([2].into());
+    let behind = Positions::Prefix([2].into());
     let spread = behind.clone();
     let trials = [
         case(&[5], &[NAN, INF, -INF, 0., -0.], Box::new(|t| ops::relu(&t[0])))?,

@@ -1,10 +1,10 @@
-//! Rules: the gradient of every operation on tables against differences, on every kind of map, and what is refused.
+//! Rules: the gradient of every operation on matrices against differences, on every kind of map, and what is refused.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use sncn_core::layer::{BatchNorm, LayerConfig, Registry};
-use sncn_core::rule::{Affine, Instances, Rule, Table};
-use sncn_core::{FeatureMap, Hooks, Layer, Layers, Packing, Pass, Place, Seed, TokenMap, Vars, Window};
+use sncn_core::rule::{Affine, Instances, Matrix, Rule};
+use sncn_core::{BoundingBox, BuildContext, FeatureMap, Hooks, Layer, Layers, Packing, Pass, Seed, TokenMap, Vars};
 use std::sync::Mutex;
 
 const SHAPE: [usize; 4] = [3, 4, 5, 6];
@@ -17,25 +17,25 @@ fn tensor(shape: &[usize], step: usize, dtype: DType) -> Result<Tensor> {
     Tensor::from_vec(values(shape.iter().product(), step), shape, &Device::Cpu)?.to_dtype(dtype)
 }
 
-type Make = fn(&Instances, &Table, &Table, &Table) -> Result<Table>;
+type Make = fn(&Instances, &Matrix, &Matrix, &Matrix) -> Result<Matrix>;
 
 /// A rule of one operation, of means, standard deviations and a parameter (6, 6).
 struct Own {
     weight: Tensor,
     make: Make,
-    within: Option<Window>,
+    within: Option<BoundingBox>,
 }
 
 impl Rule for Own {
     fn rule(&self, map: &Instances, _: &Pass) -> Result<Option<Affine>> {
         let (whole, part) = (map.statistics()?, map.statistics_in(self.within)?);
-        let table = (self.make)(map, &whole.mean, &part.std(1e-5)?, &map.parameter(&self.weight)?)?;
-        let shift = table.affine(0.3, 0.1);
-        Ok(Some(Affine::new(part.mean.affine(0.5, 0.2), table, shift).within(self.within)))
+        let matrix = (self.make)(map, &whole.mean, &part.std(1e-5)?, &map.parameter(&self.weight)?)?;
+        let bias = matrix.affine(0.3, 0.1);
+        Ok(Some(Affine::new(part.mean.affine(0.5, 0.2), matrix, bias).within(self.within)))
     }
 }
 
-/// Every operation on tables.
+/// Every operation on matrices.
 const OPERATIONS: &[(&str, Make)] = &[
     ("add", |_, m, s, _| m.add(s)),
     ("sub", |_, m, s, _| s.sub(m)),
@@ -60,7 +60,7 @@ const OPERATIONS: &[(&str, Make)] = &[
     ("mean_groups", |_, m, _, _| m.mean_groups(2)),
     ("select_rows", |_, m, _, _| m.select_rows(&[1, 1, 0])),
     ("select_columns", |_, m, _, _| m.select_columns(&[5, 0, 0, 3, 2, 1])),
-    ("columns and join", |_, m, s, w| Table::join(&[m.columns(0..2)?, s.columns(3..5)?, w.select_rows(&[1])?.columns(0..2)?])),
+    ("columns and join", |_, m, s, w| Matrix::join(&[m.columns(0..2)?, s.columns(3..5)?, w.select_rows(&[1])?.columns(0..2)?])),
     ("softmax", |_, m, _, _| Ok(m.affine(4., 0.).softmax())),
     ("linear", |_, m, _, w| m.linear(w)),
     ("transpose", |_, m, _, w| m.linear(&w.transpose())),
@@ -74,9 +74,9 @@ fn loss(ys: &Tensor) -> Result<Tensor> {
 
 #[test]
 fn every_operation_has_the_gradient_of_differences() -> Result<()> {
-    let window = Some(Window { top: 1, left: 0, bottom: 4, right: 3 });
+    let bbox = Some(BoundingBox { top: 1, left: 0, bottom: 4, right: 3 });
     for (name, make) in OPERATIONS {
-        for within in [None, window] {
+        for within in [None, bbox] {
             let xs = Var::from_tensor(&tensor(&SHAPE, 37, DType::F64)?)?;
             let weight = Var::from_tensor(&tensor(&[6, 6], 29, DType::F64)?)?;
             let run = |xs: &Tensor, weight: &Tensor| {
@@ -120,11 +120,11 @@ fn recorded_maps_and_tokens_have_the_gradients_of_tensors() -> Result<()> {
             let (xs, ys) = if tokens {
                 let xs = Var::from_tensor(&tensor(&[46, 6], 37, dtype)?)?;
                 let packing = Packing::new(&lengths, 20)?;
-                let ys = own.on_sequences(&TokenMap::start(xs.as_tensor(), &pass)?, &packing, &pass)?.to_tensor()?;
+                let ys = own.on_sequences(&TokenMap::from_tensor(xs.as_tensor(), &pass)?, &packing, &pass)?.to_tensor()?;
                 (xs, ys)
             } else {
                 let xs = Var::from_tensor(&tensor(&SHAPE, 37, dtype)?)?;
-                let map = FeatureMap::start(xs.as_tensor(), true, &pass)?;
+                let map = FeatureMap::from_tensor(xs.as_tensor(), true, &pass)?;
                 let ys = own.on_map(&map.relu()?.add(&map)?, &pass)?.relu()?.to_tensor()?;
                 (xs, ys)
             };
@@ -160,7 +160,7 @@ impl<F: Fn(&Instances) -> Result<Affine> + Send + Sync> Rule for Made<F> {
 
 fn refusal(rule: impl Rule, shape: [usize; 4]) -> String {
     let of = |dtype: DType, recorded: bool| {
-        let map = FeatureMap::start(&tensor(&shape, 37, dtype).unwrap(), recorded, &Pass::train(Seed::new(0))).unwrap();
+        let map = FeatureMap::from_tensor(&tensor(&shape, 37, dtype).unwrap(), recorded, &Pass::train(Seed::new(0))).unwrap();
         rule.on_map(&map, &Pass::train(Seed::new(0))).err().unwrap().to_string()
     };
     let (fast, slow) = (of(DType::F32, true), of(DType::F64, false));
@@ -185,7 +185,7 @@ fn tables_that_do_not_fit_are_refused_in_words() {
     assert!(rows.contains("rows Some([7])"), "{rows}");
     let one = refusal(Made(|map: &Instances| Ok(Affine::scaled(map.statistics()?.std(0.)?))), [3, 1, 1, 6]);
     assert!(one.contains("over 1 position(s) is not defined"), "{one}");
-    let outside = Some(Window { top: 0, left: 0, bottom: 9, right: 2 });
+    let outside = Some(BoundingBox { top: 0, left: 0, bottom: 9, right: 2 });
     let boxed = refusal(Made(move |map: &Instances| Ok(Affine::scaled(map.statistics_in(outside)?.mean))), SHAPE);
     assert!(boxed.contains("does not lie in a map"), "{boxed}");
 }
@@ -193,7 +193,7 @@ fn tables_that_do_not_fit_are_refused_in_words() {
 #[test]
 fn tables_end_with_the_call_of_their_rule() {
     let kept: Mutex<Option<usize>> = Mutex::default();
-    // a table is not `Send`, so a rule cannot keep one: what it can keep are values
+    // a matrix is not `Send`, so a rule cannot keep one: what it can keep are values
     let keeps = Made(move |map: &Instances| {
         let mean = map.statistics()?.mean;
         *kept.lock().unwrap() = Some(mean.values().len());
@@ -205,11 +205,11 @@ fn tables_end_with_the_call_of_their_rule() {
 #[test]
 fn an_error_names_the_layer_and_its_position() -> Result<()> {
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-    let place = Place::new(6, vars.builder());
+    let cx = BuildContext::new(6, vars.builder());
     let configs = [LayerConfig::new("selfnorm", "post"), LayerConfig::new("batch_norm", "pre")];
-    let hooks = Hooks::new(Layers::from(&configs), &[("pre", 6), ("post", 6)], &place)?;
+    let hooks = Hooks::new(Layers::from(&configs), &[("pre", 6), ("post", 6)], &cx)?;
     let pass = Pass::train(Seed::new(0));
-    let map = |shape: &[usize]| FeatureMap::start(&tensor(shape, 37, DType::F32)?, true, &pass);
+    let map = |shape: &[usize]| FeatureMap::from_tensor(&tensor(shape, 37, DType::F32)?, true, &pass);
     let error = hooks.on_map("post", map(&[2, 1, 1, 6])?, &pass).err().unwrap().to_string();
     assert!(error.contains("layer \"selfnorm\" at \"post\"") && error.contains("1 position"), "{error}");
     let error = hooks.on_map("pre", map(&[1, 1, 1, 6])?, &pass).err().unwrap().to_string();
@@ -221,17 +221,17 @@ fn an_error_names_the_layer_and_its_position() -> Result<()> {
 
 #[test]
 fn a_name_is_registered_once() -> Result<()> {
-    let registry = Registry::default().with("mine", |settings, place| {
+    let registry = Registry::default().with("mine", |settings, cx| {
         settings.none()?;
-        Ok(Box::new(BatchNorm::new(place)?))
+        Ok(Box::new(BatchNorm::new(cx)?))
     })?;
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-    let place = Place::new(6, vars.builder());
-    assert!(registry.build("mine", serde_json::Map::new(), &place).is_ok());
-    let error = registry.build("yours", serde_json::Map::new(), &place).err().unwrap().to_string();
+    let cx = BuildContext::new(6, vars.builder());
+    assert!(registry.build("mine", serde_json::Map::new(), &cx).is_ok());
+    let error = registry.build("yours", serde_json::Map::new(), &cx).err().unwrap().to_string();
     assert!(error.contains("known: selfnorm") && error.contains("mine"), "{error}");
     for taken in ["mine", "selfnorm"] {
-        let error = registry.clone().with(taken, |_, place| Ok(Box::new(BatchNorm::new(place)?))).err().unwrap().to_string();
+        let error = registry.clone().with(taken, |_, cx| Ok(Box::new(BatchNorm::new(cx)?))).err().unwrap().to_string();
         assert!(error.contains("registered already"), "{error}");
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use sncn_core::layer::{Layer, LayerConfig, build};
-use sncn_core::{Mixture, Pass, Place, Seed, Vars, Window};
+use sncn_core::{BoundingBox, BuildContext, CrossNormDraw, Pass, Seed, Vars};
 
 const LENGTHS: [usize; 4] = [8, 4, 2, 6];
 const LONGEST: usize = 8;
@@ -13,15 +13,15 @@ fn values() -> Vec<f64> {
     (0..4 * LONGEST * CHANNELS).map(|i| ((i * 37 + i * i * 11) % 101) as f64 / 25. - 2.).collect()
 }
 
-fn span(left: usize, right: usize) -> Option<Window> {
-    Some(Window { top: 0, left, bottom: 1, right })
+fn span(left: usize, right: usize) -> Option<BoundingBox> {
+    Some(BoundingBox { top: 0, left, bottom: 1, right })
 }
 
-fn mixture(style: Option<Window>, content: Option<Window>) -> Mixture {
-    Mixture { partner: vec![1, 3, 0, 2], channels: None, style, content, blend: None }
+fn mixture(style: Option<BoundingBox>, content: Option<BoundingBox>) -> CrossNormDraw {
+    CrossNormDraw { partner: vec![1, 3, 0, 2], channels: None, style, content, blend: None }
 }
 
-fn mixed(xs: &Tensor, mixture: &Mixture) -> Result<Tensor> {
+fn mixed(xs: &Tensor, mixture: &CrossNormDraw) -> Result<Tensor> {
     mixture.forward(xs, &Pass::train(Seed::new(0)).with_lengths(LENGTHS))
 }
 
@@ -66,7 +66,7 @@ fn a_span_is_the_same_part_of_every_text() -> Result<()> {
 #[test]
 fn the_gradient_is_that_of_differences() -> Result<()> {
     let weights = Tensor::from_vec(values().into_iter().rev().collect(), (4, LONGEST, CHANNELS), &Device::Cpu)?;
-    let drawn = Mixture { blend: Some(0.3), ..mixture(span(1, 5), span(3, 8)) };
+    let drawn = CrossNormDraw { blend: Some(0.3), ..mixture(span(1, 5), span(3, 8)) };
     let loss = |xs: &Tensor| (mixed(xs, &drawn)? * &weights)?.sum_all();
     let var = Var::from_vec(values(), (4, LONGEST, CHANNELS), &Device::Cpu)?;
     let grads = loss(var.as_tensor())?.backward()?;
@@ -91,7 +91,7 @@ fn drawn_crops_change_what_is_mixed_and_leave_padding_alone() -> Result<()> {
         let mut config = LayerConfig::new("crossnorm", "embedding");
         config.settings.insert("crop".to_string(), crop.into());
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let layer = build("crossnorm", config.settings, &Place::new(CHANNELS, vars.builder()))?;
+        let layer = build("crossnorm", config.settings, &BuildContext::new(CHANNELS, vars.builder()))?;
         let pass = Pass::mixing(1, 1, Seed::new(5)).with_lengths(LENGTHS);
         let ys: Vec<Vec<Vec<f32>>> = layer.forward(&xs, &pass)?.to_vec3()?;
         for (text, &length) in ys.iter().zip(&LENGTHS) {

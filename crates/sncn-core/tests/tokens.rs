@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::Init;
 use sncn_core::layer::{LAYERS, Layer, LayerNorm, build};
-use sncn_core::{Attention, Lookup, Packing, Pass, Place, Seed, TokenMap, Vars};
+use sncn_core::{Attention, BuildContext, Lookup, Packing, Pass, Seed, TokenMap, Vars};
 
 const WIDTH: usize = 12;
 const WORDS: usize = 9;
@@ -19,17 +19,15 @@ struct Encoder {
 
 impl Encoder {
     fn new(vars: &Vars) -> Result<Self> {
-        let place = Place::new(WIDTH, vars.builder());
-        let random = |shape: &[usize], name: &str| place.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.5 });
+        let cx = BuildContext::new(WIDTH, vars.builder());
+        let random = |shape: &[usize], name: &str| cx.vb.get_with_hints(shape, name, Init::Randn { mean: 0., stdev: 0.5 });
         let shapes = [(WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (WIDTH, WIDTH), (30, WIDTH), (WIDTH, 30)];
         let linear = |(i, (to, from))| Ok((random(&[to, from], &format!("w{i}"))?, random(&[to], &format!("b{i}"))?));
         Ok(Self {
             words: random(&[WORDS, WIDTH], "words")?,
             places: random(&[8, WIDTH], "places")?,
             linears: shapes.into_iter().enumerate().map(linear).collect::<Result<_>>()?,
-            norms: (0..3)
-                .map(|i| LayerNorm::new(&place.at(WIDTH, place.vb.pp(format!("norm{i}"))), 1e-5))
-                .collect::<Result<_>>()?,
+            norms: (0..3).map(|i| LayerNorm::new(&cx.at(WIDTH, cx.vb.pp(format!("norm{i}"))), 1e-5)).collect::<Result<_>>()?,
         })
     }
 
@@ -39,7 +37,7 @@ impl Encoder {
         let norm = |i: usize, xs: &TokenMap| self.norms[i].on_sequences(xs, &packing, pass);
         let words: Vec<u32> = (0..packing.tokens() as u32).map(|i| i * i % WORDS as u32).collect();
         let places: Vec<u32> = LENGTHS.iter().flat_map(|&len| 0..len as u32).collect();
-        let lookups = [Lookup { table: &self.words, entries: &words }, Lookup { table: &self.places, entries: &places }];
+        let lookups = [Lookup { weight: &self.words, indices: &words }, Lookup { weight: &self.places, indices: &places }];
         let linear = |xs: &TokenMap, i: usize| xs.linear(&self.linears[i].0, &self.linears[i].1);
         let seed = |name: &str| Seed::new(3).named(name);
         let xs = norm(0, &TokenMap::embed(&lookups, true, pass)?)?.dropout(rate, seed("start"), &packing)?;
@@ -71,8 +69,8 @@ fn run(dtype: DType, pass: &Pass, rate: f64, kind: Option<&str>, handed: bool) -
     let vars = Vars::new(Seed::new(4), dtype, &Device::Cpu);
     let encoder = Encoder::new(&vars)?;
     let values = |t: &Tensor| t.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>();
-    let place = Place::new(WIDTH, vars.builder().pp("layer"));
-    let layer = kind.map(|kind| build(kind, settings(kind), &place)).transpose()?;
+    let cx = BuildContext::new(WIDTH, vars.builder().pp("layer"));
+    let layer = kind.map(|kind| build(kind, settings(kind), &cx)).transpose()?;
     let out = encoder.forward(pass, rate, layer.as_deref())?;
     let mut all = vec![("output".to_string(), values(&out)?)];
     if pass.train {
@@ -117,14 +115,14 @@ fn recorded_and_plain_encoders_agree() -> Result<()> {
 fn a_frozen_table_gets_no_gradient() -> Result<()> {
     let table = Tensor::ones((4, 3), DType::F32, &Device::Cpu)?;
     let vars = Vars::new(Seed::new(4), DType::F32, &Device::Cpu);
-    let norm = LayerNorm::new(&Place::new(3, vars.builder()), 1e-5)?;
+    let norm = LayerNorm::new(&BuildContext::new(3, vars.builder()), 1e-5)?;
     let pass = Pass::train(Seed::new(1));
     let packing = Packing::new(&[2], 2)?;
-    let xs = TokenMap::embed(&[Lookup { table: &table, entries: &[0, 3] }], true, &pass)?;
+    let xs = TokenMap::embed(&[Lookup { weight: &table, indices: &[0, 3] }], true, &pass)?;
     let out = norm.on_sequences(&xs, &packing, &pass)?.to_tensor()?;
     let grads = sncn_core::backward(&out.sum_all()?)?;
     assert!(grads.get(&table).is_none() && vars.trainable().iter().all(|(_, var)| grads.get(var.as_tensor()).is_some()));
-    assert!(TokenMap::embed(&[Lookup { table: &table, entries: &[4] }], true, &pass).is_err());
-    assert!(TokenMap::embed(&[Lookup { table: &table, entries: &[] }], true, &pass).is_err());
+    assert!(TokenMap::embed(&[Lookup { weight: &table, indices: &[4] }], true, &pass).is_err());
+    assert!(TokenMap::embed(&[Lookup { weight: &table, indices: &[] }], true, &pass).is_err());
     Ok(())
 }

@@ -112,7 +112,7 @@ fn main() {
             fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut y);
         });
         check(&s, &x, &w, &y, 1e-5);
-        // what a norm and a ReLU on the way in, and a shift on the way out, add to it
+        // what a norm and a ReLU on the way in, and an addition on the way out, add to it
         let (packed, (a, b)) = (
             PackedWeight::by(form, algorithm(Direction::Forward), &s, Direction::Forward, &w),
             (vec![1.1f32; c_in], vec![0.1f32; c_in]),
@@ -124,15 +124,15 @@ fn main() {
                 out.iter_mut().zip(x).zip(&a).zip(&b).for_each(|(((o, &x), &a), &b)| *o = (a * x + b).max(0.0));
             }
         };
-        let shift = |_: usize, _: std::ops::Range<usize>, y: &mut [f32]| y.iter_mut().for_each(|y| *y += 1.0);
+        let add_one = |_: usize, _: std::ops::Range<usize>, y: &mut [f32]| y.iter_mut().for_each(|y| *y += 1.0);
         // weights packed once, as in inference
         let bare = best(|| fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut z));
         let rounded = forced.filter(|&a| Precision::Bf16.fits(&s, a));
         let rounded = rounded.map_or_else(|| PackedWeight::bf16(&s, &w), |a| PackedWeight::bf16_by(form, a, &s, &w));
         let bf16 = best(|| fused::conv_forward(&s, &rounded, &stage_x, &fused::keep, &mut z));
         check(&s, &x, &w, &z, 1e-2);
-        let bf16_riding = best(|| fused::conv_forward(&s, &rounded, &norm, &shift, &mut z));
-        let riding = best(|| fused::conv_forward(&s, &packed, &norm, &shift, &mut z));
+        let bf16_riding = best(|| fused::conv_forward(&s, &rounded, &norm, &add_one, &mut z));
+        let riding = best(|| fused::conv_forward(&s, &packed, &norm, &add_one, &mut z));
         let input = best(|| {
             let packed = PackedWeight::by(form, algorithm(Direction::InputGradient), &s, Direction::InputGradient, &w);
             fused::conv_input_gradient(&s, &packed, &stage_gy, &fused::keep, &mut dx);

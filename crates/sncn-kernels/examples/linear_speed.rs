@@ -1,7 +1,7 @@
 //! Speed of the linear products against the `gemm` form, f32; checks its answers.
 #![allow(clippy::unwrap_used)]
 use sncn_kernels::dense;
-use sncn_kernels::product::{self, LinearShape};
+use sncn_kernels::linear::{self, LinearShape};
 use sncn_kernels::simd::Form;
 use std::time::Instant;
 
@@ -42,9 +42,9 @@ fn main() {
             print!("{form:?} {:.0} {:.0} {:.0} bf16 {:.0}  ", flops / f, flops / b, flops / g, flops / h);
         }
         // the generic form in f64 would be another type: gemm itself, over the same blocks
-        let f = best(|| product::linear_forward_generic(&x, &w, None, &s, &mut y2));
-        let b = best(|| product::linear_input_gradient_generic(&gy, &w, &s, &mut dx2));
-        let g = best(|| product::linear_weight_gradient_generic(&x, &gy, &s, &mut dw2));
+        let f = best(|| linear::linear_forward_generic(&x, &w, None, &s, &mut y2));
+        let b = best(|| linear::linear_input_gradient_generic(&gy, &w, &s, &mut dx2));
+        let g = best(|| linear::linear_weight_gradient_generic(&x, &gy, &s, &mut dw2));
         println!("gemm {:.0} {:.0} {:.0}", flops / f, flops / b, flops / g);
         for (a, b) in [(&y, &y2), (&dx, &dx2), (&dw, &dw2)] {
             assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-2), "wrong answer");

@@ -11,7 +11,7 @@ use sncn_kernels::optim::{Adam, Sgd, adam_step, sgd_step};
 use sncn_kernels::pool::{PoolShape, vectors};
 use sncn_kernels::positions::Positions;
 use sncn_kernels::resize::{ResizeShape, resize_backward_by, resize_forward_by};
-use sncn_kernels::rows::{self, Curve, Slopes};
+use sncn_kernels::rows::{self, Activation, Coefficients};
 use sncn_kernels::simd::Form;
 use sncn_kernels::softmax::{Softmax, softmax_backward, softmax_forward};
 use sncn_kernels::stats::{self, MapShape};
@@ -95,7 +95,7 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         2,
         len,
         Box::new(|form, out| {
-            each(out, &|i, x, out| rows::activate_by(form, x, &a[row(i)], &b[row(i)], Curve::Relu, out));
+            each(out, &|i, x, out| rows::activate_by(form, x, &a[row(i)], &b[row(i)], Activation::Relu, out));
         }),
     );
     run(
@@ -109,12 +109,13 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         4,
         len,
         Box::new(|form, out| {
-            let t = |i| Slopes { p: &a[row(i)], q: &b[row(i)], r: &a[row(i)], m: &m[row(i)] };
+            let t = |i| Coefficients { p: &a[row(i)], q: &b[row(i)], r: &a[row(i)], m: &m[row(i)] };
             each(out, &|i, x, out| rows::accumulate_by(form, out, &g[at(i)], x, t(i)));
         }),
     );
-    for (name, curve) in [("unbend", Curve::Relu), ("unbend gelu", Curve::Gelu)] {
-        let pass = |i, x: &[f32], out: &mut [f32], form| rows::unbend_by(form, out, x, &a[row(i)], &b[row(i)], curve);
+    for (name, activation) in [("activate_backward", Activation::Relu), ("activate_backward gelu", Activation::QuickGelu)] {
+        let pass =
+            |i, x: &[f32], out: &mut [f32], form| rows::activate_backward_by(form, out, x, &a[row(i)], &b[row(i)], activation);
         run(name, 3, len, Box::new(|form, out| each(out, &|i, x, out| pass(i, x, out, form))));
     }
     run(
@@ -139,7 +140,7 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
             stats::instance_stats_by(form, x, shape, Positions::All, mean, variance);
         }),
     );
-    let window = Positions::Window { width: size, top: size / 4, left: size / 4, bottom: 3 * size / 4, right: 3 * size / 4 };
+    let window = Positions::Box { width: size, top: size / 4, left: size / 4, bottom: 3 * size / 4, right: 3 * size / 4 };
     bench.run(
         &label("instance_stats, a box"),
         len / 4,
@@ -257,7 +258,7 @@ fn elements(bench: &Bench, rows: usize, width: usize) {
             layer_norm_backward(form, x, gamma, &mean, &inverse, g, dx, dgamma, dbeta);
         }),
     );
-    for kind in [Gelu::Erf, Gelu::Sigmoid] {
+    for kind in [Gelu::Erf, Gelu::Quick] {
         run(&format!("gelu {kind:?}"), 2, len, Box::new(move |form, y| gelu_forward(form, kind, x, y)));
         run(&format!("gelu_backward {kind:?}"), 3, len, Box::new(move |form, dx| gelu_backward(form, kind, x, g, dx)));
     }

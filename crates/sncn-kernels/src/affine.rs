@@ -1,4 +1,4 @@
-//! The channel affine map y = a·(x − m) + b, one centre, scale and shift for every (instance, channel), optionally rectified.
+//! The channel affine map y = a·(x − m) + b, one centre, scale and bias for every (instance, channel), optionally rectified.
 //!
 //! x is (N, positions, C); the table has N rows, or one row that serves every instance. Outside the given positions y is
 //! x itself (a content crop) or zero (padding).
@@ -52,7 +52,7 @@ impl Affine<'_> {
 /// # Panics
 /// Where slice lengths do not fit the shape.
 pub fn channel_affine<T: Real>(op: &Affine<'_>, xs: &[T], m: &[T], a: &[T], b: &[T], ys: &mut [T]) {
-    match (T::single(xs), T::single(m), T::single(a), T::single(b), T::single_mut(ys)) {
+    match (T::as_f32(xs), T::as_f32(m), T::as_f32(a), T::as_f32(b), T::as_f32_mut(ys)) {
         (Some(xs), Some(m), Some(a), Some(b), Some(ys)) => channel_affine_by(Form::current(), op, xs, m, a, b, ys),
         _ => channel_affine_generic(op, xs, m, a, b, ys),
     }
@@ -114,8 +114,8 @@ pub fn channel_affine_backward<T: Real>(
     da: &mut [T],
     db: &mut [T],
 ) {
-    let inputs = (T::single(xs), T::single(m), T::single(a), T::single(ys), T::single(gy));
-    match (inputs, T::single_mut(dx), T::single_mut(da), T::single_mut(db)) {
+    let inputs = (T::as_f32(xs), T::as_f32(m), T::as_f32(a), T::as_f32(ys), T::as_f32(gy));
+    match (inputs, T::as_f32_mut(dx), T::as_f32_mut(da), T::as_f32_mut(db)) {
         ((Some(xs), Some(m), Some(a), Some(ys), Some(gy)), Some(dx), Some(da), Some(db)) => {
             channel_affine_backward_by(Form::current(), op, xs, m, a, ys, gy, dx, da, db);
         }
@@ -209,7 +209,7 @@ fn backward<T: Real>(
         totals.chunks_exact(2 * channels).zip(da.chunks_exact_mut(channels).zip(db.chunks_exact_mut(channels)))
     {
         let (for_b, for_a) = totals.split_at(channels);
-        da.iter_mut().zip(for_a).for_each(|(d, &s)| *d = T::real(s));
-        db.iter_mut().zip(for_b).for_each(|(d, &s)| *d = T::real(s));
+        da.iter_mut().zip(for_a).for_each(|(d, &s)| *d = T::from_f64(s));
+        db.iter_mut().zip(for_b).for_each(|(d, &s)| *d = T::from_f64(s));
     }
 }

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 /// Which tokens attend to which.
 #[derive(Clone, Copy, Debug)]
-pub struct Sequences<'a> {
+pub struct AttentionShape<'a> {
     /// Tokens of each sequence.
     pub lengths: &'a [usize],
     /// Heads.
@@ -23,9 +23,9 @@ pub struct Sequences<'a> {
 }
 
 /// Changes a sequence's weights (heads, length, length) between softmax and product, or a gradient likewise: dropout.
-pub type Drop<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
+pub type DropWeights<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
 
-impl Sequences<'_> {
+impl AttentionShape<'_> {
     /// Elements of a map.
     pub fn map(&self) -> usize {
         self.lengths.iter().sum::<usize>() * self.width
@@ -145,7 +145,7 @@ impl Head {
     }
 }
 
-fn heads(s: &Sequences<'_>, form: Form, len: usize) -> impl Iterator<Item = Head> {
+fn heads(s: &AttentionShape<'_>, form: Form, len: usize) -> impl Iterator<Item = Head> {
     let (size, width) = (s.head(), s.width);
     (0..s.heads).map(move |h| Head { form, at: h * size, size, width, len })
 }
@@ -157,11 +157,11 @@ fn heads(s: &Sequences<'_>, form: Form, len: usize) -> impl Iterator<Item = Head
 #[allow(clippy::too_many_arguments, reason = "a form, the sequences, three maps, dropout, and two results")]
 pub fn attention_forward(
     form: Form,
-    s: &Sequences<'_>,
+    s: &AttentionShape<'_>,
     q: &[f32],
     k: &[f32],
     v: &[f32],
-    drop: Option<Drop<'_>>,
+    drop: Option<DropWeights<'_>>,
     weights: &mut [f32],
     y: &mut [f32],
 ) {
@@ -203,10 +203,10 @@ pub fn attention_forward(
 #[allow(clippy::too_many_arguments, reason = "a form, the sequences, what was read and kept, and three gradients")]
 pub fn attention_backward(
     form: Form,
-    s: &Sequences<'_>,
+    s: &AttentionShape<'_>,
     [q, k, v]: [&[f32]; 3],
     weights: &[f32],
-    drop: Option<Drop<'_>>,
+    drop: Option<DropWeights<'_>>,
     gy: &[f32],
     [dq, dk, dv]: [&mut [f32]; 3],
 ) {
@@ -250,17 +250,17 @@ fn pairs(heads: usize, len: usize, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-fn scores_naive<T: Real>(s: &Sequences<'_>, len: usize, [q, k]: [&[T]; 2], weights: &mut [T]) {
+fn scores_naive<T: Real>(s: &AttentionShape<'_>, len: usize, [q, k]: [&[T]; 2], weights: &mut [T]) {
     let (size, mut scores) = (s.head(), vec![T::ZERO; weights.len()]);
     pairs(s.heads, len, |h, i, j| {
         let at = |t: usize| t * s.width + h * size..t * s.width + (h + 1) * size;
-        let sum: f64 = q[at(i)].iter().zip(&k[at(j)]).map(|(q, k)| q.double() * k.double()).sum();
-        scores[(h * len + i) * len + j] = T::real(sum / (size as f64).sqrt());
+        let sum: f64 = q[at(i)].iter().zip(&k[at(j)]).map(|(q, k)| q.to_f64() * k.to_f64()).sum();
+        scores[(h * len + i) * len + j] = T::from_f64(sum / (size as f64).sqrt());
     });
     softmax_forward_naive(Softmax::Plain, &scores, len.max(1), weights);
 }
 
-fn values_naive<T: Real>(s: &Sequences<'_>, len: usize, weights: &[T], v: &[T], y: &mut [T]) {
+fn values_naive<T: Real>(s: &AttentionShape<'_>, len: usize, weights: &[T], v: &[T], y: &mut [T]) {
     y.fill(T::ZERO);
     let size = s.head();
     pairs(s.heads, len, |h, i, j| {
@@ -272,14 +272,20 @@ fn values_naive<T: Real>(s: &Sequences<'_>, len: usize, weights: &[T], v: &[T], 
 }
 
 /// [`attention_forward`] of one sequence as plain loops, for any element, without dropout.
-pub fn attention_forward_naive<T: Real>(s: &Sequences<'_>, len: usize, [q, k, v]: [&[T]; 3], weights: &mut [T], y: &mut [T]) {
+pub fn attention_forward_naive<T: Real>(
+    s: &AttentionShape<'_>,
+    len: usize,
+    [q, k, v]: [&[T]; 3],
+    weights: &mut [T],
+    y: &mut [T],
+) {
     scores_naive(s, len, [q, k], weights);
     values_naive(s, len, weights, v, y);
 }
 
 /// [`attention_backward`] of one sequence as plain loops, for any element; `drop` is dropout.
 pub fn attention_backward_naive<T: Real>(
-    s: &Sequences<'_>,
+    s: &AttentionShape<'_>,
     len: usize,
     [q, k, v, gy]: [&[T]; 4],
     weights: &[T],
@@ -290,15 +296,15 @@ pub fn attention_backward_naive<T: Real>(
     let (mut used, mut back, mut scores) = (weights.to_vec(), vec![T::ZERO; weights.len()], vec![T::ZERO; weights.len()]);
     pairs(s.heads, len, |h, i, j| {
         let at = |t: usize| t * s.width + h * size..t * s.width + (h + 1) * size;
-        let sum: f64 = gy[at(i)].iter().zip(&v[at(j)]).map(|(g, v)| g.double() * v.double()).sum();
-        back[(h * len + i) * len + j] = T::real(sum);
+        let sum: f64 = gy[at(i)].iter().zip(&v[at(j)]).map(|(g, v)| g.to_f64() * v.to_f64()).sum();
+        back[(h * len + i) * len + j] = T::from_f64(sum);
     });
     drop(&mut used);
     drop(&mut back);
     softmax_backward_naive(Softmax::Plain, weights, &back, len.max(1), &mut scores);
     [&mut *dq, &mut *dk, &mut *dv].into_iter().for_each(|d| d.fill(T::ZERO));
     pairs(s.heads, len, |h, i, j| {
-        let (pair, scale) = ((h * len + i) * len + j, T::real(scale));
+        let (pair, scale) = ((h * len + i) * len + j, T::from_f64(scale));
         for c in h * size..(h + 1) * size {
             let (i, j) = (i * s.width + c, j * s.width + c);
             dv[j] += used[pair] * gy[i];

@@ -16,11 +16,11 @@ use std::ops::Range;
 
 /// `out` (n, ho, wo, c_out) = x ∗ weight + bias.
 pub fn conv2d_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
-    let (Some(x), Some(weight), Some(out)) = (T::single(x), T::single(weight), T::single_mut(out)) else {
+    let (Some(x), Some(weight), Some(out)) = (T::as_f32(x), T::as_f32(weight), T::as_f32_mut(out)) else {
         return conv2d_forward_generic(x, weight, bias, s, out);
     };
     let (packed, stage) = (PackedWeight::new(s, Direction::Forward, weight), copy_rows(x, s.h, s.w * s.c_in));
-    match bias.and_then(T::single) {
+    match bias.and_then(T::as_f32) {
         None => conv_forward(s, &packed, &stage, &keep, out),
         Some(bias) => {
             let add = |_: usize, _: Range<usize>, y: &mut [f32]| {
@@ -33,7 +33,7 @@ pub fn conv2d_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &Co
 
 /// `dx` (n, h, w, c_in) from `gy` (n, ho, wo, c_out).
 pub fn conv2d_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
-    let (Some(gy), Some(weight), Some(dx)) = (T::single(gy), T::single(weight), T::single_mut(dx)) else {
+    let (Some(gy), Some(weight), Some(dx)) = (T::as_f32(gy), T::as_f32(weight), T::as_f32_mut(dx)) else {
         return conv2d_input_gradient_generic(gy, weight, s, dx);
     };
     let ((ho, wo), packed) = (s.output(), PackedWeight::new(s, Direction::InputGradient, weight));
@@ -42,7 +42,7 @@ pub fn conv2d_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx:
 
 /// `dw` (c_out, c_in / groups, kh, kw) from `x` and `gy`.
 pub fn conv2d_weight_gradient<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
-    let (Some(x), Some(gy), Some(dw)) = (T::single(x), T::single(gy), T::single_mut(dw)) else {
+    let (Some(x), Some(gy), Some(dw)) = (T::as_f32(x), T::as_f32(gy), T::as_f32_mut(dw)) else {
         return conv2d_weight_gradient_generic(x, gy, s, dw);
     };
     let (ho, wo) = s.output();

@@ -76,12 +76,12 @@ pub fn cross_entropy_naive<T: Real>(x: &[T], width: usize, labels: &[u32], ignor
             gradient.fill(T::ZERO);
             continue;
         }
-        let most = x.iter().fold(f64::NEG_INFINITY, |m, v| m.max(v.double()));
-        let sum: f64 = x.iter().map(|v| (v.double() - most).exp()).sum();
-        loss += sum.ln() + most - x[label as usize].double();
+        let most = x.iter().fold(f64::NEG_INFINITY, |m, v| m.max(v.to_f64()));
+        let sum: f64 = x.iter().map(|v| (v.to_f64() - most).exp()).sum();
+        loss += sum.ln() + most - x[label as usize].to_f64();
         for (c, (g, x)) in gradient.iter_mut().zip(x).enumerate() {
             let hot = f64::from(u8::from(c == label as usize));
-            *g = T::real(((x.double() - most).exp() / sum - hot) / kept);
+            *g = T::from_f64(((x.to_f64() - most).exp() / sum - hot) / kept);
         }
     }
     loss / kept

@@ -1,4 +1,4 @@
-//! The affine map and its gradients in f32 over the register tile; [`crate::product`] is the generic form.
+//! The affine map and its gradients in f32 over the register tile; [`crate::linear`] is the generic form.
 //!
 //! Rows are cut in fixed blocks; the weight gradient sums 8 fixed parts of the rows in order.
 

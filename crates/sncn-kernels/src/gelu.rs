@@ -13,7 +13,7 @@ pub enum Gelu {
     /// x·Φ(x), Φ(x) = ½·(1 + erf(x/√2)).
     Erf,
     /// x·σ(1.702·x).
-    Sigmoid,
+    Quick,
 }
 
 /// Φ(x), or σ(1.702·x), and the derivative of that.
@@ -44,7 +44,7 @@ pub(crate) unsafe fn gate<V: Vector>(kind: Gelu, x: V) -> (V, V) {
                 let low = series.mul(t).mul(bell);
                 (low.add(one.sub(low).sub(low).where_positive(x)), bell.mul(V::splat(PEAK)))
             }
-            Gelu::Sigmoid => {
+            Gelu::Quick => {
                 let e = lanes::exp(size.mul(V::splat(-1.702)));
                 let high = one.div(one.add(e));
                 let low = e.mul(high);
@@ -137,7 +137,7 @@ pub(crate) fn gate_naive(kind: Gelu, x: f64) -> (f64, f64) {
             let bell = (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
             (0.5 * (1. + erf(x * std::f64::consts::FRAC_1_SQRT_2)), bell)
         }
-        Gelu::Sigmoid => {
+        Gelu::Quick => {
             let s = 1. / (1. + (-1.702 * x).exp());
             (s, 1.702 * s * (1. - s))
         }
@@ -146,13 +146,13 @@ pub(crate) fn gate_naive(kind: Gelu, x: f64) -> (f64, f64) {
 
 /// [`gelu_forward`] as a plain loop, for any element.
 pub fn gelu_forward_naive<T: Real>(kind: Gelu, x: &[T], y: &mut [T]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::real(x.double() * gate_naive(kind, x.double()).0));
+    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64(x.to_f64() * gate_naive(kind, x.to_f64()).0));
 }
 
 /// [`gelu_backward`] as a plain loop, for any element.
 pub fn gelu_backward_naive<T: Real>(kind: Gelu, x: &[T], gy: &[T], dx: &mut [T]) {
     for ((dx, x), g) in dx.iter_mut().zip(x).zip(gy) {
-        let (value, slope) = gate_naive(kind, x.double());
-        *dx = T::real(g.double() * (value + x.double() * slope));
+        let (value, slope) = gate_naive(kind, x.to_f64());
+        *dx = T::from_f64(g.to_f64() * (value + x.to_f64() * slope));
     }
 }

@@ -230,12 +230,12 @@ pub fn layer_norm_forward_naive<T: Real>(
     let width = gamma.len();
     for (r, (mean, inverse)) in mean.iter_mut().zip(inverse).enumerate() {
         let at = r * width..(r + 1) * width;
-        let centre = x[at.clone()].iter().map(|x| x.double()).sum::<f64>() / width as f64;
-        let squares: f64 = x[at.clone()].iter().map(|x| (x.double() - centre) * (x.double() - centre)).sum();
+        let centre = x[at.clone()].iter().map(|x| x.to_f64()).sum::<f64>() / width as f64;
+        let squares: f64 = x[at.clone()].iter().map(|x| (x.to_f64() - centre) * (x.to_f64() - centre)).sum();
         let scale = 1. / (squares / width as f64 + eps).sqrt();
-        (*mean, *inverse) = (T::real(centre), T::real(scale));
+        (*mean, *inverse) = (T::from_f64(centre), T::from_f64(scale));
         for (c, (y, x)) in y[at.clone()].iter_mut().zip(&x[at]).enumerate() {
-            *y = T::real(gamma[c].double() * (x.double() - centre) * scale + beta[c].double());
+            *y = T::from_f64(gamma[c].to_f64() * (x.to_f64() - centre) * scale + beta[c].to_f64());
         }
     }
 }
@@ -256,19 +256,19 @@ pub fn layer_norm_backward_naive<T: Real>(
     let (mut for_gamma, mut for_beta) = (vec![0f64; width], vec![0f64; width]);
     for r in 0..mean.len() {
         let at = r * width..(r + 1) * width;
-        let (x, gy, scale) = (&x[at.clone()], &gy[at.clone()], inverse[r].double());
-        let away = |x: &T| x.double() - mean[r].double();
+        let (x, gy, scale) = (&x[at.clone()], &gy[at.clone()], inverse[r].to_f64());
+        let away = |x: &T| x.to_f64() - mean[r].to_f64();
         let rest = x.iter().map(away).sum::<f64>() / width as f64;
         let unit: Vec<f64> = x.iter().map(|x| (away(x) - rest) * scale).collect();
-        let g: Vec<f64> = gy.iter().zip(gamma).map(|(g, gamma)| g.double() * gamma.double()).collect();
+        let g: Vec<f64> = gy.iter().zip(gamma).map(|(g, gamma)| g.to_f64() * gamma.to_f64()).collect();
         let sum = g.iter().sum::<f64>() / width as f64;
         let along = g.iter().zip(&unit).map(|(g, unit)| g * unit).sum::<f64>() / width as f64;
         for (c, dx) in dx[at].iter_mut().enumerate() {
-            *dx = T::real(scale * (g[c] - sum - unit[c] * along));
-            for_gamma[c] += gy[c].double() * unit[c];
-            for_beta[c] += gy[c].double();
+            *dx = T::from_f64(scale * (g[c] - sum - unit[c] * along));
+            for_gamma[c] += gy[c].to_f64() * unit[c];
+            for_beta[c] += gy[c].to_f64();
         }
     }
-    dgamma.iter_mut().zip(for_gamma).for_each(|(d, s)| *d = T::real(s));
-    dbeta.iter_mut().zip(for_beta).for_each(|(d, s)| *d = T::real(s));
+    dgamma.iter_mut().zip(for_gamma).for_each(|(d, s)| *d = T::from_f64(s));
+    dbeta.iter_mut().zip(for_beta).for_each(|(d, s)| *d = T::from_f64(s));
 }

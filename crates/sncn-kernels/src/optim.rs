@@ -124,10 +124,10 @@ pub fn adam_step(form: Form, s: &Adam, p: &mut [f32], g: &[f32], m: &mut [f32], 
 /// [`sgd_step`] as a plain loop, for any element.
 pub fn sgd_step_naive<T: Real>(s: &Sgd, p: &mut [T], g: &[T], buf: &mut [T]) {
     for ((p, g), buf) in p.iter_mut().zip(g).zip(buf) {
-        let g = g.double() + s.weight_decay * p.double();
-        let b = if s.first { g } else { s.momentum * buf.double() + g };
-        *buf = T::real(b);
-        *p = T::real(p.double() - s.lr * if s.nesterov { g + s.momentum * b } else { b });
+        let g = g.to_f64() + s.weight_decay * p.to_f64();
+        let b = if s.first { g } else { s.momentum * buf.to_f64() + g };
+        *buf = T::from_f64(b);
+        *p = T::from_f64(p.to_f64() - s.lr * if s.nesterov { g + s.momentum * b } else { b });
     }
 }
 
@@ -135,10 +135,10 @@ pub fn sgd_step_naive<T: Real>(s: &Sgd, p: &mut [T], g: &[T], buf: &mut [T]) {
 pub fn adam_step_naive<T: Real>(s: &Adam, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) {
     let (rate, root) = s.corrections();
     for ((p, g), (m, v)) in p.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {
-        let g = g.double() + s.weight_decay * p.double();
-        let (new_m, new_v) = (s.betas.0 * m.double() + (1. - s.betas.0) * g, s.betas.1 * v.double() + (1. - s.betas.1) * g * g);
-        (*m, *v) = (T::real(new_m), T::real(new_v));
-        let kept = p.double() * (1. - s.lr * s.decoupled_decay);
-        *p = T::real(kept - rate * new_m / (new_v.sqrt() * root + s.eps));
+        let g = g.to_f64() + s.weight_decay * p.to_f64();
+        let (new_m, new_v) = (s.betas.0 * m.to_f64() + (1. - s.betas.0) * g, s.betas.1 * v.to_f64() + (1. - s.betas.1) * g * g);
+        (*m, *v) = (T::from_f64(new_m), T::from_f64(new_v));
+        let kept = p.to_f64() * (1. - s.lr * s.decoupled_decay);
+        *p = T::from_f64(kept - rate * new_m / (new_v.sqrt() * root + s.eps));
     }
 }

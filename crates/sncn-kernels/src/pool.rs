@@ -17,7 +17,7 @@ use crate::simd::Form;
 
 /// Maxima and, per output element, the position `y·w + x` of the first maximum of its window (padding is −∞; NaN wins).
 pub fn max_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], argmax: &mut [u32]) {
-    match (T::single(x), T::single_mut(out)) {
+    match (T::as_f32(x), T::as_f32_mut(out)) {
         (Some(x), Some(out)) => vectors::max_pool_forward(Form::current(), x, s, out, argmax),
         _ => max_pool_forward_generic(x, s, out, argmax),
     }
@@ -25,7 +25,7 @@ pub fn max_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], argmax: 
 
 /// `dx`: each output's gradient goes to the position in `argmax`, which is what [`max_pool_forward`] wrote.
 pub fn max_pool_backward<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShape, dx: &mut [T]) {
-    match (T::single(gy), T::single_mut(dx)) {
+    match (T::as_f32(gy), T::as_f32_mut(dx)) {
         (Some(gy), Some(dx)) => vectors::max_pool_backward(Form::current(), gy, argmax, s, dx),
         _ => max_pool_backward_generic(gy, argmax, s, dx),
     }
@@ -33,7 +33,7 @@ pub fn max_pool_backward<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShape, dx: &
 
 /// Means of the windows (padding 0 only: every window lies inside).
 pub fn avg_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) {
-    match (T::single(x), T::single_mut(out)) {
+    match (T::as_f32(x), T::as_f32_mut(out)) {
         (Some(x), Some(out)) => vectors::avg_pool_forward(Form::current(), x, s, out),
         _ => avg_pool_forward_generic(x, s, out),
     }
@@ -41,7 +41,7 @@ pub fn avg_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) {
 
 /// Gradient of [`avg_pool_forward`].
 pub fn avg_pool_backward<T: Real>(gy: &[T], s: &PoolShape, dx: &mut [T]) {
-    match (T::single(gy), T::single_mut(dx)) {
+    match (T::as_f32(gy), T::as_f32_mut(dx)) {
         (Some(gy), Some(dx)) => vectors::avg_pool_backward(Form::current(), gy, s, dx),
         _ => avg_pool_backward_generic(gy, s, dx),
     }
@@ -49,7 +49,7 @@ pub fn avg_pool_backward<T: Real>(gy: &[T], s: &PoolShape, dx: &mut [T]) {
 
 /// `out` (n, c) = means of `x` (n, positions, c), accumulated in double precision.
 pub fn global_avg_forward<T: Real>(x: &[T], positions: usize, c: usize, out: &mut [T]) {
-    match (T::single(x), T::single_mut(out)) {
+    match (T::as_f32(x), T::as_f32_mut(out)) {
         (Some(x), Some(out)) => vectors::global_avg_forward(Form::current(), x, positions, c, out),
         _ => global_avg_forward_generic(x, positions, c, out),
     }
@@ -57,7 +57,7 @@ pub fn global_avg_forward<T: Real>(x: &[T], positions: usize, c: usize, out: &mu
 
 /// Gradient of [`global_avg_forward`].
 pub fn global_avg_backward<T: Real>(gy: &[T], positions: usize, c: usize, dx: &mut [T]) {
-    match (T::single(gy), T::single_mut(dx)) {
+    match (T::as_f32(gy), T::as_f32_mut(dx)) {
         (Some(gy), Some(dx)) => vectors::global_avg_backward(Form::current(), gy, positions, c, dx),
         _ => global_avg_backward_generic(gy, positions, c, dx),
     }

@@ -8,7 +8,7 @@ pub enum Positions<'a> {
     /// Every position.
     All,
     /// A box of a grid of that width, half open: rows `top..bottom`, columns `left..right`, the same for all instances.
-    Window {
+    Box {
         /// Columns of the grid.
         width: usize,
         /// First row.
@@ -31,7 +31,7 @@ impl Positions<'_> {
     pub fn count(&self, n: usize, positions: usize) -> usize {
         match *self {
             Positions::All => positions,
-            Positions::Window { top, left, bottom, right, .. } => (bottom - top) * (right - left),
+            Positions::Box { top, left, bottom, right, .. } => (bottom - top) * (right - left),
             Positions::Prefix(lengths) => lengths[n],
             Positions::Spans(spans) => spans[n].1 - spans[n].0,
         }
@@ -41,7 +41,7 @@ impl Positions<'_> {
     pub fn runs(&self, n: usize, positions: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, step, first, length) = match *self {
             Positions::All => (1, 0, 0, positions),
-            Positions::Window { width, top, left, bottom, right } => (bottom - top, width, top * width + left, right - left),
+            Positions::Box { width, top, left, bottom, right } => (bottom - top, width, top * width + left, right - left),
             Positions::Prefix(lengths) => (1, 0, 0, lengths[n]),
             Positions::Spans(spans) => (1, 0, spans[n].0, spans[n].1 - spans[n].0),
         };

@@ -15,15 +15,15 @@ pub trait Real:
     /// Minus infinity, the padding of a max pool.
     const LOWEST: Self;
     /// The nearest value to `v`.
-    fn real(v: f64) -> Self;
+    fn from_f64(v: f64) -> Self;
     /// The value in double precision.
-    fn double(self) -> f64;
+    fn to_f64(self) -> f64;
     /// The values as f32 where that is what they are: kernels that know only f32 start here.
-    fn single(_values: &[Self]) -> Option<&[f32]> {
+    fn as_f32(_values: &[Self]) -> Option<&[f32]> {
         None
     }
-    /// As [`Real::single`], to write to.
-    fn single_mut(_values: &mut [Self]) -> Option<&mut [f32]> {
+    /// As [`Real::as_f32`], to write to.
+    fn as_f32_mut(_values: &mut [Self]) -> Option<&mut [f32]> {
         None
     }
 }
@@ -34,11 +34,11 @@ macro_rules! real {
         const ONE: Self = 1.0;
         const LOWEST: Self = <$t>::NEG_INFINITY;
         #[inline(always)]
-        fn real(v: f64) -> Self {
+        fn from_f64(v: f64) -> Self {
             v as $t
         }
         #[inline(always)]
-        fn double(self) -> f64 {
+        fn to_f64(self) -> f64 {
             f64::from(self)
         }
         $($hook)*
@@ -46,10 +46,10 @@ macro_rules! real {
 }
 real! {
     f32,
-    fn single(values: &[f32]) -> Option<&[f32]> {
+    fn as_f32(values: &[f32]) -> Option<&[f32]> {
         Some(values)
     }
-    fn single_mut(values: &mut [f32]) -> Option<&mut [f32]> {
+    fn as_f32_mut(values: &mut [f32]) -> Option<&mut [f32]> {
         Some(values)
     }
 }
@@ -57,7 +57,7 @@ real! { f64, }
 
 /// A strided read-only matrix: element (r, c) is `data[r * row + c * column]`.
 #[derive(Clone, Copy)]
-pub struct View<'a, T> {
+pub struct Strided<'a, T> {
     /// The elements.
     pub data: &'a [T],
     /// Distance between rows.
@@ -71,10 +71,10 @@ fn reach(rows: usize, row: usize, columns: usize, column: usize) -> usize {
 }
 
 /// `out = a·b`, or `out += a·b` with `add`; `a` is (m, k), `b` (k, n), `out` has rows `out_row` apart. One thread, fixed order.
-pub fn product<T: Real>(
+pub fn matmul<T: Real>(
     (m, n, k): (usize, usize, usize),
-    a: View<'_, T>,
-    b: View<'_, T>,
+    a: Strided<'_, T>,
+    b: Strided<'_, T>,
     out: &mut [T],
     out_row: usize,
     add: bool,
@@ -82,10 +82,10 @@ pub fn product<T: Real>(
     if m == 0 || n == 0 {
         return;
     }
-    assert!(out_row >= n && reach(m, out_row, n, 1) <= out.len(), "product: the output is too short");
+    assert!(out_row >= n && reach(m, out_row, n, 1) <= out.len(), "matmul: the output is too short");
     if k > 0 {
-        assert!(reach(m, a.row, k, a.column) <= a.data.len(), "product: the left side is too short");
-        assert!(reach(k, b.row, n, b.column) <= b.data.len(), "product: the right side is too short");
+        assert!(reach(m, a.row, k, a.column) <= a.data.len(), "matmul: the left side is too short");
+        assert!(reach(k, b.row, n, b.column) <= b.data.len(), "matmul: the right side is too short");
     }
     let (a_row, a_column, b_row, b_column) = (a.row as isize, a.column as isize, b.row as isize, b.column as isize);
     // SAFETY: the assertions above keep every index the product touches inside its slice; `out` is borrowed exclusively,

@@ -33,7 +33,7 @@ fn taps<T: Real>(from: usize, to: usize, bilinear: bool) -> Taps<T> {
         let source = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
         let low = (source as usize).min(from - 1);
         let part = (source - low as f64).min(1.0);
-        [(low, T::real(1.0 - part)), ((low + 1).min(from - 1), T::real(part))]
+        [(low, T::from_f64(1.0 - part)), ((low + 1).min(from - 1), T::from_f64(part))]
     };
     (0..to).map(tap).collect()
 }
@@ -59,7 +59,7 @@ fn add<T: Real>(to: &mut [T], from: &[T], weight: T) {
 
 /// `out` (n, ho, wo, c) from `x`.
 pub fn resize_forward<T: Real>(x: &[T], s: &ResizeShape, out: &mut [T]) {
-    match (T::single(x), T::single_mut(out)) {
+    match (T::as_f32(x), T::as_f32_mut(out)) {
         (Some(x), Some(out)) => resize_forward_by(Form::current(), x, s, out),
         _ => resize_forward_generic(x, s, out),
     }
@@ -67,7 +67,7 @@ pub fn resize_forward<T: Real>(x: &[T], s: &ResizeShape, out: &mut [T]) {
 
 /// `dx` (n, h, w, c) from `gy`.
 pub fn resize_backward<T: Real>(gy: &[T], s: &ResizeShape, dx: &mut [T]) {
-    match (T::single(gy), T::single_mut(dx)) {
+    match (T::as_f32(gy), T::as_f32_mut(dx)) {
         (Some(gy), Some(dx)) => resize_backward_by(Form::current(), gy, s, dx),
         _ => resize_backward_generic(gy, s, dx),
     }

@@ -209,11 +209,11 @@ pub fn softmax_backward(form: Form, kind: Softmax, y: &[f32], gy: &[f32], width:
 /// [`softmax_forward`] as plain loops, for any element.
 pub fn softmax_forward_naive<T: Real>(kind: Softmax, x: &[T], width: usize, y: &mut [T]) {
     for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
-        let most = x.iter().fold(f64::NEG_INFINITY, |m, v| m.max(v.double()));
-        let sum: f64 = x.iter().map(|v| (v.double() - most).exp()).sum();
+        let most = x.iter().fold(f64::NEG_INFINITY, |m, v| m.max(v.to_f64()));
+        let sum: f64 = x.iter().map(|v| (v.to_f64() - most).exp()).sum();
         for (y, x) in y.iter_mut().zip(x) {
-            let x = x.double() - most;
-            *y = T::real(if kind == Softmax::Log { x - sum.ln() } else { x.exp() / sum });
+            let x = x.to_f64() - most;
+            *y = T::from_f64(if kind == Softmax::Log { x - sum.ln() } else { x.exp() / sum });
         }
     }
 }
@@ -221,10 +221,10 @@ pub fn softmax_forward_naive<T: Real>(kind: Softmax, x: &[T], width: usize, y: &
 /// [`softmax_backward`] as plain loops, for any element.
 pub fn softmax_backward_naive<T: Real>(kind: Softmax, y: &[T], gy: &[T], width: usize, dx: &mut [T]) {
     for ((y, g), dx) in y.chunks_exact(width).zip(gy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)) {
-        let pairs = || y.iter().zip(g).map(|(y, g)| (y.double(), g.double()));
+        let pairs = || y.iter().zip(g).map(|(y, g)| (y.to_f64(), g.to_f64()));
         let sum: f64 = pairs().map(|(y, g)| if kind == Softmax::Log { g } else { g * y }).sum();
         for (dx, (y, g)) in dx.iter_mut().zip(pairs()) {
-            *dx = T::real(if kind == Softmax::Log { g - y.exp() * sum } else { y * (g - sum) });
+            *dx = T::from_f64(if kind == Softmax::Log { g - y.exp() * sum } else { y * (g - sum) });
         }
     }
 }

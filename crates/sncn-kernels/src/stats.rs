@@ -53,7 +53,7 @@ fn reduce<T: Real>(
                 }
             }
             for (sum, &part) in total.iter_mut().zip(&block) {
-                *sum += part.double();
+                *sum += part.to_f64();
             }
         }
     }
@@ -65,7 +65,7 @@ fn reduce<T: Real>(
 /// # Panics
 /// Where slice lengths do not fit the shape.
 pub fn instance_stats<T: Real>(xs: &[T], shape: MapShape, positions: Positions<'_>, mean: &mut [T], variance: &mut [T]) {
-    match (T::single(xs), T::single_mut(mean), T::single_mut(variance)) {
+    match (T::as_f32(xs), T::as_f32_mut(mean), T::as_f32_mut(variance)) {
         (Some(xs), Some(mean), Some(variance)) => instance_stats_by(Form::current(), xs, shape, positions, mean, variance),
         _ => instance_stats_generic(xs, shape, positions, mean, variance),
     }
@@ -112,10 +112,10 @@ impl Moments {
         let (share, between) = (count / total, self.count * count / total);
         let moments = self.mean.iter_mut().zip(&mut self.squares);
         for ((mean, squares), ((&one, &two), &centre)) in moments.zip(self.one.iter().zip(&self.two).zip(&self.centre)) {
-            let shift = one / count;
-            let apart = f64::from(centre) + shift - *mean;
+            let offset = one / count;
+            let apart = f64::from(centre) + offset - *mean;
             *mean += apart * share;
-            *squares += two - one * shift + apart * apart * between;
+            *squares += two - one * offset + apart * apart * between;
         }
         self.count = total;
     }
@@ -191,14 +191,14 @@ pub fn instance_stats_generic<T: Real>(xs: &[T], shape: MapShape, positions: Pos
             let count = positions.count(n, shape.positions).max(1) as f64;
             let sums = reduce(xs, channels, positions.runs(n, shape.positions), |_, x| x);
             for (mean, sum) in mean.iter_mut().zip(&sums) {
-                *mean = T::real(sum / count);
+                *mean = T::from_f64(sum / count);
             }
             let centre: &[T] = mean;
             let squares = reduce(xs, channels, positions.runs(n, shape.positions), |c, x| (x - centre[c]) * (x - centre[c]));
             // the mean is rounded to the element type; what that shifts the squares by is known exactly
             for (c, variance) in variance.iter_mut().enumerate() {
-                let shift = sums[c] / count - centre[c].double();
-                *variance = T::real(not_below_zero(squares[c] / count - shift * shift));
+                let offset = sums[c] / count - centre[c].to_f64();
+                *variance = T::from_f64(not_below_zero(squares[c] / count - offset * offset));
             }
         });
 }
@@ -218,7 +218,7 @@ pub fn instance_stats_backward<T: Real>(
     g_variance: &[T],
     dx: &mut [T],
 ) {
-    match (T::single(xs), T::single(mean), T::single(g_mean), T::single(g_variance), T::single_mut(dx)) {
+    match (T::as_f32(xs), T::as_f32(mean), T::as_f32(g_mean), T::as_f32(g_variance), T::as_f32_mut(dx)) {
         (Some(xs), Some(mean), Some(g_mean), Some(g_variance), Some(dx)) => {
             instance_stats_backward_by(Form::current(), xs, shape, positions, mean, g_mean, g_variance, dx);
         }
@@ -282,7 +282,7 @@ fn backward<T: Real>(
         let xs = &xs[n * shape.instance_len()..(n + 1) * shape.instance_len()];
         let table = n * channels..(n + 1) * channels;
         let count = positions.count(n, shape.positions).max(1) as f64;
-        let (over, twice) = (T::real(1.0 / count), T::real(2.0 / count));
+        let (over, twice) = (T::from_f64(1.0 / count), T::from_f64(2.0 / count));
         let slope: Vec<T> = g_variance[table.clone()].iter().map(|&g| g * twice).collect();
         let offset: Vec<T> = g_mean[table.clone()].iter().map(|&g| g * over).collect();
         let mean = &mean[table];

@@ -12,7 +12,7 @@ fn is_alone() -> bool {
 ///
 /// A program calls it first of all. Beside other work a pool that waits for more threads than there are processors for it waits
 /// longer than it computes.
-pub fn tell_candle(count: usize) -> bool {
+pub fn set_candle_threads(count: usize) -> bool {
     let alone = is_alone();
     if alone {
         for variable in VARIABLES {
@@ -31,7 +31,7 @@ mod tests {
         let (send, receive) = std::sync::mpsc::channel::<()>();
         let other = std::thread::spawn(move || receive.recv());
         let before = super::VARIABLES.map(std::env::var_os);
-        assert!(!super::tell_candle(3));
+        assert!(!super::set_candle_threads(3));
         assert_eq!(super::VARIABLES.map(std::env::var_os), before);
         drop(send);
         assert!(other.join().is_ok_and(|received| received.is_err()));

@@ -6,19 +6,19 @@ mod common;
 use common::{double, error, gradient_check, noise, threads_agree};
 use proptest::prelude::*;
 use sncn_kernels::attention::{
-    Sequences, attention_backward, attention_backward_naive, attention_forward, attention_forward_naive,
+    AttentionShape, attention_backward, attention_backward_naive, attention_forward, attention_forward_naive,
 };
 use sncn_kernels::simd::Form;
 
 /// Drops a third of the weights, by their place.
 fn thin<T: sncn_kernels::real::Real>(n: usize, values: &mut [T]) {
     for (i, value) in values.iter_mut().enumerate() {
-        *value = if (i * 7 + n).is_multiple_of(3) { T::ZERO } else { *value * T::real(1.5) };
+        *value = if (i * 7 + n).is_multiple_of(3) { T::ZERO } else { *value * T::from_f64(1.5) };
     }
 }
 
 /// y, dq, dk and dv in double precision, sequence by sequence.
-fn plain(s: &Sequences<'_>, [q, k, v, gy]: [&[f64]; 4], dropped: bool) -> [Vec<f64>; 4] {
+fn plain(s: &AttentionShape<'_>, [q, k, v, gy]: [&[f64]; 4], dropped: bool) -> [Vec<f64>; 4] {
     let mut all = [0; 4].map(|_| Vec::new());
     let mut start = 0;
     for (n, &len) in s.lengths.iter().enumerate() {
@@ -53,9 +53,9 @@ fn plain(s: &Sequences<'_>, [q, k, v, gy]: [&[f64]; 4], dropped: bool) -> [Vec<f
     all
 }
 
-fn by(form: Form, s: &Sequences<'_>, [q, k, v, gy]: [&[f32]; 4], dropped: bool) -> [Vec<f32>; 4] {
+fn by(form: Form, s: &AttentionShape<'_>, [q, k, v, gy]: [&[f32]; 4], dropped: bool) -> [Vec<f32>; 4] {
     let thin = |n: usize, values: &mut [f32]| thin(n, values);
-    let drop: Option<sncn_kernels::attention::Drop<'_>> = if dropped { Some(&thin) } else { None };
+    let drop: Option<sncn_kernels::attention::DropWeights<'_>> = if dropped { Some(&thin) } else { None };
     let (mut weights, mut y) = (vec![f32::NAN; s.weights()], vec![f32::NAN; s.map()]);
     attention_forward(form, s, q, k, v, drop, &mut weights, &mut y);
     let [mut dq, mut dk, mut dv] = [0; 3].map(|_| vec![f32::NAN; s.map()]);
@@ -64,7 +64,7 @@ fn by(form: Form, s: &Sequences<'_>, [q, k, v, gy]: [&[f32]; 4], dropped: bool) 
 }
 
 fn check(lengths: &[usize], heads: usize, size: usize, seed: u64, scale: f32) {
-    let s = Sequences { lengths, heads, width: heads * size };
+    let s = AttentionShape { lengths, heads, width: heads * size };
     // one element off, so that rows begin where no cache line does
     let maps: Vec<Vec<f32>> = (0..4).map(|i| noise(1 + s.map(), seed + i).iter().map(|x| x * scale).collect()).collect();
     let single = [0, 1, 2, 3].map(|i| &maps[i][1..]);
@@ -109,7 +109,7 @@ fn corner_lengths() {
 #[test]
 fn the_plain_gradients_are_slopes() {
     for dropped in [false, true] {
-        let s = Sequences { lengths: &[3, 4], heads: 2, width: 6 };
+        let s = AttentionShape { lengths: &[3, 4], heads: 2, width: 6 };
         let maps: Vec<Vec<f64>> = (0..4).map(|i| double(&noise(s.map(), 20 + i))).collect();
         let [_, dq, dk, dv] = plain(&s, [0, 1, 2, 3].map(|i| &maps[i][..]), dropped);
         for (i, gradient) in [dq, dk, dv].iter().enumerate() {
@@ -125,11 +125,11 @@ fn the_plain_gradients_are_slopes() {
 
 #[test]
 fn threads_and_neighbours_change_nothing() {
-    let s = Sequences { lengths: &[17, 5, 33], heads: 2, width: 24 };
+    let s = AttentionShape { lengths: &[17, 5, 33], heads: 2, width: 24 };
     let maps: Vec<Vec<f32>> = (0..4).map(|i| noise(s.map(), 40 + i)).collect();
     let all = [0, 1, 2, 3].map(|i| &maps[i][..]);
     threads_agree(|| by(Form::current(), &s, all, true).concat());
-    let alone = by(Form::current(), &Sequences { lengths: &[17], ..s }, all.map(|map| &map[..17 * 24]), false);
+    let alone = by(Form::current(), &AttentionShape { lengths: &[17], ..s }, all.map(|map| &map[..17 * 24]), false);
     let together = by(Form::current(), &s, all, false);
     assert!(alone.iter().zip(&together).all(|(alone, together)| alone[..] == together[..alone.len()]));
 }

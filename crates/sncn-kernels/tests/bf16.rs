@@ -8,7 +8,7 @@ use common::{double, error, error_by, noise, shapes};
 use proptest::prelude::*;
 use sncn_kernels::conv::{self, ConvShape};
 use sncn_kernels::fused::{self, Algorithm, PackedWeight, Precision};
-use sncn_kernels::product::LinearShape;
+use sncn_kernels::linear::LinearShape;
 use sncn_kernels::simd::Form;
 use sncn_kernels::{bf16, dense};
 

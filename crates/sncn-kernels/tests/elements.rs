@@ -13,7 +13,7 @@ use sncn_kernels::simd::Form;
 use sncn_kernels::softmax::{Softmax, softmax_backward, softmax_backward_naive, softmax_forward, softmax_forward_naive};
 
 const KINDS: [Softmax; 2] = [Softmax::Plain, Softmax::Log];
-const GELUS: [Gelu; 2] = [Gelu::Erf, Gelu::Sigmoid];
+const GELUS: [Gelu; 2] = [Gelu::Erf, Gelu::Quick];
 
 fn scaled(len: usize, seed: u64, scale: f32) -> Vec<f32> {
     noise(len + 1, seed)[1..].iter().map(|v| scale * v).collect()

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use sncn_kernels::conv::{self, ConvShape};
 use sncn_kernels::dense;
 use sncn_kernels::fused::{self, Algorithm, Direction, PackedWeight};
-use sncn_kernels::product::LinearShape;
+use sncn_kernels::linear::LinearShape;
 use sncn_kernels::simd::Form;
 use std::sync::Mutex;
 

@@ -7,7 +7,7 @@ use common::{double, error, error_by, error64, gradient_check, noise, threads_ag
 use proptest::prelude::*;
 use sncn_kernels::affine::{self, Affine, Outside};
 use sncn_kernels::positions::Positions;
-use sncn_kernels::rows::{self, Curve, Slopes, naive};
+use sncn_kernels::rows::{self, Activation, Coefficients, naive};
 use sncn_kernels::simd::Form;
 use sncn_kernels::stats::{self, MapShape};
 
@@ -25,10 +25,10 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         assert!(e < 1e-6, "{form:?} {what}: {e:e}, {positions} × {channels}");
     };
     for form in Form::available() {
-        for curve in [Curve::Line, Curve::Relu, Curve::Gelu] {
+        for activation in [Activation::Identity, Activation::Relu, Activation::QuickGelu] {
             let (mut got, mut want) = (vec![f32::NAN; len + 1], vec![0.0; len]);
-            rows::activate_by(form, x, p, q, curve, &mut got[1..]);
-            naive::activate(&xd, &pd, &qd, curve, &mut want);
+            rows::activate_by(form, x, p, q, activation, &mut got[1..]);
+            naive::activate(&xd, &pd, &qd, activation, &mut want);
             near("activate", form, &got[1..], &want);
         }
         for relu in [false, true] {
@@ -42,21 +42,21 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         naive::add_affine(&mut want, &xd, &pd, &qd);
         near("add_affine", form, &got, &want);
         let (mut got, mut want) = (g.to_vec(), gd.clone());
-        rows::combine_by(form, &mut got, x, Slopes { p, q, r, m });
+        rows::combine_by(form, &mut got, x, Coefficients { p, q, r, m });
         naive::combine(&mut want, &xd, [&pd, &qd, &rd, &md]);
         near("combine", form, &got, &want);
         let (mut got, mut want) = (y.to_vec(), yd.clone());
-        rows::accumulate_by(form, &mut got, g, x, Slopes { p, q, r, m });
+        rows::accumulate_by(form, &mut got, g, x, Coefficients { p, q, r, m });
         naive::accumulate(&mut want, &gd, &xd, [&pd, &qd, &rd, &md]);
         near("accumulate", form, &got, &want);
         // a pre-activation that rounding could carry over zero would make the mask ambiguous: steps of 1/64 do not
         let coarse = |t: &[f32]| t.iter().map(|v| (v * 64.0).round() / 64.0).collect::<Vec<_>>();
         let (xc, pc, qc) = (coarse(x), coarse(p), coarse(q));
-        for curve in [Curve::Line, Curve::Relu, Curve::Gelu] {
+        for activation in [Activation::Identity, Activation::Relu, Activation::QuickGelu] {
             let (mut got, mut want) = (g.to_vec(), gd.clone());
-            rows::unbend_by(form, &mut got, &xc, &pc, &qc, curve);
-            naive::unbend(&mut want, &double(&xc), &double(&pc), &double(&qc), curve);
-            near("unbend", form, &got, &want);
+            rows::activate_backward_by(form, &mut got, &xc, &pc, &qc, activation);
+            naive::activate_backward(&mut want, &double(&xc), &double(&pc), &double(&qc), activation);
+            near("activate_backward", form, &got, &want);
         }
         let sums = |what: &str, got: [&[f64]; 2], want: [&[f64]; 2]| {
             for (got, want) in got.into_iter().zip(want) {
@@ -153,7 +153,7 @@ proptest! {
         let (top, left) = (cut(height, 1), cut(width, 2));
         let (bottom, right) = (top + cut(height - top, 3), left + cut(width - left, 4));
         let lengths: Vec<usize> = (0..instances as u64).map(|n| cut(height * width, 5 + n)).collect();
-        let positions = [Positions::All, Positions::Window { width, top, left, bottom, right }, Positions::Prefix(&lengths)][kind];
+        let positions = [Positions::All, Positions::Box { width, top, left, bottom, right }, Positions::Prefix(&lengths)][kind];
         check_maps(shape, positions, shared, seed);
     }
 }
@@ -163,7 +163,7 @@ fn small_maps() {
     for channels in [1, 5, 16, 19, 35] {
         check_rows(3, channels, 1);
         check_maps(MapShape { instances: 2, positions: 6, channels }, Positions::All, false, 2);
-        let window = Positions::Window { width: 3, top: 0, left: 1, bottom: 2, right: 3 };
+        let window = Positions::Box { width: 3, top: 0, left: 1, bottom: 2, right: 3 };
         check_maps(MapShape { instances: 2, positions: 6, channels }, window, true, 3);
     }
 }
@@ -171,7 +171,7 @@ fn small_maps() {
 #[test]
 fn long_maps_are_merged_from_pieces() {
     check_maps(MapShape { instances: 2, positions: 3000, channels: 7 }, Positions::All, true, 5);
-    let window = Positions::Window { width: 50, top: 3, left: 7, bottom: 60, right: 44 };
+    let window = Positions::Box { width: 50, top: 3, left: 7, bottom: 60, right: 44 };
     check_maps(MapShape { instances: 1, positions: 3000, channels: 20 }, window, false, 6);
 }
 
@@ -208,17 +208,20 @@ fn nan_stays_in_its_channel_and_is_not_rectified() {
             let (mut x, ones) = (vec![-1f32; 5 * channels], vec![1f32; channels]);
             x[bad] = f32::NAN;
             let (mut y, zeros) = (vec![9f32; x.len()], vec![0f32; channels]);
-            rows::activate_by(form, &x, &ones, &zeros, Curve::Gelu, &mut y);
+            rows::activate_by(form, &x, &ones, &zeros, Activation::QuickGelu, &mut y);
             assert!(y.iter().enumerate().all(|(i, v)| v.is_nan() == (i == bad)), "{form:?} gelu: {y:?}");
-            rows::activate_by(form, &x, &ones, &zeros, Curve::Relu, &mut y);
+            rows::activate_by(form, &x, &ones, &zeros, Activation::Relu, &mut y);
             let only = |y: &[f32]| y.iter().enumerate().all(|(i, v)| if i == bad { v.is_nan() } else { *v == 0.0 });
             assert!(only(&y), "{form:?} activate: {y:?}");
             rows::centred_affine_by(form, &x, &zeros, &ones, &zeros, true, &mut y);
             assert!(only(&y), "{form:?} centred_affine: {y:?}");
             // the rectifier's gradient passes where the input is NaN, as the value did
             let mut g = vec![3f32; x.len()];
-            rows::unbend_by(form, &mut g, &x, &ones, &zeros, Curve::Relu);
-            assert!(g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 0.0 }), "{form:?} unbend: {g:?}");
+            rows::activate_backward_by(form, &mut g, &x, &ones, &zeros, Activation::Relu);
+            assert!(
+                g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 0.0 }),
+                "{form:?} activate_backward: {g:?}"
+            );
             let (mut mean, mut variance) = (vec![0f32; channels], vec![0f32; channels]);
             let shape = MapShape { instances: 1, positions: 5, channels };
             stats::instance_stats_by(form, &x, shape, Positions::All, &mut mean, &mut variance);

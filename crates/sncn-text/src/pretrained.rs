@@ -6,7 +6,7 @@ use crate::backbone::{EncoderConfig, Family};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sncn_core::{LayerConfig, Vars};
-use sncn_weights::weights::{Fate, Names, Weights};
+use sncn_weights::weights::{NameMap, Outcome, Weights};
 use std::path::{Path, PathBuf};
 
 /// The file with the sizes.
@@ -134,13 +134,13 @@ impl Pretrained {
         let weights = Weights::read(&path, &bytes).with_context(at)?;
         let head = |name: &str| ["classifier.", "pooler.", "pre_classifier."].iter().any(|start| name.starts_with(start));
         let hung = |name: &str| name.split('.').any(|part| layers.iter().any(|layer| layer.kind == part));
-        let names = Names { renamed: &|name| renamed(self.config.family, name), fresh: &|name| head(name) || hung(name) };
+        let names = NameMap { rename: &|name| renamed(self.config.family, name), keep_initial: &|name| head(name) || hung(name) };
         let mut found = Found::default();
         let all = vars.all().len();
         weights
             .load(vars, &names, |fate, name, _| match fate {
-                Fate::Fresh => found.fresh.push(name.to_string()),
-                Fate::Surplus => found.surplus.push(name.to_string()),
+                Outcome::Fresh => found.fresh.push(name.to_string()),
+                Outcome::Surplus => found.surplus.push(name.to_string()),
                 _ => {}
             })
             .with_context(at)?;

@@ -56,7 +56,7 @@ fn labels(case: &Case) -> Result<Vec<u32>> {
 }
 
 /// The state dict in its order, with the probes of its gradients.
-fn check_state(case: &Case, vars: &Vars, grads: &GradStore, unreached: &[String], dtype: DType) -> Result<()> {
+fn check_state(case: &Case, vars: &Vars, grads: &GradStore, unused_parameters: &[String], dtype: DType) -> Result<()> {
     let state = case.params["state"].as_array().context("state")?;
     let all = vars.all();
     ensure!(all.len() == state.len(), "{}: {} entries, wanted {}", case.id, all.len(), state.len());
@@ -66,7 +66,7 @@ fn check_state(case: &Case, vars: &Vars, grads: &GradStore, unreached: &[String]
         ensure!(want["shape"] == serde_json::json!(var.dims()), "{}: {name} has shape {:?}", case.id, var.dims());
         let Some(grad) = grads.get(var.as_tensor()) else {
             ensure!(
-                want["grad_norm"].is_null() && unreached.iter().any(|prefix| name.starts_with(prefix)),
+                want["grad_norm"].is_null() && unused_parameters.iter().any(|prefix| name.starts_with(prefix)),
                 "{name}: no gradient"
             );
             continue;
@@ -106,7 +106,7 @@ fn encoder(case: &Case, dtype: DType) -> Result<()> {
     let lengths = tokens.packing().lengths();
     let guessed = padded_lengths(&input, config.pad_token_id)?;
     ensure!(sums == lengths[..] && sums == guessed, "{}: lengths {lengths:?} and {guessed:?}, wanted {sums:?}", case.id);
-    for pass in [eval.clone(), Pass::train(Seed::new(0)).no_dropout()] {
+    for pass in [eval.clone(), Pass::train(Seed::new(0)).without_dropout()] {
         for (i, state) in network.states(&tokens, types.as_ref(), &pass)?.iter().enumerate() {
             near(case, &format!("hidden_state.{i}"), state, &valid(&case.f32(&format!("hidden_state.{i}"))?, lengths), dtype)?;
         }
@@ -121,13 +121,13 @@ fn encoder(case: &Case, dtype: DType) -> Result<()> {
         let loss = cross_entropy(&logits, &labels(case)?, None)?;
         ensure!((value(&loss)? - case.number("loss")?).abs() < 1e-5, "{}: loss {}", case.id, value(&loss)?);
         if pass.train {
-            check_state(case, &vars, &loss.backward()?, network.unreached(), dtype)?;
+            check_state(case, &vars, &loss.backward()?, network.unused_parameters(), dtype)?;
             let again = cross_entropy(
                 &network.classify(&network.summary(&network.vectors(&tokens, types.as_ref(), &pass)?, tokens.packing())?)?,
                 &labels(case)?,
                 None,
             )?;
-            check_state(case, &vars, &sncn_core::backward(&again)?, network.unreached(), dtype)?;
+            check_state(case, &vars, &sncn_core::backward(&again)?, network.unused_parameters(), dtype)?;
         }
     }
     if types.is_none() {
@@ -170,7 +170,7 @@ fn convnet(case: &Case, dtype: DType) -> Result<()> {
     ensure!((value(&loss)? - case.number("loss")?).abs() < 1e-5, "{}: loss {}", case.id, value(&loss)?);
     let grads = loss.backward()?;
     near(case, "d_embedded", grads.get(words.as_tensor()).context("d_embedded")?, &case.f32("d_embedded")?.data, dtype)?;
-    check_state(case, &vars, &grads, network.unreached(), dtype)
+    check_state(case, &vars, &grads, network.unused_parameters(), dtype)
 }
 
 fn masked_mean(case: &Case, dtype: DType) -> Result<()> {

@@ -64,7 +64,7 @@ fn trains(what: &str, network: &dyn Network, vars: &Vars, sites: usize) -> Resul
         assert!(values(&logits).iter().all(|v| v.is_finite()), "{what}");
         let grads = sncn_core::backward(&cross_entropy(&logits, &[0, 1, 2, 0], None)?)?;
         for (name, var) in vars.trainable() {
-            let declared = network.unreached().iter().any(|prefix| name.starts_with(prefix));
+            let declared = network.unused_parameters().iter().any(|prefix| name.starts_with(prefix));
             let grad = grads.get(var.as_tensor());
             assert_eq!(grad.is_none(), declared, "{what}: {name}");
             assert!(grad.is_none_or(|grad| values(grad).iter().all(|v| v.is_finite())), "{what}: {name}");

@@ -124,12 +124,12 @@ impl Objective {
         if batch.views != self.views() {
             bail!("the objective takes {} view(s) of each instance, the data set gives {}", self.views(), batch.views)
         }
-        let heads = mix.is_some_and(|mix| seed.named("coin").rng().random_bool(mix.probability.clamp(0., 1.)));
+        let mixes = mix.is_some_and(|mix| seed.named("coin").rng().random_bool(mix.probability.clamp(0., 1.)));
         let passes = Passes { network, batch, active: mix.map_or(0, |mix| mix.active), seed };
         let (xs, labels) = (&batch.inputs, &batch.labels);
-        let once = if heads { passes.mixed(0) } else { passes.clean() };
+        let once = if mixes { passes.mixed(0) } else { passes.clean() };
         match *self {
-            Self::Consistency { weight } if heads => {
+            Self::Consistency { weight } if mixes => {
                 let clean = network.forward(xs, &passes.clean())?;
                 cross_entropy(&clean, labels, None)? + passes.consistency(&clean, xs, weight)?
             }
@@ -141,7 +141,7 @@ impl Objective {
                 let [clean, one, two] = [all.narrow(0, 0, n)?, all.narrow(0, n, n)?, all.narrow(0, 2 * n, n)?];
                 let loss = (cross_entropy(&clean, labels, None)? + (jensen_shannon([&clean, &one, &two])? * weight)?)?;
                 match consistency {
-                    Some(weight) if heads => loss + passes.consistency(&clean, &xs.narrow(0, 0, n)?, weight)?,
+                    Some(weight) if mixes => loss + passes.consistency(&clean, &xs.narrow(0, 0, n)?, weight)?,
                     _ => Ok(loss),
                 }
             }

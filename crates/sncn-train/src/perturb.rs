@@ -6,7 +6,7 @@ use rand::seq::SliceRandom;
 use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
-use sncn_core::pass::Window;
+use sncn_core::pass::BoundingBox;
 
 /// A batch of which each instance holds something of another.
 pub struct Blend {
@@ -41,11 +41,11 @@ pub fn mixup(xs: &Tensor, alpha: f64, seed: Seed) -> Result<Blend> {
 }
 
 /// The box of CutMix for images of `height` × `width`: sides √(1 − λ) of theirs around a centre, clipped.
-pub fn cutmix_window(height: usize, width: usize, lambda: f64, (row, column): (usize, usize)) -> Window {
+pub fn cutmix_window(height: usize, width: usize, lambda: f64, (row, column): (usize, usize)) -> BoundingBox {
     let half = |extent: usize| (extent as f64 * (1. - lambda).max(0.).sqrt()) as usize / 2;
     let (down, right) = (half(height), half(width));
     let (top, left) = (row.saturating_sub(down), column.saturating_sub(right));
-    Window { top, left, bottom: (row + down).min(height), right: (column + right).min(width) }
+    BoundingBox { top, left, bottom: (row + down).min(height), right: (column + right).min(width) }
 }
 
 /// CutMix (Yun et al. 2019, arXiv 1905.04899): with that probability, a box of each image (N, H, W, C) is another's; λ is
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_box_of_cutmix_covers_what_lambda_leaves() {
-        assert_eq!(cutmix_window(32, 32, 0.75, (16, 16)), Window { top: 8, left: 8, bottom: 24, right: 24 });
-        assert_eq!(cutmix_window(32, 32, 0., (0, 31)), Window { top: 0, left: 15, bottom: 16, right: 32 });
+        assert_eq!(cutmix_window(32, 32, 0.75, (16, 16)), BoundingBox { top: 8, left: 8, bottom: 24, right: 24 });
+        assert_eq!(cutmix_window(32, 32, 0., (0, 31)), BoundingBox { top: 0, left: 15, bottom: 16, right: 32 });
     }
 
     #[test]

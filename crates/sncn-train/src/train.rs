@@ -146,7 +146,7 @@ pub fn train<E: Into<BoxError>>(
 
 /// Refuses a step in which a trainable variable received no gradient, but for those that the network declares.
 fn check_gradients(network: &dyn Network, vars: &Vars, grads: &GradStore) -> Result<(), TrainError> {
-    let declared = |name: &str| network.unreached().iter().any(|prefix| name.starts_with(prefix));
+    let declared = |name: &str| network.unused_parameters().iter().any(|prefix| name.starts_with(prefix));
     let without = vars.trainable().into_iter().filter(|(_, var)| grads.get(var.as_tensor()).is_none()).map(|(name, _)| name);
     let without: Vec<String> = without.filter(|name| !declared(name)).collect();
     if without.is_empty() { Ok(()) } else { Err(TrainError::NoGradient(without)) }

@@ -23,9 +23,9 @@ impl Rule for Contrast {
 }
 
 fn main() -> Result<()> {
-    let registry = Registry::default().with("contrast", |settings, place| {
+    let registry = Registry::default().with("contrast", |settings, cx| {
         settings.none()?;
-        Ok(Box::new(Contrast { power: place.vb.get_with_hints(place.channels, "power", Init::Const(0.))? }))
+        Ok(Box::new(Contrast { power: cx.vb.get_with_hints(cx.channels, "power", Init::Const(0.))? }))
     })?;
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
     let configs = [LayerConfig::new("contrast", "post")];

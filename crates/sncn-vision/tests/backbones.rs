@@ -36,7 +36,9 @@ fn check(name: &str, at: Option<&str>) -> Result<()> {
         for (name, var) in vars.trainable() {
             match grads.get(var.as_tensor()) {
                 Some(grad) => ensure!(finite(grad)?, "{name}: the gradient is no number"),
-                None => ensure!(network.unreached().iter().any(|prefix| name.starts_with(prefix)), "{name} has no gradient"),
+                None => {
+                    ensure!(network.unused_parameters().iter().any(|prefix| name.starts_with(prefix)), "{name} has no gradient")
+                }
             }
         }
     }

@@ -61,7 +61,7 @@ fn golden_statistics() {
     let count = images.shape[0];
     let mut out = vec![0; images.data.len()];
     // the benchmark's frost textures are photographs; with generated ones the statistics are others
-    for &(name, _) in CORRUPTIONS.iter().filter(|entry| entry.0 != "frost") {
+    for name in CORRUPTIONS.iter().map(|entry| entry.name).filter(|name| *name != "frost") {
         for severity in 1..=5 {
             let generator = build(name, severity, Variant::Cifar, frost()).unwrap();
             generator.apply_batch(&images.data, DIMS, Seed::new(3), 0, &mut out).unwrap();
@@ -113,7 +113,7 @@ fn any_size_any_threads_any_batches() {
         let dims = Dims { height, width };
         let mut images = vec![0; 5 * dims.bytes()];
         Seed::new(5).rng().fill_bytes(&mut images);
-        for &(name, _) in CORRUPTIONS {
+        for name in CORRUPTIONS.iter().map(|entry| entry.name) {
             for (severity, variant) in [(1, Variant::Cifar), (3, Variant::Cifar), (5, Variant::Cifar), (4, Variant::Imagenet)] {
                 let generator = build(name, severity, variant, frost()).unwrap();
                 let results = pools.each_ref().map(|pool| {

@@ -79,7 +79,7 @@ fn network_case(case: &Trial) -> Result<()> {
     let eval = model.network.forward(&xs, &Pass::eval())?;
     logits_match(case, "logits_eval", &eval)?;
     loss_matches(case, "loss_eval", &cross_entropy(&eval, &labels, None)?, case.number("loss_eval")?, 1e-4)?;
-    let train = model.network.forward(&xs, &Pass::train(Seed::new(0)).no_dropout())?;
+    let train = model.network.forward(&xs, &Pass::train(Seed::new(0)).without_dropout())?;
     logits_match(case, "logits_train", &train)?;
     let loss = cross_entropy(&train, &labels, None)?;
     loss_matches(case, "loss_train", &loss, case.number("loss_train")?, 1e-4)?;
@@ -92,7 +92,7 @@ fn step_case(case: &Trial) -> Result<()> {
     let xs = input(case, &model.salt, "input")?;
     let labels = labels(case, &xs)?;
     let passes = passes(case)?;
-    let clean = Pass::train(Seed::new(0)).no_dropout();
+    let clean = Pass::train(Seed::new(0)).without_dropout();
     let n = xs.dim(0)?;
     let loss = match case.text("kind")? {
         "plain" => {

@@ -92,7 +92,7 @@ fn run(case: &Trial) -> Result<()> {
             "{}: the main head alone",
             case.id
         );
-        let clean = Pass::train(Seed::new(0)).no_dropout();
+        let clean = Pass::train(Seed::new(0)).without_dropout();
         pass_matches(case, &model, &xs, &clean, ["train", "train_aux"], "loss_train")?
     } else {
         pass_matches(case, &model, &xs, &passes(case)?[0], ["out", "aux"], "loss")?

@@ -9,7 +9,7 @@ pub mod weights;
 
 pub use pickle::Pickle;
 pub use pth::Pth;
-pub use weights::{Fate, Names, Weights, WeightsError};
+pub use weights::{NameMap, Outcome, Weights, WeightsError};
 
 /// The example of the README, as a test.
 #[cfg(doctest)]

@@ -76,21 +76,21 @@ enum Values<'a> {
 }
 
 /// How names of a file are matched with a network's.
-pub struct Names<'a> {
+pub struct NameMap<'a> {
     /// The network's name of a tensor of the file (DataParallel's `module.` is taken away before).
-    pub renamed: &'a dyn Fn(&str) -> String,
+    pub rename: &'a dyn Fn(&str) -> String,
     /// The variables that keep their values where the file has nothing of their name and shape.
-    pub fresh: &'a dyn Fn(&str) -> bool,
+    pub keep_initial: &'a dyn Fn(&str) -> bool,
 }
 
-impl Names<'_> {
+impl NameMap<'_> {
     /// As they are, and nothing may be missing.
-    pub const STRICT: Names<'static> = Names { renamed: &|name| name.to_string(), fresh: &|_| false };
+    pub const STRICT: NameMap<'static> = NameMap { rename: &|name| name.to_string(), keep_initial: &|_| false };
 }
 
 /// What became of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Outcome {
     /// The file has it.
     Matched,
     /// The file has it under another name.
@@ -107,7 +107,7 @@ pub enum Fate {
     Surplus,
 }
 
-impl fmt::Display for Fate {
+impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Matched => "matched",
@@ -181,10 +181,10 @@ impl<'a> Weights<'a> {
     ///
     /// # Errors
     /// Where a variable is missing or has another shape (counters of batches may be missing); nothing is set then.
-    pub fn load(&self, vars: &Vars, names: &Names, mut say: impl FnMut(Fate, &str, &str)) -> Result<()> {
+    pub fn load(&self, vars: &Vars, names: &NameMap, mut report: impl FnMut(Outcome, &str, &str)) -> Result<()> {
         let mut ours: HashMap<String, &Entry> = HashMap::new();
         for entry in &self.entries {
-            let name = (names.renamed)(entry.name.trim_start_matches(WRAPPED));
+            let name = (names.rename)(entry.name.trim_start_matches(WRAPPED));
             if let Some(other) = ours.insert(name.clone(), entry) {
                 return Err(WeightsError::Twice(other.name.clone(), entry.name.clone(), name));
             }
@@ -200,32 +200,32 @@ impl<'a> Weights<'a> {
                     let from = if same { String::new() } else { format!(" from {}", entry.name) };
                     let kind =
                         if tensor.dtype() == var.dtype() { String::new() } else { format!(", converted from {}", entry.kind) };
-                    say(if same { Fate::Matched } else { Fate::Renamed }, &name, &format!("{want:?}{from}{kind}"));
+                    report(if same { Outcome::Matched } else { Outcome::Renamed }, &name, &format!("{want:?}{from}{kind}"));
                     values.insert(name, tensor);
                 }
-                found if (names.fresh)(&name) => {
+                found if (names.keep_initial)(&name) => {
                     let other = found.map_or_else(String::new, |entry| format!(": {:?} in the file", entry.shape));
-                    say(Fate::Fresh, &name, &format!("{want:?}{other}"));
+                    report(Outcome::Fresh, &name, &format!("{want:?}{other}"));
                     // a variable cannot be set to its own storage
                     values.insert(name, var.as_tensor().copy()?);
                 }
                 Some(entry) => {
-                    say(Fate::Mismatch, &name, &format!("{:?} in the file, {want:?} in the network", entry.shape));
+                    report(Outcome::Mismatch, &name, &format!("{:?} in the file, {want:?} in the network", entry.shape));
                     wrong.push(format!("{name} has shape {:?} instead of {want:?}", entry.shape));
                 }
                 None if name.ends_with(COUNTER) => {
-                    say(Fate::Absent, &name, "0 is taken");
+                    report(Outcome::Absent, &name, "0 is taken");
                     values.insert(name, var.zeros_like()?);
                 }
                 None => {
-                    say(Fate::Missing, &name, &format!("{want:?}"));
+                    report(Outcome::Missing, &name, &format!("{want:?}"));
                     wrong.push(format!("{name} is missing"));
                 }
             }
         }
         let mut surplus: Vec<_> = ours.into_values().collect();
         surplus.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        surplus.iter().for_each(|entry| say(Fate::Surplus, &entry.name, &format!("{:?}", entry.shape)));
+        surplus.iter().for_each(|entry| report(Outcome::Surplus, &entry.name, &format!("{:?}", entry.shape)));
         if let Some(first) = wrong.first() {
             let (wrong, variables, first, surplus) = (wrong.len(), vars.all().len(), first.clone(), surplus.len());
             return Err(WeightsError::Network { wrong, variables, first, surplus });

@@ -4,9 +4,9 @@ use super::buffer::{Buffer, Part, Values};
 use super::gather::Gather;
 use super::recording::{Gradients, Sums};
 use crate::rule::Moments;
-use crate::stats::Extent;
+use crate::stats::Positions;
 use rayon::prelude::*;
-use sncn_kernels::rows::{self, Curve, Slopes};
+use sncn_kernels::rows::{self, Activation, Coefficients};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -30,9 +30,9 @@ pub(super) struct Terms {
 }
 
 impl Terms {
-    fn row(&self, n: usize, c: usize) -> Slopes<'_> {
+    fn row(&self, n: usize, c: usize) -> Coefficients<'_> {
         let at = n * c..(n + 1) * c;
-        Slopes { p: &self.p[at.clone()], q: &self.q[at.clone()], r: &self.r[at.clone()], m: &self.m[at] }
+        Coefficients { p: &self.p[at.clone()], q: &self.q[at.clone()], r: &self.r[at.clone()], m: &self.m[at] }
     }
 }
 
@@ -85,10 +85,10 @@ impl Body {
         0..self.starts[n + 1] - self.starts[n]
     }
 
-    fn runs(&self, extent: &Extent, n: usize) -> Vec<Range<usize>> {
-        match extent {
-            Extent::All => vec![self.whole(n)],
-            _ => extent.positions().runs(n, self.longest).collect(),
+    fn runs(&self, positions: &Positions, n: usize) -> Vec<Range<usize>> {
+        match positions {
+            Positions::All => vec![self.whole(n)],
+            _ => positions.as_kernel().runs(n, self.longest).collect(),
         }
     }
 
@@ -108,21 +108,21 @@ impl Body {
         out.copy_from_slice(&self.part(n, &self.whole(n)));
     }
 
-    /// Mean and variance over an extent.
-    pub(super) fn moments(&self, extent: &Extent) -> Moments {
+    /// Mean and variance over some positions.
+    pub(super) fn moments(&self, positions: &Positions) -> Moments {
         let gather = Gather::default();
         (0..self.instances()).into_par_iter().for_each(|n| {
-            self.runs(extent, n).iter().for_each(|run| gather.add(n, run.start, &self.part(n, run), self.c));
+            self.runs(positions, n).iter().for_each(|run| gather.add(n, run.start, &self.part(n, run), self.c));
         });
         gather.moments(self.instances(), self.c)
     }
 
-    /// Σ G and Σ G·(x − m) over an extent.
-    pub(super) fn sums(&self, gradient: &Values, extent: &Extent, centres: &[f32]) -> Sums {
+    /// Σ G and Σ G·(x − m) over some positions.
+    pub(super) fn sums(&self, gradient: &Values, positions: &Positions, centres: &[f32]) -> Sums {
         let mut sums = Sums::zeros(self.instances() * self.c);
         let tables = sums.one.par_chunks_exact_mut(self.c).zip(sums.two.par_chunks_exact_mut(self.c));
         tables.enumerate().for_each(|(n, (one, two))| {
-            for run in self.runs(extent, n) {
+            for run in self.runs(positions, n) {
                 let gradient = gradient.part(self.at(n, &run));
                 rows::product_sums(&gradient, &self.part(n, &run), self.row(centres, n), one, two);
             }
@@ -130,11 +130,11 @@ impl Body {
         sums
     }
 
-    /// The values as `read(n, out)` gives them, but scale·x + shift within an extent; `written` is told of each instance.
+    /// The values as `read(n, out)` gives them, but scale·x + bias within some positions; `written` is told of each instance.
     pub(super) fn rescaled(
         &self,
-        within: &Extent,
-        (scale, shift): (&[f32], &[f32]),
+        within: &Positions,
+        (scale, bias): (&[f32], &[f32]),
         read: impl Fn(usize, &mut [f32]) + Sync,
         written: impl Fn(usize, &[f32]) + Sync,
     ) -> Buffer {
@@ -146,7 +146,7 @@ impl Body {
             }
             for run in runs {
                 let to = &mut out[run.start * self.c..run.end * self.c];
-                rows::activate(&self.part(n, &run), self.row(scale, n), self.row(shift, n), Curve::Line, to);
+                rows::activate(&self.part(n, &run), self.row(scale, n), self.row(bias, n), Activation::Identity, to);
             }
             written(n, out);
         });
@@ -182,10 +182,10 @@ impl Body {
         gradients.replace(slot, Values::Own(sum));
     }
 
-    /// Changes a gradient to p·G + q + r·(x − m) within an extent.
-    pub(super) fn change(&self, gradient: &mut [f32], extent: &Extent, terms: &Terms) {
+    /// Changes a gradient to p·G + q + r·(x − m) within some positions.
+    pub(super) fn change(&self, gradient: &mut [f32], positions: &Positions, terms: &Terms) {
         self.cut(gradient).into_par_iter().enumerate().for_each(|(n, g)| {
-            for run in self.runs(extent, n) {
+            for run in self.runs(positions, n) {
                 let to = &mut g[run.start * self.c..run.end * self.c];
                 rows::combine(to, &self.part(n, &run), terms.row(n, self.c));
             }

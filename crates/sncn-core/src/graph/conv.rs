@@ -1,5 +1,5 @@
 //! Convolution of a recorded map: pending norms are applied as it reads, a second map is added and statistics are gathered
-//! as it writes, and a bias stays pending; backward, the curve's slope and the sums that norms need join the writing of the
+//! as it writes, and a bias stays pending; backward, the activation's slope and the sums that norms need join the writing of the
 //! gradient, the bias's sums the reading of what comes back.
 
 use super::buffer::{Buffer, Values};
@@ -37,7 +37,7 @@ impl FeatureMap {
     pub fn conv_add(&self, weight: &Tensor, conv: &Conv, other: &Self) -> Result<Self> {
         match (&self.0, &other.0) {
             (Form::Map(recording, own), Form::Map(theirs, other))
-                if recording.is(theirs) && own.is_bent() && !other.is_bent() =>
+                if recording.is(theirs) && own.has_activation() && !other.has_activation() =>
             {
                 self.conv_plus(weight, conv, Plus { bias: None, map: Some(other) })
             }
@@ -99,9 +99,9 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
     let ys = Map::new(recording, dims, data);
     let mut ys = if mode.bare { ys } else { ys.with_moments(gather.moments(n, shape.c_out)) };
     if let Some(bias) = plus.bias {
-        let shift = with_values(&bias.contiguous()?, |bias| bias.repeat(n))?;
+        let biases = with_values(&bias.contiguous()?, |bias| bias.repeat(n))?;
         // its gradient is that of the values before it
-        ys = ys.viewed(ys.slot, vec![1.; shift.len()], shift);
+        ys = ys.viewed(ys.slot, vec![1.; biases.len()], biases);
     }
     done("convolution: forward");
     let (parameter, other) = (recording.parameter(&weight), other.map(|other| other.slot));
@@ -134,11 +134,11 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
         if to_source {
             let mut dx = Buffer::take(n * h * w * c);
             let weight = PackedWeight::new(&shape, Direction::InputGradient, &weight.part(0..weight.len()));
-            if source.is_bent() {
+            if source.has_activation() {
                 let (bands, centres) = (Bands::default(), source.centres());
                 let finish = |n: usize, rows: std::ops::Range<usize>, dx: &mut [f32]| {
                     let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
-                    source.unbend(n, rows.start * w, dx, &centres, &mut one, &mut two);
+                    source.activation_backward(n, rows.start * w, dx, &centres, &mut one, &mut two);
                     bands.add(n, rows.start, one, two);
                 };
                 conv_input_gradient(&shape, &weight, &read, &finish, &mut dx);

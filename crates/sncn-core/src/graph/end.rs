@@ -33,7 +33,7 @@ impl FeatureMap {
     /// # Errors
     /// Where the recording has ended before.
     pub fn to_tensor(&self) -> Result<Tensor> {
-        match self.written()?.0 {
+        match self.materialize()?.0 {
             Form::Tensor(xs, _) => Ok(xs),
             Form::Map(recording, map) => {
                 let (slot, dims) = (map.slot, map.dims);

@@ -26,8 +26,8 @@ impl FeatureMap {
     ///
     /// # Errors
     /// Where the shape does not fit, or the batch holds nothing.
-    pub fn start(xs: &Tensor, recordable: bool, pass: &Pass) -> Result<Self> {
-        if !(recordable && ops::native(xs) && xs.dtype() == DType::F32) {
+    pub fn from_tensor(xs: &Tensor, recordable: bool, pass: &Pass) -> Result<Self> {
+        if !(recordable && ops::has_kernel(xs) && xs.dtype() == DType::F32) {
             return Ok(Self(Form::Tensor(xs.clone(), pass.precision())));
         }
         let mode = Mode {
@@ -43,7 +43,7 @@ impl FeatureMap {
 
     /// Says whether the layers to come want the statistics of maps, so that convolutions gather them as they write (they do
     /// unless told otherwise); where they are wanted all the same, a pass over the map finds them.
-    pub fn gathering(self, wanted: bool) -> Self {
+    pub fn gather_statistics(self, wanted: bool) -> Self {
         if let Form::Map(recording, _) = &self.0 {
             recording.set_bare(!wanted);
         }
@@ -65,20 +65,20 @@ impl FeatureMap {
     ///
     /// # Errors
     /// Where a tensor cannot be made.
-    pub fn written(&self) -> Result<Self> {
-        self.reading(|xs| Ok(xs.clone()), |recording, map| Ok(map.written(recording)))
+    pub fn materialize(&self) -> Result<Self> {
+        self.reading(|xs| Ok(xs.clone()), |recording, map| Ok(map.materialize(recording)))
     }
 
     /// The same map, through which no gradient flows: what is computed from it gives gradients to its own parameters and none
     /// to what came before.
-    pub fn aside(&self) -> Self {
+    pub fn detach(&self) -> Self {
         Self(match &self.0 {
             Form::Tensor(xs, precision) => Form::Tensor(xs.detach(), *precision),
             Form::Map(recording, map) => Form::Map(recording.clone(), map.settled(recording).at_slot(recording.slot_aside())),
         })
     }
 
-    /// An operation of this map, which reads a pending curve: `tensor` on a tensor, `map` on a recorded map.
+    /// An operation of this map, which reads a pending activation: `tensor` on a tensor, `map` on a recorded map.
     pub(super) fn reading(
         &self,
         tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
@@ -90,7 +90,7 @@ impl FeatureMap {
         }))
     }
 
-    /// An operation of this map without a pending curve.
+    /// An operation of this map without a pending activation.
     pub(super) fn either(
         &self,
         tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
@@ -116,9 +116,9 @@ impl FeatureMap {
                 Ok(Self(Form::Map(recording.clone(), sum)))
             }
             (Form::Map(..), Form::Map(..)) => {
-                bail!("two maps of different recordings meet: start one map with FeatureMap::start and make both from it")
+                bail!("two maps of different recordings meet: start one map with FeatureMap::from_tensor and make both from it")
             }
-            _ => bail!("a recorded map and a tensor meet: start one map with FeatureMap::start and make both from it"),
+            _ => bail!("a recorded map and a tensor meet: start one map with FeatureMap::from_tensor and make both from it"),
         }
     }
 
@@ -129,7 +129,7 @@ impl FeatureMap {
     pub fn on_tensor(&self, layer: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
         self.reading(layer, |_, _| {
             bail!(
-                "a layer without a recorded form meets a recorded map: have its Layer::recordable say false, and hand that to FeatureMap::start"
+                "a layer without a recorded form meets a recorded map: have its Layer::recordable say false, and hand that to FeatureMap::from_tensor"
             )
         })
     }

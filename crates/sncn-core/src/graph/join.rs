@@ -10,7 +10,7 @@ use crate::ops;
 use crate::rule::Moments;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
-use sncn_kernels::rows::{self, Curve};
+use sncn_kernels::rows::{self, Activation};
 use std::sync::Arc;
 
 impl FeatureMap {
@@ -79,7 +79,9 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
             let (ones, zeros) = (vec![1.; c], vec![0.; c]);
             let mut masked = gradient.into_buffer();
             let instances = masked.par_chunks_exact_mut(sum.instance_len()).enumerate();
-            instances.for_each(|(n, g)| rows::unbend(g, &sum.positions_from(n, 0, g.len()), &ones, &zeros, Curve::Relu));
+            instances.for_each(|(n, g)| {
+                rows::activate_backward(g, &sum.positions_from(n, 0, g.len()), &ones, &zeros, Activation::Relu)
+            });
             gradient = Values::Own(masked);
         }
         let gradient = Arc::new(gradient.into_buffer());

@@ -7,10 +7,10 @@
 //!
 //! No file here knows a layer by name: layers come as rules ([`crate::rule::Rule`]) or operations ([`Operation`]).
 
+mod activation;
 mod body;
 mod buffer;
 mod conv;
-mod curve;
 mod end;
 mod feature_map;
 mod gather;

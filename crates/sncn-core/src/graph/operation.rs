@@ -61,7 +61,7 @@ impl FeatureMap {
         self.reading(
             |xs| operation.reference(xs),
             |recording, map| {
-                let map = map.written(recording);
+                let map = map.materialize(recording);
                 let dims = operation.output(map.dims)?;
                 let (data, slot) = run(recording, operation.clone(), (map.body.data(), map.slot, map.dims), dims)?;
                 Ok(Map::of(slot, dims, Values::Own(data)))

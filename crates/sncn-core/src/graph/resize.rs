@@ -27,7 +27,7 @@ impl FeatureMap {
     ///
     /// # Errors
     /// Where a tensor cannot be made.
-    pub fn mean_map(&self) -> Result<Self> {
+    pub fn global_avg_pool_keepdim(&self) -> Result<Self> {
         self.either(|xs| ops::global_avg_pool(xs)?.unsqueeze(1)?.unsqueeze(1), |recording, map| Ok(mean_map(recording, map)))
     }
 }

@@ -8,8 +8,8 @@ use super::observe::done;
 use super::recording::Recording;
 use super::statistics::{Back, Seen, composed};
 use crate::pass::Pass;
-use crate::rule::{self, Rule, Sizes};
-use crate::stats::Extent;
+use crate::rule::{self, MapShape, Rule};
+use crate::stats::Positions;
 use candle_core::{Result, Tensor};
 use std::cell::RefCell;
 
@@ -23,8 +23,8 @@ impl FeatureMap {
     }
 }
 
-fn sizes((instances, height, width, channels): (usize, usize, usize, usize)) -> Sizes {
-    Sizes { instances, height, width, channels, lengths: None }
+fn sizes((instances, height, width, channels): (usize, usize, usize, usize)) -> MapShape {
+    MapShape { instances, height, width, channels, lengths: None }
 }
 
 /// On a tensor (N, H, W, C).
@@ -36,21 +36,22 @@ fn on_tensor(rule: &dyn Rule, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
 
 fn apply(recording: &Recording, map: &Map, rule: &dyn Rule, pass: &Pass) -> Result<Map> {
     let (n, _, _, c) = map.dims;
-    let moments = |extent: &Extent| if *extent == Extent::All { map.raw().clone() } else { map.body.moments(extent) };
+    let moments =
+        |positions: &Positions| if *positions == Positions::All { map.raw().clone() } else { map.body.moments(positions) };
     let seen = Seen { sizes: sizes(map.dims), map: Some(map), moments: &moments, centres: RefCell::default() };
     let Some(outcome) = rule::run(rule, &seen, pass, recording.mode().record)? else { return Ok(map.clone()) };
     let centres = seen.centres.into_inner();
-    let (scale, shift) = composed(&outcome, Some(map));
+    let (scale, bias) = composed(&outcome, Some(map));
     let changed = match outcome.within {
-        Extent::All => map.viewed(recording.slot(), scale, shift),
+        Positions::All => map.viewed(recording.slot(), scale, bias),
         ref within => {
             let gather = Gather::default();
             let read = |n: usize, out: &mut [f32]| map.read(n, 0, out);
-            let data = map.body.rescaled(within, (&scale, &shift), read, |n, out| gather.add(n, 0, out, c));
+            let data = map.body.rescaled(within, (&scale, &bias), read, |n, out| gather.add(n, 0, out, c));
             Map::new(recording, map.dims, data).with_moments(gather.moments(n, c))
         }
     };
-    let (slots, whole) = ((map.slot, changed.slot), Extent::All);
+    let (slots, whole) = ((map.slot, changed.slot), Positions::All);
     Back { name: rule.name(), outcome, body: map.body.clone(), map: Some(map.clone()), centres, whole, slots }.record(recording);
     done(rule.name());
     Ok(changed)

@@ -1,8 +1,8 @@
 //! A rule on a recording: its tables become the view of a map, or are written into token vectors; backward, its gradient
 //! joins that of the values.
 //!
-//! With y = a·(x − c) + b inside an extent, G the gradient of y: Σ G·(x − c) is that of a, −a·Σ G that of c, Σ G that of b.
-//! What the rule gives back for the mean and variance over an extent of p positions is spread over them:
+//! With y = a·(x − c) + b inside some positions, G the gradient of y: Σ G·(x − c) is that of a, −a·Σ G that of c, Σ G that of b.
+//! What the rule gives back for the mean and variance over p positions is spread over them:
 //! dμ/p + 2·dv·(x − μ)/p.
 
 use super::body::{Body, Terms};
@@ -10,47 +10,47 @@ use super::buffer::Values;
 use super::map::Map;
 use super::observe::done;
 use super::recording::{Gradients, Parameter, Recording, Sums};
-use crate::rule::{Moments, Outcome, Region, Sizes, Subject};
-use crate::stats::Extent;
+use crate::rule::{MapShape, Moments, Outcome, Region, Subject};
+use crate::stats::Positions;
 use candle_core::Result;
 use std::cell::RefCell;
 
 /// q and r of a region, each (N, C).
 type Spread = (Vec<f32>, Vec<f32>);
 
-/// The pending scale and shift of a map; the identity of other values.
+/// The pending scale and bias of a map; the identity of other values.
 fn pending(map: Option<&Map>, i: usize) -> (f64, f64) {
     map.map_or((1., 0.), |map| map.at(i))
 }
 
 /// What a rule looks at: statistics of values, under the view of a map where they have one.
 pub(super) struct Seen<'a> {
-    pub(super) sizes: Sizes,
+    pub(super) sizes: MapShape,
     pub(super) map: Option<&'a Map>,
     /// Mean and variance before the view.
-    pub(super) moments: &'a dyn Fn(&Extent) -> Moments,
+    pub(super) moments: &'a dyn Fn(&Positions) -> Moments,
     /// The means before the view of everything that was asked for, in order.
     pub(super) centres: RefCell<Vec<Vec<f32>>>,
 }
 
 impl Subject for Seen<'_> {
-    fn sizes(&self) -> Sizes {
+    fn shape(&self) -> MapShape {
         self.sizes.clone()
     }
 
-    fn moments(&self, extent: &Extent) -> Result<Moments> {
-        let raw = (self.moments)(extent);
+    fn moments(&self, positions: &Positions) -> Result<Moments> {
+        let raw = (self.moments)(positions);
         self.centres.borrow_mut().push(raw.mean.iter().map(|&mean| mean as f32).collect());
         Ok(self.map.map_or_else(|| raw.clone(), |map| map.seen(&raw)))
     }
 }
 
-/// The tables that a reader applies to the values before the view: scale and shift (N, C).
+/// The tables that a reader applies to the values before the view: scale and bias (N, C).
 pub(super) fn composed(outcome: &Outcome, map: Option<&Map>) -> (Vec<f32>, Vec<f32>) {
-    let [centre, scale, shift] = outcome.tables();
+    let [centre, scale, bias] = outcome.matrices();
     let at = |i: usize| pending(map, i);
     let scales = (0..scale.len()).map(|i| (scale[i] * at(i).0) as f32).collect();
-    (scales, (0..scale.len()).map(|i| (scale[i] * (at(i).1 - centre[i]) + shift[i]) as f32).collect())
+    (scales, (0..scale.len()).map(|i| (scale[i] * (at(i).1 - centre[i]) + bias[i]) as f32).collect())
 }
 
 /// What the backward pass of a rule needs.
@@ -63,7 +63,7 @@ pub(super) struct Back {
     /// Means before the view of every region.
     pub(super) centres: Vec<Vec<f32>>,
     /// All positions.
-    pub(super) whole: Extent,
+    pub(super) whole: Positions,
     /// The slots of what goes in and what comes out.
     pub(super) slots: (usize, usize),
 }
@@ -86,8 +86,8 @@ impl Back {
         });
     }
 
-    fn region(&self, extent: &Extent) -> Option<usize> {
-        self.outcome.regions.iter().position(|region| region.extent == *extent)
+    fn region(&self, positions: &Positions) -> Option<usize> {
+        self.outcome.regions.iter().position(|region| region.positions == *positions)
     }
 
     fn pending(&self, i: usize) -> (f64, f64) {
@@ -109,11 +109,11 @@ impl Back {
     /// Runs the rule backward: its scales, and what flows to the statistics of every region.
     fn pull(&self, gradients: &mut Gradients, gradient: &Values, parameters: &[Parameter]) -> (Vec<f32>, Vec<Spread>) {
         let (sums, centres) = self.sums(gradients, gradient);
-        let [centre, scale, _] = self.outcome.tables();
+        let [centre, scale, _] = self.outcome.matrices();
         let entries = scale.len();
         let of_scale = |i: usize| {
-            let (factor, shift) = self.pending(i);
-            factor * sums.two[i] + (factor * f64::from(centres[i]) + shift - centre[i]) * sums.one[i]
+            let (factor, bias) = self.pending(i);
+            factor * sums.two[i] + (factor * f64::from(centres[i]) + bias - centre[i]) * sums.one[i]
         };
         let of_scale = (0..entries).map(of_scale).collect();
         let of_centre = (0..entries).map(|i| -scale[i] * sums.one[i]).collect();
@@ -159,7 +159,9 @@ impl Back {
         }
         let mut gradient = gradient.into_buffer();
         self.body.change(&mut gradient, inside, &inner);
-        others.iter().for_each(|(region, terms)| self.body.change(&mut gradient, &self.outcome.regions[*region].extent, terms));
+        others
+            .iter()
+            .for_each(|(region, terms)| self.body.change(&mut gradient, &self.outcome.regions[*region].positions, terms));
         gradients.give(self.slots.0, Values::Own(gradient));
     }
 }

@@ -30,12 +30,12 @@ pub trait Layer: Send + Sync {
     ///
     /// ```
     /// use candle_core::{DType, Device};
-    /// use sncn_core::layer::{Layer, Place, SelfNorm, SelfNormConfig};
+    /// use sncn_core::layer::{Layer, BuildContext, SelfNorm, SelfNormConfig};
     /// use sncn_core::{Pass, Seed, Vars};
     ///
     /// # fn main() -> candle_core::Result<()> {
     /// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-    /// let layer = SelfNorm::new(SelfNormConfig::default(), &Place::new(16, vars.builder()))?;
+    /// let layer = SelfNorm::new(SelfNormConfig::default(), &BuildContext::new(16, vars.builder()))?;
     /// let xs = Seed::new(1).normal((4, 8, 8, 16))?; // (N, H, W, C)
     /// let ys = layer.forward(&xs, &Pass::eval())?;
     /// assert_eq!(ys.dims(), xs.dims());
@@ -54,7 +54,7 @@ pub trait Layer: Send + Sync {
             }
             let packing = Packing::new(lengths, longest)?;
             let packed = packing.pack(xs)?;
-            let packed = if recorded { TokenMap::start(&packed, pass)? } else { TokenMap::tensor(&packed)? };
+            let packed = if recorded { TokenMap::from_tensor(&packed, pass)? } else { TokenMap::unrecorded(&packed)? };
             return packing.pad(&self.on_sequences(&packed, &packing, pass)?.to_tensor()?);
         }
         let dims = match *xs.dims() {
@@ -63,7 +63,7 @@ pub trait Layer: Send + Sync {
             [n, h, w, c] => (n, h, w, c),
             _ => bail!("a layer takes (N, C), (N, L, C) or (N, H, W, C), not a tensor of shape {:?}", xs.dims()),
         };
-        let map = FeatureMap::start(&xs.reshape(dims)?, recorded, pass)?;
+        let map = FeatureMap::from_tensor(&xs.reshape(dims)?, recorded, pass)?;
         self.on_map(&map, pass)?.to_tensor()?.reshape(xs.shape())
     }
 }

@@ -1,13 +1,13 @@
 //! Batch normalisation (Ioffe, Szegedy 2015): y = w·(x − mean)/√(var + eps) + b, over instances and positions.
 //!
-//! From the instance table: the batch mean is the mean of the instances' means, the batch variance that of their
+//! From the instance matrix: the batch mean is the mean of the instances' means, the batch variance that of their
 //! variances plus the spread of their means.
 
 use super::base::Layer;
-use super::place::Place;
+use super::context::BuildContext;
 use crate::graph::FeatureMap;
 use crate::pass::Pass;
-use crate::rule::{Affine, Instances, Rule, Statistics, Table};
+use crate::rule::{Affine, Instances, Matrix, Rule, Statistics};
 use candle_core::{DType, Result, Tensor, Var, bail};
 use candle_nn::Init;
 
@@ -27,8 +27,8 @@ impl BatchNorm {
     ///
     /// # Errors
     /// Where a variable exists with another shape.
-    pub fn new(place: &Place) -> Result<Self> {
-        let (c, vb) = (place.channels, &place.vb);
+    pub fn new(cx: &BuildContext) -> Result<Self> {
+        let (c, vb) = (cx.channels, &cx.vb);
         let one = |name, value| vb.get_with_hints(c, name, Init::Const(value));
         Ok(Self {
             weight: one("weight", 1.)?,
@@ -49,7 +49,7 @@ impl BatchNorm {
         self.on_map(xs, pass)?.relu()
     }
 
-    /// Its tables for a map of which it normalises the channels of `statistics`, which it asks for in training only.
+    /// Its matrices for a map of which it normalises the channels of `statistics`, which it asks for in training only.
     pub(super) fn affine(
         &self,
         map: &Instances<'_>,
@@ -68,35 +68,35 @@ impl BatchNorm {
         self.normalised(map, mean, &variance)
     }
 
-    /// Normalises a table (N, C) over its rows, as PyTorch's BatchNorm1d.
-    pub(super) fn rows(&self, map: &Instances<'_>, table: &Table, pass: &Pass) -> Result<Table> {
+    /// Normalises a matrix (N, C) over its rows, as PyTorch's BatchNorm1d.
+    pub(super) fn rows(&self, map: &Instances<'_>, matrix: &Matrix, pass: &Pass) -> Result<Matrix> {
         let (mean, variance) = if pass.train {
-            let mean = table.mean_rows();
-            let variance = table.sub(&mean)?.sqr().mean_rows();
-            self.track(&mean, &variance, table.dims().0 as f64)?;
+            let mean = matrix.mean_rows();
+            let variance = matrix.sub(&mean)?.sqr().mean_rows();
+            self.track(&mean, &variance, matrix.dims().0 as f64)?;
             (mean, variance)
         } else {
             self.running(map)?
         };
-        let Affine { centre, scale, shift, .. } = self.normalised(map, mean, &variance)?;
-        table.sub(&centre)?.mul(&scale)?.add(&shift)
+        let Affine { centre, scale, bias, .. } = self.normalised(map, mean, &variance)?;
+        matrix.sub(&centre)?.mul(&scale)?.add(&bias)
     }
 
-    fn running(&self, map: &Instances<'_>) -> Result<(Table, Table)> {
+    fn running(&self, map: &Instances<'_>) -> Result<(Matrix, Matrix)> {
         Ok((map.buffer(self.running_mean.as_tensor())?, map.buffer(self.running_var.as_tensor())?))
     }
 
-    fn normalised(&self, map: &Instances<'_>, mean: Table, variance: &Table) -> Result<Affine> {
+    fn normalised(&self, map: &Instances<'_>, mean: Matrix, variance: &Matrix) -> Result<Affine> {
         let scale = map.parameter(&self.weight)?.div(&variance.affine(1., self.eps).sqrt())?;
         Ok(Affine::new(mean, scale, map.parameter(&self.bias)?))
     }
 
     /// Takes a batch's mean and biased variance (1, C), over `total` values, into the running statistics.
-    fn track(&self, mean: &Table, variance: &Table, total: f64) -> Result<()> {
+    fn track(&self, mean: &Matrix, variance: &Matrix, total: f64) -> Result<()> {
         if total < 2. {
             bail!("BatchNorm in training needs at least 2 values a channel, this batch has {total}: use a larger batch")
         }
-        let keep = |running: &Var, now: &Table, factor: f64| {
+        let keep = |running: &Var, now: &Matrix, factor: f64| {
             let now = now.values().into_iter().map(|value| value * self.momentum * factor).collect::<Vec<_>>();
             let now = Tensor::from_vec(now, running.shape(), &candle_core::Device::Cpu)?.to_dtype(running.dtype())?;
             running.set(&((running.as_detached_tensor() * (1. - self.momentum))? + now.to_device(running.device())?)?)

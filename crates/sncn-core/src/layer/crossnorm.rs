@@ -1,12 +1,12 @@
 //! CrossNorm (Tang et al. 2021, arXiv 2102.02811, section 3.1): in training, an instance is normalised and given the
 //! statistics of another, perhaps taken from a crop.
 //!
-//! a = σ′/σ, y = a·(x − μ) + μ′. Drawing ([`sample`]) and doing ([`Mixture`], a rule) are apart; nothing is detached. σ is
+//! a = σ′/σ, y = a·(x − μ) + μ′. Drawing ([`CrossNormDraw::sample`]) and doing (its rule) are apart; nothing is detached. σ is
 //! unbiased, with eps 1e-5 under the root.
 
-use super::place::Place;
-use crate::pass::{Pass, Window};
-use crate::rule::{Affine, Instances, Rule, Sizes, Statistics, Table};
+use super::context::BuildContext;
+use crate::pass::{BoundingBox, Pass};
+use crate::rule::{Affine, Instances, MapShape, Matrix, Rule, Statistics};
 use candle_core::{Result, bail};
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
@@ -83,31 +83,31 @@ impl CrossNormConfig {
 }
 
 /// The box of that area ratio around that centre, clipped to the map, and its share of the map.
-pub fn crop_window(height: usize, width: usize, ratio: f64, row: usize, column: usize) -> (Window, f64) {
-    let side = |extent: usize| (extent as f64 * ratio.sqrt()) as usize / 2;
-    let clip = |centre: usize, half: usize, extent: usize| (centre.saturating_sub(half), (centre + half).min(extent));
+pub fn crop_box(height: usize, width: usize, ratio: f64, row: usize, column: usize) -> (BoundingBox, f64) {
+    let side = |len: usize| (len as f64 * ratio.sqrt()) as usize / 2;
+    let clip = |centre: usize, half: usize, len: usize| (centre.saturating_sub(half), (centre + half).min(len));
     let ((top, bottom), (left, right)) = (clip(row, side(height), height), clip(column, side(width), width));
     let share = ((bottom - top) * (right - left)) as f64 / (height * width) as f64;
-    (Window { top, left, bottom, right }, share)
+    (BoundingBox { top, left, bottom, right }, share)
 }
 
 /// The span of that ratio of a row around that centre, clipped to it, and its share of it.
-fn crop_span(width: usize, ratio: f64, column: usize) -> (Window, f64) {
+fn crop_span(width: usize, ratio: f64, column: usize) -> (BoundingBox, f64) {
     let half = (width as f64 * ratio) as usize / 2;
     let (left, right) = (column.saturating_sub(half), (column + half).min(width));
-    (Window { top: 0, left, bottom: 1, right }, (right - left) as f64 / width as f64)
+    (BoundingBox { top: 0, left, bottom: 1, right }, (right - left) as f64 / width as f64)
 }
 
 /// Draws a box, or of a single row a span, of more than `threshold` of the map, and of at least 2 positions.
-fn draw_window(config: &CrossNormConfig, height: usize, width: usize, rng: &mut impl Rng) -> Result<Option<Window>> {
+fn draw_box(config: &CrossNormConfig, height: usize, width: usize, rng: &mut impl Rng) -> Result<Option<BoundingBox>> {
     let Ok(beta) = Beta::new(config.beta, config.beta) else { bail!("layer crossnorm: beta is {}", config.beta) };
     for _ in 0..10_000 {
         let ratio = beta.sample(rng);
         let (row, column) = (rng.random_range(0..height), rng.random_range(0..width));
-        let (window, share) =
-            if height == 1 { crop_span(width, ratio, column) } else { crop_window(height, width, ratio, row, column) };
-        if share > config.threshold && (window.bottom - window.top) * (window.right - window.left) > 1 {
-            return Ok(Some(window));
+        let (bbox, share) =
+            if height == 1 { crop_span(width, ratio, column) } else { crop_box(height, width, ratio, row, column) };
+        if share > config.threshold && (bbox.bottom - bbox.top) * (bbox.right - bbox.left) > 1 {
+            return Ok(Some(bbox));
         }
     }
     // a map so small or thin that no box fits: the whole of it
@@ -116,46 +116,46 @@ fn draw_window(config: &CrossNormConfig, height: usize, width: usize, rng: &mut 
 
 /// The draws of one CrossNorm: with it, mixing is a pure function of the map.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Mixture {
+pub struct CrossNormDraw {
     /// Instance n takes the statistics of instance `partner[n]`; empty where every instance is its own partner.
     pub partner: Vec<usize>,
     /// Channel c takes the statistics of the partner's channel `channels[c]`.
     pub channels: Option<Vec<usize>>,
     /// The partner's statistics come from this box.
-    pub style: Option<Window>,
+    pub style: Option<BoundingBox>,
     /// Only this box of the instance is normalised and restyled.
-    pub content: Option<Window>,
+    pub content: Option<BoundingBox>,
     /// y = λ·x + (1 − λ)·mixed.
     pub blend: Option<f64>,
 }
 
-/// Draws a mixture for a map of `instances` × (`height` × `width`) × `channels`.
-///
-/// # Errors
-/// Where a setting is outside its range.
-pub fn sample(
-    config: &CrossNormConfig,
-    (instances, height, width, channels): (usize, usize, usize, usize),
-    rng: &mut impl Rng,
-) -> Result<Mixture> {
-    let shuffled = |count: usize, rng: &mut _| {
-        let mut order: Vec<usize> = (0..count).collect();
-        order.shuffle(rng);
-        order
-    };
-    let (partner, shuffle) = match config.mode {
-        Mode::TwoInstance => (shuffled(instances, rng), config.channel_shuffle),
-        Mode::OneInstance => (Vec::new(), true),
-    };
-    let channels = shuffle.then(|| shuffled(channels, rng));
-    let style = matches!(config.crop, Crop::Style | Crop::Both);
-    let style = if style { draw_window(config, height, width, rng)? } else { None };
-    let content = matches!(config.crop, Crop::Content | Crop::Both);
-    let content = if content { draw_window(config, height, width, rng)? } else { None };
-    Ok(Mixture { partner, channels, style, content, blend: config.blend })
-}
+impl CrossNormDraw {
+    /// Draws for a map of `instances` × (`height` × `width`) × `channels`.
+    ///
+    /// # Errors
+    /// Where a setting is outside its range.
+    pub fn sample(
+        config: &CrossNormConfig,
+        (instances, height, width, channels): (usize, usize, usize, usize),
+        rng: &mut impl Rng,
+    ) -> Result<Self> {
+        let shuffled = |count: usize, rng: &mut _| {
+            let mut order: Vec<usize> = (0..count).collect();
+            order.shuffle(rng);
+            order
+        };
+        let (partner, shuffle) = match config.mode {
+            Mode::TwoInstance => (shuffled(instances, rng), config.channel_shuffle),
+            Mode::OneInstance => (Vec::new(), true),
+        };
+        let channels = shuffle.then(|| shuffled(channels, rng));
+        let style = matches!(config.crop, Crop::Style | Crop::Both);
+        let style = if style { draw_box(config, height, width, rng)? } else { None };
+        let content = matches!(config.crop, Crop::Content | Crop::Both);
+        let content = if content { draw_box(config, height, width, rng)? } else { None };
+        Ok(Self { partner, channels, style, content, blend: config.blend })
+    }
 
-impl Mixture {
     /// Refuses draws that are no choice among so many instances and channels.
     fn check(&self, instances: usize, channels: usize) -> Result<()> {
         let partner = (!self.partner.is_empty()).then_some(&self.partner);
@@ -168,31 +168,31 @@ impl Mixture {
         Ok(())
     }
 
-    /// A table of the partners' statistics.
-    fn theirs(&self, table: &Table) -> Result<Table> {
-        let table = if self.partner.is_empty() { table.clone() } else { table.select_rows(&self.partner)? };
-        self.channels.as_ref().map_or(Ok(table.clone()), |channels| table.select_columns(channels))
+    /// A matrix of the partners' statistics.
+    fn theirs(&self, matrix: &Matrix) -> Result<Matrix> {
+        let matrix = if self.partner.is_empty() { matrix.clone() } else { matrix.select_rows(&self.partner)? };
+        self.channels.as_ref().map_or(Ok(matrix.clone()), |channels| matrix.select_columns(channels))
     }
 }
 
-impl Rule for Mixture {
+impl Rule for CrossNormDraw {
     fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
-        self.check(map.sizes().instances, map.sizes().channels)?;
+        self.check(map.shape().instances, map.shape().channels)?;
         let (content, style) = (map.statistics_in(self.content)?, map.statistics_in(self.style)?);
         let std = |statistics: &Statistics| statistics.std(EPS);
         let scale = self.theirs(&std(&style)?)?.div(&std(&content)?)?;
-        let shift = self.theirs(&style.mean)?;
-        let (scale, shift) = match self.blend {
+        let bias = self.theirs(&style.mean)?;
+        let (scale, bias) = match self.blend {
             // λ·x + (1 − λ)·(a·(x − μ) + μ′) is an affine map around μ too
-            Some(blend) => (scale.affine(1. - blend, blend), content.mean.affine(blend, 0.).add(&shift.affine(1. - blend, 0.))?),
-            None => (scale, shift),
+            Some(blend) => (scale.affine(1. - blend, blend), content.mean.affine(blend, 0.).add(&bias.affine(1. - blend, 0.))?),
+            None => (scale, bias),
         };
-        Ok(Some(Affine::new(content.mean, scale, shift).within(self.content)))
+        Ok(Some(Affine::new(content.mean, scale, bias).within(self.content)))
     }
 }
 
 /// The CrossNorm layer: one site of a network, the identity unless the pass activates it. A pass that is given its draws gives
-/// it a [`Mixture`].
+/// it a [`CrossNormDraw`].
 pub struct CrossNorm {
     config: CrossNormConfig,
     site: usize,
@@ -203,16 +203,16 @@ impl CrossNorm {
     ///
     /// # Errors
     /// Where a setting is outside its range.
-    pub fn new(config: CrossNormConfig, place: &Place) -> Result<Self> {
+    pub fn new(config: CrossNormConfig, cx: &BuildContext) -> Result<Self> {
         config.check()?;
-        Ok(Self { config, site: place.next_site() })
+        Ok(Self { config, site: cx.next_site() })
     }
 }
 
 impl Rule for CrossNorm {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
-        let &Sizes { instances, height, width, channels, .. } = map.sizes();
-        let draw = |rng: &mut _| sample(&self.config, (instances, height, width, channels), rng);
-        pass.drawn(self.site, "crossnorm", draw)?.map_or(Ok(None), |mixture: Mixture| mixture.rule(map, pass))
+        let &MapShape { instances, height, width, channels, .. } = map.shape();
+        let draw = |rng: &mut _| CrossNormDraw::sample(&self.config, (instances, height, width, channels), rng);
+        pass.draw(self.site, "crossnorm", draw)?.map_or(Ok(None), |draw: CrossNormDraw| draw.rule(map, pass))
     }
 }

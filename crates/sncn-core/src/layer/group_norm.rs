@@ -2,7 +2,7 @@
 //!
 //! y = w·(x − mean)/√(var + eps) + b over the positions and the channels of a group, with the biased variance.
 
-use super::place::Place;
+use super::context::BuildContext;
 use super::settings::Settings;
 use crate::pass::Pass;
 use crate::rule::{Affine, Instances, Rule, Statistics};
@@ -10,7 +10,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use serde::Deserialize;
 
-/// Group normalisation with a scale and shift for every channel.
+/// Group normalisation with a scale and bias for every channel.
 pub struct GroupNorm {
     weight: Tensor,
     bias: Tensor,
@@ -35,13 +35,13 @@ impl GroupNorm {
     ///
     /// # Errors
     /// Where the channels do not divide into that many groups.
-    pub fn new(groups: usize, place: &Place) -> Result<Self> {
-        let c = place.channels;
+    pub fn new(groups: usize, cx: &BuildContext) -> Result<Self> {
+        let c = cx.channels;
         if groups == 0 || !c.is_multiple_of(groups) {
             bail!("layer group_norm: groups is {groups}; a divisor of the {c} channels is accepted")
         }
-        let weight = place.vb.get_with_hints(c, "weight", Init::Const(1.))?;
-        let bias = place.vb.get_with_hints(c, "bias", Init::Const(0.))?;
+        let weight = cx.vb.get_with_hints(c, "weight", Init::Const(1.))?;
+        let bias = cx.vb.get_with_hints(c, "bias", Init::Const(0.))?;
         Ok(Self { weight, bias, groups, eps: 1e-5 })
     }
 
@@ -49,15 +49,15 @@ impl GroupNorm {
     ///
     /// # Errors
     /// Where a variable exists with another shape.
-    pub fn instance(place: &Place) -> Result<Self> {
-        Self::new(place.channels, place)
+    pub fn instance(cx: &BuildContext) -> Result<Self> {
+        Self::new(cx.channels, cx)
     }
 
-    pub(super) fn from_settings(settings: Settings, place: &Place) -> Result<Self> {
-        Self::new(settings.parse::<GroupSettings>()?.groups, place)
+    pub(super) fn from_settings(settings: Settings, cx: &BuildContext) -> Result<Self> {
+        Self::new(settings.parse::<GroupSettings>()?.groups, cx)
     }
 
-    /// Its tables for the channels of these statistics.
+    /// Its matrices for the channels of these statistics.
     pub(super) fn affine(&self, map: &Instances<'_>, statistics: &Statistics) -> Result<Affine> {
         let Statistics { mean, variance, .. } = statistics;
         let (mean, variance) = if self.groups == self.weight.elem_count() {

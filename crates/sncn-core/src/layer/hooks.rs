@@ -3,7 +3,7 @@
 //! The CNSN unit is two entries at one position, CrossNorm first, then SelfNorm.
 
 use super::base::Layer;
-use super::place::Place;
+use super::context::BuildContext;
 use super::registry::Registry;
 use crate::graph::{FeatureMap, TokenMap};
 use crate::packing::Packing;
@@ -109,13 +109,13 @@ impl Hooks {
     ///
     /// # Errors
     /// Where a position is unknown (the known ones are listed), or a layer's settings do not fit.
-    pub fn new(all: Layers<'_>, positions: &[(&str, usize)], place: &Place) -> Result<Self> {
+    pub fn new(all: Layers<'_>, positions: &[(&str, usize)], cx: &BuildContext) -> Result<Self> {
         let configs = all.configs;
         Self::check(configs, positions.iter().map(|(name, _)| *name))?;
         let (mut layers, mut taken) = (Vec::new(), Vec::new());
         for (at, channels) in positions {
-            for config in configs.iter().filter(|config| config.at == *at && config.is_in(place.stage())) {
-                let mut vb = place.vb.clone();
+            for config in configs.iter().filter(|config| config.at == *at && config.is_in(cx.stage())) {
+                let mut vb = cx.vb.clone();
                 let mut path = config.kind.clone();
                 if taken.contains(&path) {
                     vb = vb.pp(at);
@@ -125,8 +125,8 @@ impl Hooks {
                     bail!("layer {:?} hangs twice at {at:?}: once is accepted", config.kind)
                 }
                 taken.push(path.clone());
-                let place = place.at(*channels, vb.pp(&config.kind));
-                let layer = all.registry.build(&config.kind, config.settings.clone(), &place)?;
+                let cx = cx.at(*channels, vb.pp(&config.kind));
+                let layer = all.registry.build(&config.kind, config.settings.clone(), &cx)?;
                 layers.push(Hook { at: at.to_string(), kind: config.kind.clone(), path, layer });
             }
         }
@@ -147,7 +147,7 @@ impl Hooks {
         }
     }
 
-    /// Refuses stages that the network does not have; its blocks are built at places of [`Place::in_stage`].
+    /// Refuses stages that the network does not have; its blocks are built at places of [`BuildContext::in_stage`].
     ///
     /// # Errors
     /// Names the layer and the stage, and says which there are.
@@ -178,12 +178,12 @@ impl Hooks {
     }
 
     /// Whether nothing hangs there.
-    pub fn is_free(&self, position: &str) -> bool {
+    pub fn is_empty_at(&self, position: &str) -> bool {
         self.here(position).next().is_none()
     }
 
     /// Where the variables of the layers that hang there lie, under the block's place.
-    pub fn paths<'a>(&'a self, position: &'a str) -> impl Iterator<Item = &'a str> {
+    pub fn variable_paths<'a>(&'a self, position: &'a str) -> impl Iterator<Item = &'a str> {
         self.here(position).map(|hook| hook.path.as_str())
     }
 

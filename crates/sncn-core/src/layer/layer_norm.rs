@@ -1,7 +1,7 @@
 //! Layer normalisation (Ba et al. 2016): over the channels of every position, with the biased variance.
 
 use super::base::Layer;
-use super::place::Place;
+use super::context::BuildContext;
 use crate::graph::{Dims, FeatureMap, Operation, TokenMap};
 use crate::ops::with_values;
 use crate::packing::Packing;
@@ -24,9 +24,9 @@ impl LayerNorm {
     ///
     /// # Errors
     /// Where a variable exists with another shape.
-    pub fn new(place: &Place, eps: f64) -> Result<Self> {
-        let weight = place.vb.get_with_hints(place.channels, "weight", Init::Const(1.))?;
-        let bias = place.vb.get_with_hints(place.channels, "bias", Init::Const(0.))?;
+    pub fn new(cx: &BuildContext, eps: f64) -> Result<Self> {
+        let weight = cx.vb.get_with_hints(cx.channels, "weight", Init::Const(1.))?;
+        let bias = cx.vb.get_with_hints(cx.channels, "bias", Init::Const(0.))?;
         Ok(Self { weight, bias, eps })
     }
 }

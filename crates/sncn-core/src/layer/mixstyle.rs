@@ -7,9 +7,9 @@
 //! grow where it hangs: on all three stages of a WideResNet-16-2 the variance before the last norm became 3,000 (with CrossNorm 0.3),
 //! and the error on held-out CIFAR-10 after two short epochs 64.5 % (CrossNorm 47.6; with gradients through the statistics 44.2).
 
-use super::place::Place;
+use super::context::BuildContext;
 use crate::pass::Pass;
-use crate::rule::{Affine, Instances, Rule, Table};
+use crate::rule::{Affine, Instances, Matrix, Rule};
 use candle_core::{Result, bail};
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -35,14 +35,14 @@ impl Default for MixStyleConfig {
 
 /// The draws of one MixStyle: with them, restyling is a pure function of the map.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Styles {
+pub struct MixStyleDraw {
     /// Instance n is mixed with instance `partner[n]`.
     pub partner: Vec<usize>,
     /// λ of every instance: the share of its own statistics.
     pub lambda: Vec<f64>,
 }
 
-impl Styles {
+impl MixStyleDraw {
     /// Draws a permutation of `instances` and a λ for each.
     ///
     /// # Errors
@@ -58,9 +58,9 @@ impl Styles {
     }
 }
 
-impl Rule for Styles {
+impl Rule for MixStyleDraw {
     fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
-        let n = map.sizes().instances;
+        let n = map.shape().instances;
         if self.partner.len() != n || self.lambda.len() != n || self.partner.iter().any(|&i| i >= n) {
             let (partners, lambdas) = (self.partner.len(), self.lambda.len());
             bail!("MixStyle: {partners} partners and {lambdas} values of λ are no choice for {n} instances")
@@ -69,13 +69,13 @@ impl Rule for Styles {
         let (mean, std) = (statistics.mean.detach(), statistics.std(EPS)?.detach());
         let own = map.constant(n, 1, self.lambda.clone())?;
         let theirs = own.affine(-1., 1.);
-        let between = |table: &Table| table.mul(&own)?.add(&table.select_rows(&self.partner)?.mul(&theirs)?);
+        let between = |matrix: &Matrix| matrix.mul(&own)?.add(&matrix.select_rows(&self.partner)?.mul(&theirs)?);
         Ok(Some(Affine::new(mean.clone(), between(&std)?.div(&std)?, between(&mean)?)))
     }
 }
 
 /// The MixStyle layer: one site of a network, the identity unless the pass activates it. A pass that is given its draws gives
-/// it [`Styles`].
+/// it [`MixStyleDraw`].
 pub struct MixStyle {
     config: MixStyleConfig,
     site: usize,
@@ -86,17 +86,17 @@ impl MixStyle {
     ///
     /// # Errors
     /// Where α is not positive.
-    pub fn new(config: MixStyleConfig, place: &Place) -> Result<Self> {
+    pub fn new(config: MixStyleConfig, cx: &BuildContext) -> Result<Self> {
         if !(config.alpha.is_finite() && config.alpha > 0.) {
             bail!("layer mixstyle: alpha is {}; a positive number is accepted", config.alpha)
         }
-        Ok(Self { config, site: place.next_site() })
+        Ok(Self { config, site: cx.next_site() })
     }
 }
 
 impl Rule for MixStyle {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
-        let draw = |rng: &mut _| Styles::sample(&self.config, map.sizes().instances, rng);
-        pass.drawn(self.site, "mixstyle", draw)?.map_or(Ok(None), |styles: Styles| styles.rule(map, pass))
+        let draw = |rng: &mut _| MixStyleDraw::sample(&self.config, map.shape().instances, rng);
+        pass.draw(self.site, "mixstyle", draw)?.map_or(Ok(None), |styles: MixStyleDraw| styles.rule(map, pass))
     }
 }

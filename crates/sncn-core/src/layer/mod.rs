@@ -6,6 +6,7 @@
 
 mod base;
 mod batch_norm;
+mod context;
 mod crossnorm;
 mod group_norm;
 mod hooks;
@@ -13,7 +14,6 @@ mod ibn;
 mod layer_norm;
 mod mixstyle;
 mod module;
-mod place;
 mod registry;
 mod selfnorm;
 mod settings;
@@ -21,14 +21,14 @@ mod squeeze;
 
 pub use base::Layer;
 pub use batch_norm::BatchNorm;
-pub use crossnorm::{Crop, CrossNorm, CrossNormConfig, Mixture, Mode, crop_window, sample};
+pub use context::BuildContext;
+pub use crossnorm::{Crop, CrossNorm, CrossNormConfig, CrossNormDraw, Mode, crop_box};
 pub use group_norm::GroupNorm;
 pub use hooks::{Hooks, LayerConfig, Layers};
 pub use ibn::Ibn;
 pub use layer_norm::LayerNorm;
-pub use mixstyle::{MixStyle, MixStyleConfig, Styles};
+pub use mixstyle::{MixStyle, MixStyleConfig, MixStyleDraw};
 pub use module::{AsModule, ChannelsFirst, FromModule, SharedPass};
-pub use place::Place;
 pub use registry::{Build, LAYERS, Registry, build};
 pub use selfnorm::{SelfNorm, SelfNormConfig};
 pub use settings::Settings;

@@ -93,14 +93,14 @@ impl SharedPass {
 /// ```
 /// use candle_core::{DType, Device};
 /// use candle_nn::ModuleT;
-/// use sncn_core::layer::{AsModule, ChannelsFirst, CrossNorm, CrossNormConfig, Place, SharedPass};
+/// use sncn_core::layer::{AsModule, ChannelsFirst, CrossNorm, CrossNormConfig, BuildContext, SharedPass};
 /// use sncn_core::{Pass, Seed, Vars};
 ///
 /// # fn main() -> candle_core::Result<()> {
 /// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-/// let place = Place::new(3, vars.builder());
+/// let cx = BuildContext::new(3, vars.builder());
 /// let pass = SharedPass::new(Pass::mixing(1, 1, Seed::new(0)));
-/// let module = AsModule::new(ChannelsFirst(CrossNorm::new(CrossNormConfig::default(), &place)?), &pass);
+/// let module = AsModule::new(ChannelsFirst(CrossNorm::new(CrossNormConfig::default(), &cx)?), &pass);
 /// let xs = Seed::new(1).normal((2, 3, 8, 8))?; // (N, C, H, W)
 /// assert_eq!(module.forward_t(&xs, true)?.dims(), xs.dims());
 /// pass.set(Pass::mixing(1, 1, Seed::new(1))); // the next step draws anew

@@ -2,12 +2,12 @@
 
 use super::base::Layer;
 use super::batch_norm::BatchNorm;
+use super::context::BuildContext;
 use super::crossnorm::{CrossNorm, CrossNormConfig};
 use super::group_norm::GroupNorm;
 use super::ibn::Ibn;
 use super::layer_norm::LayerNorm;
 use super::mixstyle::{MixStyle, MixStyleConfig};
-use super::place::Place;
 use super::selfnorm::{SelfNorm, SelfNormConfig};
 use super::settings::Settings;
 use super::squeeze::SqueezeExcitation;
@@ -16,19 +16,19 @@ use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
 /// Builds a layer from its settings.
-pub type Build = fn(Settings, &Place) -> Result<Box<dyn Layer>>;
+pub type Build = fn(Settings, &BuildContext) -> Result<Box<dyn Layer>>;
 
 /// Every layer of this crate.
 pub const LAYERS: &[(&str, Build)] = &[
-    ("selfnorm", |settings, place| Ok(Box::new(SelfNorm::new(settings.parse::<SelfNormConfig>()?, place)?))),
-    ("crossnorm", |settings, place| Ok(Box::new(CrossNorm::new(settings.parse::<CrossNormConfig>()?, place)?))),
-    ("mixstyle", |settings, place| Ok(Box::new(MixStyle::new(settings.parse::<MixStyleConfig>()?, place)?))),
-    ("batch_norm", |settings, place| settings.none().and_then(|()| Ok(Box::new(BatchNorm::new(place)?) as _))),
-    ("instance_norm", |settings, place| settings.none().and_then(|()| Ok(Box::new(GroupNorm::instance(place)?) as _))),
-    ("group_norm", |settings, place| Ok(Box::new(GroupNorm::from_settings(settings, place)?))),
-    ("layer_norm", |settings, place| settings.none().and_then(|()| Ok(Box::new(LayerNorm::new(place, 1e-5)?) as _))),
-    ("ibn", |settings, place| settings.none().and_then(|()| Ok(Box::new(Ibn::new(place)?) as _))),
-    ("se", |settings, place| Ok(Box::new(SqueezeExcitation::from_settings(settings, place)?))),
+    ("selfnorm", |settings, cx| Ok(Box::new(SelfNorm::new(settings.parse::<SelfNormConfig>()?, cx)?))),
+    ("crossnorm", |settings, cx| Ok(Box::new(CrossNorm::new(settings.parse::<CrossNormConfig>()?, cx)?))),
+    ("mixstyle", |settings, cx| Ok(Box::new(MixStyle::new(settings.parse::<MixStyleConfig>()?, cx)?))),
+    ("batch_norm", |settings, cx| settings.none().and_then(|()| Ok(Box::new(BatchNorm::new(cx)?) as _))),
+    ("instance_norm", |settings, cx| settings.none().and_then(|()| Ok(Box::new(GroupNorm::instance(cx)?) as _))),
+    ("group_norm", |settings, cx| Ok(Box::new(GroupNorm::from_settings(settings, cx)?))),
+    ("layer_norm", |settings, cx| settings.none().and_then(|()| Ok(Box::new(LayerNorm::new(cx, 1e-5)?) as _))),
+    ("ibn", |settings, cx| settings.none().and_then(|()| Ok(Box::new(Ibn::new(cx)?) as _))),
+    ("se", |settings, cx| Ok(Box::new(SqueezeExcitation::from_settings(settings, cx)?))),
 ];
 
 /// Layers by name: those of this crate, and those that a program adds.
@@ -85,9 +85,9 @@ impl Registry {
     ///
     /// # Errors
     /// Where the name is unknown (the known ones are listed) or a setting does not fit.
-    pub fn build(&self, kind: &str, settings: Map<String, Value>, place: &Place) -> Result<Box<dyn Layer>> {
+    pub fn build(&self, kind: &str, settings: Map<String, Value>, cx: &BuildContext) -> Result<Box<dyn Layer>> {
         match self.0.iter().find(|(name, _)| name == kind) {
-            Some((_, build)) => build(Settings::new(kind, settings), place),
+            Some((_, build)) => build(Settings::new(kind, settings), cx),
             None => bail!("unknown layer {kind:?}; known: {}", self.known()),
         }
     }
@@ -97,6 +97,6 @@ impl Registry {
 ///
 /// # Errors
 /// Where the name is unknown (the known ones are listed) or a setting does not fit.
-pub fn build(kind: &str, settings: Map<String, Value>, place: &Place) -> Result<Box<dyn Layer>> {
-    Registry::standard().build(kind, settings, place)
+pub fn build(kind: &str, settings: Map<String, Value>, cx: &BuildContext) -> Result<Box<dyn Layer>> {
+    Registry::standard().build(kind, settings, cx)
 }

@@ -5,9 +5,9 @@
 //! and given mean f·μ and standard deviation g·σ. σ is unbiased, with eps 1e-12 under the root.
 
 use super::batch_norm::BatchNorm;
-use super::place::Place;
+use super::context::BuildContext;
 use crate::pass::Pass;
-use crate::rule::{Affine, Instances, Rule, Table};
+use crate::rule::{Affine, Instances, Matrix, Rule};
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use serde::{Deserialize, Serialize};
@@ -34,17 +34,17 @@ struct Gate {
 }
 
 impl Gate {
-    fn new(name: &str, place: &Place) -> Result<Self> {
-        let (c, vb) = (place.channels, &place.vb);
+    fn new(name: &str, cx: &BuildContext) -> Result<Self> {
+        let (c, vb) = (cx.channels, &cx.vb);
         let bound = 0.5f64.sqrt();
         let weight = vb.pp(format!("{name}_fc")).get_with_hints((c, 1, 2), "weight", Init::Uniform { lo: -bound, up: bound })?;
-        Ok(Self { weight, norm: BatchNorm::new(&place.at(c, vb.pp(format!("{name}_bn"))))? })
+        Ok(Self { weight, norm: BatchNorm::new(&cx.at(c, vb.pp(format!("{name}_bn"))))? })
     }
 
     /// The gate (N, C) for means and standard deviations.
-    fn open(&self, map: &Instances<'_>, mean: &Table, std: &Table, pass: &Pass) -> Result<Table> {
+    fn open(&self, map: &Instances<'_>, mean: &Matrix, std: &Matrix, pass: &Pass) -> Result<Matrix> {
         let weight = map.parameter(&self.weight)?.transpose();
-        let weighted = |table: &Table, row: usize| table.mul(&weight.select_rows(&[row])?);
+        let weighted = |matrix: &Matrix, row: usize| matrix.mul(&weight.select_rows(&[row])?);
         let z = weighted(mean, 0)?.add(&weighted(std, 1)?)?;
         Ok(self.norm.rows(map, &z, pass)?.sigmoid())
     }
@@ -54,12 +54,12 @@ impl Gate {
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
-/// use sncn_core::layer::{Layer, Place, SelfNorm, SelfNormConfig};
+/// use sncn_core::layer::{Layer, BuildContext, SelfNorm, SelfNormConfig};
 /// use sncn_core::{Pass, Seed, Vars};
 ///
 /// # fn main() -> candle_core::Result<()> {
 /// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-/// let layer = SelfNorm::new(SelfNormConfig::default(), &Place::new(16, vars.builder()))?;
+/// let layer = SelfNorm::new(SelfNormConfig::default(), &BuildContext::new(16, vars.builder()))?;
 /// let xs = Tensor::ones((4, 8, 8, 16), DType::F32, &Device::Cpu)?; // (N, H, W, C)
 /// let ys = layer.forward(&xs, &Pass::eval())?;
 /// assert_eq!(ys.dims(), xs.dims());
@@ -68,7 +68,7 @@ impl Gate {
 /// ```
 pub struct SelfNorm {
     scale: Gate,
-    shift: Option<Gate>,
+    bias: Option<Gate>,
 }
 
 impl SelfNorm {
@@ -79,15 +79,15 @@ impl SelfNorm {
     ///
     /// # Errors
     /// Where `gates` is neither 1 nor 2, or a variable exists with another shape.
-    pub fn new(config: SelfNormConfig, place: &Place) -> Result<Self> {
-        let shift = match config.gates {
+    pub fn new(config: SelfNormConfig, cx: &BuildContext) -> Result<Self> {
+        let bias = match config.gates {
             1 => false,
             2 => true,
             gates => bail!("layer selfnorm: gates is {gates}; 1 or 2 is accepted"),
         };
-        let scale = Gate::new("g", place)?;
-        let shift = if shift { Some(Gate::new("f", place)?) } else { None };
-        Ok(Self { scale, shift })
+        let scale = Gate::new("g", cx)?;
+        let bias = if bias { Some(Gate::new("f", cx)?) } else { None };
+        Ok(Self { scale, bias })
     }
 }
 
@@ -96,8 +96,8 @@ impl Rule for SelfNorm {
         let statistics = map.statistics()?;
         let (mean, std) = (&statistics.mean, &statistics.std(Self::EPS)?);
         let scale = self.scale.open(map, mean, std, pass)?;
-        let Some(gate) = &self.shift else { return Ok(Some(Affine::scaled(scale))) };
-        let shift = gate.open(map, mean, std, pass)?.mul(mean)?;
-        Ok(Some(Affine::new(mean.clone(), scale, shift)))
+        let Some(gate) = &self.bias else { return Ok(Some(Affine::scaled(scale))) };
+        let bias = gate.open(map, mean, std, pass)?.mul(mean)?;
+        Ok(Some(Affine::new(mean.clone(), scale, bias)))
     }
 }

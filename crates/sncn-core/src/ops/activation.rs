@@ -1,6 +1,6 @@
 //! Element-wise activations; relu has derivative 0 at 0.
 
-use super::common::{by_dtype, elements, native};
+use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_backward_naive, gelu_forward, gelu_forward_naive};
@@ -22,35 +22,35 @@ impl Activation {
     fn forward<T: Real>(self, x: &[T], out: &mut [T]) {
         match self {
             Self::Relu => map(x, out, |v| if v <= T::ZERO { T::ZERO } else { v }),
-            Self::Gelu(kind) => match (T::single(x), T::single_mut(out)) {
+            Self::Gelu(kind) => match (T::as_f32(x), T::as_f32_mut(out)) {
                 (Some(x), Some(out)) => gelu_forward(Form::current(), kind, x, out),
                 _ => gelu_forward_naive(kind, x, out),
             },
-            Self::Sigmoid => map(x, out, |v| T::real(logistic(v.double()))),
+            Self::Sigmoid => map(x, out, |v| T::from_f64(logistic(v.to_f64()))),
         }
     }
 
     fn backward<T: Real>(self, x: &[T], gy: &[T], dx: &mut [T]) {
         match self {
             Self::Relu => zip(x, gy, dx, |v, g| if v <= T::ZERO { T::ZERO } else { g }),
-            Self::Gelu(kind) => match (T::single(x), T::single(gy), T::single_mut(dx)) {
+            Self::Gelu(kind) => match (T::as_f32(x), T::as_f32(gy), T::as_f32_mut(dx)) {
                 (Some(x), Some(gy), Some(dx)) => gelu_backward(Form::current(), kind, x, gy, dx),
                 _ => gelu_backward_naive(kind, x, gy, dx),
             },
             Self::Sigmoid => zip(x, gy, dx, |v, g| {
-                let s = logistic(v.double());
-                T::real(g.double() * s * (1.0 - s))
+                let s = logistic(v.to_f64());
+                T::from_f64(g.to_f64() * s * (1.0 - s))
             }),
         }
     }
 
     fn apply(self, xs: &Tensor) -> Result<Tensor> {
-        if native(xs) {
+        if has_kernel(xs) {
             return xs.contiguous()?.apply_op1(self);
         }
         match self {
             Self::Relu => reference::relu(xs),
-            Self::Gelu(Gelu::Sigmoid) => reference::gelu_sigmoid(xs),
+            Self::Gelu(Gelu::Quick) => reference::quick_gelu(xs),
             Self::Gelu(Gelu::Erf) => reference::gelu_erf(xs),
             Self::Sigmoid => reference::sigmoid(xs),
         }
@@ -99,8 +99,8 @@ pub fn relu(xs: &Tensor) -> Result<Tensor> {
 }
 
 /// x·sigmoid(1.702·x), the logistic approximation of GELU (Hendrycks & Gimpel 2016).
-pub fn gelu_sigmoid(xs: &Tensor) -> Result<Tensor> {
-    Activation::Gelu(Gelu::Sigmoid).apply(xs)
+pub fn quick_gelu(xs: &Tensor) -> Result<Tensor> {
+    Activation::Gelu(Gelu::Quick).apply(xs)
 }
 
 /// x·Φ(x) = ½·x·(1 + erf(x/√2)) (Hendrycks & Gimpel 2016).

@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, DType, Device, Layout, Result, Storage, Tensor, Wi
 
 /// Whether operations on `xs` run as this project's kernels: on the CPU, in f32 and f64, unless reference implementations are
 /// forced (see [`crate::reference`]).
-pub fn native(xs: &Tensor) -> bool {
+pub fn has_kernel(xs: &Tensor) -> bool {
     xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64) && !crate::reference::is_forced()
 }
 

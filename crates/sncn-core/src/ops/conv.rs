@@ -1,6 +1,6 @@
 //! Channels-last convolution with bias; weights keep the shape (c_out, c_in / groups, kh, kw).
 
-use super::common::{by_dtype, elements, native};
+use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use super::settings::Conv;
 use super::weighted::{Argument, Gradients, Taped, Weighted};
@@ -116,7 +116,7 @@ fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, paddi
     if let Some(bias) = bias.filter(|bias| bias.dims() != [c_out]) {
         bail!("conv2d: bias {:?}; accepted: [{c_out}]", bias.dims())
     }
-    if !native(xs) {
+    if !has_kernel(xs) {
         return reference::conv(xs, weight, bias, conv, padding);
     }
     let (xs, weight, op) = (xs.contiguous()?, weight.contiguous()?, Taped(Forward(shape)));
@@ -142,7 +142,7 @@ pub fn conv2d_rounded(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
     if precision == Precision::F32 {
         return conv2d(xs, weight, bias, conv);
     }
-    if xs.dtype() != DType::F32 || !native(xs) {
+    if xs.dtype() != DType::F32 || !has_kernel(xs) {
         let forced = if crate::reference::is_forced() { " where reference implementations are forced" } else { "" };
         bail!("conv2d: bf16 is for f32 tensors on the CPU, not {:?} on {:?}{forced}", xs.dtype(), xs.device().location())
     }

@@ -1,10 +1,10 @@
 //! y = x·Wᵀ + b over the last dimension, with a product whose result does not depend on the thread count.
 
-use super::common::{by_dtype, elements, native};
+use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use super::weighted::{Argument, Gradients, Taped, Weighted};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
-use sncn_kernels::product::{LinearShape, linear_forward, linear_input_gradient, linear_weight_gradient};
+use sncn_kernels::linear::{LinearShape, linear_forward, linear_input_gradient, linear_weight_gradient};
 
 struct Forward(LinearShape);
 struct InputGradient(LinearShape);
@@ -71,7 +71,7 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
     if let Some(bias) = bias.filter(|bias| bias.dims() != [c_out]) {
         bail!("linear: bias {:?}; accepted: [{c_out}]", bias.dims())
     }
-    if !native(xs) {
+    if !has_kernel(xs) {
         return reference::linear(xs, weight, bias);
     }
     let rows = leading.iter().product();

@@ -1,6 +1,6 @@
 //! Differentiable operations, channels last: images (N, H, W, C), sequences (N, L, C).
 //!
-//! Each runs as a kernel where [`native`] says so, that is on the CPU, and elsewhere as its reference implementation
+//! Each runs as a kernel where [`has_kernel`] says so, that is on the CPU, and elsewhere as its reference implementation
 //! (`reference.rs`), which is made of candle's operations and runs on every device. Tests hold the two to each other.
 
 mod activation;
@@ -15,8 +15,8 @@ mod resize;
 mod settings;
 mod weighted;
 
-pub use activation::{gelu_erf, gelu_sigmoid, relu, sigmoid};
-pub use common::native;
+pub use activation::{gelu_erf, quick_gelu, relu, sigmoid};
+pub use common::has_kernel;
 pub(crate) use common::{add_in_place, by_dtype, constants, elements, with_values};
 pub(crate) use conv::conv_shape;
 pub use conv::{conv1d, conv2d, conv2d_rounded};

@@ -1,6 +1,6 @@
 //! Channels-last pooling: max, average, global average.
 
-use super::common::{by_dtype, elements, native};
+use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::pool::{self, PoolShape};
@@ -87,7 +87,7 @@ fn apply(xs: &Tensor, kind: Kind, window: (usize, usize, usize)) -> Result<Tenso
         bail!("pool: got input {:?}; accepted: (N, H, W, C)", xs.dims());
     };
     let shape = pool_shape(dims, window)?;
-    if native(xs) {
+    if has_kernel(xs) {
         return xs.contiguous()?.apply_op1(Pool(kind, shape));
     }
     let (kernel, stride, padding) = window;

@@ -24,7 +24,7 @@ pub(super) fn sigmoid(xs: &Tensor) -> Result<Tensor> {
 }
 
 /// x·sigmoid(1.702·x).
-pub(super) fn gelu_sigmoid(xs: &Tensor) -> Result<Tensor> {
+pub(super) fn quick_gelu(xs: &Tensor) -> Result<Tensor> {
     xs * sigmoid(&(xs * 1.702)?)?
 }
 

@@ -1,6 +1,6 @@
 //! Channels-last resizing.
 
-use super::common::{by_dtype, elements, native};
+use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
@@ -59,7 +59,7 @@ fn apply(xs: &Tensor, size: (usize, usize), bilinear: bool) -> Result<Tensor> {
         bail!("resize: got input {:?}; accepted: (N, H, W, C)", xs.dims());
     };
     let shape = resize_shape(dims, size, bilinear)?;
-    if native(xs) { xs.contiguous()?.apply_op1(Resize(shape)) } else { reference::resize(xs, size, bilinear) }
+    if has_kernel(xs) { xs.contiguous()?.apply_op1(Resize(shape)) } else { reference::resize(xs, size, bilinear) }
 }
 
 /// Bilinear resize to (height, width), `align_corners = false`, no antialiasing.

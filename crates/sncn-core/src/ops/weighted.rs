@@ -2,7 +2,7 @@
 
 use super::common::{by_dtype, elements};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
-use sncn_kernels::product::column_sums;
+use sncn_kernels::linear::column_sums;
 
 /// An argument of an operation.
 pub(super) type Argument<'a> = (&'a CpuStorage, &'a Layout);

@@ -1,9 +1,9 @@
 //! `Instances`: what a rule is given of a map, and `Affine`: what it gives back.
 
-use super::table::Table;
+use super::matrix::Matrix;
 use super::tape::Tape;
-use crate::pass::Window;
-use crate::stats::Extent;
+use crate::pass::BoundingBox;
+use crate::stats::Positions;
 use candle_core::{DType, Result, Tensor, bail};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// The sizes of a map of instances.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sizes {
+pub struct MapShape {
     /// Instances (N): images or sequences.
     pub instances: usize,
     /// Rows of the grid of positions; 1 for sequences.
@@ -24,24 +24,24 @@ pub struct Sizes {
     pub lengths: Option<Arc<[usize]>>,
 }
 
-impl Sizes {
+impl MapShape {
     /// The positions of a box, the same part of every sequence; all positions where there is no box.
-    pub(crate) fn extent(&self, window: Option<Window>) -> Extent {
-        let whole = Window { top: 0, left: 0, bottom: self.height, right: self.width };
-        match (window.filter(|window| *window != whole), &self.lengths) {
-            (None, None) => Extent::All,
-            (None, Some(lengths)) => Extent::Prefix(lengths.clone()),
-            (Some(window), None) => Extent::Window(window, self.width),
-            (Some(window), Some(lengths)) => Extent::Spans(spans(window, self.width, lengths)),
+    pub(crate) fn positions(&self, bbox: Option<BoundingBox>) -> Positions {
+        let whole = BoundingBox { top: 0, left: 0, bottom: self.height, right: self.width };
+        match (bbox.filter(|bbox| *bbox != whole), &self.lengths) {
+            (None, None) => Positions::All,
+            (None, Some(lengths)) => Positions::Prefix(lengths.clone()),
+            (Some(bbox), None) => Positions::Box(bbox, self.width),
+            (Some(bbox), Some(lengths)) => Positions::Spans(spans(bbox, self.width, lengths)),
         }
     }
 }
 
 /// The same part of every sequence, of a span of the longest: at least 2 positions where it has as many.
-fn spans(window: Window, longest: usize, lengths: &[usize]) -> Arc<[(usize, usize)]> {
+fn spans(bbox: BoundingBox, longest: usize, lengths: &[usize]) -> Arc<[(usize, usize)]> {
     let part = |&length: &usize| {
-        let start = (window.left * length / longest.max(1)).min(length.saturating_sub(2));
-        (start, (window.right * length).div_ceil(longest.max(1)).max(start + 2).min(length))
+        let start = (bbox.left * length / longest.max(1)).min(length.saturating_sub(2));
+        (start, (bbox.right * length).div_ceil(longest.max(1)).max(start + 2).min(length))
     };
     lengths.iter().map(part).collect()
 }
@@ -55,14 +55,14 @@ pub(crate) struct Moments {
 
 /// A map of which statistics can be taken.
 pub(crate) trait Subject {
-    fn sizes(&self) -> Sizes;
-    fn moments(&self, extent: &Extent) -> Result<Moments>;
+    fn shape(&self) -> MapShape;
+    fn moments(&self, positions: &Positions) -> Result<Moments>;
 }
 
 /// Statistics that a rule asked for, and their nodes.
 #[derive(Clone, Debug)]
 pub(crate) struct Region {
-    pub(crate) extent: Extent,
+    pub(crate) positions: Positions,
     pub(crate) mean: usize,
     pub(crate) variance: usize,
     /// Positions of each instance.
@@ -72,7 +72,7 @@ pub(crate) struct Region {
 /// What a rule is given: the sizes of a map, its statistics, and a way to bring parameters in.
 pub struct Instances<'a> {
     subject: &'a dyn Subject,
-    sizes: Sizes,
+    sizes: MapShape,
     /// Whether gradients are wanted.
     record: bool,
     pub(super) tape: Rc<RefCell<Tape>>,
@@ -83,11 +83,11 @@ pub struct Instances<'a> {
 impl<'a> Instances<'a> {
     pub(super) fn new(subject: &'a dyn Subject, record: bool) -> Self {
         let (tape, regions, parameters) = Default::default();
-        Self { sizes: subject.sizes(), subject, record, tape, regions, parameters }
+        Self { sizes: subject.shape(), subject, record, tape, regions, parameters }
     }
 
     /// The sizes of the map.
-    pub fn sizes(&self) -> &Sizes {
+    pub fn shape(&self) -> &MapShape {
         &self.sizes
     }
 
@@ -103,58 +103,58 @@ impl<'a> Instances<'a> {
     ///
     /// # Errors
     /// Where the box does not lie in the map.
-    pub fn statistics_in(&self, window: Option<Window>) -> Result<Statistics> {
-        let Sizes { instances, height, width, channels, .. } = self.sizes;
-        let (extent, shape) = (self.sizes.extent(window), (instances, channels));
-        extent.check(instances, height * width)?;
-        let table = |node| Table::at(&self.tape, node, shape);
-        if let Some(known) = self.regions.borrow().iter().find(|region| region.extent == extent) {
-            return Ok(Statistics { mean: table(known.mean), variance: table(known.variance), counts: known.counts.clone() });
+    pub fn statistics_in(&self, bbox: Option<BoundingBox>) -> Result<Statistics> {
+        let MapShape { instances, height, width, channels, .. } = self.sizes;
+        let (positions, shape) = (self.sizes.positions(bbox), (instances, channels));
+        positions.check(instances, height * width)?;
+        let matrix = |node| Matrix::at(&self.tape, node, shape);
+        if let Some(known) = self.regions.borrow().iter().find(|region| region.positions == positions) {
+            return Ok(Statistics { mean: matrix(known.mean), variance: matrix(known.variance), counts: known.counts.clone() });
         }
-        let counts: Arc<[usize]> = (0..instances).map(|n| extent.positions().count(n, height * width)).collect();
-        let Moments { mean, variance } = self.subject.moments(&extent)?;
-        let [mean, variance] = [mean, variance].map(|values| Table::leaf(&self.tape, shape, values, self.record));
-        let region = Region { extent, mean: mean.node(), variance: variance.node(), counts: counts.clone() };
+        let counts: Arc<[usize]> = (0..instances).map(|n| positions.as_kernel().count(n, height * width)).collect();
+        let Moments { mean, variance } = self.subject.moments(&positions)?;
+        let [mean, variance] = [mean, variance].map(|values| Matrix::leaf(&self.tape, shape, values, self.record));
+        let region = Region { positions, mean: mean.node(), variance: variance.node(), counts: counts.clone() };
         self.regions.borrow_mut().push(region);
         Ok(Statistics { mean, variance, counts })
     }
 
-    /// A parameter as a table, which gets its gradient: (C) becomes (1, C), any other shape (first axis, all others).
+    /// A parameter as a matrix, which gets its gradient: (C) becomes (1, C), any other shape (first axis, all others).
     ///
     /// # Errors
     /// Where the values cannot be read.
-    pub fn parameter(&self, tensor: &Tensor) -> Result<Table> {
+    pub fn parameter(&self, tensor: &Tensor) -> Result<Matrix> {
         let shape = match tensor.dims() {
             [] => (1, 1),
             [c] => (1, *c),
             [first, rest @ ..] => (*first, rest.iter().product()),
         };
         if let Some((_, node)) = self.parameters.borrow().iter().find(|(known, _)| known.id() == tensor.id()) {
-            return Ok(Table::at(&self.tape, *node, shape));
+            return Ok(Matrix::at(&self.tape, *node, shape));
         }
-        let table = Table::leaf(&self.tape, shape, host_values(tensor)?, self.record);
-        self.parameters.borrow_mut().push((tensor.clone(), table.node()));
-        Ok(table)
+        let matrix = Matrix::leaf(&self.tape, shape, host_values(tensor)?, self.record);
+        self.parameters.borrow_mut().push((tensor.clone(), matrix.node()));
+        Ok(matrix)
     }
 
-    /// A table of constants, row after row.
+    /// A matrix of constants, row after row.
     ///
     /// # Errors
     /// Where the number of values is not rows × columns.
-    pub fn constant(&self, rows: usize, columns: usize, values: Vec<f64>) -> Result<Table> {
+    pub fn constant(&self, rows: usize, columns: usize, values: Vec<f64>) -> Result<Matrix> {
         match values.len() == rows * columns {
-            true => Ok(Table::leaf(&self.tape, (rows, columns), values, false)),
-            false => bail!("{} values for a table of {rows} rows and {columns} columns", values.len()),
+            true => Ok(Matrix::leaf(&self.tape, (rows, columns), values, false)),
+            false => bail!("{} values for a matrix of {rows} rows and {columns} columns", values.len()),
         }
     }
 
-    /// The values of a tensor (C) that gets no gradient, such as a running statistic, as a table (1, C).
+    /// The values of a tensor (C) that gets no gradient, such as a running statistic, as a matrix (1, C).
     ///
     /// # Errors
     /// Where the values cannot be read.
-    pub fn buffer(&self, tensor: &Tensor) -> Result<Table> {
+    pub fn buffer(&self, tensor: &Tensor) -> Result<Matrix> {
         let values = host_values(tensor)?;
-        Ok(Table::leaf(&self.tape, (1, values.len()), values, false))
+        Ok(Matrix::leaf(&self.tape, (1, values.len()), values, false))
     }
 }
 
@@ -163,13 +163,13 @@ pub(crate) fn host_values(tensor: &Tensor) -> Result<Vec<f64>> {
     tensor.flatten_all()?.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?.to_vec1()
 }
 
-/// Statistics of every instance: tables (N, C) that carry a gradient to the map.
+/// Statistics of every instance: matrices (N, C) that carry a gradient to the map.
 #[derive(Clone, Debug)]
 pub struct Statistics {
     /// Means.
-    pub mean: Table,
+    pub mean: Matrix,
     /// Variances, divided by the number of positions.
-    pub variance: Table,
+    pub variance: Matrix,
     counts: Arc<[usize]>,
 }
 
@@ -183,7 +183,7 @@ impl Statistics {
     ///
     /// # Errors
     /// Where an instance has fewer than two positions: its standard deviation is not defined.
-    pub fn std(&self, eps: f64) -> Result<Table> {
+    pub fn std(&self, eps: f64) -> Result<Matrix> {
         let unbiased = |count: usize| count as f64 / (count as f64 - 1.);
         let Some(&first) = self.counts.first() else { bail!("no instances") };
         if let Some(count) = self.counts.iter().find(|&&count| count < 2) {
@@ -200,13 +200,13 @@ impl Statistics {
         Ok(scaled.sqrt())
     }
 
-    /// The mean of a table (N, C) over the batch, every instance weighted with its positions: (1, C).
+    /// The mean of a matrix (N, C) over the batch, every instance weighted with its positions: (1, C).
     ///
     /// # Errors
-    /// Where the table has other rows.
-    pub fn batch_mean(&self, table: &Table) -> Result<Table> {
+    /// Where the matrix has other rows.
+    pub fn batch_mean(&self, matrix: &Matrix) -> Result<Matrix> {
         let total = self.total();
-        table.weighted_rows(&self.counts.iter().map(|&count| count as f64 / total).collect::<Vec<_>>())
+        matrix.weighted_rows(&self.counts.iter().map(|&count| count as f64 / total).collect::<Vec<_>>())
     }
 
     /// Positions of all instances together.
@@ -224,34 +224,34 @@ impl Statistics {
     }
 }
 
-/// What a rule gives: y = scale·(x − centre) + shift, with tables (N, C); an axis of 1 serves all instances or channels.
+/// What a rule gives: y = scale·(x − centre) + bias, with matrices (N, C); an axis of 1 serves all instances or channels.
 #[derive(Clone, Debug)]
 pub struct Affine {
     /// What is subtracted first.
-    pub centre: Table,
+    pub centre: Matrix,
     /// What the difference is multiplied by.
-    pub scale: Table,
+    pub scale: Matrix,
     /// What is added last.
-    pub shift: Table,
+    pub bias: Matrix,
     /// Only this box is changed; all positions where there is none.
-    pub within: Option<Window>,
+    pub within: Option<BoundingBox>,
 }
 
 impl Affine {
-    /// y = scale·(x − centre) + shift at every position.
-    pub fn new(centre: Table, scale: Table, shift: Table) -> Self {
-        Self { centre, scale, shift, within: None }
+    /// y = scale·(x − centre) + bias at every position.
+    pub fn new(centre: Matrix, scale: Matrix, bias: Matrix) -> Self {
+        Self { centre, scale, bias, within: None }
     }
 
     /// y = scale·x.
-    pub fn scaled(scale: Table) -> Self {
+    pub fn scaled(scale: Matrix) -> Self {
         let zero = scale.constant(1, 1, vec![0.]);
         Self::new(zero.clone(), scale, zero)
     }
 
     /// Changes only a box of the map; what lies outside stays.
-    pub fn within(self, window: Option<Window>) -> Self {
-        Self { within: window, ..self }
+    pub fn within(self, bbox: Option<BoundingBox>) -> Self {
+        Self { within: bbox, ..self }
     }
 
     /// This for the first channels, `other` for the rest.
@@ -259,11 +259,11 @@ impl Affine {
     /// # Errors
     /// Where rows do not fit.
     pub fn join(&self, other: &Self) -> Result<Self> {
-        let joined = |one: &Table, two: &Table| Table::join(&[one.clone(), two.clone()]);
+        let joined = |one: &Matrix, two: &Matrix| Matrix::join(&[one.clone(), two.clone()]);
         Ok(Self {
             centre: joined(&self.centre, &other.centre)?,
             scale: joined(&self.scale, &other.scale)?,
-            shift: joined(&self.shift, &other.shift)?,
+            bias: joined(&self.bias, &other.bias)?,
             within: self.within,
         })
     }

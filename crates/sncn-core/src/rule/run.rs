@@ -1,15 +1,15 @@
-//! `Rule`, and how one is run: its tables checked, and its gradient taken.
+//! `Rule`, and how one is run: its matrices checked, and its gradient taken.
 
 use super::instances::{Affine, Instances, Region, Subject};
-use super::table::Table;
+use super::matrix::Matrix;
 use super::tape::Tape;
 use crate::pass::Pass;
-use crate::stats::Extent;
+use crate::stats::Positions;
 use candle_core::{Result, Tensor, bail};
 use std::rc::Rc;
 
 /// A layer that changes a map's statistics: from the statistics of instances, and what belongs to the pass, to a centre,
-/// a scale and a shift for every instance and channel.
+/// a scale and a bias for every instance and channel.
 ///
 /// Whatever implements this is a [`crate::Layer`], recorded in networks and usable on plain tensors; its gradient is taken.
 ///
@@ -37,10 +37,10 @@ use std::rc::Rc;
 /// # }
 /// ```
 pub trait Rule: Send + Sync {
-    /// The centre, scale and shift of y = scale·(x − centre) + shift; nothing where this pass leaves the map as it is.
+    /// The centre, scale and bias of y = scale·(x − centre) + bias; nothing where this pass leaves the map as it is.
     ///
     /// # Errors
-    /// Where a statistic is not defined, or tables do not fit together.
+    /// Where a statistic is not defined, or matrices do not fit together.
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>>;
 
     /// Its name in error messages; the type's name unless told otherwise.
@@ -55,10 +55,10 @@ pub(crate) struct Outcome {
     tape: Tape,
     pub(crate) regions: Vec<Region>,
     pub(crate) parameters: Vec<(Tensor, usize)>,
-    /// Nodes of centre, scale and shift.
-    tables: [usize; 3],
+    /// Nodes of centre, scale and bias.
+    matrices: [usize; 3],
     /// The positions that change.
-    pub(crate) within: Extent,
+    pub(crate) within: Positions,
     instances: usize,
     channels: usize,
 }
@@ -74,57 +74,57 @@ pub(crate) struct Pulled {
 /// Runs a rule on a map, with its gradient to be taken where `record`; nothing where it leaves the map as it is.
 pub(crate) fn run(rule: &dyn Rule, subject: &dyn Subject, pass: &Pass, record: bool) -> Result<Option<Outcome>> {
     let map = Instances::new(subject, record);
-    let sizes = map.sizes();
+    let sizes = map.shape();
     let Some(affine) = rule.rule(&map, pass)? else { return Ok(None) };
-    let Affine { centre, scale, shift, within } = affine;
+    let Affine { centre, scale, bias, within } = affine;
     let (instances, channels, name) = (sizes.instances, sizes.channels, rule.name());
-    let within = sizes.extent(within);
+    let within = sizes.positions(within);
     within.check(instances, sizes.height * sizes.width)?;
-    for (what, table) in [("centre", &centre), ("scale", &scale), ("shift", &shift)] {
-        check(&map, name, what, table, (instances, channels))?;
+    for (what, matrix) in [("centre", &centre), ("scale", &scale), ("bias", &bias)] {
+        check(&map, name, what, matrix, (instances, channels))?;
     }
-    let tables = [centre.node(), scale.node(), shift.node()];
-    drop((centre, scale, shift));
+    let matrices = [centre.node(), scale.node(), bias.node()];
+    drop((centre, scale, bias));
     let (tape, regions, parameters) = (map.tape, map.regions.into_inner(), map.parameters.into_inner());
-    let Ok(tape) = Rc::try_unwrap(tape) else { bail!("{name} keeps a table beyond the call of its rule: tables end with it") };
-    Ok(Some(Outcome { tape: tape.into_inner(), regions, parameters, tables, within, instances, channels }))
+    let Ok(tape) = Rc::try_unwrap(tape) else { bail!("{name} keeps a matrix beyond the call of its rule: matrices end with it") };
+    Ok(Some(Outcome { tape: tape.into_inner(), regions, parameters, matrices, within, instances, channels }))
 }
 
-/// Refuses a table of another map, of the wrong shape, or with a value that is not finite though the statistics are.
-fn check(map: &Instances<'_>, name: &str, what: &str, table: &Table, (instances, channels): (usize, usize)) -> Result<()> {
-    if !table.is_on(&map.tape) {
-        bail!("{name}: its {what} was made in another call of a rule: make every table from what this call is given")
+/// Refuses a matrix of another map, of the wrong shape, or with a value that is not finite though the statistics are.
+fn check(map: &Instances<'_>, name: &str, what: &str, matrix: &Matrix, (instances, channels): (usize, usize)) -> Result<()> {
+    if !matrix.is_on(&map.tape) {
+        bail!("{name}: its {what} was made in another call of a rule: make every matrix from what this call is given")
     }
-    let (rows, columns) = table.dims();
+    let (rows, columns) = matrix.dims();
     if ![1, instances].contains(&rows) || ![1, channels].contains(&columns) {
         bail!("{name}: its {what} has shape ({rows}, {columns}); ({instances}, {channels}) is wanted, and an axis may be 1")
     }
     let tape = map.tape.borrow();
     let finite = |node: usize| tape.nodes[node].values.iter().all(|value| value.is_finite());
-    if let Some(at) = tape.nodes[table.node()].values.iter().position(|value| !value.is_finite())
+    if let Some(at) = tape.nodes[matrix.node()].values.iter().position(|value| !value.is_finite())
         && map.regions.borrow().iter().all(|region| finite(region.mean) && finite(region.variance))
         && map.parameters.borrow().iter().all(|(_, node)| finite(*node))
     {
-        let (row, column, value) = (at / columns, at % columns, tape.nodes[table.node()].values[at]);
+        let (row, column, value) = (at / columns, at % columns, tape.nodes[matrix.node()].values[at]);
         bail!("{name}: its {what} is {value} for instance {row}, channel {column}, though statistics and parameters are finite")
     }
     Ok(())
 }
 
 impl Outcome {
-    /// Centre, scale and shift, each (N, C).
-    pub(crate) fn tables(&self) -> [Vec<f64>; 3] {
-        self.tables.map(|node| {
+    /// Centre, scale and bias, each (N, C).
+    pub(crate) fn matrices(&self) -> [Vec<f64>; 3] {
+        self.matrices.map(|node| {
             let node = &self.tape.nodes[node];
-            let mut table = Vec::with_capacity(self.instances * self.channels);
+            let mut matrix = Vec::with_capacity(self.instances * self.channels);
             for n in 0..self.instances {
                 let row = &node.values[if node.rows == 1 { 0 } else { n * node.columns }..][..node.columns];
                 match node.columns == self.channels {
-                    true => table.extend_from_slice(row),
-                    false => table.resize(table.len() + self.channels, row[0]),
+                    true => matrix.extend_from_slice(row),
+                    false => matrix.resize(matrix.len() + self.channels, row[0]),
                 }
             }
-            table
+            matrix
         })
     }
 
@@ -133,14 +133,14 @@ impl Outcome {
         self.channels
     }
 
-    /// Values of a table (N, C).
+    /// Values of a matrix (N, C).
     pub(crate) fn entries(&self) -> usize {
         self.instances * self.channels
     }
 
-    /// The gradient of the rule by those of centre, scale and shift, each (N, C).
+    /// The gradient of the rule by those of centre, scale and bias, each (N, C).
     pub(crate) fn backward(&self, gradients: [Vec<f64>; 3]) -> Pulled {
-        let seeds = self.tables.into_iter().zip(gradients).map(|(node, g)| (node, self.gathered(node, g)));
+        let seeds = self.matrices.into_iter().zip(gradients).map(|(node, g)| (node, self.gathered(node, g)));
         let mut all = self.tape.backward(seeds);
         let mut taken = |node: usize| all[node].take();
         let regions = self.regions.iter().map(|region| [taken(region.mean), taken(region.variance)]).collect();

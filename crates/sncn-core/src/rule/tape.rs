@@ -1,13 +1,13 @@
-//! The tape behind [`super::Table`]: operations on small f64 tables, and their gradients.
+//! The tape behind [`super::Matrix`]: operations on small f64 matrices, and their gradients.
 //!
-//! A table is (rows, columns), row-major; in an operation of two, an axis of length 1 is repeated along that of the other.
+//! A matrix is (rows, columns), row-major; in an operation of two, an axis of length 1 is repeated along that of the other.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 /// A function of single values.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Curve {
+pub(super) enum Function {
     /// multiplier·x + addend.
     Affine(f64, f64),
     Square,
@@ -21,7 +21,7 @@ pub(super) enum Curve {
     Clamp(f64, f64),
 }
 
-impl Curve {
+impl Function {
     fn value(self, x: f64) -> f64 {
         match self {
             Self::Affine(mul, add) => mul * x + add,
@@ -54,7 +54,7 @@ impl Curve {
     }
 }
 
-/// An operation of two tables.
+/// An operation of two matrices.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Pair {
     Add,
@@ -68,7 +68,7 @@ pub(super) enum Pair {
 pub(super) enum Op {
     /// Given from outside.
     Leaf,
-    Each(Curve, usize),
+    Each(Function, usize),
     Two(Pair, usize, usize),
     /// Weighted sum over the rows: (1, columns).
     Rows(usize, Arc<[f64]>),
@@ -179,7 +179,7 @@ impl Tape {
         let each = values.chunks_exact_mut(columns.max(1)).enumerate();
         match &op {
             Op::Leaf => {}
-            Op::Each(curve, a) => values.iter_mut().zip(&of(*a).values).for_each(|(y, &x)| *y = curve.value(x)),
+            Op::Each(function, a) => values.iter_mut().zip(&of(*a).values).for_each(|(y, &x)| *y = function.value(x)),
             Op::Two(op, a, b) => each.for_each(|(r, out)| pair(*op, columns, of(*a).row(r), of(*b).row(r), out)),
             Op::Rows(a, weights) => {
                 for (r, weight) in weights.iter().enumerate() {
@@ -263,9 +263,9 @@ impl Tape {
         };
         match &node.op {
             Op::Leaf => {}
-            Op::Each(curve, a) => into(*a, &mut |to, x| {
+            Op::Each(function, a) => into(*a, &mut |to, x| {
                 let each = to.iter_mut().zip(g).zip(x.values.iter().zip(&node.values));
-                each.for_each(|((to, g), (&x, &y))| *to += g * curve.slope(x, y));
+                each.for_each(|((to, g), (&x, &y))| *to += g * function.slope(x, y));
             }),
             Op::Two(op, a, b) => self.pull_pair(*op, [*a, *b], columns, g, &mut into),
             Op::Rows(a, weights) => into(*a, &mut |to, x| {

@@ -3,8 +3,8 @@
 use crate::{Trial, random};
 use candle_core::{Result, Tensor};
 use sncn_core::ops::{self, Conv};
-use sncn_core::stats::{self, Extent, Outside, Stats};
-use sncn_core::{Packing, Seed, Window, loss};
+use sncn_core::stats::{self, Outside, Positions, Stats};
+use sncn_core::{BoundingBox, Packing, Seed, loss};
 
 pub(crate) struct Operation {
     /// The public function.
@@ -29,7 +29,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     two("linear", linear),
     two("relu", relu),
     two("gelu_erf", || curve(ops::gelu_erf, 3.)),
-    two("gelu_sigmoid", || curve(ops::gelu_sigmoid, 3.)),
+    two("gelu_sigmoid", || curve(ops::quick_gelu, 3.)),
     two("sigmoid", || [curve(ops::sigmoid, 3.), curve(ops::sigmoid, 900.)].into_iter().flatten().collect()),
     two("max_pool2d", max_pool2d),
     two("avg_pool2d", avg_pool2d),
@@ -53,7 +53,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 
 /// Public functions that are not tried, and why.
 pub(crate) const EXEMPT: &[(&str, &str)] = &[
-    ("native", "it chooses between the forms"),
+    ("has_kernel", "it chooses between the forms"),
     ("conv2d_rounded", "in f32 it is conv2d, in bf16 it exists on the CPU only and says so"),
     ("value", "it reads one number"),
 ];
@@ -62,7 +62,7 @@ fn trial(case: String, inputs: &[Tensor], run: impl Fn(&[Tensor]) -> Result<Tens
     Trial { case, inputs: inputs.to_vec(), run: Box::new(run), smooth: true }
 }
 
-/// Sizes of a map, channels out, kernel, stride, padding, dilation, groups, whether there is a bias.
+/// Shape of a map, channels out, kernel, stride, padding, dilation, groups, whether there is a bias.
 type ConvCase = ([usize; 4], usize, [usize; 2], usize, usize, usize, usize, bool);
 
 const CONVOLUTIONS: [ConvCase; 15] = [
@@ -217,41 +217,43 @@ fn packing(f: fn(&Packing, &Tensor) -> Result<Tensor>, padded: bool) -> Vec<Tria
     [([2, 1, 3].as_slice(), 4), (&[3, 3], 3), (&[5], 7), (&[1], 1)].iter().map(case).collect()
 }
 
-fn extents() -> Vec<(&'static str, Extent)> {
-    let window = Window { top: 1, left: 0, bottom: 3, right: 2 };
+fn position_sets() -> Vec<(&'static str, Positions)> {
+    let bbox = BoundingBox { top: 1, left: 0, bottom: 3, right: 2 };
     vec![
-        ("all", Extent::All),
-        ("a box", Extent::Window(window, 3)),
-        ("lengths", Extent::Prefix([2, 12, 0].into())),
-        ("spans", Extent::Spans([(1, 4), (0, 12), (11, 12)].into())),
+        ("all", Positions::All),
+        ("a box", Positions::Box(bbox, 3)),
+        ("lengths", Positions::Prefix([2, 12, 0].into())),
+        ("spans", Positions::Spans([(1, 4), (0, 12), (11, 12)].into())),
     ]
 }
 
 fn statistics() -> Vec<Trial> {
     let xs = (random("x", &[3, 12, 2]) + 4.).unwrap();
-    let case = |(name, extent): (&str, Extent)| {
+    let case = |(name, positions): (&str, Positions)| {
         trial(name.into(), std::slice::from_ref(&xs), move |t| {
-            let stats = Stats::of(&t[0], &extent)?;
+            let stats = Stats::of(&t[0], &positions)?;
             Tensor::cat(&[stats.mean, stats.variance], 1)
         })
     };
-    let mut trials: Vec<Trial> = extents().into_iter().map(case).collect();
-    trials.push(trial("one position".into(), &[random("x", &[1, 1, 2])], |t| Ok(Stats::of(&t[0], &Extent::All)?.mean)));
+    let mut trials: Vec<Trial> = position_sets().into_iter().map(case).collect();
+    trials.push(trial("one position".into(), &[random("x", &[1, 1, 2])], |t| Ok(Stats::of(&t[0], &Positions::All)?.mean)));
     trials
 }
 
 fn affine(centred: bool) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for (rows, (name, extent)) in [1, 3].into_iter().flat_map(|rows| extents().into_iter().map(move |extent| (rows, extent))) {
+    for (rows, (name, positions)) in
+        [1, 3].into_iter().flat_map(|rows| position_sets().into_iter().map(move |positions| (rows, positions)))
+    {
         for (outside, relu) in [(Outside::Zero, false), (Outside::Keep, false), (Outside::Zero, true), (Outside::Keep, true)] {
             let mut inputs = vec![random("x", &[3, 12, 2])];
             let tables = if centred { ["a", "b", "m"].as_slice() } else { &["a", "b"] };
             inputs.extend(tables.iter().map(|table| random(table, &[rows, 2])));
             let case = format!("{rows} rows, {name}, {outside:?}, relu {relu}");
-            let extent = extent.clone();
+            let positions = positions.clone();
             trials.push(trial(case, &inputs, move |t| match t.get(3) {
-                Some(m) => stats::apply_centred(&t[0], m, &t[1], &t[2], &extent, outside, relu),
-                None => stats::apply(&t[0], &t[1], &t[2], &extent, outside, relu),
+                Some(m) => stats::apply_centred(&t[0], m, &t[1], &t[2], &positions, outside, relu),
+                None => stats::apply(&t[0], &t[1], &t[2], &positions, outside, relu),
             }));
         }
     }

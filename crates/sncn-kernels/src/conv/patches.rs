@@ -3,7 +3,7 @@
 
 use super::shape::ConvShape;
 use crate::parts::in_parts;
-use crate::real::{Real, View, fill_rows, product};
+use crate::real::{Real, Strided, fill_rows, matmul};
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -123,10 +123,10 @@ pub fn conv2d_forward_generic<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>
                 }
                 for g in 0..s.groups {
                     let (data, row) = patches(image, s, g, range.clone(), scratch);
-                    let b = View { data: &packed[g * depth * co..], row: co, column: 1 };
-                    product(
+                    let b = Strided { data: &packed[g * depth * co..], row: co, column: 1 };
+                    matmul(
                         (range.len(), co, depth),
-                        View { data, row, column: 1 },
+                        Strided { data, row, column: 1 },
                         b,
                         &mut out[g * co..],
                         s.c_out,
@@ -175,13 +175,13 @@ pub fn conv2d_input_gradient_generic<T: Real>(gy: &[T], weight: &[T], s: &ConvSh
         |scratch, (dx, gy)| {
             for range in s.pieces::<T>() {
                 for g in 0..s.groups {
-                    let a = View { data: &gy[range.start * s.c_out + g * co..], row: s.c_out, column: 1 };
-                    let b = View { data: &packed[g * depth * co..], row: 1, column: co };
+                    let a = Strided { data: &gy[range.start * s.c_out + g * co..], row: s.c_out, column: 1 };
+                    let b = Strided { data: &packed[g * depth * co..], row: 1, column: co };
                     let extents = (range.len(), depth, co);
                     if s.pointwise() {
-                        product(extents, a, b, &mut dx[range.start * s.c_in + g * ci..], s.c_in, false);
+                        matmul(extents, a, b, &mut dx[range.start * s.c_in + g * ci..], s.c_in, false);
                     } else {
-                        product(extents, a, b, scratch, depth, false);
+                        matmul(extents, a, b, scratch, depth, false);
                         scatter(scratch, s, g, range.clone(), dx);
                     }
                 }
@@ -205,9 +205,9 @@ pub fn conv2d_weight_gradient_generic<T: Real>(x: &[T], gy: &[T], s: &ConvShape,
             for range in s.pieces::<T>() {
                 for g in 0..s.groups {
                     let (data, row) = patches(image, s, g, range.clone(), &mut scratch);
-                    let b = View { data: &gy[range.start * s.c_out + g * co..], row: s.c_out, column: 1 };
-                    let a = View { data, row: 1, column: row };
-                    product((depth, co, range.len()), a, b, &mut sum[g * depth * co..], co, true);
+                    let b = Strided { data: &gy[range.start * s.c_out + g * co..], row: s.c_out, column: 1 };
+                    let a = Strided { data, row: 1, column: row };
+                    matmul((depth, co, range.len()), a, b, &mut sum[g * depth * co..], co, true);
                 }
             }
         }

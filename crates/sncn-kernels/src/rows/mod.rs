@@ -6,16 +6,16 @@
 //!
 //! Each has a form by name (`…_by`), the defining loops among them ([`naive`]).
 
-mod curve;
+mod activation;
 pub mod naive;
 mod passes;
 
-pub use curve::Curve;
-pub use passes::Slopes;
+pub use activation::Activation;
+pub use passes::Coefficients;
 
 use crate::columns::run;
 use crate::simd::Form;
-use passes::{Activate, Add, Backward, Bend, Combine, Mask, Second, Sums, Total, Unbend};
+use passes::{Activate, Add, Backward, Combine, QuickGelu, QuickGeluBackward, ReluBackward, Second, Sums, Total};
 
 fn check(maps: &[usize], channels: usize, tables: &[usize]) {
     assert!(
@@ -29,52 +29,52 @@ fn floor(relu: bool) -> f32 {
     if relu { 0. } else { f32::NEG_INFINITY }
 }
 
-/// out = curve(scale·x + shift).
+/// out = activation(scale·x + bias).
 ///
 /// # Panics
 /// Where lengths do not fit, here and below; with a form, where the processor lacks it.
-pub fn activate(x: &[f32], scale: &[f32], shift: &[f32], curve: Curve, out: &mut [f32]) {
-    activate_by(Form::current(), x, scale, shift, curve, out);
+pub fn activate(x: &[f32], scale: &[f32], bias: &[f32], activation: Activation, out: &mut [f32]) {
+    activate_by(Form::current(), x, scale, bias, activation, out);
 }
 
 /// [`activate`] in this form.
-pub fn activate_by(form: Form, x: &[f32], scale: &[f32], shift: &[f32], curve: Curve, out: &mut [f32]) {
-    check(&[x.len(), out.len()], scale.len(), &[shift.len()]);
-    match (form, curve) {
-        (Form::Naive, _) => naive::activate(x, scale, shift, curve, out),
-        (_, Curve::Gelu) => run(form, &mut Bend { x, scale, shift, out }, scale.len()),
+pub fn activate_by(form: Form, x: &[f32], scale: &[f32], bias: &[f32], activation: Activation, out: &mut [f32]) {
+    check(&[x.len(), out.len()], scale.len(), &[bias.len()]);
+    match (form, activation) {
+        (Form::Naive, _) => naive::activate(x, scale, bias, activation, out),
+        (_, Activation::QuickGelu) => run(form, &mut QuickGelu { x, scale, bias, out }, scale.len()),
         _ => {
-            let floor = floor(curve == Curve::Relu);
-            run(form, &mut Activate { x, centre: None, scale, shift, floor, out }, scale.len());
+            let floor = floor(activation == Activation::Relu);
+            run(form, &mut Activate { x, centre: None, scale, bias, floor, out }, scale.len());
         }
     }
 }
 
-/// out = scale·(x − centre) + shift, rectified where `relu`.
-pub fn centred_affine(x: &[f32], centre: &[f32], scale: &[f32], shift: &[f32], relu: bool, out: &mut [f32]) {
-    centred_affine_by(Form::current(), x, centre, scale, shift, relu, out);
+/// out = scale·(x − centre) + bias, rectified where `relu`.
+pub fn centred_affine(x: &[f32], centre: &[f32], scale: &[f32], bias: &[f32], relu: bool, out: &mut [f32]) {
+    centred_affine_by(Form::current(), x, centre, scale, bias, relu, out);
 }
 
 /// [`centred_affine`] in this form.
-pub fn centred_affine_by(form: Form, x: &[f32], centre: &[f32], scale: &[f32], shift: &[f32], relu: bool, out: &mut [f32]) {
-    check(&[x.len(), out.len()], scale.len(), &[shift.len(), centre.len()]);
+pub fn centred_affine_by(form: Form, x: &[f32], centre: &[f32], scale: &[f32], bias: &[f32], relu: bool, out: &mut [f32]) {
+    check(&[x.len(), out.len()], scale.len(), &[bias.len(), centre.len()]);
     match form {
-        Form::Naive => naive::centred_affine(x, centre, scale, shift, relu, out),
-        _ => run(form, &mut Activate { x, centre: Some(centre), scale, shift, floor: floor(relu), out }, scale.len()),
+        Form::Naive => naive::centred_affine(x, centre, scale, bias, relu, out),
+        _ => run(form, &mut Activate { x, centre: Some(centre), scale, bias, floor: floor(relu), out }, scale.len()),
     }
 }
 
-/// y += scale·r + shift.
-pub fn add_affine(y: &mut [f32], r: &[f32], scale: &[f32], shift: &[f32]) {
-    add_affine_by(Form::current(), y, r, scale, shift);
+/// y += scale·r + bias.
+pub fn add_affine(y: &mut [f32], r: &[f32], scale: &[f32], bias: &[f32]) {
+    add_affine_by(Form::current(), y, r, scale, bias);
 }
 
 /// [`add_affine`] in this form.
-pub fn add_affine_by(form: Form, y: &mut [f32], r: &[f32], scale: &[f32], shift: &[f32]) {
-    check(&[y.len(), r.len()], scale.len(), &[shift.len()]);
+pub fn add_affine_by(form: Form, y: &mut [f32], r: &[f32], scale: &[f32], bias: &[f32]) {
+    check(&[y.len(), r.len()], scale.len(), &[bias.len()]);
     match form {
-        Form::Naive => naive::add_affine(y, r, scale, shift),
-        _ => run(form, &mut Add { y, r, scale, shift }, scale.len()),
+        Form::Naive => naive::add_affine(y, r, scale, bias),
+        _ => run(form, &mut Add { y, r, scale, bias }, scale.len()),
     }
 }
 
@@ -157,29 +157,29 @@ pub fn affine_backward_by(
     }
 }
 
-/// g = g·curve′(scale·x + shift), the backward pass of [`activate`] up to its scale; the rectifier lets a NaN's gradient pass.
-pub fn unbend(g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32], curve: Curve) {
-    unbend_by(Form::current(), g, x, scale, shift, curve);
+/// g = g·activation′(scale·x + bias), the backward pass of [`activate`] up to its scale; the rectifier lets a NaN's gradient pass.
+pub fn activate_backward(g: &mut [f32], x: &[f32], scale: &[f32], bias: &[f32], activation: Activation) {
+    activate_backward_by(Form::current(), g, x, scale, bias, activation);
 }
 
-/// [`unbend`] in this form.
-pub fn unbend_by(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], shift: &[f32], curve: Curve) {
-    check(&[g.len(), x.len()], scale.len(), &[shift.len()]);
-    match (form, curve) {
-        (_, Curve::Line) => {}
-        (Form::Naive, _) => naive::unbend(g, x, scale, shift, curve),
-        (_, Curve::Relu) => run(form, &mut Mask { g, x, scale, shift }, scale.len()),
-        (_, Curve::Gelu) => run(form, &mut Unbend { g, x, scale, shift }, scale.len()),
+/// [`activate_backward`] in this form.
+pub fn activate_backward_by(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], bias: &[f32], activation: Activation) {
+    check(&[g.len(), x.len()], scale.len(), &[bias.len()]);
+    match (form, activation) {
+        (_, Activation::Identity) => {}
+        (Form::Naive, _) => naive::activate_backward(g, x, scale, bias, activation),
+        (_, Activation::Relu) => run(form, &mut ReluBackward { g, x, scale, bias }, scale.len()),
+        (_, Activation::QuickGelu) => run(form, &mut QuickGeluBackward { g, x, scale, bias }, scale.len()),
     }
 }
 
 /// g = p·g + q + r·(x − m), in place.
-pub fn combine(g: &mut [f32], x: &[f32], t: Slopes<'_>) {
+pub fn combine(g: &mut [f32], x: &[f32], t: Coefficients<'_>) {
     combine_by(Form::current(), g, x, t);
 }
 
 /// [`combine`] in this form.
-pub fn combine_by(form: Form, g: &mut [f32], x: &[f32], t: Slopes<'_>) {
+pub fn combine_by(form: Form, g: &mut [f32], x: &[f32], t: Coefficients<'_>) {
     check(&[g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
     let to = g.as_mut_ptr();
     match form {
@@ -189,12 +189,12 @@ pub fn combine_by(form: Form, g: &mut [f32], x: &[f32], t: Slopes<'_>) {
 }
 
 /// to += p·g + q + r·(x − m).
-pub fn accumulate(to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+pub fn accumulate(to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
     accumulate_by(Form::current(), to, g, x, t);
 }
 
 /// [`accumulate`] in this form.
-pub fn accumulate_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+pub fn accumulate_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
     check(&[to.len(), g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
     match form {
         Form::Naive => naive::accumulate(to, g, x, [t.p, t.q, t.r, t.m]),
@@ -203,12 +203,12 @@ pub fn accumulate_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Slopes
 }
 
 /// to = p·g + q + r·(x − m).
-pub fn combine_to(to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+pub fn combine_to(to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
     combine_to_by(Form::current(), to, g, x, t);
 }
 
 /// [`combine_to`] in this form.
-pub fn combine_to_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Slopes<'_>) {
+pub fn combine_to_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
     check(&[to.len(), g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
     match form {
         Form::Naive => {

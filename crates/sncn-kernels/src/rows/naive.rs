@@ -1,6 +1,6 @@
 //! The defining loop of each pass, for any element; in double precision they are what the tests trust.
 
-use super::curve::Curve;
+use super::activation::Activation;
 use crate::gelu::{Gelu, gate_naive};
 use crate::real::Real;
 
@@ -9,46 +9,46 @@ fn rectify<T: Real>(v: T) -> T {
     if v <= T::ZERO { T::ZERO } else { v }
 }
 
-/// out = scale·(x − centre) + shift, rectified where `relu`.
-pub fn centred_affine<T: Real>(x: &[T], centre: &[T], scale: &[T], shift: &[T], relu: bool, out: &mut [T]) {
+/// out = scale·(x − centre) + bias, rectified where `relu`.
+pub fn centred_affine<T: Real>(x: &[T], centre: &[T], scale: &[T], bias: &[T], relu: bool, out: &mut [T]) {
     for (out, x) in out.chunks_mut(centre.len()).zip(x.chunks(centre.len())) {
-        for ((((out, &x), &centre), &scale), &shift) in out.iter_mut().zip(x).zip(centre).zip(scale).zip(shift) {
-            let y = scale * (x - centre) + shift;
+        for ((((out, &x), &centre), &scale), &bias) in out.iter_mut().zip(x).zip(centre).zip(scale).zip(bias) {
+            let y = scale * (x - centre) + bias;
             *out = if relu { rectify(y) } else { y };
         }
     }
 }
 
-/// out = curve(scale·x + shift).
-pub fn activate<T: Real>(x: &[T], scale: &[T], shift: &[T], curve: Curve, out: &mut [T]) {
+/// out = activation(scale·x + bias).
+pub fn activate<T: Real>(x: &[T], scale: &[T], bias: &[T], activation: Activation, out: &mut [T]) {
     for (i, (out, &x)) in out.iter_mut().zip(x).enumerate() {
-        let y = scale[i % scale.len()] * x + shift[i % scale.len()];
-        *out = match curve {
-            Curve::Line => y,
-            Curve::Relu => rectify(y),
-            Curve::Gelu => T::real(y.double() * gate_naive(Gelu::Sigmoid, y.double()).0),
+        let y = scale[i % scale.len()] * x + bias[i % scale.len()];
+        *out = match activation {
+            Activation::Identity => y,
+            Activation::Relu => rectify(y),
+            Activation::QuickGelu => T::from_f64(y.to_f64() * gate_naive(Gelu::Quick, y.to_f64()).0),
         };
     }
 }
 
-/// y += scale·r + shift.
-pub fn add_affine<T: Real>(y: &mut [T], r: &[T], scale: &[T], shift: &[T]) {
+/// y += scale·r + bias.
+pub fn add_affine<T: Real>(y: &mut [T], r: &[T], scale: &[T], bias: &[T]) {
     for (i, (y, &r)) in y.iter_mut().zip(r).enumerate() {
-        *y += scale[i % scale.len()] * r + shift[i % scale.len()];
+        *y += scale[i % scale.len()] * r + bias[i % scale.len()];
     }
 }
 
 /// total += Σ x.
 pub fn sums<T: Real>(x: &[T], total: &mut [f64]) {
     let channels = total.len();
-    x.iter().enumerate().for_each(|(i, x)| total[i % channels] += x.double());
+    x.iter().enumerate().for_each(|(i, x)| total[i % channels] += x.to_f64());
 }
 
 /// one += Σ (x − centre), two += Σ (x − centre)².
 pub fn centred_sums<T: Real>(x: &[T], centre: &[T], one: &mut [f64], two: &mut [f64]) {
     for (i, x) in x.iter().enumerate() {
         let c = i % centre.len();
-        let d = x.double() - centre[c].double();
+        let d = x.to_f64() - centre[c].to_f64();
         one[c] += d;
         two[c] += d * d;
     }
@@ -58,8 +58,8 @@ pub fn centred_sums<T: Real>(x: &[T], centre: &[T], one: &mut [f64], two: &mut [
 pub fn product_sums<T: Real>(g: &[T], x: &[T], centre: &[T], one: &mut [f64], two: &mut [f64]) {
     for (i, (g, x)) in g.iter().zip(x).enumerate() {
         let c = i % centre.len();
-        one[c] += g.double();
-        two[c] += g.double() * (x.double() - centre[c].double());
+        one[c] += g.to_f64();
+        two[c] += g.to_f64() * (x.to_f64() - centre[c].to_f64());
     }
 }
 
@@ -80,22 +80,22 @@ pub fn affine_backward<T: Real>(
         for (c, (dx, (x, &g))) in dx.iter_mut().zip(x.iter().zip(g)).enumerate() {
             let g = if y.is_some_and(|y| y[p * channels + c] <= T::ZERO) { T::ZERO } else { g };
             *dx = scale[c] * g;
-            one[c] += g.double();
-            two[c] += g.double() * (x.double() - centre[c].double());
+            one[c] += g.to_f64();
+            two[c] += g.to_f64() * (x.to_f64() - centre[c].to_f64());
         }
     }
 }
 
-/// g = g·curve′(scale·x + shift).
-pub fn unbend<T: Real>(g: &mut [T], x: &[T], scale: &[T], shift: &[T], curve: Curve) {
+/// g = g·activation′(scale·x + bias).
+pub fn activate_backward<T: Real>(g: &mut [T], x: &[T], scale: &[T], bias: &[T], activation: Activation) {
     for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
-        let y = scale[i % scale.len()] * x + shift[i % scale.len()];
-        match curve {
-            Curve::Relu if y <= T::ZERO => *g = T::ZERO,
-            Curve::Line | Curve::Relu => {}
-            Curve::Gelu => {
-                let (value, slope) = gate_naive(Gelu::Sigmoid, y.double());
-                *g = T::real(g.double() * (value + y.double() * slope));
+        let y = scale[i % scale.len()] * x + bias[i % scale.len()];
+        match activation {
+            Activation::Relu if y <= T::ZERO => *g = T::ZERO,
+            Activation::Identity | Activation::Relu => {}
+            Activation::QuickGelu => {
+                let (value, slope) = gate_naive(Gelu::Quick, y.to_f64());
+                *g = T::from_f64(g.to_f64() * (value + y.to_f64() * slope));
             }
         }
     }

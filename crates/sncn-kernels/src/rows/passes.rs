@@ -4,12 +4,12 @@ use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
 use crate::gelu::{Gelu, gate};
 use crate::simd::Vector;
 
-/// out = max(floor, scale·(x − centre) + shift); no centre is 0.
+/// out = max(floor, scale·(x − centre) + bias); no centre is 0.
 pub(super) struct Activate<'a> {
     pub(super) x: &'a [f32],
     pub(super) centre: Option<&'a [f32]>,
     pub(super) scale: &'a [f32],
-    pub(super) shift: &'a [f32],
+    pub(super) bias: &'a [f32],
     pub(super) floor: f32,
     pub(super) out: &'a mut [f32],
 }
@@ -21,40 +21,40 @@ impl Columns for Activate<'_> {
         // SAFETY: `check` found every map a whole number of rows of `channels`, and the tables of that length.
         unsafe {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
-            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             let centre = self.centre.map_or(zeros(), |m| load::<V, NV, FULL>(m.as_ptr().add(start), count));
             let floor = V::splat(self.floor);
             for at in (start..self.x.len()).step_by(channels) {
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
-                let y = std::array::from_fn(|i| x[i].sub(centre[i]).fma(scale[i], shift[i]).max(floor));
+                let y = std::array::from_fn(|i| x[i].sub(centre[i]).fma(scale[i], bias[i]).max(floor));
                 store::<V, NV, FULL>(y, self.out.as_mut_ptr().add(at), count);
             }
         }
     }
 }
 
-/// out = y·σ(1.702·y), y = scale·x + shift.
-pub(super) struct Bend<'a> {
+/// out = y·σ(1.702·y), y = scale·x + bias.
+pub(super) struct QuickGelu<'a> {
     pub(super) x: &'a [f32],
     pub(super) scale: &'a [f32],
-    pub(super) shift: &'a [f32],
+    pub(super) bias: &'a [f32],
     pub(super) out: &'a mut [f32],
 }
 
-impl Columns for Bend<'_> {
+impl Columns for QuickGelu<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
         let channels = self.scale.len();
         // SAFETY: as in `Activate`.
         unsafe {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
-            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             for at in (start..self.x.len()).step_by(channels) {
                 let mut y = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
                 // a closure of this length is a function of its own, which the instructions are not switched on for
                 for i in 0..NV {
-                    y[i] = y[i].fma(scale[i], shift[i]);
-                    y[i] = y[i].mul(gate(Gelu::Sigmoid, y[i]).0);
+                    y[i] = y[i].fma(scale[i], bias[i]);
+                    y[i] = y[i].mul(gate(Gelu::Quick, y[i]).0);
                 }
                 store::<V, NV, FULL>(y, self.out.as_mut_ptr().add(at), count);
             }
@@ -62,12 +62,12 @@ impl Columns for Bend<'_> {
     }
 }
 
-/// y += scale·r + shift.
+/// y += scale·r + bias.
 pub(super) struct Add<'a> {
     pub(super) y: &'a mut [f32],
     pub(super) r: &'a [f32],
     pub(super) scale: &'a [f32],
-    pub(super) shift: &'a [f32],
+    pub(super) bias: &'a [f32],
 }
 
 impl Columns for Add<'_> {
@@ -77,11 +77,11 @@ impl Columns for Add<'_> {
         // SAFETY: as in `Activate`.
         unsafe {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
-            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             for at in (start..self.r.len()).step_by(channels) {
                 let y = load::<V, NV, FULL>(self.y.as_ptr().add(at), count);
                 let r = load::<V, NV, FULL>(self.r.as_ptr().add(at), count);
-                let sum = std::array::from_fn(|i| r[i].fma(scale[i], shift[i]).add(y[i]));
+                let sum = std::array::from_fn(|i| r[i].fma(scale[i], bias[i]).add(y[i]));
                 store::<V, NV, FULL>(sum, self.y.as_mut_ptr().add(at), count);
             }
         }
@@ -212,54 +212,54 @@ impl Columns for Backward<'_> {
     }
 }
 
-/// g = g where scale·x + shift > 0, else 0.
-pub(super) struct Mask<'a> {
+/// g = g where scale·x + bias > 0, else 0.
+pub(super) struct ReluBackward<'a> {
     pub(super) g: &'a mut [f32],
     pub(super) x: &'a [f32],
     pub(super) scale: &'a [f32],
-    pub(super) shift: &'a [f32],
+    pub(super) bias: &'a [f32],
 }
 
-impl Columns for Mask<'_> {
+impl Columns for ReluBackward<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
         let channels = self.scale.len();
         // SAFETY: as in `Activate`.
         unsafe {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
-            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             for at in (start..self.x.len()).step_by(channels) {
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
                 let g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
-                let kept = std::array::from_fn(|i| g[i].where_positive(x[i].fma(scale[i], shift[i])));
+                let kept = std::array::from_fn(|i| g[i].where_positive(x[i].fma(scale[i], bias[i])));
                 store::<V, NV, FULL>(kept, self.g.as_mut_ptr().add(at), count);
             }
         }
     }
 }
 
-/// g = g·(σ + y·σ′), σ of 1.702·y, y = scale·x + shift.
-pub(super) struct Unbend<'a> {
+/// g = g·(σ + y·σ′), σ of 1.702·y, y = scale·x + bias.
+pub(super) struct QuickGeluBackward<'a> {
     pub(super) g: &'a mut [f32],
     pub(super) x: &'a [f32],
     pub(super) scale: &'a [f32],
-    pub(super) shift: &'a [f32],
+    pub(super) bias: &'a [f32],
 }
 
-impl Columns for Unbend<'_> {
+impl Columns for QuickGeluBackward<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
         let channels = self.scale.len();
         // SAFETY: as in `Activate`.
         unsafe {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
-            let shift = load::<V, NV, FULL>(self.shift.as_ptr().add(start), count);
+            let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             for at in (start..self.x.len()).step_by(channels) {
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
                 let mut g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
                 for i in 0..NV {
-                    let y = x[i].fma(scale[i], shift[i]);
-                    let (value, slope) = gate(Gelu::Sigmoid, y);
+                    let y = x[i].fma(scale[i], bias[i]);
+                    let (value, slope) = gate(Gelu::Quick, y);
                     g[i] = g[i].mul(y.fma(slope, value));
                 }
                 store::<V, NV, FULL>(g, self.g.as_mut_ptr().add(at), count);
@@ -270,7 +270,7 @@ impl Columns for Unbend<'_> {
 
 /// Tables of a gradient that is affine in another gradient and in the map: p·g + q + r·(x − m).
 #[derive(Clone, Copy)]
-pub struct Slopes<'a> {
+pub struct Coefficients<'a> {
     /// p.
     pub p: &'a [f32],
     /// q.
@@ -287,7 +287,7 @@ pub(super) struct Combine<'a> {
     pub(super) add: bool,
     pub(super) g: *const f32,
     pub(super) x: &'a [f32],
-    pub(super) t: Slopes<'a>,
+    pub(super) t: Coefficients<'a>,
 }
 
 impl Columns for Combine<'_> {

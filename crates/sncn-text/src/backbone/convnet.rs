@@ -9,7 +9,7 @@ use candle_nn::Init;
 use serde::{Deserialize, Serialize};
 use sncn_core::layer::{Hooks, Layers};
 use sncn_core::ops::{self, Conv};
-use sncn_core::{Network, Packing, Pass, Place, Vars};
+use sncn_core::{BuildContext, Network, Packing, Pass, Vars};
 
 /// Sizes of a [`ConvNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ pub struct ConvNet {
     filters: Vec<(Tensor, Tensor)>,
     hooks: Hooks,
     fc: Linear,
-    unreached: Vec<String>,
+    unused_parameters: Vec<String>,
     sites: usize,
 }
 
@@ -57,24 +57,23 @@ impl ConvNet {
             bail!("a text ConvNet needs widths, filters and channels of at least 1")
         }
         Hooks::check_stages(layers.configs, 0)?;
-        let place = Place::new(width, vars.builder());
-        let table =
-            place.vb.get_with_hints((config.vocab_size, width), "embedding.weight", Init::Randn { mean: 0., stdev: 0.1 })?;
-        let hooks = Hooks::new(layers, &[("embedding", width)], &place)?;
+        let cx = BuildContext::new(width, vars.builder());
+        let table = cx.vb.get_with_hints((config.vocab_size, width), "embedding.weight", Init::Randn { mean: 0., stdev: 0.1 })?;
+        let hooks = Hooks::new(layers, &[("embedding", width)], &cx)?;
         let filter = |&k: &usize| {
             let bound = 1. / ((width * k) as f64).sqrt();
             let uniform = Init::Uniform { lo: -bound, up: bound };
-            let weight = place.vb.get_with_hints((config.filters, width, k), &format!("conv{k}.weight"), uniform)?;
-            Ok((weight, place.vb.get_with_hints(config.filters, &format!("conv{k}.bias"), uniform)?))
+            let weight = cx.vb.get_with_hints((config.filters, width, k), &format!("conv{k}.weight"), uniform)?;
+            Ok((weight, cx.vb.get_with_hints(config.filters, &format!("conv{k}.bias"), uniform)?))
         };
         let filters = config.widths.iter().map(filter).collect::<Result<Vec<_>>>()?;
         let features = config.filters * config.widths.len();
-        let fc = Linear::new(place.vb.pp("fc"), features, classes, 1. / (features as f64).sqrt())?;
-        let (embedding, unreached) = match config.learn_embeddings {
+        let fc = Linear::new(cx.vb.pp("fc"), features, classes, 1. / (features as f64).sqrt())?;
+        let (embedding, unused_parameters) = match config.learn_embeddings {
             true => (table, Vec::new()),
             false => (table.detach(), vec!["embedding.".to_string()]),
         };
-        Ok(Self { config: config.clone(), embedding, filters, hooks, fc, unreached, sites: place.sites() })
+        Ok(Self { config: config.clone(), embedding, filters, hooks, fc, unused_parameters, sites: cx.sites() })
     }
 
     /// `convnet<channels>_<filters>`: windows of 2 to 5 words, half of the features dropped, word vectors learnt, or with `frozen` at the
@@ -156,7 +155,7 @@ impl TextNetwork for ConvNet {
             watch(&Spot { position: "embedding", stage: 0 }, &|| Ok((embedded.clone(), words.clone())))?;
         }
         let features = self.features(&words, tokens.packing())?;
-        let drops = pass.train && !pass.without_dropout() && self.config.dropout > 0.;
+        let drops = pass.dropout() && self.config.dropout > 0.;
         self.classify(&if drops { ops::dropout(&features, self.config.dropout, pass.seed().named("dropout"))? } else { features })
     }
 }
@@ -170,7 +169,7 @@ impl Network for ConvNet {
         self.sites
     }
 
-    fn unreached(&self) -> &[String] {
-        &self.unreached
+    fn unused_parameters(&self) -> &[String] {
+        &self.unused_parameters
     }
 }

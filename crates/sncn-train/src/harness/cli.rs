@@ -55,7 +55,7 @@ pub enum Rounding {
 pub fn pass(rounding: Rounding) -> Pass {
     match rounding {
         Rounding::F32 => Pass::eval(),
-        Rounding::Bf16 => Pass::eval().rounded(Precision::Bf16),
+        Rounding::Bf16 => Pass::eval().with_precision(Precision::Bf16),
     }
 }
 
@@ -144,6 +144,6 @@ pub fn threads(count: Option<usize>) -> Result<()> {
         eprintln!("--threads {count}: this machine has {processors} processor(s), so {most} threads are taken");
     }
     let count = count.min(most);
-    sncn_kernels::threads::tell_candle(count);
+    sncn_kernels::threads::set_candle_threads(count);
     rayon::ThreadPoolBuilder::new().num_threads(count).build_global().context("--threads")
 }

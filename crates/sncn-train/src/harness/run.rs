@@ -136,7 +136,7 @@ impl<S> Run<S> {
             );
         }
         let factor = |name: &str| self.lr_factors.iter().find(|(prefix, _)| name.starts_with(*prefix)).map_or(1., |(_, f)| *f);
-        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_factors(factor).with_clip(self.clip))
+        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_lr_factors(factor).with_clip_norm(self.clip))
     }
 
     /// Refuses mixing where the network has no layer that mixes.

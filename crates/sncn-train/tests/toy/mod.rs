@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use sncn_core::block::{ConvLayer, Head};
 use sncn_core::layer::{BatchNorm, Hooks};
-use sncn_core::{FeatureMap, Layers, Network, Pass, Place, Seed, Vars};
+use sncn_core::{BuildContext, FeatureMap, Layers, Network, Pass, Seed, Vars};
 use sncn_train::data::{Batch, DataError, Dataset};
 use sncn_train::evaluate::{Evaluation, evaluate};
 use sncn_train::harness::{Begin, Empty, NoCommand, Parts, Prepared, Rebuild, Run, Task, TestSets, Testing, Trained, settings};
@@ -43,20 +43,20 @@ struct Ear {
 
 impl Ear {
     fn new(layers: Layers, vars: &Vars) -> candle_core::Result<Self> {
-        let place = Place::new(8, vars.builder());
+        let cx = BuildContext::new(8, vars.builder());
         Ok(Self {
-            conv: ConvLayer::same(place.vb.pp("conv"), 1, 8, 3, 1)?,
-            norm: BatchNorm::new(&place.at(8, place.vb.pp("norm")))?,
-            hooks: Hooks::new(layers, &[("post", 8)], &place)?,
-            head: Head::new(place.vb.pp("head"), 8, 3)?,
-            sites: place.sites(),
+            conv: ConvLayer::same(cx.vb.pp("conv"), 1, 8, 3, 1)?,
+            norm: BatchNorm::new(&cx.at(8, cx.vb.pp("norm")))?,
+            hooks: Hooks::new(layers, &[("post", 8)], &cx)?,
+            head: Head::new(cx.vb.pp("head"), 8, 3)?,
+            sites: cx.sites(),
         })
     }
 }
 
 impl Network for Ear {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> candle_core::Result<Tensor> {
-        let xs = FeatureMap::start(xs, self.hooks.recordable(), pass)?;
+        let xs = FeatureMap::from_tensor(xs, self.hooks.recordable(), pass)?;
         let ys = self.hooks.on_map("post", self.norm.norm_relu(&self.conv.on_map(&xs)?, pass)?, pass)?;
         self.head.forward(&ys.global_avg_pool()?)
     }

@@ -2,12 +2,14 @@
 //!
 //! Nine units of convolution, BatchNorm and GELU (x·sigmoid(1.702·x)), widths 96 and 192, max pooling and dropout after
 //! the third and sixth; the 1×1 convolutions pad by 1. Positions: `conv`, `norm`, `activation` (after each of the three).
-//! Names count every entry of one sequence, hung layers and pools too: `features.4.weight`.
+//! Names count every entry of one sequence, attached layers and pools too: `features.4.weight`, as in published weights; the
+//! initial values and the masks of dropout are those of the network without attached layers.
 
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
+use candle_nn::VarBuilder;
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, Hooks, Layer, Place};
+use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Layer};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Network, Pass};
 
@@ -20,6 +22,11 @@ enum Step {
     Hook(&'static str, Hooks),
     MaxPool,
     Dropout(u64),
+}
+
+/// Entries that are not attached layers.
+fn plain(steps: &[Step]) -> usize {
+    steps.iter().filter(|step| !matches!(step, Step::Hook(..))).count()
 }
 
 /// The network.
@@ -42,8 +49,8 @@ impl AllConvNet {
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check(blueprint.layers.configs, POSITIONS.iter().copied())?;
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let mut place = Place::new(96, blueprint.vars.builder()).in_stage(1);
-        let features = place.vb.pp("features");
+        let mut cx = BuildContext::new(96, blueprint.vars.builder()).in_stage(1);
+        let features = cx.vb.pp("features");
         let (mut steps, mut from) = (Vec::new(), 3);
         for (to, kernel, padding) in
             [(96, 3, 1), (96, 3, 1), (96, 3, 1), (192, 3, 1), (192, 3, 1), (192, 3, 1), (192, 3, 0), (192, 1, 1), (192, 1, 1)]
@@ -51,29 +58,41 @@ impl AllConvNet {
             // the widening convolution and the one 3×3 without padding stand behind a pool
             if (from, to) == (96, 192) || (kernel, padding) == (3, 0) {
                 steps.push(Step::MaxPool);
-                let stage = place.stage() + 1;
-                place = place.in_stage(stage);
-                steps.push(Step::Dropout(steps.len() as u64));
+                let stage = cx.stage() + 1;
+                cx = cx.in_stage(stage);
+                steps.push(Step::Dropout(plain(&steps) as u64));
             }
-            let vb = features.pp(steps.len());
+            let vb = Self::next(&features, &steps, blueprint, None);
             steps.push(Step::Conv(ConvLayer::new(vb, from, to, kernel, true, Conv { padding, ..Conv::default() })?));
-            Self::hang("conv", to, &mut steps, blueprint, &place)?;
-            steps.push(Step::Norm(BatchNorm::new(&place.at(to, features.pp(steps.len())))?));
-            Self::hang("norm", to, &mut steps, blueprint, &place)?;
+            Self::attach("conv", to, &mut steps, blueprint, &cx)?;
+            let vb = Self::next(&features, &steps, blueprint, None);
+            steps.push(Step::Norm(BatchNorm::new(&cx.at(to, vb))?));
+            Self::attach("norm", to, &mut steps, blueprint, &cx)?;
             steps.push(Step::Gelu);
-            Self::hang("activation", to, &mut steps, blueprint, &place)?;
+            Self::attach("activation", to, &mut steps, blueprint, &cx)?;
             from = to;
         }
-        let head = Head::new(place.vb.pp("classifier"), from, blueprint.classes)?;
-        Ok(Self { steps, head, sites: place.sites() })
+        let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
+        Ok(Self { steps, head, sites: cx.sites() })
     }
 
-    fn hang(at: &'static str, channels: usize, steps: &mut Vec<Step>, blueprint: &Blueprint, place: &Place) -> Result<()> {
+    /// The variables of the next entry, or of layers attached at a position before it.
+    ///
+    /// Their names count all entries, those of their initial values only the entries that are not attached layers.
+    fn next<'a>(features: &VarBuilder<'a>, steps: &[Step], blueprint: &Blueprint, at: Option<&str>) -> VarBuilder<'a> {
+        let vb = features.pp(steps.len());
+        let stream = features.pp(plain(steps));
+        blueprint.vars.draw_as(vb.prefix(), at.map_or_else(|| stream.prefix(), |at| stream.pp(at).prefix()));
+        vb
+    }
+
+    fn attach(at: &'static str, channels: usize, steps: &mut Vec<Step>, blueprint: &Blueprint, cx: &BuildContext) -> Result<()> {
         let here: Vec<_> =
-            blueprint.layers.configs.iter().filter(|layer| layer.at == at && layer.is_in(place.stage())).cloned().collect();
+            blueprint.layers.configs.iter().filter(|layer| layer.at == at && layer.is_in(cx.stage())).cloned().collect();
         if !here.is_empty() {
-            let place = place.at(channels, place.vb.pp("features").pp(steps.len()));
-            steps.push(Step::Hook(at, Hooks::new(blueprint.layers.of(&here), &[(at, channels)], &place)?));
+            let vb = Self::next(&cx.vb.pp("features"), steps, blueprint, Some(at));
+            let cx = cx.at(channels, vb);
+            steps.push(Step::Hook(at, Hooks::new(blueprint.layers.of(&here), &[(at, channels)], &cx)?));
         }
         Ok(())
     }
@@ -87,15 +106,15 @@ impl Network for AllConvNet {
         // what hangs after a GELU finds its statistics itself
         let gathering = pass.train || hooks().any(|(at, _)| at != "activation");
         in_chunks(xs, pass, |xs| {
-            let mut xs = FeatureMap::start(xs, recordable, pass)?.gathering(gathering);
+            let mut xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(gathering);
             for step in &self.steps {
                 xs = match step {
                     Step::Conv(conv) => conv.on_map(&xs)?,
                     Step::Norm(norm) => norm.on_map(&xs, pass)?,
-                    Step::Gelu => xs.gelu_sigmoid()?,
+                    Step::Gelu => xs.quick_gelu()?,
                     Step::Hook(at, hooks) => hooks.on_map(at, xs, pass)?,
                     Step::MaxPool => xs.max_pool(2, 2, 0)?,
-                    Step::Dropout(_) if !pass.train || pass.without_dropout() => xs,
+                    Step::Dropout(_) if !pass.dropout() => xs,
                     Step::Dropout(number) => xs.dropout(0.5, pass.seed().named("dropout").fold_in(*number))?,
                 };
             }

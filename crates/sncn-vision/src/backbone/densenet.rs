@@ -7,7 +7,7 @@
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
 use sncn_core::{FeatureMap, Layers, Network, Pass};
 
 /// What a DenseNet is made of.
@@ -31,19 +31,19 @@ struct Dense {
 }
 
 impl Dense {
-    fn new(place: &Place, from: usize, config: &DenseNetConfig, layers: Layers) -> Result<Self> {
-        let vb = &place.vb;
+    fn new(cx: &BuildContext, from: usize, config: &DenseNetConfig, layers: Layers) -> Result<Self> {
+        let vb = &cx.vb;
         let (growth, inner) = (config.growth, if config.bottleneck { 4 * config.growth } else { config.growth });
-        let bn1 = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
+        let bn1 = BatchNorm::new(&cx.at(from, vb.pp("bn1")))?;
         let conv1 = ConvLayer::same(vb.pp("conv1"), from, inner, if config.bottleneck { 1 } else { 3 }, 1)?;
         let mut positions = vec![("conv1_pre", from), ("conv1_post", inner)];
         let mut second = None;
         if config.bottleneck {
             positions.push(("conv2_post", growth));
-            let bn2 = BatchNorm::new(&place.at(inner, vb.pp("bn2")))?;
+            let bn2 = BatchNorm::new(&cx.at(inner, vb.pp("bn2")))?;
             second = Some((bn2, ConvLayer::same(vb.pp("conv2"), inner, growth, 3, 1)?));
         }
-        let hooks = Hooks::new(layers, &positions, &place.at(growth, vb.pp("cnsn")))?;
+        let hooks = Hooks::new(layers, &positions, &cx.at(growth, vb.pp("cnsn")))?;
         Ok(Self { bn1, conv1, second, hooks })
     }
 
@@ -105,30 +105,30 @@ impl DenseNet {
             bail!("backbone densenet{depth}_{growth}: transitions keep a share of {reduction}; above 0 up to 1 is accepted")
         }
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let place = Place::new(growth, blueprint.vars.builder());
+        let cx = BuildContext::new(growth, blueprint.vars.builder());
         let mut from = 2 * growth;
-        let stem = ConvLayer::same(place.vb.pp("conv1"), 3, from, 3, 1)?;
+        let stem = ConvLayer::same(cx.vb.pp("conv1"), 3, from, 3, 1)?;
         let mut stages = Vec::new();
         for stage in 1..=3 {
-            let vb = place.vb.pp(format!("dense{stage}"));
+            let vb = cx.vb.pp(format!("dense{stage}"));
             let mut dense = Vec::new();
             for layer in 0..(depth - 4) / every {
-                dense.push(Dense::new(&place.at(from, vb.pp(layer)).in_stage(stage), from, config, blueprint.layers)?);
+                dense.push(Dense::new(&cx.at(from, vb.pp(layer)).in_stage(stage), from, config, blueprint.layers)?);
                 from += growth;
             }
             let mut transition = None;
             if stage < 3 {
-                let vb = place.vb.pp(format!("trans{stage}"));
+                let vb = cx.vb.pp(format!("trans{stage}"));
                 let to = ((from as f64 * reduction).floor() as usize).max(1);
-                let bn = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
+                let bn = BatchNorm::new(&cx.at(from, vb.pp("bn1")))?;
                 transition = Some(Transition { bn, conv: ConvLayer::same(vb.pp("conv1"), from, to, 1, 1)? });
                 from = to;
             }
             stages.push((dense, transition));
         }
-        let bn = BatchNorm::new(&place.at(from, place.vb.pp("bn1")))?;
-        let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, stages, bn, head, sites: place.sites(), hooked: !blueprint.layers.configs.is_empty() })
+        let bn = BatchNorm::new(&cx.at(from, cx.vb.pp("bn1")))?;
+        let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
+        Ok(Self { stem, stages, bn, head, sites: cx.sites(), hooked: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -136,7 +136,7 @@ impl Network for DenseNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.stages.iter().flat_map(|(dense, _)| dense).all(|dense| dense.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
             let mut xs = self.stem.on_map(&xs)?;
             for (dense, transition) in &self.stages {
                 xs = dense.iter().try_fold(xs, |xs, dense| dense.forward(xs, pass))?;

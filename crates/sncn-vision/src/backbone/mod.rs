@@ -46,3 +46,52 @@ pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use sncn_core::{LayerConfig, Seed, Vars};
+
+    type Values = Vec<(String, Vec<f32>)>;
+
+    /// The initial values of all variables.
+    fn initial(name: &str, layers: &[LayerConfig]) -> Result<Values> {
+        let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+        build(name, &Blueprint { classes: 3, layers: layers.into(), vars: &vars })?;
+        vars.all().into_iter().map(|(name, var)| Ok((name, var.flatten_all()?.to_vec1()?))).collect()
+    }
+
+    fn attached(name: &str) -> bool {
+        ["crossnorm", "selfnorm"].iter().any(|kind| name.contains(kind))
+    }
+
+    #[test]
+    fn rows_share_initial_values_whatever_is_attached() -> Result<()> {
+        for (name, at) in [
+            ("wrn10_1", "post"),
+            ("allconv", "conv"),
+            ("allconv", "activation"),
+            ("densenet10_4", "conv1_pre"),
+            ("resnext11_2x4", "post"),
+            ("resnet18", "post"),
+        ] {
+            let (cn, sn) = (LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at));
+            let baseline = initial(name, &[])?;
+            let with_sn = initial(name, std::slice::from_ref(&sn))?;
+            let with_both = initial(name, &[cn.clone(), sn])?;
+            let shared = |values: &Values| -> Vec<Vec<f32>> {
+                values.iter().filter(|(name, _)| !attached(name)).map(|(_, values)| values.clone()).collect()
+            };
+            let own = |values: &Values| -> Vec<Vec<f32>> {
+                values.iter().filter(|(name, _)| attached(name)).map(|(_, values)| values.clone()).collect()
+            };
+            assert!(shared(&baseline).iter().flatten().any(|&value| value != 0. && value != 1.), "{name}");
+            for other in [&with_sn, &with_both, &initial(name, &[cn])?] {
+                assert!(shared(&baseline) == shared(other), "{name}, layers at {at}: other initial values");
+            }
+            assert!(!own(&with_sn).is_empty() && own(&with_sn) == own(&with_both), "{name}: SelfNorm begins with other values");
+        }
+        Ok(())
+    }
+}

@@ -7,7 +7,7 @@
 
 use candle_core::Result;
 use sncn_core::block::{ConvLayer, Downsample};
-use sncn_core::layer::{BatchNorm, Hooks, Ibn, Layer, Place};
+use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Ibn, Layer};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Layers, Pass};
 
@@ -43,8 +43,8 @@ pub(super) struct Residual {
 }
 
 impl Residual {
-    pub(super) fn new(place: &Place, from: usize, shape: &Shape) -> Result<Self> {
-        let (vb, width, to) = (&place.vb, shape.width, shape.channels());
+    pub(super) fn new(cx: &BuildContext, from: usize, shape: &Shape) -> Result<Self> {
+        let (vb, width, to) = (&cx.vb, shape.width, shape.channels());
         let middle = |stride| Conv { stride, padding: shape.dilation, dilation: shape.dilation, ..Conv::default() };
         let convs = match shape.bottleneck {
             true => vec![(width, 1, Conv::default()), (width, 3, middle(shape.stride)), (to, 1, Conv::default())],
@@ -53,17 +53,17 @@ impl Residual {
         let (mut branch, mut before) = (Vec::new(), from);
         for (number, (channels, kernel, conv)) in (1..).zip(convs) {
             let weights = ConvLayer::new(vb.pp(format!("conv{number}")), before, channels, kernel, false, conv)?;
-            let place = place.at(channels, vb.pp(format!("bn{number}")));
+            let cx = cx.at(channels, vb.pp(format!("bn{number}")));
             let norm: Box<dyn Layer> = match shape.ibn && number == 1 {
-                true => Box::new(Ibn::new(&place)?),
-                false => Box::new(BatchNorm::new(&place)?),
+                true => Box::new(Ibn::new(&cx)?),
+                false => Box::new(BatchNorm::new(&cx)?),
             };
             branch.push((weights, norm));
             before = channels;
         }
-        let downsample = Downsample::new(place, from, to, shape.stride)?;
+        let downsample = Downsample::new(cx, from, to, shape.stride)?;
         let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
-        let hooks = Hooks::new(shape.layers, &positions, &place.at(to, vb.pp("cnsn")))?;
+        let hooks = Hooks::new(shape.layers, &positions, &cx.at(to, vb.pp("cnsn")))?;
         Ok(Self { branch, downsample, hooks, post_rectified: shape.post_rectified })
     }
 
@@ -77,7 +77,7 @@ impl Residual {
         let ys = hooks.on_map("residual", ys, pass)?;
         let shortcut = self.downsample.as_ref().map_or_else(|| Ok(xs.clone()), |downsample| downsample.on_map(xs, pass))?;
         let shortcut = hooks.on_map("identity", shortcut, pass)?;
-        if self.post_rectified || hooks.is_free("post") {
+        if self.post_rectified || hooks.is_empty_at("post") {
             return hooks.on_map("post", ys.add_relu(&shortcut, !hooks.is_empty())?, pass);
         }
         hooks.on_map("post", ys.add(&shortcut)?, pass)?.relu()

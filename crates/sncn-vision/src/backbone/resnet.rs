@@ -6,7 +6,7 @@ use super::blueprint::Blueprint;
 use super::residual::{Residual, Shape};
 use candle_core::{Result, Tensor};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
 use sncn_core::{FeatureMap, Network, Pass};
 
 /// The network.
@@ -31,9 +31,9 @@ impl ResNet18 {
     /// Where a layer does not fit.
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check_stages(blueprint.layers.configs, 4)?;
-        let place = Place::new(64, blueprint.vars.builder());
-        let stem = ConvLayer::same(place.vb.pp("conv1"), 3, 64, 3, 1)?;
-        let stem = (stem, BatchNorm::new(&place.at(64, place.vb.pp("bn1")))?);
+        let cx = BuildContext::new(64, blueprint.vars.builder());
+        let stem = ConvLayer::same(cx.vb.pp("conv1"), 3, 64, 3, 1)?;
+        let stem = (stem, BatchNorm::new(&cx.at(64, cx.vb.pp("bn1")))?);
         let (mut blocks, mut from) = (Vec::new(), 64);
         for stage in 1..=4 {
             for layer in 0..2 {
@@ -46,13 +46,13 @@ impl ResNet18 {
                     post_rectified: false,
                     layers: blueprint.layers,
                 };
-                let place = place.at(shape.width, place.vb.pp(format!("layer{stage}.{layer}"))).in_stage(stage);
-                blocks.push(Residual::new(&place, from, &shape)?);
+                let cx = cx.at(shape.width, cx.vb.pp(format!("layer{stage}.{layer}"))).in_stage(stage);
+                blocks.push(Residual::new(&cx, from, &shape)?);
                 from = shape.channels();
             }
         }
-        let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, head, sites: place.sites(), hooked: !blueprint.layers.configs.is_empty() })
+        let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
+        Ok(Self { stem, blocks, head, sites: cx.sites(), hooked: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -60,7 +60,7 @@ impl Network for ResNet18 {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
             let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
             self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
         })

@@ -3,13 +3,13 @@
 //! Positions, as published with CrossNorm and SelfNorm: `pre` (on a block's input; a downsampling shortcut sees the result, a
 //! plain one does not), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the last rectifier). In
 //! blocks that downsample, `identity` acts on the block's input and its result is thrown away: running statistics move, but
-//! the loss does not depend on those layers' weights, and training leaves them alone ([`Network::unreached`]). Names as
+//! the loss does not depend on those layers' weights, and training leaves them alone ([`Network::unused_parameters`]). Names as
 //! published: `stage_1.0.conv_reduce.weight`.
 
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Downsample, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, Hooks, Layer, Place};
+use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Layer};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Layers, Network, Pass};
 
@@ -32,16 +32,16 @@ struct Shape<'a> {
 }
 
 impl Block {
-    fn new(place: &Place, from: usize, shape: &Shape) -> Result<Self> {
-        let (vb, &Shape { cardinality, inner, to, stride, layers }) = (&place.vb, shape);
-        let norm = |name: &str, channels| BatchNorm::new(&place.at(channels, vb.pp(name)));
+    fn new(cx: &BuildContext, from: usize, shape: &Shape) -> Result<Self> {
+        let (vb, &Shape { cardinality, inner, to, stride, layers }) = (&cx.vb, shape);
+        let norm = |name: &str, channels| BatchNorm::new(&cx.at(channels, vb.pp(name)));
         let reduce = (ConvLayer::same(vb.pp("conv_reduce"), from, inner, 1, 1)?, norm("bn_reduce", inner)?);
         let conv = Conv { stride, padding: 1, groups: cardinality, ..Conv::default() };
         let grouped = (ConvLayer::new(vb.pp("conv_conv"), inner, inner, 3, false, conv)?, norm("bn", inner)?);
         let expand = (ConvLayer::same(vb.pp("conv_expand"), inner, to, 1, 1)?, norm("bn_expand", to)?);
-        let downsample = Downsample::new(place, from, to, stride)?;
+        let downsample = Downsample::new(cx, from, to, stride)?;
         let positions = [("pre", from), ("residual", to), ("identity", from), ("post", to)];
-        let hooks = Hooks::new(layers, &positions, &place.at(to, vb.pp("cnsn")))?;
+        let hooks = Hooks::new(layers, &positions, &cx.at(to, vb.pp("cnsn")))?;
         Ok(Self { reduce, grouped, expand, downsample, hooks })
     }
 
@@ -54,7 +54,7 @@ impl Block {
         let shortcut = match &self.downsample {
             Some(downsample) => {
                 // as published: the result is dropped, the running statistics have moved
-                hooks.on_map("identity", xs.aside(), pass)?;
+                hooks.on_map("identity", xs.detach(), pass)?;
                 downsample.on_map(&input, pass)?
             }
             None => hooks.on_map("identity", xs.clone(), pass)?,
@@ -71,7 +71,7 @@ pub struct ResNext {
     sites: usize,
     /// Whether layers hang on the blocks.
     hooked: bool,
-    unreached: Vec<String>,
+    unused_parameters: Vec<String>,
 }
 
 impl ResNext {
@@ -95,10 +95,10 @@ impl ResNext {
             )
         }
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let place = Place::new(64, blueprint.vars.builder());
-        let stem = ConvLayer::same(place.vb.pp("conv_1_3x3"), 3, 64, 3, 1)?;
-        let stem = (stem, BatchNorm::new(&place.at(64, place.vb.pp("bn_1")))?);
-        let (mut blocks, mut unreached, mut from) = (Vec::new(), Vec::new(), 64);
+        let cx = BuildContext::new(64, blueprint.vars.builder());
+        let stem = ConvLayer::same(cx.vb.pp("conv_1_3x3"), 3, 64, 3, 1)?;
+        let stem = (stem, BatchNorm::new(&cx.at(64, cx.vb.pp("bn_1")))?);
+        let (mut blocks, mut unused_parameters, mut from) = (Vec::new(), Vec::new(), 64);
         let dropped = blueprint.layers.configs.iter().any(|layer| layer.at == "identity");
         for stage in 1..=3 {
             let (inner, to) = (cardinality * (width << (stage - 1)), 128 << stage);
@@ -106,17 +106,17 @@ impl ResNext {
                 let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
                 let name = format!("stage_{stage}.{layer}");
                 let shape = Shape { cardinality, inner, to, stride, layers: blueprint.layers };
-                let block = Block::new(&place.at(to, place.vb.pp(&name)).in_stage(stage), from, &shape)?;
+                let block = Block::new(&cx.at(to, cx.vb.pp(&name)).in_stage(stage), from, &shape)?;
                 if dropped && block.downsample.is_some() {
                     // a second layer of its kind in the block lies under the position's name
-                    unreached.extend(block.hooks.paths("identity").map(|path| format!("{name}.cnsn.{path}.")));
+                    unused_parameters.extend(block.hooks.variable_paths("identity").map(|path| format!("{name}.cnsn.{path}.")));
                 }
                 blocks.push(block);
                 from = to;
             }
         }
-        let head = Head::new(place.vb.pp("classifier"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, head, sites: place.sites(), hooked: !blueprint.layers.configs.is_empty(), unreached })
+        let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
+        Ok(Self { stem, blocks, head, sites: cx.sites(), hooked: !blueprint.layers.configs.is_empty(), unused_parameters })
     }
 }
 
@@ -124,7 +124,7 @@ impl Network for ResNext {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
             // written out once: the first block reads it twice
             let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
             self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
@@ -135,7 +135,7 @@ impl Network for ResNext {
         self.sites
     }
 
-    fn unreached(&self) -> &[String] {
-        &self.unreached
+    fn unused_parameters(&self) -> &[String] {
+        &self.unused_parameters
     }
 }

@@ -6,7 +6,7 @@
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
 use sncn_core::{FeatureMap, Layers, Network, Pass};
 
 struct Block {
@@ -19,17 +19,17 @@ struct Block {
 }
 
 impl Block {
-    fn new(place: &Place, from: usize, to: usize, stride: usize, layers: Layers) -> Result<Self> {
-        let vb = &place.vb;
+    fn new(cx: &BuildContext, from: usize, to: usize, stride: usize, layers: Layers) -> Result<Self> {
+        let vb = &cx.vb;
         let three = |name: &str, from, stride| ConvLayer::same(vb.pp(name), from, to, 3, stride);
-        let bn1 = BatchNorm::new(&place.at(from, vb.pp("bn1")))?;
+        let bn1 = BatchNorm::new(&cx.at(from, vb.pp("bn1")))?;
         let conv1 = three("conv1", from, stride)?;
-        let bn2 = BatchNorm::new(&place.at(to, vb.pp("bn2")))?;
+        let bn2 = BatchNorm::new(&cx.at(to, vb.pp("bn2")))?;
         let conv2 = three("conv2", to, 1)?;
         let shortcut =
             if from == to && stride == 1 { None } else { Some(ConvLayer::same(vb.pp("conv_shortcut"), from, to, 1, stride)?) };
         let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
-        let hooks = Hooks::new(layers, &positions, &place.at(to, vb.pp("cnsn")))?;
+        let hooks = Hooks::new(layers, &positions, &cx.at(to, vb.pp("cnsn")))?;
         Ok(Self { bn1, conv1, bn2, conv2, shortcut, hooks })
     }
 
@@ -44,8 +44,8 @@ impl Block {
         };
         let branch = self.bn2.norm_relu(&self.conv1.on_map(&branch)?, pass)?;
         let shortcut = hooks.on_map("identity", shortcut, pass)?;
-        let sum = if hooks.is_free("residual") {
-            self.conv2.on_map_plus(&branch, &shortcut)?
+        let sum = if hooks.is_empty_at("residual") {
+            self.conv2.on_map_add(&branch, &shortcut)?
         } else {
             hooks.on_map("residual", self.conv2.on_map(&branch)?, pass)?.add(&shortcut)?
         };
@@ -81,21 +81,21 @@ impl WideResNet {
             bail!("backbone wrn{depth}_{width}: the depth must be 6n + 4 (10, 16, 22, 28, 40, …), the width 1 to 64")
         }
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let place = Place::new(16, blueprint.vars.builder());
-        let stem = ConvLayer::same(place.vb.pp("conv1"), 3, 16, 3, 1)?;
+        let cx = BuildContext::new(16, blueprint.vars.builder());
+        let stem = ConvLayer::same(cx.vb.pp("conv1"), 3, 16, 3, 1)?;
         let (mut blocks, mut from) = (Vec::new(), 16);
         for stage in 1..=3 {
             let to = (8 << stage) * width;
             for layer in 0..(depth - 4) / 6 {
                 let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
-                let place = place.at(to, place.vb.pp(format!("block{stage}.layer.{layer}"))).in_stage(stage);
-                blocks.push(Block::new(&place, from, to, stride, blueprint.layers)?);
+                let cx = cx.at(to, cx.vb.pp(format!("block{stage}.layer.{layer}"))).in_stage(stage);
+                blocks.push(Block::new(&cx, from, to, stride, blueprint.layers)?);
                 from = to;
             }
         }
-        let bn = BatchNorm::new(&place.at(from, place.vb.pp("bn1")))?;
-        let head = Head::new(place.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, bn, head, sites: place.sites(), hooked: !blueprint.layers.configs.is_empty() })
+        let bn = BatchNorm::new(&cx.at(from, cx.vb.pp("bn1")))?;
+        let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
+        Ok(Self { stem, blocks, bn, head, sites: cx.sites(), hooked: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -103,7 +103,7 @@ impl Network for WideResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
             let stem = self.stem.on_map(&xs)?;
             let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
             self.head.forward(&self.bn.norm_relu(&xs, pass)?.global_avg_pool()?)

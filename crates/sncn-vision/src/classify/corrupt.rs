@@ -2,7 +2,7 @@
 
 use super::setup;
 use crate::corruption::frost;
-use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Dims, Frost, Variant};
+use crate::corruption::{self, CORRUPTIONS, Dims, Frost, Variant};
 use crate::dataset::folder::ENDINGS;
 use crate::dataset::npy::NpyWriter;
 use crate::picture::{self, Sheet};
@@ -73,8 +73,8 @@ impl Corrupt {
         cli::threads(self.threads)?;
         let frost = frost::textures(self.frost_dir.as_deref())?;
         let names: Vec<&str> = match self.corruptions.as_slice() {
-            [] if self.sheet => CORRUPTIONS.iter().map(|(name, _)| *name).collect(),
-            [] => CORRUPTIONS[..BENCHMARK].iter().map(|(name, _)| *name).collect(),
+            [] if self.sheet => CORRUPTIONS.iter().map(|entry| entry.name).collect(),
+            [] => corruption::benchmark().collect(),
             names => names.iter().map(String::as_str).collect(),
         };
         for name in &names {

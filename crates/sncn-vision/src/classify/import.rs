@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sncn_train::checkpoint;
 use sncn_train::harness::export::differ;
 use sncn_train::harness::{Run, Table, cli, saved};
-use sncn_weights::weights::{Names, Weights};
+use sncn_weights::weights::{NameMap, Weights};
 use std::path::PathBuf;
 
 /// Makes a checkpoint from published weights (.pth as torch.save writes it, or .safetensors). Prints every name: matched, renamed
@@ -121,7 +121,7 @@ impl Import {
         let count = self.count(&run, &weights).with_context(advice)?;
         let classes = self.names(&run, count).with_context(at)?;
         let (_network, vars) = setup::network(&run, count, 0)?;
-        weights.load(&vars, &Names::STRICT, |fate, name, more| out!("{fate:10} {name} {more}")).with_context(advice)?;
+        weights.load(&vars, &NameMap::STRICT, |outcome, name, more| out!("{outcome:10} {name} {more}")).with_context(advice)?;
         checkpoint::save_weights(&self.output, &vars, saved::foreign(&run, classes)?)?;
         out!("{}: {} variables, {count} classes", self.output.display(), vars.all().len());
         Ok(())

@@ -8,8 +8,8 @@ use candle_core::{Device, Tensor};
 use image::Rgb;
 use image::imageops::FilterType;
 use rand::seq::index;
-use sncn_core::layer::{Crop, CrossNormConfig, sample};
-use sncn_core::{Layer, Mixture, Pass, Seed, Window};
+use sncn_core::layer::{Crop, CrossNormConfig};
+use sncn_core::{BoundingBox, CrossNormDraw, Layer, Pass, Seed};
 use sncn_train::harness::cli;
 use std::path::{Path, PathBuf};
 
@@ -104,7 +104,7 @@ impl Show {
             names(styles).join(", ")
         );
         for (what, window) in [("content box (orange)", mixture.content), ("style box (blue)", mixture.style)] {
-            if let Some(Window { top, bottom, left, right }) = window {
+            if let Some(BoundingBox { top, bottom, left, right }) = window {
                 out!("{what}: rows {top} to {bottom}, columns {left} to {right}");
             }
         }
@@ -112,7 +112,7 @@ impl Show {
     }
 
     /// Every content in every style, by style, clipped to what a picture can show.
-    fn mixed(&self, pictures: &[Picture], dims: Dims) -> Result<(Mixture, Vec<Vec<Vec<u8>>>)> {
+    fn mixed(&self, pictures: &[Picture], dims: Dims) -> Result<(CrossNormDraw, Vec<Vec<Vec<u8>>>)> {
         let crop = match self.crop {
             Cropped::Neither => Crop::Neither,
             Cropped::Style => Crop::Style,
@@ -121,11 +121,11 @@ impl Show {
         };
         let config = CrossNormConfig { crop, ..Default::default() };
         let shape = (pictures.len(), dims.height, dims.width, 3);
-        let drawn = sample(&config, shape, &mut Seed::new(self.seed).named("show/boxes").rng())?;
+        let drawn = CrossNormDraw::sample(&config, shape, &mut Seed::new(self.seed).named("show/boxes").rng())?;
         let values: Vec<f32> = pictures.iter().flat_map(|picture| &picture.values).map(|&byte| f32::from(byte) / 255.).collect();
         let xs = Tensor::from_vec(values, (pictures.len(), dims.height, dims.width, 3), &Device::Cpu)?;
         let styled = |style: usize| -> Result<Vec<Vec<u8>>> {
-            let mixture = Mixture { partner: vec![self.contents + style; pictures.len()], ..drawn.clone() };
+            let mixture = CrossNormDraw { partner: vec![self.contents + style; pictures.len()], ..drawn.clone() };
             let ys = mixture.forward(&xs, &Pass::eval())?.narrow(0, 0, self.contents)?;
             let ys: Vec<f32> = ys.flatten_all()?.to_vec1()?;
             let bytes = |image: &[f32]| image.iter().map(|value| (255. * value.clamp(0., 1.)).round() as u8).collect();
@@ -185,7 +185,7 @@ fn taken(images: &dyn Images, index: usize) -> Result<Picture> {
     Ok(Picture { name: images.classes().get(label).cloned().unwrap_or_default(), values })
 }
 
-fn mark(sheet: &mut Sheet, window: Option<Window>, row: usize, column: usize, colour: Rgb<u8>) {
+fn mark(sheet: &mut Sheet, window: Option<BoundingBox>, row: usize, column: usize, colour: Rgb<u8>) {
     if let Some(window) = window {
         sheet.outline(window, row, column, colour);
     }

@@ -7,7 +7,7 @@
 
 use super::setup;
 use super::task::{Classify, Settings};
-use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant, frost};
+use crate::corruption::{self, Frost, Group, Variant, frost};
 use crate::dataset::subset::Subset;
 use crate::dataset::{Images, Source, Splits, arrays};
 use crate::examples::Examples;
@@ -39,8 +39,7 @@ const VALIDATION: &str = "-validation";
 
 /// The corruptions that the set corrupted here takes.
 fn corruptions(base: &str) -> impl Iterator<Item = &'static str> {
-    let range = if base.ends_with(VALIDATION) { BENCHMARK..CORRUPTIONS.len() } else { 0..BENCHMARK };
-    CORRUPTIONS[range].iter().map(|(name, _)| *name)
+    corruption::names(if base.ends_with(VALIDATION) { Group::Extra } else { Group::Benchmark })
 }
 
 /// Whether the test set of that name is corrupted here, with the frost at hand.

@@ -36,38 +36,75 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Makes a corruption from severity (1 to 5), variant and frost textures.
+/// Makes a corruption from its severity (1 to 5), the severity table and the frost textures.
 pub type Build = fn(usize, Variant, &Frost) -> Result<Box<dyn Corruption>>;
 
-fn boxed<C: Corruption + 'static>(made: Result<C>) -> Result<Box<dyn Corruption>> {
-    Ok(Box::new(made?))
+/// What a corruption is used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// One of the 15 of the benchmark: the test set `<set>-c` and the mean corruption error consist of them.
+    Benchmark,
+    /// One of the 4 that the benchmark's authors publish besides, for validation: settings are chosen on them.
+    Extra,
+    /// Neither: it is applied only where it is asked for by name.
+    Other,
 }
 
-/// The 19 corruptions: the 15 of the benchmark in its order, then the 4 extra ones.
-pub const CORRUPTIONS: &[(&str, Build)] = &[
-    ("gaussian_noise", |s, v, _| boxed(noise::GaussianNoise::new(s, v))),
-    ("shot_noise", |s, v, _| boxed(noise::ShotNoise::new(s, v))),
-    ("impulse_noise", |s, v, _| boxed(noise::ImpulseNoise::new(s, v))),
-    ("defocus_blur", |s, v, _| boxed(blur::DefocusBlur::new(s, v))),
-    ("glass_blur", |s, v, _| boxed(blur::GlassBlur::new(s, v))),
-    ("motion_blur", |s, v, _| boxed(blur::MotionBlur::new(s, v))),
-    ("zoom_blur", |s, v, _| boxed(blur::ZoomBlur::new(s, v))),
-    ("snow", |s, v, _| boxed(snow::Snow::new(s, v))),
-    ("frost", |s, v, f| boxed(frost::FrostOverlay::new(s, v, f))),
-    ("fog", |s, v, _| boxed(fog::Fog::new(s, v))),
-    ("brightness", |s, v, _| boxed(colour::Brightness::new(s, v))),
-    ("contrast", |s, v, _| boxed(colour::Contrast::new(s, v))),
-    ("elastic_transform", |s, v, _| boxed(elastic::ElasticTransform::new(s, v))),
-    ("pixelate", |s, v, _| boxed(pixelate::Pixelate::new(s, v))),
-    ("jpeg_compression", |s, v, _| boxed(jpeg::JpegCompression::new(s, v))),
-    ("speckle_noise", |s, v, _| boxed(noise::SpeckleNoise::new(s, v))),
-    ("gaussian_blur", |s, v, _| boxed(blur::GaussianBlur::new(s, v))),
-    ("spatter", |s, v, _| boxed(spatter::Spatter::new(s, v))),
-    ("saturate", |s, v, _| boxed(colour::Saturate::new(s, v))),
+/// One corruption of the registry.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Its published name, which also names its random stream.
+    pub name: &'static str,
+    /// What it is used for.
+    pub group: Group,
+    /// Its constructor.
+    pub build: Build,
+}
+
+/// An [`Entry`] whose type is made from severity and severity table alone, by `new(severity, variant)`.
+macro_rules! entry {
+    ($name:literal, $group:ident, $corruption:ty) => {
+        Entry { name: $name, group: Group::$group, build: |s, v, _| Ok(Box::new(<$corruption>::new(s, v)?)) }
+    };
+}
+
+/// Every corruption. A new one is one line, at any place; which test sets exist depends on the groups alone.
+pub const CORRUPTIONS: &[Entry] = &[
+    entry!("gaussian_noise", Benchmark, noise::GaussianNoise),
+    entry!("shot_noise", Benchmark, noise::ShotNoise),
+    entry!("impulse_noise", Benchmark, noise::ImpulseNoise),
+    entry!("defocus_blur", Benchmark, blur::DefocusBlur),
+    entry!("glass_blur", Benchmark, blur::GlassBlur),
+    entry!("motion_blur", Benchmark, blur::MotionBlur),
+    entry!("zoom_blur", Benchmark, blur::ZoomBlur),
+    entry!("snow", Benchmark, snow::Snow),
+    Entry { name: "frost", group: Group::Benchmark, build: |s, v, frost| Ok(Box::new(frost::FrostOverlay::new(s, v, frost)?)) },
+    entry!("fog", Benchmark, fog::Fog),
+    entry!("brightness", Benchmark, colour::Brightness),
+    entry!("contrast", Benchmark, colour::Contrast),
+    entry!("elastic_transform", Benchmark, elastic::ElasticTransform),
+    entry!("pixelate", Benchmark, pixelate::Pixelate),
+    entry!("jpeg_compression", Benchmark, jpeg::JpegCompression),
+    entry!("speckle_noise", Extra, noise::SpeckleNoise),
+    entry!("gaussian_blur", Extra, blur::GaussianBlur),
+    entry!("spatter", Extra, spatter::Spatter),
+    entry!("saturate", Extra, colour::Saturate),
 ];
 
-/// How many of [`CORRUPTIONS`] the benchmark's mean corruption error is taken over.
-pub const BENCHMARK: usize = 15;
+/// The names of a group, in the order of [`CORRUPTIONS`].
+pub fn names(group: Group) -> impl Iterator<Item = &'static str> {
+    CORRUPTIONS.iter().filter(move |entry| entry.group == group).map(|entry| entry.name)
+}
+
+/// The names of the 15 corruptions of the benchmark, in its order.
+pub fn benchmark() -> impl Iterator<Item = &'static str> {
+    names(Group::Benchmark)
+}
+
+/// The names of the 4 extra corruptions, which are for validation.
+pub fn extra() -> impl Iterator<Item = &'static str> {
+    names(Group::Extra)
+}
 
 /// A named corruption at one severity, ready to be applied to images.
 pub struct Generator {
@@ -82,8 +119,8 @@ pub struct Generator {
 /// For an unknown name (the error lists the known ones), a severity outside 1..=5, or unusable frost textures.
 pub fn build(name: &str, severity: usize, variant: Variant, frost: &Frost) -> Result<Generator> {
     ensure!((1..=5).contains(&severity), "corruption {name}: severity {severity} does not exist; use 1, 2, 3, 4 or 5");
-    let Some(&(name, build)) = CORRUPTIONS.iter().find(|entry| entry.0 == name) else {
-        let known: Vec<&str> = CORRUPTIONS.iter().map(|entry| entry.0).collect();
+    let Some(&Entry { name, build, .. }) = CORRUPTIONS.iter().find(|entry| entry.name == name) else {
+        let known: Vec<&str> = CORRUPTIONS.iter().map(|entry| entry.name).collect();
         bail!("no corruption is called {name:?}; known: {}", known.join(", "));
     };
     let corruption = build(severity, variant, frost).with_context(|| format!("corruption {name}, severity {severity}"))?;
@@ -134,5 +171,34 @@ impl Generator {
     fn length_error(&self, len: usize, dims: Dims) -> String {
         let Dims { height, width } = dims;
         format!("{}: {len} bytes are no whole number of {height} x {width} x 3 images with sides of at least 1", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of Hendrycks and Dietterich (2019): figure 1 and, for the extra ones, appendix B.
+    #[test]
+    fn groups_are_the_published_ones() {
+        let published = [
+            "gaussian_noise",
+            "shot_noise",
+            "impulse_noise",
+            "defocus_blur",
+            "glass_blur",
+            "motion_blur",
+            "zoom_blur",
+            "snow",
+            "frost",
+            "fog",
+            "brightness",
+            "contrast",
+            "elastic_transform",
+            "pixelate",
+            "jpeg_compression",
+        ];
+        assert_eq!(benchmark().collect::<Vec<_>>(), published);
+        assert_eq!(extra().collect::<Vec<_>>(), ["speckle_noise", "gaussian_blur", "spatter", "saturate"]);
     }
 }

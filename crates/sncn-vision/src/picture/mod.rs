@@ -6,7 +6,7 @@ use crate::corruption::Dims;
 use crate::dataset::folder::ENDINGS;
 use anyhow::{Context, Result};
 use image::{Rgb, RgbImage, imageops};
-use sncn_core::Window;
+use sncn_core::BoundingBox;
 use std::path::{Path, PathBuf};
 
 const GAP: usize = 2;
@@ -64,7 +64,7 @@ impl Sheet {
     }
 
     /// Marks a box of an image by a thin line just inside it.
-    pub fn outline(&mut self, window: Window, row: usize, column: usize, colour: Rgb<u8>) {
+    pub fn outline(&mut self, window: BoundingBox, row: usize, column: usize, colour: Rgb<u8>) {
         let (x, y) = self.corner(row, column);
         let [left, right] = [window.left, window.right].map(|at| x + at * self.scale);
         let [top, bottom] = [window.top, window.bottom].map(|at| y + at * self.scale);

@@ -2,7 +2,7 @@
 
 use super::examples::PairExamples;
 use super::task::Segment;
-use crate::corruption::{self, BENCHMARK, CORRUPTIONS, Frost, Variant, frost};
+use crate::corruption::{self, Frost, Variant, frost};
 use crate::dataset::Source;
 use crate::dataset::pairs::{self, PairSplits, Pairs, Part};
 use anyhow::{Result, bail, ensure};
@@ -42,8 +42,7 @@ impl harness::TestSets<Segment> for TestSets<'_> {
         if base == name {
             return Ok(Box::new(std::iter::once(Ok((name, examples())))));
         }
-        let cells =
-            CORRUPTIONS[..BENCHMARK].iter().flat_map(|(corruption, _)| (1..=5).map(move |severity| (*corruption, severity)));
+        let cells = corruption::benchmark().flat_map(|corruption| (1..=5).map(move |severity| (corruption, severity)));
         Ok(Box::new(cells.map(move |(corruption, severity)| {
             let generator = corruption::build(corruption, severity, Variant::Imagenet, &self.frost)?;
             Ok((format!("{name}/{corruption}/{severity}"), examples().corrupted(generator, CORRUPTION_SEED)))

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use sncn_core::loss::value;
-use sncn_core::{Mixture, Network, Pass, Seed, Vars, Window};
+use sncn_core::{BoundingBox, CrossNormDraw, Network, Pass, Seed, Vars};
 use sncn_golden::{Case, Rounding, Trial, fill, images};
 
 /// The type in which a trial runs.
@@ -78,7 +78,7 @@ pub(crate) fn check_state(case: &Trial, model: &Model, grads: &GradStore) -> Res
         let shape: Vec<usize> = want["shape"].as_array().context("shape")?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
         ensure!(shape == var.dims(), "{}: {name} has shape {:?}", case.id, var.dims());
         if want.get("grad").is_some_and(serde_json::Value::is_null) {
-            let declared = model.network.unreached().iter().any(|prefix| name.starts_with(prefix));
+            let declared = model.network.unused_parameters().iter().any(|prefix| name.starts_with(prefix));
             ensure!(declared && grads.get(var.as_tensor()).is_none(), "{}: {name} has a gradient", case.id);
         }
         if let (Some(norm), Some(probe)) = (want["grad_norm"].as_f64(), want["grad_probe"].as_f64()) {
@@ -105,17 +105,17 @@ pub(crate) fn loss_matches(case: &Trial, name: &str, got: &Tensor, want: f64, al
 pub(crate) fn passes(case: &Case) -> Result<Vec<Pass>> {
     let window = |v: &serde_json::Value| {
         let at: Vec<usize> = v.as_array()?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
-        Some(Window { top: at[0], left: at[1], bottom: at[2], right: at[3] })
+        Some(BoundingBox { top: at[0], left: at[1], bottom: at[2], right: at[3] })
     };
-    let site = |v: &serde_json::Value| -> Result<(usize, Mixture)> {
+    let site = |v: &serde_json::Value| -> Result<(usize, CrossNormDraw)> {
         let partner = v["perm"].as_array().context("perm")?.iter().map(|v| v.as_u64().unwrap() as usize).collect();
         let (style, content) = (window(&v["style_box"]), window(&v["content_box"]));
-        Ok((v["site"].as_u64().context("site")? as usize, Mixture { partner, channels: None, style, content, blend: None }))
+        Ok((v["site"].as_u64().context("site")? as usize, CrossNormDraw { partner, channels: None, style, content, blend: None }))
     };
     let forwards = case.params["active"].as_array().context("active")?;
     let pass = |sites: &serde_json::Value| -> Result<Pass> {
         let sites = sites.as_array().context("sites")?.iter().map(site).collect::<Result<Vec<_>>>()?;
-        Ok(Pass::given(sites, Seed::new(0)).no_dropout())
+        Ok(Pass::with_draws(sites, Seed::new(0)).without_dropout())
     };
     forwards.iter().map(pass).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::container;
 use super::error::{PthError, Result};
-use super::kind::Window;
+use super::kind::StorageSlice;
 use super::state;
 use crate::pickle::Pickle;
 use candle_core::{DType, Device, Tensor};
@@ -12,7 +12,7 @@ use std::collections::HashMap;
 /// A state dict.
 #[derive(Debug)]
 pub struct Pth<'a> {
-    entries: Vec<(String, Window)>,
+    entries: Vec<(String, StorageSlice)>,
     /// Where each name stands among them.
     places: HashMap<String, usize>,
     others: Vec<String>,
@@ -55,7 +55,7 @@ impl<'a> Pth<'a> {
         self.under
     }
 
-    fn window(&self, name: &str) -> Option<&Window> {
+    fn window(&self, name: &str) -> Option<&StorageSlice> {
         self.places.get(name).and_then(|&at| self.entries.get(at)).map(|(_, window)| window)
     }
 

@@ -1,4 +1,4 @@
-//! `Kind`: the element types of PyTorch, and `Window`: a tensor's place in a storage.
+//! `Kind`: the element types of PyTorch, and `StorageSlice`: a tensor's place in a storage.
 
 use candle_core::DType;
 
@@ -42,7 +42,7 @@ pub(super) const KINDS: &[Kind] = &[
 
 /// A tensor's place in a storage, in elements.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct StorageSlice {
     pub(super) key: String,
     pub(super) kind: &'static Kind,
     pub(super) offset: usize,
@@ -52,7 +52,7 @@ pub(super) struct Window {
     pub(super) count: usize,
 }
 
-impl Window {
+impl StorageSlice {
     /// The bytes of its elements in row-major order.
     pub(super) fn gather(&self, storage: &[u8]) -> Option<Vec<u8>> {
         let size = self.kind.bytes;

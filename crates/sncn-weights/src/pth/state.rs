@@ -1,7 +1,7 @@
 //! The state dict in the object's pickle: where it stands, its storages, its tensors.
 
 use super::error::{PthError, Result, part};
-use super::kind::{KINDS, Kind, Window};
+use super::kind::{KINDS, Kind, StorageSlice};
 use crate::pickle::{Id, Node, Pickle};
 use std::collections::{BTreeSet, HashMap};
 
@@ -152,7 +152,7 @@ pub(super) fn storages(pickle: &Pickle) -> Result<HashMap<String, Storage>> {
 
 /// What a state dict holds.
 pub(super) struct Entries {
-    pub(super) windows: Vec<(String, Window)>,
+    pub(super) windows: Vec<(String, StorageSlice)>,
     /// Where each name stands among them.
     pub(super) places: HashMap<String, usize>,
     pub(super) others: Vec<String>,
@@ -161,7 +161,7 @@ pub(super) struct Entries {
 /// The entries of the state dict; of a name that stands twice, the last counts.
 pub(super) fn entries(pickle: &Pickle, dict: Id, storages: &HashMap<String, Storage>) -> Result<Entries> {
     let mut places: HashMap<String, usize> = HashMap::new();
-    let (mut windows, mut others): (Vec<(String, Window)>, BTreeSet<String>) = Default::default();
+    let (mut windows, mut others): (Vec<(String, StorageSlice)>, BTreeSet<String>) = Default::default();
     for &(name, value) in pairs(pickle, dict).unwrap_or_default() {
         let Some(name) = short(pickle, name) else {
             others.insert("(a name that is no short text)".to_string());
@@ -184,7 +184,7 @@ pub(super) fn entries(pickle: &Pickle, dict: Id, storages: &HashMap<String, Stor
 }
 
 /// The tensor that a call of `_rebuild_tensor_v2` or `_v3` would make, held against its storage.
-fn window(pickle: &Pickle, id: Id, storages: &HashMap<String, Storage>) -> std::result::Result<Window, String> {
+fn window(pickle: &Pickle, id: Id, storages: &HashMap<String, Storage>) -> std::result::Result<StorageSlice, String> {
     let (name, arguments) = call(pickle, id).ok_or("not rebuilt by torch._utils")?;
     let &[place, offset, shape, strides, ref rest @ ..] = arguments else { return Err("too few arguments".into()) };
     let Node::Persistent(place) = *pickle.node(place) else { return Err("its storage is not in the file".into()) };
@@ -217,7 +217,7 @@ fn window(pickle: &Pickle, id: Id, storages: &HashMap<String, Storage>) -> std::
     if count > held || (count > 0 && last.is_none_or(|last| last >= held)) {
         return Err(refused());
     }
-    Ok(Window { key, kind, offset, shape, strides, count })
+    Ok(StorageSlice { key, kind, offset, shape, strides, count })
 }
 
 /// The element type `torch.<name>`.

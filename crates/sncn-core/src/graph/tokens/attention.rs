@@ -9,7 +9,7 @@ use crate::ops::{self, drop_of};
 use crate::packing::Packing;
 use candle_core::{D, Result, Tensor, bail};
 use candle_nn::ops::softmax;
-use sncn_kernels::attention::{Drop, Sequences, attention_backward, attention_forward};
+use sncn_kernels::attention::{AttentionShape, DropWeights, attention_backward, attention_forward};
 use sncn_kernels::simd::Form as Kernels;
 
 /// What attention is told.
@@ -78,10 +78,10 @@ impl Attention {
             }
         };
         let dropping = dropout.is_some_and(|(rate, _)| rate > 0.);
-        let s = Sequences { lengths: &lengths, heads, width };
+        let s = AttentionShape { lengths: &lengths, heads, width };
         let (mut weights, mut data) = (Buffer::take(s.weights()), Buffer::take(s.map()));
         {
-            let drop: Option<Drop<'_>> = if dropping { Some(&drop) } else { None };
+            let drop: Option<DropWeights<'_>> = if dropping { Some(&drop) } else { None };
             let [q, k, v] = maps.map(|map| map.data.part(0..map.data.len()));
             attention_forward(Kernels::current(), &s, &q, &k, &v, drop, &mut weights, &mut data);
         }
@@ -90,8 +90,8 @@ impl Attention {
         done("attention: forward");
         recording.record(move |gradients| {
             let Some(gradient) = gradients.take(slot) else { return };
-            let (s, len) = (Sequences { lengths: &lengths, heads, width }, gradient.len());
-            let drop: Option<Drop<'_>> = if dropping { Some(&drop) } else { None };
+            let (s, len) = (AttentionShape { lengths: &lengths, heads, width }, gradient.len());
+            let drop: Option<DropWeights<'_>> = if dropping { Some(&drop) } else { None };
             let [mut dq, mut dk, mut dv] = [0; 3].map(|_| Buffer::take(len));
             {
                 let [q, k, v] = [0, 1, 2].map(|i| maps[i].data.part(0..len));

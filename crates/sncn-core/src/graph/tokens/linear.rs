@@ -9,7 +9,7 @@ use crate::ops::with_values;
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::conv::ConvShape;
 use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, keep};
-use sncn_kernels::product::column_sums;
+use sncn_kernels::linear::column_sums;
 use std::ops::Range;
 
 impl TokenMap {

@@ -9,8 +9,8 @@ use crate::graph::recording::Recording;
 use crate::graph::statistics::{Back, Seen, composed};
 use crate::packing::Packing;
 use crate::pass::Pass;
-use crate::rule::{self, Rule, Sizes};
-use crate::stats::Extent;
+use crate::rule::{self, MapShape, Rule};
+use crate::stats::Positions;
 use candle_core::{Result, Tensor, bail};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -47,9 +47,9 @@ impl TokenMap {
     }
 }
 
-fn sizes(packing: &Packing, channels: usize) -> Sizes {
+fn sizes(packing: &Packing, channels: usize) -> MapShape {
     let (lengths, width) = (packing.lengths().clone(), packing.longest());
-    Sizes { instances: lengths.len(), height: 1, width, channels, lengths: Some(lengths) }
+    MapShape { instances: lengths.len(), height: 1, width, channels, lengths: Some(lengths) }
 }
 
 /// On a tensor (tokens, C).
@@ -61,15 +61,15 @@ fn on_tensor(rule: &dyn Rule, xs: &Tensor, packing: &Packing, pass: &Pass) -> Re
 fn apply(recording: &Recording, xs: &Rows, packing: &Packing, rule: &dyn Rule, pass: &Pass) -> Result<Rows> {
     packing.check_tokens(xs.rows())?;
     let sizes = sizes(packing, xs.width);
-    let whole = sizes.extent(None);
+    let whole = sizes.positions(None);
     let body = Body::new(xs.data.clone(), packing.lengths().iter().copied(), xs.width);
-    let moments = |extent: &Extent| body.moments(extent);
+    let moments = |positions: &Positions| body.moments(positions);
     let seen = Seen { sizes, map: None, moments: &moments, centres: RefCell::default() };
     let Some(outcome) = rule::run(rule, &seen, pass, recording.mode().record)? else { return Ok(xs.clone()) };
     let centres = seen.centres.into_inner();
-    let (scale, shift) = composed(&outcome, None);
+    let (scale, bias) = composed(&outcome, None);
     let copy = |n: usize, out: &mut [f32]| body.copy(n, out);
-    let data = body.rescaled(&outcome.within, (&scale, &shift), copy, |_, _| {});
+    let data = body.rescaled(&outcome.within, (&scale, &bias), copy, |_, _| {});
     let ys = Rows::new(recording, data, xs.width);
     Back { name: rule.name(), outcome, body: body.clone(), map: None, centres, whole, slots: (xs.slot, ys.slot) }
         .record(recording);

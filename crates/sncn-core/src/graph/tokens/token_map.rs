@@ -51,7 +51,7 @@ pub(super) const BLOCK: usize = 1 << 14;
 
 /// Whether a tensor can be read by a recording.
 pub(super) fn recordable(xs: &Tensor) -> bool {
-    ops::native(xs) && xs.dtype() == DType::F32
+    ops::has_kernel(xs) && xs.dtype() == DType::F32
 }
 
 impl TokenMap {
@@ -59,7 +59,7 @@ impl TokenMap {
     ///
     /// # Errors
     /// Where the shape does not fit, or there is nothing in it.
-    pub fn start(xs: &Tensor, pass: &Pass) -> Result<Self> {
+    pub fn from_tensor(xs: &Tensor, pass: &Pass) -> Result<Self> {
         let (rows, width) = xs.dims2()?;
         if rows * width == 0 {
             bail!("token vectors of shape {:?} hold nothing", xs.dims())
@@ -79,7 +79,7 @@ impl TokenMap {
     ///
     /// # Errors
     /// Where the shape does not fit.
-    pub fn tensor(xs: &Tensor) -> Result<Self> {
+    pub fn unrecorded(xs: &Tensor) -> Result<Self> {
         xs.dims2()?;
         Ok(Self(Form::Tensor(xs.clone())))
     }

@@ -5,7 +5,7 @@ use crate::backbone::linear::Linear;
 use crate::backbone::network::{Spot, Watch};
 use candle_core::Result;
 use sncn_core::layer::{Hooks, Layer, LayerNorm, Layers};
-use sncn_core::{Attention, Packing, Pass, Place, Seed, TokenMap};
+use sncn_core::{Attention, BuildContext, Packing, Pass, Seed, TokenMap};
 
 /// Where layers may hang: on the result of attention, on that of the feed-forward part, on the sum that leaves the layer.
 pub(super) const POSITIONS: [&str; 3] = ["attention", "feed_forward", "sum"];
@@ -58,16 +58,12 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Drops a share of the values, in training.
     pub(super) fn dropout(&self, xs: TokenMap, rate: f64, name: &str) -> Result<TokenMap> {
-        if self.pass.train && !self.pass.without_dropout() {
-            xs.dropout(rate, self.seed.named(name), self.packing)
-        } else {
-            Ok(xs)
-        }
+        if self.pass.dropout() { xs.dropout(rate, self.seed.named(name), self.packing) } else { Ok(xs) }
     }
 
     /// Applies what hangs at a position.
     pub(super) fn hang(&self, hooks: &Hooks, position: &str, xs: TokenMap, watch: Watch) -> Result<TokenMap> {
-        if hooks.is_free(position) {
+        if hooks.is_empty_at(position) {
             return Ok(xs);
         }
         let ys = hooks.on_sequences(position, xs.clone(), self.packing, self.pass)?;
@@ -84,11 +80,11 @@ impl Run<'_> {
 }
 
 impl EncoderLayer {
-    pub(super) fn new(config: &EncoderConfig, layers: Layers, place: &Place) -> Result<Self> {
+    pub(super) fn new(config: &EncoderConfig, layers: Layers, cx: &BuildContext) -> Result<Self> {
         let names = if config.family == Family::Distilbert { &DISTILBERT } else { &BERT };
         let (width, inner) = (config.hidden_size, config.intermediate_size);
-        let linear = |name: &str, from, to| Linear::new(place.vb.pp(name), from, to, STDEV);
-        let norm = |name: &str| LayerNorm::new(&place.at(width, place.vb.pp(name)), config.layer_norm_eps);
+        let linear = |name: &str, from, to| Linear::new(cx.vb.pp(name), from, to, STDEV);
+        let norm = |name: &str| LayerNorm::new(&cx.at(width, cx.vb.pp(name)), config.layer_norm_eps);
         // in PyTorch's order
         let [query, key, value, output] = names.attention;
         let projections = [linear(query, width, width)?, linear(key, width, width)?, linear(value, width, width)?];
@@ -96,7 +92,7 @@ impl EncoderLayer {
         let first = norm(names.norms[0])?;
         let feed_forward = [linear(names.feed_forward[0], width, inner)?, linear(names.feed_forward[1], inner, width)?];
         let norms = [first, norm(names.norms[1])?];
-        let hooks = Hooks::new(layers, &POSITIONS.map(|name| (name, width)), place)?;
+        let hooks = Hooks::new(layers, &POSITIONS.map(|name| (name, width)), cx)?;
         let dropout = [config.hidden_dropout_prob, config.attention_probs_dropout_prob];
         Ok(Self {
             projections,
@@ -144,7 +140,7 @@ impl EncoderLayer {
     fn attend(&self, xs: &TokenMap, run: &Run) -> Result<TokenMap> {
         let [q, k, v] = &self.projections;
         let project = |linear: &Linear| xs.linear(&linear.weight, &linear.bias);
-        let drops = run.pass.train && !run.pass.without_dropout();
+        let drops = run.pass.dropout();
         let dropout = drops.then(|| (self.dropout[1], run.seed.named("weights")));
         let ys = Attention { heads: self.heads, dropout }.forward(&project(q)?, &project(k)?, &project(v)?, run.packing)?;
         ys.linear(&self.output.weight, &self.output.bias)

@@ -14,7 +14,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use layer::{EncoderLayer, POSITIONS, Run, STDEV};
 use sncn_core::layer::{Hooks, LayerNorm, Layers};
-use sncn_core::{Lookup, Network, Packing, Pass, Place, TokenMap, Vars, ops};
+use sncn_core::{BuildContext, Lookup, Network, Packing, Pass, TokenMap, Vars, ops};
 
 /// A transformer encoder that classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L).
 ///
@@ -51,7 +51,7 @@ pub struct Encoder {
     dense: Option<Linear>,
     classifier: Linear,
     head: Head,
-    unreached: Vec<String>,
+    unused_parameters: Vec<String>,
     sites: usize,
 }
 
@@ -74,11 +74,11 @@ impl Encoder {
         }
         Hooks::check(layers.configs, std::iter::once("embedding").chain(POSITIONS))?;
         Hooks::check_stages(layers.configs, config.num_hidden_layers)?;
-        let place = Place::new(width, vars.builder());
-        let under = |path: &str| place.at(width, place.vb.pp(path));
+        let cx = BuildContext::new(width, vars.builder());
+        let under = |path: &str| cx.at(width, cx.vb.pp(path));
         let table = |count: usize, name: &str| {
             let init = Init::Randn { mean: 0., stdev: STDEV };
-            place.vb.get_with_hints((count, width), &format!("embeddings.{name}.weight"), init)
+            cx.vb.get_with_hints((count, width), &format!("embeddings.{name}.weight"), init)
         };
         let words = table(config.vocab_size, "word_embeddings")?;
         let typed = family != Family::Distilbert && config.type_vocab_size > 0;
@@ -105,11 +105,25 @@ impl Encoder {
         let dense = if family == Family::Distilbert { "pre_classifier" } else { "pooler.dense" };
         // BERT's weights have the pooler whether it is used or not
         let wanted = head == Head::Pooler || family != Family::Distilbert;
-        let built = if wanted { Some(Linear::new(place.vb.pp(dense), width, width, STDEV)?) } else { None };
-        let unreached = if wanted && head == Head::Mean { vec![format!("{dense}.")] } else { Vec::new() };
-        let classifier = Linear::new(place.vb.pp("classifier"), width, classes, STDEV)?;
-        let (config, sites) = (config.clone(), place.sites());
-        Ok(Self { config, words, positions, types, norm, last, hooks, layers, dense: built, classifier, head, unreached, sites })
+        let built = if wanted { Some(Linear::new(cx.vb.pp(dense), width, width, STDEV)?) } else { None };
+        let unused_parameters = if wanted && head == Head::Mean { vec![format!("{dense}.")] } else { Vec::new() };
+        let classifier = Linear::new(cx.vb.pp("classifier"), width, classes, STDEV)?;
+        let (config, sites) = (config.clone(), cx.sites());
+        Ok(Self {
+            config,
+            words,
+            positions,
+            types,
+            norm,
+            last,
+            hooks,
+            layers,
+            dense: built,
+            classifier,
+            head,
+            unused_parameters,
+            sites,
+        })
     }
 
     /// `encoder<layers>_<channels>`, heads of up to 64 channels, four times as many inside the feed-forward part, a tenth dropped, the
@@ -170,8 +184,8 @@ impl Encoder {
             None => vec![0; words.len()],
         };
         let mut lookups =
-            vec![Lookup { table: &self.words, entries: words }, Lookup { table: &self.positions, entries: &places }];
-        lookups.extend(self.types.as_ref().map(|table| Lookup { table, entries: &of_types }));
+            vec![Lookup { weight: &self.words, indices: words }, Lookup { weight: &self.positions, indices: &places }];
+        lookups.extend(self.types.as_ref().map(|table| Lookup { weight: table, indices: &of_types }));
         let padded = pass.clone().with_lengths(packing.lengths().clone());
         let seed = pass.seed().named("dropout");
         let run = |stage: u64| Run { packing, pass: &padded, seed: seed.fold_in(stage), stage: stage as usize };
@@ -236,7 +250,7 @@ impl TextNetwork for Encoder {
         let vectors = self.run(&tokens, None, pass, watch, Ok)?.to_tensor()?;
         let summary = self.summary(&vectors, tokens.packing())?;
         let rate = self.config.classifier_dropout.unwrap_or(self.config.hidden_dropout_prob);
-        let drops = pass.train && !pass.without_dropout() && rate > 0.;
+        let drops = pass.dropout() && rate > 0.;
         self.classify(&if drops { ops::dropout(&summary, rate, pass.seed().named("classifier"))? } else { summary })
     }
 }
@@ -250,7 +264,7 @@ impl Network for Encoder {
         self.sites
     }
 
-    fn unreached(&self) -> &[String] {
-        &self.unreached
+    fn unused_parameters(&self) -> &[String] {
+        &self.unused_parameters
     }
 }

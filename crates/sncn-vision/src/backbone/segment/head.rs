@@ -3,7 +3,7 @@
 use candle_core::Result;
 use candle_nn::VarBuilder;
 use sncn_core::block::ConvLayer;
-use sncn_core::layer::{BatchNorm, Place};
+use sncn_core::layer::{BatchNorm, BuildContext};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Pass};
 
@@ -21,10 +21,10 @@ struct Unit(ConvLayer, BatchNorm);
 
 impl Unit {
     /// k×k, padded so that the size stays; variables under two names of `vb`.
-    fn new(place: &Place, names: (usize, usize), from: usize, to: usize, kernel: usize, dilation: usize) -> Result<Self> {
+    fn new(cx: &BuildContext, names: (usize, usize), from: usize, to: usize, kernel: usize, dilation: usize) -> Result<Self> {
         let conv = Conv { padding: dilation * (kernel / 2), dilation, ..Conv::default() };
-        let weights = ConvLayer::new(place.vb.pp(names.0), from, to, kernel, false, conv)?;
-        Ok(Self(weights, BatchNorm::new(&place.at(to, place.vb.pp(names.1)))?))
+        let weights = ConvLayer::new(cx.vb.pp(names.0), from, to, kernel, false, conv)?;
+        Ok(Self(weights, BatchNorm::new(&cx.at(to, cx.vb.pp(names.1)))?))
     }
 
     fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
@@ -42,7 +42,7 @@ impl Scores {
     }
 
     fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        let drops = pass.train && !pass.without_dropout();
+        let drops = pass.dropout();
         let seed = || pass.seed().named("dropout").named(&self.1);
         self.0.on_map(&if drops { xs.dropout(DROPOUT, seed())? } else { xs.clone() })
     }
@@ -53,9 +53,9 @@ impl Scores {
 pub(super) struct FcnHead(Unit, Scores);
 
 impl FcnHead {
-    pub(super) fn new(place: &Place, from: usize, classes: usize) -> Result<Self> {
+    pub(super) fn new(cx: &BuildContext, from: usize, classes: usize) -> Result<Self> {
         let inner = (from / 4).max(1);
-        Ok(Self(Unit::new(place, (0, 1), from, inner, 3, 1)?, Scores::new(place.vb.pp(4), inner, classes)?))
+        Ok(Self(Unit::new(cx, (0, 1), from, inner, 3, 1)?, Scores::new(cx.vb.pp(4), inner, classes)?))
     }
 }
 
@@ -78,9 +78,9 @@ pub(super) struct DeepLabHead {
 
 impl DeepLabHead {
     /// With 4·`width` channels inside, 256 in the published head, and three quarters of `width` of the first stage, 48.
-    pub(super) fn new(place: &Place, low: usize, deep: usize, width: usize, classes: usize) -> Result<Self> {
+    pub(super) fn new(cx: &BuildContext, low: usize, deep: usize, width: usize, classes: usize) -> Result<Self> {
         let (inner, few) = (4 * width, 3 * width / 4);
-        let named = |name: &str| place.at(place.channels, place.vb.pp(name));
+        let named = |name: &str| cx.at(cx.channels, cx.vb.pp(name));
         let branch = |(index, (kernel, dilation)): (usize, (usize, usize))| {
             Unit::new(&named(&format!("aspp.convs.{index}")), (0, 1), deep, inner, kernel, dilation)
         };
@@ -94,7 +94,7 @@ impl DeepLabHead {
                 Unit::new(&named("decoder.0"), (0, 1), inner + few, inner, 3, 1)?,
                 Unit::new(&named("decoder.1"), (0, 1), inner, inner, 3, 1)?,
             ],
-            scores: Scores::new(place.vb.pp("scores"), inner, classes)?,
+            scores: Scores::new(cx.vb.pp("scores"), inner, classes)?,
         })
     }
 }
@@ -102,7 +102,7 @@ impl DeepLabHead {
 impl Decoder for DeepLabHead {
     fn forward(&self, low: &FeatureMap, deep: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
         let ((_, h, w, _), (_, high, wide, _)) = (deep.dims()?, low.dims()?);
-        let mean = self.mean.forward(&deep.mean_map()?, pass)?.resize_bilinear((h, w))?;
+        let mean = self.mean.forward(&deep.global_avg_pool_keepdim()?, pass)?.resize_bilinear((h, w))?;
         let scales = self.pyramid.iter().map(|unit| unit.forward(deep, pass)).collect::<Result<Vec<_>>>()?;
         let joined = scales.iter().skip(1).chain([&mean]).try_fold(scales[0].clone(), |joined, ys| joined.concat(ys))?;
         let ys = self.project.forward(&joined, pass)?.resize_bilinear((high, wide))?;

@@ -13,7 +13,7 @@ use super::residual::{Residual, Shape};
 use candle_core::{Result, Tensor, bail};
 use head::{Decoder, DeepLabHead, FcnHead};
 use sncn_core::block::ConvLayer;
-use sncn_core::layer::{BatchNorm, Hooks, Place};
+use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
 use sncn_core::ops::{self, Conv};
 use sncn_core::{FeatureMap, Network, Pass};
 
@@ -81,7 +81,7 @@ impl Segmenter {
     fn new(design: &Design, blueprint: &Blueprint) -> Result<Self> {
         Hooks::check_stages(blueprint.layers.configs, 4)?;
         let (width, classes) = (design.width, blueprint.classes);
-        let root = Place::new(width, blueprint.vars.builder());
+        let root = BuildContext::new(width, blueprint.vars.builder());
         let vb = root.vb.pp("backbone");
         let conv = Conv { stride: 2, padding: 3, ..Conv::default() };
         let stem = (ConvLayer::new(vb.pp("conv1"), 3, width, 7, false, conv)?, BatchNorm::new(&root.at(width, vb.pp("bn1")))?);
@@ -99,17 +99,17 @@ impl Segmenter {
                     post_rectified: true,
                     layers: blueprint.layers,
                 };
-                let place = root.at(shape.width, vb.pp(format!("layer{stage}.{block}"))).in_stage(stage);
-                blocks.push(Residual::new(&place, from, &shape)?);
+                let cx = root.at(shape.width, vb.pp(format!("layer{stage}.{block}"))).in_stage(stage);
+                blocks.push(Residual::new(&cx, from, &shape)?);
                 (from, dilation) = (shape.channels(), own);
             }
             stages.push(blocks);
             channels.push(from);
         }
-        let place = root.at(from, root.vb.pp("classifier"));
+        let cx = root.at(from, root.vb.pp("classifier"));
         let head: Box<dyn Decoder> = match design.deeplab {
-            true => Box::new(DeepLabHead::new(&place, channels[0], from, width, classes)?),
-            false => Box::new(FcnHead::new(&place, from, classes)?),
+            true => Box::new(DeepLabHead::new(&cx, channels[0], from, width, classes)?),
+            false => Box::new(FcnHead::new(&cx, from, classes)?),
         };
         let auxiliary = FcnHead::new(&root.at(channels[2], root.vb.pp("aux_classifier")), channels[2], classes)?;
         Ok(Self { stem, stages, head, auxiliary, classes, sites: root.sites(), hooked: !blueprint.layers.configs.is_empty() })
@@ -119,7 +119,7 @@ impl Segmenter {
     fn scores(&self, xs: &Tensor, pass: &Pass, auxiliary: bool) -> Result<(Tensor, Option<Tensor>)> {
         let (_, height, width, _) = xs.dims4()?;
         let recordable = self.stages.iter().flatten().all(|block| block.hooks.recordable());
-        let map = FeatureMap::start(xs, recordable, pass)?.gathering(pass.train || self.hooked);
+        let map = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
         let mut ys = self.stem.1.norm_relu(&self.stem.0.on_map(&map)?, pass)?.max_pool(3, 2, 1)?;
         let mut outputs = Vec::new();
         for stage in &self.stages {

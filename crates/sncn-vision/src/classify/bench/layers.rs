@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use serde_json::json;
 use sncn_core::layer::{BatchNorm, CrossNorm, CrossNormConfig, Layer, SelfNorm, SelfNormConfig};
 use sncn_core::ops::{self, Conv};
-use sncn_core::{FeatureMap, Pass, Place, Seed, Vars};
+use sncn_core::{BuildContext, FeatureMap, Pass, Seed, Vars};
 use sncn_train::harness::bench::Meter;
 
 /// Prints the figures of every layer.
@@ -32,12 +32,12 @@ impl Bench<'_> {
 
     fn layers(&self) -> Result<()> {
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-        let place = Place::new(32, vars.builder());
+        let cx = BuildContext::new(32, vars.builder());
         let train = Pass::train(Seed::new(1));
-        let mixing = Pass::given([(0, partners(128))], Seed::new(1));
-        let selfnorm = SelfNorm::new(SelfNormConfig::default(), &place.at(32, place.vb.pp("sn")))?;
-        let crossnorm = CrossNorm::new(CrossNormConfig::default(), &place)?;
-        let norm = BatchNorm::new(&place.at(32, place.vb.pp("bn")))?;
+        let mixing = Pass::with_draws([(0, partners(128))], Seed::new(1));
+        let selfnorm = SelfNorm::new(SelfNormConfig::default(), &cx.at(32, cx.vb.pp("sn")))?;
+        let crossnorm = CrossNorm::new(CrossNormConfig::default(), &cx)?;
+        let norm = BatchNorm::new(&cx.at(32, cx.vb.pp("bn")))?;
         let shape = [128, 32, 32, 32];
         // forward the map is read for its statistics, read again and written; backward gradient and map are read for sums, then
         // read again and the gradient of the map is written
@@ -49,7 +49,7 @@ impl Bench<'_> {
         self.both("SelfNorm on candle's tape", &shape, work, |xs| selfnorm.forward(xs, &train))?;
         self.both("CrossNorm on candle's tape", &shape, work, |xs| crossnorm.forward(xs, &mixing))?;
         self.both("BatchNorm+ReLU on candle's tape", &shape, work, |xs| {
-            norm.norm_relu(&FeatureMap::start(xs, true, &train)?, &train)?.to_tensor()
+            norm.norm_relu(&FeatureMap::from_tensor(xs, true, &train)?, &train)?.to_tensor()
         })?;
         let shapes = [(3, 16, 32, 1, 1), (16, 32, 32, 1, 1), (32, 32, 32, 1, 1), (32, 64, 32, 2, 1), (64, 64, 16, 1, 1)];
         for (from, to, size, stride, groups) in
@@ -64,7 +64,7 @@ impl Bench<'_> {
                 bytes: map(from, size) + map(to, output),
                 operations: 2. * (128 * output * output * to * 9 * from / groups) as f64,
             };
-            let bare = |xs: &FeatureMap| xs.clone().gathering(false).conv(weight.as_tensor(), &conv);
+            let bare = |xs: &FeatureMap| xs.clone().gather_statistics(false).conv(weight.as_tensor(), &conv);
             self.recorded(&name, &[128, size, size, from], (once, once.times(3.)), &train, bare)?;
         }
         Ok(())
@@ -94,7 +94,7 @@ impl Bench<'_> {
         f: impl Fn(&FeatureMap) -> candle_core::Result<FeatureMap>,
     ) -> Result<()> {
         let xs = Var::from_tensor(&random(shape, "xs")?)?;
-        let layer = || f(&FeatureMap::start(xs.as_tensor(), true, pass)?)?.written();
+        let layer = || f(&FeatureMap::from_tensor(xs.as_tensor(), true, pass)?)?.materialize();
         let (n, h, w, c) = layer()?.dims()?;
         let gradient = random(&[n, h, w, c], "gradient")?;
         let [n, h, w, c] = shape;

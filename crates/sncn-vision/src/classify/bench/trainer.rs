@@ -5,7 +5,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
 use sncn_core::optim::{Optimizer, OptimizerConfig};
-use sncn_core::{LayerConfig, Mixture, Network, Pass, Seed, Vars};
+use sncn_core::{CrossNormDraw, LayerConfig, Network, Pass, Seed, Vars};
 use sncn_train::data::Batch;
 use sncn_train::objective::Objective;
 
@@ -39,15 +39,15 @@ impl Trainer {
     }
 
     pub(super) fn step(&mut self, sites: &[usize]) -> Result<()> {
-        let pass = Pass::given(sites.iter().map(|&site| (site, partners(BATCH))), Seed::new(1));
+        let pass = Pass::with_draws(sites.iter().map(|&site| (site, partners(BATCH))), Seed::new(1));
         let loss = self.objective.loss_in(&*self.network, &self.batch, &pass)?;
         Ok(self.optimizer.step(&sncn_core::backward(&loss)?, self.lr)?)
     }
 }
 
 /// Every instance takes the statistics of another.
-pub(super) fn partners(n: usize) -> Mixture {
-    Mixture { partner: (0..n).map(|i| (i * 5 + 2) % n).collect(), channels: None, style: None, content: None, blend: None }
+pub(super) fn partners(n: usize) -> CrossNormDraw {
+    CrossNormDraw { partner: (0..n).map(|i| (i * 5 + 2) % n).collect(), channels: None, style: None, content: None, blend: None }
 }
 
 pub(super) fn random(shape: &[usize], name: &str) -> Result<Tensor> {

@@ -1,36 +1,36 @@
-//! `Table`: a small table (rows, columns) in f64 whose operations are differentiated, of which rules are made.
+//! `Matrix`: a small matrix (rows, columns) in f64 whose operations are differentiated, of which rules are made.
 
-use super::tape::{Curve, Op, Pair, Tape};
+use super::tape::{Function, Op, Pair, Tape};
 use candle_core::{Result, bail};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// A table (rows, columns) of f64 values, usually (N, C) of instances and channels. A rule computes with tables; their
+/// A matrix (rows, columns) of f64 values, usually (N, C) of instances and channels. A rule computes with matrices; their
 /// gradients are taken when the backward pass runs.
 ///
-/// In an operation of two tables an axis of length 1 is repeated, so that a parameter (1, C) serves every instance. Tables
+/// In an operation of two matrices an axis of length 1 is repeated, so that a parameter (1, C) serves every instance. Matrices
 /// live as long as the call of the rule that they were made in.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct Matrix {
     tape: Rc<RefCell<Tape>>,
     node: usize,
     rows: usize,
     columns: usize,
 }
 
-impl Table {
+impl Matrix {
     pub(super) fn leaf(tape: &Rc<RefCell<Tape>>, (rows, columns): (usize, usize), values: Vec<f64>, wanted: bool) -> Self {
         let node = tape.borrow_mut().leaf(rows, columns, values, wanted);
         Self { tape: tape.clone(), node, rows, columns }
     }
 
-    /// The table of a node of that shape.
+    /// The matrix of a node of that shape.
     pub(super) fn at(tape: &Rc<RefCell<Tape>>, node: usize, (rows, columns): (usize, usize)) -> Self {
         Self { tape: tape.clone(), node, rows, columns }
     }
 
-    /// Constants beside this table; the caller gives rows × columns values.
+    /// Constants beside this matrix; the caller gives rows × columns values.
     pub(super) fn constant(&self, rows: usize, columns: usize, values: Vec<f64>) -> Self {
         Self::leaf(&self.tape, (rows, columns), values, false)
     }
@@ -48,8 +48,8 @@ impl Table {
         Self { tape: self.tape.clone(), node, rows, columns }
     }
 
-    fn each(&self, curve: Curve) -> Self {
-        self.compute(self.rows, self.columns, Op::Each(curve, self.node))
+    fn each(&self, function: Function) -> Self {
+        self.compute(self.rows, self.columns, Op::Each(function, self.node))
     }
 
     fn two(&self, pair: Pair, other: &Self) -> Result<Self> {
@@ -58,7 +58,7 @@ impl Table {
         match (side(self.rows, other.rows), side(self.columns, other.columns)) {
             (Some(rows), Some(columns)) => Ok(self.compute(rows, columns, Op::Two(pair, self.node, other.node))),
             _ => bail!(
-                "tables of shape {:?} and {:?} do not fit together: equal lengths, or 1, are accepted",
+                "matrices of shape {:?} and {:?} do not fit together: equal lengths, or 1, are accepted",
                 self.dims(),
                 other.dims()
             ),
@@ -68,7 +68,7 @@ impl Table {
     fn check_tape(&self, other: &Self) -> Result<()> {
         match other.is_on(&self.tape) {
             true => Ok(()),
-            false => bail!("tables of two calls of a rule do not fit together: make every table from what this call is given"),
+            false => bail!("matrices of two calls of a rule do not fit together: make every matrix from what this call is given"),
         }
     }
 
@@ -90,7 +90,7 @@ impl Table {
     /// The sum.
     ///
     /// # Errors
-    /// Where neither axis is equal or 1, as in [`Table::sub`], [`Table::mul`] and [`Table::div`].
+    /// Where neither axis is equal or 1, as in [`Matrix::sub`], [`Matrix::mul`] and [`Matrix::div`].
     pub fn add(&self, other: &Self) -> Result<Self> {
         self.two(Pair::Add, other)
     }
@@ -98,7 +98,7 @@ impl Table {
     /// The difference.
     ///
     /// # Errors
-    /// As [`Table::add`].
+    /// As [`Matrix::add`].
     pub fn sub(&self, other: &Self) -> Result<Self> {
         self.two(Pair::Sub, other)
     }
@@ -106,7 +106,7 @@ impl Table {
     /// The product of values.
     ///
     /// # Errors
-    /// As [`Table::add`].
+    /// As [`Matrix::add`].
     pub fn mul(&self, other: &Self) -> Result<Self> {
         self.two(Pair::Mul, other)
     }
@@ -114,54 +114,54 @@ impl Table {
     /// The quotient of values.
     ///
     /// # Errors
-    /// As [`Table::add`].
+    /// As [`Matrix::add`].
     pub fn div(&self, other: &Self) -> Result<Self> {
         self.two(Pair::Div, other)
     }
 
     /// multiplier·x + addend.
     pub fn affine(&self, multiplier: f64, addend: f64) -> Self {
-        self.each(Curve::Affine(multiplier, addend))
+        self.each(Function::Affine(multiplier, addend))
     }
 
     /// x².
     pub fn sqr(&self) -> Self {
-        self.each(Curve::Square)
+        self.each(Function::Square)
     }
 
     /// √x.
     pub fn sqrt(&self) -> Self {
-        self.each(Curve::Sqrt)
+        self.each(Function::Sqrt)
     }
 
     /// 1/x.
     pub fn recip(&self) -> Self {
-        self.each(Curve::Recip)
+        self.each(Function::Recip)
     }
 
     /// eˣ.
     pub fn exp(&self) -> Self {
-        self.each(Curve::Exp)
+        self.each(Function::Exp)
     }
 
     /// The natural logarithm.
     pub fn log(&self) -> Self {
-        self.each(Curve::Log)
+        self.each(Function::Log)
     }
 
     /// 1/(1 + e⁻ˣ).
     pub fn sigmoid(&self) -> Self {
-        self.each(Curve::Sigmoid)
+        self.each(Function::Sigmoid)
     }
 
     /// The hyperbolic tangent.
     pub fn tanh(&self) -> Self {
-        self.each(Curve::Tanh)
+        self.each(Function::Tanh)
     }
 
     /// max(0, x), with derivative 0 at 0.
     pub fn relu(&self) -> Self {
-        self.each(Curve::Relu)
+        self.each(Function::Relu)
     }
 
     /// x kept between two bounds; the derivative is 0 outside them.
@@ -170,8 +170,8 @@ impl Table {
     /// Where the bounds are not in order.
     pub fn clamp(&self, low: f64, high: f64) -> Result<Self> {
         match low <= high {
-            true => Ok(self.each(Curve::Clamp(low, high))),
-            false => bail!("a table cannot be kept between {low} and {high}: give the smaller bound first"),
+            true => Ok(self.each(Function::Clamp(low, high))),
+            false => bail!("a matrix cannot be kept between {low} and {high}: give the smaller bound first"),
         }
     }
 
@@ -188,7 +188,7 @@ impl Table {
     pub fn weighted_rows(&self, weights: &[f64]) -> Result<Self> {
         match weights.len() == self.rows {
             true => Ok(self.compute(1, self.columns, Op::Rows(self.node, weights.into()))),
-            false => bail!("{} weights for a table of {} rows", weights.len(), self.rows),
+            false => bail!("{} weights for a matrix of {} rows", weights.len(), self.rows),
         }
     }
 
@@ -211,7 +211,7 @@ impl Table {
     fn selected(&self, rows: Option<&[usize]>, columns: Option<&[usize]>) -> Result<Self> {
         for (order, count, what) in [(rows, self.rows, "rows"), (columns, self.columns, "columns")] {
             if order.is_some_and(|order| order.iter().any(|&i| i >= count)) {
-                bail!("{what} {order:?} are not all of a table of shape {:?}", self.dims())
+                bail!("{what} {order:?} are not all of a matrix of shape {:?}", self.dims())
             }
         }
         let (own, picked) = (rows.map_or(self.rows, <[usize]>::len), columns.map_or(self.columns, <[usize]>::len));
@@ -219,7 +219,7 @@ impl Table {
         Ok(self.compute(own, picked, op))
     }
 
-    /// Row r of the result is row `rows[r]` of this table.
+    /// Row r of the result is row `rows[r]` of this matrix.
     ///
     /// # Errors
     /// Where there is no such row.
@@ -227,7 +227,7 @@ impl Table {
         self.selected(Some(rows), None)
     }
 
-    /// Column c of the result is column `columns[c]` of this table.
+    /// Column c of the result is column `columns[c]` of this matrix.
     ///
     /// # Errors
     /// Where there is no such column.
@@ -243,17 +243,17 @@ impl Table {
         self.select_columns(&range.collect::<Vec<_>>())
     }
 
-    /// The columns of tables side by side; one of a single row is repeated where others have more.
+    /// The columns of matrices side by side; one of a single row is repeated where others have more.
     ///
     /// # Errors
-    /// Where there is no table, or rows do not fit.
+    /// Where there is no matrix, or rows do not fit.
     pub fn join(parts: &[Self]) -> Result<Self> {
-        let Some(first) = parts.first() else { bail!("no tables to join") };
+        let Some(first) = parts.first() else { bail!("no matrices to join") };
         let rows = parts.iter().map(|part| part.rows).max().unwrap_or(1);
         for part in parts {
             first.check_tape(part)?;
             if part.rows != rows && part.rows != 1 {
-                bail!("tables of {} and {rows} rows do not stand side by side", part.rows)
+                bail!("matrices of {} and {rows} rows do not stand side by side", part.rows)
             }
         }
         let columns = parts.iter().map(|part| part.columns).sum();
@@ -265,7 +265,7 @@ impl Table {
         self.compute(self.rows, self.columns, Op::Softmax(self.node))
     }
 
-    /// This table (R, K) by a weight (O, K), transposed: (R, O), as a linear layer.
+    /// This matrix (R, K) by a weight (O, K), transposed: (R, O), as a linear layer.
     ///
     /// # Errors
     /// Where the columns differ.
@@ -273,7 +273,7 @@ impl Table {
         self.check_tape(weight)?;
         match self.columns == weight.columns {
             true => Ok(self.compute(self.rows, weight.rows, Op::Product(self.node, weight.node))),
-            false => bail!("a table of shape {:?} by a weight of shape {:?}: the columns differ", self.dims(), weight.dims()),
+            false => bail!("a matrix of shape {:?} by a weight of shape {:?}: the columns differ", self.dims(), weight.dims()),
         }
     }
 

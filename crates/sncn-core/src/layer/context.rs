@@ -1,4 +1,4 @@
-//! `Place`: where a layer is being built.
+//! `BuildContext`: where a layer is being built.
 
 use candle_nn::VarBuilder;
 use std::cell::Cell;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 /// Where a layer is being built.
 #[derive(Clone)]
-pub struct Place<'a> {
+pub struct BuildContext<'a> {
     /// Channels of the map.
     pub channels: usize,
     /// Its variables.
@@ -15,7 +15,7 @@ pub struct Place<'a> {
     sites: Rc<Cell<usize>>,
 }
 
-impl<'a> Place<'a> {
+impl<'a> BuildContext<'a> {
     /// The first place of a network.
     pub fn new(channels: usize, vb: VarBuilder<'a>) -> Self {
         Self { channels, vb, stage: 0, sites: Rc::default() }
