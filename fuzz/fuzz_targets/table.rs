@@ -2,12 +2,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sncn_train::harness::{Run, Table};
+use sncn_train::harness::{Table, run};
+use sncn_vision::classify::Classify;
 
 fuzz_target!(|text: &str| {
-    let Ok(table) = Table::parse(text) else { return };
-    for run in &table.runs {
-        assert_eq!(table.row(&run.name).unwrap(), run);
-        assert_eq!(Run::read(run.resolved().unwrap()).unwrap().resolved().unwrap(), run.resolved().unwrap());
+    let Ok(table) = Table::<Classify>::parse(text) else { return };
+    for one in &table.runs {
+        assert_eq!(table.row(&one.name).unwrap(), one);
+        let resolved = one.resolved().unwrap();
+        assert_eq!(run::read::<Classify>(resolved.clone()).unwrap().resolved().unwrap(), resolved);
     }
 });

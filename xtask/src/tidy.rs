@@ -7,6 +7,7 @@ use crate::pages::Pages;
 use crate::source::{Line, has_word, lines};
 use crate::tree::{is_document, tracked};
 use anyhow::{Context, Result};
+use sncn_record::TASKS;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -26,6 +27,7 @@ const RANKS: &[(&str, u32)] = &[
     ("sncn-train", 3),
     ("sncn-vision", 4),
     ("sncn-text", 4),
+    ("sncn", 5),
 ];
 /// Crates without candle.
 const NO_CANDLE: [&str; 4] = ["sncn-golden", "sncn-kernels", "sncn-record", "xtask"];
@@ -33,8 +35,8 @@ const NO_CANDLE: [&str; 4] = ["sncn-golden", "sncn-kernels", "sncn-record", "xta
 const PURE: [&str; 3] = ["sncn-core", "sncn-weights", "sncn-record"];
 /// Crates whose errors are typed.
 const TYPED: [&str; 5] = ["sncn-kernels", "sncn-core", "sncn-weights", "sncn-record", "sncn-train"];
-/// Folders of commands and of fuzz targets, which may use the harness as binaries do.
-const COMMANDS: [&str; 5] = ["/src/bin/", "/src/classify/", "/src/segment/", "/src/sentiment/", "/fuzz_targets/"];
+/// Folders of programs and of fuzz targets, which may use the harness as the folders of tasks do.
+const PROGRAMS: [&str; 2] = ["/src/bin/", "/fuzz_targets/"];
 /// What reads or writes anything but its arguments.
 const OUTSIDE: [&str; 12] = [
     "fs::",
@@ -142,7 +144,10 @@ fn source(name: &str, text: &str, problems: &mut Vec<String>) {
     let pure = PURE.iter().find(|krate| of(krate));
     let typed = TYPED.iter().any(of) && !own("/harness/");
     let general = of(&"sncn-core") && (own("/layer/") || own("/stats"));
-    let command = COMMANDS.iter().any(|folder| own(folder)) || own("/harness/") || own("xtask/");
+    let command = PROGRAMS.iter().any(|folder| own(folder))
+        || TASKS.iter().any(|task| own(&format!("/src/{}/", task.name)))
+        || own("/harness/")
+        || own("xtask/");
     let lines: Vec<Line> = lines(text).into_iter().map(|line| Line { test: line.test || tests, ..line }).collect();
     for (index, line) in lines.iter().enumerate() {
         let mut say = |what: String| problems.push(format!("{name}:{}: {what}", index + 1));
@@ -214,7 +219,7 @@ fn dependencies(name: &str, text: &str, problems: &mut Vec<String>) {
     let own = Path::new(name).parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy().into_owned());
     let rank = |name: &str| RANKS.iter().find(|(known, _)| *known == name).map(|(_, rank)| *rank);
     let own = own.unwrap_or_default();
-    if own.starts_with("sncn-") && rank(&own).is_none() {
+    if own.starts_with("sncn") && rank(&own).is_none() {
         problems.push(format!("{name}: give {own} a rank in xtask/src/tidy.rs"));
     }
     let (mut section, mut since_comment) = (String::new(), GROUP);
@@ -233,12 +238,14 @@ fn dependencies(name: &str, text: &str, problems: &mut Vec<String>) {
                 }
                 since_comment += 1;
             } else if !own.is_empty() {
-                if NO_CANDLE.contains(&own.as_str()) && dependency.starts_with("candle") {
+                // the golden tests are of every crate
+                let tests = own == "sncn-golden" && section == "dev-dependencies";
+                if NO_CANDLE.contains(&own.as_str()) && dependency.starts_with("candle") && !tests {
                     say(format!("{own} has no candle"));
                 }
                 let golden = dependency == "sncn-golden" && section == "dev-dependencies";
                 let upward = match (rank(dependency), rank(&own)) {
-                    (Some(theirs), Some(ours)) => theirs >= ours && !golden,
+                    (Some(theirs), Some(ours)) => theirs >= ours && !golden && !tests,
                     (Some(_), None) => own == "xtask" && dependency != "sncn-record",
                     (None, _) => false,
                 };

@@ -112,6 +112,8 @@ fn dependencies_point_one_way_and_have_reasons() {
     assert_eq!(of("sncn-vision", "sncn-core", "dependencies"), 0);
     assert_eq!(of("sncn-core", "sncn-golden", "dev-dependencies"), 0);
     assert_eq!(of("sncn-core", "sncn-golden", "dependencies"), 1);
+    assert_eq!(of("sncn-golden", "sncn-vision", "dev-dependencies"), 0);
+    assert_eq!(of("sncn-golden", "sncn-vision", "dependencies"), 1);
     assert_eq!(of("sncn-core", "sncn-vision", "dev-dependencies"), 1);
     assert_eq!(of("sncn-kernels", "candle-core", "dependencies"), 1);
     assert_eq!(of("sncn-record", "candle-core", "dependencies"), 1);

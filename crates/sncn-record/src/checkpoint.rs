@@ -1,15 +1,15 @@
-//! What a checkpoint says of itself: a JSON document in the metadata of a safetensors file.
+//! The header of a checkpoint: a JSON document in the metadata of a safetensors file.
 
 use crate::provenance::Build;
 use crate::run::SeededRun;
 use serde::{Deserialize, Serialize};
 
-/// The metadata key under which the document stands.
+/// The metadata key of the document.
 pub const KEY: &str = "sncn";
 /// The layout that this version writes and reads.
 pub const FORMAT: u32 = 1;
 
-/// What a checkpoint says of itself.
+/// The header of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Header {
     /// Version of this layout, [`FORMAT`].

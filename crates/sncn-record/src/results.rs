@@ -132,7 +132,7 @@ pub enum ResultsError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// A number that stands further up, too.
+    /// A second value of one split and metric.
     #[error("line {0}: measured twice")]
     Twice(usize),
 }

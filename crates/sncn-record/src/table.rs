@@ -56,14 +56,14 @@ pub enum TableError {
         source: RunError,
     },
     /// Two rows have one name.
-    #[error("run {0:?} stands twice")]
+    #[error("two runs are named {0:?}; rename one")]
     Twice(String),
-    /// A row chooses its checkpoint in another way than the table says.
+    /// A row and its table choose the checkpoint in different ways.
     #[error("run {name:?}: early_stopping goes with select \"validation\", and select is {select:?}: set both or neither")]
     Selection {
         /// The row.
         name: String,
-        /// What the table says.
+        /// The table's `select`.
         select: String,
     },
     /// A baseline is no row.
@@ -164,7 +164,7 @@ mod tests {
         assert!(error(r#"{"name":"a","epoch":3}"#).contains("run \"a\": epoch: unknown field"));
         assert!(error(r#"{"name":"a","epochs":"3"}"#).contains("run \"a\": epochs: invalid type"));
         assert!(error(r#"{"name":"a","epochs":0}"#).contains("epochs is 0"));
-        assert!(error(r#"{"name":"a"},{"name":"a"}"#).contains("twice"));
+        assert!(error(r#"{"name":"a"},{"name":"a"}"#).contains("two runs are named \"a\""));
         assert!(error(r#"{"name":"a","baseline":"b"}"#).contains("baseline \"b\" is no run"));
         let circle = r#"{"name":"a","baseline":"b"},{"name":"b","baseline":"c"},{"name":"c","baseline":"b"}"#;
         assert!(error(circle).contains("in a circle: b -> c -> b;"), "{}", error(circle));

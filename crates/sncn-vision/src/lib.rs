@@ -9,7 +9,6 @@ pub mod classify;
 pub mod corruption;
 pub mod dataset;
 pub mod examples;
-pub mod options;
 pub mod picture;
 pub mod segment;
 

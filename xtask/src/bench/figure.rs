@@ -48,9 +48,11 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Whether it does not know what it was asked to measure.
+    /// Whether it does not know what it was asked to measure. Programs of earlier versions had the cases as values of an argument.
     pub(crate) fn is_unknown_case(&self) -> bool {
-        self.status.code() == Some(2) && self.said.contains("invalid value") && self.said.contains("possible values")
+        let earlier =
+            self.status.code() == Some(2) && self.said.contains("invalid value") && self.said.contains("possible values");
+        earlier || self.status.code() == Some(1) && self.said.contains("error: unknown case ")
     }
 }
 
@@ -116,5 +118,7 @@ mod tests {
         assert!(!failure.is_unknown_case());
         let clap = "echo \"error: invalid value 'memory' for '<CASE>'\" >&2; echo '[possible values: wrn]' >&2; exit 2";
         assert!(shell(clap).unwrap().unwrap_err().is_unknown_case());
+        let ours = "echo 'error: unknown case \"memory\"; known: list, row, wrn' >&2; exit 1";
+        assert!(shell(ours).unwrap().unwrap_err().is_unknown_case());
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, s
     Ok(Parts { vocabulary, pretrained })
 }
 
-/// Puts pre-trained weights, if the run begins with some, in the place of initial ones; says what was found.
+/// Puts pre-trained weights, if the run begins with some, in the place of initial ones; prints which were found.
 pub(super) fn weights(parts: &Parts, run: &Run<Settings>, vars: &Vars) -> Result<()> {
     let Some(pretrained) = &parts.pretrained else { return Ok(()) };
     let found = pretrained.load(vars, &run.layers)?;
@@ -52,7 +52,7 @@ pub(super) fn weights(parts: &Parts, run: &Run<Settings>, vars: &Vars) -> Result
     Ok(())
 }
 
-/// Puts the run's word vectors, if it begins with some, in the place of initial ones; says how many words have some.
+/// Puts the run's word vectors, if it begins with some, in the place of initial ones; prints how many words have one.
 pub(super) fn vectors(
     input: &Input,
     vocabulary: &Vocabulary,
@@ -67,7 +67,7 @@ pub(super) fn vectors(
     let table = table.context("input.vectors: only a convnet begins with word vectors")?;
     let mut rows: Vec<Vec<f32>> = table.to_vec2()?;
     let width = rows.first().map_or(0, Vec::len);
-    let (vectors, whence) = match config {
+    let (vectors, origin) = match config {
         VectorsConfig::File { path } => {
             let path = located(path, "word vectors", source)?;
             (Vectors::read(&path, vocabulary)?, path.display().to_string())
@@ -79,11 +79,11 @@ pub(super) fn vectors(
             (learnt, "learnt from the training texts by GloVe".to_string())
         }
     };
-    ensure!(width == vectors.width, "{whence}: vectors of {} values for a network of {width} channels", vectors.width);
+    ensure!(width == vectors.width, "{origin}: vectors of {} values for a network of {width} channels", vectors.width);
     for (&id, values) in &vectors.of {
         rows[id as usize].clone_from(values);
     }
     table.set(&Tensor::new(rows, &Device::Cpu)?)?;
-    eprintln!("word vectors, {whence}: {} words of the vocabulary have one, {} have none", vectors.of.len(), vectors.missing);
+    eprintln!("word vectors, {origin}: {} words of the vocabulary have one, {} have none", vectors.of.len(), vectors.missing);
     Ok(())
 }

@@ -171,7 +171,7 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
         folder.join(CONFIG).display(),
         classes.len()
     );
-    // how the weights were trained is not known: what a run must say of it stands for nothing
+    // how the weights were trained is not known: the run's training settings are placeholders that nothing reads
     let run = run::read::<Sentiment>(json!({
         "name": folder.display().to_string(), "train": "reviews", "test": ["reviews-films"], "backbone": PRETRAINED, "epochs": 1,
         "batch_size": 1, "lr": 1e-5, "optimizer": {"kind": "adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0},

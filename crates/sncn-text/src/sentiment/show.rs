@@ -91,9 +91,9 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A text with a line of coloured tokens for every place.
-fn section(number: usize, tokens: &[String], label: &str, share: f64, places: &[Gated]) -> Result<String> {
-    let mut html = format!("<section><h2>Text {number}: {} ({:.1} %)</h2>\n", escaped(label), 100. * share);
+/// A text with a line of coloured tokens for every position.
+fn section(number: usize, tokens: &[String], label: &str, probability: f64, places: &[Gated]) -> Result<String> {
+    let mut html = format!("<section><h2>Text {number}: {} ({:.1} %)</h2>\n", escaped(label), 100. * probability);
     for Gated { place, ratios } in places {
         let logs: Vec<f64> = ratios.iter().map(|ratio| ratio.max(1e-12).log2()).collect();
         let mean = logs.iter().sum::<f64>() / logs.len().max(1) as f64;
@@ -127,7 +127,7 @@ body {{ font: 16px/1.7 system-ui, sans-serif; max-width: 60em; margin: 2em auto;
 h2 {{ font-size: 1.1em; margin-top: 2em; }} h3 {{ font-size: 1em; margin-bottom: 0; }} small {{ font-weight: normal; color: #666; }}
 span {{ padding: 0.1em 0.15em; border-radius: 0.2em; }} p {{ margin-top: 0.3em; }}
 </style></head><body>\n<h1>{title}</h1>
-<p>A SelfNorm gate re-weights the mean and the standard deviation of every embedding dimension over a text's tokens. Colours say what that does to
+<p>A SelfNorm gate re-weights the mean and the standard deviation of every embedding dimension over a text's tokens. Colours show what that does to
 a token's vector against the text's average: <span style=\"background: rgba(211, 84, 0, 0.75)\">longer</span>
 <span style=\"background: rgba(41, 98, 179, 0.75)\">shorter</span>, from white to the strongest of the text; the exact factor shows when
 the pointer rests on a token.</p>\n{body}</body></html>\n"

@@ -51,6 +51,15 @@ pub enum Command {
     Vocab(Vocab),
 }
 
+impl harness::Command for Command {
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::Show(command) => command.run(),
+            Self::Vocab(command) => command.run(),
+        }
+    }
+}
+
 /// What is found on a set of texts.
 #[derive(Debug)]
 pub struct Score(Evaluation);
@@ -152,13 +161,6 @@ impl Task for Sentiment {
 
     fn predict(trained: &Trained<Self>, lines: &Lines) -> Result<()> {
         predict::run(trained, lines)
-    }
-
-    fn command(command: &Command) -> Result<()> {
-        match command {
-            Command::Show(command) => command.run(),
-            Command::Vocab(command) => command.run(),
-        }
     }
 
     fn benches() -> &'static [Case] {

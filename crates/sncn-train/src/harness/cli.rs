@@ -76,7 +76,7 @@ pub fn line(text: std::fmt::Arguments<'_>) {
     }
 }
 
-/// What to say where convolutions were rounded.
+/// The note on results of rounded convolutions.
 pub const ROUNDED: &str = "factors of convolutions rounded to bf16, sums in f32";
 
 /// A progress bar with rate and time left; silent when the output is no terminal.
@@ -130,8 +130,8 @@ pub fn source(data_dir: Option<&Path>) -> Source {
 /// The most threads that are taken for every processor: more would only wait for each other.
 const THREADS_A_PROCESSOR: usize = 8;
 
-/// Sets the number of threads that kernels and candle use; commands call it first of all. More than eight for every processor are
-/// not taken, which is said.
+/// Sets the number of threads that kernels and candle use; commands call it first of all. With more than
+/// eight for every processor it takes eight and prints that.
 ///
 /// # Errors
 /// Where it is 0.

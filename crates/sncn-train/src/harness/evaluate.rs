@@ -84,7 +84,7 @@ impl<T: Task> Evaluate<T> {
         self.finish(&recorder, classes, &notes)
     }
 
-    /// A recorder whose header says what is measured, by which version of which program, here and now.
+    /// A recorder with a header: the run, its checkpoint, the version of this program, the machine, the notes.
     fn recorder(&self, trained: &Trained<T>, notes: Vec<String>) -> Recorder {
         let Trained { header, run, seed, .. } = trained;
         Recorder::new(results::Header {

@@ -166,7 +166,7 @@ impl<T: Task> Fit<'_, T> {
         let set = validation.as_ref().context("no validation set")?;
         let score = T::score(model, classes.len(), set, &Pass::eval(), &mut |_| ())?.value();
         self.scores.push(Validation { step, score });
-        // before the checkpoint that tells of it: a run that goes on from an older one writes the same again
+        // before the checkpoint that counts this epoch: a run that goes on from an older checkpoint writes the same again
         if best(&self.scores) == self.scores.last() {
             checkpoint::save_weights(&folder.owned()?.join(SELECTED), vars, self.header(step, total))?;
         }

@@ -40,7 +40,7 @@ impl RunFolder {
         Ok(&self.path)
     }
 
-    /// Locks it, if it exists; nothing where the file system has no locks or cannot be written, which the first checkpoint would tell.
+    /// Locks it, if it exists; nothing where the file system has no locks or cannot be written, which the first checkpoint would report.
     fn claim(&mut self) -> Result<()> {
         if self.lock.is_some() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The skeleton of a program: a [`Task`] says what is trained and measured; train, evaluate, predict, plan, export and bench are
+//! The skeleton of a program: a [`Task`] defines what is trained and measured; train, evaluate, predict, plan, export and bench are
 //! written once over it.
 
 pub mod bench;
@@ -24,4 +24,4 @@ pub use program::main;
 pub use record::Recorder;
 pub use run::{Run, Table};
 pub use sncn_record::Measurement;
-pub use task::{Begin, Empty, NoCommand, Parts, Pixels, Prepared, Rebuild, Score, Task, TestSets, Testing, Trained};
+pub use task::{Begin, Command, Empty, NoCommand, Parts, Pixels, Prepared, Rebuild, Score, Task, TestSets, Testing, Trained};

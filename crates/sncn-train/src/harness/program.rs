@@ -8,7 +8,7 @@ use super::fit::Train;
 use super::plan::Plan;
 use super::predict::Predict;
 use super::provenance;
-use super::task::Task;
+use super::task::{Command as _, Task};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use sncn_record::Build;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 an error, 2 wrong arguments, 130 interrupted (a checkpoint was written).";
 
-/// A command line. A table file (models/*.json) says what is trained; the command line says where, which and how much.
+/// A command line. A table file (models/*.json) defines what is trained; the command line which row, where and how much.
 #[derive(Parser, Debug)]
 #[command(
     name = T::INFO.program,
@@ -51,13 +51,13 @@ impl<T: Task> Command<T> {
             Self::Plan(command) => command.run::<T>(),
             Self::Export(command) => command.run(),
             Self::Bench(command) => command.run::<T>(),
-            Self::Own(command) => T::command(command),
+            Self::Own(command) => command.run(),
         };
         done.map(|()| Ending::Done)
     }
 }
 
-/// Runs the program of a task, whose build is told to its checkpoints and results, with the arguments of this process.
+/// Runs the program of a task with the arguments of this process. Its checkpoints and results keep `built`.
 pub fn main<T: Task>(built: Build) -> ExitCode {
     provenance::set_built(built);
     match Cli::<T>::parse().command.run() {

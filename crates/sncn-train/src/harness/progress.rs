@@ -1,4 +1,4 @@
-//! What training says while it runs: a bar on a terminal, and the mean loss of an epoch on a terminal and in a file.
+//! Progress of training: a bar on a terminal, and a line with the mean loss of an epoch on a terminal and in a file.
 
 use super::cli;
 use crate::checkpoint::Validation;
@@ -6,7 +6,7 @@ use crate::train::Step;
 use indicatif::ProgressBar;
 use std::time::{Duration, Instant};
 
-/// Epochs are not told more often, so that short runs stay short to read.
+/// Least time between two lines, so that short runs stay short to read.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 pub(super) struct Progress {
@@ -14,7 +14,7 @@ pub(super) struct Progress {
     /// Steps of an epoch, and epochs.
     epoch: (usize, usize),
     losses: Vec<f64>,
-    told: Instant,
+    printed: Instant,
 }
 
 impl Progress {
@@ -23,7 +23,7 @@ impl Progress {
         let bar = cli::progress(epoch.0 * epoch.1, &format!("train {name}"));
         bar.set_position(start as u64);
         bar.reset_eta();
-        Self { bar, epoch, losses: Vec::new(), told: Instant::now() }
+        Self { bar, epoch, losses: Vec::new(), printed: Instant::now() }
     }
 
     /// After a step, with the last score on validation-out examples if there is one.
@@ -34,12 +34,12 @@ impl Progress {
         if !step.done.is_multiple_of(steps) {
             return;
         }
-        if is_last || self.told.elapsed() >= BETWEEN_LINES {
+        if is_last || self.printed.elapsed() >= BETWEEN_LINES {
             let mean = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
             let validation = validation
                 .map_or(String::new(), |validation| format!(", {:.2} % on validation-out examples", 100. * validation.score));
             self.bar.suspend(|| eprintln!("epoch {} of {epochs}: mean loss {mean:.4}{validation}", step.done / steps));
-            self.told = Instant::now();
+            self.printed = Instant::now();
         }
         self.losses.clear();
     }

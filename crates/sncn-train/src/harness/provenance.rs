@@ -10,7 +10,7 @@ pub(super) fn set_built(built: Build) {
     let _ = BUILT.set(built);
 }
 
-/// What this program was built from; unknown where nobody said.
+/// What this program was built from; unknown where `set_built` was not called.
 pub fn built() -> Build {
     BUILT.get().cloned().unwrap_or_default()
 }

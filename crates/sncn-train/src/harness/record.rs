@@ -43,7 +43,7 @@ impl Recorder {
         self.add_confusion(split, confusion, n);
     }
 
-    /// Adds what the labels of a test set's pixels say: the mean IoU and accuracy over all classes, as published, in which an
+    /// Adds the scores of a test set's pixels: the mean IoU and accuracy over all classes, as published, in which an
     /// absent class counts 0; the mean IoU over the classes that occur; and the IoU of each of these. Void pixels do not count; of
     /// a set of void pixels all is 0, over 0 pixels. With `detail`, its confusion counts too.
     pub fn add_segmentation(&mut self, split: &str, confusion: &Confusion, classes: &[String], detail: bool) {

@@ -1,4 +1,4 @@
-//! `Run` and `Table`: the rows of a table with all their settings read, so that what does not fit is told before anything starts.
+//! `Run` and `Table`: the rows of a table with all their settings read, so that what does not fit is reported before anything starts.
 
 use super::task::{Empty, Task};
 use crate::objective::{MixConfig, Objective};

@@ -1,5 +1,6 @@
 //! Reading the settings of a row that only its task knows, and refusing what the task would ignore.
 
+use super::{Empty, Run};
 use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +16,16 @@ pub fn unused(key: &str, value: &Value, task: &sncn_record::Task) -> Result<()> 
         task.name
     );
     Ok(())
+}
+
+/// Refuses all settings of a task's own: for tasks that have none.
+///
+/// # Errors
+/// Where one is set.
+pub fn none(run: &Run<Empty>, task: &sncn_record::Task) -> Result<()> {
+    [("input", &run.input), ("augment", &run.augment), ("evaluate", &run.evaluate)]
+        .into_iter()
+        .try_for_each(|(key, value)| unused(key, value, task))
 }
 
 /// Reads the settings under a key; nothing where they are absent or `false`, and the usual ones, if the task has some, where

@@ -1,6 +1,6 @@
 //! `Task`: what a program is about. Train, evaluate, predict, plan, export and bench are written once over it.
 //!
-//! A task says how its settings are read, how data is opened and a network built, and how the network's answers become a score.
+//! A task defines how its settings are read, how data is opened and a network built, and how the network's outputs become a score.
 //! `docs/extending.md` adds one step by step; `tests/` of this crate has a whole one.
 
 use super::bench::Case;
@@ -21,11 +21,11 @@ use std::path::Path;
 pub trait Task: Sized + Debug + 'static {
     /// Its name, its program, its metrics and the words of its reports.
     const INFO: &'static sncn_record::Task;
-    /// What the program's help says first.
+    /// The first line of the program's help.
     const ABOUT: &'static str;
-    /// What the program's help says last: commands to begin with.
+    /// The end of the program's help: commands to begin with, one a line.
     const FIRST_STEPS: &'static str;
-    /// What the help of `evaluate --test` says of the task's test sets.
+    /// The help of `evaluate --test`: which test sets the task has.
     const TESTS: &'static str;
 
     /// The settings of a row that only this task knows: its `input`, `augment` and `evaluate`.
@@ -41,7 +41,7 @@ pub trait Task: Sized + Debug + 'static {
     /// Options and inputs of `predict`.
     type Predict: clap::Args + Debug;
     /// Commands that only this task has.
-    type Command: clap::Subcommand + Debug;
+    type Command: Command;
 
     /// Reads the settings of a row that only this task knows. Called when the table is read.
     ///
@@ -79,7 +79,7 @@ pub trait Task: Sized + Debug + 'static {
     /// Where data is missing or damaged.
     fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn TestSets<Self> + 'a>>;
 
-    /// Changes a model as the options of `evaluate` ask, and says so in a note for the results.
+    /// Changes a model as the options of `evaluate` ask, and gives a note on it for the results.
     ///
     /// # Errors
     /// Where an option is out of range.
@@ -128,12 +128,6 @@ pub trait Task: Sized + Debug + 'static {
     /// Where an input cannot be read or a file cannot be written.
     fn predict(trained: &Trained<Self>, options: &Self::Predict) -> Result<()>;
 
-    /// Runs a command that only this task has.
-    ///
-    /// # Errors
-    /// As the command has it.
-    fn command(command: &Self::Command) -> Result<()>;
-
     /// What `bench` measures besides a training step of a table's row.
     fn benches() -> &'static [Case] {
         &[]
@@ -144,9 +138,24 @@ pub trait Task: Sized + Debug + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
 pub struct Empty {}
 
+/// Commands that only one task has.
+pub trait Command: clap::Subcommand + Debug {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// As the command has it.
+    fn run(&self) -> Result<()>;
+}
+
 /// No further commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum NoCommand {}
+
+impl Command for NoCommand {
+    fn run(&self) -> Result<()> {
+        match *self {}
+    }
+}
 
 /// What a run begins with.
 #[derive(Debug)]

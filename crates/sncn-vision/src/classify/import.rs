@@ -51,7 +51,7 @@ impl Import {
             Some(text) => serde_json::from_str(text).context("--layers is not the JSON of a table's \"layers\"")?,
             None => json!([]),
         };
-        // how the weights were trained is not known: what a run must say of it stands for nothing
+        // how the weights were trained is not known: the run's training settings are placeholders that nothing reads
         let row = json!({
             "name": "imported", "train": self.train, "test": [self.train, format!("{}-c", self.train)],
             "backbone": self.backbone, "layers": layers, "epochs": 1, "batch_size": 128, "lr": 0.1,

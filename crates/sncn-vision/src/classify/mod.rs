@@ -3,10 +3,12 @@
 mod bench;
 mod corrupt;
 mod import;
+mod options;
 mod predict;
 mod setup;
 mod show;
 mod task;
 mod test_sets;
 
+pub use options::Options;
 pub use task::{Classify, Command, Settings};

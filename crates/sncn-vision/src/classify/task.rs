@@ -3,6 +3,7 @@
 use super::bench;
 use super::corrupt::Corrupt;
 use super::import::Import;
+use super::options::Options;
 use super::predict::{self, Predict};
 use super::setup;
 use super::show::Show;
@@ -10,7 +11,6 @@ use super::test_sets::TestSets;
 use crate::augment::Augment;
 use crate::dataset::subset::Subset;
 use crate::examples::Examples;
-use crate::options::Options;
 use anyhow::{Result, bail, ensure};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
@@ -34,6 +34,16 @@ pub enum Command {
     Show(Show),
     /// Make a checkpoint of published weights (.pth or .safetensors), for evaluate and predict.
     Import(Import),
+}
+
+impl harness::Command for Command {
+    fn run(&self) -> Result<()> {
+        match self {
+            Self::Corrupt(command) => command.run(),
+            Self::Show(command) => command.run(),
+            Self::Import(command) => command.run(),
+        }
+    }
 }
 
 /// Images of a batch in evaluation.
@@ -135,14 +145,6 @@ impl Task for Classify {
 
     fn predict(trained: &Trained<Self>, options: &Predict) -> Result<()> {
         predict::run(trained, options)
-    }
-
-    fn command(command: &Command) -> Result<()> {
-        match command {
-            Command::Corrupt(command) => command.run(),
-            Command::Show(command) => command.run(),
-            Command::Import(command) => command.run(),
-        }
     }
 
     fn benches() -> &'static [Case] {

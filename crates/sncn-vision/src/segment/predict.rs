@@ -21,7 +21,7 @@ pub struct Predict {
     /// A class list with colours (name r g b), in place of the data set's own colours.
     #[arg(long)]
     classes: Option<PathBuf>,
-    /// Side of a sliding window in place of what the run says; windows overlap by a third.
+    /// Side of a sliding window in place of the run's protocol; windows overlap by a third.
     #[arg(long)]
     window: Option<usize>,
     /// Precision of the factors of convolutions.
@@ -62,7 +62,7 @@ pub(super) fn run(trained: &Trained<Segment>, options: &Predict) -> Result<()> {
         let target = |what: &str| options.output.join(format!("{name}-{what}.png"));
         picture::save(&target("overlay"), &blended)?;
         overlay::save_index(&target("labels"), (height, width), &labels, &legend)?;
-        out!("{}: {}", target("overlay").display(), shares(&labels, names));
+        out!("{}: {}", target("overlay").display(), fractions(&labels, names));
     }
     picture::save(&options.output.join("legend.png"), &overlay::legend_picture(&legend, 480))
 }
@@ -92,12 +92,13 @@ impl Predict {
     }
 }
 
-/// The largest classes with their shares.
-fn shares(labels: &[u32], classes: &[String]) -> String {
+/// The largest classes with their fractions of the pixels, in percent.
+fn fractions(labels: &[u32], classes: &[String]) -> String {
     let count = |class: usize| labels.iter().filter(|label| **label as usize == class).count();
-    let mut shares: Vec<(usize, &str)> = classes.iter().enumerate().map(|(class, name)| (count(class), name.as_str())).collect();
-    shares.sort_by_key(|share| std::cmp::Reverse(share.0));
-    let most = shares.iter().take(4).filter(|(count, _)| *count > 0);
+    let mut fractions: Vec<(usize, &str)> =
+        classes.iter().enumerate().map(|(class, name)| (count(class), name.as_str())).collect();
+    fractions.sort_by_key(|fraction| std::cmp::Reverse(fraction.0));
+    let most = fractions.iter().take(4).filter(|(count, _)| *count > 0);
     most.map(|(count, name)| format!("{name} {:.1} %", 100. * *count as f64 / labels.len().max(1) as f64))
         .collect::<Vec<_>>()
         .join(", ")

@@ -71,7 +71,7 @@ fn starts(length: usize, side: usize, step: usize) -> Vec<usize> {
 pub struct Scorer<'a> {
     /// The network.
     pub network: &'a dyn Network,
-    /// How many classes it tells apart.
+    /// The number of classes.
     pub classes: usize,
     /// Whole images or windows.
     pub protocol: Protocol,
@@ -98,10 +98,10 @@ impl Scorer<'_> {
                 for left in starts(width, wide, across) {
                     let window = image.narrow(1, top, high)?.narrow(2, left, wide)?.contiguous()?;
                     let logits = self.network.forward(&window, &self.pass)?.detach();
-                    let shares = softmax(&logits)?.flatten_all()?.to_vec1::<f32>()?;
-                    for (row, shares) in shares.chunks_exact(wide * self.classes).enumerate() {
+                    let probabilities = softmax(&logits)?.flatten_all()?.to_vec1::<f32>()?;
+                    for (row, probabilities) in probabilities.chunks_exact(wide * self.classes).enumerate() {
                         let from = ((top + row) * width + left) * self.classes;
-                        sums[from..from + shares.len()].iter_mut().zip(shares).for_each(|(sum, share)| *sum += share);
+                        sums[from..from + probabilities.len()].iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! `Style`: random styles of input images, the published comparison called domain randomisation.
 //!
 //! `randconv` is RandConv (Xu et al. 2021): the image filtered by a random convolution of 1, 3, 5 or 7 pixels, blended with the
-//! image by a random share. Content stays, colours and local texture change.
+//! image by a random fraction. Content stays, colours and local texture change.
 
 use anyhow::{Result, ensure};
 use rand::RngExt;
@@ -15,7 +15,7 @@ use sncn_core::Seed;
 pub enum Style {
     /// α·x + (1 − α)·conv(x), α uniform, the weights from N(0, 1/(3·k²)).
     Randconv {
-        /// Share of the images that are restyled.
+        /// Fraction of the images that are restyled.
         probability: f64,
     },
 }
@@ -39,7 +39,7 @@ impl Style {
             return;
         }
         let side = [1usize, 3, 5, 7][rng.random_range(0..4)];
-        let share = rng.random_range(0.0f32..1.);
+        let fraction = rng.random_range(0.0f32..1.);
         let Ok(normal) = Normal::new(0f32, (1. / (3 * side * side) as f32).sqrt()) else { return };
         let weights: Vec<f32> = (0..side * side * 9).map(|_| normal.sample(&mut rng)).collect();
         let (source, half) = (values.to_vec(), side / 2);
@@ -54,7 +54,7 @@ impl Style {
                     (0..9).for_each(|k| sum[k / 3] += taps[k] * from[k % 3]);
                 }
             }
-            (0..3).for_each(|c| pixel[c] = share * pixel[c] + (1. - share) * sum[c]);
+            (0..3).for_each(|c| pixel[c] = fraction * pixel[c] + (1. - fraction) * sum[c]);
         }
     }
 }

@@ -8,8 +8,8 @@ use super::summary;
 use super::test_sets::TestSets;
 use super::transform::Transform;
 use crate::backbone::{Blueprint, segment};
+use crate::classify::Options;
 use crate::dataset::pairs::{self, Part};
-use crate::options::Options;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use sncn_core::{Network, Pass, Seed, Vars};
@@ -47,7 +47,7 @@ impl Model {
 pub struct Evaluate {
     #[command(flatten)]
     images: Options,
-    /// Side of a sliding window in place of what the run says; windows overlap by a third.
+    /// Side of a sliding window in place of the run's protocol; windows overlap by a third.
     #[arg(long)]
     window: Option<usize>,
 }
@@ -57,6 +57,13 @@ pub struct Evaluate {
 pub enum Command {
     /// Draw images of a test set with their labels and with those that trained networks give them.
     Show(Show),
+}
+
+impl harness::Command for Command {
+    fn run(&self) -> Result<()> {
+        let Self::Show(command) = self;
+        command.run()
+    }
 }
 
 fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Model, Vars)> {
@@ -168,10 +175,5 @@ impl Task for Segment {
 
     fn predict(trained: &Trained<Self>, options: &Predict) -> Result<()> {
         predict::run(trained, options)
-    }
-
-    fn command(command: &Command) -> Result<()> {
-        let Command::Show(command) = command;
-        command.run()
     }
 }

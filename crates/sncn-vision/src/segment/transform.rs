@@ -165,12 +165,12 @@ fn sample(image: &[u8], (height, width): (usize, usize), (x, y): (f64, f64), pix
     let (column, row) = (x.floor(), y.floor());
     let (u, v) = ((x - column) as f32, (y - row) as f32);
     pixel.fill(0.);
-    for (right, down, share) in [(0, 0, (1. - u) * (1. - v)), (1, 0, u * (1. - v)), (0, 1, (1. - u) * v), (1, 1, u * v)] {
+    for (right, down, weight) in [(0, 0, (1. - u) * (1. - v)), (1, 0, u * (1. - v)), (0, 1, (1. - u) * v), (1, 1, u * v)] {
         let (column, row) = (column as i64 + right, row as i64 + down);
         let inside = (0..width as i64).contains(&column) && (0..height as i64).contains(&row);
         let at = if inside { 3 * (row as usize * width + column as usize) } else { 0 };
         for (c, value) in pixel.iter_mut().enumerate() {
-            *value += share * if inside { f32::from(image[at + c]) } else { GREY };
+            *value += weight * if inside { f32::from(image[at + c]) } else { GREY };
         }
     }
 }

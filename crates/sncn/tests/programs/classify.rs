@@ -1,13 +1,12 @@
 //! `sncn-classify` in sentences: what it does with good input, and what it says to bad input.
 
-use crate::common::{refused, sncn, table, train};
+use crate::common::{checkpoints, refused, resumes, sncn, table, train};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 /// Of the uncorrupted set, whose three images each fall into one cell and one bin.
 fn the_confusion_matrix_and_the_reliability_bins_add_up(results: &str, images: usize) {
@@ -31,19 +30,6 @@ fn refused_row(change: impl FnOnce(&mut Value), words: &[&str]) {
     assert!(!folder.path().join("run").exists(), "something was written");
 }
 
-fn checkpoints(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
-    found.sort();
-    found
-}
-
-/// The step of a checkpoint, as its name has it.
-fn step_of(path: &Path) -> String {
-    let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-    name.trim_start_matches("checkpoint-").trim_start_matches('0').to_string()
-}
-
 /// `timeout` signals a process and then its group.
 #[cfg(unix)]
 #[test]
@@ -64,35 +50,22 @@ fn an_interrupt_that_comes_twice_at_once_leaves_a_checkpoint() {
 }
 
 #[test]
-fn a_stopped_and_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
+fn a_stopped_run_resumes_to_the_same_bytes_with_any_thread_count() {
     let (folder, path) = table(|_| {});
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     train(&path, &whole).args(["--threads", "1"]).assert().success();
-    for step in ["4", "13"] {
-        let mut stopped = train(&path, &broken);
-        stopped
-            .args(["--threads", "2", "--stop-after", step])
-            .assert()
-            .code(130)
-            .stderr(contains("run the same command to resume"));
-        assert_eq!(step_of(checkpoints(&broken).last().unwrap()), step);
-    }
-    // killed with checkpoints behind it and steps before it
-    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
-    child.arg("train").arg("--table").arg(&path).args(["--row", "small", "--checkpoint-every", "1", "--threads", "2"]);
-    let mut child = child.arg("--run-dir").arg(&broken).stderr(std::process::Stdio::null()).spawn().unwrap();
-    while step_of(checkpoints(&broken).last().unwrap()) == "13" {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it went on");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert_ne!(step_of(checkpoints(&broken).last().unwrap()), "20", "it had ended before it was killed");
+    let in_two_threads = || {
+        let mut command = train(&path, &broken);
+        command.args(["--threads", "2"]);
+        command
+    };
+    resumes(&in_two_threads, &broken, [5, 11], 9, 20);
+    fs::remove_file(checkpoints(&broken).last().unwrap()).unwrap();
     let other = fs::File::open(broken.join(".lock")).unwrap();
     other.lock().unwrap();
     refused(train(&path, &broken), &["another process is training there"]);
     drop(other);
-    train(&path, &broken).assert().success();
+    train(&path, &broken).assert().success().stderr(contains("resuming at step 18 of 20"));
     let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
     assert_eq!(last(&whole), last(&broken));
     assert_eq!(checkpoints(&whole).len(), 2, "the last two are kept");
@@ -126,6 +99,28 @@ fn a_stopped_and_killed_run_resumes_to_the_same_bytes_with_any_thread_count() {
     let mut predict = sncn();
     predict.arg("predict").arg("--checkpoint").arg(checkpoints(&whole).last().unwrap()).arg(&picture);
     refused(predict, &["a.png", "does not decode"]);
+}
+
+/// Killed as `kill -9` does, once it has written checkpoints.
+#[test]
+fn a_killed_run_goes_on_from_its_newest_checkpoint() {
+    let (folder, path) = table(|row| row["epochs"] = json!(100));
+    let run = folder.path().join("run");
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
+    child.arg("train").arg("--table").arg(&path).args(["--row", "small", "--checkpoint-every", "1"]);
+    let mut child = child.arg("--run-dir").arg(&run).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let written = || run.is_dir() && checkpoints(&run).len() == 2;
+    while !written() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    assert!(!child.wait().unwrap().success());
+    let newest = checkpoints(&run).pop().unwrap();
+    let step: u64 = newest.file_stem().unwrap().to_str().unwrap().trim_start_matches("checkpoint-").parse().unwrap();
+    assert!(step < 1000, "it had ended before it was killed");
+    let mut more = train(&path, &run);
+    more.args(["--stop-after", &(step + 1).to_string()]).assert().code(130).stderr(contains(format!("resuming at step {step} of 1000")));
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What the tests of the program share.
+
 use assert_cmd::Command;
+use predicates::prelude::*;
+use predicates::str::contains;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -74,6 +77,28 @@ pub(crate) fn training(mut command: Command, table: &Path, run_dir: &Path) -> Co
         .arg("--run-dir")
         .arg(run_dir);
     command
+}
+
+/// Trains `total` steps in three runs, which must be the `whole` one: the first stops at `steps[0]`, the second at `steps[1]`, whose
+/// checkpoint is lost, as if the machine had gone down there, so that the last goes on from `from`.
+pub(crate) fn resumes(train: &dyn Fn() -> Command, run_dir: &Path, steps: [u64; 2], from: u64, total: u64) {
+    let stopped = |after: u64| {
+        let mut command = train();
+        let words = contains(format!("stopped at step {after} of {total}")).and(contains("run the same command to resume"));
+        command.args(["--stop-after", &after.to_string()]).assert().code(130).stderr(words)
+    };
+    stopped(steps[0]).stderr(contains("resuming").not());
+    stopped(steps[1]).stderr(contains(format!("resuming at step {} of {total}", steps[0])));
+    fs::remove_file(checkpoints(run_dir).last().unwrap()).unwrap();
+    train().assert().success().stderr(contains(format!("resuming at step {from} of {total}")));
+}
+
+/// The checkpoints of a run, the oldest first.
+pub(crate) fn checkpoints(run_dir: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = fs::read_dir(run_dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
+    found.sort();
+    found
 }
 
 /// Runs to an error that has these words.

@@ -1,23 +1,15 @@
 //! `sncn-segment` in sentences: what it does with good input, and what it says to bad input.
 
-use crate::common::{refused, segment, segment_table, training};
+use crate::common::{checkpoints, refused, resumes, segment, segment_table, training};
 use image::{GrayImage, RgbImage};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 fn train(table: &Path, run_dir: &Path) -> assert_cmd::Command {
     training(segment(), table, run_dir)
-}
-
-fn newest(folder: &Path) -> PathBuf {
-    let mut found: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    found.retain(|path| path.extension().is_some_and(|e| e == "safetensors"));
-    found.sort();
-    found.pop().unwrap()
 }
 
 fn evaluate(run_dir: &Path, arguments: &[&str]) -> assert_cmd::Command {
@@ -27,20 +19,18 @@ fn evaluate(run_dir: &Path, arguments: &[&str]) -> assert_cmd::Command {
 }
 
 #[test]
-fn a_killed_run_resumes_to_the_same_bytes_and_the_net_is_measured_and_used() {
+fn a_stopped_run_resumes_to_the_same_bytes_and_the_net_is_measured_and_used() {
     let (folder, path) = segment_table(|_| {});
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     train(&path, &whole).args(["--threads", "1"]).assert().success();
-    for _ in 0..2 {
-        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_sncn-segment"));
-        child.arg("train").arg("--table").arg(&path).args(["--row", "small", "--checkpoint-every", "1", "--threads", "2"]);
-        let mut child = child.arg("--run-dir").arg(&broken).stderr(std::process::Stdio::null()).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(300));
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    train(&path, &broken).assert().success();
-    assert_eq!(fs::read(newest(&whole)).unwrap(), fs::read(newest(&broken)).unwrap());
+    let in_two_threads = || {
+        let mut command = train(&path, &broken);
+        command.args(["--threads", "2"]);
+        command
+    };
+    resumes(&in_two_threads, &broken, [4, 10], 9, 16);
+    let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
+    assert_eq!(last(&whole), last(&broken));
     let results = |folder: &Path, threads: &str| {
         let (file, csv) = (folder.join("results.jsonl"), folder.join("iou.csv"));
         let files = ["--results", file.to_str().unwrap(), "--csv", csv.to_str().unwrap(), "--threads", threads];
@@ -68,7 +58,9 @@ fn a_killed_run_resumes_to_the_same_bytes_and_the_net_is_measured_and_used() {
     let window: Value = serde_json::from_str(String::from_utf8(window).unwrap().lines().next().unwrap()).unwrap();
     assert_eq!(window["value"].as_f64().unwrap(), of("scenes", "miou"));
     evaluate(&whole, &["--window", "48", "--test", "scenes-crop48,scenes-c"]).assert().success().stdout(
-        contains("scenes-crop48").and(contains("scenes-c: mIoU % by shift and severity")).and(contains("generated textures")),
+        contains("scenes-crop48")
+            .and(contains("scenes-c: mIoU % by shift and severity"))
+            .and(contains("generated textures")),
     );
     used(folder.path(), &whole);
 }

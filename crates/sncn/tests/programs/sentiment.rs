@@ -50,8 +50,9 @@ fn a_run_is_trained_resumed_to_the_byte_evaluated_and_used() {
         let table = table(folder.path(), &change);
         let (whole, parts) = (folder.path().join(format!("{backbone}-whole")), folder.path().join(format!("{backbone}-parts")));
         train(&table, &whole, "100").assert().success().stderr(contains("10 steps"));
-        train(&table, &parts, "4").assert().success();
-        // as if the machine had gone down after step 8: the last checkpoint is lost
+        let mut first = train(&table, &parts, "4");
+        first.args(["--stop-after", "9"]).assert().code(130).stderr(contains("stopped at step 9 of 10"));
+        // as if the machine had gone down after step 9: its checkpoint is lost
         fs::remove_file(checkpoints(&parts).last().unwrap()).unwrap();
         train(&table, &parts, "4").assert().success().stderr(contains("resuming at step 8 of 10"));
         let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();

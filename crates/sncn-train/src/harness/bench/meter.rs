@@ -56,7 +56,7 @@ pub fn emit(case: &str, what: &str, value: f64, unit: &str) {
     crate::out!("{}", json!({"case": case, "what": what, "value": rounded(value), "unit": unit}));
 }
 
-/// Most memory that this process has held, in MB; 0 where the system does not tell.
+/// Most memory that this process has held, in MB; 0 where the system does not report it.
 pub fn peak_memory() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

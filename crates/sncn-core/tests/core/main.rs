@@ -1,0 +1,9 @@
+//! The layers and recorded bodies, against their reference implementations and finite differences.
+
+mod joins;
+mod recorded;
+mod reference;
+mod rules;
+mod spans;
+mod stats;
+mod tokens;

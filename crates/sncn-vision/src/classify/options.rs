@@ -1,0 +1,33 @@
+//! Options of `evaluate` that both programs for images have.
+
+use crate::corruption::{Frost, frost};
+use anyhow::Result;
+use sncn_core::Pass;
+use sncn_train::harness::cli::{self, Rounding};
+use std::path::PathBuf;
+
+/// How corrupted images are made, and how exactly networks compute.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Options {
+    /// Folder of the frost photographs (default: generated textures, and a note on them).
+    #[arg(long)]
+    frost_dir: Option<PathBuf>,
+    /// Precision of the factors of convolutions; with bf16 the uncorrupted sets are measured in f32 too.
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Rounding,
+}
+
+impl Options {
+    /// The textures of frost.
+    ///
+    /// # Errors
+    /// Where the folder lacks a photograph.
+    pub fn frost(&self) -> Result<Frost> {
+        frost::textures(self.frost_dir.as_deref())
+    }
+
+    /// The evaluation pass, and the exact one where that is another.
+    pub fn passes(&self) -> (Pass, Option<Pass>) {
+        (cli::pass(self.precision), (self.precision == Rounding::Bf16).then(Pass::eval))
+    }
+}
