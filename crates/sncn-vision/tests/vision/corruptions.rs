@@ -46,7 +46,7 @@ fn any_size_any_threads_any_batches() {
         let dims = Dims { height, width };
         let mut images = vec![0; 5 * dims.bytes()];
         Seed::new(5).rng().fill_bytes(&mut images);
-        for &(name, _) in CORRUPTIONS {
+        for name in CORRUPTIONS.iter().map(|entry| entry.name) {
             for (severity, variant) in [(1, Variant::Cifar), (3, Variant::Cifar), (5, Variant::Cifar), (4, Variant::Imagenet)] {
                 let generator = build(name, severity, variant, frost()).unwrap();
                 let results = pools.each_ref().map(|pool| {
