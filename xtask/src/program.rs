@@ -27,14 +27,15 @@ pub(crate) fn named(program: &Path, here: &Path) -> PathBuf {
 /// # Errors
 /// Where it does not build.
 pub(crate) fn built(here: &Path, measure: &Measure) -> Result<Option<PathBuf>> {
-    let (name, package) = measure.program;
+    let (name, _) = measure.program;
     if let Some(program) = std::env::var_os(variable(name)).map(PathBuf::from) {
         return Ok(Some(named(&program, here)));
     }
     eprintln!("building {name} (the first time takes minutes)");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // the development profile is optimised, and tests share its builds: a new user builds once
-    command.args(["build", "--quiet", "-p", package, "--bin", name]);
+    // --workspace: with the features that every other build of the workspace has, so that no dependency is built twice
+    command.args(["build", "--quiet", "--workspace", "--bin", name]);
     command.arg("--message-format=json-render-diagnostics");
     let output = match child::run(&mut command)? {
         Ending::Done(output) => output,
