@@ -20,7 +20,7 @@ fn tensor(shape: &[usize], first: usize, dtype: DType) -> Result<Tensor> {
 
 type TakesPart = fn(usize, usize) -> bool;
 
-/// Every extent, with whether a position of an instance takes part.
+/// Every kind of positions, with whether a position of an instance takes part.
 fn all_positions() -> [(Positions, TakesPart); 4] {
     let window = BoundingBox { top: 1, left: 2, bottom: 3, right: 5 };
     [
@@ -54,27 +54,23 @@ fn statistics_are_the_sums_that_define_them() -> Result<()> {
     let [n, h, w, c] = SIZES;
     on_both(|dtype| {
         let xs = tensor(&[n, h * w, c], 0, dtype)?;
-        for (positions, takes_part) in &all_positions() {
-            let stats = Stats::of(&xs, extent)?;
-            let (mut mean, mut variance, mut unbiased, mut counts) = (vec![], vec![], vec![], vec![]);
+        for (chosen, takes_part) in &all_positions() {
+            let stats = Stats::of(&xs, chosen)?;
+            let (mut mean, mut variance) = (vec![], vec![]);
             for n in 0..n {
                 let positions: Vec<usize> = (0..h * w).filter(|&p| takes_part(n, p)).collect();
                 let count = positions.len() as f64;
-                counts.push(count);
                 for c in 0..SIZES[3] {
                     let at = |p: &usize| value((n * h * w + p) * SIZES[3] + c);
                     let centre = positions.iter().map(at).sum::<f64>() / count;
                     let squares: f64 = positions.iter().map(|p| (at(p) - centre).powi(2)).sum();
                     mean.push(centre);
                     variance.push(squares / count);
-                    unbiased.push((squares / (count - 1.) + 1e-3).sqrt());
                 }
             }
-            let what = format!("{extent:?} in {dtype:?}");
+            let what = format!("{chosen:?} in {dtype:?}");
             near(&format!("mean, {what}"), &stats.mean, &mean)?;
             near(&format!("variance, {what}"), &stats.variance, &variance)?;
-            near(&format!("count, {what}"), &stats.count, &counts)?;
-            near(&format!("standard deviation, {what}"), &stats.deviation(1e-3)?, &unbiased)?;
         }
         Ok(())
     })
