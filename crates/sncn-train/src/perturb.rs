@@ -128,14 +128,14 @@ mod tests {
     }
 
     #[test]
-    fn mixup_lies_between_and_cutmix_copies_a_box_of_its_share() -> Result<()> {
+    fn mixup_lies_between_and_cutmix_copies_a_box_of_its_area() -> Result<()> {
         let xs = images(6, 8, 10)?;
         let blend = mixup(&xs, 1., Seed::new(3))?;
-        assert!((0. ..=1.).contains(&blend.share));
+        assert!((0. ..=1.).contains(&blend.lambda));
         for number in 0..40 {
             let blend = cutmix(&xs, 1., 0.5, Seed::new(number))?;
             let changed = blend.inputs.ne(&xs)?.to_dtype(candle_core::DType::F32)?.mean_all()?.to_scalar::<f32>()?;
-            assert!(f64::from(changed) <= 1. - blend.share + 1e-6, "{changed} against {}", blend.share);
+            assert!(f64::from(changed) <= 1. - blend.lambda + 1e-6, "{changed} against {}", blend.lambda);
             let theirs = of_partners(&xs, &blend.partner)?;
             let either = blend.inputs.eq(&xs)?.add(&blend.inputs.eq(&theirs)?)?.min_all()?.to_scalar::<u8>()?;
             assert!(either >= 1, "a value that is neither the instance's nor its partner's");
