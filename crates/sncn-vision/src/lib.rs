@@ -15,4 +15,4 @@ pub mod segment;
 /// The example of the README, as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-pub struct Readme;
+pub(crate) struct Readme;

@@ -3,10 +3,10 @@
 //! Texts under a distribution shift are a named test set like any other: a run trains on one set and is tested on others. A new set
 //! is one line in [`TEXT_SETS`], and one file if it has a format of its own.
 
-pub mod amazon;
-pub mod imdb;
+mod amazon;
+mod imdb;
 pub mod reviews;
-pub mod table;
+mod table;
 mod texts;
 
 pub use texts::{CLASSES, Example, Texts};
@@ -47,7 +47,7 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
 ///
 /// # Errors
 /// If the name is unknown (the error lists the known ones), or files are missing or damaged.
-pub fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
+pub(crate) fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
     let texts = if let Some(set) = name.strip_suffix("-validation") {
         named(&trained_on(set), data_dir)?.split_validation(VALIDATION).1
     } else {
