@@ -134,7 +134,7 @@ fn macros_are_found_without_a_path() {
 fn programs_are_read_apart_and_a_missing_file_is_named() {
     free(&[("lib.rs", "mod one;"), ("one.rs", "pub fn one() {}"), ("bin/b.rs", "use a::one::one;"), ("main.rs", "fn main() {}")]);
     let found = found(&[("lib.rs", "mod one;")]);
-    assert_eq!(found, ["crates/a/src/lib.rs: mod one: neither crates/a/src/one.rs nor crates/a/src/one/mod.rs is there"]);
+    assert_eq!(found, ["crates/a/src/lib.rs: mod one: neither crates/a/src/one.rs nor crates/a/src/one/mod.rs exists"]);
 }
 
 #[test]

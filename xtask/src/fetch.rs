@@ -81,7 +81,7 @@ pub(crate) fn download(remote: &Remote, target: &Path, patience: Patience) -> Re
         )
     }
     let finish = || -> std::io::Result<()> {
-        File::open(&part)?.sync_all()?;
+        File::options().write(true).open(&part)?.sync_all()?;
         fs::rename(&part, target)
     };
     finish().with_context(|| format!("{}: cannot be renamed to {}", part.display(), target.display()))

@@ -28,4 +28,4 @@ pub use vocabulary::{Vocabulary, VocabularyConfig};
 /// The example of the README, as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-pub(crate) struct Readme;
+pub struct Readme;

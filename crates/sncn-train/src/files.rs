@@ -30,7 +30,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        File::open(folder)?.sync_all()
+        // elsewhere a folder cannot be opened as a file
+        #[cfg(unix)]
+        File::open(folder)?.sync_all()?;
+        Ok(())
     };
     write().map_err(|error| {
         // an unfinished file must not be mistaken for a result; a failed removal does no harm

@@ -15,4 +15,14 @@ pub mod segment;
 /// The example of the README, as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-pub(crate) struct Readme;
+pub struct Readme;
+
+/// The example of the repository's README, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct FrontPage;
+
+/// The examples of `docs/extending.md`, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/extending.md")]
+pub struct Extending;

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use sncn_core::Seed;
 use sncn_golden::{Tensors, json};
-use sncn_vision::corruption::{CORRUPTIONS, Dims, Frost, Variant, build};
+use sncn_vision::corruption::{Dims, Frost, Variant, benchmark, build, extra};
 
 const DIMS: Dims = Dims { height: 32, width: 32 };
 
@@ -53,7 +53,7 @@ pub(crate) fn golden_statistics() -> Result<()> {
     let count = images.shape[0];
     let (mut out, frost) = (vec![0; images.data.len()], Frost::generated(Seed::new(0)));
     // the benchmark's frost textures are photographs; with generated ones the statistics are others
-    for name in CORRUPTIONS.iter().map(|entry| entry.name).filter(|name| *name != "frost") {
+    for name in benchmark().chain(extra()).filter(|name| *name != "frost") {
         for severity in 1..=5 {
             let generator = build(name, severity, Variant::Cifar, &frost).unwrap();
             generator.apply_batch(&images.data, DIMS, Seed::new(3), 0, &mut out).unwrap();

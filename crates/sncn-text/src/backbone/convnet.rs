@@ -146,7 +146,7 @@ impl TextNetwork for ConvNet {
         let tokens = self.read(ids, pass)?;
         let pass = pass.clone().with_lengths(tokens.packing().lengths().clone());
         let embedded = self.embed(&tokens)?;
-        let words = self.hooks.at("embedding", &embedded, &pass)?;
+        let words = self.hooks.forward("embedding", &embedded, &pass)?;
         if !self.hooks.is_empty() {
             watch(&Spot { position: "embedding", stage: 0 }, &|| Ok((embedded.clone(), words.clone())))?;
         }

@@ -46,7 +46,10 @@ mod tests {
             let initial = |layers: &[LayerConfig]| -> Result<Vec<(String, Vec<f32>)>> {
                 let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
                 build(name, &Blueprint { classes: 2, layers: layers.into(), vars: &vars, words: 20, pad: 0, longest: 10 })?;
-                vars.all().into_iter().map(|(name, var)| Ok((name, var.flatten_all()?.to_vec1()?))).collect()
+                vars.all()
+                    .into_iter()
+                    .map(|(name, var)| Ok((name, var.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)))
+                    .collect()
             };
             let with_both = initial(&[LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at)])?;
             let shared: Vec<_> = with_both.iter().filter(|(name, _)| !name.contains("selfnorm")).cloned().collect();

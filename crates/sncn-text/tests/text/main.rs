@@ -1,4 +1,3 @@
-//! The networks of texts, their tables, and `sncn-sentiment` as its users run it.
+//! The networks of texts.
 
 mod networks;
-mod pretrained;

@@ -102,7 +102,7 @@ fn what_does_not_fit_is_refused_before_anything_is_made() {
         );
     }
     refused(&row("backbone", json!("nose")), &["unknown network \"nose\"; known: ear"]);
-    refused(&row("baseline", json!("sn")), &["the baselines go in a circle: sn -> sn"]);
+    refused(&row("baseline", json!("cn")), &["baseline \"cn\" is no run of this table"]);
     refused(
         &|table| table["task"] = json!("classify"),
         &["task is \"classify\"; \"pitch\" is accepted; sncn-classify takes this table"],

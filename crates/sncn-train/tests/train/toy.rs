@@ -66,6 +66,7 @@ impl Network for Ear {
     }
 }
 
+/// Tones to pitches.
 #[derive(Debug)]
 pub(crate) struct Pitch;
 

@@ -74,7 +74,7 @@ mod tests {
     fn initial(name: &str, layers: &[LayerConfig]) -> Result<Values> {
         let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
         build(name, &Blueprint { classes: 3, layers: layers.into(), vars: &vars })?;
-        vars.all().into_iter().map(|(name, var)| Ok((name, var.flatten_all()?.to_vec1()?))).collect()
+        vars.all().into_iter().map(|(name, var)| Ok((name, var.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?))).collect()
     }
 
     fn attached(name: &str) -> bool {

@@ -1,4 +1,4 @@
-//! The networks of images, their augmentations, corruptions and tables, and the programs as their users run them.
+//! The networks of images, their augmentations and corruptions.
 
 mod augment;
 mod backbones;

@@ -4,6 +4,7 @@
 mod classify;
 mod common;
 mod import;
+mod pretrained;
 mod segment;
 mod sentiment;
 mod shared;

@@ -1,6 +1,5 @@
 //! Encoders of Hugging Face's layout: equal to candle-transformers' own, loaded, trained on, and used; and what is said of folders that
 //! do not fit.
-#![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
 
 use assert_cmd::Command;
 use candle_core::{DType, Device, Result, Tensor};
@@ -156,9 +155,9 @@ fn program() -> Command {
 
 fn table(at: &Path, pretrained: &Path, change: &str) -> PathBuf {
     let text = format!(
-        r#"{{"title":"t","task":"sentiment","seeds":[0],"select":"held","defaults":{{"train":"reviews","test":["reviews-films"],
+        r#"{{"title":"t","task":"sentiment","seeds":[0],"select":"validation","defaults":{{"train":"reviews","test":["reviews-films"],
         "backbone":"pretrained","epochs":3,"batch_size":8,"train_limit":48,"test_limit":30,"lr":0.0001,"clip":1.0,
-        "optimizer":{{"kind":"adam_w","betas":[0.9,0.999],"eps":1e-8,"weight_decay":0.01}},"stopping":{{"patience":1}},
+        "optimizer":{{"kind":"adam_w","betas":[0.9,0.999],"eps":1e-8,"weight_decay":0.01}},"early_stopping":{{"patience":1}},
         "schedule":{{"kind":"warmup_linear","warmup":0.1}},"objective":{{"kind":"plain"}},
         "input":{{"longest":20,"pretrained":{pretrained:?}}}}},"runs":[{{"name":"one"{change}}}]}}"#
     );
@@ -217,7 +216,7 @@ fn a_folder_is_loaded_trained_on_and_used() {
         train(&table, &parts)
             .assert()
             .success()
-            .stderr(contains("resuming at step 8 of").and(contains("on held-out examples is epoch")));
+            .stderr(contains("resuming at step 8 of").and(contains("on the validation set is epoch")));
         let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
         assert!(last(&run) == last(&parts), "{family:?}: a resumed run is not the unbroken one");
         let selected = |folder: &Path| fs::read(folder.join("selected.safetensors")).unwrap();
