@@ -10,7 +10,7 @@ use sncn_weights::weights::{NameMap, Outcome, Weights};
 use std::path::{Path, PathBuf};
 
 /// The name of the file with the sizes.
-pub const CONFIG: &str = "config.json";
+pub(crate) const CONFIG: &str = "config.json";
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 const VOCABULARIES: [&str; 2] = ["tokenizer.json", "vocab.txt"];
 
@@ -36,7 +36,7 @@ pub struct Found {
 }
 
 /// Whether a folder holds an encoder in Hugging Face's layout.
-pub fn is_pretrained(folder: &Path) -> bool {
+pub(crate) fn is_pretrained(folder: &Path) -> bool {
     folder.join(CONFIG).is_file() && first(folder, &WEIGHTS).is_some()
 }
 
@@ -66,7 +66,7 @@ impl Pretrained {
     ///
     /// # Errors
     /// If the file is missing, damaged, or of an unsupported encoder.
-    pub fn open(folder: &Path) -> Result<Self> {
+    pub(crate) fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG);
         let at = || path.display().to_string();
         let wanted = "expected a folder with config.json, model.safetensors and tokenizer.json";
@@ -104,7 +104,7 @@ impl Pretrained {
     ///
     /// # Errors
     /// If the vocabulary has more tokens than the weights, or another padding id.
-    pub fn check(&self, vocabulary: &Vocabulary) -> Result<()> {
+    pub(crate) fn check(&self, vocabulary: &Vocabulary) -> Result<()> {
         let EncoderConfig { vocab_size, pad_token_id, .. } = self.config;
         ensure!(
             vocabulary.len() <= vocab_size,
@@ -153,7 +153,7 @@ impl Pretrained {
     ///
     /// # Errors
     /// As [`Pretrained::load`], and if a variable of the classifier is missing.
-    pub fn load_whole(&self, vars: &Vars) -> Result<()> {
+    pub(crate) fn load_whole(&self, vars: &Vars) -> Result<()> {
         let found = self.load(vars, &[])?;
         if let Some(name) = found.fresh.first() {
             bail!(

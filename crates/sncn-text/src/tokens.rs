@@ -16,7 +16,7 @@ impl Tokens {
     ///
     /// # Errors
     /// If the ids are not u32 or have another rank, or the lengths do not match them.
-    pub fn new(ids: &Tensor, pass: &Pass, least: usize) -> Result<Self> {
+    pub(crate) fn new(ids: &Tensor, pass: &Pass, least: usize) -> Result<Self> {
         if ids.dtype() != DType::U32 {
             bail!(
                 "token ids are {:?} of shape {:?}; expected u32, (tokens) with the pass's lengths or (N, L)",
@@ -61,7 +61,7 @@ impl Tokens {
     }
 
     /// The value `f(sequence, index)` for every token.
-    pub fn each(&self, f: impl Fn(usize, usize) -> u32) -> Vec<u32> {
+    pub(crate) fn each(&self, f: impl Fn(usize, usize) -> u32) -> Vec<u32> {
         let f = &f;
         self.packing.lengths().iter().enumerate().flat_map(|(n, &len)| (0..len).map(move |i| f(n, i))).collect()
     }

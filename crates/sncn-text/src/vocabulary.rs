@@ -151,7 +151,7 @@ impl Vocabulary {
     }
 
     /// The id of the padding token.
-    pub fn pad(&self) -> u32 {
+    pub(crate) fn pad(&self) -> u32 {
         self.pad
     }
 
@@ -171,17 +171,17 @@ impl Vocabulary {
     }
 
     /// The id of the unknown token, if there is one.
-    pub fn unknown(&self) -> Option<u32> {
+    pub(crate) fn unknown(&self) -> Option<u32> {
         [UNKNOWN, "<unk>"].iter().find_map(|token| self.id(token))
     }
 
     /// Whether an id is a special token: padding, begin and end of a text, unknown.
-    pub fn is_special(&self, id: u32) -> bool {
+    pub(crate) fn is_special(&self, id: u32) -> bool {
         self.unknown() == Some(id) || self.tokenizer.get_added_vocabulary().is_special_token(&self.token(id).unwrap_or_default())
     }
 
     /// The token with an id.
-    pub fn token(&self, id: u32) -> Option<String> {
+    pub(crate) fn token(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)
     }
 

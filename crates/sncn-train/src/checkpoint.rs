@@ -21,7 +21,7 @@ use std::{fs, io};
 
 const STATE: &str = "optimizer/";
 /// The file name of the weights of the best epoch, in runs with early stopping.
-pub const SELECTED: &str = "selected.safetensors";
+pub(crate) const SELECTED: &str = "selected.safetensors";
 /// The number of checkpoints of a run that are kept.
 pub const KEPT: usize = 2;
 

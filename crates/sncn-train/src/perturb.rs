@@ -9,7 +9,7 @@ use sncn_core::Seed;
 use sncn_core::pass::BoundingBox;
 
 /// A batch in which each instance is mixed with another, its partner.
-pub struct Blend {
+pub(crate) struct Blend {
     /// The mixed inputs, with the shape of the inputs.
     pub inputs: Tensor,
     /// Instance n is mixed with instance `partner[n]`.
@@ -34,7 +34,7 @@ fn of_partners(xs: &Tensor, partner: &[usize]) -> Result<Tensor> {
 ///
 /// # Errors
 /// If α is not positive.
-pub fn mixup(xs: &Tensor, alpha: f64, seed: Seed) -> Result<Blend> {
+pub(crate) fn mixup(xs: &Tensor, alpha: f64, seed: Seed) -> Result<Blend> {
     let (partner, lambda) = draw(xs.dim(0)?, alpha, seed)?;
     let inputs = ((xs * lambda)? + (of_partners(xs, &partner)? * (1. - lambda))?)?;
     Ok(Blend { inputs, partner, lambda })
@@ -53,7 +53,7 @@ fn cutmix_box(height: usize, width: usize, lambda: f64, (row, column): (usize, u
 ///
 /// # Errors
 /// If α is not positive, or the inputs do not have four dimensions.
-pub fn cutmix(xs: &Tensor, alpha: f64, probability: f64, seed: Seed) -> Result<Blend> {
+pub(crate) fn cutmix(xs: &Tensor, alpha: f64, probability: f64, seed: Seed) -> Result<Blend> {
     let (n, h, w, _) = xs.dims4()?;
     let (partner, lambda) = draw(n, alpha, seed)?;
     let mut rng = seed.named("box").rng();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn mixup_lies_between_and_cutmix_copies_a_box_of_its_share() -> Result<()> {
+    fn mixup_lies_between_and_cutmix_copies_a_box_of_its_area() -> Result<()> {
         let xs = images(6, 8, 10)?;
         let blend = mixup(&xs, 1., Seed::new(3))?;
         assert!((0. ..=1.).contains(&blend.lambda));

@@ -91,7 +91,7 @@ pub enum TrainError {
 }
 
 /// The number of steps in one epoch.
-pub fn steps_per_epoch(examples: usize, batch_size: usize) -> usize {
+pub(crate) fn steps_per_epoch(examples: usize, batch_size: usize) -> usize {
     (examples / batch_size.max(1)).max(1)
 }
 

@@ -264,9 +264,11 @@ fn without_arguments_a_table_of_every_task_is_made_each_by_its_program() -> Outc
         command
     };
     all().assert().success().stdout(
-        contains("Helped, by more than two standard errors against base (error in percentage points, paired by seed): on s-c a/b")
-            .and(contains("Helped: nothing by more than two standard errors against base (mIoU in percentage points"))
-            .and(contains("Helped: nothing by more than two standard errors against base (accuracy in percentage points")),
+        contains(
+            "Helped, by more than two standard errors against base (error in percentage points, paired by seed): on s-c a/b",
+        )
+        .and(contains("Helped: nothing by more than two standard errors against base (mIoU in percentage points"))
+        .and(contains("Helped: nothing by more than two standard errors against base (accuracy in percentage points")),
     );
     assert_eq!(tree.log(), [ALL, ALL, ALL].concat());
     assert!(

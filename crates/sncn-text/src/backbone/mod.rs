@@ -24,7 +24,7 @@ pub const BACKBONES: &[(&str, Build)] =
 ///
 /// # Errors
 /// If the name is unknown (the error lists the patterns), a size in it is out of range, or an attached layer does not fit.
-pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn TextNetwork>> {
+pub(crate) fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn TextNetwork>> {
     match BACKBONES.iter().find_map(|(_, build)| build(name, blueprint)) {
         Some(network) => network,
         None => {
@@ -46,7 +46,10 @@ mod tests {
             let initial = |layers: &[LayerConfig]| -> Result<Vec<(String, Vec<f32>)>> {
                 let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
                 build(name, &Blueprint { classes: 2, layers: layers.into(), vars: &vars, words: 20, pad: 0, longest: 10 })?;
-                vars.all().into_iter().map(|(name, var)| Ok((name, var.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?))).collect()
+                vars.all()
+                    .into_iter()
+                    .map(|(name, var)| Ok((name, var.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)))
+                    .collect()
             };
             let with_both = initial(&[LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at)])?;
             let shared: Vec<_> = with_both.iter().filter(|(name, _)| !name.contains("selfnorm")).cloned().collect();

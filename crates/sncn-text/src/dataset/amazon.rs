@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// If neither form exists, or a file is damaged.
-pub fn open(data_dir: &DataDir, domain: &str) -> Result<Texts> {
+pub(crate) fn open(data_dir: &DataDir, domain: &str) -> Result<Texts> {
     let data = data_dir.folder("amazon-reviews")?;
     let folder = data.join("sorted_data_acl").join(domain);
     if folder.is_dir() {

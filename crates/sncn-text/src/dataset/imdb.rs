@@ -11,7 +11,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// If neither form exists, or a file is damaged.
-pub fn open(data_dir: &DataDir, split: &str) -> Result<Texts> {
+pub(crate) fn open(data_dir: &DataDir, split: &str) -> Result<Texts> {
     let data = data_dir.folder("imdb")?;
     for name in [format!("imdb/{split}.jsonl"), format!("imdb/{split}.jsonl.gz")] {
         let path = data.join(name);

@@ -3,10 +3,10 @@
 //! Texts under a distribution shift are a named test set like any other: a run trains on one set and is tested on others. A new set
 //! is one line in [`TEXT_SETS`], and one file if it has a format of its own.
 
-pub mod amazon;
-pub mod imdb;
+mod amazon;
+mod imdb;
 pub mod reviews;
-pub mod table;
+mod table;
 mod texts;
 
 pub use texts::{CLASSES, Example, Texts};
@@ -16,14 +16,14 @@ use sncn_train::DataDir;
 use std::path::Path;
 use table::{Columns, Labels};
 
-/// One text in so many of a training set is kept for validation.
+/// Every `VALIDATION`-th text of a training set belongs to the validation set.
 const VALIDATION: usize = 10;
 
 /// Opens a set of texts in a data folder.
 pub type Open = fn(&DataDir) -> Result<Texts>;
 
-/// Every set of texts that can be trained or tested on. `<set>-train` is what is trained on where a run names `<set>`; `<set>-validation` is
-/// a tenth of it that is not.
+/// Every set of texts by name. A run that names `<set>` trains on `<set>-train` without its validation set, `<set>-validation`, which
+/// is a tenth of it.
 pub const TEXT_SETS: &[(&str, Open)] = &[
     ("reviews-train", |_| Ok(reviews::films("train", 2000))),
     ("reviews-films", |_| Ok(reviews::films("test", 1000))),
@@ -42,14 +42,14 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
     ("own", |data_dir| own(data_dir, "test")),
 ];
 
-/// Opens the set of that name, `<set>-validation` included; the path of a table serves too, as it is where its columns are `text` and `label`,
-/// and otherwise as `<path>:<column of texts>:<column of labels>`.
+/// Opens a set by name, including `<set>-validation`. The path of a table is also accepted: `<path>` if its columns are `text` and
+/// `label`, otherwise `<path>:<column of texts>:<column of labels>`.
 ///
 /// # Errors
-/// Where the name is unknown (the known ones are listed), or files are missing or damaged.
-pub fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
+/// If the name is unknown (the error lists the known ones), or files are missing or damaged.
+pub(crate) fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
     let texts = if let Some(set) = name.strip_suffix("-validation") {
-        named(&trained_on(set), data_dir)?.held_out(VALIDATION).1
+        named(&trained_on(set), data_dir)?.split_validation(VALIDATION).1
     } else {
         named(name, data_dir)?
     };
@@ -57,7 +57,7 @@ pub fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
     Ok(texts)
 }
 
-/// What a run that trains on `name` trains on: `<name>-train`, or the table of that path, but for the held-out tenth.
+/// The training texts of a run that names `name`: `<name>-train`, or the table with this path, without the validation set.
 ///
 /// # Errors
 /// As [`open`].
@@ -65,14 +65,14 @@ pub fn training(name: &str, data_dir: &DataDir) -> Result<Texts> {
     Ok(split(name, data_dir)?.0)
 }
 
-/// The same, and beside it the tenth that is held out, in one reading.
+/// The training texts and the validation set of a run that names `name`; files are read once.
 ///
 /// # Errors
 /// As [`open`].
 pub fn split(name: &str, data_dir: &DataDir) -> Result<(Texts, Texts)> {
-    let (train, held) = named(&trained_on(name), data_dir)?.held_out(VALIDATION);
-    ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); at least 2 are wanted", train.examples.len());
-    Ok((train, held))
+    let (train, validation) = named(&trained_on(name), data_dir)?.split_validation(VALIDATION);
+    ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); expected at least 2", train.examples.len());
+    Ok((train, validation))
 }
 
 fn named(name: &str, data_dir: &DataDir) -> Result<Texts> {
@@ -140,12 +140,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn held_out_texts_are_not_trained_on() -> Result<()> {
+    fn validation_texts_are_not_trained_on() -> Result<()> {
         let data_dir = DataDir::default();
-        let (train, held) = (training("reviews", &data_dir)?, open("reviews-validation", &data_dir)?);
+        let (train, validation) = (training("reviews", &data_dir)?, open("reviews-validation", &data_dir)?);
         let all = open("reviews-train", &data_dir)?;
-        assert_eq!((train.examples.len(), held.examples.len(), all.examples.len()), (1800, 200, 2000));
-        assert!(held.examples.iter().all(|held| !train.examples.contains(held)));
+        assert_eq!((train.examples.len(), validation.examples.len(), all.examples.len()), (1800, 200, 2000));
+        assert!(validation.examples.iter().all(|text| !train.examples.contains(text)));
         assert_eq!(all.clone().first(Some(3)).examples, all.examples[..3]);
         Ok(())
     }
@@ -157,8 +157,12 @@ mod tests {
         let rows: String = (0..20).map(|i| format!("{},t{i}\n", i % 2)).collect();
         std::fs::write(&path, format!("stars,review\n{rows}"))?;
         let name = format!("{}:review:stars", path.display());
-        let (train, held) = (training(&name, &DataDir::default())?, open(&format!("{name}-validation"), &DataDir::default())?);
-        assert_eq!((train.examples.len(), held.examples.len(), open(&name, &DataDir::default())?.examples.len()), (18, 2, 20));
+        let (train, validation) =
+            (training(&name, &DataDir::default())?, open(&format!("{name}-validation"), &DataDir::default())?);
+        assert_eq!(
+            (train.examples.len(), validation.examples.len(), open(&name, &DataDir::default())?.examples.len()),
+            (18, 2, 20)
+        );
         let error = format!("{:#}", open(&path.display().to_string(), &DataDir::default()).unwrap_err());
         assert!(error.contains("no column \"text\"; there are: stars, review"), "{error}");
         Ok(())

@@ -166,7 +166,7 @@ pub fn films(split: &str, count: usize) -> Texts {
 }
 
 /// Reviews of kitchen articles, half of each class.
-pub fn kitchen(split: &str, count: usize) -> Texts {
+pub(crate) fn kitchen(split: &str, count: usize) -> Texts {
     texts(&KITCHEN, split, count)
 }
 

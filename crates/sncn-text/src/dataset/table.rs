@@ -13,25 +13,25 @@ use std::path::Path;
 
 /// The names of the columns with texts and labels.
 #[derive(Clone, Debug)]
-pub struct Columns {
+pub(crate) struct Columns {
     text: String,
     label: String,
 }
 
 impl Columns {
     /// The columns with these names.
-    pub fn new(text: &str, label: &str) -> Self {
+    pub(crate) fn new(text: &str, label: &str) -> Self {
         Self { text: text.to_string(), label: label.to_string() }
     }
 }
 
 /// The words or numbers that stand for classes.
 #[derive(Clone, Debug)]
-pub struct Labels(Vec<(String, u32)>);
+pub(crate) struct Labels(Vec<(String, u32)>);
 
 impl Labels {
     /// Sentiment: 0, neg and negative; 1, pos and positive.
-    pub fn sentiment() -> Self {
+    pub(crate) fn sentiment() -> Self {
         let words = [("0", 0), ("neg", 0), ("negative", 0), ("1", 1), ("pos", 1), ("positive", 1)];
         Self(words.map(|(word, label)| (word.to_string(), label)).to_vec())
     }
@@ -63,7 +63,7 @@ fn opened(path: &Path) -> Result<(Box<dyn BufRead>, String)> {
 ///
 /// # Errors
 /// If the file cannot be read, its extension is unknown, or a row does not fit; the error names file and row.
-pub fn read(path: &Path, columns: &Columns, labels: &Labels) -> Result<Vec<Example>> {
+pub(crate) fn read(path: &Path, columns: &Columns, labels: &Labels) -> Result<Vec<Example>> {
     let (reader, end) = opened(path)?;
     match end.as_str() {
         "jsonl" | "json" => json_lines(path, reader, columns, labels),

@@ -30,7 +30,7 @@ impl Texts {
     }
 
     /// The first `limit` texts; all of them without a limit.
-    pub fn first(mut self, limit: Option<usize>) -> Self {
+    pub(crate) fn first(mut self, limit: Option<usize>) -> Self {
         if let Some(limit) = limit.filter(|&limit| limit < self.examples.len()) {
             self.examples.truncate(limit);
             self.describe += &format!(", texts 0 to {limit}");
@@ -40,17 +40,17 @@ impl Texts {
 
     /// Splits off every `every`-th text for validation, which takes the same fraction of every class and file; returns the other
     /// texts and the validation set.
-    pub(super) fn held_out(self, every: usize) -> (Self, Self) {
-        let part = |held: bool| Self {
+    pub(super) fn split_validation(self, every: usize) -> (Self, Self) {
+        let part = |validation: bool| Self {
             examples: self
                 .examples
                 .iter()
                 .enumerate()
-                .filter(|(i, _)| (i % every == every - 1) == held)
+                .filter(|(i, _)| (i % every == every - 1) == validation)
                 .map(|(_, e)| e.clone())
                 .collect(),
             classes: self.classes.clone(),
-            describe: format!("{}, {} a {every}th held out", self.describe, if held { "of it" } else { "but for" }),
+            describe: format!("{}, {} {every}th text", self.describe, if validation { "every" } else { "without every" }),
         };
         (part(false), part(true))
     }

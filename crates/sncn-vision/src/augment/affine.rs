@@ -7,7 +7,7 @@ use crate::corruption::Dims;
 use pulp::{Simd, WithSimd};
 
 /// The coefficients a to f.
-pub type Map = [f64; 6];
+pub(crate) type Map = [f64; 6];
 
 const fn along_x(factor: f64) -> Map {
     [1.0, factor, 0.0, 0.0, 1.0, 0.0]
@@ -27,7 +27,7 @@ pub fn rotation(degrees: f64, dims: Dims) -> Map {
 }
 
 /// Rotates by `degrees`, bilinear.
-pub fn rotate(image: &[u8], dims: Dims, degrees: f64, out: &mut [u8]) {
+pub(crate) fn rotate(image: &[u8], dims: Dims, degrees: f64, out: &mut [u8]) {
     if degrees.rem_euclid(360.0) == 0.0 {
         return out.copy_from_slice(image);
     }
@@ -35,17 +35,17 @@ pub fn rotate(image: &[u8], dims: Dims, degrees: f64, out: &mut [u8]) {
 }
 
 /// Shears along x by `factor`, bilinear.
-pub fn shear_x(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
+pub(crate) fn shear_x(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
     bilinear::<true, false>(image, dims, &along_x(factor), out);
 }
 
 /// Shears along y by `factor`, bilinear.
-pub fn shear_y(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
+pub(crate) fn shear_y(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
     bilinear::<false, true>(image, dims, &along_y(factor), out);
 }
 
 /// Moves the content left by `pixels`, bilinear.
-pub fn translate_x(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
+pub(crate) fn translate_x(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
     match whole(pixels) {
         Some(pixels) => translate_whole(image, dims, pixels, 0, out),
         None => bilinear::<true, false>(image, dims, &[1.0, 0.0, pixels, 0.0, 1.0, 0.0], out),
@@ -53,7 +53,7 @@ pub fn translate_x(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
 }
 
 /// Moves the content up by `pixels`, bilinear.
-pub fn translate_y(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
+pub(crate) fn translate_y(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
     match whole(pixels) {
         Some(pixels) => translate_whole(image, dims, 0, pixels, out),
         None => bilinear::<false, true>(image, dims, &[1.0, 0.0, 0.0, 0.0, 1.0, pixels], out),
@@ -61,27 +61,27 @@ pub fn translate_y(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
 }
 
 /// Rotates by `degrees`, nearest pixel.
-pub fn rotate_nearest(image: &[u8], dims: Dims, degrees: f64, out: &mut [u8]) {
+pub(crate) fn rotate_nearest(image: &[u8], dims: Dims, degrees: f64, out: &mut [u8]) {
     nearest(image, dims, &rotation(degrees, dims), out);
 }
 
 /// Shears along x by `factor`, nearest pixel.
-pub fn shear_x_nearest(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
+pub(crate) fn shear_x_nearest(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
     nearest(image, dims, &along_x(factor), out);
 }
 
 /// Shears along y by `factor`, nearest pixel.
-pub fn shear_y_nearest(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
+pub(crate) fn shear_y_nearest(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
     nearest(image, dims, &along_y(factor), out);
 }
 
 /// Moves the content left by `pixels`, nearest pixel.
-pub fn translate_x_nearest(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
+pub(crate) fn translate_x_nearest(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
     nearest(image, dims, &[1.0, 0.0, pixels, 0.0, 1.0, 0.0], out);
 }
 
 /// Moves the content up by `pixels`, nearest pixel.
-pub fn translate_y_nearest(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
+pub(crate) fn translate_y_nearest(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
     nearest(image, dims, &[1.0, 0.0, 0.0, 0.0, 1.0, pixels], out);
 }
 
@@ -90,7 +90,7 @@ fn whole(pixels: f64) -> Option<i64> {
 }
 
 /// Translates by whole pixels: output(x, y) = image(x + right, y + down).
-pub fn translate_whole(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
+pub(crate) fn translate_whole(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
     let (width, line) = (dims.width as i64, 3 * dims.width);
     let (from, to) = ((-right).clamp(0, width), (width - right).clamp(0, width));
     let (from, to) = (from as usize, to.max(from) as usize);

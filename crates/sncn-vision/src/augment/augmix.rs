@@ -75,7 +75,7 @@ pub struct AugMixDraw {
 
 impl AugMix {
     /// Checks the ranges of the settings; the error names the setting and the accepted values.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let Self { severity, width, depth, .. } = *self;
         ensure!((1..=10).contains(&severity), "augmix: severity is {severity}; use 1 to 10");
         ensure!(width >= 1, "augmix: width is 0; use at least 1 chain");

@@ -29,7 +29,7 @@ const INVERT: Levelled = Levelled::plain("invert", table::invert, none);
 const POSTERIZE: Levelled = Levelled::plain("posterize", table::posterize, |level, _| 8.0 - int(level, 4.0));
 
 /// An operation, its probability in tenths, and its magnitude.
-pub type Choice = (Levelled, u32, u32);
+pub(crate) type Choice = (Levelled, u32, u32);
 
 /// The 25 sub-policies, each a pair of choices.
 pub const CIFAR10: [[Choice; 2]; 25] = [

@@ -6,13 +6,13 @@ use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
 
 /// The side of the square in the CIFAR-10 experiments of the paper.
-pub const SIZE: usize = 16;
+pub(crate) const SIZE: usize = 16;
 
 /// The grey that [`cutout_bytes`] fills with.
 const GREY: u8 = 127;
 
 /// Rows and columns of the square.
-pub type Square = [Range<usize>; 2];
+pub(crate) type Square = [Range<usize>; 2];
 
 /// Draws a square of side `size` with its centre uniform over the pixels of the image, clipped at the border.
 ///
@@ -27,7 +27,7 @@ pub fn draw(size: usize, dims: Dims, rng: &mut ChaCha8Rng) -> Square {
 }
 
 /// Sets the square of a normalised image (height × width × 3) to 0, the middle of the range.
-pub fn hide(image: &mut [f32], dims: Dims, [rows, columns]: Square) {
+pub(crate) fn hide(image: &mut [f32], dims: Dims, [rows, columns]: Square) {
     let inside = 3 * columns.start..3 * columns.end;
     image.chunks_exact_mut(3 * dims.width.max(1)).take(rows.end).skip(rows.start).for_each(|row| row[inside.clone()].fill(0.0));
 }

@@ -18,7 +18,7 @@ fn luma([r, g, b]: [u8; 3]) -> u8 {
 }
 
 /// Blends with the greyscale image.
-pub fn color(image: &[u8], _: Dims, factor: f64, out: &mut [u8]) {
+pub(crate) fn color(image: &[u8], _: Dims, factor: f64, out: &mut [u8]) {
     for (out, &pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0) {
         let grey = luma(pixel);
         *out = pixel.map(|v| blend(grey, v, factor as f32));
@@ -26,14 +26,14 @@ pub fn color(image: &[u8], _: Dims, factor: f64, out: &mut [u8]) {
 }
 
 /// Blends with a constant grey image, the rounded mean luma.
-pub fn contrast(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
+pub(crate) fn contrast(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
     let sum: u64 = image.as_chunks::<3>().0.iter().map(|&pixel| u64::from(luma(pixel))).sum();
     let mean = (sum as f64 / dims.pixels().max(1) as f64 + 0.5) as u8;
     constant(mean, image, factor, out);
 }
 
 /// Blends with black.
-pub fn brightness(image: &[u8], _: Dims, factor: f64, out: &mut [u8]) {
+pub(crate) fn brightness(image: &[u8], _: Dims, factor: f64, out: &mut [u8]) {
     constant(0, image, factor, out);
 }
 
@@ -42,7 +42,7 @@ fn constant(plain: u8, image: &[u8], factor: f64, out: &mut [u8]) {
 }
 
 /// Blends with the image smoothed by (1 1 1; 1 5 1; 1 1 1) / 13, rounded to nearest; border pixels are not smoothed.
-pub fn sharpness(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
+pub(crate) fn sharpness(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
     let line = 3 * dims.width;
     out.copy_from_slice(image);
     if dims.width < 3 {

@@ -9,11 +9,11 @@ pub mod augmix;
 pub mod autoaugment;
 pub mod crop;
 pub mod cutout;
-pub mod enhance;
-pub mod level;
+mod enhance;
+mod level;
 mod normalise;
 pub mod operation;
-pub mod table;
+mod table;
 
 pub use augmix::AugMix;
 pub use normalise::normalise;
@@ -80,7 +80,7 @@ impl Augment {
     }
 
     /// Checks the ranges of the settings; the error names the setting and the accepted values.
-    pub fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         match self {
             Self::CropFlip {} | Self::Autoaugment { .. } => {}
             Self::Cutout { size } => ensure!(*size >= 1, "cutout: size is 0; use at least 1, or the kind crop_flip"),

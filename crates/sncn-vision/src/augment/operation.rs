@@ -57,7 +57,7 @@ pub struct OperationCall {
 
 /// Applies the operations one after another and writes the result into `out`; `spare` is a work buffer, and both are as long
 /// as the image. Without operations the result is the image.
-pub fn chain(calls: &[OperationCall], image: &[u8], dims: Dims, spare: &mut Vec<u8>, out: &mut Vec<u8>) {
+pub(crate) fn chain(calls: &[OperationCall], image: &[u8], dims: Dims, spare: &mut Vec<u8>, out: &mut Vec<u8>) {
     let Some((first, rest)) = calls.split_first() else {
         return out.copy_from_slice(image);
     };

@@ -9,12 +9,12 @@ type Tables = [[u8; 256]; 3];
 const BLOCK: usize = 48;
 
 /// Copies the image.
-pub fn identity(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
+pub(crate) fn identity(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
     out.copy_from_slice(image);
 }
 
 /// Stretches every channel to 0..255: v → trunc(v·s − lo·s), s = 255 / (hi − lo); a constant channel is unchanged.
-pub fn autocontrast(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
+pub(crate) fn autocontrast(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
     let mut tables = [[0; 256]; 3];
     for (table, (low, high)) in tables.iter_mut().zip(extremes(image)) {
         if high <= low {
@@ -30,7 +30,7 @@ pub fn autocontrast(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
 
 /// Flattens every channel's histogram: with step = (pixels − count of the largest value) div 255, the value i becomes
 /// (step div 2 + count below i) div step, at most 255; a channel of one value, or with step 0, is unchanged.
-pub fn equalize(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
+pub(crate) fn equalize(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
     let mut counts = [[0u32; 256]; 3];
     for pixel in image.as_chunks::<3>().0 {
         for (counts, &v) in counts.iter_mut().zip(pixel) {
@@ -56,19 +56,19 @@ pub fn equalize(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
 }
 
 /// Keeps the top `bits` bits of every byte.
-pub fn posterize(image: &[u8], _: Dims, bits: f64, out: &mut [u8]) {
+pub(crate) fn posterize(image: &[u8], _: Dims, bits: f64, out: &mut [u8]) {
     let mask = (0xff00u16 >> (bits.clamp(0.0, 8.0) as u32)) as u8;
     each(image, out, |v| v & mask);
 }
 
 /// Inverts the bytes that are `threshold` or larger.
-pub fn solarize(image: &[u8], _: Dims, threshold: f64, out: &mut [u8]) {
+pub(crate) fn solarize(image: &[u8], _: Dims, threshold: f64, out: &mut [u8]) {
     let threshold = threshold.clamp(0.0, 256.0) as u16;
     each(image, out, |v| if u16::from(v) < threshold { v } else { 255 - v });
 }
 
 /// Adds `addition` (may be negative), clamps, then solarizes at 128.
-pub fn solarize_add(image: &[u8], _: Dims, addition: f64, out: &mut [u8]) {
+pub(crate) fn solarize_add(image: &[u8], _: Dims, addition: f64, out: &mut [u8]) {
     let addition = addition.clamp(-255.0, 255.0) as i16;
     each(image, out, |v| {
         let v = (i16::from(v) + addition).clamp(0, 255) as u8;
@@ -77,7 +77,7 @@ pub fn solarize_add(image: &[u8], _: Dims, addition: f64, out: &mut [u8]) {
 }
 
 /// Inverts every byte: 255 − v.
-pub fn invert(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
+pub(crate) fn invert(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
     each(image, out, |v| 255 - v);
 }
 

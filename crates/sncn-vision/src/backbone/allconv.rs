@@ -30,7 +30,7 @@ fn plain(entries: &[Entry]) -> usize {
 }
 
 /// AllConvNet for images (N, H, W, 3) of at least 26 × 26 pixels; the output is (N, classes).
-pub struct AllConvNet {
+pub(crate) struct AllConvNet {
     entries: Vec<Entry>,
     head: Head,
     sites: usize,
@@ -38,7 +38,7 @@ pub struct AllConvNet {
 
 impl AllConvNet {
     /// Builds `allconv`; `None` for other names.
-    pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+    pub(crate) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         (name == "allconv").then(|| Self::new(blueprint).map(|network| Box::new(network) as _))
     }
 
@@ -46,7 +46,7 @@ impl AllConvNet {
     ///
     /// # Errors
     /// If an attached layer has an unknown kind, position, stage or setting.
-    pub fn new(blueprint: &Blueprint) -> Result<Self> {
+    pub(crate) fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check(blueprint.layers.configs, POSITIONS.iter().copied())?;
         Hooks::check_stages(blueprint.layers.configs, 3)?;
         let mut cx = BuildContext::new(96, blueprint.vars.builder()).in_stage(1);

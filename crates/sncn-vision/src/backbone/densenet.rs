@@ -77,7 +77,7 @@ pub struct DenseNet {
 impl DenseNet {
     /// Builds a DenseNet by name: `densenet40_12`, `densenetb40_12` (with bottlenecks), `densenetbc40_12` (and transitions that
     /// keep half of the channels); `None` for names of other families.
-    pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+    pub(crate) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         let rest = name.strip_prefix("densenet")?;
         let sizes = rest.trim_start_matches(['b', 'c']);
         let (bottleneck, reduction) = match &rest[..rest.len() - sizes.len()] {

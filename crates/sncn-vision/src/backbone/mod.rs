@@ -26,15 +26,15 @@ mod resnext;
 pub mod segment;
 mod wide_resnet;
 
-pub use allconv::AllConvNet;
 pub use blueprint::Blueprint;
 pub use densenet::{DenseNet, DenseNetConfig};
-pub use resnet::ResNet18;
-pub use resnext::ResNext;
-pub use wide_resnet::WideResNet;
 
+use allconv::AllConvNet;
 use candle_core::{Result, bail};
+use resnet::ResNet18;
+use resnext::ResNext;
 use sncn_core::Network;
+use wide_resnet::WideResNet;
 
 /// Builds a network of one family; `None` if the name belongs to another family.
 pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;

@@ -10,7 +10,7 @@ use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
 use sncn_core::{FeatureMap, Network, Pass};
 
 /// ResNet-18 for images (N, H, W, 3); the output is (N, classes).
-pub struct ResNet18 {
+pub(crate) struct ResNet18 {
     stem: (ConvLayer, BatchNorm),
     blocks: Vec<Residual>,
     head: Head,
@@ -21,7 +21,7 @@ pub struct ResNet18 {
 
 impl ResNet18 {
     /// Builds `resnet18`; `None` for other names.
-    pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+    pub(crate) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         (name == "resnet18").then(|| Self::new(blueprint).map(|network| Box::new(network) as _))
     }
 
@@ -29,7 +29,7 @@ impl ResNet18 {
     ///
     /// # Errors
     /// If an attached layer has an unknown kind, position, stage or setting.
-    pub fn new(blueprint: &Blueprint) -> Result<Self> {
+    pub(crate) fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check_stages(blueprint.layers.configs, 4)?;
         let cx = BuildContext::new(64, blueprint.vars.builder());
         let stem = ConvLayer::same(cx.vb.pp("conv1"), 3, 64, 3, 1)?;

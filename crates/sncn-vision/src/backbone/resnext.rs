@@ -64,7 +64,7 @@ impl Block {
 }
 
 /// ResNeXt for images (N, H, W, 3); the output is (N, classes).
-pub struct ResNext {
+pub(crate) struct ResNext {
     stem: (ConvLayer, BatchNorm),
     blocks: Vec<Block>,
     head: Head,
@@ -76,7 +76,7 @@ pub struct ResNext {
 
 impl ResNext {
     /// Builds a ResNeXt by name, such as `resnext29_4x32`; `None` for names of other families.
-    pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+    pub(crate) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         let (depth, sizes) = name.strip_prefix("resnext")?.split_once('_')?;
         let (cardinality, width) = sizes.split_once('x')?;
         let (depth, cardinality, width) = (depth.parse().ok()?, cardinality.parse().ok()?, width.parse().ok()?);
@@ -87,7 +87,7 @@ impl ResNext {
     ///
     /// # Errors
     /// If the depth is not of the form 9n + 2, a size is out of range, or an attached layer does not fit.
-    pub fn new(depth: usize, cardinality: usize, width: usize, blueprint: &Blueprint) -> Result<Self> {
+    pub(crate) fn new(depth: usize, cardinality: usize, width: usize, blueprint: &Blueprint) -> Result<Self> {
         let fits = (1..=256).contains(&cardinality) && (1..=256).contains(&width) && (11..=1000).contains(&depth);
         if !fits || !(depth - 2).is_multiple_of(9) {
             bail!(

@@ -54,7 +54,7 @@ impl Block {
 }
 
 /// WideResNet for images (N, H, W, 3); the output is (N, classes).
-pub struct WideResNet {
+pub(crate) struct WideResNet {
     stem: ConvLayer,
     blocks: Vec<Block>,
     bn: BatchNorm,
@@ -66,7 +66,7 @@ pub struct WideResNet {
 
 impl WideResNet {
     /// Builds a WideResNet by name, `wrn<depth>_<width>`; `None` for names of other families.
-    pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
+    pub(crate) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         let (depth, width) = name.strip_prefix("wrn")?.split_once('_')?;
         let (depth, width) = (depth.parse().ok()?, width.parse().ok()?);
         Some(Self::new(depth, width, blueprint).map(|network| Box::new(network) as _))
@@ -76,7 +76,7 @@ impl WideResNet {
     ///
     /// # Errors
     /// If the depth is not of the form 6n + 4, a size is out of range, or an attached layer does not fit.
-    pub fn new(depth: usize, width: usize, blueprint: &Blueprint) -> Result<Self> {
+    pub(crate) fn new(depth: usize, width: usize, blueprint: &Blueprint) -> Result<Self> {
         if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 || depth > 1000 || width > 64 {
             bail!("backbone wrn{depth}_{width}: the depth must be 6n + 4 (10, 16, 22, 28, 40, …), the width 1 to 64")
         }

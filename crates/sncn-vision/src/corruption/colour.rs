@@ -68,7 +68,7 @@ impl Corruption for Contrast {
 ///
 /// If channels tie for the largest, blue precedes green and green precedes red; a grey has hue and saturation 0.
 #[inline(always)]
-pub fn to_hsv(rgb: [f64; 3]) -> [f64; 3] {
+pub(crate) fn to_hsv(rgb: [f64; 3]) -> [f64; 3] {
     let [r, g, b] = rgb;
     let value = r.max(g).max(b);
     let d = value - r.min(g).min(b);
@@ -89,7 +89,7 @@ pub fn to_hsv(rgb: [f64; 3]) -> [f64; 3] {
 
 /// Converts hue, saturation and value, each in 0..1, to a colour (R, G, B) in 0..1.
 #[inline(always)]
-pub fn to_rgb(hsv: [f64; 3]) -> [f64; 3] {
+pub(crate) fn to_rgb(hsv: [f64; 3]) -> [f64; 3] {
     let [h, s, v] = hsv;
     let sector = (6.0 * h).floor();
     let f = 6.0 * h - sector;

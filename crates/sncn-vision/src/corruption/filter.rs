@@ -6,7 +6,7 @@ use super::apply::sized;
 
 /// How a row a b c d is extended beyond its ends; all rules continue periodically for offsets larger than the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Border {
+pub(crate) enum Border {
     /// a a | a b c d | d d
     Nearest,
     /// b a | a b c d | d c
@@ -17,7 +17,7 @@ pub enum Border {
 
 impl Border {
     /// The index of the pixel that is used for position `i` of a row of `n` pixels (at least 1).
-    pub fn index(self, i: isize, n: usize) -> usize {
+    pub(crate) fn index(self, i: isize, n: usize) -> usize {
         let n = n as isize;
         let index = match self {
             Self::Nearest => i.clamp(0, n - 1),
@@ -36,14 +36,14 @@ impl Border {
 }
 
 /// A separable Gaussian filter with radius r = floor(t · σ + ½).
-pub struct Gauss {
+pub(crate) struct Gauss {
     weights: Vec<f64>,
     border: Border,
 }
 
 impl Gauss {
     /// The filter with standard deviation `sigma` in pixels, cut off at `truncate` standard deviations; σ = 0 is the identity.
-    pub fn new(sigma: f64, truncate: f64, border: Border) -> Self {
+    pub(crate) fn new(sigma: f64, truncate: f64, border: Border) -> Self {
         let radius = (truncate * sigma + 0.5).floor() as usize;
         let tap = |k: usize| if k == 0 { 1.0 } else { (-0.5 / (sigma * sigma) * (k * k) as f64).exp() };
         let mut weights: Vec<f64> = (0..=radius).map(tap).collect();
@@ -53,7 +53,7 @@ impl Gauss {
     }
 
     /// Writes the filtered `src` into `dst`; both have `dims` = height, width, channels. `line` is a work buffer.
-    pub fn apply(&self, src: &[f64], dims: [usize; 3], line: &mut Vec<f64>, dst: &mut [f64]) {
+    pub(crate) fn apply(&self, src: &[f64], dims: [usize; 3], line: &mut Vec<f64>, dst: &mut [f64]) {
         let [height, width, channels] = dims;
         let radius = self.weights.len() - 1;
         if radius == 0 {
@@ -122,14 +122,14 @@ fn pad_line<T: Copy>(line: &mut [T], left: usize, right: usize, width: usize, ch
 }
 
 /// Correlation with a square kernel, border reflect101: y(h, w) = Σ K(a, b) · x(h + a, w + b), summed in row-major order.
-pub struct Correlate {
+pub(crate) struct Correlate {
     taps: Vec<(isize, isize, f64)>,
     radius: usize,
 }
 
 impl Correlate {
     /// The filter for a `side` × `side` kernel, side odd; zero entries are skipped.
-    pub fn new(kernel: &[f32], side: usize) -> Self {
+    pub(crate) fn new(kernel: &[f32], side: usize) -> Self {
         let half = (side / 2) as isize;
         let tap = |(i, &k): (usize, &f32)| ((i / side) as isize - half, (i % side) as isize - half, f64::from(k));
         let taps: Vec<_> = kernel.iter().enumerate().map(tap).filter(|tap| tap.2 != 0.0).collect();
@@ -138,7 +138,7 @@ impl Correlate {
     }
 
     /// Writes the filtered `src` into `dst`; both have `dims` = height, width, channels. `padded` is a work buffer.
-    pub fn apply(&self, src: &[f64], dims: [usize; 3], padded: &mut Vec<f64>, dst: &mut [f64]) {
+    pub(crate) fn apply(&self, src: &[f64], dims: [usize; 3], padded: &mut Vec<f64>, dst: &mut [f64]) {
         let [height, width, channels] = dims;
         let (row, wide) = (width * channels, (width + 2 * self.radius) * channels);
         let padded = sized(padded, height * wide);
@@ -165,13 +165,13 @@ impl Correlate {
 }
 
 /// One-sided motion blur of byte images: L = 2 ⌈R⌉ + 1 taps exp(−i² / 2σ²) along a direction, border nearest, 16-bit sums.
-pub struct Motion {
+pub(crate) struct Motion {
     weights: Vec<f64>,
 }
 
 impl Motion {
     /// The blur with radius `radius` and standard deviation `sigma`, in pixels.
-    pub fn new(radius: f64, sigma: f64) -> Self {
+    pub(crate) fn new(radius: f64, sigma: f64) -> Self {
         let len = 2 * radius.ceil() as usize + 1;
         let mut weights: Vec<f64> = (0..len).map(|i| (-((i * i) as f64) / (2.0 * sigma * sigma)).exp()).collect();
         let sum: f64 = weights.iter().sum();
@@ -184,7 +184,7 @@ impl Motion {
     ///
     /// Tap i reads (h + ⌈i sin θ − ½⌉, w + ⌈i cos θ − ½⌉); the sum of 257 · weight · value is rounded to the nearest
     /// integer Q and gives ⌊Q / 257⌋.
-    pub fn apply(&self, src: &[u8], dims: [usize; 3], theta: f64, work: &mut Vec<f64>, dst: &mut [u8]) {
+    pub(crate) fn apply(&self, src: &[u8], dims: [usize; 3], theta: f64, work: &mut Vec<f64>, dst: &mut [u8]) {
         let [height, width, channels] = dims;
         let len = self.weights.len();
         let (p, q) = (len as f64 * theta.to_radians().sin(), len as f64 * theta.to_radians().cos());
@@ -235,7 +235,7 @@ pub struct ZoomAxis {
 
 impl ZoomAxis {
     /// The axis of `side` positions (at least 1) enlarged `factor` (at least 1) times about its middle.
-    pub fn new(side: usize, factor: f64) -> Self {
+    pub(crate) fn new(side: usize, factor: f64) -> Self {
         let crop = ((side as f64 / factor).ceil() as usize).clamp(1, side);
         let top = (side - crop) / 2;
         let zoomed = ((crop as f64 * factor).round_ties_even() as usize).max(side);
@@ -250,7 +250,7 @@ impl ZoomAxis {
     }
 
     /// Whether the zoom leaves the axis unchanged.
-    pub fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.points.iter().enumerate().all(|(o, p)| p.0 == o && p.2 == 0.0)
     }
 }
@@ -270,7 +270,7 @@ impl Zoom {
     }
 
     /// Whether the zoom leaves the image unchanged.
-    pub fn is_identity(&self) -> bool {
+    pub(crate) fn is_identity(&self) -> bool {
         self.rows.is_identity() && self.columns.is_identity()
     }
 

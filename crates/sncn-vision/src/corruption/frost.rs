@@ -178,7 +178,7 @@ impl Corruption for FrostOverlay {
 ///
 /// # Errors
 /// If the folder lacks a photograph.
-pub fn textures(folder: Option<&Path>) -> Result<Frost> {
+pub(crate) fn textures(folder: Option<&Path>) -> Result<Frost> {
     match folder {
         Some(folder) => Frost::from_folder(folder),
         None => Ok(Frost::generated(Seed::new(0))),
@@ -186,5 +186,5 @@ pub fn textures(folder: Option<&Path>) -> Result<Frost> {
 }
 
 /// The message that programs print when frost textures are generated.
-pub const GENERATED: &str =
+pub(crate) const GENERATED: &str =
     "frost: generated textures are used instead of the benchmark's photographs (--frost-dir names their folder)";

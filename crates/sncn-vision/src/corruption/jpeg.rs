@@ -184,14 +184,14 @@ const fn fixed(v: f64) -> i32 {
 }
 
 /// JPEG compression at one severity.
-pub struct JpegCompression {
+pub(crate) struct JpegCompression {
     luma: Quantiser,
     chroma: Quantiser,
 }
 
 impl JpegCompression {
     /// The compression at a severity from 1 to 5; other severities are an error.
-    pub fn new(severity: usize, variant: Variant) -> Result<Self> {
+    pub(crate) fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [quality] = row(&severity::JPEG_COMPRESSION, variant, severity)?;
         let quality = quality as i32;
         Ok(Self { luma: Quantiser::new(&BASE[0], quality), chroma: Quantiser::new(&BASE[1], quality) })

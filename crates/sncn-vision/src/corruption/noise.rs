@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 /// Fills `z` with independent standard normal values (ziggurat).
-pub fn normals(z: &mut [f32], rng: &mut ChaCha8Rng) {
+pub(crate) fn normals(z: &mut [f32], rng: &mut ChaCha8Rng) {
     z.iter_mut().for_each(|z| *z = StandardNormal.sample(rng));
 }
 

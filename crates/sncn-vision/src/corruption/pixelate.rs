@@ -63,7 +63,7 @@ impl Plan {
 }
 
 /// The pixelation of one severity.
-pub struct Pixelate {
+pub(crate) struct Pixelate {
     fraction: f64,
     plan: OnceLock<Plan>,
 }
@@ -81,7 +81,7 @@ fn weighted<'a>(pixels: impl Iterator<Item = &'a [u8; 3]>, weights: &[i32]) -> [
 
 impl Pixelate {
     /// The pixelation at a severity from 1 to 5; other severities are an error.
-    pub fn new(severity: usize, variant: Variant) -> Result<Self> {
+    pub(crate) fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [fraction] = row(&severity::PIXELATE, variant, severity)?;
         Ok(Self { fraction, plan: OnceLock::new() })
     }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 const SEVERITIES: usize = 5;
 
 /// A range of the images in a file.
-pub struct Arrays {
+pub(crate) struct Arrays {
     images: Arc<NpyFile>,
     labels: Arc<[usize]>,
     first: usize,
@@ -26,7 +26,7 @@ pub struct Arrays {
 ///
 /// # Errors
 /// If a file is missing, damaged or of another shape, or a label is not a class.
-pub fn corrupted(folder: &Path, name: &str, like: &dyn Images) -> Result<Vec<Arc<dyn Images>>> {
+pub(crate) fn corrupted(folder: &Path, name: &str, like: &dyn Images) -> Result<Vec<Arc<dyn Images>>> {
     let (images, labels) = (folder.join(format!("{name}.npy")), folder.join("labels.npy"));
     let parts = read(&images, &labels, SEVERITIES, like).with_context(|| format!("corruption {name}"))?;
     let named = (1..).zip(parts).map(|(severity, part)| {
@@ -37,7 +37,7 @@ pub fn corrupted(folder: &Path, name: &str, like: &dyn Images) -> Result<Vec<Arc
 }
 
 /// The two pairs of files, images and labels, that may hold the further test set `name`.
-pub fn candidate_files(folder: &Path, name: &str) -> [(PathBuf, PathBuf); 2] {
+pub(crate) fn candidate_files(folder: &Path, name: &str) -> [(PathBuf, PathBuf); 2] {
     let within = folder.join(name);
     let beside = |what: &str| folder.join(format!("{name}_{what}.npy"));
     [(within.join("data.npy"), within.join("labels.npy")), (beside("data"), beside("labels"))]
@@ -47,7 +47,7 @@ pub fn candidate_files(folder: &Path, name: &str) -> [(PathBuf, PathBuf); 2] {
 ///
 /// # Errors
 /// If one file of the pair is missing, a file is damaged or of another shape, or a label is not a class.
-pub fn further(folder: &Path, name: &str, like: &dyn Images) -> Result<Option<Arc<dyn Images>>> {
+pub(crate) fn further(folder: &Path, name: &str, like: &dyn Images) -> Result<Option<Arc<dyn Images>>> {
     let Some((images, labels)) =
         candidate_files(folder, name).into_iter().find(|(images, labels)| images.exists() || labels.exists())
     else {

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 const SIDE: usize = 32;
 /// File extensions of the images that are read.
-pub const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
+pub(crate) const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
 
 /// Opens `train` and `test` of the data folder.
 ///
 /// # Errors
 /// If a folder is missing or empty, or the two have different classes.
-pub fn open(data_dir: &DataDir) -> Result<Splits> {
+pub(crate) fn open(data_dir: &DataDir) -> Result<Splits> {
     let folder = data_dir.folder("folder")?;
     let train = Arc::new(Folder::read(&folder.join("train"))?);
     let test = Arc::new(Folder::read(&folder.join("test"))?);
@@ -30,7 +30,7 @@ pub fn open(data_dir: &DataDir) -> Result<Splits> {
 }
 
 /// One split, read on demand.
-pub struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     classes: Vec<String>,
     files: Vec<(PathBuf, usize)>,
@@ -49,7 +49,7 @@ impl Folder {
     ///
     /// # Errors
     /// If there is no class, or a class has no image.
-    pub fn read(path: &Path) -> Result<Self> {
+    pub(crate) fn read(path: &Path) -> Result<Self> {
         let (mut classes, mut files) = (Vec::new(), Vec::new());
         for folder in entries(path)?.into_iter().filter(|path| path.is_dir()) {
             let ending = |path: &PathBuf| path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();

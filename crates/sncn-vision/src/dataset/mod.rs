@@ -3,14 +3,14 @@
 //! Images under a distribution shift are a named test set like any other. A new data set is one file and one line in
 //! [`DATASETS`].
 
-pub mod arrays;
+pub(crate) mod arrays;
 pub mod cifar;
-pub mod folder;
+pub(crate) mod folder;
 mod images;
 pub mod npy;
 pub mod pairs;
 pub mod shapes;
-pub mod subset;
+pub(crate) mod subset;
 
 pub use images::{Images, Splits};
 pub use sncn_train::DataDir;

@@ -16,9 +16,9 @@ const SIDE: usize = 32;
 /// Samples per pixel and axis.
 const SAMPLES: usize = 3;
 /// The number of training images.
-pub const TRAIN: usize = 4000;
+pub(crate) const TRAIN: usize = 4000;
 /// The number of images in each test set.
-pub const TEST: usize = 1000;
+pub(crate) const TEST: usize = 1000;
 
 /// A class: its name and whether a point (in units of the shape's radius, y downwards) lies inside the shape.
 type Shape = (&'static str, fn(f32, f32) -> bool);
@@ -38,7 +38,7 @@ const SHAPES: &[Shape] = &[
 
 /// The styles, the training style first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Style {
+pub(crate) enum Style {
     /// The style of training and clean test images.
     Plain,
     /// Any colours, dark shapes on a light background or the reverse.
@@ -52,7 +52,7 @@ pub enum Style {
 }
 
 /// Every style with the name of its test set.
-pub const STYLES: &[(&str, Style)] = &[
+pub(crate) const STYLES: &[(&str, Style)] = &[
     ("shapes", Style::Plain),
     ("shapes-colour", Style::Colour),
     ("shapes-contrast", Style::Contrast),
@@ -77,7 +77,7 @@ pub fn open(_: &DataDir) -> Result<Splits> {
 }
 
 /// One generated split; an index has the same content in every style.
-pub struct Shapes {
+pub(crate) struct Shapes {
     name: &'static str,
     style: Style,
     seed: Seed,

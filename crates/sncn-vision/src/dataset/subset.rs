@@ -6,20 +6,20 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// A range of the images of a data set.
-pub struct Subset {
+pub(crate) struct Subset {
     images: Arc<dyn Images>,
     range: Range<usize>,
 }
 
 impl Subset {
     /// The first `count` images, or all if there are fewer.
-    pub fn first(images: Arc<dyn Images>, count: usize) -> Self {
+    pub(crate) fn first(images: Arc<dyn Images>, count: usize) -> Self {
         let range = 0..count.min(images.len());
         Self { images, range }
     }
 
     /// All images after the first `count`.
-    pub fn after(images: Arc<dyn Images>, count: usize) -> Self {
+    pub(crate) fn after(images: Arc<dyn Images>, count: usize) -> Self {
         let range = count.min(images.len())..images.len();
         Self { images, range }
     }

@@ -3,7 +3,7 @@
 use image::{Rgb, RgbImage};
 
 /// The height of a letter in pixels.
-pub const HEIGHT: usize = 7;
+pub(crate) const HEIGHT: usize = 7;
 /// The width of a letter with the gap after it, in pixels.
 const ADVANCE: usize = 6;
 
@@ -51,18 +51,18 @@ const LETTERS: &[(char, [u8; 5])] = &[
 ];
 
 /// The width of a text in pixels.
-pub fn width(text: &str) -> usize {
+pub(crate) fn width(text: &str) -> usize {
     (text.chars().count() * ADVANCE).saturating_sub(1)
 }
 
 /// The longest beginning of a text that fits in `room` pixels.
-pub fn fitting(text: &str, room: usize) -> &str {
+pub(crate) fn fitting(text: &str, room: usize) -> &str {
     let end = text.char_indices().nth((room + 1) / ADVANCE).map_or(text.len(), |(at, _)| at);
     &text[..end]
 }
 
 /// Draws a text with its upper left corner at (x, y); pixels outside the image are skipped.
-pub fn draw(picture: &mut RgbImage, x: usize, y: usize, text: &str, colour: Rgb<u8>) {
+pub(crate) fn draw(picture: &mut RgbImage, x: usize, y: usize, text: &str, colour: Rgb<u8>) {
     for (place, letter) in text.chars().enumerate() {
         let Some((_, columns)) = LETTERS.iter().find(|(known, _)| *known == letter.to_ascii_lowercase()) else { continue };
         for (column, bits) in columns.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! `Sheet`: images in labelled rows and columns as one PNG, for `corrupt --sheet` and `show`. Also reading of image files.
 
-pub mod glyphs;
+pub(crate) mod glyphs;
 
 use crate::corruption::Dims;
 use crate::dataset::folder::ENDINGS;
@@ -65,7 +65,7 @@ impl Sheet {
     }
 
     /// Draws a thin line just inside a box of the image at a row and column.
-    pub fn outline(&mut self, window: BoundingBox, row: usize, column: usize, colour: Rgb<u8>) {
+    pub(crate) fn outline(&mut self, window: BoundingBox, row: usize, column: usize, colour: Rgb<u8>) {
         let (x, y) = self.corner(row, column);
         let [left, right] = [window.left, window.right].map(|at| x + at * self.scale);
         let [top, bottom] = [window.top, window.bottom].map(|at| y + at * self.scale);
@@ -90,7 +90,7 @@ impl Sheet {
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
+pub(crate) fn save(path: &Path, picture: &RgbImage) -> Result<()> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png)?;
     Ok(sncn_train::files::write_atomically(path, &bytes.into_inner())?)
@@ -101,7 +101,7 @@ pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
 /// # Errors
 /// If the file is missing or cannot be decoded.
 pub fn read(path: &Path) -> Result<RgbImage> {
-    let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
+    let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
     Ok(image.into_rgb8())
 }
 

@@ -114,7 +114,7 @@ const CIFAR_100: Set = Set {
 ///
 /// # Errors
 /// If a file is missing, truncated or of another data set.
-pub fn open_10(data_dir: &DataDir) -> Result<Splits> {
+pub(crate) fn open_10(data_dir: &DataDir) -> Result<Splits> {
     open(&CIFAR_10, data_dir)
 }
 
@@ -122,7 +122,7 @@ pub fn open_10(data_dir: &DataDir) -> Result<Splits> {
 ///
 /// # Errors
 /// If a file is missing, truncated or of another data set.
-pub fn open_100(data_dir: &DataDir) -> Result<Splits> {
+pub(crate) fn open_100(data_dir: &DataDir) -> Result<Splits> {
     open(&CIFAR_100, data_dir)
 }
 

@@ -4,4 +4,4 @@ mod read;
 mod write;
 
 pub use read::NpyFile;
-pub use write::NpyWriter;
+pub(crate) use write::NpyWriter;

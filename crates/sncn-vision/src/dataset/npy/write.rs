@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const HEADER: usize = 128;
 
 /// Writes one byte array of shape (rows, …) under a temporary name; [`NpyWriter::finish`] writes the header and renames it.
-pub struct NpyWriter {
+pub(crate) struct NpyWriter {
     file: BufWriter<File>,
     path: PathBuf,
     temporary: PathBuf,
@@ -23,7 +23,7 @@ impl NpyWriter {
     ///
     /// # Errors
     /// If the file cannot be created.
-    pub fn create(path: &Path, row: &[usize]) -> Result<Self> {
+    pub(crate) fn create(path: &Path, row: &[usize]) -> Result<Self> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let temporary = path.with_file_name(format!(".{name}.partial"));
         let file = File::create(&temporary).with_context(|| format!("{}: cannot be written", path.display()))?;
@@ -36,7 +36,7 @@ impl NpyWriter {
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub fn write(&mut self, values: &[u8]) -> Result<()> {
+    pub(crate) fn write(&mut self, values: &[u8]) -> Result<()> {
         self.file
             .write_all(values)
             .with_context(|| format!("{}: cannot be written; free space and run again", self.path.display()))?;
@@ -48,7 +48,7 @@ impl NpyWriter {
     ///
     /// # Errors
     /// If the file cannot be written, or the number of bytes is not a whole number of rows.
-    pub fn finish(mut self) -> Result<()> {
+    pub(crate) fn finish(mut self) -> Result<()> {
         let row: usize = self.row.iter().product();
         ensure!(row > 0 && self.bytes.is_multiple_of(row), "{}: {} bytes are not rows of {row}", self.path.display(), self.bytes);
         let shape: String = self.row.iter().map(|size| format!(" {size},")).collect();

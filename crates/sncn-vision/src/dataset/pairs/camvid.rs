@@ -19,7 +19,7 @@ const GAP: usize = 2;
 ///
 /// # Errors
 /// If a folder is missing, an image has no labels or labels no image, or there are too few frames.
-pub fn open(data_dir: &DataDir) -> Result<PairSplits> {
+pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
     let folder = from_publisher(
         data_dir.folder("camvid")?.join("camvid"),
         "day and dusk, each with images and labels, and classes.txt",

@@ -25,7 +25,7 @@ const IDS: [u8; 19] = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27,
 const LAST_ID: u8 = 34;
 
 /// The legend of the 19 classes, which label files store as ids 0 to 34.
-pub fn legend() -> Legend {
+pub(crate) fn legend() -> Legend {
     let code = |id| IDS.iter().position(|own| *own == id).map_or(VOID as u8, |class| class as u8);
     Legend::new(&CITYSCAPES).with_codes((0..=LAST_ID).map(code))
 }
@@ -34,7 +34,7 @@ pub fn legend() -> Legend {
 ///
 /// # Errors
 /// If a folder is missing or empty, or a frame has no labels.
-pub fn open(data_dir: &DataDir) -> Result<PairSplits> {
+pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
     let folder = from_publisher(
         data_dir.folder("cityscapes")?.join("cityscapes"),
         "leftImg8bit and gtFine",
@@ -62,7 +62,7 @@ fn split(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
 ///
 /// # Errors
 /// If a folder is missing or empty, a frame has no labels, or a list names a frame that does not exist.
-pub fn open_gta5(data_dir: &DataDir) -> Result<PairSplits> {
+pub(crate) fn open_gta5(data_dir: &DataDir) -> Result<PairSplits> {
     let data = data_dir.folder("gta5")?;
     let homepage = "https://download.visinf.tu-darmstadt.de/data/from_games/";
     let folder = from_publisher(data.join("gta5"), "images and labels", homepage)?;

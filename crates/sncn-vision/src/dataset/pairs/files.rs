@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// An image file with its label file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilePair {
+pub(crate) struct FilePair {
     /// The image file.
     pub image: PathBuf,
     /// The label file, a PNG.
@@ -18,7 +18,7 @@ pub struct FilePair {
 
 /// Images with label files and one legend.
 #[derive(Clone)]
-pub struct FilePairs {
+pub(crate) struct FilePairs {
     files: Vec<FilePair>,
     legend: Legend,
     describe: String,
@@ -26,7 +26,7 @@ pub struct FilePairs {
 
 impl FilePairs {
     /// A data set of these files; `what` describes them.
-    pub fn new(files: Vec<FilePair>, legend: Legend, what: &str) -> Self {
+    pub(crate) fn new(files: Vec<FilePair>, legend: Legend, what: &str) -> Self {
         let describe = format!("{what} ({} images, {} classes)", files.len(), legend.classes.len());
         Self { files, legend, describe }
     }
@@ -35,7 +35,7 @@ impl FilePairs {
     ///
     /// # Errors
     /// If a folder is missing or empty, or an image has no labels or labels no image.
-    pub fn of_folder(folder: &Path) -> Result<Vec<FilePair>> {
+    pub(crate) fn of_folder(folder: &Path) -> Result<Vec<FilePair>> {
         let images = picture::files(&folder.join("images"))?;
         ensure!(!images.is_empty(), "{}: no images; expected images/ and labels/ with files of the same names", folder.display());
         let beside = folder.join("labels");

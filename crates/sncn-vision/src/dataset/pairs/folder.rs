@@ -12,7 +12,7 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// If the class list or a folder is missing, or an image has no labels or labels no image.
-pub fn open(data_dir: &DataDir) -> Result<PairSplits> {
+pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
     let folder = data_dir.folder("folder")?;
     let legend = Legend::read(&folder.join("classes.txt"))?;
     let set = |name: &str| -> Result<Arc<dyn Pairs>> {

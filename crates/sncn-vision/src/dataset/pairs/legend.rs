@@ -4,7 +4,7 @@
 //! 64 128`). Line i, counted from 0, describes value i of the label files. A line named `void` is not a class; value 255 is
 //! always void.
 
-pub use super::colours::Colour;
+pub(crate) use super::colours::Colour;
 
 use super::colours::{CAMVID, CITYSCAPES, SCENES};
 use anyhow::{Context, Result, bail, ensure};
@@ -12,7 +12,7 @@ use sncn_train::data::VOID;
 use std::path::Path;
 
 /// The colour of void.
-pub const VOID_COLOUR: Colour = [0; 3];
+pub(crate) const VOID_COLOUR: Colour = [0; 3];
 
 /// Classes, their colours, and the values of label files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,14 +31,14 @@ pub struct Legend {
 
 impl Legend {
     /// A legend in which value i is class i and 255 is void.
-    pub fn new(classes: &[(&str, Colour)]) -> Self {
+    pub(crate) fn new(classes: &[(&str, Colour)]) -> Self {
         let mut legend = Self::empty(true);
         classes.iter().for_each(|&(name, colour)| legend.push(name, Some(colour)));
         legend
     }
 
     /// A legend of classes by name, with the colours of the known data sets; other classes get distinct colours.
-    pub fn known(classes: &[String]) -> Self {
+    pub(crate) fn known(classes: &[String]) -> Self {
         let tables: [&[(&str, Colour)]; 3] = [&SCENES, &CAMVID, &CITYSCAPES];
         let all = |table: &&&[(&str, Colour)]| classes.iter().all(|class| table.iter().any(|(name, _)| name == class));
         let table = tables.iter().find(all).copied().unwrap_or_default();
@@ -65,7 +65,7 @@ impl Legend {
     }
 
     /// The same classes with other values: `codes` yields the class of value 0, 1, …, 255 for void.
-    pub fn with_codes(self, codes: impl IntoIterator<Item = u8>) -> Self {
+    pub(crate) fn with_codes(self, codes: impl IntoIterator<Item = u8>) -> Self {
         Self { codes: codes.into_iter().map(Some).collect(), ..self }
     }
 
@@ -113,7 +113,7 @@ impl Legend {
     }
 
     /// The class of a value of an index file, 255 for void; `None` if the value is not accepted.
-    pub fn class_of(&self, value: u8) -> Option<u8> {
+    pub(crate) fn class_of(&self, value: u8) -> Option<u8> {
         if u32::from(value) == VOID {
             return Some(value);
         }
@@ -121,17 +121,17 @@ impl Legend {
     }
 
     /// The accepted values of index files, for error messages.
-    pub fn accepted(&self) -> String {
+    pub(crate) fn accepted(&self) -> String {
         format!("0 to {} and {VOID} (void) are accepted", self.codes.len().saturating_sub(1))
     }
 
     /// Whether RGB label files can be read.
-    pub fn is_coloured(&self) -> bool {
+    pub(crate) fn is_coloured(&self) -> bool {
         self.coloured
     }
 
     /// The class of a colour, 255 for void; `None` for other colours.
-    pub fn class_of_colour(&self, colour: Colour) -> Option<u8> {
+    pub(crate) fn class_of_colour(&self, colour: Colour) -> Option<u8> {
         let class = self.colours.iter().position(|known| *known == colour).map(|class| class as u8);
         class.or_else(|| self.void.contains(&colour).then_some(VOID as u8))
     }

@@ -2,19 +2,19 @@
 //!
 //! A new data set is one file and one line in [`PAIR_SETS`].
 
-pub mod camvid;
-pub mod cityscapes;
+mod camvid;
+mod cityscapes;
 mod colours;
-pub mod files;
-pub mod folder;
+mod files;
+mod folder;
 pub mod labels;
-pub mod legend;
+mod legend;
 mod pair;
 pub mod scenes;
 
-pub use files::FilePairs;
 pub use legend::Legend;
-pub use pair::{Pair, PairSplits, PairSubset, Pairs};
+pub(crate) use pair::PairSubset;
+pub use pair::{Pair, PairSplits, Pairs};
 
 use super::DataDir;
 use anyhow::{Result, bail};

@@ -53,14 +53,14 @@ pub struct PairSplits {
 }
 
 /// A range of the pairs of a data set.
-pub struct PairSubset {
+pub(crate) struct PairSubset {
     pairs: Arc<dyn Pairs>,
     range: Range<usize>,
 }
 
 impl PairSubset {
     /// The first `limit` pairs; all if there are no more, or without a limit.
-    pub fn first(pairs: &Arc<dyn Pairs>, limit: Option<usize>) -> Arc<dyn Pairs> {
+    pub(crate) fn first(pairs: &Arc<dyn Pairs>, limit: Option<usize>) -> Arc<dyn Pairs> {
         match limit {
             Some(limit) if limit < pairs.len() => Arc::new(Self { pairs: pairs.clone(), range: 0..limit }),
             _ => pairs.clone(),
@@ -68,7 +68,7 @@ impl PairSubset {
     }
 
     /// All but the first `count`; nothing where there are no more.
-    pub fn after(pairs: &Arc<dyn Pairs>, count: usize) -> Option<Arc<dyn Pairs>> {
+    pub(crate) fn after(pairs: &Arc<dyn Pairs>, count: usize) -> Option<Arc<dyn Pairs>> {
         let range = count..pairs.len();
         (!range.is_empty()).then(|| -> Arc<dyn Pairs> { Arc::new(Self { pairs: pairs.clone(), range }) })
     }

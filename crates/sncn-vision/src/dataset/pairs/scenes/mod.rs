@@ -22,12 +22,12 @@ use std::sync::Arc;
 /// Rows and columns of a scene in pixels.
 pub const SIZE: (usize, usize) = (64, 96);
 /// The number of training scenes.
-pub const TRAIN: usize = 600;
+pub(crate) const TRAIN: usize = 600;
 /// The number of scenes in each test set.
-pub const TEST: usize = 150;
+pub(crate) const TEST: usize = 150;
 
 /// Opens the generated set; no files are read.
-pub fn open(_: &DataDir) -> Result<PairSplits> {
+pub(crate) fn open(_: &DataDir) -> Result<PairSplits> {
     let seed = Seed::new(0).named("scenes");
     let set = |name: &'static str, look, count| -> Arc<dyn Pairs> {
         Arc::new(Scenes { name, look, seed: seed.named(name), count, legend: Legend::new(&SCENES) })
