@@ -1,40 +1,40 @@
-//! `Chart`: grouped bars with error bars, written as SVG by hand.
+//! `Chart`: a grouped bar chart with error bars, as SVG. Also the SVG primitives of the other drawings.
 
 use std::fmt::Write;
 
 /// A bar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Bar {
-    /// Its height, from 0.
+    /// Its height above 0.
     pub(crate) height: f64,
-    /// Half the length of its error bar.
+    /// Half the length of the error bar.
     pub(crate) error: Option<f64>,
 }
 
 /// Groups of bars, one bar of each series in each group.
 pub(crate) struct Chart {
-    /// Heading.
+    /// The heading.
     pub(crate) title: String,
-    /// What the heights are.
+    /// The label of the axis.
     pub(crate) axis: String,
-    /// Names of the series.
+    /// The names of the series.
     pub(crate) series: Vec<String>,
-    /// Names of the groups with their bars, in the order of the series.
+    /// The groups: a name, and a bar for each series.
     pub(crate) groups: Vec<(String, Vec<Option<Bar>>)>,
 }
 
-/// Okabe and Ito's colours, told apart by colour-blind readers too; what comes after the last is striped.
+/// Okabe and Ito's colours, which colour-blind readers can distinguish; series beyond the last are striped.
 pub(crate) const COLOURS: [&str; 8] = ["#999999", "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442"];
 const HEIGHT: f64 = 260.;
 const LEFT: f64 = 56.;
-/// Narrowest and widest bar.
+/// The smallest and the largest width of a bar.
 const BAR: (f64, f64) = (22., 44.);
 const GAP: f64 = 28.;
-/// Width of a letter at font size 12, about.
+/// The approximate width of a letter at font size 12.
 pub(crate) const LETTER: f64 = 6.8;
 
 impl Chart {
-    /// The drawing.
+    /// The chart as SVG.
     pub(crate) fn svg(&self) -> String {
         let legend = self.legend();
         let (series, groups) = (self.series.len().max(1) as f64, self.groups.len().max(1) as f64);
@@ -105,7 +105,7 @@ impl Chart {
         out + "</svg>\n"
     }
 
-    /// Left edge, row and width of each entry of the legend.
+    /// The left edge, row and width of each entry of the legend.
     fn legend(&self) -> Vec<(f64, usize, f64)> {
         let (mut x, mut row) = (LEFT, 0);
         let place = |name: &String| {
@@ -120,7 +120,7 @@ impl Chart {
     }
 }
 
-/// What series beyond the colours are covered with.
+/// The pattern for series beyond the colours.
 const STRIPES: &str = "<defs><pattern id=\"stripes\" width=\"5\" height=\"5\" patternUnits=\"userSpaceOnUse\" \
     patternTransform=\"rotate(45)\"><path d=\"M0 0V5\" stroke=\"#ffffff\" stroke-width=\"4\"/></pattern></defs>\n";
 
@@ -132,10 +132,10 @@ fn swatch(out: &mut String, x: f64, y: f64, width: f64, height: f64, series: usi
     }
 }
 
-/// Distance of the lines of a heading.
+/// The distance between lines of a heading.
 const LINE: f64 = 18.;
 
-/// The lines of a heading over a drawing of that width.
+/// Breaks a heading into lines for a drawing of this width.
 fn heading(title: &str, width: f64) -> Vec<String> {
     let most = ((width - 32.) / 9.) as usize;
     let mut lines = vec![String::new()];
@@ -151,7 +151,7 @@ fn heading(title: &str, width: f64) -> Vec<String> {
     lines
 }
 
-/// A drawing begun: its size, a white ground and its heading.
+/// Begins a drawing: its size, a white background and its heading.
 pub(crate) fn open(width: f64, height: f64, title: &str) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
@@ -162,7 +162,7 @@ pub(crate) fn open(width: f64, height: f64, title: &str) -> String {
     out
 }
 
-/// Text at a place; `more` are further attributes.
+/// Writes text at (x, y); `more` are further attributes.
 pub(crate) fn write(out: &mut String, x: f64, y: f64, anchor: &str, more: &str, what: &str) {
     let _ = writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\"{more}>{}</text>", escape(what));
 }
@@ -171,12 +171,12 @@ fn write_heading(out: &mut String, y: f64, line: &str) {
     write(out, 16., y, "start", " font-size=\"14\" font-weight=\"bold\"", line);
 }
 
-/// A filled rectangle in one of the colours, which tells `title` under the pointer.
+/// Writes a rectangle in one of the colours with `title` as its tooltip.
 pub(crate) fn rectangle(out: &mut String, x: f64, y: f64, width: f64, height: f64, colour: usize, title: &str) {
     fill(out, (x, y), (width, height), COLOURS[colour % COLOURS.len()], title);
 }
 
-/// A rectangle with its corner at a place, filled with a colour, which tells `title` under the pointer.
+/// Writes a rectangle with its upper left corner at (x, y), a fill colour, and `title` as its tooltip.
 pub(crate) fn fill(out: &mut String, (x, y): (f64, f64), (width, height): (f64, f64), colour: &str, title: &str) {
     let _ = writeln!(
         out,
@@ -185,12 +185,12 @@ pub(crate) fn fill(out: &mut String, (x, y): (f64, f64), (width, height): (f64, 
     );
 }
 
-/// A line from one point to another.
+/// Writes a line from (x1, y1) to (x2, y2).
 pub(crate) fn line(out: &mut String, x1: f64, y1: f64, x2: f64, y2: f64, colour: &str) {
     let _ = writeln!(out, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{colour}\"/>");
 }
 
-/// A round distance of ticks: 1, 2 or 5 times a power of ten, for at most about six of them.
+/// A round distance between ticks: 1, 2 or 5 times a power of ten, for about six ticks at most.
 pub(crate) fn tick(highest: f64) -> f64 {
     let rough = if highest > 0. { highest / 6. } else { 1. };
     let power = 10f64.powf(rough.log10().floor());
@@ -198,7 +198,7 @@ pub(crate) fn tick(highest: f64) -> f64 {
     factor * power
 }
 
-/// A number without zeros at its end.
+/// A number without trailing zeros.
 pub(crate) fn number(value: f64) -> String {
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_string()

@@ -1,13 +1,13 @@
-//! Programs started by this one: one at a time, and an interrupt reaches each of them exactly once.
+//! Child processes: one at a time, and an interrupt reaches each of them exactly once.
 //!
-//! A child runs in a process group of its own, so Ctrl-C at the terminal and a signal to this program alone do the same:
-//! the child gets one SIGINT, finishes its step, writes its checkpoint and ends; then this program ends with code 130.
+//! A child runs in its own process group, so Ctrl-C at the terminal and a signal to this program have the same effect: the
+//! child gets one SIGINT, finishes its step, writes its checkpoint and exits; then this program exits with code 130.
 
 use anyhow::{Context, Result};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-/// What the signal handler and the waiting thread share.
+/// The state that the signal handler and the waiting thread share.
 struct State {
     interrupted: bool,
     child: Option<u32>,
@@ -21,18 +21,18 @@ fn state() -> std::sync::MutexGuard<'static, State> {
 
 /// How a child ended.
 pub(crate) enum Ending {
-    /// Successfully, with what it printed (where that was captured).
+    /// Successfully, with its captured output.
     Done(Vec<u8>),
     /// It, or this program, was interrupted.
     Interrupted,
-    /// It failed; it has said why on standard error.
+    /// It failed; the reason is on its standard error.
     Failed(ExitStatus),
 }
 
-/// From now on Ctrl-C is passed on to the running child.
+/// Installs a handler that forwards Ctrl-C to the running child.
 ///
 /// # Errors
-/// Where the handler cannot be installed.
+/// If the handler cannot be installed.
 pub(crate) fn catch_interrupts() -> Result<()> {
     ctrlc::set_handler(|| {
         let mut state = state();
@@ -47,25 +47,25 @@ pub(crate) fn catch_interrupts() -> Result<()> {
 
 #[cfg(unix)]
 fn forward(id: u32) {
-    // a child that has just ended needs no signal, so a failure changes nothing
+    // a child that has just ended needs no signal, so a failure does no harm
     let _ = Command::new("sh").args(["-c", &format!("kill -INT {id}")]).stderr(Stdio::null()).status();
 }
 
 #[cfg(not(unix))]
 fn forward(_: u32) {}
 
-/// Runs a program to its end; its standard error stays visible, its standard output is returned.
+/// Runs a program to its end; its standard error is shown, its standard output is returned.
 ///
 /// # Errors
-/// Where it cannot be started.
+/// If the program cannot be started.
 pub(crate) fn run(command: &mut Command) -> Result<Ending> {
     Ok(run_with(command, Stdio::inherit())?.0)
 }
 
-/// The same, but its standard error is returned too instead of being shown.
+/// As [`run`], but standard error is returned and not shown.
 ///
 /// # Errors
-/// Where it cannot be started.
+/// If the program cannot be started.
 pub(crate) fn run_quietly(command: &mut Command) -> Result<(Ending, String)> {
     let (ending, said) = run_with(command, Stdio::piped())?;
     Ok((ending, String::from_utf8_lossy(&said).into_owned()))
@@ -81,7 +81,7 @@ fn run_with(command: &mut Command, errors: Stdio) -> Result<(Ending, Vec<u8>)> {
             return Ok((Ending::Interrupted, Vec::new()));
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
-        let child = child.with_context(|| format!("{name}: cannot be started; is it there and executable?"))?;
+        let child = child.with_context(|| format!("{name}: cannot be started; does it exist, and is it executable?"))?;
         state.child = Some(child.id());
         child
     };

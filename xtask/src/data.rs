@@ -1,8 +1,8 @@
-//! `cargo xtask data`: data sets by their manifests: listed, fetched, verified.
+//! `cargo xtask data`: lists, fetches and verifies the data sets of the manifests.
 //!
-//! A set is unpacked beside its folder and renamed, so a folder that exists is complete. What came out of the archives is
-//! listed in `.files.json` inside the folder, with checksums; `verify` holds the folder to it. Archives are deleted once
-//! they are unpacked.
+//! A set is unpacked beside its folder and renamed, so a folder that exists is complete. The unpacked files are listed with their
+//! checksums in `.files.json` inside the folder; `verify` compares the folder with the list. Archives are deleted after
+//! unpacking.
 
 use crate::fetch::{self, Patience};
 use crate::files::write_atomically;
@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Where data sets land.
+/// The default folder of data sets.
 pub(crate) const CACHE: &str = "data/cache";
 const RECEIPT: &str = ".files.json";
 
@@ -48,24 +48,24 @@ enum Action {
     },
 }
 
-/// What a folder was made from and what is in it.
+/// The origin and contents of a folder.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Receipt {
-    /// Checksums of the downloads, as in the manifest.
+    /// The checksums of the downloads, as in the manifest.
     from: Vec<String>,
     /// The files.
     files: Vec<Unpacked>,
 }
 
-/// What is known of a data set's folder without reading its files.
+/// The state of a data set's folder, determined without reading its files.
 enum State {
-    /// Nothing is there.
+    /// The folder does not exist.
     Missing,
-    /// Fetched, from the downloads the manifest names.
+    /// Fetched from the downloads in the manifest.
     Here(Receipt),
-    /// Fetched, but from other downloads, or its list is damaged.
+    /// Fetched from other downloads, or the list is damaged.
     Outdated(String),
-    /// There, but not made by this program.
+    /// Present, but not made by this program.
     Foreign,
 }
 
@@ -73,7 +73,7 @@ impl Data {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a name is unknown, a download fails, or files are missing or damaged.
+    /// If a name is unknown, a download fails, or files are missing or damaged.
     pub(crate) fn run(self, here: &Path) -> Result<ExitCode> {
         let folder = self.manifests.map_or(PathBuf::from(manifest::FOLDER), |folder| here.join(folder));
         let store = Store { folder: self.data_dir.map_or(PathBuf::from(CACHE), |folder| here.join(folder)) };
@@ -132,7 +132,7 @@ impl Store {
         }
     }
 
-    /// Makes sure that a data set is here; says what was done.
+    /// Fetches a data set unless it is present; returns a message about what was done.
     fn fetch(&self, manifest: &Manifest, patience: Patience) -> Result<String> {
         let folder = self.at(manifest);
         match self.state(manifest) {
@@ -185,12 +185,12 @@ impl Store {
         fs::rename(&new, &folder).with_context(|| format!("{}: cannot be renamed to {}", new.display(), folder.display()))?;
         remove(&making)?;
         remove(&archives)?;
-        // the folder of all archives goes where it is empty
+        // the folder of all archives is removed if it is empty
         let _ = fs::remove_dir(self.folder.join(".archives"));
         Ok(said)
     }
 
-    /// What is wrong with a data set; nothing where it is whole.
+    /// The problems of a data set; empty if it is complete and undamaged.
     fn verify(&self, manifest: &Manifest) -> Vec<String> {
         let folder = self.at(manifest);
         let (receipt, mut problems) = match self.state(manifest) {

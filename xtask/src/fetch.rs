@@ -1,4 +1,4 @@
-//! Downloads: into `<file>.part`, resumed where the server can, checked before the file gets its name.
+//! Downloads: into `<file>.part`, resumed if the server supports it, and renamed after the checksum has been verified.
 
 use crate::manifest::{Checksum, Remote};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -10,35 +10,36 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Bytes moved at a time.
+/// Bytes read at a time.
 const CHUNK: usize = 1 << 16;
 
-/// How patient a download is.
+/// The retries and timeouts of a download.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// Failures in a row, with no byte received between them, that end it.
+    /// The number of consecutive failures without a received byte that end the download.
     pub(crate) attempts: u32,
-    /// Wait after the first; doubled after each.
+    /// The wait after the first failure; it doubles with each failure.
     pub(crate) wait: Duration,
-    /// Longest silence of the server.
+    /// The longest wait for data from the server.
     pub(crate) silence: Duration,
 }
 
-/// The patience of the command.
+/// The retries and timeouts of the command.
 pub(crate) const PATIENCE: Patience = Patience { attempts: 5, wait: Duration::from_secs(1), silence: Duration::from_secs(60) };
 
-/// What a failed attempt means.
+/// Why an attempt failed.
 enum Failure {
-    /// Trying again may help.
+    /// Another attempt may succeed.
     Passing(anyhow::Error),
-    /// It will not.
+    /// Another attempt cannot succeed.
     Final(anyhow::Error),
 }
 
-/// Downloads a file as `target`, going on from `<target>.part` where there is one.
+/// Downloads a file to `target`; resumes from `<target>.part` if it exists.
 ///
 /// # Errors
-/// Where the server refuses, the connection keeps dropping, the disk is full, or the checksum is wrong (the part is deleted).
+/// If the server refuses, the connection keeps dropping, a file cannot be written, or the checksum is wrong; then the partial file
+/// is deleted.
 pub(crate) fn download(remote: &Remote, target: &Path, patience: Patience) -> Result<()> {
     let sum = remote.checksum()?;
     let part = part(target);
@@ -80,13 +81,13 @@ pub(crate) fn download(remote: &Remote, target: &Path, patience: Patience) -> Re
         )
     }
     let finish = || -> std::io::Result<()> {
-        File::open(&part)?.sync_all()?;
+        File::options().write(true).open(&part)?.sync_all()?;
         fs::rename(&part, target)
     };
     finish().with_context(|| format!("{}: cannot be renamed to {}", part.display(), target.display()))
 }
 
-/// Where an unfinished download is.
+/// The path of an unfinished download.
 pub(crate) fn part(target: &Path) -> PathBuf {
     let mut name = target.as_os_str().to_os_string();
     name.push(".part");
@@ -97,7 +98,7 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// One request: the whole file, or what is missing of it.
+/// One request, for the whole file or the missing rest.
 fn attempt(agent: &ureq::Agent, remote: &Remote, part: &Path, bar: &ProgressBar) -> Result<(), Failure> {
     let have = size(part);
     if have > 0 && Some(have) == remote.bytes {
@@ -114,11 +115,11 @@ fn attempt(agent: &ureq::Agent, remote: &Remote, part: &Path, bar: &ProgressBar)
     let (start, total) = match response.status().as_u16() {
         200 => (0, length),
         206 if range.and_then(|(start, _)| start) == Some(have) => (have, range.and_then(|(_, total)| total)),
-        // the part is the whole file already, or is none of this file
+        // the partial file is already complete, or belongs to another file
         416 if range.and_then(|(_, total)| total) == Some(have) => return Ok(()),
         206 | 416 => {
             fs::remove_file(part).map_err(|error| Failure::Final(error.into()))?;
-            return Err(Failure::Passing(anyhow!("the server has no such part; starting again")));
+            return Err(Failure::Passing(anyhow!("the server has no such range; starting again")));
         }
         status @ (408 | 429 | 500..) => return Err(Failure::Passing(anyhow!("the server answers with status {status}"))),
         status => {
@@ -141,7 +142,7 @@ fn attempt(agent: &ureq::Agent, remote: &Remote, part: &Path, bar: &ProgressBar)
     receive(response.into_body().into_reader(), part, start, limit, bar)
 }
 
-/// Writes what comes behind the first `start` bytes of the part; `total` is the size of the whole file, where known.
+/// Writes the body after the first `start` bytes of the partial file; `total` is the size of the whole file, if known.
 fn receive(mut body: impl Read, part: &Path, start: u64, total: Option<u64>, bar: &ProgressBar) -> Result<(), Failure> {
     let disk = |error: std::io::Error| {
         Failure::Final(anyhow!("{}: cannot be written ({error}); free space, then fetch again to go on", part.display()))
@@ -174,10 +175,10 @@ fn content_range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
     Some((range.split_once('-').and_then(|(start, _)| start.parse().ok()), total.parse().ok()))
 }
 
-/// The checksum of a file, of the kind of `like`.
+/// The checksum of a file, with the algorithm of `like`.
 ///
 /// # Errors
-/// Where it cannot be read.
+/// If the file cannot be read.
 pub(crate) fn checksum(path: &Path, like: &Checksum) -> Result<Checksum> {
     Ok(match like {
         Checksum::Sha256(_) => Checksum::Sha256(digest::<Sha256>(path)?),
@@ -209,7 +210,7 @@ fn shown(sum: &Checksum) -> String {
     }
 }
 
-/// A progress bar with rate and time left; silent when the output is no terminal.
+/// A progress bar with rate and time left; hidden if the output is not a terminal.
 fn progress(total: Option<u64>, what: &str) -> ProgressBar {
     let bar = ProgressBar::no_length();
     if let Some(total) = total {
@@ -223,10 +224,10 @@ fn progress(total: Option<u64>, what: &str) -> ProgressBar {
     bar
 }
 
-/// Checks that a file that is there already is the one of the manifest.
+/// Checks that an existing file has the checksum of the manifest.
 ///
 /// # Errors
-/// Where it cannot be read, or has another checksum.
+/// If the file cannot be read or has another checksum.
 pub(crate) fn check(remote: &Remote, path: &Path) -> Result<()> {
     let sum = remote.checksum()?;
     let found = checksum(path, &sum)?;

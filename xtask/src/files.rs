@@ -46,7 +46,10 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
         file.as_file().sync_all()?;
         readable_by_all(file.as_file())?;
         file.persist(path).map_err(|error| error.error)?;
-        File::open(folder)?.sync_all()
+        // elsewhere a folder cannot be opened as a file
+        #[cfg(unix)]
+        File::open(folder)?.sync_all()?;
+        Ok(())
     };
     write().with_context(|| format!("{}: could not be written; free space, or check the folder's permissions", path.display()))
 }

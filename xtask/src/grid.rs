@@ -1,6 +1,6 @@
-//! `Grid`: a small table of text, as Markdown or for a terminal.
+//! `Grid`: a small table of text, for Markdown or a terminal.
 
-/// Rows of cells below a heading; the first column is text, the others are numbers.
+/// Rows of cells below a heading; the first column is left-aligned text, the others are right-aligned numbers.
 pub(crate) struct Grid {
     heading: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -17,7 +17,7 @@ impl Grid {
         self.rows.push(row);
     }
 
-    /// Whether it has no rows.
+    /// Whether there are no rows.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
@@ -30,7 +30,7 @@ impl Grid {
         (0..self.heading.len()).map(width).collect()
     }
 
-    /// As a Markdown table, aligned so that the source is readable too.
+    /// A Markdown table whose source is aligned.
     pub(crate) fn markdown(&self) -> String {
         let escape = |cell: &str| cell.replace('|', "\\|");
         let widths = self.widths(escape);
@@ -49,21 +49,21 @@ impl Grid {
         line(&self.heading) + &rule + &self.rows.iter().map(|row| line(row)).collect::<String>()
     }
 
-    /// Columns as rows.
+    /// The table with columns and rows exchanged.
     fn transposed(&self) -> Self {
         let all: Vec<&Vec<String>> = std::iter::once(&self.heading).chain(&self.rows).collect();
         let column = |index: usize| all.iter().map(|row| row.get(index).cloned().unwrap_or_default()).collect();
         Self { heading: column(0), rows: (1..self.heading.len()).map(column).collect() }
     }
 
-    /// As aligned columns for a terminal, turned where that is narrower.
+    /// Aligned columns for a terminal; transposed if that is narrower.
     pub(crate) fn narrow(&self) -> String {
         let width = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
         let (plain, turned) = (self.plain(), self.transposed().plain());
         if width(&turned) < width(&plain) { turned } else { plain }
     }
 
-    /// As aligned columns for a terminal.
+    /// Aligned columns for a terminal.
     pub(crate) fn plain(&self) -> String {
         let widths = self.widths(str::to_string);
         let line = |cells: &[String]| {

@@ -1,30 +1,30 @@
-//! `HeatMap`: a table of percentages as coloured cells with their numbers, written as SVG by hand.
+//! `HeatMap`: a matrix of percentages as coloured cells with numbers, as SVG.
 
 use crate::chart::{LETTER, fill, number, open, tick, write};
 use std::fmt::Write;
 
-/// Rows × columns of percentages.
+/// A matrix of percentages.
 pub(crate) struct HeatMap {
-    /// Heading.
+    /// The heading.
     pub(crate) title: String,
-    /// Names of the rows.
+    /// The names of the rows.
     pub(crate) rows: Vec<String>,
-    /// Names of the columns.
+    /// The names of the columns.
     pub(crate) columns: Vec<String>,
-    /// Values by row and column.
+    /// The values by row and column.
     pub(crate) values: Vec<Vec<Option<f64>>>,
-    /// What the values are, and what rows and columns are.
+    /// The meaning of values, rows and columns.
     pub(crate) legend: String,
 }
 
-/// From low to high, each darker than the one before, so that it reads without colour too.
+/// The colour scale from low to high; lightness decreases, so it can be read without colour.
 const RAMP: [[f64; 3]; 5] = [[255., 247., 229.], [253., 208., 150.], [241., 141., 76.], [196., 66., 44.], [106., 16., 34.]];
-/// Most columns whose cells have room for numbers.
+/// The largest number of columns for which cells show numbers.
 const NUMBERED: usize = 24;
 const LEGEND: f64 = 240.;
 
-fn mixed(share: f64) -> [f64; 3] {
-    let at = share.clamp(0., 1.) * (RAMP.len() - 1) as f64;
+fn mixed(fraction: f64) -> [f64; 3] {
+    let at = fraction.clamp(0., 1.) * (RAMP.len() - 1) as f64;
     let low = (at as usize).min(RAMP.len() - 2);
     std::array::from_fn(|c| RAMP[low][c] + (RAMP[low + 1][c] - RAMP[low][c]) * (at - low as f64))
 }
@@ -33,7 +33,7 @@ fn hex(colour: [f64; 3]) -> String {
     colour.iter().fold("#".to_string(), |text, part| text + &format!("{:02x}", part.round() as u8))
 }
 
-/// Black or white, whichever stands out.
+/// Black or white, whichever has more contrast.
 fn ink([red, green, blue]: [f64; 3]) -> &'static str {
     if 0.299 * red + 0.587 * green + 0.114 * blue > 140. { "#111111" } else { "#ffffff" }
 }
@@ -43,7 +43,7 @@ fn longest(names: &[String]) -> f64 {
 }
 
 impl HeatMap {
-    /// The ends of the scale: round numbers around all values.
+    /// The ends of the scale, round numbers that enclose all values.
     fn range(&self) -> (f64, f64) {
         let all = || self.values.iter().flatten().flatten().copied();
         let (low, high) = (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max));
@@ -55,12 +55,12 @@ impl HeatMap {
         if high > low { (low, high) } else { (low, low + step) }
     }
 
-    /// The drawing.
+    /// The heat map as SVG.
     pub(crate) fn svg(&self) -> String {
         let numbered = self.columns.len() <= NUMBERED;
         let (cell_width, cell_height) = if numbered { (42., 26.) } else { (8., 8.) };
         let left = 16. + longest(&self.rows) + 8.;
-        // names of columns rise to the right, at 40 degrees
+        // column names rise to the right at 40 degrees
         let top = 44. + longest(&self.columns) * 0.643 + 10.;
         let (width, height) = (self.columns.len() as f64 * cell_width, self.rows.len() as f64 * cell_height);
         let wanted =
@@ -78,7 +78,7 @@ impl HeatMap {
         }
         let (low, high) = self.range();
         if !numbered {
-            // cells at the low end, most of a large matrix, are the ground
+            // cells at the low end, which are most of a large matrix, are drawn as one background
             fill(&mut out, (left, top), (width, height), &hex(mixed(0.)), "");
         }
         for (row, (name, values)) in self.rows.iter().zip(&self.values).enumerate() {
@@ -108,7 +108,7 @@ impl HeatMap {
         out + "</svg>\n"
     }
 
-    /// The colours with the numbers that they stand for.
+    /// The colour scale with its numbers.
     fn scale(&self, out: &mut String, x: f64, y: f64, (low, high): (f64, f64)) {
         let stops = RAMP.iter().enumerate().map(|(index, colour)| {
             format!("<stop offset=\"{}\" stop-color=\"{}\"/>", index as f64 / (RAMP.len() - 1) as f64, hex(*colour))
@@ -116,8 +116,8 @@ impl HeatMap {
         let _ = writeln!(out, "<defs><linearGradient id=\"scale\">{}</linearGradient></defs>", stops.collect::<String>());
         let label = format!("from {} to {}", number(low), number(high));
         fill(out, (x, y), (LEGEND, 12.), "url(#scale)", &label);
-        for share in [0., 0.25, 0.5, 0.75, 1.] {
-            write(out, x + share * LEGEND, y + 28., "middle", "", &number(low + share * (high - low)));
+        for fraction in [0., 0.25, 0.5, 0.75, 1.] {
+            write(out, x + fraction * LEGEND, y + 28., "middle", "", &number(low + fraction * (high - low)));
         }
     }
 }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_ramp_grows_darker() {
-        let light = |share: f64| mixed(share).iter().sum::<f64>();
+        let light = |fraction: f64| mixed(fraction).iter().sum::<f64>();
         assert!((1..=20).all(|step| light(f64::from(step) / 20.) < light(f64::from(step - 1) / 20.)));
         assert_eq!((hex(mixed(0.)), hex(mixed(1.))), ("#fff7e5".to_string(), "#6a1022".to_string()));
     }

@@ -1,41 +1,41 @@
-//! `Scope`: what one module of a Rust file declares, imports and names, read without a compiler.
+//! `Scope`: the declarations, imports and paths of one module of a Rust file, read without a compiler.
 //!
-//! It reads the words of the code and knows no types: a method that is called on a value is not seen, a path is.
+//! It reads tokens and knows no types, so paths are found but method calls on values are not.
 
 use crate::source::lines;
 use std::collections::BTreeSet;
 
-/// A module as its file has it. What `#[cfg(test)]` stands before is left out.
+/// A module of a file; items under `#[cfg(test)]` are left out.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
     /// Its name; empty for the file itself.
     pub(crate) name: String,
-    /// Modules that are files of their own: `mod name;`.
+    /// Modules in files of their own: `mod name;`.
     pub(crate) files: Vec<String>,
-    /// Modules that are written here: `mod name { … }`.
+    /// Modules in this file: `mod name { … }`.
     pub(crate) inline: Vec<Scope>,
     /// Names of functions, types, traits, constants and macros.
     pub(crate) defined: BTreeSet<String>,
-    /// Those of them that are macros, which the whole crate may call without a path.
+    /// The macros among them, which the whole crate can call without a path.
     pub(crate) macros: BTreeSet<String>,
-    /// What `use` brings in.
+    /// The names that `use` imports.
     pub(crate) imports: Vec<Import>,
-    /// Every path in the code, one word long or longer.
+    /// Every path in the code, of one or more segments.
     pub(crate) paths: BTreeSet<Vec<String>>,
-    /// Macros that are called.
+    /// The macros that are called.
     pub(crate) called: BTreeSet<String>,
 }
 
-/// One name that `use` brings in.
+/// One name that `use` imports.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Import {
-    /// The name here; `*` for all names of a module.
+    /// The name in this module; `*` for all names of another module.
     pub(crate) name: String,
-    /// Where it comes from.
+    /// The path of the imported item.
     pub(crate) path: Vec<String>,
 }
 
-/// What declares a name when it stands before it.
+/// The keywords that declare the name after them.
 const DECLARES: [&str; 9] = ["fn", "struct", "enum", "union", "trait", "type", "const", "static", "macro_rules"];
 
 /// Reads a file.
@@ -50,7 +50,7 @@ fn is_name(word: &str) -> bool {
     word.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
-/// Names, numbers, `::`, `..` and single signs; lifetimes and what is left of strings are dropped.
+/// Splits code into names, numbers, `::`, `..` and single characters; lifetimes and strings are dropped.
 fn words(code: &str) -> Vec<String> {
     let letters: Vec<char> = code.chars().collect();
     let in_name = |c: &char| c.is_alphanumeric() || *c == '_';
@@ -59,7 +59,7 @@ fn words(code: &str) -> Vec<String> {
         let next = letters.get(i + 1);
         let len = match letters[i] {
             c if in_name(&c) => letters[i..].iter().take_while(|c| in_name(c)).count(),
-            // the quotes of a letter, or a lifetime
+            // the quotes of a character, or a lifetime
             '\'' if next == Some(&'\'') => 2,
             '\'' => 1 + letters[i + 1..].iter().take_while(|c| in_name(c)).count(),
             ':' if next == Some(&':') => 2,
@@ -88,7 +88,7 @@ impl Reader<'_> {
     /// Reads a module up to the brace that closes it, or the end of the file.
     fn scope(&mut self, name: String) -> Scope {
         let mut scope = Scope { name, ..Scope::default() };
-        // declarations inside functions and implementations are no names of the module
+        // declarations inside functions and implementations are not items of the module
         let mut depth = 0;
         while self.at < self.words.len() {
             match self.word(0) {
@@ -120,7 +120,7 @@ impl Reader<'_> {
         scope
     }
 
-    /// `mod name;` or `mod name { … }`, which ends behind its brace.
+    /// Reads `mod name;` or `mod name { … }`, including the closing brace.
     fn module(&mut self, scope: &mut Scope) {
         let name = self.word(1).to_string();
         let inline = self.word(2) == "{";
@@ -133,7 +133,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A declaration, a call of a macro, or a path.
+    /// Reads a declaration, a macro call or a path.
     fn name(&mut self, scope: &mut Scope, outermost: bool) {
         let bang = usize::from(self.word(1) == "!");
         if outermost && DECLARES.contains(&self.word(0)) && is_name(self.word(1 + bang)) {
@@ -150,7 +150,7 @@ impl Reader<'_> {
             self.at += place + 1;
             return;
         }
-        // fields, methods, and what follows a path that was left at its generics
+        // fields, methods, and the rest of a path after its generics
         let continues = self.at > 0 && [".", "::"].contains(&self.words[self.at - 1].as_str());
         let mut path = vec![self.word(0).to_string()];
         self.at += 1;
@@ -167,7 +167,7 @@ impl Reader<'_> {
         scope.paths.insert(path);
     }
 
-    /// What follows `use`: a path, a group of paths, all of a module, another name.
+    /// Reads the tree after `use`: a path, a group, `*` or a renaming.
     fn tree(&mut self, mut path: Vec<String>, imports: &mut Vec<Import>) {
         if self.word(0) == "::" {
             self.at += 1;
@@ -191,7 +191,7 @@ impl Reader<'_> {
                     return;
                 }
                 word if is_name(word) => path.push(word.to_string()),
-                // not a tree that is known: leave it
+                // not a known kind of tree: stop
                 _ => {
                     self.at += 1;
                     return;
@@ -221,7 +221,7 @@ impl Reader<'_> {
         inside == ["test"] || inside.first() == Some(&"cfg") && inside.contains(&"test") && !inside.contains(&"not")
     }
 
-    /// Skips up to the bracket that closes the first that opens.
+    /// Skips a group up to its closing bracket.
     fn skip_group(&mut self) {
         let mut depth = 0;
         while self.at < self.words.len() {
@@ -238,7 +238,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Skips an item with its other attributes: up to its semicolon or behind its braces.
+    /// Skips an item and its remaining attributes, up to its semicolon or closing brace.
     fn skip_item(&mut self) {
         while self.at < self.words.len() {
             match self.word(0) {

@@ -1,33 +1,33 @@
-//! `Manifest`: a data set as `data/<name>.json` describes it.
+//! `Manifest`: the description of a data set in `data/<name>.json`.
 //!
-//! Its files are downloaded, checked and unpacked into one folder, `layout`, below the data folder.
+//! The files are downloaded, verified and unpacked into the folder `layout` of the data folder.
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// Where the manifests are.
+/// The folder of the manifests.
 pub(crate) const FOLDER: &str = "data";
 
 /// A data set.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
-    /// Its name, which is that of the file.
+    /// Its name, which is also the name of the file.
     pub(crate) name: String,
-    /// What it is.
+    /// A description.
     pub(crate) description: String,
-    /// Under what terms it may be used.
+    /// The terms of use.
     pub(crate) licence: String,
-    /// Its publisher's page.
+    /// The publisher's page.
     pub(crate) homepage: String,
-    /// The folder it is unpacked to, which its archives hold.
+    /// The folder that its archives contain and that it is unpacked to.
     pub(crate) layout: String,
-    /// What is downloaded.
+    /// The files to download.
     #[serde(default)]
     pub(crate) files: Vec<Remote>,
-    /// How a user gets it where its publisher hands it out to people only (a login, an agreement), instead of files.
+    /// Instead of files: instructions for users if the publisher requires a login or an agreement.
     #[serde(default)]
     pub(crate) by_hand: Option<String>,
 }
@@ -36,18 +36,18 @@ pub(crate) struct Manifest {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Remote {
-    /// Where from.
+    /// The address.
     pub(crate) url: String,
-    /// Its size.
+    /// Its size in bytes.
     #[serde(default)]
     pub(crate) bytes: Option<u64>,
-    /// Its SHA-256, in hexadecimal.
+    /// Its SHA-256 in hexadecimal.
     #[serde(default)]
     pub(crate) sha256: Option<String>,
-    /// Its MD5, where the publisher gives no better.
+    /// Its MD5 in hexadecimal, if the publisher gives no SHA-256.
     #[serde(default)]
     pub(crate) md5: Option<String>,
-    /// What to do with it.
+    /// How it is packed.
     pub(crate) unpack: Packing,
 }
 
@@ -60,15 +60,15 @@ pub(crate) enum Packing {
     /// A tar archive.
     #[serde(rename = "tar")]
     Tar,
-    /// A zip archive; what it does not hold in the folder goes there.
+    /// A zip archive; files outside the folder `layout` are moved into it.
     #[serde(rename = "zip")]
     Zip,
-    /// Not at all: it goes into the folder as it is.
+    /// Not packed: copied into the folder.
     #[serde(rename = "none")]
     None,
 }
 
-/// The checksum that a file must have.
+/// The expected checksum of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Checksum {
     /// SHA-256.
@@ -86,7 +86,7 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// Names the file and the key that does not fit.
+    /// If the file cannot be read or a key does not fit; the error names file and key.
     pub(crate) fn read(path: &Path) -> Result<Self> {
         let at = || path.display().to_string();
         let text = fs::read_to_string(path).with_context(|| format!("{}: not readable", at()))?;
@@ -97,10 +97,10 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The named manifests of a folder; all of them where no name is given.
+    /// Reads the named manifests of a folder, or all of them without names.
     ///
     /// # Errors
-    /// Where a name is unknown (the known ones are listed) or a manifest does not fit.
+    /// If a name is unknown (the error lists the known ones) or a manifest does not fit.
     pub(crate) fn named(folder: &Path, names: &[String]) -> Result<Vec<Self>> {
         let known = crate::files::names(folder, "json");
         if let Some(name) = names.iter().find(|name| !known.contains(name)) {
@@ -115,8 +115,8 @@ impl Manifest {
         let one = Path::new(&self.layout).components().count() == 1;
         ensure!(plain && one, "layout is {:?}; the name of one folder is accepted", self.layout);
         match &self.by_hand {
-            None => ensure!(!self.files.is_empty(), "files is empty; at least one is wanted, or by_hand says how to get the set"),
-            Some(_) => ensure!(self.files.is_empty(), "files and by_hand: one of them is wanted"),
+            None => ensure!(!self.files.is_empty(), "files is empty; expected at least one file, or by_hand with instructions"),
+            Some(_) => ensure!(self.files.is_empty(), "files and by_hand: expected one of them"),
         }
         self.files.iter().try_for_each(|file| file.check().with_context(|| format!("file {}", file.url)))
     }
@@ -128,25 +128,22 @@ impl Remote {
         self.name().map(|_| ())
     }
 
-    /// Its checksum.
+    /// The expected checksum.
     ///
     /// # Errors
-    /// Where it has none, both, or one that is no hexadecimal number of the right length.
+    /// If there is not exactly one, or it is not a hexadecimal number of the right length.
     pub(crate) fn checksum(&self) -> Result<Checksum> {
         let (text, digits, sum) = match (&self.sha256, &self.md5) {
             (Some(text), None) => (text, 64, Checksum::Sha256(text.to_lowercase())),
             (None, Some(text)) => (text, 32, Checksum::Md5(text.to_lowercase())),
-            _ => bail!("one checksum is wanted: sha256, or md5 where the publisher gives no other"),
+            _ => bail!("expected one checksum: sha256, or md5 if the publisher gives no other"),
         };
         let hexadecimal = text.len() == digits && text.chars().all(|c| c.is_ascii_hexdigit());
-        ensure!(hexadecimal, "the checksum {text:?} is not of {digits} hexadecimal digits");
+        ensure!(hexadecimal, "the checksum {text:?} does not have {digits} hexadecimal digits");
         Ok(sum)
     }
 
-    /// The name of the file: the last part of its address.
-    ///
-    /// # Errors
-    /// Where the address has none.
+    /// The name of the file: the last segment of its address; an address without one is an error.
     pub(crate) fn name(&self) -> Result<&str> {
         let address = self.url.split(['?', '#']).next().unwrap_or_default();
         let Some((_, path)) = address.split_once("://") else { bail!("the address has no scheme; https://… is accepted") };

@@ -1,6 +1,6 @@
-//! `Tree`: the modules of one crate, and which file defines what a path names.
+//! `Tree`: the modules of one crate, and the file that defines the item of a path.
 //!
-//! A name that a module only hands on (`pub use`) belongs to the file that defines it, so a table of contents is looked through.
+//! A re-exported name (`pub use`) belongs to the file that defines it.
 
 use crate::items::{self, Import, Scope};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,22 +17,19 @@ struct Module {
     scope: Scope,
 }
 
-/// What a path leads to.
+/// The item that a path names.
 #[derive(Clone, Debug, PartialEq)]
 enum Target {
     Module(usize),
-    /// A name, with the module that defines it.
+    /// A name and the module that defines it.
     Name(usize, String),
 }
 
-/// The file that takes a name, the file that defines it, the name.
-pub(crate) type Tie = (String, String, String);
+/// A dependency: the file that uses a name, the file that defines it, and the name.
+pub(crate) type Edge = (String, String, String);
 
 impl Tree {
-    /// Reads the crate that begins in file `root`; `files` holds the text of every file by its path.
-    ///
-    /// # Errors
-    /// Names a module without a file.
+    /// Reads the crate with root file `root`; `files` has the text of every file by its path. A module without a file is an error.
     pub(crate) fn read(root: &str, files: &BTreeMap<String, String>) -> Result<Self, String> {
         let mut tree = Self { modules: Vec::new() };
         let folder = root.rsplit_once('/').map_or("", |(folder, _)| folder);
@@ -41,7 +38,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Adds a module with those inside it; their files lie in `folder`.
+    /// Adds a module and its sub-modules, whose files are in `folder`.
     fn add(
         &mut self,
         file: &str,
@@ -61,7 +58,7 @@ impl Tree {
         for name in names {
             let places = [format!("{folder}/{name}.rs"), format!("{folder}/{name}/mod.rs")];
             let Some((path, text)) = places.iter().find_map(|path| files.get_key_value(path)) else {
-                return Err(format!("{file}: mod {name}: neither {} nor {} is there", places[0], places[1]));
+                return Err(format!("{file}: mod {name}: neither {} nor {} exists", places[0], places[1]));
             };
             let child = self.add(path, &format!("{folder}/{name}"), own, items::read(text), files)?;
             self.modules[own].children.insert(name, child);
@@ -69,31 +66,31 @@ impl Tree {
         Ok(own)
     }
 
-    /// Every name that a file takes from another file of the crate.
-    pub(crate) fn ties(&self) -> BTreeSet<Tie> {
-        let mut ties = BTreeSet::new();
+    /// Every use of a name of another file of the crate.
+    pub(crate) fn edges(&self) -> BTreeSet<Edge> {
+        let mut edges = BTreeSet::new();
         for (at, module) in self.modules.iter().enumerate() {
             let imported = module.scope.imports.iter().map(|import| &import.path);
             for path in imported.chain(&module.scope.paths) {
                 for target in self.resolve(at, path, &mut Vec::new()) {
                     if let Target::Name(to, name) = target {
-                        ties.insert((module.file.clone(), self.modules[to].file.clone(), name));
+                        edges.insert((module.file.clone(), self.modules[to].file.clone(), name));
                     }
                 }
             }
-            // a macro without a path is found by its place in the text
+            // a macro without a path is resolved by its textual order
             let lookup = |name: &String| self.lookup(at, name, &mut Vec::new());
             for name in module.scope.called.iter().filter(|name| lookup(name).is_none()) {
                 let by = self.modules.iter().filter(|module| module.scope.macros.contains(name));
-                ties.extend(by.map(|by| (module.file.clone(), by.file.clone(), format!("{name}!"))));
+                edges.extend(by.map(|by| (module.file.clone(), by.file.clone(), format!("{name}!"))));
             }
         }
-        ties.retain(|(from, to, _)| from != to);
-        ties
+        edges.retain(|(from, to, _)| from != to);
+        edges
     }
 
-    /// What `path`, written in module `from`, leads to; nothing where that is outside the crate. `seen` are names that are
-    /// being looked up.
+    /// The items that `path` in module `from` names; none if they are outside the crate. `seen` are the names that are being
+    /// resolved.
     fn resolve(&self, from: usize, path: &[String], seen: &mut Vec<(usize, String)>) -> Vec<Target> {
         let (mut at, mut start) = (from, 0);
         while let Some(word) = path.get(start) {
@@ -108,11 +105,11 @@ impl Tree {
         self.follow(at, &path[start..], start > 0, seen)
     }
 
-    /// As `resolve`, from module `at` on; with `inside`, the first name must be of that module.
+    /// As `resolve`, starting in module `at`; with `inside`, the first name must be an item of that module.
     fn follow(&self, at: usize, path: &[String], inside: bool, seen: &mut Vec<(usize, String)>) -> Vec<Target> {
         let Some((name, rest)) = path.split_first() else { return vec![Target::Module(at)] };
         let Some(targets) = self.lookup(at, name, seen) else {
-            // the compiler finds it there, so something that is not read here (a macro's result) defines it
+            // the compiler finds it there, so it is defined by something that is not read here (the result of a macro)
             return if inside { vec![Target::Name(at, name.clone())] } else { Vec::new() };
         };
         if rest.is_empty() {
@@ -120,11 +117,11 @@ impl Tree {
         }
         let modules = targets.iter().filter_map(|target| if let Target::Module(at) = target { Some(*at) } else { None });
         let deeper: Vec<Target> = modules.flat_map(|at| self.follow(at, rest, true, seen)).collect();
-        // else the name is a type, and the rest its variant or function
+        // otherwise the name is a type, and the rest is a variant or function of it
         if deeper.is_empty() { targets } else { deeper }
     }
 
-    /// What `name` is in module `at`: a module, a definition, both; empty where it comes from outside, none where it is unknown.
+    /// The items called `name` in module `at`: a module, a definition or both; empty if external, `None` if unknown.
     fn lookup(&self, at: usize, name: &String, seen: &mut Vec<(usize, String)>) -> Option<Vec<Target>> {
         let key = (at, name.clone());
         if seen.contains(&key) {

@@ -1,25 +1,25 @@
-//! `Source`: a Rust file, line by line, without its comments, and without its strings too.
+//! The lines of a Rust file, each also without its comments and without its comments and strings.
 
 /// A line of code.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
-    /// As it stands.
+    /// The line unchanged.
     pub(crate) text: String,
-    /// Without comments.
+    /// The line without comments.
     pub(crate) code: String,
-    /// Without comments and what is between quotes.
+    /// The line without comments and the contents of strings.
     pub(crate) bare: String,
-    /// Whether it belongs to a module of tests (from `#[cfg(test)]` to the end of the file, where those stand).
+    /// Whether it belongs to the test module (from `#[cfg(test)]` to the end of the file).
     pub(crate) test: bool,
 }
 
-/// Where the reader is.
+/// The state of the reader.
 #[derive(Clone, Copy, PartialEq)]
 enum At {
     Code,
-    /// Nested so deep.
+    /// In a comment, with its nesting depth.
     Comment(usize),
-    /// Until a quote and so many `#`; none for a plain string, which has escapes.
+    /// In a string; for raw strings with the number of `#` that end it.
     Text(Option<usize>),
 }
 
@@ -83,7 +83,7 @@ fn strip(line: &str, mut at: At) -> (String, String, At) {
                     code.push('"');
                     bare.push('"');
                 } else if letter == '\'' {
-                    // a letter between quotes; a lifetime has no second quote there
+                    // a character literal; a lifetime has no second quote there
                     let end = if is(i + 1, '\\') { (i + 3..letters.len()).find(|&j| letters[j] == '\'') } else { Some(i + 2) };
                     if let Some(end) = end.filter(|&end| is(end, '\'')) {
                         code.extend(&letters[i + 1..=end]);
@@ -98,7 +98,7 @@ fn strip(line: &str, mut at: At) -> (String, String, At) {
     (code, bare, at)
 }
 
-/// Whether `word` stands in `text` as a whole word.
+/// Whether `text` contains `word` as a whole word.
 pub(crate) fn has_word(text: &str, word: &str) -> bool {
     let is_name = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).any(|(at, _)| {

@@ -1,6 +1,6 @@
-//! `cargo xtask tidy`: holds the tree to ARCHITECTURE.md, as far as reading its files can.
+//! `cargo xtask tidy`: checks the files of the tree against the rules of ARCHITECTURE.md.
 
-use crate::circles::circles;
+use crate::cycles::cycles;
 use crate::links::Tree;
 use crate::manifest::Manifest;
 use crate::pages::Pages;
@@ -13,11 +13,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-/// Lines that a source file may have.
+/// The largest number of lines of a source file.
 const LINES: usize = 400;
-/// Dependencies that one comment may speak for.
+/// The largest number of dependencies that one comment may explain.
 const GROUP: usize = 3;
-/// Crates with their rank: each may depend on lower ranks only.
+/// The rank of each crate, which may depend only on crates of lower rank.
 const RANKS: &[(&str, u32)] = &[
     ("sncn-golden", 0),
     ("sncn-kernels", 0),
@@ -31,13 +31,13 @@ const RANKS: &[(&str, u32)] = &[
 ];
 /// Crates without candle.
 const NO_CANDLE: [&str; 4] = ["sncn-golden", "sncn-kernels", "sncn-record", "xtask"];
-/// Crates that take bytes and text and give values: they read and write no file, print nothing and read no clock.
+/// Crates that convert bytes and text to values: they do no I/O, print nothing and read no clock.
 const PURE: [&str; 3] = ["sncn-core", "sncn-weights", "sncn-record"];
 /// Crates whose errors are typed.
 const TYPED: [&str; 5] = ["sncn-kernels", "sncn-core", "sncn-weights", "sncn-record", "sncn-train"];
 /// Folders of programs and of fuzz targets, which may use the harness as the folders of tasks do.
 const PROGRAMS: [&str; 2] = ["/src/bin/", "/fuzz_targets/"];
-/// What reads or writes anything but its arguments.
+/// Names of I/O, clock and environment.
 const OUTSIDE: [&str; 12] = [
     "fs::",
     "env::",
@@ -52,18 +52,18 @@ const OUTSIDE: [&str; 12] = [
     "include_bytes!",
     "include_str!",
 ];
-/// What prints.
+/// Macros that print.
 const PRINTING: [&str; 5] = ["println!", "eprintln!", "print!", "eprint!", "dbg!"];
-/// Generators that no seed governs.
+/// Random generators without a seed.
 const UNSEEDED: [&str; 6] = ["thread_rng", "from_os_rng", "from_entropy", "try_from_os_rng", "rand::rng(", "rand::random"];
-/// What reaches a network.
+/// Names of network access.
 const NETWORK: [&str; 4] = ["std::net", "ureq", "reqwest", "hyper"];
-/// What a general layer does not know.
+/// Words of a domain, which general layers must not use.
 const DOMAIN: [&str; 6] = ["image", "images", "pixel", "pixels", "token", "tokens"];
-/// What is not finished.
+/// Macros for unfinished code.
 const UNFINISHED: [&str; 2] = ["todo!", "unimplemented!"];
 
-/// Hold the tree to ARCHITECTURE.md; prints what is wrong with file and line.
+/// Check the tree against ARCHITECTURE.md; prints problems with file and line.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Tidy {}
 
@@ -71,7 +71,7 @@ impl Tidy {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a file cannot be read.
+    /// If a file cannot be read.
     pub(crate) fn run(self) -> Result<ExitCode> {
         let problems = tidy()?;
         problems.iter().for_each(|problem| eprintln!("{problem}"));
@@ -103,7 +103,7 @@ fn tidy() -> Result<Vec<String>> {
             documents.insert(name, text);
         }
     }
-    problems.extend(circles(&sources));
+    problems.extend(cycles(&sources));
     problems.extend(Tree::new(files.iter().map(String::as_str), &documents).dead());
     problems.extend(Pages::read()?.problems(&documents));
     if let Err(error) = Manifest::named(Path::new(crate::manifest::FOLDER), &[]) {
@@ -117,7 +117,7 @@ fn tidy() -> Result<Vec<String>> {
     Ok(problems)
 }
 
-/// Paths of one machine mean nothing on another.
+/// Absolute paths of one machine are not allowed.
 fn machine_paths(name: &str, text: &str, problems: &mut Vec<String>) {
     let prefixes = [concat!("/", "home/"), concat!("/", "root/"), concat!("/", "work/")];
     for (number, line) in text.lines().enumerate() {
@@ -203,18 +203,18 @@ fn source(name: &str, text: &str, problems: &mut Vec<String>) {
     }
 }
 
-/// Whether a block or an implementation begins here; the caller of an unsafe function is told by its documentation.
+/// Whether an unsafe block or implementation begins here; unsafe functions document their contract.
 fn opens_unsafe(bare: &str) -> bool {
     ["unsafe {", "unsafe impl"].iter().any(|form| bare.contains(form))
 }
 
-/// Whether a SAFETY comment stands on the line or on those before it that belong to the same statement.
+/// Whether there is a SAFETY comment on the line or on earlier lines of the same statement.
 fn justified(lines: &[Line], index: usize) -> bool {
     let statement = lines[..index].iter().rev().take(8).take_while(|line| !line.bare.trim_end().ends_with([';', '}']));
     statement.chain(std::iter::once(&lines[index])).any(|line| line.text.contains("SAFETY:"))
 }
 
-/// The rules of manifests: dependencies point one way, and each of the workspace has its reason.
+/// The rules of manifests: dependencies point one way, and each dependency of the workspace has a reason.
 fn dependencies(name: &str, text: &str, problems: &mut Vec<String>) {
     let own = Path::new(name).parent().and_then(Path::file_name).map(|folder| folder.to_string_lossy().into_owned());
     let rank = |name: &str| RANKS.iter().find(|(known, _)| *known == name).map(|(_, rank)| *rank);

@@ -1,4 +1,4 @@
-//! Unpacking: archives into a temporary folder, with a list of what came out; nothing leaves that folder.
+//! Unpacking of archives into a temporary folder, with a list of the files; no file is written outside that folder.
 
 use crate::manifest::Packing;
 use anyhow::{Context, Result, bail, ensure};
@@ -11,21 +11,21 @@ use std::path::{Component, Path, PathBuf};
 use tar::EntryType;
 use zip::ZipArchive;
 
-/// A file that came out of an archive.
+/// A file from an archive.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Unpacked {
     /// Its path below the folder, with `/`.
     pub(crate) path: String,
-    /// Its size.
+    /// Its size in bytes.
     pub(crate) bytes: u64,
     /// Its SHA-256.
     pub(crate) sha256: String,
 }
 
-/// Unpacks a file into `folder`; one that is not packed goes to `<folder>/<layout>/`.
+/// Unpacks an archive into `folder`; a file that is not packed is copied to `<folder>/<layout>/`.
 ///
 /// # Errors
-/// Where the archive is damaged, holds a link or a path that leads out of the folder, or the disk is full.
+/// If the archive is damaged, has a link or a path outside the folder, or a file cannot be written.
 pub(crate) fn unpack(file: &Path, packing: Packing, folder: &Path, layout: &str) -> Result<Vec<Unpacked>> {
     let at = || format!("{}: cannot be unpacked", file.display());
     let reader = BufReader::new(File::open(file).with_context(at)?);
@@ -46,7 +46,7 @@ fn archive(reader: impl Read, folder: &Path) -> Result<Vec<Unpacked>> {
     let mut found = Vec::new();
     for entry in archive.entries().context("not a tar archive")? {
         let entry = entry.context("damaged or cut short")?;
-        let path = entry.path().context("a path that is no text")?.into_owned();
+        let path = entry.path().context("a path that is not UTF-8")?.into_owned();
         let size = entry.header().size().context("damaged")?;
         match entry.header().entry_type() {
             EntryType::Directory => {
@@ -74,7 +74,7 @@ fn zipped(reader: impl Read + Seek, folder: &Path, layout: &str) -> Result<Vec<U
         if entry.is_dir() {
             continue;
         }
-        let path = inside(Path::new(entry.name().context("a name that is no text")?.as_ref()))?;
+        let path = inside(Path::new(entry.name().context("a name that is not UTF-8")?.as_ref()))?;
         ensure!(!entry.is_symlink(), "{}: a link; files and folders are accepted", path.display());
         let path = if path.starts_with(layout) { path } else { Path::new(layout).join(path) };
         found.push(write(entry, &path, folder)?);
@@ -83,7 +83,7 @@ fn zipped(reader: impl Read + Seek, folder: &Path, layout: &str) -> Result<Vec<U
     Ok(found)
 }
 
-/// The path, where it stays below the folder.
+/// Checks that a path stays inside the folder.
 fn inside(path: &Path) -> Result<PathBuf> {
     let mut plain = PathBuf::new();
     for part in path.components() {
@@ -120,7 +120,7 @@ fn write(mut from: impl Read, path: &Path, folder: &Path) -> Result<Unpacked> {
 pub(crate) mod tests {
     use super::*;
 
-    /// A tar archive of these files; paths are taken as they are, hostile ones too.
+    /// A tar archive of these files; paths are not checked, so they may be hostile.
     pub(crate) fn tarred(files: &[(&str, &[u8])]) -> Vec<u8> {
         let mut builder = tar::Builder::new(Vec::new());
         for (path, bytes) in files {

@@ -1,6 +1,8 @@
-//! The backward pass of operations that have many parameters: an operation of candle takes three tensors at most, so
-//! parameters are threaded one by one through a tensor of no consequence, and each takes its gradient from what the
-//! operation left when it ran backward.
+//! The backward pass of operations with many parameters.
+//!
+//! An operation of candle has at most three inputs. So each parameter becomes an operation of its own on a dummy tensor, one
+//! after another, and the last result of this chain is an input of the operation. Backward, the operation leaves the gradients of
+//! all parameters in shared memory, and each operation of the chain takes its own.
 
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, WithDType};
@@ -8,15 +10,15 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 thread_local! {
-    /// Variables with their gradients, while [`backward`] runs.
+    /// The variables of recordings with their gradients, while [`backward`] runs.
     static HANDED: RefCell<Option<Vec<(Tensor, Tensor)>>> = const { RefCell::new(None) };
 }
 
-/// The gradients that `loss.backward()` gives, in less time: candle adds every gradient to zeros, and those of the variables
-/// of a recording need not be.
+/// Computes the same gradients as `loss.backward()`, faster: candle adds every gradient to a tensor of zeros, which this avoids
+/// for the variables of recorded networks.
 ///
 /// # Errors
-/// As [`Tensor::backward`].
+/// As [`Tensor::backward`]; also where the loss was computed from a recorded map in an evaluation pass.
 ///
 /// ```
 /// use candle_core::{Device, Tensor, Var};
@@ -43,8 +45,8 @@ pub fn backward(loss: &Tensor) -> Result<GradStore> {
     Ok(gradients)
 }
 
-/// The gradients of all parameters, between the backward passes of the operation and of each parameter; empty where none
-/// came.
+/// The gradients of all parameters, from the operation's backward pass until each operation of the chain takes its own; empty for
+/// a parameter without a gradient.
 #[derive(Clone)]
 pub(crate) struct Left<T>(Arc<Mutex<Vec<Vec<T>>>>);
 
@@ -64,11 +66,11 @@ impl<T> Left<T> {
     }
 }
 
-/// The thread through all parameters, to be given to the operation.
-pub(crate) fn thread<T: WithDType>(parameters: &[Tensor], left: &Left<T>) -> Result<Tensor> {
+/// The last tensor of the chain through all parameters, an input of the operation.
+pub(crate) fn chain<T: WithDType>(parameters: &[Tensor], left: &Left<T>) -> Result<Tensor> {
     let start = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
-    parameters.iter().enumerate().try_fold(start, |thread, (index, parameter)| {
-        thread.apply_op2(&parameter.to_device(&Device::Cpu)?, Parameter { index, left: left.clone() })
+    parameters.iter().enumerate().try_fold(start, |chain, (index, parameter)| {
+        chain.apply_op2(&parameter.to_device(&Device::Cpu)?, Parameter { index, left: left.clone() })
     })
 }
 
@@ -86,10 +88,10 @@ impl<T: WithDType> CustomOp2 for Parameter<T> {
         Ok((CpuStorage::F32(vec![0.]), 1.into()))
     }
 
-    fn bwd(&self, thread: &Tensor, parameter: &Tensor, _: &Tensor, _: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let back = Some(thread.zeros_like()?);
+    fn bwd(&self, chain: &Tensor, parameter: &Tensor, _: &Tensor, _: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let back = Some(chain.zeros_like()?);
         let gradient = match self.left.take(self.index) {
-            // candle asks for a gradient of what is computed from variables, not of variables
+            // candle needs a gradient for what is computed from variables, not for variables
             none if none.is_empty() && parameter.is_variable() => return Ok((back, None)),
             none if none.is_empty() => parameter.zeros_like()?,
             values => Tensor::from_vec(values, parameter.shape(), parameter.device())?.to_dtype(parameter.dtype())?,

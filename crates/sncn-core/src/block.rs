@@ -1,4 +1,4 @@
-//! Blocks that networks are made of: convolutions, the shortcut of residual blocks, classifiers, evaluation in chunks.
+//! Parts of networks: convolutions, the shortcut of residual blocks, classifier heads, evaluation in chunks.
 
 use crate::graph::FeatureMap;
 use crate::layer::{BatchNorm, BuildContext, Layer};
@@ -7,7 +7,8 @@ use crate::pass::Pass;
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-/// A convolution's weight (O, I / groups, k, k), drawn from N(0, 2/(k·k·O)), and its bias where wanted.
+/// A k×k convolution with weight (O, I / groups, k, k), initialised from N(0, 2/(k·k·O)) (He et al. 2015, fan out), and an optional
+/// bias, initialised with 0.
 pub struct ConvLayer {
     weight: Tensor,
     bias: Option<Tensor>,
@@ -15,10 +16,10 @@ pub struct ConvLayer {
 }
 
 impl ConvLayer {
-    /// k×k from `from` to `to` channels, with PyTorch's names.
+    /// Builds a convolution from `from` to `to` channels. Its variables have PyTorch's names, `weight` and `bias`.
     ///
     /// # Errors
-    /// Where a variable exists with another shape.
+    /// Returns an error where one of them exists with another shape.
     pub fn new(vb: VarBuilder, from: usize, to: usize, kernel: usize, bias: bool, conv: Conv) -> Result<Self> {
         let stdev = (2. / (kernel * kernel * to) as f64).sqrt();
         let weight = vb.get_with_hints((to, from / conv.groups, kernel, kernel), "weight", Init::Randn { mean: 0., stdev })?;
@@ -26,18 +27,18 @@ impl ConvLayer {
         Ok(Self { weight, bias, conv })
     }
 
-    /// k×k without bias, padded so that only the stride changes the map's size.
+    /// Builds a convolution without bias with padding k / 2, so that for odd k only the stride changes the map's size.
     ///
     /// # Errors
-    /// Where a variable exists with another shape.
+    /// As [`ConvLayer::new`].
     pub fn same(vb: VarBuilder, from: usize, to: usize, kernel: usize, stride: usize) -> Result<Self> {
         Self::new(vb, from, to, kernel, false, Conv { stride, padding: kernel / 2, ..Conv::default() })
     }
 
-    /// Of a map inside a network.
+    /// Applies the convolution to a map.
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// Returns an error where the map has another number of channels, or is smaller than the kernel.
     pub fn on_map(&self, xs: &FeatureMap) -> Result<FeatureMap> {
         match &self.bias {
             Some(bias) => xs.conv_bias(&self.weight, bias, &self.conv),
@@ -45,10 +46,10 @@ impl ConvLayer {
         }
     }
 
-    /// Of a map inside a network, plus another map of the same recording, as one pass where it has no bias.
+    /// Applies the convolution and adds `other`, in a single pass over memory where there is no bias.
     ///
     /// # Errors
-    /// Where shapes do not fit, or the maps belong to two recordings.
+    /// As [`ConvLayer::on_map`], and where `other` has another shape than the result or belongs to another recording.
     pub fn on_map_add(&self, xs: &FeatureMap, other: &FeatureMap) -> Result<FeatureMap> {
         match &self.bias {
             Some(_) => self.on_map(xs)?.add(other),
@@ -57,17 +58,18 @@ impl ConvLayer {
     }
 }
 
-/// The shortcut of a residual block whose map changes size or width: 1×1 convolution and norm, named `downsample.0` and `.1`.
+/// The shortcut of a residual block that changes the map's size or channels: a 1×1 convolution and BatchNorm, with torchvision's
+/// names `downsample.0` and `downsample.1`.
 pub struct Downsample {
     conv: ConvLayer,
     norm: BatchNorm,
 }
 
 impl Downsample {
-    /// Nothing where the block keeps size and width.
+    /// Builds the shortcut; `None` where the block keeps size and channels.
     ///
     /// # Errors
-    /// Where a variable exists with another shape.
+    /// Returns an error where a variable exists with another shape.
     pub fn new(cx: &BuildContext, from: usize, to: usize, stride: usize) -> Result<Option<Self>> {
         if from == to && stride == 1 {
             return Ok(None);
@@ -77,48 +79,49 @@ impl Downsample {
         Ok(Some(Self { conv, norm: BatchNorm::new(&cx.at(to, vb.pp(1)))? }))
     }
 
-    /// Of a map inside a network.
+    /// Applies the shortcut to a map.
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// As [`ConvLayer::on_map`] and BatchNorm.
     pub fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
         self.norm.on_map(&self.conv.on_map(xs)?, pass)
     }
 }
 
-/// The classifier: weights uniform in ±1/√from, bias 0.
+/// A classifier head: a linear layer whose weights are initialised uniformly in ±1/√from and whose bias with 0.
 pub struct Head {
     weight: Tensor,
     bias: Tensor,
 }
 
 impl Head {
-    /// From `from` channels to scores of `classes`, with PyTorch's names.
+    /// Builds a head from `from` channels to `classes` logits. Its variables have PyTorch's names, `weight` and `bias`.
     ///
     /// # Errors
-    /// Where a variable exists with another shape.
+    /// Returns an error where one of them exists with another shape.
     pub fn new(vb: VarBuilder, from: usize, classes: usize) -> Result<Self> {
         let bound = 1. / (from as f64).sqrt();
         let weight = vb.get_with_hints((classes, from), "weight", Init::Uniform { lo: -bound, up: bound })?;
         Ok(Self { weight, bias: vb.get_with_hints(classes, "bias", Init::Const(0.))? })
     }
 
-    /// Scores (N, classes) of features (N, C).
+    /// Computes logits (N, classes) of features (N, C).
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// Returns an error where the features have another number of channels.
     pub fn forward(&self, xs: &Tensor) -> Result<Tensor> {
         ops::linear(xs, &self.weight, Some(&self.bias))
     }
 }
 
-/// Images that an evaluation pass takes at a time, so that its maps stay in the cache.
+/// Images in a chunk of an evaluation pass: few enough that their maps stay in the cache.
 const CHUNK: usize = 32;
 
-/// Runs `forward` on a batch (N, …); in evaluation, where instances do not depend on each other, on a few of them at a time.
+/// Runs `forward` on a batch (N, …). An evaluation pass, in which instances are independent, runs it on chunks of 32 instances and
+/// concatenates the results.
 ///
 /// # Errors
-/// As `forward`.
+/// Returns the error of `forward`, and an error for a scalar.
 pub fn in_chunks(xs: &Tensor, pass: &Pass, forward: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let n = xs.dim(0)?;
     if pass.train || n <= CHUNK {

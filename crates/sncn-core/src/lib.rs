@@ -1,9 +1,16 @@
-//! SelfNorm, CrossNorm and their relatives as candle layers, with what training a network of them takes: losses, optimisers,
-//! named random streams, and recorded network bodies that run fast on the CPU.
+//! SelfNorm, CrossNorm and related normalisation layers for candle, and what training a network with them needs: losses,
+//! optimisers, named random streams, and network bodies that run fast on the CPU.
 //!
-//! Take each instance's channel statistics, compute a scale and a bias on the small (N, C) table, apply them to the big
-//! tensor: a layer is a [`rule`] for what stands in the middle, [`layer`] has those of this crate, and [`graph`] runs them in
-//! recorded networks.
+//! Every such layer takes the mean and variance of each instance's channels, computes a scale and a bias for every
+//! (instance, channel), and applies them to the whole map. A [`rule`] is this computation; [`layer`] has the layers of this
+//! crate and the traits to write others; [`graph`] runs them in networks.
+//!
+//! | to do | start at |
+//! |---|---|
+//! | use a layer in a candle model | [`Layer`], [`layer::ChannelsFirst`], [`layer::AsModule`] |
+//! | write a layer | [`rule::Rule`], or [`graph::Operation`] |
+//! | build a network that tables can attach layers to | [`FeatureMap`], [`Hooks`], [`block`] |
+//! | train | [`Vars`], [`Pass`], [`loss`], [`backward`](fn@backward), [`optim::Optimizer`] |
 
 mod backward;
 pub mod block;
@@ -30,7 +37,7 @@ pub use seed::Seed;
 pub use sncn_kernels::reference;
 pub use vars::Vars;
 
-/// The example of the README, as a test.
+/// Runs the README's example as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

@@ -1,27 +1,27 @@
-//! Losses on class-last logits (…, K): cross-entropy with an ignore label, Jensen–Shannon consistency, softmax.
+//! Losses on logits with the classes last, (…, K): cross-entropy with an ignored label, Jensen–Shannon consistency.
 
 use crate::ops;
 use candle_core::{D, DType, Result, Tensor, bail};
 
-/// log softmax over the last axis, shifted by the (detached) maximum.
+/// Computes log softmax over the last axis.
 ///
 /// # Errors
-/// Where the tensor has no axis.
+/// Returns an error for a scalar.
 pub fn log_softmax(logits: &Tensor) -> Result<Tensor> {
-    let shifted = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
-    shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)
+    let relative = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?;
+    relative.broadcast_sub(&relative.exp()?.sum_keepdim(D::Minus1)?.log()?)
 }
 
-/// softmax over the last axis.
+/// Computes softmax over the last axis.
 ///
 /// # Errors
-/// Where the tensor has no axis.
+/// Returns an error for a scalar.
 pub fn softmax(logits: &Tensor) -> Result<Tensor> {
-    let raised = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?.exp()?;
-    raised.broadcast_div(&raised.sum_keepdim(D::Minus1)?)
+    let exponentials = logits.broadcast_sub(&logits.max_keepdim(D::Minus1)?.detach())?.exp()?;
+    exponentials.broadcast_div(&exponentials.sum_keepdim(D::Minus1)?)
 }
 
-/// The number of items and classes, one label an item and every kept label a class.
+/// Checks that there is a label for every item and that labels are classes; returns the numbers of items and classes.
 fn check(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(usize, usize)> {
     let classes = logits.dim(D::Minus1)?;
     let items = logits.elem_count() / classes.max(1);
@@ -36,7 +36,8 @@ fn check(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(usize,
     }
 }
 
-/// −log softmax at the label of every kept item, (kept), with the items' numbers. Logits of −∞ elsewhere do no harm.
+/// −log softmax at the label of every item that is not ignored, with the indices of these items. Logits of −∞ at other classes are
+/// allowed.
 fn kept_items(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(Tensor, Vec<u32>)> {
     let (items, classes) = check(logits, labels, ignore)?;
     let kept: Vec<u32> = (0..items).filter(|&i| ignore != Some(labels[i])).map(|i| i as u32).collect();
@@ -45,23 +46,24 @@ fn kept_items(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<(T
     Ok((log_softmax(&rows)?.gather(&labels, 1)?.squeeze(1)?.neg()?, kept))
 }
 
-/// Cross-entropy of every item, 0 where ignored, (items).
+/// Computes the cross-entropy of every item: logits (…, K) to (items), 0 where the label is `ignore`. PyTorch's
+/// `cross_entropy(…, reduction="none")`.
 ///
 /// # Errors
-/// Where a label is out of range, or there is not one for every item.
+/// Returns an error where the number of labels is not that of items, or a label is neither below K nor `ignore`.
 pub fn cross_entropy_per_item(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<Tensor> {
     let (losses, kept) = kept_items(logits, labels, ignore)?;
     let zeros = Tensor::zeros(labels.len(), losses.dtype(), losses.device())?;
     zeros.index_add(&Tensor::new(kept, losses.device())?, &losses, 0)
 }
 
-/// Mean cross-entropy over the items that are not ignored.
+/// Computes the mean cross-entropy of logits (…, K) over the items whose label is not `ignore`.
 ///
 /// # Errors
-/// Where all items are ignored, a label is out of range, or there is not one for every item.
+/// As [`cross_entropy_per_item`], and where all labels are `ignore`.
 pub fn cross_entropy(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<Tensor> {
     if !labels.is_empty() && labels.iter().all(|&label| ignore == Some(label)) {
-        bail!("cross-entropy: all {} items carry the ignore label: there is nothing to learn from", labels.len())
+        bail!("cross-entropy: all {} labels are the ignored one; at least one other is needed", labels.len())
     }
     if ops::has_kernel(logits) && logits.dtype() == DType::F32 {
         check(logits, labels, ignore)?;
@@ -70,11 +72,11 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Re
     kept_items(logits, labels, ignore)?.0.mean_all()
 }
 
-/// Jensen–Shannon consistency of three predictions (N, K) (Hendrycks et al. 2020, AugMix): the mean over the three of
-/// KL(pᵢ ‖ m), m = clamp(mean of p, 1e-7, 1), summed over classes and averaged over the batch.
+/// Computes the Jensen–Shannon consistency of three predictions, logits (N, K) each (AugMix, Hendrycks et al. 2020, section 3):
+/// the mean of KL(pᵢ ‖ m) over the three, with m = clamp(mean of the pᵢ, 1e-7, 1), summed over classes and averaged over the batch.
 ///
 /// # Errors
-/// Where shapes differ.
+/// Returns an error where the shapes differ.
 pub fn jensen_shannon(logits: [&Tensor; 3]) -> Result<Tensor> {
     let [one, two, three] = logits;
     let (p, q, r) = (softmax(one)?, softmax(two)?, softmax(three)?);
@@ -87,10 +89,10 @@ pub fn jensen_shannon(logits: [&Tensor; 3]) -> Result<Tensor> {
     sum / (3 * p.dim(0)?) as f64
 }
 
-/// The value of a scalar loss.
+/// Reads the value of a scalar loss.
 ///
 /// # Errors
-/// Where it is no scalar.
+/// Returns an error where it is not a scalar.
 pub fn value(loss: &Tensor) -> Result<f64> {
     loss.to_dtype(DType::F64)?.to_scalar()
 }

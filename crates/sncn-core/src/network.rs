@@ -1,18 +1,19 @@
-//! `Network`: what is trained and evaluated; immutable after building but for running statistics.
+//! `Network`: a model that is trained and evaluated.
 
 use crate::pass::Pass;
 use candle_core::{Result, Tensor};
 
-/// A model that maps a batch to class scores.
+/// A model that maps a batch to class scores. After it is built only its variables change; the settings of a forward pass are in
+/// [`Pass`].
 pub trait Network: Send + Sync {
-    /// Scores of a batch: (N, H, W, 3) images or (N, L) token ids to (N, classes) logits, or (N, H, W, classes) where every
-    /// pixel is labelled.
+    /// Computes the logits of a batch: images (N, H, W, 3) or token ids (N, L) to (N, classes), or in segmentation to
+    /// (N, H, W, classes).
     ///
     /// # Errors
-    /// Where the shape does not fit.
+    /// Returns an error where the batch has another rank or number of channels, or is too small for the network's strides.
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor>;
 
-    /// The same with the scores of an auxiliary head, where it has one.
+    /// Computes the logits and, where the network has an auxiliary head, the logits of that.
     ///
     /// # Errors
     /// As [`Network::forward`].
@@ -20,10 +21,11 @@ pub trait Network: Send + Sync {
         Ok((self.forward(xs, pass)?, None))
     }
 
-    /// How many sites it has at which layers can mix instances.
+    /// Returns the number of sites, where layers can mix instances.
     fn sites(&self) -> usize;
 
-    /// Prefixes of the variables that the loss does not reach by the network's construction: training leaves them alone.
+    /// Returns prefixes of the names of variables that get no gradient by the network's construction. Training does not change these;
+    /// any other variable without a gradient is an error.
     fn unused_parameters(&self) -> &[String] {
         &[]
     }

@@ -1,7 +1,7 @@
-//! Optimisers with PyTorch's update rules: SGD (momentum, Nesterov, decay), Adam, AdamW; their state can be saved.
+//! Optimisers with PyTorch's update rules: SGD (momentum, Nesterov, weight decay), Adam and AdamW. Their state can be saved.
 //!
-//! Variables in f32 on the CPU step as a kernel, others as the reference implementation: candle's operations, on the variable's
-//! device and in its type.
+//! f32 variables on the CPU are updated by a kernel, others by the reference implementation: candle's operations, on the
+//! variable's device and in its type.
 
 use crate::ops::has_kernel;
 use candle_core::backprop::GradStore;
@@ -12,39 +12,40 @@ use sncn_kernels::simd::Form;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// Which optimiser, with what settings.
+/// The optimiser and its settings; as JSON `{"kind": "sgd", …}`. The learning rate is an argument of [`Optimizer::step`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum OptimizerConfig {
-    /// buf = momentum·buf + g; p −= lr·(g + momentum·buf) with Nesterov, else lr·buf.
+    /// Stochastic gradient descent: buf = momentum·buf + g; p −= lr·(g + momentum·buf) with Nesterov, else p −= lr·buf.
     Sgd {
-        /// Share of the old direction.
+        /// The momentum.
         momentum: f64,
-        /// Nesterov's form.
+        /// Whether to use Nesterov momentum.
         nesterov: bool,
         /// Added to the gradient as decay·p.
         weight_decay: f64,
     },
-    /// Kingma, Ba 2015, bias corrected; decay is added to the gradient.
+    /// Adam (Kingma, Ba 2015, algorithm 1), with weight decay added to the gradient.
     Adam {
-        /// Shares of the old moments.
+        /// Decay rates β₁ and β₂ of the moments.
         betas: (f64, f64),
-        /// Added to the root.
+        /// Added to the denominator.
         eps: f64,
         /// Added to the gradient as decay·p.
         weight_decay: f64,
     },
-    /// Loshchilov, Hutter 2019: p is first scaled by 1 − lr·decay.
+    /// AdamW (Loshchilov, Hutter 2019, algorithm 2): as Adam, but p is first multiplied by 1 − lr·decay.
     AdamW {
-        /// Shares of the old moments.
+        /// Decay rates β₁ and β₂ of the moments.
         betas: (f64, f64),
-        /// Added to the root.
+        /// Added to the denominator.
         eps: f64,
-        /// Decoupled decay.
+        /// Decoupled weight decay.
         weight_decay: f64,
     },
 }
 
+/// A variable with its state.
 struct VarState {
     name: String,
     var: Var,
@@ -53,12 +54,12 @@ struct VarState {
     second: Moment,
 }
 
-/// A running mean of a variable's gradients or of their squares, absent before the first step.
+/// A running mean of a variable's gradients (or SGD's momentum buffer), or of their squares; `None` before the first step.
 enum Moment {
     None,
-    /// Where kernels step.
+    /// Of variables that a kernel updates.
     Values(Vec<f32>),
-    /// Where tensor operations do, and as it was saved.
+    /// Of other variables, and after loading.
     Tensor(Tensor),
 }
 
@@ -67,7 +68,7 @@ impl Moment {
         matches!(self, Self::None)
     }
 
-    /// The values, zeros where there were none, leaving nothing behind.
+    /// Takes the values, zeros where there are none.
     fn take_values(&mut self, like: &Tensor) -> Result<Vec<f32>> {
         match std::mem::replace(self, Self::None) {
             Self::None => Ok(vec![0.; like.elem_count()]),
@@ -76,7 +77,7 @@ impl Moment {
         }
     }
 
-    /// As a tensor like the variable.
+    /// A tensor of the variable's shape, type and device.
     fn tensor(&self, like: &Tensor) -> Result<Tensor> {
         match self {
             Self::None => like.zeros_like()?,
@@ -88,7 +89,7 @@ impl Moment {
         .reshape(like.shape())
     }
 
-    /// As it is saved: a row in main memory; nothing before the first step.
+    /// The form in which it is saved: one-dimensional, on the CPU; `None` before the first step.
     fn saved(&self) -> Result<Option<Tensor>> {
         match self {
             Self::None => Ok(None),
@@ -98,17 +99,41 @@ impl Moment {
     }
 }
 
-/// What gradients are multiplied by so that their norm together is at most `most`: min(1, most / (norm + 1e-6)), as in PyTorch.
+/// Computes the factor that limits the norm of all gradients together to `max_norm`: min(1, max_norm / (norm + 1e-6)), as PyTorch's
+/// `clip_grad_norm_`.
 ///
 /// # Errors
-/// Where a gradient is on no device that can be read.
-pub fn clip_coefficient(grads: &[&Tensor], most: f64) -> Result<f64> {
+/// Returns candle's error where a gradient cannot be read.
+pub fn clip_coefficient(grads: &[&Tensor], max_norm: f64) -> Result<f64> {
     let square = |grad: &&Tensor| grad.to_dtype(DType::F64)?.sqr()?.sum_all()?.to_scalar::<f64>();
     let norm = grads.iter().map(square).sum::<Result<f64>>()?.sqrt();
-    Ok((most / (norm + 1e-6)).min(1.))
+    Ok((max_norm / (norm + 1e-6)).min(1.))
 }
 
-/// An optimiser over named variables.
+/// An optimiser of named variables.
+///
+/// ```
+/// use candle_core::{DType, Device, Tensor};
+/// use candle_nn::Module;
+/// use sncn_core::optim::{Optimizer, OptimizerConfig};
+/// use sncn_core::{Seed, Vars, backward, loss};
+///
+/// # fn main() -> candle_core::Result<()> {
+/// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+/// let linear = candle_nn::linear(4, 2, vars.builder())?;
+/// let sgd = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 0. };
+/// let mut optimizer = Optimizer::new(sgd, vars.trainable())?;
+/// let xs = Tensor::new(&[[1f32, 0., 0., 0.], [0., 1., 0., 0.]], &Device::Cpu)?;
+/// let mut losses = Vec::new();
+/// for _ in 0..20 {
+///     let loss = loss::cross_entropy(&linear.forward(&xs)?, &[0, 1], None)?;
+///     losses.push(loss::value(&loss)?);
+///     optimizer.step(&backward(&loss)?, 0.1)?;
+/// }
+/// assert!(losses[19] < losses[0]);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Optimizer {
     config: OptimizerConfig,
     entries: Vec<VarState>,
@@ -117,10 +142,10 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Over these variables, with no state.
+    /// An optimiser of these variables, without state.
     ///
     /// # Errors
-    /// Where a setting is outside its range.
+    /// Returns an error for Nesterov momentum without momentum.
     pub fn new(config: OptimizerConfig, vars: Vec<(String, Var)>) -> Result<Self> {
         if let OptimizerConfig::Sgd { momentum, nesterov: true, .. } = config
             && momentum <= 0.
@@ -132,28 +157,28 @@ impl Optimizer {
         Ok(Self { config, entries: entries.collect(), clip: None, steps: 0 })
     }
 
-    /// Learning-rate factors by variable name (heads ×10, say).
+    /// Multiplies the learning rate of each variable by `factor(name)` (10 for heads, for example).
     pub fn with_lr_factors(mut self, factor: impl Fn(&str) -> f64) -> Self {
         self.entries.iter_mut().for_each(|entry| entry.factor = factor(&entry.name));
         self
     }
 
-    /// Gradients are scaled so that their norm together is at most this, where it is given.
+    /// Limits the norm of all gradients together to `clip`; `None` does not limit it.
     pub fn with_clip_norm(self, clip: Option<f64>) -> Self {
         Self { clip, ..self }
     }
 
-    /// One update; variables without a gradient are left alone.
+    /// Updates the variables with learning rate `lr`; those without a gradient keep their values.
     ///
     /// # Errors
-    /// Where a gradient does not fit its variable.
+    /// Returns an error where a gradient has another number of values than its variable.
     pub fn step(&mut self, grads: &GradStore, lr: f64) -> Result<()> {
         self.steps += 1;
         let (config, steps) = (self.config.clone(), self.steps);
         let scale = match self.clip {
-            Some(most) => clip_coefficient(
+            Some(max_norm) => clip_coefficient(
                 &self.entries.iter().filter_map(|entry| grads.get(entry.var.as_tensor())).collect::<Vec<_>>(),
-                most,
+                max_norm,
             )?,
             None => 1.,
         };
@@ -167,10 +192,10 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The state, by name.
+    /// Returns the state by name: `steps`, and `first/<name>` and `second/<name>` for the moments of each variable.
     ///
     /// # Errors
-    /// Where a tensor cannot be made.
+    /// Returns candle's error where a tensor cannot be copied to the CPU.
     pub fn state(&self) -> Result<Vec<(String, Tensor)>> {
         let mut state = vec![("steps".to_string(), Tensor::new(self.steps, &Device::Cpu)?)];
         for entry in &self.entries {
@@ -181,13 +206,14 @@ impl Optimizer {
         Ok(state)
     }
 
-    /// Puts a saved state back.
+    /// Loads a state that [`Optimizer::state`] returned.
     ///
     /// # Errors
-    /// Where it is that of other variables.
+    /// Returns an error where `steps` is missing, a moment has another number of values than its variable, or a name is that of no
+    /// variable.
     pub fn load_state(&mut self, state: Vec<(String, Tensor)>) -> Result<()> {
         let mut state: HashMap<String, Tensor> = state.into_iter().collect();
-        let Some(steps) = state.remove("steps") else { bail!("the optimiser state lacks \"steps\"") };
+        let Some(steps) = state.remove("steps") else { bail!("the optimiser state has no \"steps\"") };
         self.steps = steps.to_scalar()?;
         for entry in &mut self.entries {
             for (kind, moment) in [("first", &mut entry.first), ("second", &mut entry.second)] {
@@ -250,7 +276,7 @@ impl VarState {
     }
 }
 
-/// The steps made of candle's operations: what they make of a variable p and its moments, given its gradient g.
+/// The update rules in candle's operations: from a variable p, its moments and its gradient g, the new p and moments.
 mod reference {
     use candle_core::{Result, Tensor};
     use sncn_kernels::optim::{Adam, Sgd};
@@ -277,7 +303,7 @@ enum Rule {
     Adam(optim::Adam),
 }
 
-/// A step in place: of a variable, given its gradient.
+/// An update of a variable in place, given its gradient.
 struct Update {
     rule: Rule,
     state: RefCell<(Vec<f32>, Vec<f32>)>,
@@ -289,9 +315,9 @@ impl InplaceOp2 for Update {
     }
 
     fn cpu_fwd(&self, p: &mut CpuStorage, at: &Layout, g: &CpuStorage, of: &Layout) -> Result<()> {
-        let (CpuStorage::F32(p), CpuStorage::F32(g)) = (p, g) else { bail!("optimisers step in f32") };
+        let (CpuStorage::F32(p), CpuStorage::F32(g)) = (p, g) else { bail!("the optimiser kernels take f32") };
         let (Some(at), Some(of)) = (at.contiguous_offsets(), of.contiguous_offsets()) else {
-            bail!("an optimiser's tensors are contiguous")
+            bail!("the optimiser kernels take contiguous tensors")
         };
         let (p, g, mut state) = (&mut p[at.0..at.1], &g[of.0..of.1], self.state.borrow_mut());
         let (first, second) = &mut *state;

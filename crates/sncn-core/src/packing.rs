@@ -1,4 +1,4 @@
-//! `Packing`: which tokens belong to which sequence, and the way between packed (tokens, C) and padded (N, L, C) vectors.
+//! `Packing`: the lengths of packed sequences, and conversion between packed (tokens, C) and padded (N, L, C) vectors.
 
 use crate::Seed;
 use crate::ops::{by_dtype, constants, drop_of, elements, has_kernel};
@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use sncn_kernels::attention::AttentionShape;
 use std::sync::Arc;
 
-/// Sequences that lie one after another.
+/// The lengths of sequences that are packed: their vectors (tokens, C) are stored one sequence after another, without padding.
 #[derive(Clone, Debug)]
 pub struct Packing {
     lengths: Arc<[usize]>,
@@ -15,10 +15,10 @@ pub struct Packing {
 }
 
 impl Packing {
-    /// Of sequences of these lengths, which padded have `longest` tokens.
+    /// Sequences of these lengths, which are padded to `longest` tokens.
     ///
     /// # Errors
-    /// Where a sequence is empty or longer than that.
+    /// Returns an error where a length is 0 or larger than `longest`.
     pub fn new(lengths: &[usize], longest: usize) -> Result<Self> {
         match lengths.iter().position(|len| !(1..=longest).contains(len)) {
             Some(n) => bail!("sequence {n} has {} tokens; 1 to {longest} are accepted", lengths[n]),
@@ -26,22 +26,22 @@ impl Packing {
         }
     }
 
-    /// Tokens of each sequence.
+    /// Returns the number of tokens of each sequence.
     pub fn lengths(&self) -> &Arc<[usize]> {
         &self.lengths
     }
 
-    /// All tokens.
+    /// Returns the number of all tokens.
     pub fn tokens(&self) -> usize {
         self.lengths.iter().sum()
     }
 
-    /// Tokens of padded sequences.
+    /// Returns the number of tokens to which sequences are padded.
     pub fn longest(&self) -> usize {
         self.longest
     }
 
-    /// The first token of each sequence.
+    /// Returns the index of the first token of each sequence.
     pub fn starts(&self) -> impl Iterator<Item = usize> + '_ {
         self.lengths.iter().scan(0, |at, len| {
             *at += len;
@@ -49,15 +49,15 @@ impl Packing {
         })
     }
 
-    /// The first token and the number of tokens of each sequence.
+    /// The index of the first token, and the number of tokens, of each sequence.
     fn runs(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
         self.starts().zip(self.lengths.iter().copied())
     }
 
-    /// (N, L, C) from (tokens, C): zeros behind each sequence.
+    /// Pads packed vectors (tokens, C) to (N, L, C), with zeros after each sequence.
     ///
     /// # Errors
-    /// Where the shape does not fit.
+    /// Returns an error where `packed` has another rank or another number of tokens.
     pub fn pad(&self, packed: &Tensor) -> Result<Tensor> {
         let c = self.check(packed)?;
         if has_kernel(packed) {
@@ -69,14 +69,14 @@ impl Packing {
         select(&packed.pad_with_zeros(0, 0, 1)?, rows)?.reshape((n, self.longest, c))
     }
 
-    /// (tokens, C) from (N, L, C): what stands behind a sequence is left out.
+    /// Packs padded vectors (N, L, C) to (tokens, C), leaving out the padding.
     ///
     /// # Errors
-    /// Where the shape does not fit.
+    /// Returns an error where `padded` has another rank, or N or L of other sequences.
     pub fn pack(&self, padded: &Tensor) -> Result<Tensor> {
         let (n, longest, c) = padded.dims3()?;
         if (n, longest) != (self.lengths.len(), self.longest) {
-            bail!("padded sequences {:?}; {} of {} tokens are wanted", padded.dims(), self.lengths.len(), self.longest)
+            bail!("padded sequences of shape {:?}; expected {} of {} tokens", padded.dims(), self.lengths.len(), self.longest)
         }
         if has_kernel(padded) {
             return padded.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: false });
@@ -85,19 +85,19 @@ impl Packing {
         select(&padded.reshape((n * longest, c))?, rows)
     }
 
-    /// The first vector of each sequence (N, C).
+    /// Selects the first vector of each sequence: (tokens, C) to (N, C).
     ///
     /// # Errors
-    /// Where the shape does not fit.
+    /// As [`Packing::pad`].
     pub fn first(&self, packed: &Tensor) -> Result<Tensor> {
         self.check(packed)?;
         select(packed, self.starts())
     }
 
-    /// The mean of each sequence's vectors (N, C).
+    /// Computes the mean vector of each sequence: (tokens, C) to (N, C).
     ///
     /// # Errors
-    /// Where the shape does not fit.
+    /// As [`Packing::pad`].
     pub fn mean(&self, packed: &Tensor) -> Result<Tensor> {
         self.check(packed)?;
         if has_kernel(packed) {
@@ -107,13 +107,13 @@ impl Packing {
         self.pad(packed)?.sum(1)?.broadcast_div(&lengths.unsqueeze(1)?)
     }
 
-    /// The channels of packed vectors (tokens, C).
+    /// Checks the number of tokens of packed vectors (tokens, C) and returns C.
     pub(crate) fn check(&self, packed: &Tensor) -> Result<usize> {
         let (tokens, c) = packed.dims2()?;
         self.check_tokens(tokens).map(|()| c)
     }
 
-    /// Refuses vectors of other tokens.
+    /// Checks the number of tokens.
     pub(crate) fn check_tokens(&self, tokens: usize) -> Result<()> {
         match tokens == self.tokens() {
             true => Ok(()),
@@ -121,19 +121,19 @@ impl Packing {
         }
     }
 
-    /// Scales or drops the values of every sequence, each from its own stream.
+    /// Applies dropout to the values of every sequence, each from its own stream of `seed`.
     pub(crate) fn drop(&self, values: &mut [f32], width: usize, rate: f64, seed: Seed) {
-        let parts = AttentionShape { lengths: &self.lengths, heads: 1, width }.cut(values, |len| len * width);
+        let parts = AttentionShape { lengths: &self.lengths, heads: 1, width }.split_mut(values, |len| len * width);
         parts.into_par_iter().enumerate().for_each(|(n, values)| drop_of(seed, n, rate, values));
     }
 }
 
-/// The rows of a table of those numbers, in that order.
-fn select(table: &Tensor, rows: impl Iterator<Item = usize>) -> Result<Tensor> {
-    table.contiguous()?.index_select(&Tensor::from_iter(rows.map(|row| row as u32), table.device())?, 0)
+/// Selects rows of a tensor by index.
+fn select(xs: &Tensor, rows: impl Iterator<Item = usize>) -> Result<Tensor> {
+    xs.contiguous()?.index_select(&Tensor::from_iter(rows.map(|row| row as u32), xs.device())?, 0)
 }
 
-/// Packed to padded, or back.
+/// Packs or pads, as an operation of candle.
 struct Repack {
     packing: Packing,
     pad: bool,
@@ -166,7 +166,7 @@ impl CustomOp1 for Repack {
     }
 }
 
-/// (tokens, C) to its means (N, C), or the gradient back.
+/// The means of sequences (tokens, C) to (N, C), or their backward pass.
 struct Means {
     packing: Packing,
     back: bool,
@@ -186,8 +186,8 @@ impl CustomOp1 for Means {
             for (n, (start, len)) in self.packing.runs().enumerate() {
                 for t in start..start + len {
                     let (to, at) = if self.back { (t, n) } else { (n, t) };
-                    let share = T::from_f64(1. / len as f64);
-                    out[to * c..(to + 1) * c].iter_mut().zip(&from[at * c..(at + 1) * c]).for_each(|(to, x)| *to += *x * share);
+                    let factor = T::from_f64(1. / len as f64);
+                    out[to * c..(to + 1) * c].iter_mut().zip(&from[at * c..(at + 1) * c]).for_each(|(to, x)| *to += *x * factor);
                 }
             }
             Ok((T::to_cpu_storage_owned(out), (rows, c).into()))

@@ -1,7 +1,6 @@
-//! `Pass`: everything that belongs to one forward pass and not to the model.
+//! `Pass`: the settings of one forward pass.
 //!
-//! Train or eval, which sites act and with which stream, and the lengths of padded sequences. Made once, never
-//! mutated; clean plus two mixed passes are three `Pass` values, and nothing is reset afterwards.
+//! Nothing in a model is switched on or off: a clean and two mixed forward passes are three `Pass` values.
 
 use crate::Seed;
 use candle_core::{Result, bail};
@@ -11,32 +10,34 @@ pub use sncn_kernels::fused::Precision;
 use std::any::Any;
 use std::sync::Arc;
 
-/// A box of a map's grid, half open: rows `top..bottom`, columns `left..right`.
+/// A box of an image's map: rows `top..bottom`, columns `left..right`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BoundingBox {
-    /// First row.
+    /// The first row.
     pub top: usize,
-    /// First column.
+    /// The first column.
     pub left: usize,
-    /// One past the last row.
+    /// The row after the last.
     pub bottom: usize,
-    /// One past the last column.
+    /// The column after the last.
     pub right: usize,
 }
 
-/// How an active site gets its draws.
+/// Where an active site gets its draw from.
 #[derive(Clone)]
 enum Draw {
-    /// From this stream.
+    /// It samples from this stream.
     Seeded(Seed),
-    /// As given (tests, explanations): a value of the layer's own type.
+    /// A given value of the layer's own type.
     Given(Arc<dyn Any + Send + Sync>),
 }
 
-/// One forward pass.
+/// The settings of one forward pass: training or evaluation, which sites mix and what they draw, dropout, the lengths of padded
+/// sequences, and the precision of convolutions.
 #[derive(Clone)]
 pub struct Pass {
-    /// Batch statistics are used and updated, dropout drops.
+    /// Whether this is a training pass: BatchNorm uses batch statistics and updates the running ones, and a backward pass is
+    /// recorded.
     pub train: bool,
     active: Vec<(usize, Draw)>,
     seed: Seed,
@@ -46,18 +47,19 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Evaluation: running statistics, nothing is mixed or dropped.
+    /// An evaluation pass: running statistics, no mixing, no dropout.
     pub fn eval() -> Self {
         let (active, seed, precision) = (Vec::new(), Seed::new(0), Precision::F32);
         Self { train: false, active, seed, lengths: None, dropout: false, precision }
     }
 
-    /// A training pass without mixing; `seed` feeds dropout.
+    /// A training pass without mixing; dropout draws from `seed`.
     pub fn train(seed: Seed) -> Self {
         Self { train: true, active: Vec::new(), seed, lengths: None, dropout: true, precision: Precision::F32 }
     }
 
-    /// A training pass in which `active` distinct sites of `sites` act, drawn uniformly; each draws from its own stream.
+    /// A training pass in which `active` of the network's `sites` sites mix, chosen uniformly without replacement; each samples from
+    /// its own stream of `seed`.
     pub fn mixing(sites: usize, active: usize, seed: Seed) -> Self {
         let mut rng = seed.named("sites").rng();
         let mut chosen = index::sample(&mut rng, sites, active.min(sites)).into_vec();
@@ -66,43 +68,44 @@ impl Pass {
         Self { active, ..Self::train(seed) }
     }
 
-    /// A training pass in which these sites act with these draws, each of its layer's own type (CrossNorm's is
-    /// [`crate::layer::CrossNormDraw`]).
+    /// A training pass in which the given sites mix with the given draws, which have the type of the layer at the site
+    /// ([`crate::layer::CrossNormDraw`] for CrossNorm).
     pub fn with_draws<T: Any + Send + Sync>(draws: impl IntoIterator<Item = (usize, T)>, seed: Seed) -> Self {
         let active = draws.into_iter().map(|(site, draw)| (site, Draw::Given(Arc::new(draw)))).collect();
         Self { active, ..Self::train(seed) }
     }
 
-    /// The same pass over padded sequences: only the first `lengths[n]` tokens of instance n count.
+    /// The same pass over padded sequences, of which only the first `lengths[n]` tokens of instance n are used.
     pub fn with_lengths(self, lengths: impl Into<Arc<[usize]>>) -> Self {
         Self { lengths: Some(lengths.into()), ..self }
     }
 
-    /// The same pass with the factors of convolutions rounded to `precision`, for faster inference; sums stay f32. A
-    /// training pass computes in full precision whatever is asked.
+    /// The same pass with the inputs and weights of convolutions rounded to `precision`, for faster inference; sums are f32. A
+    /// training pass ignores it.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// What the factors of convolutions are rounded to.
+    /// Returns the precision to which inputs and weights of convolutions are rounded.
     pub fn precision(&self) -> Precision {
         if self.train { Precision::F32 } else { self.precision }
     }
 
-    /// The same pass with nothing dropped.
+    /// The same pass without dropout.
     pub fn without_dropout(self) -> Self {
         Self { dropout: false, ..self }
     }
 
-    /// Whether dropout is active in this pass: in training, unless it was switched off.
+    /// Returns whether dropout is active: in training passes, unless [`Pass::without_dropout`] was called.
     pub fn dropout(&self) -> bool {
         self.train && self.dropout
     }
 
-    /// The draws of a site, where it acts: as given, or by `sample` from the site's own stream.
+    /// Returns the draw of a site: the given one, or one that `sample` makes from the site's stream; `None` where the site is not
+    /// active.
     ///
     /// # Errors
-    /// As `sample`, or where draws of another layer were given; `layer` is the name for that.
+    /// Returns the error of `sample`, or an error with the name `layer` where the given draw has another type than `T`.
     pub fn draw<T: Any + Clone>(
         &self,
         site: usize,
@@ -114,22 +117,25 @@ impl Pass {
             Some((_, Draw::Seeded(seed))) => sample(&mut seed.rng()).map(Some),
             Some((_, Draw::Given(given))) => match given.downcast_ref::<T>() {
                 Some(draw) => Ok(Some(draw.clone())),
-                None => bail!("site {site}: {layer} takes draws of type {}, and was given others", std::any::type_name::<T>()),
+                None => bail!(
+                    "site {site}: {layer} needs a draw of type {}, and the given draw has another",
+                    std::any::type_name::<T>()
+                ),
             },
         }
     }
 
-    /// The numbers of the sites that act.
+    /// Returns the numbers of the active sites.
     pub fn active(&self) -> impl Iterator<Item = usize> + '_ {
         self.active.iter().map(|(site, _)| *site)
     }
 
-    /// The stream of this pass.
+    /// Returns the seed of this pass.
     pub fn seed(&self) -> Seed {
         self.seed
     }
 
-    /// The lengths of padded sequences.
+    /// Returns the lengths of padded sequences, where they were set.
     pub fn lengths(&self) -> Option<&Arc<[usize]>> {
         self.lengths.as_ref()
     }

@@ -1,15 +1,15 @@
-//! `Seed`: the only way randomness enters the project.
+//! `Seed`: where all random numbers come from.
 //!
-//! A seed is a 64-bit value. A named stream is a seed folded with a name or a number; no generator is ever stored, so a
-//! resumed run draws what an unbroken one would, whatever the thread count. The streams that the project uses are listed
-//! in ARCHITECTURE.md (`init/<variable>`, `order/<epoch>`, `augment/<epoch>/<example>`, …).
+//! A seed is a 64-bit value from which named streams are derived. No generator is ever stored, so a resumed run draws the same
+//! numbers as an uninterrupted one, with any number of threads. ARCHITECTURE.md lists the streams of this project
+//! (`init/<variable>`, `order/<epoch>`, `augment/<epoch>/<example>`, …).
 
 use candle_core::{Device, Result, Shape, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// A named source of random numbers.
+/// A 64-bit seed of random numbers, and of further seeds derived from it by name or number.
 ///
 /// ```
 /// use rand::RngExt;
@@ -26,39 +26,39 @@ use rand_distr::{Distribution, StandardNormal};
 pub struct Seed(u64);
 
 impl Seed {
-    /// The seed of a whole run, as given on the command line or in a table.
+    /// The seed with this value; a run has one, from a table or the command line.
     pub const fn new(value: u64) -> Self {
         Self(value)
     }
 
-    /// The stream of that name: FNV-1a over its bytes, mixed into this seed.
+    /// Derives the stream named `name`: the FNV-1a hash of its bytes, mixed into this seed.
     pub fn named(self, name: &str) -> Self {
         let hash =
             name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
         self.fold_in(hash)
     }
 
-    /// The stream of that number (an epoch, a step, an example).
+    /// Derives the stream of a number, such as an epoch, a step or an example.
     pub fn fold_in(self, number: u64) -> Self {
         Self(splitmix64(splitmix64(self.0) ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
     }
 
-    /// A fresh ChaCha8 generator at the start of this stream.
+    /// Returns a new ChaCha8 generator at the start of this stream.
     pub fn rng(self) -> ChaCha8Rng {
         ChaCha8Rng::seed_from_u64(self.0)
     }
 
-    /// Values of the standard normal distribution, in f32 on the CPU; candle's own cannot be seeded there.
+    /// Samples an f32 tensor on the CPU from the standard normal distribution. (candle's `Tensor::randn` cannot be seeded there.)
     ///
     /// # Errors
-    /// Where a tensor cannot be made.
+    /// Returns candle's error where it cannot make the tensor.
     pub fn normal(self, shape: impl Into<Shape>) -> Result<Tensor> {
         let shape = shape.into();
         let values: Vec<f32> = StandardNormal.sample_iter(self.rng()).take(shape.elem_count()).collect();
         Tensor::from_vec(values, shape, &Device::Cpu)
     }
 
-    /// The 64 bits themselves, for a file.
+    /// Returns the 64-bit value.
     pub const fn value(self) -> u64 {
         self.0
     }

@@ -1,7 +1,7 @@
-//! `Vars`: an ordered store of variables, each initialised from the stream named after it.
+//! `Vars`: a store of variables in the order of their creation, each initialised from a stream of its own.
 //!
-//! Behind a candle `VarBuilder`, in the order in which a network asks for them, which is PyTorch's state-dict order. The
-//! variable `name` draws from `seed/init/<name>`, so two networks that share a layer share its initial weights.
+//! The order is that of PyTorch's state dict where a network is built in PyTorch's order. The variable `name` is initialised from
+//! the stream `seed/init/<name>`, so networks that have a layer in common start with the same weights in it.
 
 use crate::Seed;
 use candle_core::{DType, Device, Result, Shape, Tensor, Var, bail};
@@ -21,7 +21,22 @@ struct Store {
     streams: HashMap<String, String>,
 }
 
-/// An ordered variable store; clones share the variables.
+/// A store of variables behind a candle `VarBuilder`, like candle's `VarMap`, but ordered and seeded. Clones share the variables.
+///
+/// ```
+/// use candle_core::{DType, Device};
+/// use candle_nn::Module;
+/// use sncn_core::{Seed, Vars};
+///
+/// # fn main() -> candle_core::Result<()> {
+/// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+/// let linear = candle_nn::linear(4, 2, vars.builder().pp("fc"))?;
+/// let names: Vec<_> = vars.all().into_iter().map(|(name, _)| name).collect();
+/// assert_eq!(names, ["fc.weight", "fc.bias"]);
+/// assert_eq!(linear.forward(&Seed::new(1).normal((3, 4))?)?.dims(), [3, 2]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Vars {
     store: Arc<Mutex<Store>>,
@@ -30,18 +45,18 @@ pub struct Vars {
     device: Device,
 }
 
-/// Whether a state-dict name is a buffer (kept and saved, never trained).
-pub fn is_buffer(name: &str) -> bool {
+/// Whether a state-dict name is that of a buffer, which is saved but not trained.
+fn is_buffer(name: &str) -> bool {
     ["running_mean", "running_var", "num_batches_tracked"].iter().any(|suffix| name.ends_with(suffix))
 }
 
 impl Vars {
-    /// An empty store; `seed` is the run's seed.
+    /// An empty store; variables get `dtype` and lie on `device`. `seed` is the run's seed.
     pub fn new(seed: Seed, dtype: DType, device: &Device) -> Self {
         Self { store: Arc::default(), seed: seed.named("init"), dtype, device: device.clone() }
     }
 
-    /// The builder that creates variables in this store.
+    /// Returns a builder that creates variables in this store, and returns existing ones by name.
     pub fn builder(&self) -> VarBuilder<'static> {
         VarBuilder::from_backend(Box::new(self.clone()), self.dtype, self.device.clone())
     }
@@ -65,26 +80,26 @@ impl Vars {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All variables and buffers in order of creation.
+    /// Returns all variables and buffers with their names, in order of creation.
     pub fn all(&self) -> Vec<(String, Var)> {
         let store = self.lock();
         store.order.iter().filter_map(|name| store.vars.get(name).map(|var| (name.clone(), var.clone()))).collect()
     }
 
-    /// The variables that training changes, in order.
+    /// Returns the variables without the buffers, in order of creation.
     pub fn trainable(&self) -> Vec<(String, Var)> {
         self.all().into_iter().filter(|(name, _)| !is_buffer(name)).collect()
     }
 
-    /// Trainable values in total.
+    /// Returns the number of trainable values.
     pub fn parameter_count(&self) -> usize {
         self.trainable().iter().map(|(_, var)| var.elem_count()).sum()
     }
 
-    /// Sets every variable from `get(name)`.
+    /// Sets every variable and buffer to `get(name)`, converted to its type and device. On an error nothing is set.
     ///
     /// # Errors
-    /// Where a tensor is missing, or has another shape; the names are listed.
+    /// Returns an error where `get` has no tensor for a name, or one of another shape.
     pub fn load(&self, mut get: impl FnMut(&str) -> Option<Tensor>) -> Result<()> {
         let (mut missing, mut found) = (Vec::new(), Vec::new());
         for (name, var) in self.all() {

@@ -1,11 +1,11 @@
-//! `Index`: a file of golden cases with their tensors.
+//! `Index`: a file of golden cases, and their tensors.
 
 use crate::files::{Array, Tensors, json};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One index file with its tensors.
+/// An index file and its tensors.
 pub struct Index {
     /// The whole JSON document.
     pub json: Value,
@@ -27,9 +27,9 @@ impl Index {
 
 /// One golden case.
 pub struct Case<'a> {
-    /// Its name.
+    /// The name of the case.
     pub id: &'a str,
-    /// What is computed.
+    /// The operation that is computed.
     pub op: &'a str,
     /// Its parameters.
     pub params: &'a Value,
@@ -52,12 +52,12 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// The local names of its tensors.
+    /// The names of its tensors, local to the case.
     pub fn names(&self) -> impl Iterator<Item = &'a str> + '_ {
         self.keys.keys().copied()
     }
 
-    /// Whether it has a tensor of that local name.
+    /// Whether it has a tensor of this local name.
     pub fn has(&self, name: &str) -> bool {
         self.keys.contains_key(name)
     }
@@ -66,12 +66,12 @@ impl<'a> Case<'a> {
         self.keys.get(name).copied().with_context(|| format!("{}: no tensor {name}", self.id))
     }
 
-    /// The float tensor of that local name.
+    /// The f32 tensor of this local name.
     pub fn f32(&self, name: &str) -> Result<Array<f32>> {
         self.tensors.f32(self.key(name)?)
     }
 
-    /// The integer tensor of that local name.
+    /// The i64 tensor of this local name.
     pub fn i64(&self, name: &str) -> Result<Array<i64>> {
         self.tensors.i64(self.key(name)?)
     }
@@ -81,19 +81,19 @@ impl<'a> Case<'a> {
         self.params[name].as_f64().with_context(|| format!("{}: parameter {name} is {}", self.id, self.params[name]))
     }
 
-    /// A whole-number parameter.
+    /// An integer parameter.
     pub fn integer(&self, name: &str) -> Result<usize> {
         let value =
             self.params[name].as_u64().with_context(|| format!("{}: parameter {name} is {}", self.id, self.params[name]))?;
         Ok(value as usize)
     }
 
-    /// A yes-or-no parameter.
+    /// A boolean parameter.
     pub fn flag(&self, name: &str) -> Result<bool> {
         self.params[name].as_bool().with_context(|| format!("{}: parameter {name} is {}", self.id, self.params[name]))
     }
 
-    /// A text parameter.
+    /// A string parameter.
     pub fn text(&self, name: &str) -> Result<&'a str> {
         self.params[name].as_str().with_context(|| format!("{}: parameter {name} is {}", self.id, self.params[name]))
     }

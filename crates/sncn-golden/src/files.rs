@@ -1,4 +1,4 @@
-//! The folder of golden values and what its files hold.
+//! The folder of golden values and its files.
 
 use anyhow::{Context, Result, ensure};
 use safetensors::{Dtype, SafeTensors};
@@ -13,7 +13,7 @@ pub fn folder() -> PathBuf {
     }
 }
 
-/// Why a test of that file cannot run, where the folder has it not.
+/// If the folder lacks this file, the reason why a test of it cannot run.
 pub fn lacks(relative: &str) -> Option<String> {
     (!folder().join(relative).exists()).then(|| format!("{} has no {relative}", folder().display()))
 }
@@ -21,14 +21,14 @@ pub fn lacks(relative: &str) -> Option<String> {
 /// A tensor as stored: row-major values with their shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array<T> {
-    /// Extents, outermost first.
+    /// The shape, outermost dimension first.
     pub shape: Vec<usize>,
-    /// Values, row-major.
+    /// The values, row-major.
     pub data: Vec<T>,
 }
 
 impl<T> Array<T> {
-    /// The part at a leading index.
+    /// The values at a leading index.
     pub fn part(&self, at: &[usize]) -> &[T] {
         let len: usize = self.shape[at.len()..].iter().product();
         let start = at.iter().zip(&self.shape).fold(0, |s, (&i, &n)| s * n + i);
@@ -36,7 +36,7 @@ impl<T> Array<T> {
     }
 }
 
-/// All tensors of one safetensors file.
+/// The tensors of one safetensors file.
 pub struct Tensors {
     bytes: Vec<u8>,
     path: PathBuf,
@@ -57,21 +57,21 @@ impl Tensors {
         Ok((view.shape().to_vec(), view.data().to_vec()))
     }
 
-    /// The 32-bit float tensor of that key.
+    /// The f32 tensor of this key.
     pub fn f32(&self, key: &str) -> Result<Array<f32>> {
         let (shape, bytes) = self.get(key, Dtype::F32)?;
         let data = bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect();
         Ok(Array { shape, data })
     }
 
-    /// The 64-bit integer tensor of that key.
+    /// The i64 tensor of this key.
     pub fn i64(&self, key: &str) -> Result<Array<i64>> {
         let (shape, bytes) = self.get(key, Dtype::I64)?;
         let data = bytes.as_chunks::<8>().0.iter().map(|&b| i64::from_le_bytes(b)).collect();
         Ok(Array { shape, data })
     }
 
-    /// The byte tensor of that key.
+    /// The u8 tensor of this key.
     pub fn u8(&self, key: &str) -> Result<Array<u8>> {
         let (shape, data) = self.get(key, Dtype::U8)?;
         Ok(Array { shape, data })

@@ -1,4 +1,4 @@
-//! The rules by which golden inputs and weights are made.
+//! The rules that generate golden inputs and weights.
 
 /// The generator of the golden inputs: element `index` of the tensor `name`, in [-1, 1), exact in float32.
 pub fn u(name: &str, index: u64) -> f64 {
@@ -48,7 +48,7 @@ pub fn images(salt: &str, tag: &str, shape: [usize; 4]) -> Vec<f32> {
         .collect()
 }
 
-/// The norm of a tensor's values, and their sum under the probe of its name.
+/// The norm of a tensor's values, and their sum weighted by the probe values of its name.
 pub fn norm_and_probe(salt: &str, name: &str, values: &[f64]) -> (f64, f64) {
     let key = format!("{salt}{name}.probe");
     let probe = values.iter().enumerate().map(|(i, v)| v * u(&key, i as u64)).sum();

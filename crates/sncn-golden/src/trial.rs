@@ -1,4 +1,4 @@
-//! Holding a case to its golden values in double and in single precision.
+//! Comparison of a case with its golden values in double and in single precision.
 
 use crate::case::Case;
 use crate::rule::u;
@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
-/// By how many times its bound each result is off.
+/// The error of each result that exceeds its bound, as a multiple of the bound.
 type Misses = BTreeMap<String, f64>;
 
-/// One run of a case in one precision: what it compares is collected, not ended by the first miss.
+/// One run of a case in one precision; all comparisons are collected, the first miss does not end it.
 pub struct Trial<'a> {
     case: &'a Case<'a>,
     double: bool,
-    /// The stream by which values are moved at random, and by how many units in the last place of f32.
+    /// The stream of random perturbations of the values, and their size in units in the last place of f32.
     moved: Option<(u64, f64)>,
     misses: RefCell<Misses>,
 }
@@ -39,19 +39,19 @@ impl<'a> Trial<'a> {
         self.double
     }
 
-    /// The bound of a result in double precision, or the one in single precision.
+    /// The first argument in double precision, the second in single precision.
     pub fn bound(&self, double: f64, single: f64) -> f64 {
         if self.double && self.moved.is_none() { double } else { single }
     }
 
-    /// Notes how far off a result is, and how far it may be.
+    /// Records the error of a result and its bound.
     pub fn error(&self, name: &str, error: f64, bound: f64) {
         let mut misses = self.misses.borrow_mut();
         let worst = misses.entry(name.to_string()).or_default();
         *worst = if error.is_finite() { worst.max(error / bound) } else { f64::INFINITY };
     }
 
-    /// The values of the tensor of that name in this run, exact or moved.
+    /// The values of the tensor of this name in this run, exact or perturbed.
     pub fn values(&self, name: &str, exact: &[f32]) -> Vec<f64> {
         let exact = exact.iter().map(|&v| f64::from(v));
         let Some((stream, units)) = self.moved else { return exact.collect() };
@@ -61,25 +61,25 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// What explains a result in single precision that is beyond its bound.
+/// The perturbations that may explain a result in single precision beyond its bound.
 pub struct Rounding {
-    /// Units in the last place of f32 by which values are moved.
+    /// The size of the perturbations in units in the last place of f32.
     pub units: f64,
-    /// Runs on moved values.
+    /// The number of runs on perturbed values.
     pub trials: u64,
-    /// How many times further off than in one of these runs it may be.
+    /// The largest accepted ratio of the error to that of one of these runs.
     pub times: f64,
 }
 
-/// Runs a case on exact values in double precision (where `double`) and in single precision. In double precision results are the
-/// golden ones. In single precision they are as good as the last digits of what goes in: a result beyond its bound must be one
-/// that moved values give in double precision too.
+/// Runs a case on exact values in double precision (if `double`) and in single precision. In double precision all results must be
+/// within their bounds. In single precision a result may exceed its bound if inputs perturbed in their last digits give a similar
+/// error in double precision.
 ///
 /// # Errors
-/// Where a run fails or a result is further off.
+/// If a run fails or a result has a larger error.
 pub fn holds(case: &Case, double: bool, rounding: &Rounding, run: impl Fn(&Trial) -> Result<()>) -> Result<()> {
     let told = |precision: &str, misses: Misses| {
-        ensure!(misses.is_empty(), "{} in {precision}: off by these times what is allowed: {misses:?}", case.id);
+        ensure!(misses.is_empty(), "{} in {precision}: errors as multiples of their bounds: {misses:?}", case.id);
         Ok(())
     };
     let beyond = |double| -> Result<Misses> {

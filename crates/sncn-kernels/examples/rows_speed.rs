@@ -8,12 +8,12 @@ use sncn_kernels::cross_entropy::cross_entropy;
 use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_forward};
 use sncn_kernels::layer_norm::{layer_norm_backward, layer_norm_forward};
 use sncn_kernels::optim::{Adam, Sgd, adam_step, sgd_step};
-use sncn_kernels::pool::{PoolShape, vectors};
+use sncn_kernels::pool::{self, PoolShape};
 use sncn_kernels::positions::Positions;
-use sncn_kernels::resize::{ResizeShape, resize_backward_by, resize_forward_by};
+use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
 use sncn_kernels::rows::{self, Activation, Coefficients};
 use sncn_kernels::simd::Form;
-use sncn_kernels::softmax::{Softmax, softmax_backward, softmax_forward};
+use sncn_kernels::softmax::{softmax_backward, softmax_forward};
 use sncn_kernels::stats::{self, MapShape};
 use std::time::Instant;
 
@@ -82,7 +82,7 @@ impl Bench {
 fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
     let shape = MapShape { instances: n, positions: size * size, channels: c };
     let (len, one) = (n * shape.instance_len(), shape.instance_len());
-    let (x, y, g) = (&noise(len, 1), &noise(len, 2), &noise(len, 3));
+    let (x, g) = (&noise(len, 1), &noise(len, 3));
     let (a, b, m) = (&noise(n * c, 4), &noise(n * c, 5), &noise(n * c, 6));
     let label = |what: &str| format!("{what} {n}x{size}x{size}x{c}");
     let each = |out: &mut [f32], f: &Each<'_>| {
@@ -95,14 +95,14 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         2,
         len,
         Box::new(|form, out| {
-            each(out, &|i, x, out| rows::activate_by(form, x, &a[row(i)], &b[row(i)], Activation::Relu, out));
+            each(out, &|i, x, out| rows::activate(form, x, &a[row(i)], &b[row(i)], Activation::Relu, out));
         }),
     );
     run(
         "add_affine",
         3,
         len,
-        Box::new(|form, out| each(out, &|i, x, out| rows::add_affine_by(form, out, x, &a[row(i)], &b[row(i)]))),
+        Box::new(|form, out| each(out, &|i, x, out| rows::add_affine(form, out, x, &a[row(i)], &b[row(i)]))),
     );
     run(
         "accumulate",
@@ -110,12 +110,12 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         len,
         Box::new(|form, out| {
             let t = |i| Coefficients { p: &a[row(i)], q: &b[row(i)], r: &a[row(i)], m: &m[row(i)] };
-            each(out, &|i, x, out| rows::accumulate_by(form, out, &g[at(i)], x, t(i)));
+            each(out, &|i, x, out| rows::accumulate(form, out, &g[at(i)], x, t(i)));
         }),
     );
     for (name, activation) in [("activate_backward", Activation::Relu), ("activate_backward gelu", Activation::QuickGelu)] {
         let pass =
-            |i, x: &[f32], out: &mut [f32], form| rows::activate_backward_by(form, out, x, &a[row(i)], &b[row(i)], activation);
+            |i, x: &[f32], out: &mut [f32], form| rows::activate_backward(form, out, x, &a[row(i)], &b[row(i)], activation);
         run(name, 3, len, Box::new(|form, out| each(out, &|i, x, out| pass(i, x, out, form))));
     }
     run(
@@ -126,7 +126,7 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
             out.par_chunks_mut(2 * c).enumerate().for_each(|(i, out)| {
                 let mut sums = vec![0f64; 2 * c];
                 let (one, two) = sums.split_at_mut(c);
-                rows::product_sums_by(form, &g[at(i)], &x[at(i)], &m[row(i)], one, two);
+                rows::product_sums(form, &g[at(i)], &x[at(i)], &m[row(i)], one, two);
                 out.iter_mut().zip(sums).for_each(|(o, s)| *o = s as f32);
             });
         }),
@@ -137,7 +137,7 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         2 * n * c,
         Box::new(|form, out| {
             let (mean, variance) = out.split_at_mut(n * c);
-            stats::instance_stats_by(form, x, shape, Positions::All, mean, variance);
+            stats::instance_stats(form, x, shape, Positions::All, mean, variance);
         }),
     );
     let window = Positions::Box { width: size, top: size / 4, left: size / 4, bottom: 3 * size / 4, right: 3 * size / 4 };
@@ -147,7 +147,7 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         2 * n * c,
         Box::new(|form, out| {
             let (mean, variance) = out.split_at_mut(n * c);
-            stats::instance_stats_by(form, x, shape, window, mean, variance);
+            stats::instance_stats(form, x, shape, window, mean, variance);
         }),
     );
     run(
@@ -155,19 +155,19 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         2,
         len,
         Box::new(|form, out| {
-            stats::instance_stats_backward_by(form, x, shape, Positions::All, m, a, b, out);
+            stats::instance_stats_backward(form, x, shape, Positions::All, m, a, b, out);
         }),
     );
-    let op = Affine { shape, positions: Positions::All, outside: Outside::Keep, relu: true, rows: n };
-    run("channel_affine", 2, len, Box::new(|form, out| affine::channel_affine_by(form, &op, x, m, a, b, out)));
+    let op = Affine { shape, positions: Positions::All, outside: Outside::Keep, rows: n };
+    run("channel_affine", 2, len, Box::new(|form, out| affine::channel_affine(form, &op, x, m, a, b, out)));
     run(
         "channel_affine_backward",
-        4,
+        3,
         len + 2 * n * c,
         Box::new(|form, out| {
             let (dx, tables) = out.split_at_mut(len);
             let (da, db) = tables.split_at_mut(n * c);
-            affine::channel_affine_backward_by(form, &op, x, m, a, y, g, dx, da, db);
+            affine::channel_affine_backward(form, &op, x, m, a, g, dx, da, db);
         }),
     );
     for (kernel, stride, padding) in [(2, 2, 0), (3, 2, 1)] {
@@ -176,14 +176,14 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
         let out = n * ho * wo * c;
         let label = |what: &str| label(&format!("{what} {kernel}/{stride}"));
         let mut at = vec![0u32; out];
-        vectors::max_pool_forward(Form::Portable, x, &s, &mut vec![0f32; out], &mut at);
+        pool::max_pool_forward(Form::Portable, x, &s, &mut vec![0f32; out], &mut at);
         let place = std::sync::Mutex::new(vec![0u32; out]);
         bench.run(
             &label("max_pool"),
             len + 2 * out,
             out,
             Box::new(|form, y| {
-                vectors::max_pool_forward(form, x, &s, y, &mut place.lock().unwrap());
+                pool::max_pool_forward(form, x, &s, y, &mut place.lock().unwrap());
             }),
         );
         bench.run(
@@ -191,25 +191,25 @@ fn maps(bench: &Bench, [n, size, c]: [usize; 3]) {
             len + 2 * out,
             len,
             Box::new(|form, dx| {
-                vectors::max_pool_backward(form, &g[..out], &at, &s, dx);
+                pool::max_pool_backward(form, &g[..out], &at, &s, dx);
             }),
         );
         if padding == 0 {
-            bench.run(&label("avg_pool"), len + out, out, Box::new(|form, y| vectors::avg_pool_forward(form, x, &s, y)));
+            bench.run(&label("avg_pool"), len + out, out, Box::new(|form, y| pool::avg_pool_forward(form, x, &s, y)));
             bench.run(
                 &label("avg_pool_backward"),
                 len + out,
                 len,
                 Box::new(|form, dx| {
-                    vectors::avg_pool_backward(form, &g[..out], &s, dx);
+                    pool::avg_pool_backward(form, &g[..out], &s, dx);
                 }),
             );
         }
     }
-    run("global_avg", 1, n * c, Box::new(|form, y| vectors::global_avg_forward(form, x, size * size, c, y)));
+    run("global_avg", 1, n * c, Box::new(|form, y| pool::global_avg_forward(form, x, size * size, c, y)));
     let s = ResizeShape { n, h: size / 2, w: size / 2, c, ho: size, wo: size, bilinear: true };
-    run("resize ×2", 1, len, Box::new(|form, y| resize_forward_by(form, &x[..len / 4], &s, y)));
-    run("resize_backward ×2", 1, len / 4, Box::new(|form, dx| resize_backward_by(form, g, &s, dx)));
+    run("resize ×2", 1, len, Box::new(|form, y| resize_forward(form, &x[..len / 4], &s, y)));
+    run("resize_backward ×2", 1, len / 4, Box::new(|form, dx| resize_backward(form, g, &s, dx)));
 }
 
 fn elements(bench: &Bench, rows: usize, width: usize) {
@@ -217,15 +217,8 @@ fn elements(bench: &Bench, rows: usize, width: usize) {
     let (x, g, gamma, beta) = (&noise(len, 1), &noise(len, 2), &noise(width, 3), &noise(width, 4));
     let labels: Vec<u32> = (0..rows).map(|r| (r * 7 % width) as u32).collect();
     let run = |what: &str, maps: usize, out: usize, f: Run<'_>| bench.run(&format!("{what} {rows}x{width}"), maps * len, out, f);
-    for kind in [Softmax::Plain, Softmax::Log] {
-        run(&format!("softmax {kind:?}"), 2, len, Box::new(move |form, y| softmax_forward(form, kind, x, width, y)));
-        run(
-            &format!("softmax_backward {kind:?}"),
-            3,
-            len,
-            Box::new(move |form, dx| softmax_backward(form, kind, x, g, width, dx)),
-        );
-    }
+    run("softmax", 2, len, Box::new(move |form, y| softmax_forward(form, x, width, y)));
+    run("softmax_backward", 3, len, Box::new(move |form, dx| softmax_backward(form, x, g, width, dx)));
     run(
         "cross_entropy",
         2,

@@ -1,38 +1,38 @@
-//! Scaled dot-product attention (Vaswani et al. 2017) over sequences that lie one after another, without padding, and its
-//! gradients: within a sequence and a head A = softmax(Q·Kᵀ/√d), y = A·V.
+//! Scaled dot-product attention (Vaswani et al. 2017) over packed sequences, and its gradients: within a sequence and a head A = softmax(Q·Kᵀ/√d), y = A·V.
 //!
-//! Q, K, V and y are (tokens, heads·d), a head's d channels side by side; the weights A are kept for the gradient, head by head,
+//! Q, K, V and y are (tokens, heads·d), with the d channels of a head together; the weights A are saved for the gradient, head by head,
 //! (length, length) each. Sequences are independent, so results do not depend on threads.
 
 use crate::real::Real;
 use crate::scratch::Scratch;
 use crate::simd::Form;
-use crate::softmax::{Softmax, softmax_backward, softmax_backward_naive, softmax_forward, softmax_forward_naive};
+use crate::softmax::{softmax_backward, softmax_forward};
 use crate::tile::Rows;
 use rayon::prelude::*;
 
-/// Which tokens attend to which.
+/// The shape of an attention: every token attends to those of its own sequence, in each head.
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionShape<'a> {
-    /// Tokens of each sequence.
+    /// Number of tokens of each sequence.
     pub lengths: &'a [usize],
-    /// Heads.
+    /// Number of heads.
     pub heads: usize,
-    /// Channels of all heads together.
+    /// Number of channels of all heads together.
     pub width: usize,
 }
 
-/// Changes a sequence's weights (heads, length, length) between softmax and product, or a gradient likewise: dropout.
+/// Dropout of attention weights: called with the index of a sequence and its weights (heads, length, length) after softmax, and in the
+/// backward pass with their gradient, it must scale both by the same factors.
 pub type DropWeights<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
 
 impl AttentionShape<'_> {
-    /// Elements of a map.
-    pub fn map(&self) -> usize {
+    /// Returns the number of values of Q, K, V and y.
+    pub fn map_len(&self) -> usize {
         self.lengths.iter().sum::<usize>() * self.width
     }
 
-    /// Elements of all weights.
-    pub fn weights(&self) -> usize {
+    /// Returns the number of attention weights.
+    pub fn weights_len(&self) -> usize {
         self.lengths.iter().map(|len| self.heads * len * len).sum()
     }
 
@@ -47,15 +47,15 @@ impl AttentionShape<'_> {
             self.width,
             self.heads
         );
-        assert!(maps.iter().all(|&len| len == self.map()), "attention: maps {maps:?}, wanted {}", self.map());
-        assert_eq!(weights, self.weights(), "attention: weights");
+        assert!(maps.iter().all(|&len| len == self.map_len()), "attention: maps {maps:?}, expected {}", self.map_len());
+        assert_eq!(weights, self.weights_len(), "attention: weights");
     }
 
-    /// Cuts a buffer into the sequences' parts of `size(length)` elements.
+    /// Splits a slice into the parts of the sequences, of `size(length)` values each.
     ///
     /// # Panics
-    /// Where the buffer is too short.
-    pub fn cut<'b, T>(&self, mut rest: &'b mut [T], size: impl Fn(usize) -> usize) -> Vec<&'b mut [T]> {
+    /// Panics where the slice is too short.
+    pub fn split_mut<'b, T>(&self, mut rest: &'b mut [T], size: impl Fn(usize) -> usize) -> Vec<&'b mut [T]> {
         let take = |&len: &usize| {
             let (part, after) = std::mem::take(&mut rest).split_at_mut(size(len));
             rest = after;
@@ -150,10 +150,11 @@ fn heads(s: &AttentionShape<'_>, form: Form, len: usize) -> impl Iterator<Item =
     (0..s.heads).map(move |h| Head { form, at: h * size, size, width, len })
 }
 
-/// `y` from Q, K and V, and the weights before `drop`.
+/// Computes y from Q, K and V, and saves the attention weights before dropout.
 ///
 /// # Panics
-/// Where lengths do not fit or the processor lacks the form, here and below.
+/// Panics where the channels do not divide into the heads, a slice has another length than [`AttentionShape`] says, or the processor
+/// lacks the form.
 #[allow(clippy::too_many_arguments, reason = "a form, the sequences, three maps, dropout, and two results")]
 pub fn attention_forward(
     form: Form,
@@ -167,8 +168,13 @@ pub fn attention_forward(
 ) {
     s.check(&[q.len(), k.len(), v.len(), y.len()], weights.len());
     let (map, square) = (|len: usize| len * s.width, |len: usize| s.heads * len * len);
-    let jobs: Vec<_> =
-        s.cut(weights, square).into_iter().zip(s.cut(y, map)).enumerate().filter(|(_, job)| !job.1.is_empty()).collect();
+    let jobs: Vec<_> = s
+        .split_mut(weights, square)
+        .into_iter()
+        .zip(s.split_mut(y, map))
+        .enumerate()
+        .filter(|(_, job)| !job.1.is_empty())
+        .collect();
     jobs.into_par_iter().for_each(|(n, (weights, y))| {
         let ([q, k, v], len) = ([q, k, v].map(|x| s.part(n, x, map)), s.lengths[n]);
         let scale = 1. / (s.head() as f64).sqrt();
@@ -178,7 +184,7 @@ pub fn attention_forward(
             let mut scores = Scratch::take(len * len);
             for (head, weights) in heads(s, form, len).zip(weights.chunks_exact_mut(len * len)) {
                 head.tokens_times(q, &head.pack_turned(k, scale as f32), &mut scores, len);
-                softmax_forward(form, Softmax::Plain, &scores, len, weights);
+                softmax_forward(form, &scores, len, weights);
             }
         }
         let mut dropped = Scratch::take(if drop.is_some() { weights.len() } else { 0 });
@@ -199,7 +205,10 @@ pub fn attention_forward(
     });
 }
 
-/// The gradients of Q, K and V from what the forward pass read and kept.
+/// Computes the gradients of Q, K and V from the inputs, the saved weights and the gradient of y.
+///
+/// # Panics
+/// As [`attention_forward`].
 #[allow(clippy::too_many_arguments, reason = "a form, the sequences, what was read and kept, and three gradients")]
 pub fn attention_backward(
     form: Form,
@@ -212,7 +221,7 @@ pub fn attention_backward(
 ) {
     s.check(&[q.len(), k.len(), v.len(), gy.len(), dq.len(), dk.len(), dv.len()], weights.len());
     let (map, square) = (|len: usize| len * s.width, |len: usize| s.heads * len * len);
-    let jobs: Vec<_> = s.cut(dq, map).into_iter().zip(s.cut(dk, map)).zip(s.cut(dv, map)).enumerate().collect();
+    let jobs: Vec<_> = s.split_mut(dq, map).into_iter().zip(s.split_mut(dk, map)).zip(s.split_mut(dv, map)).enumerate().collect();
     let jobs: Vec<_> = jobs.into_iter().filter(|(n, _)| s.lengths[*n] > 0).collect();
     jobs.into_par_iter().for_each(|(n, ((dq, dk), dv))| {
         let ([q, k, v, gy], len) = ([q, k, v, gy].map(|x| s.part(n, x, map)), s.lengths[n]);
@@ -236,7 +245,7 @@ pub fn attention_backward(
         let each = used.chunks_exact(len * len).zip(weights.chunks_exact(len * len)).zip(back.chunks_exact(len * len));
         for (head, ((used, weights), back)) in heads(s, form, len).zip(each) {
             head.weights_times(used, true, &head.pack(gy, 1.), &mut dv[head.at..], s.width);
-            softmax_backward(form, Softmax::Plain, weights, back, len, &mut scores);
+            softmax_backward(form, weights, back, len, &mut scores);
             head.weights_times(&scores, false, &head.pack(k, scale), &mut dq[head.at..], s.width);
             head.weights_times(&scores, true, &head.pack(q, scale), &mut dk[head.at..], s.width);
         }
@@ -257,7 +266,7 @@ fn scores_naive<T: Real>(s: &AttentionShape<'_>, len: usize, [q, k]: [&[T]; 2], 
         let sum: f64 = q[at(i)].iter().zip(&k[at(j)]).map(|(q, k)| q.to_f64() * k.to_f64()).sum();
         scores[(h * len + i) * len + j] = T::from_f64(sum / (size as f64).sqrt());
     });
-    softmax_forward_naive(Softmax::Plain, &scores, len.max(1), weights);
+    softmax_forward(Form::Naive, &scores, len.max(1), weights);
 }
 
 fn values_naive<T: Real>(s: &AttentionShape<'_>, len: usize, weights: &[T], v: &[T], y: &mut [T]) {
@@ -271,7 +280,7 @@ fn values_naive<T: Real>(s: &AttentionShape<'_>, len: usize, weights: &[T], v: &
     });
 }
 
-/// [`attention_forward`] of one sequence as plain loops, for any element, without dropout.
+/// [`attention_forward`] of one sequence as plain loops, for any element type, without dropout.
 pub fn attention_forward_naive<T: Real>(
     s: &AttentionShape<'_>,
     len: usize,
@@ -283,7 +292,7 @@ pub fn attention_forward_naive<T: Real>(
     values_naive(s, len, weights, v, y);
 }
 
-/// [`attention_backward`] of one sequence as plain loops, for any element; `drop` is dropout.
+/// [`attention_backward`] of one sequence as plain loops, for any element type; `drop` is dropout.
 pub fn attention_backward_naive<T: Real>(
     s: &AttentionShape<'_>,
     len: usize,
@@ -301,7 +310,7 @@ pub fn attention_backward_naive<T: Real>(
     });
     drop(&mut used);
     drop(&mut back);
-    softmax_backward_naive(Softmax::Plain, weights, &back, len.max(1), &mut scores);
+    softmax_backward(Form::Naive, weights, &back, len.max(1), &mut scores);
     [&mut *dq, &mut *dk, &mut *dv].into_iter().for_each(|d| d.fill(T::ZERO));
     pairs(s.heads, len, |h, i, j| {
         let (pair, scale) = ((h * len + i) * len + j, T::from_f64(scale));

@@ -1,10 +1,9 @@
-//! Cross-entropy of the rows of (rows, width) with one label a row: the mean of ln Σ exp(xⱼ) − x_label over the rows that
-//! are kept, and its gradient, (softmax(x) − 1_label) / kept, in one pass.
+//! Cross-entropy of the rows of (rows, width) with one label a row, and its gradient (softmax(x) − 1_label) / kept, in one pass.
 
 use crate::lanes;
 use crate::real::Real;
 use crate::simd::{Form, Kernel, Vector};
-use crate::softmax::{shares, task};
+use crate::softmax::{scaled, task};
 use rayon::prelude::*;
 
 struct Rows<'a> {
@@ -12,7 +11,8 @@ struct Rows<'a> {
     width: usize,
     labels: &'a [u32],
     ignore: Option<u32>,
-    share: f32,
+    /// 1 / kept.
+    weight: f32,
     gradient: &'a mut [f32],
     loss: &'a mut f64,
 }
@@ -30,45 +30,31 @@ impl Kernel for Rows<'_> {
                     gradient.fill(0.);
                     continue;
                 }
-                let (most, sum) = shares(x.as_ptr(), width, dead, gradient.as_mut_ptr(), self.share);
+                let (most, sum) = scaled(x.as_ptr(), width, dead, gradient.as_mut_ptr(), self.weight);
                 *self.loss += f64::from(sum.ln()) - f64::from(x[label as usize] - most);
-                gradient[label as usize] -= self.share;
+                gradient[label as usize] -= self.weight;
             }
         }
     }
 }
 
-/// The mean loss over the kept rows (NaN where there is none) and its gradient (zeros in the other rows).
+/// Computes the mean of ln Σ exp(xⱼ) − x_label over the rows of x (rows, width) whose label is not `ignore`, and its gradient, which
+/// is 0 in the other rows. The mean of no rows is NaN.
 ///
 /// # Panics
-/// Where lengths do not fit, a kept label is not below `width`, or the processor lacks the form.
-pub fn cross_entropy(form: Form, x: &[f32], width: usize, labels: &[u32], ignore: Option<u32>, gradient: &mut [f32]) -> f64 {
-    let kept = check(x.len(), width, labels, ignore, gradient.len());
-    if form == Form::Naive || width == 0 {
-        return cross_entropy_naive(x, width, labels, ignore, gradient);
-    }
-    let (task, share) = (task(width), (1. / kept as f64) as f32);
-    let mut losses = vec![0f64; x.len().div_ceil(task)];
-    let tasks = x.par_chunks(task).zip(gradient.par_chunks_mut(task)).zip(labels.par_chunks(task / width));
-    tasks.zip(&mut losses).for_each(|(((x, gradient), labels), loss)| {
-        form.run(Rows { x, width, labels, ignore, share, gradient, loss });
-    });
-    losses.iter().sum::<f64>() / kept as f64
-}
-
-/// The rows that are kept.
-fn check(len: usize, width: usize, labels: &[u32], ignore: Option<u32>, gradient: usize) -> usize {
-    assert!(len == gradient && len == width * labels.len(), "cross-entropy: {len} / {width}, {} labels", labels.len());
-    let kept = labels.iter().filter(|&&label| ignore != Some(label));
-    kept.inspect(|&&label| assert!((label as usize) < width, "cross-entropy: label {label} of {width} classes")).count()
-}
-
-/// [`cross_entropy`] as plain loops, for any element.
-///
-/// # Panics
-/// As [`cross_entropy`].
-pub fn cross_entropy_naive<T: Real>(x: &[T], width: usize, labels: &[u32], ignore: Option<u32>, gradient: &mut [T]) -> f64 {
+/// Panics where there is not one label a row, a label is neither below `width` nor `ignore`, the gradient has another length than x,
+/// or the processor lacks the form.
+pub fn cross_entropy<T: Real>(form: Form, x: &[T], width: usize, labels: &[u32], ignore: Option<u32>, gradient: &mut [T]) -> f64 {
     let kept = check(x.len(), width, labels, ignore, gradient.len()) as f64;
+    if let (true, Some(x), Some(gradient)) = (form != Form::Naive && width > 0, T::as_f32(x), T::as_f32_mut(gradient)) {
+        let (task, weight) = (task(width), (1. / kept) as f32);
+        let mut losses = vec![0f64; x.len().div_ceil(task)];
+        let tasks = x.par_chunks(task).zip(gradient.par_chunks_mut(task)).zip(labels.par_chunks(task / width));
+        tasks.zip(&mut losses).for_each(|(((x, gradient), labels), loss)| {
+            form.run(Rows { x, width, labels, ignore, weight, gradient, loss });
+        });
+        return losses.iter().sum::<f64>() / kept;
+    }
     let mut loss = 0.;
     for (r, &label) in labels.iter().enumerate() {
         let (x, gradient) = (&x[r * width..(r + 1) * width], &mut gradient[r * width..(r + 1) * width]);
@@ -85,4 +71,11 @@ pub fn cross_entropy_naive<T: Real>(x: &[T], width: usize, labels: &[u32], ignor
         }
     }
     loss / kept
+}
+
+/// Checks lengths and labels, and returns the number of rows whose label is not `ignore`.
+fn check(len: usize, width: usize, labels: &[u32], ignore: Option<u32>, gradient: usize) -> usize {
+    assert!(len == gradient && len == width * labels.len(), "cross-entropy: {len} / {width}, {} labels", labels.len());
+    let kept = labels.iter().filter(|&&label| ignore != Some(label));
+    kept.inspect(|&&label| assert!((label as usize) < width, "cross-entropy: label {label} of {width} classes")).count()
 }

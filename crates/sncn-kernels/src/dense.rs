@@ -1,4 +1,4 @@
-//! The affine map and its gradients in f32 over the register tile; [`crate::linear`] is the generic form.
+//! Linear layers and their gradients in f32 on the register tile.
 //!
 //! Rows are cut in fixed blocks; the weight gradient sums 8 fixed parts of the rows in order.
 
@@ -49,10 +49,7 @@ fn multiply(form: Form, a: &[f32], depth: usize, packed: &[f32], columns: usize,
 }
 
 /// `out` (rows, c_out) = `x·Wᵀ + bias`.
-///
-/// # Panics
-/// Where slice lengths do not fit the shape or the processor lacks the form.
-pub fn linear_forward(form: Form, x: &[f32], weight: &[f32], bias: Option<&[f32]>, s: &LinearShape, out: &mut [f32]) {
+pub(crate) fn linear_forward(form: Form, x: &[f32], weight: &[f32], bias: Option<&[f32]>, s: &LinearShape, out: &mut [f32]) {
     s.check(x, weight, out);
     assert!(bias.is_none_or(|b| b.len() == s.c_out), "linear: bias length");
     if out.is_empty() {
@@ -66,10 +63,7 @@ pub fn linear_forward(form: Form, x: &[f32], weight: &[f32], bias: Option<&[f32]
 }
 
 /// `dx` (rows, c_in) = `gy·W`.
-///
-/// # Panics
-/// As [`linear_forward`].
-pub fn linear_input_gradient(form: Form, gy: &[f32], weight: &[f32], s: &LinearShape, dx: &mut [f32]) {
+pub(crate) fn linear_input_gradient(form: Form, gy: &[f32], weight: &[f32], s: &LinearShape, dx: &mut [f32]) {
     s.check(dx, weight, gy);
     if dx.is_empty() {
         return;
@@ -86,10 +80,7 @@ pub fn linear_input_gradient(form: Form, gy: &[f32], weight: &[f32], s: &LinearS
 }
 
 /// `dw` (c_out, c_in) = `gyᵀ·x`.
-///
-/// # Panics
-/// As [`linear_forward`].
-pub fn linear_weight_gradient(form: Form, x: &[f32], gy: &[f32], s: &LinearShape, dw: &mut [f32]) {
+pub(crate) fn linear_weight_gradient(form: Form, x: &[f32], gy: &[f32], s: &LinearShape, dw: &mut [f32]) {
     s.check(x, dw, gy);
     sum_parts(s.rows, dw, |rows, sum| {
         if form == Form::Naive {

@@ -1,18 +1,19 @@
-//! GELU (Hendrycks, Gimpel 2016): x·Φ(x) with Φ the normal distribution, or x·σ(1.702·x), and the gradients.
+//! GELU (Hendrycks, Gimpel 2016), x·Φ(x) with Φ the distribution function of the normal distribution, its approximation
+//! x·σ(1.702·x), and their gradients.
 //!
-//! In vectors Φ is Abramowitz and Stegun's 7.1.26: its error and rounding together stay below 1e-6.
+//! Over vectors Φ is formula 7.1.26 of Abramowitz and Stegun; with rounding its error is below 1e-6.
 
 use crate::lanes::{self, TASK};
 use crate::real::Real;
 use crate::simd::{Form, Kernel, Vector};
 use rayon::prelude::*;
 
-/// Which curve.
+/// GELU, or its sigmoid approximation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gelu {
-    /// x·Φ(x), Φ(x) = ½·(1 + erf(x/√2)).
+    /// GELU, x·Φ(x) with Φ(x) = ½·(1 + erf(x/√2)); candle's `gelu_erf`.
     Erf,
-    /// x·σ(1.702·x).
+    /// Quick GELU, x·σ(1.702·x).
     Quick,
 }
 
@@ -54,7 +55,7 @@ pub(crate) unsafe fn gate<V: Vector>(kind: Gelu, x: V) -> (V, V) {
     }
 }
 
-/// out = x·gate, or g·(gate + x·gate′) where there is a g.
+/// out = x·gate; with g, out = g·(gate + x·gate′).
 struct Run<'a> {
     kind: Gelu,
     x: &'a [f32],
@@ -82,35 +83,41 @@ impl Kernel for Run<'_> {
     }
 }
 
-fn run(form: Form, kind: Gelu, x: &[f32], g: Option<&[f32]>, out: &mut [f32]) {
-    assert!(x.len() == out.len() && g.is_none_or(|g| g.len() == x.len()), "gelu: lengths");
-    out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).enumerate().for_each(|(n, (out, x))| {
-        let g = g.map(|g| &g[n * TASK..n * TASK + x.len()]);
-        match (form, g) {
-            (Form::Naive, None) => gelu_forward_naive(kind, x, out),
-            (Form::Naive, Some(g)) => gelu_backward_naive(kind, x, g, out),
-            _ => form.run(Run { kind, x, g, out }),
-        }
-    });
+fn run<T: Real>(form: Form, kind: Gelu, x: &[T], g: Option<&[T]>, out: &mut [T]) {
+    assert!(x.len() == out.len() && g.is_none_or(|g| g.len() == x.len()), "gelu: lengths differ");
+    if let (true, Some(x)) = (form != Form::Naive, T::as_f32(x)) {
+        let (g, Some(out)) = (g.and_then(T::as_f32), T::as_f32_mut(out)) else { return };
+        return out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).enumerate().for_each(|(n, (out, x))| {
+            let g = g.map(|g| &g[n * TASK..n * TASK + x.len()]);
+            form.run(Run { kind, x, g, out });
+        });
+    }
+    for (i, (out, x)) in out.iter_mut().zip(x).enumerate() {
+        let (value, slope) = gate_naive(kind, x.to_f64());
+        *out = T::from_f64(match g {
+            None => x.to_f64() * value,
+            Some(g) => g[i].to_f64() * (value + x.to_f64() * slope),
+        });
+    }
 }
 
-/// y = gelu(x).
+/// Computes y = gelu(x) elementwise.
 ///
 /// # Panics
-/// Where lengths differ or the processor lacks the form.
-pub fn gelu_forward(form: Form, kind: Gelu, x: &[f32], y: &mut [f32]) {
+/// Panics where the lengths differ, or the processor lacks the form.
+pub fn gelu_forward<T: Real>(form: Form, kind: Gelu, x: &[T], y: &mut [T]) {
     run(form, kind, x, None, y);
 }
 
-/// dx = gy·gelu′(x).
+/// Computes the gradient dx = gy·gelu′(x).
 ///
 /// # Panics
 /// As [`gelu_forward`].
-pub fn gelu_backward(form: Form, kind: Gelu, x: &[f32], gy: &[f32], dx: &mut [f32]) {
+pub fn gelu_backward<T: Real>(form: Form, kind: Gelu, x: &[T], gy: &[T], dx: &mut [T]) {
     run(form, kind, x, Some(gy), dx);
 }
 
-/// The error function in double precision: its series up to 3, the continued fraction of its complement beyond.
+/// Computes the error function in double precision: by its series up to 3, by the continued fraction of its complement beyond.
 pub fn erf(x: f64) -> f64 {
     let size = x.abs();
     if size < 3. {
@@ -141,18 +148,5 @@ pub(crate) fn gate_naive(kind: Gelu, x: f64) -> (f64, f64) {
             let s = 1. / (1. + (-1.702 * x).exp());
             (s, 1.702 * s * (1. - s))
         }
-    }
-}
-
-/// [`gelu_forward`] as a plain loop, for any element.
-pub fn gelu_forward_naive<T: Real>(kind: Gelu, x: &[T], y: &mut [T]) {
-    y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64(x.to_f64() * gate_naive(kind, x.to_f64()).0));
-}
-
-/// [`gelu_backward`] as a plain loop, for any element.
-pub fn gelu_backward_naive<T: Real>(kind: Gelu, x: &[T], gy: &[T], dx: &mut [T]) {
-    for ((dx, x), g) in dx.iter_mut().zip(x).zip(gy) {
-        let (value, slope) = gate_naive(kind, x.to_f64());
-        *dx = T::from_f64(g.to_f64() * (value + x.to_f64() * slope));
     }
 }

@@ -1,7 +1,7 @@
-//! Layer norm over the rows of (rows, width): y = γ·(x − μ)/√(σ² + ε) + β with a row's own mean and biased variance.
+//! Layer normalisation of the rows of (rows, width): y = γ·(x − μ)/√(σ² + ε) + β with the mean and biased variance of each row.
 //!
-//! The mean is saved rounded to f32; what the rounding took is found again from the row, so that a mean that is large
-//! against the spread does not cancel. dγ and dβ sum 8 fixed parts of the rows in order.
+//! The mean is saved rounded to f32; the rounding error is computed again from the row, so that a mean that is large relative to the
+//! standard deviation does not cancel. dγ and dβ sum 8 fixed parts of the rows in order.
 
 use crate::lanes::{self, SPAN};
 use crate::parts::PARTS;
@@ -10,7 +10,7 @@ use crate::simd::{Form, Kernel, Vector};
 use crate::softmax::task;
 use rayon::prelude::*;
 
-/// Rows whose share of dγ and dβ is formed in f32.
+/// Rows whose part of dγ and dβ is summed in f32.
 const ROWS: usize = 32;
 
 /// Sums over a row of d = x − centre: Σ d, Σ d², and given g·γ, Σ g·γ, Σ g·γ·d.
@@ -47,7 +47,7 @@ unsafe fn sums<V: Vector>(x: *const f32, centre: f32, width: usize, g: Option<(*
     }
 }
 
-/// About the mean.
+/// Approximately the mean.
 ///
 /// # Safety
 /// As [`sums`].
@@ -152,73 +152,14 @@ fn check(width: usize, maps: &[usize], tables: &[usize], rows: &[usize]) -> bool
     len > 0
 }
 
-/// y (rows, width) from x, with each row's mean and 1/√(σ² + ε).
+/// Computes y (rows, width) from x, and saves each row's mean and 1/√(σ² + ε).
 ///
 /// # Panics
-/// Where lengths do not fit or the processor lacks the form, here and below.
-#[allow(clippy::too_many_arguments, reason = "a form, the input, two tables, ε, and what is saved for the gradient")]
-pub fn layer_norm_forward(
+/// Panics where the lengths do not fit (`gamma` and `beta` have a value a column, `mean` and `inverse` one a row), or the processor
+/// lacks the form.
+#[allow(clippy::too_many_arguments, reason = "a form, the input, two parameters, ε, and what is saved for the gradient")]
+pub fn layer_norm_forward<T: Real>(
     form: Form,
-    x: &[f32],
-    gamma: &[f32],
-    beta: &[f32],
-    eps: f64,
-    y: &mut [f32],
-    mean: &mut [f32],
-    inverse: &mut [f32],
-) {
-    let width = gamma.len();
-    if !check(width, &[x.len(), y.len()], &[beta.len()], &[mean.len(), inverse.len()]) {
-        return;
-    }
-    let (task, rows) = (task(width), task(width) / width);
-    let tables = mean.par_chunks_mut(rows).zip(inverse.par_chunks_mut(rows));
-    y.par_chunks_mut(task).zip(x.par_chunks(task)).zip(tables).for_each(|((y, x), (mean, inverse))| match form {
-        Form::Naive => layer_norm_forward_naive(x, gamma, beta, eps, y, mean, inverse),
-        _ => form.run(Forward { x, gamma, beta, eps, y, mean, inverse }),
-    });
-}
-
-/// dx, dγ and dβ from x, what the forward pass saved, and the gradient of y.
-#[allow(clippy::too_many_arguments, reason = "a form, what was saved, and three gradients")]
-pub fn layer_norm_backward(
-    form: Form,
-    x: &[f32],
-    gamma: &[f32],
-    mean: &[f32],
-    inverse: &[f32],
-    gy: &[f32],
-    dx: &mut [f32],
-    dgamma: &mut [f32],
-    dbeta: &mut [f32],
-) {
-    let (width, rows) = (gamma.len(), mean.len());
-    let any = check(width, &[x.len(), gy.len(), dx.len()], &[dgamma.len(), dbeta.len()], &[rows, inverse.len()]);
-    if form == Form::Naive || !any {
-        return layer_norm_backward_naive(x, gamma, mean, inverse, gy, dx, dgamma, dbeta);
-    }
-    let mut parts = vec![0f64; PARTS * 2 * width];
-    let per = rows.div_ceil(PARTS);
-    let tasks = dx.par_chunks_mut(per * width).zip(parts.par_chunks_exact_mut(2 * width)).enumerate();
-    tasks.for_each(|(p, (dx, total))| {
-        let mut tables = vec![0f32; 2 * width];
-        for (block, dx) in dx.chunks_mut(ROWS * width).enumerate() {
-            let first = p * per + block * ROWS;
-            let (row, at) = (first..first + dx.len() / width, first * width..first * width + dx.len());
-            let (x, gy, mean, inverse) = (&x[at.clone()], &gy[at], &mean[row.clone()], &inverse[row]);
-            tables.fill(0.);
-            form.run(Backward { x, gamma, mean, inverse, gy, dx, tables: &mut tables });
-            total.iter_mut().zip(&tables).for_each(|(total, &sum)| *total += f64::from(sum));
-        }
-    });
-    for (c, (dgamma, dbeta)) in dgamma.iter_mut().zip(dbeta).enumerate() {
-        let sum = |c: usize| parts.chunks_exact(2 * width).map(|part| part[c]).sum::<f64>() as f32;
-        (*dgamma, *dbeta) = (sum(c), sum(width + c));
-    }
-}
-
-/// [`layer_norm_forward`] as plain loops, for any element.
-pub fn layer_norm_forward_naive<T: Real>(
     x: &[T],
     gamma: &[T],
     beta: &[T],
@@ -228,6 +169,18 @@ pub fn layer_norm_forward_naive<T: Real>(
     inverse: &mut [T],
 ) {
     let width = gamma.len();
+    if !check(width, &[x.len(), y.len()], &[beta.len()], &[mean.len(), inverse.len()]) {
+        return;
+    }
+    if let (true, Some(x), Some(gamma), Some(beta)) = (form != Form::Naive, T::as_f32(x), T::as_f32(gamma), T::as_f32(beta)) {
+        let (Some(y), Some(mean), Some(inverse)) = (T::as_f32_mut(y), T::as_f32_mut(mean), T::as_f32_mut(inverse)) else {
+            return;
+        };
+        let (task, rows) = (task(width), task(width) / width);
+        let saved = mean.par_chunks_mut(rows).zip(inverse.par_chunks_mut(rows));
+        let tasks = y.par_chunks_mut(task).zip(x.par_chunks(task)).zip(saved);
+        return tasks.for_each(|((y, x), (mean, inverse))| form.run(Forward { x, gamma, beta, eps, y, mean, inverse }));
+    }
     for (r, (mean, inverse)) in mean.iter_mut().zip(inverse).enumerate() {
         let at = r * width..(r + 1) * width;
         let centre = x[at.clone()].iter().map(|x| x.to_f64()).sum::<f64>() / width as f64;
@@ -240,9 +193,13 @@ pub fn layer_norm_forward_naive<T: Real>(
     }
 }
 
-/// [`layer_norm_backward`] as plain loops, for any element.
-#[allow(clippy::too_many_arguments, reason = "what was saved, and three gradients")]
-pub fn layer_norm_backward_naive<T: Real>(
+/// Computes dx, dγ and dβ from x, what [`layer_norm_forward`] saved, and the gradient of y.
+///
+/// # Panics
+/// As [`layer_norm_forward`].
+#[allow(clippy::too_many_arguments, reason = "a form, what was saved, and three gradients")]
+pub fn layer_norm_backward<T: Real>(
+    form: Form,
     x: &[T],
     gamma: &[T],
     mean: &[T],
@@ -253,6 +210,14 @@ pub fn layer_norm_backward_naive<T: Real>(
     dbeta: &mut [T],
 ) {
     let width = gamma.len();
+    let any = check(width, &[x.len(), gy.len(), dx.len()], &[dgamma.len(), dbeta.len()], &[mean.len(), inverse.len()]);
+    let inputs = [x, gamma, mean, inverse, gy].map(T::as_f32);
+    if let (true, [Some(x), Some(gamma), Some(mean), Some(inverse), Some(gy)]) = (any && form != Form::Naive, inputs) {
+        let (Some(dx), Some(dgamma), Some(dbeta)) = (T::as_f32_mut(dx), T::as_f32_mut(dgamma), T::as_f32_mut(dbeta)) else {
+            return;
+        };
+        return backward(form, [x, gamma, mean, inverse, gy], dx, dgamma, dbeta);
+    }
     let (mut for_gamma, mut for_beta) = (vec![0f64; width], vec![0f64; width]);
     for r in 0..mean.len() {
         let at = r * width..(r + 1) * width;
@@ -271,4 +236,27 @@ pub fn layer_norm_backward_naive<T: Real>(
     }
     dgamma.iter_mut().zip(for_gamma).for_each(|(d, s)| *d = T::from_f64(s));
     dbeta.iter_mut().zip(for_beta).for_each(|(d, s)| *d = T::from_f64(s));
+}
+
+/// The gradients of rows that are not empty, over vectors.
+fn backward(form: Form, [x, gamma, mean, inverse, gy]: [&[f32]; 5], dx: &mut [f32], dgamma: &mut [f32], dbeta: &mut [f32]) {
+    let (width, rows) = (gamma.len(), mean.len());
+    let mut parts = vec![0f64; PARTS * 2 * width];
+    let per = rows.div_ceil(PARTS);
+    let tasks = dx.par_chunks_mut(per * width).zip(parts.par_chunks_exact_mut(2 * width)).enumerate();
+    tasks.for_each(|(p, (dx, total))| {
+        let mut tables = vec![0f32; 2 * width];
+        for (block, dx) in dx.chunks_mut(ROWS * width).enumerate() {
+            let first = p * per + block * ROWS;
+            let (row, at) = (first..first + dx.len() / width, first * width..first * width + dx.len());
+            let (x, gy, mean, inverse) = (&x[at.clone()], &gy[at], &mean[row.clone()], &inverse[row]);
+            tables.fill(0.);
+            form.run(Backward { x, gamma, mean, inverse, gy, dx, tables: &mut tables });
+            total.iter_mut().zip(&tables).for_each(|(total, &sum)| *total += f64::from(sum));
+        }
+    });
+    for (c, (dgamma, dbeta)) in dgamma.iter_mut().zip(dbeta).enumerate() {
+        let sum = |c: usize| parts.chunks_exact(2 * width).map(|part| part[c]).sum::<f64>() as f32;
+        (*dgamma, *dbeta) = (sum(c), sum(width + c));
+    }
 }

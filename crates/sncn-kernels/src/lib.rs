@@ -1,9 +1,12 @@
-//! CPU kernels of sncn: plain slices in, plain slices out, channels last.
+//! The CPU kernels of sncn-core: functions of slices, with the channels last. No candle.
 //!
-//! Every kernel gives the same bytes for any number of threads: work is split by instance or into a fixed number of parts
-//! that are added in order.
-// `real.rs` hands raw pointers to `gemm`; `simd`, `tile` and the transforms use vector instructions. Each checks every
-// extent first, so that no safe call can leave its slices.
+//! Most functions take a [`simd::Form`], which says how they are computed; [`Form::current`](simd::Form::current) is the fastest of
+//! the processor. [`Form::Naive`](simd::Form::Naive) is the reference implementation as plain loops, and so is every form for f64.
+//!
+//! A kernel gives the same bytes with any number of threads: work is split by instance, or into a fixed number of parts whose results
+//! are added in order.
+// `real.rs` gives raw pointers to `gemm`; `simd`, `tile` and the transforms use vector instructions. Each checks all lengths first, so
+// that no safe call can leave its slices.
 #![allow(unsafe_code)]
 
 pub mod affine;
@@ -12,7 +15,7 @@ pub mod bf16;
 mod columns;
 pub mod conv;
 pub mod cross_entropy;
-pub mod dense;
+mod dense;
 pub mod fused;
 pub mod gelu;
 mod lanes;
@@ -35,7 +38,7 @@ pub mod stats;
 pub mod threads;
 mod tile;
 
-/// The example of the README, as a test.
+/// Runs the README's example as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

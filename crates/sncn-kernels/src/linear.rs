@@ -1,8 +1,9 @@
-//! The affine map `y = x·Wᵀ + b` over rows, `x` (rows, c_in), `W` (c_out, c_in), and its gradients.
+//! Linear layers, y = x·Wᵀ + b with x (rows, c_in) and W (c_out, c_in), and their gradients. f32 runs on the register tile
+//! (`dense.rs`), f64 on `gemm`.
 //!
-//! Rows are cut in fixed blocks and sums in fixed parts, so results do not depend on the number of threads.
+//! Rows are cut into fixed blocks and sums into fixed parts, so results do not depend on the number of threads.
 
-pub use crate::dense::LinearShape;
+pub use crate::dense::{LinearShape, linear_forward_bf16};
 
 use crate::dense;
 use crate::parts::in_parts;
@@ -14,32 +15,15 @@ use rayon::prelude::*;
 /// Rows per block.
 const ROWS: usize = 64;
 
-/// `out` (rows, c_out) = `x·Wᵀ + bias`.
-pub fn linear_forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &LinearShape, out: &mut [T]) {
-    match (T::as_f32(x), T::as_f32(weight), T::as_f32_mut(out)) {
-        (Some(x), Some(weight), Some(out)) => dense::linear_forward(Form::current(), x, weight, bias.and_then(T::as_f32), s, out),
-        _ => linear_forward_generic(x, weight, bias, s, out),
+/// Computes x·Wᵀ + bias, (rows, c_out).
+///
+/// # Panics
+/// Panics where a slice is not of the given shape, or the processor lacks the form.
+pub fn linear_forward<T: Real>(form: Form, x: &[T], weight: &[T], bias: Option<&[T]>, s: &LinearShape, out: &mut [T]) {
+    if let (Some(x), Some(weight)) = (T::as_f32(x), T::as_f32(weight)) {
+        let bias = bias.and_then(T::as_f32);
+        return T::as_f32_mut(out).into_iter().for_each(|out| dense::linear_forward(form, x, weight, bias, s, out));
     }
-}
-
-/// `dx` (rows, c_in) = `gy·W`.
-pub fn linear_input_gradient<T: Real>(gy: &[T], weight: &[T], s: &LinearShape, dx: &mut [T]) {
-    match (T::as_f32(gy), T::as_f32(weight), T::as_f32_mut(dx)) {
-        (Some(gy), Some(weight), Some(dx)) => dense::linear_input_gradient(Form::current(), gy, weight, s, dx),
-        _ => linear_input_gradient_generic(gy, weight, s, dx),
-    }
-}
-
-/// `dw` (c_out, c_in) = `gyᵀ·x`.
-pub fn linear_weight_gradient<T: Real>(x: &[T], gy: &[T], s: &LinearShape, dw: &mut [T]) {
-    match (T::as_f32(x), T::as_f32(gy), T::as_f32_mut(dw)) {
-        (Some(x), Some(gy), Some(dw)) => dense::linear_weight_gradient(Form::current(), x, gy, s, dw),
-        _ => linear_weight_gradient_generic(x, gy, s, dw),
-    }
-}
-
-/// [`linear_forward`] over `gemm`, for any element.
-pub fn linear_forward_generic<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &LinearShape, out: &mut [T]) {
     if s.c_in == 0 || s.c_out == 0 {
         return;
     }
@@ -53,8 +37,14 @@ pub fn linear_forward_generic<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>
     });
 }
 
-/// [`linear_input_gradient`] over `gemm`, for any element.
-pub fn linear_input_gradient_generic<T: Real>(gy: &[T], weight: &[T], s: &LinearShape, dx: &mut [T]) {
+/// Computes the gradient of x, gy·W, (rows, c_in).
+///
+/// # Panics
+/// As [`linear_forward`].
+pub fn linear_input_gradient<T: Real>(form: Form, gy: &[T], weight: &[T], s: &LinearShape, dx: &mut [T]) {
+    if let (Some(gy), Some(weight)) = (T::as_f32(gy), T::as_f32(weight)) {
+        return T::as_f32_mut(dx).into_iter().for_each(|dx| dense::linear_input_gradient(form, gy, weight, s, dx));
+    }
     if s.c_in == 0 || s.c_out == 0 {
         return;
     }
@@ -65,8 +55,14 @@ pub fn linear_input_gradient_generic<T: Real>(gy: &[T], weight: &[T], s: &Linear
     });
 }
 
-/// [`linear_weight_gradient`] over `gemm`, for any element.
-pub fn linear_weight_gradient_generic<T: Real>(x: &[T], gy: &[T], s: &LinearShape, dw: &mut [T]) {
+/// Computes the gradient of W, gyᵀ·x, (c_out, c_in).
+///
+/// # Panics
+/// As [`linear_forward`].
+pub fn linear_weight_gradient<T: Real>(form: Form, x: &[T], gy: &[T], s: &LinearShape, dw: &mut [T]) {
+    if let (Some(x), Some(gy)) = (T::as_f32(x), T::as_f32(gy)) {
+        return T::as_f32_mut(dw).into_iter().for_each(|dw| dense::linear_weight_gradient(form, x, gy, s, dw));
+    }
     dw.copy_from_slice(&in_parts(s.rows, s.c_out * s.c_in, |range, sum| {
         let a = Strided { data: &gy[range.start * s.c_out..range.end * s.c_out], row: 1, column: s.c_out };
         let b = Strided { data: &x[range.start * s.c_in..range.end * s.c_in], row: s.c_in, column: 1 };
@@ -74,13 +70,13 @@ pub fn linear_weight_gradient_generic<T: Real>(x: &[T], gy: &[T], s: &LinearShap
     }));
 }
 
-/// Sum over the rows of `g` (rows, c), accumulated in double precision in a fixed order.
+/// Computes the sum over the rows of g (rows, c), in double precision and in a fixed order.
 pub fn column_sums<T: Real>(g: &[T], c: usize, out: &mut [T]) {
     let rows = g.len().checked_div(c).unwrap_or(0);
     let sums = in_parts(rows, c, |range, sum: &mut [f64]| {
         let part = &g[range.start * c..range.end * c];
         match T::as_f32(part) {
-            Some(part) => rows::sums(part, sum),
+            Some(part) => rows::sums(Form::current(), part, sum),
             None => part.chunks_exact(c).for_each(|row| sum.iter_mut().zip(row).for_each(|(s, &v)| *s += v.to_f64())),
         }
     });

@@ -7,33 +7,35 @@ use crate::real::Real;
 use crate::simd::{Form, Kernel, Vector};
 use rayon::prelude::*;
 
-/// Stochastic gradient descent: g += decay·p; buf = momentum·buf + g; p −= lr·(g + momentum·buf) with Nesterov, else lr·buf.
+/// Settings of stochastic gradient descent: g += decay·p; buf = momentum·buf + g; p −= lr·(g + momentum·buf) with Nesterov, else
+/// p −= lr·buf.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sgd {
     /// Learning rate.
     pub lr: f64,
-    /// Share of the old direction.
+    /// The momentum.
     pub momentum: f64,
-    /// Nesterov's form.
+    /// Whether to use Nesterov momentum.
     pub nesterov: bool,
     /// Added to the gradient as decay·p.
     pub weight_decay: f64,
-    /// The first step: buf = g, whatever was in it.
+    /// Whether this is the first step, which sets buf = g.
     pub first: bool,
 }
 
-/// Adam (Kingma, Ba 2015), bias corrected, with decay in the gradient (`weight_decay`) or apart from it (`decoupled_decay`: AdamW).
+/// Settings of Adam (Kingma, Ba 2015, algorithm 1) with `weight_decay` added to the gradient, and of AdamW (Loshchilov, Hutter 2019) with
+/// `decoupled_decay`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
     /// Learning rate.
     pub lr: f64,
-    /// Shares of the old moments.
+    /// Decay rates β₁ and β₂ of the moments.
     pub betas: (f64, f64),
-    /// Added to the root.
+    /// Added to the denominator.
     pub eps: f64,
     /// Added to the gradient as decay·p.
     pub weight_decay: f64,
-    /// p is first scaled by 1 − lr·decay.
+    /// p is first multiplied by 1 − lr·decay.
     pub decoupled_decay: f64,
     /// The number of this step, from 1.
     pub step: i32,
@@ -99,30 +101,17 @@ impl Kernel for AdamStep<'_> {
     }
 }
 
-/// One step of SGD on the values `p` with gradient `g` and buffer `buf`.
+/// Updates the values `p` by one step of SGD, with gradient `g` and momentum buffer `buf`.
 ///
 /// # Panics
-/// Where lengths differ or the processor lacks the form, here and below.
-pub fn sgd_step(form: Form, s: &Sgd, p: &mut [f32], g: &[f32], buf: &mut [f32]) {
-    assert!(p.len() == g.len() && p.len() == buf.len(), "sgd: {} values, {} gradients, {} in buf", p.len(), g.len(), buf.len());
-    p.par_chunks_mut(TASK).zip(g.par_chunks(TASK)).zip(buf.par_chunks_mut(TASK)).for_each(|((p, g), buf)| match form {
-        Form::Naive => sgd_step_naive(s, p, g, buf),
-        _ => form.run(SgdStep(*s, p, g, buf)),
-    });
-}
-
-/// One step of Adam or AdamW on the values `p` with gradient `g` and moments `m` and `v` (zeros before the first step).
-pub fn adam_step(form: Form, s: &Adam, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-    assert!([g.len(), m.len(), v.len()] == [p.len(); 3], "adam: lengths {:?}", [p.len(), g.len(), m.len(), v.len()]);
-    let moments = m.par_chunks_mut(TASK).zip(v.par_chunks_mut(TASK));
-    p.par_chunks_mut(TASK).zip(g.par_chunks(TASK)).zip(moments).for_each(|((p, g), (m, v))| match form {
-        Form::Naive => adam_step_naive(s, p, g, m, v),
-        _ => form.run(AdamStep(*s, p, g, m, v)),
-    });
-}
-
-/// [`sgd_step`] as a plain loop, for any element.
-pub fn sgd_step_naive<T: Real>(s: &Sgd, p: &mut [T], g: &[T], buf: &mut [T]) {
+/// Panics where the lengths differ, or the processor lacks the form.
+pub fn sgd_step<T: Real>(form: Form, s: &Sgd, p: &mut [T], g: &[T], buf: &mut [T]) {
+    assert!([g.len(), buf.len()] == [p.len(); 2], "sgd: lengths {:?}", [p.len(), g.len(), buf.len()]);
+    if let (true, Some(g)) = (form != Form::Naive, T::as_f32(g)) {
+        let (Some(p), Some(buf)) = (T::as_f32_mut(p), T::as_f32_mut(buf)) else { return };
+        let tasks = p.par_chunks_mut(TASK).zip(g.par_chunks(TASK)).zip(buf.par_chunks_mut(TASK));
+        return tasks.for_each(|((p, g), buf)| form.run(SgdStep(*s, p, g, buf)));
+    }
     for ((p, g), buf) in p.iter_mut().zip(g).zip(buf) {
         let g = g.to_f64() + s.weight_decay * p.to_f64();
         let b = if s.first { g } else { s.momentum * buf.to_f64() + g };
@@ -131,8 +120,18 @@ pub fn sgd_step_naive<T: Real>(s: &Sgd, p: &mut [T], g: &[T], buf: &mut [T]) {
     }
 }
 
-/// [`adam_step`] as a plain loop, for any element.
-pub fn adam_step_naive<T: Real>(s: &Adam, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) {
+/// Updates the values `p` by one step of Adam or AdamW, with gradient `g` and moments `m` and `v` (zeros before the first step).
+///
+/// # Panics
+/// As [`sgd_step`].
+pub fn adam_step<T: Real>(form: Form, s: &Adam, p: &mut [T], g: &[T], m: &mut [T], v: &mut [T]) {
+    assert!([g.len(), m.len(), v.len()] == [p.len(); 3], "adam: lengths {:?}", [p.len(), g.len(), m.len(), v.len()]);
+    if let (true, Some(g)) = (form != Form::Naive, T::as_f32(g)) {
+        let (Some(p), Some(m), Some(v)) = (T::as_f32_mut(p), T::as_f32_mut(m), T::as_f32_mut(v)) else { return };
+        let moments = m.par_chunks_mut(TASK).zip(v.par_chunks_mut(TASK));
+        let tasks = p.par_chunks_mut(TASK).zip(g.par_chunks(TASK)).zip(moments);
+        return tasks.for_each(|((p, g), (m, v))| form.run(AdamStep(*s, p, g, m, v)));
+    }
     let (rate, root) = s.corrections();
     for ((p, g), (m, v)) in p.iter_mut().zip(g).zip(m.iter_mut().zip(v)) {
         let g = g.to_f64() + s.weight_decay * p.to_f64();

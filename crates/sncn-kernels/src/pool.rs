@@ -1,64 +1,62 @@
 //! Channels-last max, average and global average pooling (floor mode), forward and backward.
-//!
-//! f32 runs over vectors of channels ([`vectors`]); the generic loops serve every other element.
 
 mod generic;
 mod shape;
-pub mod vectors;
+mod vectors;
 
-pub use generic::{
-    avg_pool_backward_generic, avg_pool_forward_generic, global_avg_backward_generic, global_avg_forward_generic,
-    max_pool_backward_generic, max_pool_forward_generic,
-};
 pub use shape::PoolShape;
 
 use crate::real::Real;
 use crate::simd::Form;
 
-/// Maxima and, per output element, the position `y·w + x` of the first maximum of its window (padding is −∞; NaN wins).
-pub fn max_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], argmax: &mut [u32]) {
-    match (T::as_f32(x), T::as_f32_mut(out)) {
-        (Some(x), Some(out)) => vectors::max_pool_forward(Form::current(), x, s, out, argmax),
-        _ => max_pool_forward_generic(x, s, out, argmax),
+/// Computes the maxima of windows (padding is −∞; NaN is larger than any number) and, for every output value, the position `y·w + x`
+/// of the first maximum of its window.
+///
+/// # Panics
+/// Panics where a slice is not of the given shape, or the processor lacks the form, as do all functions of this module.
+pub fn max_pool_forward<T: Real>(form: Form, x: &[T], s: &PoolShape, out: &mut [T], argmax: &mut [u32]) {
+    match (form, T::as_f32(x)) {
+        (Form::Naive, _) | (_, None) => generic::max_pool_forward(x, s, out, argmax),
+        (_, Some(x)) => T::as_f32_mut(out).into_iter().for_each(|out| vectors::max_pool_forward(form, x, s, out, argmax)),
     }
 }
 
-/// `dx`: each output's gradient goes to the position in `argmax`, which is what [`max_pool_forward`] wrote.
-pub fn max_pool_backward<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShape, dx: &mut [T]) {
-    match (T::as_f32(gy), T::as_f32_mut(dx)) {
-        (Some(gy), Some(dx)) => vectors::max_pool_backward(Form::current(), gy, argmax, s, dx),
-        _ => max_pool_backward_generic(gy, argmax, s, dx),
+/// Computes the gradient dx: the gradient of each output value goes to the position in `argmax`, which [`max_pool_forward`] wrote.
+pub fn max_pool_backward<T: Real>(form: Form, gy: &[T], argmax: &[u32], s: &PoolShape, dx: &mut [T]) {
+    match (form, T::as_f32(gy)) {
+        (Form::Naive, _) | (_, None) => generic::max_pool_backward(gy, argmax, s, dx),
+        (_, Some(gy)) => T::as_f32_mut(dx).into_iter().for_each(|dx| vectors::max_pool_backward(form, gy, argmax, s, dx)),
     }
 }
 
-/// Means of the windows (padding 0 only: every window lies inside).
-pub fn avg_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) {
-    match (T::as_f32(x), T::as_f32_mut(out)) {
-        (Some(x), Some(out)) => vectors::avg_pool_forward(Form::current(), x, s, out),
-        _ => avg_pool_forward_generic(x, s, out),
+/// Computes the means of windows; the padding must be 0.
+pub fn avg_pool_forward<T: Real>(form: Form, x: &[T], s: &PoolShape, out: &mut [T]) {
+    match (form, T::as_f32(x)) {
+        (Form::Naive, _) | (_, None) => generic::avg_pool_forward(x, s, out),
+        (_, Some(x)) => T::as_f32_mut(out).into_iter().for_each(|out| vectors::avg_pool_forward(form, x, s, out)),
     }
 }
 
-/// Gradient of [`avg_pool_forward`].
-pub fn avg_pool_backward<T: Real>(gy: &[T], s: &PoolShape, dx: &mut [T]) {
-    match (T::as_f32(gy), T::as_f32_mut(dx)) {
-        (Some(gy), Some(dx)) => vectors::avg_pool_backward(Form::current(), gy, s, dx),
-        _ => avg_pool_backward_generic(gy, s, dx),
+/// Computes the gradient dx of [`avg_pool_forward`].
+pub fn avg_pool_backward<T: Real>(form: Form, gy: &[T], s: &PoolShape, dx: &mut [T]) {
+    match (form, T::as_f32(gy)) {
+        (Form::Naive, _) | (_, None) => generic::avg_pool_backward(gy, s, dx),
+        (_, Some(gy)) => T::as_f32_mut(dx).into_iter().for_each(|dx| vectors::avg_pool_backward(form, gy, s, dx)),
     }
 }
 
-/// `out` (n, c) = means of `x` (n, positions, c), accumulated in double precision.
-pub fn global_avg_forward<T: Real>(x: &[T], positions: usize, c: usize, out: &mut [T]) {
-    match (T::as_f32(x), T::as_f32_mut(out)) {
-        (Some(x), Some(out)) => vectors::global_avg_forward(Form::current(), x, positions, c, out),
-        _ => global_avg_forward_generic(x, positions, c, out),
+/// Computes the means of x (n, positions, c) over positions, to out (n, c), with sums in double precision.
+pub fn global_avg_forward<T: Real>(form: Form, x: &[T], positions: usize, c: usize, out: &mut [T]) {
+    match (form, T::as_f32(x)) {
+        (Form::Naive, _) | (_, None) => generic::global_avg_forward(x, positions, c, out),
+        (_, Some(x)) => T::as_f32_mut(out).into_iter().for_each(|out| vectors::global_avg_forward(form, x, positions, c, out)),
     }
 }
 
-/// Gradient of [`global_avg_forward`].
-pub fn global_avg_backward<T: Real>(gy: &[T], positions: usize, c: usize, dx: &mut [T]) {
-    match (T::as_f32(gy), T::as_f32_mut(dx)) {
-        (Some(gy), Some(dx)) => vectors::global_avg_backward(Form::current(), gy, positions, c, dx),
-        _ => global_avg_backward_generic(gy, positions, c, dx),
+/// Computes the gradient dx of [`global_avg_forward`].
+pub fn global_avg_backward<T: Real>(form: Form, gy: &[T], positions: usize, c: usize, dx: &mut [T]) {
+    match (form, T::as_f32(gy)) {
+        (Form::Naive, _) | (_, None) => generic::global_avg_backward(gy, positions, c, dx),
+        (_, Some(gy)) => T::as_f32_mut(dx).into_iter().for_each(|dx| vectors::global_avg_backward(form, gy, positions, c, dx)),
     }
 }

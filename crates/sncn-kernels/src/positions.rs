@@ -1,33 +1,33 @@
-//! Which positions of a map take part: all, a window of the grid, the first few (a padded sequence), or some in a row (a part of one).
+//! `Positions`: the positions of a map that a kernel works on.
 
 use std::ops::Range;
 
-/// The positions of a (N, positions, C) map that statistics and affine maps read.
+/// The positions of a map (N, positions, C) that statistics are taken over, or that an affine map changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Positions<'a> {
     /// Every position.
     All,
-    /// A box of a grid of that width, half open: rows `top..bottom`, columns `left..right`, the same for all instances.
+    /// A box of images, the same for all instances: rows `top..bottom`, columns `left..right`.
     Box {
-        /// Columns of the grid.
+        /// Width of the images.
         width: usize,
-        /// First row.
+        /// The first row.
         top: usize,
-        /// First column.
+        /// The first column.
         left: usize,
-        /// One past the last row.
+        /// The row after the last.
         bottom: usize,
-        /// One past the last column.
+        /// The column after the last.
         right: usize,
     },
-    /// The first `lengths[n]` positions of instance n (padding behind them does not count).
+    /// The first `lengths[n]` positions of instance n: those of a padded sequence.
     Prefix(&'a [usize]),
-    /// Of instance n the positions `spans[n].0` up to (not including) `spans[n].1`.
+    /// Positions `spans[n].0..spans[n].1` of instance n.
     Spans(&'a [(usize, usize)]),
 }
 
 impl Positions<'_> {
-    /// How many positions of instance `n` take part.
+    /// Returns the number of these positions in instance `n`; `positions` is the number of all its positions.
     pub fn count(&self, n: usize, positions: usize) -> usize {
         match *self {
             Positions::All => positions,
@@ -37,7 +37,7 @@ impl Positions<'_> {
         }
     }
 
-    /// The contiguous runs of taking-part positions of instance `n`, in order.
+    /// Returns the contiguous runs of these positions in instance `n`, in order.
     pub fn runs(&self, n: usize, positions: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let (rows, step, first, length) = match *self {
             Positions::All => (1, 0, 0, positions),

@@ -7,7 +7,7 @@ use crate::real::Real;
 use crate::simd::{Form, Vector};
 use rayon::prelude::*;
 
-/// Extents of a resize from (n, h, w, c) to (n, ho, wo, c).
+/// Shape of a resize from (n, h, w, c) to (n, ho, wo, c).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct ResizeShape {
@@ -17,8 +17,15 @@ pub struct ResizeShape {
     pub c: usize,
     pub ho: usize,
     pub wo: usize,
-    /// Bilinear, else nearest.
+    /// Bilinear interpolation, else nearest.
     pub bilinear: bool,
+}
+
+impl ResizeShape {
+    fn check(&self, input: usize, output: usize) {
+        let lens = (self.n * self.h * self.w * self.c, self.n * self.ho * self.wo * self.c);
+        assert!((input, output) == lens, "resize: {input} and {output} values for {self:?}");
+    }
 }
 
 type Taps<T> = Vec<[(usize, T); 2]>;
@@ -32,8 +39,8 @@ fn taps<T: Real>(from: usize, to: usize, bilinear: bool) -> Taps<T> {
         }
         let source = ((i as f64 + 0.5) * scale - 0.5).max(0.0);
         let low = (source as usize).min(from - 1);
-        let part = (source - low as f64).min(1.0);
-        [(low, T::from_f64(1.0 - part)), ((low + 1).min(from - 1), T::from_f64(part))]
+        let fraction = (source - low as f64).min(1.0);
+        [(low, T::from_f64(1.0 - fraction)), ((low + 1).min(from - 1), T::from_f64(fraction))]
     };
     (0..to).map(tap).collect()
 }
@@ -57,24 +64,15 @@ fn add<T: Real>(to: &mut [T], from: &[T], weight: T) {
     to.iter_mut().zip(from).for_each(|(t, &f)| *t += f * weight);
 }
 
-/// `out` (n, ho, wo, c) from `x`.
-pub fn resize_forward<T: Real>(x: &[T], s: &ResizeShape, out: &mut [T]) {
-    match (T::as_f32(x), T::as_f32_mut(out)) {
-        (Some(x), Some(out)) => resize_forward_by(Form::current(), x, s, out),
-        _ => resize_forward_generic(x, s, out),
+/// Resizes x (n, h, w, c) to out (n, ho, wo, c).
+///
+/// # Panics
+/// Panics where a slice is not of the given shape, or the processor lacks the form.
+pub fn resize_forward<T: Real>(form: Form, x: &[T], s: &ResizeShape, out: &mut [T]) {
+    s.check(x.len(), out.len());
+    if let (true, Some(x)) = (form != Form::Naive && !x.is_empty() && !out.is_empty(), T::as_f32(x)) {
+        return T::as_f32_mut(out).into_iter().for_each(|out| vectors(form, s, x, out, false));
     }
-}
-
-/// `dx` (n, h, w, c) from `gy`.
-pub fn resize_backward<T: Real>(gy: &[T], s: &ResizeShape, dx: &mut [T]) {
-    match (T::as_f32(gy), T::as_f32_mut(dx)) {
-        (Some(gy), Some(dx)) => resize_backward_by(Form::current(), gy, s, dx),
-        _ => resize_backward_generic(gy, s, dx),
-    }
-}
-
-/// [`resize_forward`] as plain loops, for any element.
-pub fn resize_forward_generic<T: Real>(x: &[T], s: &ResizeShape, out: &mut [T]) {
     let (rows, columns) = (taps(s.h, s.ho, s.bilinear), taps(s.w, s.wo, s.bilinear));
     let (size_in, size_out) = ((s.h * s.w * s.c).max(1), (s.ho * s.wo * s.c).max(1));
     out.par_chunks_mut(size_out).zip(x.par_chunks(size_in)).for_each(|(out, x)| {
@@ -83,8 +81,15 @@ pub fn resize_forward_generic<T: Real>(x: &[T], s: &ResizeShape, out: &mut [T]) 
     });
 }
 
-/// [`resize_backward`] as plain loops, for any element.
-pub fn resize_backward_generic<T: Real>(gy: &[T], s: &ResizeShape, dx: &mut [T]) {
+/// Computes the gradient dx (n, h, w, c) of [`resize_forward`] from gy (n, ho, wo, c).
+///
+/// # Panics
+/// As [`resize_forward`].
+pub fn resize_backward<T: Real>(form: Form, gy: &[T], s: &ResizeShape, dx: &mut [T]) {
+    s.check(dx.len(), gy.len());
+    if let (true, Some(gy)) = (form != Form::Naive && !gy.is_empty() && !dx.is_empty(), T::as_f32(gy)) {
+        return T::as_f32_mut(dx).into_iter().for_each(|dx| vectors(form, s, gy, dx, true));
+    }
     let (rows, columns) = (taps(s.h, s.ho, s.bilinear), taps(s.w, s.wo, s.bilinear));
     let (size_in, size_out) = ((s.h * s.w * s.c).max(1), (s.ho * s.wo * s.c).max(1));
     dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each(|(dx, gy)| {
@@ -111,7 +116,7 @@ impl Columns for Image<'_> {
                 let o = (i * s.wo + j) * s.c + start;
                 let weights =
                     [[row[0].1 * column[0].1, row[0].1 * column[1].1], [row[1].1 * column[0].1, row[1].1 * column[1].1]];
-                // SAFETY: the caller found both lengths to be those of the shape; taps lie in the input.
+                // SAFETY: `check` found both lengths to be those of the shape; taps lie in the input.
                 unsafe {
                     if self.backward {
                         let g = load::<V, NV, FULL>(self.from.as_ptr().add(o), count);
@@ -126,7 +131,7 @@ impl Columns for Image<'_> {
                         }
                     } else {
                         let mut sum = zeros::<V, NV>();
-                        // a tap of weight 0 takes no part, so that an infinite neighbour does no harm
+                        // a tap of weight 0 is not read, since its value may be infinite
                         for (&(y, _), weights) in row.iter().zip(weights) {
                             for (&(x, _), weight) in column.iter().zip(weights) {
                                 if weight != 0. {
@@ -144,39 +149,14 @@ impl Columns for Image<'_> {
     }
 }
 
-fn by(form: Form, s: &ResizeShape, from: &[f32], to: &mut [f32], backward: bool) {
+fn vectors(form: Form, s: &ResizeShape, from: &[f32], to: &mut [f32], backward: bool) {
     let (rows, columns) = (taps(s.h, s.ho, s.bilinear), taps(s.w, s.wo, s.bilinear));
     let (size_in, size_out) = (s.h * s.w * s.c, s.ho * s.wo * s.c);
     let (size_from, size_to) = if backward { (size_out, size_in) } else { (size_in, size_out) };
-    assert!((from.len(), to.len()) == (s.n * size_from, s.n * size_to), "resize: lengths of {s:?}");
     to.par_chunks_mut(size_to).zip(from.par_chunks(size_from)).for_each(|(to, from)| {
         if backward {
             to.fill(0.);
         }
         run(form, &mut Image { s, taps: (&rows, &columns), from, to, backward }, s.c);
     });
-}
-
-/// [`resize_forward`] in this form.
-///
-/// # Panics
-/// Where lengths do not fit the shape or the processor lacks the form.
-pub fn resize_forward_by(form: Form, x: &[f32], s: &ResizeShape, out: &mut [f32]) {
-    match form {
-        Form::Naive => resize_forward_generic(x, s, out),
-        _ if x.is_empty() || out.is_empty() => resize_forward_generic(x, s, out),
-        _ => by(form, s, x, out, false),
-    }
-}
-
-/// [`resize_backward`] in this form.
-///
-/// # Panics
-/// As [`resize_forward_by`].
-pub fn resize_backward_by(form: Form, gy: &[f32], s: &ResizeShape, dx: &mut [f32]) {
-    match form {
-        Form::Naive => resize_backward_generic(gy, s, dx),
-        _ if gy.is_empty() || dx.is_empty() => resize_backward_generic(gy, s, dx),
-        _ => by(form, s, gy, dx, true),
-    }
 }

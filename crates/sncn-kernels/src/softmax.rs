@@ -1,35 +1,25 @@
-//! softmax and its logarithm over the rows of (rows, width), and their gradients.
+//! Softmax over the rows of (rows, width), and its gradient.
 //!
-//! A row's largest value is taken off first, so that large values do not overflow; −∞ has the probability 0. A row of
-//! nothing but −∞, or with +∞ or NaN, is NaN.
+//! The largest value of a row is subtracted first, so that large values do not overflow; −∞ has probability 0. A row of −∞ only, or
+//! with +∞ or NaN, gives NaN.
 
 use crate::lanes::{self, SPAN, TASK};
 use crate::real::Real;
 use crate::simd::{Form, Kernel, Vector};
 use rayon::prelude::*;
 
-/// What is computed of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Softmax {
-    /// yᵢ = exp(xᵢ) / Σ exp(xⱼ).
-    Plain,
-    /// The logarithm of that.
-    Log,
-}
-
 struct Forward<'a> {
-    kind: Softmax,
     x: &'a [f32],
     width: usize,
     y: &'a mut [f32],
 }
 
-/// Writes exp(xᵢ − max) to `out`, where there is one, and returns the maximum and the sum.
+/// Writes exp(xᵢ − max) to `out` and returns the maximum and the sum.
 ///
 /// # Safety
 /// The processor must have the instructions of `V`; `x` and `out` must be valid for `width` elements.
 #[inline(always)]
-pub(crate) unsafe fn exponentials<V: Vector>(x: *const f32, width: usize, dead: V, out: Option<*mut f32>) -> (f32, f32) {
+unsafe fn exponentials<V: Vector>(x: *const f32, width: usize, dead: V, out: *mut f32) -> (f32, f32) {
     // SAFETY: every index is below `width`; the caller vouches for the rest.
     unsafe {
         let mut most = V::splat(f32::NEG_INFINITY);
@@ -42,9 +32,7 @@ pub(crate) unsafe fn exponentials<V: Vector>(x: *const f32, width: usize, dead: 
             let (mut sum, stop) = (V::splat(0.), width.min(at + SPAN * V::LANES));
             while at < stop {
                 let e = lanes::exp(lanes::load(x, at, width, dead).sub(centre));
-                if let Some(out) = out {
-                    lanes::store(e, out, at, width);
-                }
+                lanes::store(e, out, at, width);
                 sum = sum.add(e);
                 at += V::LANES;
             }
@@ -54,22 +42,22 @@ pub(crate) unsafe fn exponentials<V: Vector>(x: *const f32, width: usize, dead: 
     }
 }
 
-/// Writes share·exp(xᵢ − max) / Σ to `out`, and returns the maximum and the sum; `out` may not be `x`.
+/// Writes factor·exp(xᵢ − max) / Σ to `out` and returns the maximum and the sum; `out` must not overlap `x`.
 ///
 /// # Safety
 /// As [`exponentials`].
 #[inline(always)]
-pub(crate) unsafe fn shares<V: Vector>(x: *const f32, width: usize, dead: V, out: *mut f32, share: f32) -> (f32, f32) {
+pub(crate) unsafe fn scaled<V: Vector>(x: *const f32, width: usize, dead: V, out: *mut f32, factor: f32) -> (f32, f32) {
     // SAFETY: every index is below `width`; the caller vouches for the rest.
     unsafe {
         if width <= V::LANES {
-            return short::<V, 1>(x, width, dead, out, share);
+            return short::<V, 1>(x, width, dead, out, factor);
         }
         if width <= 2 * V::LANES {
-            return short::<V, 2>(x, width, dead, out, share);
+            return short::<V, 2>(x, width, dead, out, factor);
         }
-        let (most, sum) = exponentials(x, width, dead, Some(out));
-        let scale = V::splat(share / sum);
+        let (most, sum) = exponentials(x, width, dead, out);
+        let scale = V::splat(factor / sum);
         for i in (0..width).step_by(V::LANES) {
             lanes::store(lanes::load(out, i, width, dead).mul(scale), out, i, width);
         }
@@ -77,9 +65,9 @@ pub(crate) unsafe fn shares<V: Vector>(x: *const f32, width: usize, dead: V, out
     }
 }
 
-/// [`shares`] of a row that fits `NV` vectors, which stay in registers.
+/// [`scaled`] of a row that fits `NV` vectors, which stay in registers.
 #[inline(always)]
-unsafe fn short<V: Vector, const NV: usize>(x: *const f32, width: usize, dead: V, out: *mut f32, share: f32) -> (f32, f32) {
+unsafe fn short<V: Vector, const NV: usize>(x: *const f32, width: usize, dead: V, out: *mut f32, factor: f32) -> (f32, f32) {
     // SAFETY: the caller chose NV so that every vector begins below `width`.
     unsafe {
         let mut values: [V; NV] = std::array::from_fn(|i| lanes::load(x, i * V::LANES, width, dead));
@@ -94,7 +82,7 @@ unsafe fn short<V: Vector, const NV: usize>(x: *const f32, width: usize, dead: V
             sum = sum.add(*v);
         }
         let sum = lanes::sum(sum);
-        let scale = V::splat(share / sum);
+        let scale = V::splat(factor / sum);
         for (i, v) in values.into_iter().enumerate() {
             lanes::store(v.mul(scale), out, i * V::LANES, width);
         }
@@ -110,26 +98,13 @@ impl Kernel for Forward<'_> {
         unsafe {
             let dead = lanes::tail::<V>(width, f32::NEG_INFINITY);
             for (x, y) in self.x.chunks_exact(width).zip(self.y.chunks_exact_mut(width)) {
-                let (x, y) = (x.as_ptr(), y.as_mut_ptr());
-                match self.kind {
-                    Softmax::Plain => {
-                        shares(x, width, dead, y, 1.);
-                    }
-                    Softmax::Log => {
-                        let (most, sum) = exponentials(x, width, dead, None);
-                        let (most, rest) = (V::splat(most), V::splat(sum.ln()));
-                        for i in (0..width).step_by(V::LANES) {
-                            lanes::store(lanes::load(x, i, width, dead).sub(most).sub(rest), y, i, width);
-                        }
-                    }
-                }
+                scaled(x.as_ptr(), width, dead, y.as_mut_ptr(), 1.);
             }
         }
     }
 }
 
 struct Backward<'a> {
-    kind: Softmax,
     y: &'a [f32],
     gy: &'a [f32],
     width: usize,
@@ -150,10 +125,7 @@ impl Kernel for Backward<'_> {
                     let (mut sum, stop) = (V::splat(0.), width.min(at + SPAN * V::LANES));
                     while at < stop {
                         let g = lanes::load(g, at, width, none);
-                        sum = match self.kind {
-                            Softmax::Plain => g.fma(lanes::load(y, at, width, none), sum),
-                            Softmax::Log => g.add(sum),
-                        };
+                        sum = g.fma(lanes::load(y, at, width, none), sum);
                         at += V::LANES;
                     }
                     total += f64::from(lanes::sum(sum));
@@ -161,11 +133,7 @@ impl Kernel for Backward<'_> {
                 let total = V::splat(total as f32);
                 for i in (0..width).step_by(V::LANES) {
                     let (y, g) = (lanes::load(y, i, width, none), lanes::load(g, i, width, none));
-                    let d = match self.kind {
-                        Softmax::Plain => y.mul(g.sub(total)),
-                        Softmax::Log => g.sub(lanes::exp(y).mul(total)),
-                    };
-                    lanes::store(d, dx, i, width);
+                    lanes::store(y.mul(g.sub(total)), dx, i, width);
                 }
             }
         }
@@ -182,49 +150,42 @@ pub(crate) fn task(width: usize) -> usize {
     (TASK / width).max(1) * width
 }
 
-/// y from x, both (rows, width).
+/// Computes yᵢ = exp(xᵢ) / Σ exp(xⱼ) for every row of x (rows, width).
 ///
 /// # Panics
-/// Where lengths do not fit or the processor lacks the form, here and below.
-pub fn softmax_forward(form: Form, kind: Softmax, x: &[f32], width: usize, y: &mut [f32]) {
-    if check(width, &[x.len(), y.len()]) {
-        y.par_chunks_mut(task(width)).zip(x.par_chunks(task(width))).for_each(|(y, x)| match form {
-            Form::Naive => softmax_forward_naive(kind, x, width, y),
-            _ => form.run(Forward { kind, x, width, y }),
-        });
+/// Panics where the lengths of x and y differ or are not whole rows, or the processor lacks the form.
+pub fn softmax_forward<T: Real>(form: Form, x: &[T], width: usize, y: &mut [T]) {
+    if !check(width, &[x.len(), y.len()]) {
+        return;
     }
-}
-
-/// dx from the output y and its gradient: y·(gy − Σ gy·y), or gy − exp(y)·Σ gy for the logarithm.
-pub fn softmax_backward(form: Form, kind: Softmax, y: &[f32], gy: &[f32], width: usize, dx: &mut [f32]) {
-    if check(width, &[y.len(), gy.len(), dx.len()]) {
-        let task = task(width);
-        dx.par_chunks_mut(task).zip(y.par_chunks(task).zip(gy.par_chunks(task))).for_each(|(dx, (y, gy))| match form {
-            Form::Naive => softmax_backward_naive(kind, y, gy, width, dx),
-            _ => form.run(Backward { kind, y, gy, width, dx }),
-        });
+    if let (true, Some(x)) = (form != Form::Naive, T::as_f32(x)) {
+        let Some(y) = T::as_f32_mut(y) else { return };
+        let tasks = y.par_chunks_mut(task(width)).zip(x.par_chunks(task(width)));
+        return tasks.for_each(|(y, x)| form.run(Forward { x, width, y }));
     }
-}
-
-/// [`softmax_forward`] as plain loops, for any element.
-pub fn softmax_forward_naive<T: Real>(kind: Softmax, x: &[T], width: usize, y: &mut [T]) {
     for (x, y) in x.chunks_exact(width).zip(y.chunks_exact_mut(width)) {
         let most = x.iter().fold(f64::NEG_INFINITY, |m, v| m.max(v.to_f64()));
         let sum: f64 = x.iter().map(|v| (v.to_f64() - most).exp()).sum();
-        for (y, x) in y.iter_mut().zip(x) {
-            let x = x.to_f64() - most;
-            *y = T::from_f64(if kind == Softmax::Log { x - sum.ln() } else { x.exp() / sum });
-        }
+        y.iter_mut().zip(x).for_each(|(y, x)| *y = T::from_f64((x.to_f64() - most).exp() / sum));
     }
 }
 
-/// [`softmax_backward`] as plain loops, for any element.
-pub fn softmax_backward_naive<T: Real>(kind: Softmax, y: &[T], gy: &[T], width: usize, dx: &mut [T]) {
+/// Computes the gradient of x from the output y of [`softmax_forward`] and its gradient: dx = y·(gy − Σ gy·y).
+///
+/// # Panics
+/// As [`softmax_forward`].
+pub fn softmax_backward<T: Real>(form: Form, y: &[T], gy: &[T], width: usize, dx: &mut [T]) {
+    if !check(width, &[y.len(), gy.len(), dx.len()]) {
+        return;
+    }
+    if let (true, Some(y), Some(gy)) = (form != Form::Naive, T::as_f32(y), T::as_f32(gy)) {
+        let (task, Some(dx)) = (task(width), T::as_f32_mut(dx)) else { return };
+        let tasks = dx.par_chunks_mut(task).zip(y.par_chunks(task).zip(gy.par_chunks(task)));
+        return tasks.for_each(|(dx, (y, gy))| form.run(Backward { y, gy, width, dx }));
+    }
     for ((y, g), dx) in y.chunks_exact(width).zip(gy.chunks_exact(width)).zip(dx.chunks_exact_mut(width)) {
         let pairs = || y.iter().zip(g).map(|(y, g)| (y.to_f64(), g.to_f64()));
-        let sum: f64 = pairs().map(|(y, g)| if kind == Softmax::Log { g } else { g * y }).sum();
-        for (dx, (y, g)) in dx.iter_mut().zip(pairs()) {
-            *dx = T::from_f64(if kind == Softmax::Log { g - y.exp() * sum } else { y * (g - sum) });
-        }
+        let sum: f64 = pairs().map(|(y, g)| g * y).sum();
+        dx.iter_mut().zip(pairs()).for_each(|(dx, (y, g))| *dx = T::from_f64(y * (g - sum)));
     }
 }

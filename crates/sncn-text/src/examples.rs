@@ -1,4 +1,4 @@
-//! `Examples`: encoded texts as a [`Dataset`]: batches of token ids, one text after another, with their lengths.
+//! `Examples`: encoded texts as a [`Dataset`]; a batch is the token ids of its texts, one text after another, and their lengths.
 
 use crate::Vocabulary;
 use crate::dataset::Texts;
@@ -9,40 +9,40 @@ use sncn_core::Seed;
 use sncn_train::data::{Batch, DataError, Dataset, epoch_batches};
 use std::sync::Arc;
 
-/// Batches whose texts are sorted by length together: so much of the order is left to chance.
+/// The number of batches whose texts are sorted by length together; their order stays random otherwise.
 const POOL: usize = 32;
 
 /// Encoded texts.
 pub struct Examples {
     ids: Vec<Vec<u32>>,
     labels: Vec<u32>,
-    /// Share of the tokens that training replaces with the unknown token, and its id.
+    /// The fraction of the tokens that training replaces with the unknown token, and its id.
     dropped: Option<(f64, u32)>,
 }
 
 impl Examples {
-    /// The texts, at most `longest` tokens of each.
+    /// Encodes texts, at most `longest` tokens of each.
     ///
     /// # Errors
-    /// Where a text cannot be cut into tokens.
+    /// As [`Vocabulary::encode`].
     pub fn new(texts: &Texts, vocabulary: &Vocabulary, longest: usize) -> anyhow::Result<Self> {
         let all: Vec<&str> = texts.examples.iter().map(|example| example.text.as_str()).collect();
         let labels = texts.examples.iter().map(|example| example.label).collect();
         Ok(Self { ids: vocabulary.encode(&all, longest)?, labels, dropped: None })
     }
 
-    /// The same, a share of whose tokens is replaced with `unknown` in training (word dropout, Iyyer et al. 2015); what begins and ends
-    /// a text stays.
+    /// Adds word dropout (Iyyer et al. 2015): training replaces each token by `unknown` with probability `rate`, except the first and
+    /// the last of a text.
     pub fn with_word_dropout(self, rate: f64, unknown: u32) -> Self {
         Self { dropped: Some((rate, unknown)), ..self }
     }
 
-    /// The ids of every text.
+    /// The token ids of every text.
     pub fn ids(&self) -> &[Vec<u32>] {
         &self.ids
     }
 
-    /// Tokens in all.
+    /// The number of tokens of all texts.
     pub fn tokens(&self) -> usize {
         self.ids.iter().map(Vec::len).sum()
     }
@@ -72,14 +72,14 @@ impl Dataset for Examples {
         Ok(Batch { inputs, lengths: Some(lengths), labels, views: 1 })
     }
 
-    /// Texts of about one length together: the epoch's order, sorted by length within every 32 batches, whose order is left to
-    /// chance again.
+    /// Batches of texts of similar length: the texts of every 32 batches of the epoch's random order are sorted by length, and all
+    /// batches are shuffled again.
     fn batches(&self, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {
         let order = epoch_batches(self.len(), batch_size, epoch, seed).concat();
         let mut batches: Vec<Vec<usize>> = Vec::new();
         for pool in order.chunks(POOL * batch_size) {
             let mut pool = pool.to_vec();
-            // a stable sort: texts of one length keep the epoch's order
+            // a stable sort: texts of the same length keep the epoch's order
             pool.sort_by_key(|&index| self.ids[index].len());
             batches.extend(pool.chunks(batch_size).map(<[usize]>::to_vec));
         }

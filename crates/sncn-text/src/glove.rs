@@ -1,5 +1,5 @@
-//! Word vectors learnt from the training texts themselves, by GloVe (Pennington et al. 2014): weighted least squares on the logarithms of
-//! how often two words stand near each other, by AdaGrad. One thread in a fixed order, so that a seed gives the same vectors everywhere.
+//! Word vectors trained on the training texts themselves by GloVe (Pennington et al. 2014): weighted least squares on the logarithms
+//! of co-occurrence counts, with AdaGrad. Training uses one thread in a fixed order, so a seed gives the same vectors everywhere.
 
 use crate::Vectors;
 use anyhow::{Result, ensure};
@@ -10,17 +10,17 @@ use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
 use std::collections::{BTreeMap, HashMap};
 
-/// Settings of GloVe; what is absent is as published.
+/// The settings of GloVe; the defaults are the published ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GloveConfig {
-    /// Words to either side that count as near, each with 1 / its distance.
+    /// Words to either side that are counted as co-occurring, each with weight 1 / distance.
     pub window: usize,
-    /// Passes over all pairs of words.
+    /// Passes over all pairs of co-occurring words.
     pub epochs: usize,
-    /// Base rate of AdaGrad.
+    /// The learning rate of AdaGrad.
     pub lr: f32,
-    /// Pairs that are nearer than this often have weight 1, the others (n / this)^0.75.
+    /// x_max of the paper: pairs that occur n times have weight min(1, (n / x_max)^0.75).
     pub enough: f32,
 }
 
@@ -30,15 +30,15 @@ impl Default for GloveConfig {
     }
 }
 
-/// Two words, the logarithm of how often they stand near each other, and the weight of that.
+/// Two words, the logarithm of their co-occurrence count, and its weight in the loss.
 struct Pair {
     words: [u32; 2],
     logarithm: f32,
     weight: f32,
 }
 
-/// Parts of the vocabulary that are counted side by side; a word's pairs are all in one, in the texts' order.
-const PARTS: usize = 8;
+/// The vocabulary is counted in this many shards in parallel; all pairs of a word are in one shard, in the order of the texts.
+const SHARDS: usize = 8;
 
 fn pairs(texts: &[Vec<u32>], counts: &(dyn Fn(u32) -> bool + Sync), config: &GloveConfig) -> Vec<Pair> {
     let GloveConfig { window, enough, .. } = *config;
@@ -47,7 +47,7 @@ fn pairs(texts: &[Vec<u32>], counts: &(dyn Fn(u32) -> bool + Sync), config: &Glo
     let part = |part: usize| {
         let mut near: HashMap<[u32; 2], f32> = HashMap::new();
         for text in texts {
-            for (i, &word) in text.iter().enumerate().filter(|(_, word)| **word as usize % PARTS == part && counts(**word)) {
+            for (i, &word) in text.iter().enumerate().filter(|(_, word)| **word as usize % SHARDS == part && counts(**word)) {
                 let range = i.saturating_sub(window)..(i + window + 1).min(text.len());
                 for j in range.filter(|&j| j != i && counts(text[j])) {
                     *near.entry([word, text[j]]).or_default() += 1. / i.abs_diff(j) as f32;
@@ -58,18 +58,18 @@ fn pairs(texts: &[Vec<u32>], counts: &(dyn Fn(u32) -> bool + Sync), config: &Glo
         near.sort_unstable_by_key(|pair| pair.words);
         near
     };
-    (0..PARTS).into_par_iter().map(part).collect::<Vec<_>>().into_iter().flatten().collect()
+    (0..SHARDS).into_par_iter().map(part).collect::<Vec<_>>().into_iter().flatten().collect()
 }
 
-/// What is learnt of every word: its vector, and behind it its bias.
-struct Table {
+/// The parameters of every word: its vector followed by its bias.
+struct Embeddings {
     row: usize,
     values: Vec<f32>,
-    /// Sums of squared gradients.
+    /// Sums of squared gradients, for AdaGrad.
     squares: Vec<f32>,
 }
 
-impl Table {
+impl Embeddings {
     fn new(words: usize, width: usize, seed: Seed) -> Self {
         let (row, mut rng) = (width + 1, seed.rng());
         let values = (0..words * row).map(|_| rng.random_range(-0.5..0.5) / width as f32).collect();
@@ -85,7 +85,7 @@ impl Table {
 
 const LANES: usize = 16;
 
-/// A dot product whose order of additions is the same for every processor.
+/// A dot product with the same order of additions on every processor.
 #[inline(always)]
 fn dot(one: &[f32], two: &[f32]) -> f32 {
     let (ones, twos) = (one.chunks_exact(LANES), two.chunks_exact(LANES));
@@ -99,7 +99,7 @@ fn dot(one: &[f32], two: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// One step of AdaGrad for a pair: `scale` is the loss's derivative by the pair's score.
+/// One step of AdaGrad for a pair; `scale` is the derivative of the loss with respect to the pair's score.
 #[inline(always)]
 fn step(one: (&mut [f32], &mut [f32]), two: (&mut [f32], &mut [f32]), scale: f32, lr: f32) {
     let ((one, one_squares), (two, two_squares)) = (one, two);
@@ -118,11 +118,11 @@ fn step(one: (&mut [f32], &mut [f32]), two: (&mut [f32], &mut [f32]), scale: f32
 }
 
 impl Vectors {
-    /// Learns vectors of `width` values for the words of encoded `texts`, of a vocabulary of `words`; ids of which `special` holds
-    /// are no words and get no vector.
+    /// Trains vectors of `width` values for the words of encoded `texts`; the vocabulary has `words` tokens, and those for which
+    /// `special` is true get no vector.
     ///
     /// # Errors
-    /// Where a setting is out of range, or no two words stand near each other.
+    /// If a setting is out of range, or no two words co-occur.
     pub fn learn(
         texts: &[Vec<u32>],
         words: usize,
@@ -136,9 +136,9 @@ impl Vectors {
         ensure!(lr > 0. && lr.is_finite(), "vectors: lr is {lr}; a positive number is accepted");
         ensure!(enough > 0. && enough.is_finite(), "vectors: enough is {enough}; a positive number is accepted");
         let mut pairs = pairs(texts, &|id| !special(id), config);
-        ensure!(!pairs.is_empty(), "vectors: no two words of the training texts stand near each other");
+        ensure!(!pairs.is_empty(), "vectors: no two words of the training texts co-occur");
         let (mut centre, mut context) =
-            (Table::new(words, width, seed.named("centre")), Table::new(words, width, seed.named("context")));
+            (Embeddings::new(words, width, seed.named("centre")), Embeddings::new(words, width, seed.named("context")));
         for epoch in 0..epochs {
             pairs.shuffle(&mut seed.named("pairs").fold_in(epoch as u64).rng());
             pulp::Arch::new().dispatch(|| {
@@ -157,7 +157,7 @@ impl Vectors {
                 one[..width].iter().zip(&two[..width]).map(|(a, b)| a + b).collect::<Vec<f32>>()
             });
         }
-        Ok(Self { missing: words - of.len(), of, width })
+        Ok(Self { missing: words - of.len(), by_id: of, width })
     }
 }
 
@@ -188,8 +188,12 @@ mod tests {
             Vectors::learn(&texts(), 15, |id| id < 4, 8, &config, Seed::new(seed))
         };
         let vectors = learn(3)?;
-        assert_eq!((vectors.of.len(), vectors.missing, vectors.width), (10, 5, 8), "four special ones and one that never occurs");
-        let near = |one: u32, two: u32| cosine(&vectors.of[&one], &vectors.of[&two]);
+        assert_eq!(
+            (vectors.by_id.len(), vectors.missing, vectors.width),
+            (10, 5, 8),
+            "four special ones and one that never occurs"
+        );
+        let near = |one: u32, two: u32| cosine(&vectors.by_id[&one], &vectors.by_id[&two]);
         assert!(near(4, 5) > near(4, 9) + 0.3 && near(9, 10) > near(5, 10) + 0.3, "{} {}", near(4, 5), near(4, 9));
         assert_eq!(learn(3)?, vectors);
         assert_ne!(learn(4)?, vectors);
@@ -218,6 +222,6 @@ mod tests {
         assert!(error(GloveConfig { window: 0, ..usual.clone() }, &texts()).contains("window is 0"));
         assert!(error(GloveConfig { lr: 0., ..usual.clone() }, &texts()).contains("lr is 0"));
         assert!(error(GloveConfig { enough: f32::NAN, ..usual.clone() }, &texts()).contains("enough is NaN"));
-        assert!(error(usual, &[vec![2, 5, 3], vec![]]).contains("stand near each other"));
+        assert!(error(usual, &[vec![2, 5, 3], vec![]]).contains("co-occur"));
     }
 }

@@ -1,6 +1,8 @@
-//! Text networks of sncn: SelfNorm and CrossNorm over the tokens of each embedding dimension, padding excluded.
+//! Text classification for sncn: networks, data sets, vocabularies and word vectors. SelfNorm and CrossNorm act on the statistics of
+//! each embedding dimension over the tokens of a text, without padding.
 //!
-//! A batch is a tensor of token ids (N, L), u32, padded behind each sequence with the network's padding id.
+//! A batch is a tensor of token ids, u32: packed (tokens) with the lengths in the pass, or (N, L), padded at the end of each
+//! sequence with the network's padding id.
 
 #[macro_use(out)]
 extern crate sncn_train;

@@ -1,19 +1,19 @@
-//! Learning a vocabulary: words by their number, or word pieces by merging the most frequent pair again and again (Sennrich et al.
-//! 2016, in WordPiece's form: what continues a word begins with `##`).
+//! Training of a vocabulary: the most frequent words, or word pieces by repeatedly merging the most frequent pair (Sennrich et al.
+//! 2016, in WordPiece's notation: a piece that continues a word begins with `##`).
 //!
-//! Ties go to the pair that is first in the alphabet, so that a vocabulary is a function of its texts; the trainer of `tokenizers`
-//! breaks them by the order of a hash table, another one in every run.
+//! Ties are broken alphabetically, so a vocabulary depends only on its texts. The trainer of `tokenizers` breaks them in the order of a
+//! hash table, which differs from run to run.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 
-/// Words that occur twice or more, the most frequent first, at most `size`.
+/// The words that occur at least twice, the most frequent first, at most `size`.
 pub(crate) fn words(counts: &BTreeMap<String, u64>, size: usize) -> Vec<String> {
     let mut words: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
     words.sort_by(|one, two| two.1.cmp(one.1).then(one.0.cmp(two.0)));
     words.into_iter().take(size).map(|(word, _)| word.clone()).collect()
 }
 
-/// Pairs to merge, the most frequent first, then by the alphabet.
+/// A pair to merge, ordered by frequency and then alphabetically.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     count: u64,
@@ -24,10 +24,10 @@ struct Candidate {
 struct Merging {
     /// The name of every piece.
     pieces: Vec<String>,
-    /// The pieces of every word, and how often it occurs.
+    /// The pieces of every word and the count of the word.
     words: Vec<(Vec<usize>, u64)>,
     counts: HashMap<(usize, usize), u64>,
-    /// The words that hold a pair, or did.
+    /// The words that contain a pair, or did before a merge.
     places: HashMap<(usize, usize), BTreeSet<usize>>,
     queue: BinaryHeap<Candidate>,
 }
@@ -37,7 +37,7 @@ impl Merging {
         let letters = |word: &str| -> Vec<String> {
             word.chars().enumerate().map(|(i, letter)| if i == 0 { letter.to_string() } else { format!("##{letter}") }).collect()
         };
-        // every letter in both forms, so that a word of known letters is never unknown
+        // every letter in both forms, so a word of known letters is never unknown
         let seen: BTreeSet<char> = counts.keys().flat_map(|word| word.chars()).collect();
         let alphabet: BTreeSet<String> = seen.iter().flat_map(|letter| [letter.to_string(), format!("##{letter}")]).collect();
         let pieces: Vec<String> = alphabet.into_iter().collect();
@@ -55,7 +55,7 @@ impl Merging {
         merging
     }
 
-    /// Adds the pairs of a word to the counts, or takes them away.
+    /// Adds the pairs of a word to the counts, or subtracts them.
     fn count(&mut self, word: usize, add: bool) {
         let (pieces, count) = (self.words[word].0.clone(), self.words[word].1);
         for pair in pieces.windows(2).map(|two| (two[0], two[1])) {
@@ -77,11 +77,11 @@ impl Merging {
         }
     }
 
-    /// Merges the most frequent pair; whether there was one.
+    /// Merges the most frequent pair; returns whether there was one.
     fn merge(&mut self) -> bool {
         let pair = loop {
             let Some(candidate) = self.queue.pop() else { return false };
-            // counts change: an outdated one comes again with what it is now
+            // an outdated candidate is offered again with its current count
             match self.counts.get(&candidate.pair) {
                 Some(&count) if count == candidate.count => break candidate.pair,
                 _ => self.offer(candidate.pair),
@@ -112,7 +112,7 @@ impl Merging {
     }
 }
 
-/// Pieces: the letters, then what merging gave, at most `size` if the letters leave room.
+/// The pieces: all letters, then the merged pieces, at most `size` in total unless there are more letters.
 pub(crate) fn pieces(counts: &BTreeMap<String, u64>, size: usize) -> Vec<String> {
     let mut merging = Merging::new(counts);
     while merging.pieces.len() < size && merging.merge() {}

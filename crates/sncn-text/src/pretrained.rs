@@ -1,5 +1,5 @@
-//! `Pretrained`: an encoder as Hugging Face lays it out: a folder with `config.json`, `model.safetensors` (or `pytorch_model.bin`) and
-//! `tokenizer.json` (or `vocab.txt`), of BERT, RoBERTa or DistilBERT, with a classifier or without.
+//! `Pretrained`: a BERT, RoBERTa or DistilBERT encoder in Hugging Face's layout, a folder with `config.json`, `model.safetensors` (or
+//! `pytorch_model.bin`) and `tokenizer.json` (or `vocab.txt`), with or without a classifier.
 
 use crate::Vocabulary;
 use crate::backbone::{EncoderConfig, Family};
@@ -9,33 +9,33 @@ use sncn_core::{LayerConfig, Vars};
 use sncn_weights::weights::{NameMap, Outcome, Weights};
 use std::path::{Path, PathBuf};
 
-/// The file with the sizes.
+/// The name of the file with the sizes.
 pub const CONFIG: &str = "config.json";
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 const VOCABULARIES: [&str; 2] = ["tokenizer.json", "vocab.txt"];
 
-/// A folder with an encoder's sizes, weights and vocabulary.
+/// A folder with the sizes, weights and vocabulary of an encoder.
 #[derive(Clone, Debug)]
 pub struct Pretrained {
     folder: PathBuf,
-    /// The sizes.
+    /// The sizes of the encoder.
     pub config: EncoderConfig,
-    /// The classes that `config.json` names, in the order of their numbers; empty where it names none.
+    /// The class names in `config.json`, in the order of their numbers; empty if there are none.
     pub classes: Vec<String>,
 }
 
-/// What became of the weights.
+/// The outcome of loading weights.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found {
-    /// Variables that the file had.
+    /// The number of variables that were loaded from the file.
     pub matched: usize,
-    /// Variables of the classifier or of layers hung on the encoder that keep their initial values.
+    /// Variables of the classifier or of attached layers that keep their initial values.
     pub fresh: Vec<String>,
-    /// Tensors of the file that the network lacks.
+    /// Tensors of the file that the network does not have.
     pub surplus: Vec<String>,
 }
 
-/// Whether a folder holds an encoder in that layout.
+/// Whether a folder holds an encoder in Hugging Face's layout.
 pub fn is_pretrained(folder: &Path) -> bool {
     folder.join(CONFIG).is_file() && first(folder, &WEIGHTS).is_some()
 }
@@ -44,7 +44,7 @@ fn first(folder: &Path, names: &[&str]) -> Option<PathBuf> {
     names.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }
 
-/// The network's name of a tensor: without the family's own beginning, and in today's words.
+/// The network's name for a tensor of the file: without the prefix of the family, and in current spelling.
 fn renamed(family: Family, name: &str) -> String {
     let beginning = match family {
         Family::Bert => "bert.",
@@ -53,29 +53,29 @@ fn renamed(family: Family, name: &str) -> String {
     };
     let name = name.strip_prefix(beginning).unwrap_or(name);
     let name = match family {
-        // its classifier is a head of two layers, of which the first is the pooler's twin
+        // its classifier has two layers, the first of which is what BERT calls the pooler
         Family::Roberta => name.replace("classifier.dense.", "pooler.dense.").replace("classifier.out_proj.", "classifier."),
         _ => name.to_string(),
     };
-    // as weights that came from TensorFlow are named
+    // the names of weights that were converted from TensorFlow
     name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 }
 
 impl Pretrained {
-    /// Reads the sizes.
+    /// Reads `config.json`.
     ///
     /// # Errors
-    /// Where `config.json` is missing, damaged, or of an encoder that is not known.
+    /// If the file is missing, damaged, or of an unsupported encoder.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG);
         let at = || path.display().to_string();
-        let wanted = "a folder with config.json, model.safetensors and tokenizer.json is wanted";
+        let wanted = "expected a folder with config.json, model.safetensors and tokenizer.json";
         let text = std::fs::read_to_string(&path).with_context(|| format!("{}: not readable; {wanted}", at()))?;
         let value: Value = serde_json::from_str(&text).with_context(at)?;
         let config: EncoderConfig = serde_path_to_error::deserialize(&value).with_context(at)?;
         let mut classes: Vec<(usize, String)> = Vec::new();
         for (number, name) in value.get("id2label").and_then(Value::as_object).into_iter().flatten() {
-            let number = number.parse().with_context(|| format!("{}: id2label: {number:?} is no number", at()))?;
+            let number = number.parse().with_context(|| format!("{}: id2label: {number:?} is not a number", at()))?;
             classes.push((number, name.as_str().map_or_else(|| name.to_string(), str::to_string)));
         }
         classes.sort_unstable();
@@ -88,22 +88,22 @@ impl Pretrained {
         Ok(Self { folder: folder.to_path_buf(), config, classes: classes.into_iter().map(|(_, name)| name).collect() })
     }
 
-    /// The vocabulary beside the weights, held to their sizes.
+    /// Reads the vocabulary and checks it.
     ///
     /// # Errors
-    /// Where it is missing or damaged, or has more tokens than the weights, or another padding.
+    /// If the file is missing or damaged, and as [`Pretrained::check`].
     pub fn vocabulary(&self) -> Result<Vocabulary> {
         let path = first(&self.folder, &VOCABULARIES)
-            .with_context(|| format!("{}: none of {} is there", self.folder.display(), VOCABULARIES.join(", ")))?;
+            .with_context(|| format!("{}: none of {} exists", self.folder.display(), VOCABULARIES.join(", ")))?;
         let vocabulary = Vocabulary::read(&path)?;
         self.check(&vocabulary).with_context(|| path.display().to_string())?;
         Ok(vocabulary)
     }
 
-    /// Refuses a vocabulary that does not fit the weights.
+    /// Checks that a vocabulary fits the weights.
     ///
     /// # Errors
-    /// Where it has more tokens than they, or another padding.
+    /// If the vocabulary has more tokens than the weights, or another padding id.
     pub fn check(&self, vocabulary: &Vocabulary) -> Result<()> {
         let EncoderConfig { vocab_size, pad_token_id, .. } = self.config;
         ensure!(
@@ -121,20 +121,21 @@ impl Pretrained {
         Ok(())
     }
 
-    /// Puts the weights into the variables of an encoder with these layers hung on it; a classifier that they lack, or have for another
-    /// number of classes, and the layers, stay as they are.
+    /// Loads the weights into the variables of an encoder with `layers` attached. Attached layers keep their values, and so does the
+    /// classifier if the file has none or one for another number of classes.
     ///
     /// # Errors
-    /// Where the file is missing, damaged, or of another network; nothing is set then.
+    /// If the file is missing, damaged, or of another network; then no variable is changed.
     pub fn load(&self, vars: &Vars, layers: &[LayerConfig]) -> Result<Found> {
         let path = first(&self.folder, &WEIGHTS)
-            .with_context(|| format!("{}: none of {} is there", self.folder.display(), WEIGHTS.join(", ")))?;
+            .with_context(|| format!("{}: none of {} exists", self.folder.display(), WEIGHTS.join(", ")))?;
         let at = || path.display().to_string();
         let bytes = std::fs::read(&path).with_context(|| format!("{}: not readable", at()))?;
         let weights = Weights::read(&path, &bytes).with_context(at)?;
         let head = |name: &str| ["classifier.", "pooler.", "pre_classifier."].iter().any(|start| name.starts_with(start));
-        let hung = |name: &str| name.split('.').any(|part| layers.iter().any(|layer| layer.kind == part));
-        let names = NameMap { rename: &|name| renamed(self.config.family, name), keep_initial: &|name| head(name) || hung(name) };
+        let attached = |name: &str| name.split('.').any(|part| layers.iter().any(|layer| layer.kind == part));
+        let names =
+            NameMap { rename: &|name| renamed(self.config.family, name), keep_initial: &|name| head(name) || attached(name) };
         let mut found = Found::default();
         let all = vars.all().len();
         weights
@@ -148,10 +149,10 @@ impl Pretrained {
         Ok(found)
     }
 
-    /// The same, of an encoder whose classifier the weights must have.
+    /// As [`Pretrained::load`] without attached layers, but the file must have the classifier.
     ///
     /// # Errors
-    /// As [`Pretrained::load`], and where a part of the classifier is missing.
+    /// As [`Pretrained::load`], and if a variable of the classifier is missing.
     pub fn load_whole(&self, vars: &Vars) -> Result<()> {
         let found = self.load(vars, &[])?;
         if let Some(name) = found.fresh.first() {

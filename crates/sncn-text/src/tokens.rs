@@ -1,25 +1,25 @@
-//! `Tokens`: the token ids of a batch, packed, with the length of every sequence.
+//! `Tokens`: the token ids of a batch, packed, with the lengths of its sequences.
 
 use candle_core::{DType, Result, Tensor, bail};
 use sncn_core::{Packing, Pass};
 
-/// Token ids of sequences that lie one after another.
+/// The token ids of a batch, sequence after sequence.
 pub struct Tokens {
     ids: Vec<u32>,
     packing: Packing,
 }
 
 impl Tokens {
-    /// Takes the inputs of a text network: packed ids (tokens), whose lengths the pass has, or padded ids (N, L), of which the
-    /// pass may say how many of each sequence count; without lengths all do, padding included. Padded vectors have room for
-    /// `least` tokens at least.
+    /// Reads the input of a text network: packed ids (tokens) with the lengths in the pass, or padded ids (N, L). Of padded ids the
+    /// pass may give the lengths; without them all tokens are used, padding included. Tensors padded from this batch have at least
+    /// `least` tokens per sequence.
     ///
     /// # Errors
-    /// Where the ids are not u32, or the lengths are not theirs.
+    /// If the ids are not u32 or have another rank, or the lengths do not match them.
     pub fn new(ids: &Tensor, pass: &Pass, least: usize) -> Result<Self> {
         if ids.dtype() != DType::U32 {
             bail!(
-                "token ids are {:?} of shape {:?}; u32 is wanted, (tokens) with the pass's lengths or (N, L)",
+                "token ids are {:?} of shape {:?}; expected u32, (tokens) with the pass's lengths or (N, L)",
                 ids.dtype(),
                 ids.dims()
             )
@@ -46,31 +46,31 @@ impl Tokens {
                 let kept = rows.iter().zip(&lengths).flat_map(|(row, &length)| &row[..length]);
                 Ok(Self { ids: kept.copied().collect(), packing })
             }
-            _ => bail!("token ids of shape {:?}; (tokens) with the pass's lengths, or (N, L), is wanted", ids.dims()),
+            _ => bail!("token ids of shape {:?}; expected (tokens) with the pass's lengths, or (N, L)", ids.dims()),
         }
     }
 
-    /// Which tokens belong to which sequence.
+    /// The assignment of tokens to sequences.
     pub fn packing(&self) -> &Packing {
         &self.packing
     }
 
-    /// Every token's id, sequence after sequence.
+    /// The id of every token, sequence after sequence.
     pub fn ids(&self) -> &[u32] {
         &self.ids
     }
 
-    /// A value for every token: `f(sequence, place)`.
+    /// The value `f(sequence, index)` for every token.
     pub fn each(&self, f: impl Fn(usize, usize) -> u32) -> Vec<u32> {
         let f = &f;
         self.packing.lengths().iter().enumerate().flat_map(|(n, &len)| (0..len).map(move |i| f(n, i))).collect()
     }
 }
 
-/// The lengths of padded sequences of token ids (N, L): up to the last id that is no padding, and at least 1.
+/// The lengths of padded sequences of token ids (N, L): up to the last id that is not `pad`, and at least 1.
 ///
 /// # Errors
-/// Where the ids are not (N, L) of u32.
+/// If the ids are not u32 of shape (N, L).
 pub fn padded_lengths(ids: &Tensor, pad: u32) -> Result<Vec<usize>> {
     let length = |ids: &Vec<u32>| ids.iter().rposition(|&id| id != pad).map_or(1, |last| last + 1);
     Ok(ids.to_vec2()?.iter().map(length).collect())

@@ -1,5 +1,5 @@
-//! Word vectors in the text formats of GloVe (Pennington et al. 2014: a word and its values a line) and word2vec (the same behind a
-//! line with the number of words and of values), read line by line; only words of the vocabulary are kept.
+//! Word vectors in the text formats of GloVe (Pennington et al. 2014: one word and its values per line) and word2vec (the same after
+//! a line with the number of words and of values), read line by line; only words of the vocabulary are kept.
 
 use crate::Vocabulary;
 use anyhow::{Context, Result, bail, ensure};
@@ -8,22 +8,22 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// The vectors of a vocabulary's words.
+/// Vectors of words of a vocabulary.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vectors {
-    /// By token id.
-    pub of: BTreeMap<u32, Vec<f32>>,
-    /// Values of a vector.
+    /// The vectors by token id.
+    pub by_id: BTreeMap<u32, Vec<f32>>,
+    /// The number of values in a vector.
     pub width: usize,
-    /// Words of the vocabulary that the file does not have.
+    /// The number of words of the vocabulary that have no vector.
     pub missing: usize,
 }
 
 impl Vectors {
-    /// Reads a file; of a word that stands twice the first vector counts.
+    /// Reads a file; duplicate words keep their first vector.
     ///
     /// # Errors
-    /// Names the file and the line that does not fit.
+    /// If the file cannot be read, a line does not fit (the error names it), or the file has no word of the vocabulary.
     pub fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("{}: the word vectors cannot be read", path.display()))?;
         let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
@@ -48,13 +48,13 @@ impl Vectors {
             if width == 0 {
                 width = values.len();
             }
-            // words with spaces occur in GloVe's files: the values are the last ones
-            ensure!(width > 0 && values.len() >= width, "{}: {} values, {width} are wanted as before", at(), values.len());
+            // GloVe's files have words with spaces, so the values are the last fields
+            ensure!(width > 0 && values.len() >= width, "{}: {} values, expected {width} as before", at(), values.len());
             let (more, values) = values.split_at(values.len() - width);
             let number = |text: &&str| text.parse::<f32>().ok().filter(|value| value.is_finite());
             let Some(values) = values.iter().map(number).collect::<Option<Vec<f32>>>() else {
                 bail!(
-                    "{}: {:?} is followed by what is no number, or the line has another number of values than {width}",
+                    "{}: {:?} is followed by something that is not a number, or the line does not have {width} values",
                     at(),
                     word
                 )
@@ -65,7 +65,7 @@ impl Vectors {
         }
         ensure!(width > 0, "{}: no word vectors", path.display());
         ensure!(!of.is_empty(), "{}: none of its words is in the vocabulary", path.display());
-        Ok(Self { missing: vocabulary.len() - of.len(), of, width })
+        Ok(Self { missing: vocabulary.len() - of.len(), by_id: of, width })
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
     #[test]
     fn both_formats_are_read_and_missing_words_counted() -> Result<()> {
         let glove = read(b"good 1 -2.5 3e-1\nother 1 2 3\nbad 0 0 0\n. . . 4 5 6\nbad 9 9 9\n")?;
-        let mut values: Vec<_> = glove.of.values().cloned().collect();
+        let mut values: Vec<_> = glove.by_id.values().cloned().collect();
         values.sort_by(|one, two| one[0].total_cmp(&two[0]));
         assert_eq!((values, glove.width, glove.missing), (vec![vec![0., 0., 0.], vec![1., -2.5, 0.3]], 3, 5));
         assert_eq!(read(b"2 3\ngood 1 -2.5 0.3\nbad 0 0 0\n")?, glove);
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn lines_that_do_not_fit_are_named() {
         let error = |bytes: &[u8]| format!("{:#}", read(bytes).unwrap_err());
-        assert!(error(b"good 1 2 3\nbad 1 2\n").contains("vectors.txt:2: 2 values, 3 are wanted"));
+        assert!(error(b"good 1 2 3\nbad 1 2\n").contains("vectors.txt:2: 2 values, expected 3"));
         assert!(error(b"good 1 2 3\nbad 1 x 3\n").contains("vectors.txt:2"));
         assert!(error(b"good 1 2 3\nbad 1 nan 3\n").contains("vectors.txt:2"));
         assert!(error(b"").contains("no word vectors"));

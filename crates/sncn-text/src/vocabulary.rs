@@ -1,5 +1,5 @@
-//! `Vocabulary`: texts to token ids. Learnt from the training texts (whole words or word pieces), or read from a `tokenizer.json` or a
-//! word-piece list; kept as a `tokenizer.json` beside a run's checkpoints.
+//! `Vocabulary`: converts texts to token ids. It is trained on the training texts (words or word pieces) or read from a
+//! `tokenizer.json` or a list of word pieces, and saved as a `tokenizer.json` beside a run's checkpoints.
 
 use crate::pieces;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -12,44 +12,44 @@ use tokenizers::{
     NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer, TruncationParams,
 };
 
-/// Where a vocabulary comes from.
+/// The origin of a vocabulary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum VocabularyConfig {
     /// The most frequent words of the training texts, in lower case.
     Words {
-        /// How many, padding and its like included.
+        /// The number of tokens, special tokens included.
         size: usize,
     },
-    /// Word pieces learnt from the training texts, in lower case.
+    /// Word pieces trained on the training texts, in lower case.
     Pieces {
-        /// How many, padding and its like included.
+        /// The number of tokens, special tokens included.
         size: usize,
     },
-    /// A file: `tokenizer.json`, or a list of word pieces, one a line, with \[PAD\], \[UNK\], \[CLS\] and \[SEP\] among them.
+    /// A file: `tokenizer.json`, or a list of word pieces, one per line, that includes \[PAD\], \[UNK\], \[CLS\] and \[SEP\].
     File {
-        /// Where.
+        /// The path of the file.
         path: PathBuf,
     },
 }
 
 const PAD: &str = "[PAD]";
 const UNKNOWN: &str = "[UNK]";
-/// In the order of their ids where a vocabulary is learnt.
+/// The special tokens, in the order of their ids in trained vocabularies.
 const SPECIAL: [&str; 4] = [PAD, UNKNOWN, "[CLS]", "[SEP]"];
 
-/// Texts to token ids.
+/// Converts texts to token ids.
 pub struct Vocabulary {
     tokenizer: Tokenizer,
     pad: u32,
 }
 
-/// What `tokenizers` says, as an error of ours.
-fn said(error: tokenizers::Error) -> anyhow::Error {
+/// Converts an error of `tokenizers`.
+fn converted(error: tokenizers::Error) -> anyhow::Error {
     anyhow!("{error}")
 }
 
-/// A `tokenizer.json` in BERT's manner, over this model.
+/// A tokenizer with BERT's normalisation and special tokens over a model of this kind.
 fn bert(kind: &str, vocabulary: Map<String, Value>) -> Result<Tokenizer> {
     let id = |token: &str| vocabulary.get(token).and_then(Value::as_u64).with_context(|| format!("{token} is not in it"));
     let ids = SPECIAL.iter().map(|token| id(token)).collect::<Result<Vec<_>>>()?;
@@ -72,21 +72,21 @@ fn bert(kind: &str, vocabulary: Map<String, Value>) -> Result<Tokenizer> {
         "post_processor": {"type": "BertProcessing", "sep": [SPECIAL[3], ids[3]], "cls": [SPECIAL[2], ids[2]]},
         "decoder": null, "model": model,
     });
-    Tokenizer::from_bytes(file.to_string()).map_err(said)
+    Tokenizer::from_bytes(file.to_string()).map_err(converted)
 }
 
-/// How often every word of the texts occurs, as the tokenizer cuts them.
+/// The count of every word of the texts, as split by the tokenizer.
 fn counted<'a>(tokenizer: &Tokenizer, texts: impl Iterator<Item = &'a str>) -> Result<BTreeMap<String, u64>> {
     let (normalizer, cutter) = (tokenizer.get_normalizer(), tokenizer.get_pre_tokenizer());
-    let (normalizer, cutter) = normalizer.zip(cutter).context("a tokenizer without a normaliser")?;
+    let (normalizer, cutter) = normalizer.zip(cutter).context("a tokenizer without a normalizer")?;
     let texts: Vec<&str> = texts.collect();
     let count = |texts: &[&str]| {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         for text in texts {
             let mut text = NormalizedString::from(clean(text));
-            normalizer.normalize(&mut text).map_err(said)?;
+            normalizer.normalize(&mut text).map_err(converted)?;
             let mut words = PreTokenizedString::from(text);
-            cutter.pre_tokenize(&mut words).map_err(said)?;
+            cutter.pre_tokenize(&mut words).map_err(converted)?;
             for (word, ..) in words.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
                 *counts.entry(word.to_string()).or_default() += 1;
             }
@@ -104,10 +104,10 @@ fn counted<'a>(tokenizer: &Tokenizer, texts: impl Iterator<Item = &'a str>) -> R
 }
 
 impl Vocabulary {
-    /// Learns or reads it; `texts` are the training texts.
+    /// Trains a vocabulary on `texts`, or reads its file.
     ///
     /// # Errors
-    /// Where a size is too small, or a file is damaged or lacks a token that is needed.
+    /// If the size is too small, or the file is missing, damaged or lacks a special token.
     pub fn new<'a>(config: &VocabularyConfig, texts: impl Iterator<Item = &'a str>) -> Result<Self> {
         let (kind, size) = match config {
             VocabularyConfig::File { path } => return Self::read(path),
@@ -120,25 +120,25 @@ impl Vocabulary {
         let counts = counted(&bert(kind, numbered(&special))?, texts)?;
         let room = size - special.len();
         let learnt = if kind == "WordLevel" { pieces::words(&counts, room) } else { pieces::pieces(&counts, room) };
-        // a text may hold the name of a special token
+        // a text may contain the name of a special token
         let learnt = learnt.into_iter().filter(|token| !SPECIAL.contains(&token.as_str()));
         Self::of(bert(kind, numbered(&special.into_iter().chain(learnt).collect::<Vec<_>>()))?)
     }
 
-    /// Reads a `tokenizer.json`, or a list of word pieces (any other end of the name).
+    /// Reads a file ending in `.json` as a `tokenizer.json`, any other as a list of word pieces.
     ///
     /// # Errors
-    /// Where the file is damaged, or lacks a token that is needed.
+    /// If the file is missing, damaged or lacks a special token.
     pub fn read(path: &Path) -> Result<Self> {
         let at = || path.display().to_string();
         let bytes = std::fs::read(path).with_context(|| format!("{}: the vocabulary cannot be read", at()))?;
         if path.extension().is_some_and(|end| end == "json") {
-            return Self::of(Tokenizer::from_bytes(bytes).map_err(said).with_context(at)?).with_context(at);
+            return Self::of(Tokenizer::from_bytes(bytes).map_err(converted).with_context(at)?).with_context(at);
         }
         let mut vocabulary = Map::new();
         for (line, token) in String::from_utf8(bytes).with_context(at)?.lines().enumerate() {
             if vocabulary.insert(token.to_string(), json!(line)).is_some() {
-                bail!("{}:{}: {token:?} stands twice", at(), line + 1)
+                bail!("{}:{}: {token:?} is repeated", at(), line + 1)
             }
         }
         Self::of(bert("WordPiece", vocabulary).with_context(at)?).with_context(at)
@@ -150,17 +150,17 @@ impl Vocabulary {
         Ok(Self { pad: pad.context("the vocabulary has no token for padding ([PAD] or <pad>)")?, tokenizer })
     }
 
-    /// The id of padding.
+    /// The id of the padding token.
     pub fn pad(&self) -> u32 {
         self.pad
     }
 
-    /// Tokens.
+    /// The number of tokens.
     pub fn len(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// Whether there is none.
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -170,44 +170,44 @@ impl Vocabulary {
         self.tokenizer.token_to_id(token)
     }
 
-    /// The id of what is not in the vocabulary, where it has one.
+    /// The id of the unknown token, if there is one.
     pub fn unknown(&self) -> Option<u32> {
         [UNKNOWN, "<unk>"].iter().find_map(|token| self.id(token))
     }
 
-    /// Whether an id is no word: padding, what begins and ends a text, what is unknown.
+    /// Whether an id is a special token: padding, begin and end of a text, unknown.
     pub fn is_special(&self, id: u32) -> bool {
         self.unknown() == Some(id) || self.tokenizer.get_added_vocabulary().is_special_token(&self.token(id).unwrap_or_default())
     }
 
-    /// The token of an id.
+    /// The token with an id.
     pub fn token(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)
     }
 
-    /// Ids of every text, at most `longest` of each with those that begin and end it; a text with none of its own is these two.
+    /// The ids of every text, at most `longest` per text including the begin and end tokens, which every text has.
     ///
     /// # Errors
-    /// Where `longest` has no room, or a text cannot be cut into tokens.
+    /// If `longest` is less than 3, or the tokenizer fails.
     pub fn encode(&self, texts: &[&str], longest: usize) -> Result<Vec<Vec<u32>>> {
-        ensure!(longest > 2, "texts are cut to {longest} tokens; more than 2 are wanted");
+        ensure!(longest > 2, "texts are cut to {longest} tokens; expected more than 2");
         let mut tokenizer = self.tokenizer.clone();
         let truncation = TruncationParams { max_length: longest, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(said)?.with_padding(None);
-        let encode = |text: &&str| Ok(tokenizer.encode_fast(clean(text), true).map_err(said)?.get_ids().to_vec());
+        tokenizer.with_truncation(Some(truncation)).map_err(converted)?.with_padding(None);
+        let encode = |text: &&str| Ok(tokenizer.encode_fast(clean(text), true).map_err(converted)?.get_ids().to_vec());
         texts.par_iter().map(encode).collect()
     }
 
-    /// As a `tokenizer.json`.
+    /// The vocabulary as the text of a `tokenizer.json`.
     ///
     /// # Errors
-    /// Where it cannot be written as JSON.
+    /// If the tokenizer cannot be serialised.
     pub fn to_json(&self) -> Result<String> {
-        self.tokenizer.to_string(false).map_err(said)
+        self.tokenizer.to_string(false).map_err(converted)
     }
 }
 
-/// A text without the line breaks of web pages.
+/// Removes HTML line breaks.
 fn clean(text: &str) -> String {
     text.replace("<br />", " ")
 }
@@ -261,7 +261,7 @@ mod tests {
             format!("{:#}", Vocabulary::read(&path).err().unwrap())
         };
         assert!(error("vocab.txt", "[PAD]\n[UNK]\na\n").contains("vocab.txt: [CLS] is not in it"));
-        assert!(error("vocab.txt", "[PAD]\na\na\n").contains("vocab.txt:3: \"a\" stands twice"));
+        assert!(error("vocab.txt", "[PAD]\na\na\n").contains("vocab.txt:3: \"a\" is repeated"));
         assert!(error("tokenizer.json", "{}").contains("tokenizer.json"));
         std::fs::write(folder.path().join("vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nun\n##seen\n")?;
         let read = Vocabulary::read(&folder.path().join("vocab.txt"))?;

@@ -1,33 +1,33 @@
-//! `Calibration`: expected calibration error (Guo et al. 2017; 15 equal bins (b/15, (b + 1)/15]), negative
+//! `Calibration`: expected calibration error (Guo et al. 2017; 15 bins of equal width, (b/15, (b + 1)/15]), negative
 //! log-likelihood and Brier score.
 
 use crate::predict::argmax;
 
-/// A label that is no class.
+/// A label that is not a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("label {label} for {classes} classes")]
 pub struct LabelError {
     /// The label.
     pub label: usize,
-    /// How many classes there are.
+    /// The number of classes.
     pub classes: usize,
 }
 
-/// Bins of confidence.
+/// The number of confidence bins.
 pub const BINS: usize = 15;
 
-/// One bin of confidence: a bar of a reliability diagram.
+/// One confidence bin, which is a bar of a reliability diagram.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Bin {
-    /// Items in it.
+    /// The number of items in the bin.
     pub count: u64,
-    /// Share of them that are right; 0 where there are none.
+    /// The fraction of them that are predicted correctly; 0 if there are none.
     pub accuracy: f64,
-    /// Their mean confidence; 0 where there are none.
+    /// Their mean confidence; 0 if there are none.
     pub confidence: f64,
 }
 
-/// Sums over items.
+/// Calibration of the predictions for all items that were added.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Calibration {
     count: [u64; BINS],
@@ -38,10 +38,10 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Adds an item: its class probabilities and its label.
+    /// Adds an item with its class probabilities and its label.
     ///
     /// # Errors
-    /// Where the label is no class.
+    /// If the label is not a class.
     pub fn add(&mut self, probabilities: &[f64], label: usize) -> Result<(), LabelError> {
         if label >= probabilities.len() {
             return Err(LabelError { label, classes: probabilities.len() });
@@ -62,7 +62,7 @@ impl Calibration {
         (self.count.iter().sum::<u64>() as f64).max(1.)
     }
 
-    /// The bins, from the least confident; those that no item fell into are empty.
+    /// The bins in order of increasing confidence.
     pub fn bins(&self) -> [Bin; BINS] {
         std::array::from_fn(|b| {
             let (count, items) = (self.count[b], (self.count[b] as f64).max(1.));
@@ -70,18 +70,18 @@ impl Calibration {
         })
     }
 
-    /// Expected calibration error: Σ n_b/N·|accuracy_b − confidence_b|.
+    /// The expected calibration error: Σ n_b/N·|accuracy_b − confidence_b|.
     pub fn ece(&self) -> f64 {
         let gap = |b: usize| (self.correct[b] as f64 - self.confidence[b]).abs();
         (0..BINS).map(gap).sum::<f64>() / self.total()
     }
 
-    /// Mean negative log-likelihood.
+    /// The mean negative log-likelihood.
     pub fn nll(&self) -> f64 {
         self.nll / self.total()
     }
 
-    /// Mean Brier score, summed over classes.
+    /// The mean Brier score, summed over classes.
     pub fn brier(&self) -> f64 {
         self.brier / self.total()
     }

@@ -1,9 +1,9 @@
 //! Checkpoints: one safetensors file with weights, optimiser state, step and the resolved run.
 //!
-//! Weights stand under their state-dict names, so any safetensors reader can use them; optimiser state under `optimizer/`.
+//! Weights have their state-dict names, so any safetensors reader can use them; optimiser state has the prefix `optimizer/`.
 //! The metadata key `sncn` holds a JSON document with the step, the run and the SHA-256 of all tensors. A file is written
-//! under a temporary name, synced and renamed; the last two are kept. Every stream follows from the run's seed and the
-//! step, so nothing else is needed to go on bit for bit.
+//! under a temporary name, synced and renamed; the last two are kept. Every random stream is derived from the run's seed and
+//! the step, so nothing else is needed to resume bit for bit.
 
 use crate::BoxError;
 use crate::files::{WriteError, write_atomically};
@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 const STATE: &str = "optimizer/";
-/// The file of the best checkpoint, where training chooses one: weights alone.
+/// The file name of the weights of the best epoch, in runs with early stopping.
 pub const SELECTED: &str = "selected.safetensors";
-/// How many checkpoints of a run are kept.
+/// The number of checkpoints of a run that are kept.
 pub const KEPT: usize = 2;
 
 /// Why a checkpoint could not be written, read or used.
@@ -31,11 +31,11 @@ pub enum CheckpointError {
     /// A file or folder could not be read or removed.
     #[error("{}: {what}", path.display())]
     File {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What could not be done.
+        /// The action that failed.
         what: &'static str,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A file could not be written.
@@ -44,60 +44,60 @@ pub enum CheckpointError {
     /// A file is damaged.
     #[error("{}: damaged{what}", path.display())]
     Damaged {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// How that shows.
+        /// How the damage was found; may be empty.
         what: &'static str,
-        /// What its reader says.
+        /// The reader's error, if any.
         source: Option<BoxError>,
     },
     /// A safetensors file of another program.
     #[error("{}: a safetensors file, but not a checkpoint of sncn (its metadata lacks {KEY:?})", .0.display())]
     Foreign(PathBuf),
-    /// A layout that this version does not read.
+    /// The file has a format that this version cannot read.
     #[error("{}: format {format} is newer than this program, which reads {FORMAT}", path.display())]
     Format {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Its layout.
+        /// Its format.
         format: u32,
     },
     /// The newest checkpoint of a folder cannot be used.
-    #[error("{}; {advice}", told(error))]
+    #[error("{}; {advice}", with_causes(error))]
     Newest {
-        /// What is wrong with it.
+        /// Its error.
         error: Box<CheckpointError>,
-        /// What to do.
+        /// What the user can do.
         advice: String,
     },
-    /// The network lacks a variable of the checkpoint.
+    /// The checkpoint has a variable that the network does not have.
     #[error("{}: a checkpoint of another network: it has {name}, which this network lacks", path.display())]
     Surplus {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The variable.
+        /// The name of the variable.
         name: String,
     },
     /// The checkpoint lacks a variable of the network, or has it with another shape.
     #[error("{}: a checkpoint of another network", path.display())]
     Network {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What does not fit.
         source: candle_core::Error,
     },
-    /// The optimiser's state does not fit.
+    /// The optimiser state does not fit the optimiser.
     #[error("{}: optimiser state", path.display())]
     Optimizer {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// What does not fit.
         source: candle_core::Error,
     },
-    /// A checkpoint of another run.
+    /// The checkpoint belongs to another run.
     #[error("{}: a checkpoint of another run: {key:?} is {there} there and {here} here; choose another --run-dir", path.display())]
     OtherRun {
-        /// Which file.
+        /// The file.
         path: PathBuf,
         /// The first key that differs.
         key: String,
@@ -106,24 +106,24 @@ pub enum CheckpointError {
         /// Its value in the run that was asked for.
         here: String,
     },
-    /// A tensor of a type that checkpoints do not hold.
+    /// A tensor has a type that checkpoints do not support.
     #[error("{0}: a tensor of type {1:?} cannot be saved")]
     Type(String, DType),
-    /// The optimiser's state could not be made into tensors.
+    /// The optimiser state could not be converted to tensors.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
-    /// The tensors could not be laid out.
+    /// The tensors could not be serialised.
     #[error(transparent)]
     Layout(#[from] SafeTensorError),
-    /// The header could not be written.
+    /// The header could not be serialised.
     #[error(transparent)]
     Header(#[from] serde_json::Error),
 }
 
 type Result<T> = std::result::Result<T, CheckpointError>;
 
-/// An error with its causes.
-fn told(error: &dyn std::error::Error) -> String {
+/// The message of an error and all its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |error| error.source()).map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
 }
 
@@ -135,7 +135,7 @@ pub struct Checkpoint {
     path: PathBuf,
 }
 
-/// Over the tensors by their names; the bytes of one at a time are in memory.
+/// The SHA-256 of the tensors in the order of their names; only one tensor at a time is copied to memory.
 fn digest<V: View>(mut tensors: Vec<(&str, V)>) -> String {
     tensors.sort_unstable_by_key(|(name, _)| *name);
     let mut sha = Sha256::new();
@@ -146,10 +146,10 @@ fn digest<V: View>(mut tensors: Vec<(&str, V)>) -> String {
     sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Saves `vars` and `optimizer` as `<folder>/checkpoint-<step>.safetensors` and drops all but the last two.
+/// Saves `vars` and `optimizer` as `<folder>/checkpoint-<step>.safetensors` and removes all but the last [`KEPT`] checkpoints.
 ///
 /// # Errors
-/// Where it cannot be written.
+/// If the file cannot be written, or an old one cannot be removed.
 pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Header) -> Result<PathBuf> {
     let mut tensors = weights_of(vars);
     tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor)));
@@ -163,10 +163,10 @@ pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Heade
     Ok(path)
 }
 
-/// Saves `vars` alone as the checkpoint `path`: enough to evaluate and to predict, not to train on.
+/// Saves `vars` without optimiser state as the checkpoint `path`, for evaluation and prediction.
 ///
 /// # Errors
-/// Where it cannot be written; nothing is left behind.
+/// If the file cannot be written; no partial file is left.
 pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<()> {
     let tensors = weights_of(vars);
     header.sha256 = checked(&tensors)?;
@@ -177,7 +177,7 @@ fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
     vars.all().into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect()
 }
 
-/// The digest of tensors that can be saved.
+/// The SHA-256 of the tensors, after a check that checkpoints support their types.
 fn checked(tensors: &[(String, Tensor)]) -> Result<String> {
     let other = tensors.iter().find(|(_, tensor)| !matches!(tensor.dtype(), DType::F32 | DType::F64 | DType::I64));
     if let Some((name, tensor)) = other {
@@ -191,10 +191,10 @@ fn write(path: &Path, tensors: &[(String, Tensor)], metadata: HashMap<String, St
     Ok(write_atomically(path, &safetensors::serialize(views, Some(metadata))?)?)
 }
 
-/// The checkpoints of a folder, oldest first.
+/// Lists the checkpoints of a folder, oldest first; a missing folder has none.
 ///
 /// # Errors
-/// Where the folder exists and cannot be read.
+/// If the folder exists and cannot be read.
 pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
@@ -212,10 +212,10 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The newest checkpoint of a folder, if any.
+/// Reads the newest checkpoint of a folder, if there is one.
 ///
 /// # Errors
-/// Where the newest is damaged; the message offers the older one.
+/// If the newest checkpoint is damaged; the message says whether an older one can be used.
 pub fn newest(folder: &Path) -> Result<Option<Checkpoint>> {
     let all = list(folder)?;
     let Some(last) = all.last() else { return Ok(None) };
@@ -230,10 +230,10 @@ pub fn newest(folder: &Path) -> Result<Option<Checkpoint>> {
 }
 
 impl Checkpoint {
-    /// Reads and verifies a file.
+    /// Reads and verifies a checkpoint file.
     ///
     /// # Errors
-    /// Where it is missing, truncated, damaged, or not a checkpoint of this project.
+    /// If the file is missing, truncated, damaged, or not a checkpoint of this project.
     pub fn read(path: &Path) -> Result<Self> {
         let damaged = |what, source| CheckpointError::Damaged { path: path.to_path_buf(), what, source };
         let bytes = fs::read(path).map_err(|error| file(path, "not readable", error))?;
@@ -255,10 +255,10 @@ impl Checkpoint {
         Ok(Self { header, tensors, path: path.to_path_buf() })
     }
 
-    /// Puts the weights into `vars`.
+    /// Loads the weights into `vars`.
     ///
     /// # Errors
-    /// Where the network differs from the saved one.
+    /// If the variables and the saved weights do not have the same names and shapes.
     pub fn load_weights(&self, vars: &Vars) -> Result<()> {
         let known: Vec<String> = vars.all().into_iter().map(|(name, _)| name).collect();
         let surplus = self.tensors.keys().filter(|name| !name.starts_with(STATE) && !known.contains(name)).min();
@@ -269,22 +269,22 @@ impl Checkpoint {
             .map_err(|source| CheckpointError::Network { path: self.path.clone(), source })
     }
 
-    /// Writes the weights alone, under PyTorch's names, as a plain safetensors file; says how many tensors that are.
+    /// Writes the weights, with PyTorch's names, as a plain safetensors file; returns the number of tensors.
     ///
     /// # Errors
-    /// Where it cannot be written; nothing is left behind.
+    /// If the file cannot be written; no partial file is left.
     pub fn export(&self, path: &Path) -> Result<usize> {
         let weights = self.tensors.iter().filter(|(name, _)| !name.starts_with(STATE));
         let weights: Vec<_> = weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
-        // the mark that other programs look for
+        // the key that other programs look for
         write(path, &weights, HashMap::from([("format".to_string(), "pt".to_string())]))?;
         Ok(weights.len())
     }
 
-    /// Puts the saved state into `optimizer`.
+    /// Loads the saved state into `optimizer`.
     ///
     /// # Errors
-    /// Where it is the state of another optimiser.
+    /// If the state belongs to another optimiser.
     pub fn load_optimizer(&self, optimizer: &mut Optimizer) -> Result<()> {
         let state =
             self.tensors.iter().filter_map(|(name, t)| name.strip_prefix(STATE).map(|name| (name.to_string(), t.clone())));
@@ -292,10 +292,10 @@ impl Checkpoint {
         optimizer.load_state(state.collect()).map_err(unfit)
     }
 
-    /// Refuses a checkpoint of another run.
+    /// Checks that the checkpoint belongs to `run`.
     ///
     /// # Errors
-    /// Names the first key that differs, with both values.
+    /// If a setting differs; the error names the first one with both values.
     pub fn check_run(&self, run: &SeededRun) -> Result<()> {
         let saved = &self.header.run;
         if saved == run {

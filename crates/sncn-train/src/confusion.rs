@@ -1,4 +1,4 @@
-//! `Confusion`: counts of (label, prediction); error, accuracy, IoU, F1 and MCC are read from it.
+//! `Confusion`: a confusion matrix, from which error, accuracy, IoU, F1 and MCC are computed.
 
 /// Added to denominators of IoU and accuracy, as in the published evaluation.
 const EPS: f64 = 1e-10;
@@ -6,27 +6,27 @@ const EPS: f64 = 1e-10;
 /// Why items could not be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfusionError {
-    /// There is not one prediction for every label.
+    /// The numbers of labels and predictions differ.
     #[error("{labels} labels for {predictions} predictions")]
     Lengths {
-        /// How many labels.
+        /// The number of labels.
         labels: usize,
-        /// How many predictions.
+        /// The number of predictions.
         predictions: usize,
     },
-    /// A label or a prediction is no class.
+    /// A label or a prediction is not a class.
     #[error("label {label}, prediction {prediction}: {classes} classes")]
     Class {
         /// The label.
         label: u32,
         /// The prediction.
         prediction: u32,
-        /// How many classes there are.
+        /// The number of classes.
         classes: usize,
     },
 }
 
-/// Counts, rows labels, columns predictions.
+/// A confusion matrix: rows are labels, columns are predictions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confusion {
     classes: usize,
@@ -35,20 +35,20 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// All zero.
+    /// A matrix without items.
     pub fn new(classes: usize) -> Self {
         Self { classes, counts: vec![0; classes * classes], ignore: None }
     }
 
-    /// The same, with items of that label left out.
+    /// Makes [`add`](Self::add) skip items with this label.
     pub fn ignoring(self, label: u32) -> Self {
         Self { ignore: Some(label), ..self }
     }
 
-    /// Counts items.
+    /// Adds items.
     ///
     /// # Errors
-    /// Where lengths differ or a value is no class.
+    /// If the lengths differ or a value is not a class.
     pub fn add(&mut self, labels: &[u32], predictions: &[u32]) -> Result<(), ConfusionError> {
         if labels.len() != predictions.len() {
             return Err(ConfusionError::Lengths { labels: labels.len(), predictions: predictions.len() });
@@ -66,18 +66,18 @@ impl Confusion {
         Ok(())
     }
 
-    /// The count of (label, prediction).
+    /// The number of items with this label and prediction.
     pub fn count(&self, label: usize, prediction: usize) -> u64 {
         self.counts[label * self.classes + prediction]
     }
 
-    /// (label, prediction, count) of the cells that are not 0.
+    /// The cells that are not 0, as (label, prediction, count).
     pub fn cells(&self) -> impl Iterator<Item = (usize, usize, u64)> {
         let all = self.counts.iter().enumerate().filter(|(_, count)| **count > 0);
         all.map(|(index, &count)| (index / self.classes, index % self.classes, count))
     }
 
-    /// Items counted.
+    /// The number of items.
     pub fn total(&self) -> u64 {
         self.counts.iter().sum()
     }
@@ -98,42 +98,42 @@ impl Confusion {
         (0..self.classes).map(f).collect()
     }
 
-    /// Share of items that are right.
+    /// The fraction of items that are predicted correctly.
     pub fn accuracy(&self) -> f64 {
         self.each(|c| self.hits(c)).iter().sum::<f64>() / (self.total() as f64).max(1.)
     }
 
-    /// Share of items that are wrong.
+    /// The fraction of items that are predicted wrongly.
     pub fn error(&self) -> f64 {
         1. - self.accuracy()
     }
 
-    /// Intersection over union of every class.
+    /// The intersection over union of every class.
     pub fn iou(&self) -> Vec<f64> {
         self.each(|c| self.hits(c) / (self.labels(c) + self.predictions(c) - self.hits(c) + EPS))
     }
 
-    /// Accuracy of every class.
+    /// The accuracy of every class.
     pub fn class_accuracy(&self) -> Vec<f64> {
         self.each(|c| self.hits(c) / (self.labels(c) + EPS))
     }
 
-    /// Mean accuracy over all classes; an absent class counts 0.
+    /// The mean accuracy over all classes; a class that does not occur counts as 0.
     pub fn mean_accuracy(&self) -> f64 {
         self.class_accuracy().iter().sum::<f64>() / self.classes as f64
     }
 
-    /// Mean IoU over all classes; an absent class counts 0.
+    /// The mean IoU over all classes; a class that does not occur counts as 0.
     pub fn mean_iou(&self) -> f64 {
         self.iou().iter().sum::<f64>() / self.classes as f64
     }
 
-    /// Mean IoU over classes that occur as label or prediction.
+    /// The mean IoU over the classes that occur as label or prediction.
     pub fn mean_iou_present(&self) -> f64 {
         self.mean_present(&self.iou())
     }
 
-    /// F1 of every class, 0 where it is not defined.
+    /// The F1 score of every class; 0 if it is undefined.
     pub fn f1(&self) -> Vec<f64> {
         self.each(|c| {
             let sum = self.labels(c) + self.predictions(c);
@@ -141,17 +141,17 @@ impl Confusion {
         })
     }
 
-    /// Mean F1 over all classes.
+    /// The mean F1 score over all classes.
     pub fn macro_f1(&self) -> f64 {
         self.f1().iter().sum::<f64>() / self.classes as f64
     }
 
-    /// Mean F1 over classes that occur as label or prediction.
+    /// The mean F1 score over the classes that occur as label or prediction.
     pub fn macro_f1_present(&self) -> f64 {
         self.mean_present(&self.f1())
     }
 
-    /// Whether a class is the label or the prediction of an item.
+    /// Whether a class occurs as label or prediction.
     pub fn occurs(&self, class: usize) -> bool {
         self.labels(class) + self.predictions(class) > 0.
     }
@@ -161,7 +161,7 @@ impl Confusion {
         present.iter().sum::<f64>() / present.len().max(1) as f64
     }
 
-    /// Matthews' correlation coefficient, multiclass; 0 where it is not defined.
+    /// The multiclass Matthews correlation coefficient; 0 if it is undefined.
     pub fn mcc(&self) -> f64 {
         let total = self.total() as f64;
         let (t, p) = (self.each(|c| self.labels(c)), self.each(|c| self.predictions(c)));

@@ -1,4 +1,4 @@
-//! `Dataset` and `Batch`: what training and evaluation read.
+//! `Dataset` and `Batch`: the inputs of training and evaluation.
 
 use crate::BoxError;
 use candle_core::Tensor;
@@ -6,24 +6,24 @@ use rand::seq::SliceRandom;
 use sncn_core::{Pass, Seed};
 use std::sync::Arc;
 
-/// The label of what belongs to no class: it is neither trained on nor counted.
+/// The label of pixels without a class; they are neither trained on nor counted.
 pub const VOID: u32 = 255;
 
-/// Inputs with their labels.
+/// Inputs with labels.
 pub struct Batch {
-    /// What the network is given: (views·N, H, W, 3) images, the N instances as they are first; or the token ids of N
+    /// The input of the network: images (views·N, H, W, 3), the N unchanged images first, or the token ids (tokens) of N
     /// sequences, one after another.
     pub inputs: Tensor,
-    /// The tokens of each sequence, where `inputs` are sequences: they go to the network with the pass.
+    /// The number of tokens in each sequence, if `inputs` are sequences; the network gets them with the pass.
     pub lengths: Option<Arc<[usize]>>,
-    /// A class for each of the N instances; in segmentation for each pixel of them, row by row, or [`VOID`].
+    /// The class of each of the N instances; in segmentation the class of each of their pixels, row by row, or [`VOID`].
     pub labels: Vec<u32>,
-    /// How many views of each instance there are: 3 for AugMix, else 1.
+    /// The number of views of each instance: 3 for AugMix, otherwise 1.
     pub views: usize,
 }
 
 impl Batch {
-    /// The same pass over this batch: with the lengths of its sequences, where it has sequences.
+    /// The pass with the lengths of this batch, if it has sequences.
     pub fn pass(&self, pass: Pass) -> Pass {
         match &self.lengths {
             Some(lengths) => pass.with_lengths(lengths.clone()),
@@ -35,29 +35,29 @@ impl Batch {
 /// Why a batch could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// Something went wrong with a file or data set.
+    /// An error of a file or data set.
     #[error("{what}")]
     Of {
-        /// The file or data set.
+        /// The name of the file or data set.
         what: String,
-        /// What is wrong with it.
+        /// Its error.
         source: BoxError,
     },
-    /// An error that names the file or data set itself.
+    /// An error whose message names the file or data set.
     #[error(transparent)]
     Other(BoxError),
-    /// The tensor could not be made.
+    /// A tensor could not be created.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
 }
 
 impl DataError {
-    /// An error of `what`, a file or data set.
+    /// An error of the file or data set `what`.
     pub fn of(what: impl Into<String>, source: impl Into<BoxError>) -> Self {
         Self::Of { what: what.into(), source: source.into() }
     }
 
-    /// An error that names the file or data set itself: for data sets that read with errors of their own kind, as in
+    /// An error whose message names the file or data set, for data sets with an error type of their own:
     /// `read(index).map_err(DataError::other)?`.
     pub fn other(source: impl Into<BoxError>) -> Self {
         Self::Other(source.into())
@@ -66,29 +66,29 @@ impl DataError {
 
 /// Examples by index.
 pub trait Dataset {
-    /// How many.
+    /// The number of examples.
     fn len(&self) -> usize;
 
-    /// Whether there is none.
+    /// Whether there are no examples.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The examples of these indices, in this order. `augment` is the stream of the epoch; example i draws from its
-    /// i-th sub-stream. `None` asks for the examples as they are.
+    /// Reads the examples with these indices, in this order. With `augment`, the stream of the epoch, examples are augmented,
+    /// and example i draws from sub-stream i; without it they are unchanged.
     ///
     /// # Errors
-    /// Where an example cannot be read.
+    /// If an example cannot be read.
     fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError>;
 
-    /// The batches of one training epoch: [`epoch_batches`], unless the data set has reasons of its own.
+    /// The indices of the batches of one training epoch; [`epoch_batches`] unless a data set overrides it.
     fn batches(&self, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {
         epoch_batches(self.len(), batch_size, epoch, seed)
     }
 }
 
-/// The batches of one epoch: a permutation from the stream `order/<epoch>`, cut into batches; a rest is left out unless
-/// it is all there is.
+/// The batches of one epoch: a permutation from the stream `order/<epoch>` of `seed`, split into batches. An incomplete last
+/// batch is dropped unless it is the only one.
 pub fn epoch_batches(examples: usize, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..examples).collect();
     order.shuffle(&mut seed.named("order").fold_in(epoch as u64).rng());

@@ -1,4 +1,4 @@
-//! Evaluation: error, negative log-likelihood and calibration of a network on one test set.
+//! Evaluation of a network on one test set: confusion matrix, calibration, predictions.
 
 use crate::calibration::{Calibration, LabelError};
 use crate::confusion::{Confusion, ConfusionError};
@@ -6,18 +6,18 @@ use crate::data::{DataError, Dataset};
 use crate::predict::{argmax, probabilities};
 use sncn_core::{Network, Pass};
 
-/// What a test set says of a network.
+/// The measurements of a network on a test set.
 #[derive(Clone, Debug)]
 pub struct Evaluation {
-    /// Counts of (label, prediction).
+    /// The confusion matrix.
     pub confusion: Confusion,
-    /// Confidence against correctness.
+    /// The calibration of the predictions.
     pub calibration: Calibration,
-    /// The label given to every example.
+    /// The predicted class of every example.
     pub predictions: Vec<u32>,
 }
 
-/// Why an evaluation ended early.
+/// Why an evaluation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
     /// A batch could not be read.
@@ -26,18 +26,19 @@ pub enum EvaluateError {
     /// The network failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
-    /// A label is none of the classes.
+    /// A label is not a class.
     #[error(transparent)]
     Confusion(#[from] ConfusionError),
-    /// A label is none of the network's classes.
+    /// A label is not one of the network's classes.
     #[error(transparent)]
     Label(#[from] LabelError),
 }
 
-/// Evaluates `data` in batches, in that evaluation pass; `observe` is told the number of examples after each.
+/// Evaluates `network` on `data` in batches with the given evaluation pass; `observe` is called after each batch with its number
+/// of examples.
 ///
 /// # Errors
-/// Where a batch cannot be read, or a label is no class.
+/// If a batch cannot be read, the network fails, or a label is not a class.
 pub fn evaluate(
     network: &dyn Network,
     data: &dyn Dataset,

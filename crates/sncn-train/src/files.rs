@@ -1,24 +1,25 @@
-//! Writing a file whole or not at all.
+//! Atomic writing of files.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// A file or folder that could not be written.
+/// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// The folder of the file.
+    /// The folder of the file could not be created.
     #[error("{}: the folder cannot be made", .0.display())]
     Folder(PathBuf, #[source] io::Error),
-    /// The file itself.
+    /// The file could not be written.
     #[error("{}: could not be written; free space or choose another folder, then resume", .0.display())]
     File(PathBuf, #[source] io::Error),
 }
 
-/// Writes `bytes` as `path`: under a temporary name beside it, synced, renamed.
+/// Writes `bytes` to `path`, whole or not at all: under a temporary name in the same folder, then synced and renamed. Missing
+/// folders are created.
 ///
 /// # Errors
-/// Where the disk is full or the folder cannot be written; the old file, if any, is untouched.
+/// If the folder or the file cannot be written; an old file is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| WriteError::Folder(folder.to_path_buf(), error))?;
@@ -29,10 +30,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
-        File::open(folder)?.sync_all()
+        // elsewhere a folder cannot be opened as a file
+        #[cfg(unix)]
+        File::open(folder)?.sync_all()?;
+        Ok(())
     };
     write().map_err(|error| {
-        // what was not finished must not be mistaken for a result; a failed removal changes nothing
+        // an unfinished file must not be mistaken for a result; a failed removal does no harm
         let _ = fs::remove_file(&temporary);
         WriteError::File(path.to_path_buf(), error)
     })

@@ -1,13 +1,15 @@
-//! Training and evaluation of sncn's networks.
+//! Training and evaluation for sncn.
 //!
-//! A [`Dataset`] gives batches, an [`Objective`] makes a loss of a batch and a network, [`train`](train::train) runs the steps,
-//! [`evaluate`](evaluate::evaluate) counts what comes out, and a [`Checkpoint`] holds all that is needed to go on bit for bit.
-//! [`harness`] is what the programs of all tasks share: command lines, tables, results files.
+//! A [`Dataset`] returns batches, an [`Objective`] computes a loss from a batch and a network, [`train`](train::train) runs the
+//! steps, [`evaluate`](evaluate::evaluate) measures a network on a test set, and a [`Checkpoint`] holds all that is needed to resume
+//! bit for bit. [`harness`] is the common part of the programs of all tasks: command lines, tables, results files.
 
 pub mod calibration;
 pub mod checkpoint;
 pub mod confusion;
+pub mod corruption_error;
 pub mod data;
+pub mod data_dir;
 mod error;
 pub mod evaluate;
 pub mod files;
@@ -16,15 +18,13 @@ pub mod objective;
 pub mod perturb;
 pub mod predict;
 pub mod schedule;
-pub mod shift;
-pub mod source;
 pub mod train;
 
 pub use checkpoint::Checkpoint;
 pub use data::{Batch, DataError, Dataset};
+pub use data_dir::DataDir;
 pub use error::BoxError;
 pub use objective::{MixConfig, Objective};
-pub use source::Source;
 
 /// The example of the README, as a test.
 #[cfg(doctest)]

@@ -1,12 +1,41 @@
-//! `Objective`: how passes of a batch become a loss, each a short function.
+//! `Objective`: the training loss of a batch.
 //!
-//! - plain: cross-entropy; with the coin, CrossNorm (or another layer that mixes at sites) is active in that pass.
-//! - consistency: with the coin, cross-entropy on the clean pass + w·JS(clean, mixed 1, mixed 2); else plain.
-//! - augmix: cross-entropy on the clean view + w·JS(clean, view 1, view 2), all views in one pass; with the coin, +
-//!   c·JS(clean, mixed 1, mixed 2) on the clean view.
-//! - mixup, cutmix, adversarial: cross-entropy on changed inputs.
-//! - segment: cross-entropy of every pixel that is not void + a·the same of the auxiliary head; with the coin, CrossNorm is
-//!   active.
+//! One Bernoulli draw per batch decides whether the batch mixes ([`MixConfig`]), that is, whether CrossNorm or another layer that
+//! mixes instances is active.
+//!
+//! - plain: cross-entropy, in a mixed pass if the batch mixes.
+//! - consistency: cross-entropy of the clean pass + w·JS(clean, mixed 1, mixed 2) if the batch mixes; otherwise plain.
+//! - augmix: cross-entropy of the clean view + w·JS(clean, view 1, view 2), all views in one pass; if the batch mixes, also
+//!   c·JS(clean, mixed 1, mixed 2) of the clean view.
+//! - mixup, cutmix, adversarial: cross-entropy of perturbed inputs.
+//! - segment: cross-entropy of all pixels that are not void + a·the same of the auxiliary head, in a mixed pass if the batch mixes.
+//!
+//! ```
+//! use candle_core::{DType, Device, Result, Tensor};
+//! use sncn_core::{Network, Pass, Seed};
+//! use sncn_train::{Batch, Objective};
+//!
+//! /// Scores that are the inputs.
+//! struct Identity;
+//!
+//! impl Network for Identity {
+//!     fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor> {
+//!         Ok(xs.clone())
+//!     }
+//!
+//!     fn sites(&self) -> usize {
+//!         0
+//!     }
+//! }
+//!
+//! # fn main() -> Result<()> {
+//! let inputs = Tensor::zeros((4, 10), DType::F32, &Device::Cpu)?;
+//! let batch = Batch { inputs, lengths: None, labels: vec![0, 1, 2, 3], views: 1 };
+//! let loss = Objective::Plain {}.loss(&Identity, &batch, None, Seed::new(0))?;
+//! assert!((loss.to_scalar::<f32>()? - 10f32.ln()).abs() < 1e-6);
+//! # Ok(())
+//! # }
+//! ```
 
 use crate::data::{Batch, VOID};
 use crate::perturb::{self, Attack};
@@ -16,17 +45,17 @@ use serde::{Deserialize, Serialize};
 use sncn_core::loss::{cross_entropy, jensen_shannon};
 use sncn_core::{Network, Pass, Seed};
 
-/// When layers that mix at sites (CrossNorm, MixStyle) act.
+/// When layers that mix instances (CrossNorm, MixStyle) are active.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MixConfig {
-    /// Probability of the coin, thrown once a batch.
+    /// The probability that a batch mixes; drawn once per batch.
     pub probability: f64,
-    /// Sites of the network that act, drawn uniformly for each pass.
+    /// The number of active sites of the network, drawn uniformly for each pass.
     pub active: usize,
 }
 
-/// The objective of a run.
+/// The training loss of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Objective {
@@ -41,7 +70,7 @@ pub enum Objective {
     Augmix {
         /// w, 12 in the paper.
         weight: f64,
-        /// c, 10 in the paper; absent: with the coin, the one pass over all views is mixed.
+        /// c, 10 in the paper; if absent and the batch mixes, the single pass over all views is mixed.
         #[serde(default)]
         consistency: Option<f64>,
     },
@@ -52,17 +81,17 @@ pub enum Objective {
     },
     /// CutMix (Yun et al. 2019).
     Cutmix {
-        /// Area ratio λ ~ Beta(α, α).
+        /// λ ~ Beta(α, α), the area fraction that an image keeps.
         alpha: f64,
-        /// Share of the batches that are mixed.
+        /// The fraction of the batches that CutMix is applied to.
         probability: f64,
     },
     /// Adversarial training (Madry et al. 2018).
     Adversarial(Attack),
-    /// Labels of pixels (Long et al. 2015, Zhao et al. 2017): the mean cross-entropy over the pixels that are not void, and
-    /// that of the auxiliary head. A batch without such a pixel has the loss 0.
+    /// Segmentation (Long et al. 2015, Zhao et al. 2017): the mean cross-entropy over the pixels that are not void, and that of
+    /// the auxiliary head. A batch of void pixels alone has the loss 0.
     Segment {
-        /// a, the auxiliary head's share, 0.4 as published.
+        /// a, the weight of the auxiliary head, 0.4 as published.
         #[serde(default = "auxiliary")]
         auxiliary: f64,
     },
@@ -73,15 +102,12 @@ fn auxiliary() -> f64 {
 }
 
 impl Objective {
-    /// Views of each instance that a batch must hold.
+    /// The number of views of each instance that a batch must have.
     pub fn views(&self) -> usize {
         if matches!(self, Self::Augmix { .. }) { 3 } else { 1 }
     }
 
-    /// Refuses settings out of range.
-    ///
-    /// # Errors
-    /// Names the setting and what is accepted.
+    /// Checks the ranges of the settings; the error names the setting and the accepted values.
     pub fn check(&self) -> Result<()> {
         let positive = |name: &str, value: f64| match value.is_finite() && value > 0. {
             true => Ok(()),
@@ -116,10 +142,10 @@ impl Objective {
         }
     }
 
-    /// The loss of one batch; `seed` is the stream of the step.
+    /// The scalar loss of one batch; `seed` is the stream of the step.
     ///
     /// # Errors
-    /// Where a shape or the number of views does not fit.
+    /// If the batch does not have [`views`](Self::views) views, or the network fails.
     pub fn loss(&self, network: &dyn Network, batch: &Batch, mix: Option<MixConfig>, seed: Seed) -> Result<Tensor> {
         if batch.views != self.views() {
             bail!("the objective takes {} view(s) of each instance, the data set gives {}", self.views(), batch.views)
@@ -158,10 +184,7 @@ impl Objective {
 }
 
 impl Objective {
-    /// The cross-entropy of one batch in a given pass: of its labels, or of the pixels that are not void.
-    ///
-    /// # Errors
-    /// Where a shape does not fit.
+    /// The cross-entropy of one batch in a given pass, in segmentation over the pixels that are not void.
     pub fn loss_in(&self, network: &dyn Network, batch: &Batch, pass: &Pass) -> Result<Tensor> {
         let (xs, labels) = (&batch.inputs, &batch.labels);
         let Self::Segment { auxiliary } = self else { return cross_entropy(&network.forward(xs, pass)?, labels, None) };
@@ -206,7 +229,7 @@ impl Passes<'_> {
         let logits = self.network.forward(&blend.inputs, pass)?;
         let labels = &self.batch.labels;
         let theirs: Vec<u32> = blend.partner.iter().map(|&i| labels[i]).collect();
-        let own = (cross_entropy(&logits, labels, None)? * blend.share)?;
-        own + (cross_entropy(&logits, &theirs, None)? * (1. - blend.share))?
+        let own = (cross_entropy(&logits, labels, None)? * blend.lambda)?;
+        own + (cross_entropy(&logits, &theirs, None)? * (1. - blend.lambda))?
     }
 }

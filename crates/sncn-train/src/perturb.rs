@@ -1,4 +1,4 @@
-//! Inputs changed for training: Mixup, CutMix, and the adversary's steps.
+//! Perturbed inputs for training: Mixup, CutMix, and adversarial steps.
 
 use candle_core::{Result, Tensor, Var, bail};
 use rand::RngExt;
@@ -8,17 +8,17 @@ use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
 use sncn_core::pass::BoundingBox;
 
-/// A batch of which each instance holds something of another.
+/// A batch in which each instance is mixed with another, its partner.
 pub struct Blend {
-    /// As the inputs.
+    /// The mixed inputs, with the shape of the inputs.
     pub inputs: Tensor,
-    /// Instance n holds something of instance `partner[n]`.
+    /// Instance n is mixed with instance `partner[n]`.
     pub partner: Vec<usize>,
-    /// λ: how much of each instance is its own.
-    pub share: f64,
+    /// λ, the weight of each instance; its partner has 1 − λ.
+    pub lambda: f64,
 }
 
-/// A permutation of the batch and λ ~ Beta(α, α).
+/// Draws a permutation of the batch and λ ~ Beta(α, α).
 fn draw(instances: usize, alpha: f64, seed: Seed) -> Result<(Vec<usize>, f64)> {
     let Ok(beta) = Beta::new(alpha, alpha) else { bail!("alpha is {alpha}; a positive number is accepted") };
     let mut partner: Vec<usize> = (0..instances).collect();
@@ -30,59 +30,59 @@ fn of_partners(xs: &Tensor, partner: &[usize]) -> Result<Tensor> {
     xs.index_select(&Tensor::from_iter(partner.iter().map(|&i| i as u32), xs.device())?, 0)
 }
 
-/// Mixup (Zhang et al. 2018, arXiv 1710.09412): λ·x + (1 − λ)·x′ with one λ ~ Beta(α, α) a batch.
+/// Mixup (Zhang et al. 2018, arXiv 1710.09412): λ·x + (1 − λ)·x′ with one λ ~ Beta(α, α) per batch.
 ///
 /// # Errors
-/// Where α is not positive.
+/// If α is not positive.
 pub fn mixup(xs: &Tensor, alpha: f64, seed: Seed) -> Result<Blend> {
-    let (partner, share) = draw(xs.dim(0)?, alpha, seed)?;
-    let inputs = ((xs * share)? + (of_partners(xs, &partner)? * (1. - share))?)?;
-    Ok(Blend { inputs, partner, share })
+    let (partner, lambda) = draw(xs.dim(0)?, alpha, seed)?;
+    let inputs = ((xs * lambda)? + (of_partners(xs, &partner)? * (1. - lambda))?)?;
+    Ok(Blend { inputs, partner, lambda })
 }
 
-/// The box of CutMix for images of `height` × `width`: sides √(1 − λ) of theirs around a centre, clipped.
-pub fn cutmix_window(height: usize, width: usize, lambda: f64, (row, column): (usize, usize)) -> BoundingBox {
-    let half = |extent: usize| (extent as f64 * (1. - lambda).max(0.).sqrt()) as usize / 2;
+/// The box of CutMix for images of `height` × `width`: √(1 − λ) of both sides, around a centre (row, column), clipped.
+fn cutmix_box(height: usize, width: usize, lambda: f64, (row, column): (usize, usize)) -> BoundingBox {
+    let half = |side: usize| (side as f64 * (1. - lambda).max(0.).sqrt()) as usize / 2;
     let (down, right) = (half(height), half(width));
     let (top, left) = (row.saturating_sub(down), column.saturating_sub(right));
     BoundingBox { top, left, bottom: (row + down).min(height), right: (column + right).min(width) }
 }
 
-/// CutMix (Yun et al. 2019, arXiv 1905.04899): with that probability, a box of each image (N, H, W, C) is another's; λ is
-/// then the share of the image that is its own.
+/// CutMix (Yun et al. 2019, arXiv 1905.04899): with probability `probability`, a box of each image (N, H, W, C) is
+/// replaced by the partner's; λ is then the area fraction that the image keeps.
 ///
 /// # Errors
-/// Where α is not positive, or the inputs are no images.
+/// If α is not positive, or the inputs do not have four dimensions.
 pub fn cutmix(xs: &Tensor, alpha: f64, probability: f64, seed: Seed) -> Result<Blend> {
     let (n, h, w, _) = xs.dims4()?;
     let (partner, lambda) = draw(n, alpha, seed)?;
     let mut rng = seed.named("box").rng();
     let acts = rng.random_bool(probability.clamp(0., 1.));
-    let window = cutmix_window(h, w, lambda, (rng.random_range(0..h), rng.random_range(0..w)));
+    let window = cutmix_box(h, w, lambda, (rng.random_range(0..h), rng.random_range(0..w)));
     let size = (window.bottom - window.top) * (window.right - window.left);
     if !acts || size == 0 {
-        return Ok(Blend { inputs: xs.clone(), partner, share: 1. });
+        return Ok(Blend { inputs: xs.clone(), partner, lambda: 1. });
     }
     let (rows, columns) = (window.top..window.bottom, window.left..window.right);
     let patch = of_partners(xs, &partner)?.narrow(1, rows.start, rows.len())?.narrow(2, columns.start, columns.len())?;
     let inputs = xs.slice_assign(&[0..n, rows, columns, 0..xs.dim(3)?], &patch.contiguous()?)?;
-    Ok(Blend { inputs, partner, share: 1. - size as f64 / (h * w) as f64 })
+    Ok(Blend { inputs, partner, lambda: 1. - size as f64 / (h * w) as f64 })
 }
 
-/// Projected gradient steps on the input (Madry et al. 2018, arXiv 1706.06083), in the largest norm.
+/// Projected gradient ascent on the input within an L∞ ball (Madry et al. 2018, arXiv 1706.06083).
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Attack {
-    /// Largest change of a value, in the inputs' own unit (images lie in [−1, 1]: 8/255 of the full range is 16/255).
+    /// The largest change of a value, in units of the input; images are in [−1, 1], so 8/255 of the full range is 16/255.
     pub epsilon: f64,
-    /// Length of a step, in the same unit.
+    /// The size of a step, in the same unit.
     pub step: f64,
-    /// Steps.
+    /// The number of steps.
     pub steps: usize,
-    /// Smallest value of an input.
+    /// The smallest valid input value.
     #[serde(default = "minus_one")]
     pub low: f64,
-    /// Largest value of an input.
+    /// The largest valid input value.
     #[serde(default = "one")]
     pub high: f64,
 }
@@ -96,11 +96,11 @@ fn one() -> f64 {
 }
 
 impl Attack {
-    /// Moves the inputs, from a uniform start, up the loss: x ← clip(x + step·sign(∇loss)) within epsilon. The passes are
-    /// training passes: batch statistics normalise, and running statistics follow them.
+    /// Perturbs the inputs to increase the loss: from a uniform random start, x ← clip(x + step·sign(∇loss)) within epsilon. The
+    /// caller runs `loss` in training passes, so BatchNorm uses batch statistics and updates its running statistics.
     ///
     /// # Errors
-    /// As the loss.
+    /// If the loss fails or does not depend on the input.
     pub fn perturb(&self, xs: &Tensor, seed: Seed, loss: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
         let (low, high) = ((xs - self.epsilon)?.clamp(self.low, self.high)?, (xs + self.epsilon)?.clamp(self.low, self.high)?);
         let within = |xs: &Tensor| xs.maximum(&low)?.minimum(&high);
@@ -145,8 +145,8 @@ mod tests {
 
     #[test]
     fn the_box_of_cutmix_covers_what_lambda_leaves() {
-        assert_eq!(cutmix_window(32, 32, 0.75, (16, 16)), BoundingBox { top: 8, left: 8, bottom: 24, right: 24 });
-        assert_eq!(cutmix_window(32, 32, 0., (0, 31)), BoundingBox { top: 0, left: 15, bottom: 16, right: 32 });
+        assert_eq!(cutmix_box(32, 32, 0.75, (16, 16)), BoundingBox { top: 8, left: 8, bottom: 24, right: 24 });
+        assert_eq!(cutmix_box(32, 32, 0., (0, 31)), BoundingBox { top: 0, left: 15, bottom: 16, right: 32 });
     }
 
     #[test]

@@ -1,20 +1,20 @@
-//! Courses of the learning rate.
+//! Learning-rate schedules.
 
 use serde::{Deserialize, Serialize};
 use std::f64::consts::PI;
 
-/// Which course.
+/// A learning-rate schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ScheduleConfig {
-    /// Always the base rate.
+    /// The base rate throughout.
     Constant {},
     /// lr·(f + (1 − f)·½(1 + cos(πk/total))), f = floor/lr, at every update k from 0.
     Cosine {
-        /// The rate at the end.
+        /// The final rate.
         floor: f64,
     },
-    /// A tenth at a third of the epochs, a hundredth at two thirds.
+    /// The base rate times 0.1 from one third of the epochs on, times 0.01 from two thirds on.
     Step {},
     /// lr·(1 − k/total)^power.
     Polynomial {
@@ -23,15 +23,15 @@ pub enum ScheduleConfig {
     },
     /// lr·cos(7πk/(16·total)), as in FixMatch (Sohn et al. 2020).
     FixmatchCosine {},
-    /// Up in a straight line to lr at a share of the updates, then down in another to 0 (Devlin et al. 2019).
+    /// Linear increase to the base rate during warm-up, then linear decrease to 0 (Devlin et al. 2019).
     WarmupLinear {
-        /// The share, 0.1 in fine-tuning.
+        /// The fraction of the updates that are warm-up, 0.1 in fine-tuning.
         warmup: f64,
     },
 }
 
 impl ScheduleConfig {
-    /// The rate of update `step` (from 0) of `total`.
+    /// The learning rate of update `step` (from 0) of `total`, with base rate `base`.
     pub fn lr_at(&self, step: usize, total: usize, steps_per_epoch: usize, base: f64) -> f64 {
         let share = step as f64 / total.max(1) as f64;
         match self {

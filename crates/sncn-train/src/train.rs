@@ -1,7 +1,7 @@
-//! The one training loop.
+//! The training loop.
 //!
-//! Step k belongs to epoch k div steps-per-epoch. Order, augmentation and mixing come from the streams `order/<epoch>`,
-//! `augment/<epoch>/<example>` and `step/<k>`, so a run resumed at step k does what an unbroken one would.
+//! Step k belongs to epoch k div steps-per-epoch. Order, augmentation and mixing draw from the streams `order/<epoch>`,
+//! `augment/<epoch>/<example>` and `step/<k>`, so a run that is resumed at step k gives the same results as an uninterrupted one.
 
 use crate::BoxError;
 use crate::data::{DataError, Dataset};
@@ -12,20 +12,20 @@ use candle_core::backprop::GradStore;
 use sncn_core::optim::Optimizer;
 use sncn_core::{Network, Seed, Vars};
 
-/// How to train.
+/// The settings of training.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Examples a step.
+    /// Examples per step.
     pub batch_size: usize,
     /// Passes over the data.
     pub epochs: usize,
-    /// Base learning rate.
+    /// The base learning rate.
     pub lr: f64,
-    /// Its course.
+    /// The learning-rate schedule.
     pub schedule: ScheduleConfig,
     /// The loss.
     pub objective: Objective,
-    /// When CrossNorm acts.
+    /// When layers that mix instances are active; `None`: never.
     pub mix: Option<MixConfig>,
     /// The run's seed.
     pub seed: Seed,
@@ -33,37 +33,37 @@ pub struct Recipe {
     pub augment: bool,
 }
 
-/// What happened in one step.
+/// A report of one training step.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// Steps done.
+    /// The number of steps done, this one included.
     pub done: usize,
-    /// Steps in all.
+    /// The number of steps of the whole run.
     pub total: usize,
-    /// Loss of this step.
+    /// The loss of this step.
     pub loss: f64,
-    /// Learning rate of this step.
+    /// The learning rate of this step.
     pub lr: f64,
-    /// Examples of this step.
+    /// The number of examples in this step.
     pub examples: usize,
 }
 
-/// What the caller wants after a step.
+/// The caller's decision after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Go on.
+    /// Continue.
     Continue,
-    /// Stop here (a checkpoint was written).
+    /// Stop; the caller has written a checkpoint.
     Stop,
 }
 
-/// Why training did not come to its end.
+/// Why training failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// Parameters that the loss does not reach.
+    /// Parameters that get no gradient.
     #[error("no gradient reaches {}: the loss does not depend on them; remove the layer or put it on the path to the loss", .0.join(", "))]
     NoGradient(Vec<String>),
-    /// The loss is not a number.
+    /// The loss is not finite.
     #[error(
         "the loss of step {step} is {loss}: training stopped, the last checkpoint is kept; lower the learning rate and resume or start again"
     )]
@@ -76,8 +76,8 @@ pub enum TrainError {
     /// There is nothing to train on.
     #[error("the training set is empty")]
     NoExamples,
-    /// A batch would be empty.
-    #[error("batch_size is 0; at least 1 is wanted")]
+    /// The batch size is 0.
+    #[error("batch_size is 0; expected at least 1")]
     NoBatch,
     /// A batch could not be read.
     #[error(transparent)]
@@ -85,20 +85,21 @@ pub enum TrainError {
     /// The network, its gradient or the optimiser failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
-    /// The caller failed after a step, when it wrote a checkpoint, say.
+    /// The caller's callback failed after a step, for example when writing a checkpoint.
     #[error(transparent)]
     Observer(BoxError),
 }
 
-/// Steps of one epoch.
+/// The number of steps in one epoch.
 pub fn steps_per_epoch(examples: usize, batch_size: usize) -> usize {
     (examples / batch_size.max(1)).max(1)
 }
 
-/// Trains from step `start` to the end, or until `observe` says stop; returns the steps done.
+/// Trains from step `start` to the end, or until `observe`, which is called after every step, returns [`Control::Stop`]; returns
+/// the number of steps done.
 ///
 /// # Errors
-/// Where a batch cannot be read, parameters get no gradient at the first step, or the loss is not finite.
+/// If a batch cannot be read, parameters get no gradient in the first step, the loss is not finite, or `observe` fails.
 pub fn train<E: Into<BoxError>>(
     network: &dyn Network,
     vars: &Vars,
@@ -144,7 +145,7 @@ pub fn train<E: Into<BoxError>>(
     Ok(done)
 }
 
-/// Refuses a step in which a trainable variable received no gradient, but for those that the network declares.
+/// Checks that every trainable variable has a gradient, except those that the network declares as unreached.
 fn check_gradients(network: &dyn Network, vars: &Vars, grads: &GradStore) -> Result<(), TrainError> {
     let declared = |name: &str| network.unused_parameters().iter().any(|prefix| name.starts_with(prefix));
     let without = vars.trainable().into_iter().filter(|(_, var)| grads.get(var.as_tensor()).is_none()).map(|(name, _)| name);

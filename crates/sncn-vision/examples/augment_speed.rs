@@ -5,7 +5,7 @@
 
 use anyhow::{Context, Result};
 use sncn_core::Seed;
-use sncn_vision::augment::augmix::{AUGMIX, DEFAULT_OPERATIONS, Recipe, mix};
+use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, DEFAULT_OPERATIONS, mix};
 use sncn_vision::augment::crop::crop_and_flip;
 use sncn_vision::augment::{AugMix, Augment};
 use sncn_vision::corruption::Dims;
@@ -57,13 +57,13 @@ fn main() -> Result<()> {
     let readings = std::env::args().nth(1).map_or(Ok(31), |n| n.parse()).context("the number of readings")?;
     let (images, settings) = (images(), AugMix::default());
     println!("{:24} {:>10} {:>10} {:>10}", "augmentation", "best /s", "median /s", "us (best)");
-    let (mut crop, mut buffers, mut recipe) = (vec![0; DIMS.bytes()], Default::default(), Recipe::default());
+    let (mut crop, mut buffers, mut drawn) = (vec![0; DIMS.bytes()], Default::default(), AugMixDraw::default());
     let mut view = vec![0f32; DIMS.bytes()];
     let one = rates(readings, &images, |i, image| {
         let seed = Seed::new(1).fold_in(i as u64);
         crop_and_flip(image, DIMS.height, DIMS.width, seed, &mut crop);
-        settings.draw(DIMS, &mut seed.named("augmix").rng(), &mut recipe);
-        mix(&recipe, &crop, DIMS, &mut buffers, &mut view);
+        settings.draw(DIMS, &mut seed.named("augmix").rng(), &mut drawn);
+        mix(&drawn, &crop, DIMS, &mut buffers, &mut view);
         Ok(())
     })?;
     print("augmix, one view", one);

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use sncn_core::Seed;
 use sncn_vision::corruption::Dims;
-use sncn_vision::dataset::Source;
+use sncn_vision::dataset::DataDir;
 use sncn_vision::dataset::pairs::open;
 use sncn_vision::dataset::pairs::scenes::{Look, SIZE, scene};
 use sncn_vision::picture::Sheet;
@@ -11,7 +11,7 @@ use std::path::Path;
 
 fn main() -> Result<()> {
     let path = std::env::args().nth(1).context("the file to write is wanted")?;
-    let legend = open("scenes", &Source::default())?.train.legend().clone();
+    let legend = open("scenes", &DataDir::default())?.train.legend().clone();
     let columns: Vec<String> = (0..6).map(|_| String::new()).collect();
     let rows = ["clean", "weather", "labels"].map(str::to_string);
     let mut sheet = Sheet::new(Dims { height: SIZE.0, width: SIZE.1 }, 2 * SIZE.0, &rows, &columns);

@@ -4,13 +4,13 @@
 
 use anyhow::{Context, Result};
 use sncn_vision::corruption::Dims;
-use sncn_vision::dataset::{Source, shapes};
+use sncn_vision::dataset::{DataDir, shapes};
 use sncn_vision::picture::Sheet;
 use std::path::Path;
 
 fn main() -> Result<()> {
     let path = std::env::args().nth(1).context("usage: shapes_sheet FILE.png")?;
-    let splits = shapes::open(&Source::default())?;
+    let splits = shapes::open(&DataDir::default())?;
     let rows: Vec<String> = splits.test.iter().map(|(name, _)| name.clone()).collect();
     let columns = [splits.train.classes(), splits.train.classes()].concat();
     let dims = Dims { height: splits.train.height(), width: splits.train.width() };

@@ -1,7 +1,7 @@
-//! `Examples`: images with labels as a [`Dataset`] for training and evaluation.
+//! `Examples`: labelled images as a [`Dataset`] for training and evaluation.
 //!
-//! Values are scaled as in the CIFAR experiments: (v / 255 − 0.5) / 0.5; batches are (views·N, H, W, 3). Augmentation draws
-//! from the example's own stream.
+//! Values are normalised as in the CIFAR experiments, (v / 255 − 0.5) / 0.5; batches are (views·N, H, W, 3). Augmentation
+//! draws from the example's own stream.
 
 use crate::augment::{Augment, normalise};
 use crate::corruption::{Dims, Generator};
@@ -13,7 +13,7 @@ use sncn_core::Seed;
 use sncn_train::data::{Batch, DataError, Dataset};
 use std::sync::Arc;
 
-/// Images, perhaps corrupted, as a data set.
+/// Images, corrupted or augmented if so built, as a data set.
 pub struct Examples {
     images: Arc<dyn Images>,
     corruption: Option<(Generator, Seed)>,
@@ -21,17 +21,17 @@ pub struct Examples {
 }
 
 impl Examples {
-    /// The images as they are.
+    /// The images without changes.
     pub fn new(images: Arc<dyn Images>) -> Self {
         Self { images, corruption: None, augment: Augment::default() }
     }
 
-    /// The images, augmented in that way where a batch is asked for with a stream.
+    /// The images, augmented in batches that are read with a stream.
     pub fn augmented(images: Arc<dyn Images>, augment: Augment) -> Self {
         Self { images, corruption: None, augment }
     }
 
-    /// The images, each corrupted from the stream of its index.
+    /// The images, each corrupted; image i draws from sub-stream i of `seed`.
     pub fn corrupted(images: Arc<dyn Images>, generator: Generator, seed: Seed) -> Self {
         Self { images, corruption: Some((generator, seed)), augment: Augment::default() }
     }
@@ -63,7 +63,7 @@ impl Dataset for Examples {
         });
         let labels = labels.collect::<anyhow::Result<Vec<u32>>>().map_err(DataError::other)?;
         let inputs = Tensor::from_vec(values, (indices.len(), views, dims.height, dims.width, 3), &Device::Cpu)?;
-        // view after view, the images as they are first
+        // view after view, the unchanged images first
         let inputs = inputs.transpose(0, 1)?.contiguous()?.reshape((views * indices.len(), dims.height, dims.width, 3))?;
         Ok(Batch { inputs, labels, lengths: None, views })
     }

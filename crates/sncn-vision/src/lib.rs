@@ -1,4 +1,4 @@
-//! Vision networks, data sets, augmentation and corruptions of sncn.
+//! Vision for sncn: networks, data sets, augmentation, corruptions, and the commands of its programs.
 
 #[macro_use(out)]
 extern crate sncn_train;

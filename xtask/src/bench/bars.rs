@@ -1,11 +1,11 @@
-//! The bars: how many times as fast as its peer each figure has to be.
+//! The bars: the required ratio of each figure to the peer's.
 
-/// What is measured in one go.
+/// A group of figures that are measured together.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Case {
-    /// WideResNet-40-2: training, inference, memory, and what a second core brings.
+    /// WideResNet-40-2: training, inference, memory, and the speed-up of a second core.
     Wrn,
-    /// SelfNorm, CrossNorm, BatchNorm with rectifier, and convolutions.
+    /// SelfNorm, CrossNorm, BatchNorm with ReLU, and convolutions.
     Layers,
     /// Linear layers.
     Linear,
@@ -20,44 +20,44 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    /// All, in the order in which they are measured.
+    /// All cases in the order of measurement.
     pub(crate) const ALL: [Self; 7] =
         [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Fcn, Self::Text];
 }
 
-/// The least ratio, ours against the peer's, of the figures it names.
+/// The required ratio, ours to the peer's, of the figures it names.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Bar {
-    /// What it is measured with.
+    /// The case that measures it.
     pub(crate) with: Case,
-    /// The figure's case; a star at the end stands for anything.
+    /// The figure's case; a `*` at the end matches anything.
     pub(crate) case: &'static str,
-    /// The figure's name; a star at the end stands for anything.
+    /// The figure's name; a `*` at the end matches anything.
     pub(crate) what: &'static str,
-    /// The least ratio; above 1 ours is faster, or smaller.
+    /// The required ratio; above 1 ours is faster, or smaller.
     pub(crate) least: f64,
 }
 
-/// The figure of WideResNet-40-2 that a second core has to bring forward.
+/// The figure of WideResNet-40-2 whose speed-up by a second core has a bar.
 pub(crate) const STEP: &str = "train, SelfNorm + 2 CrossNorm";
-/// What that ratio is called, behind the figure's name.
+/// The suffix of the figure's name for that ratio.
 pub(crate) const CORES: &str = "two cores against one";
-/// What `torch.compile` is called, behind the figure's name.
+/// The suffix of the figure's name for `torch.compile`.
 pub(crate) const COMPILED: &str = "compiled";
-/// Case of the convolutions taken together; each of them begins with it.
+/// The case of all convolutions together, and the prefix of each of their cases.
 pub(crate) const CONVOLUTION: &str = "conv3x3";
-/// Case of the networks of the CIFAR experiments taken together; each of them begins with it.
+/// The case of all networks of the CIFAR experiments together, and the prefix of each of their cases.
 pub(crate) const NETWORK: &str = "network";
-/// Case of the corruptions taken together; each of them begins with it.
+/// The case of all corruptions together, and the prefix of each of their cases.
 pub(crate) const CORRUPTION: &str = "corruption";
-/// What the figure of several taken together is called.
+/// The name of the figure of several cases together.
 pub(crate) const MEAN: &str = "geometric mean";
-/// The figure of a fresh process that trains three steps.
+/// The name of the memory figure: a new process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
 use Case::{Fcn, Images, Layers, Linear, Networks, Text, Wrn};
 
-/// The first that fits a figure holds for it.
+/// The first bar that matches a figure applies.
 pub(crate) const BARS: &[Bar] = &[
     bar(Wrn, "wrn40_2", "train, SelfNorm + 2 CrossNorm", 1.5),
     bar(Wrn, "wrn40_2", "train, SelfNorm, compiled", 1.25),
@@ -94,7 +94,7 @@ const fn bar(with: Case, case: &'static str, what: &'static str, least: f64) -> 
 }
 
 impl Bar {
-    /// The one that holds for a figure.
+    /// The bar of a figure.
     pub(crate) fn of(case: &str, what: &str) -> Option<&'static Self> {
         BARS.iter().find(|bar| fits(bar.case, case) && fits(bar.what, what))
     }

@@ -1,25 +1,25 @@
-//! `Row`: a figure of both sides over all rounds, and its ratio held to a bar.
+//! `Row`: a figure of both sides over all rounds, with its ratio and its bar.
 
 use super::bars::{self, Bar};
 use super::figure::Figure;
 
-/// What both sides said in one round.
+/// The figures of both sides in one round.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Round {
-    /// Ours.
+    /// Our figures.
     pub(crate) ours: Vec<Figure>,
-    /// The peer's; `a, SelfNorm, compiled` is set against our `a, SelfNorm`.
+    /// The peer's figures; `a, SelfNorm, compiled` is compared with our `a, SelfNorm`.
     pub(crate) theirs: Vec<Figure>,
 }
 
 /// A ratio; above 1 ours is better.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Ratio {
-    /// Of the medians.
+    /// The ratio of the medians.
     pub(crate) value: f64,
-    /// Least of the rounds.
+    /// The smallest ratio of a round.
     pub(crate) low: f64,
-    /// Greatest of the rounds.
+    /// The largest ratio of a round.
     pub(crate) high: f64,
 }
 
@@ -28,26 +28,26 @@ pub(crate) struct Ratio {
 pub(crate) struct Row {
     /// The network or layer.
     pub(crate) case: String,
-    /// What of it.
+    /// The quantity.
     pub(crate) what: String,
-    /// Of both values; none of a mean of ratios.
+    /// The unit of both values; `None` for a mean of ratios.
     pub(crate) unit: Option<String>,
     /// Our median over the rounds.
     pub(crate) ours: Option<f64>,
-    /// The peer's.
+    /// The peer's median over the rounds.
     pub(crate) peer: Option<f64>,
-    /// How they compare.
+    /// The ratio of the two.
     pub(crate) ratio: Option<Ratio>,
-    /// Of each round in which both were measured.
+    /// The ratio of each round; `None` if a side is missing.
     pub(crate) rounds: Vec<Option<f64>>,
-    /// What it is held to.
+    /// The bar of the ratio.
     pub(crate) bar: Option<&'static Bar>,
-    /// Our figure with what else was said of it, for the roofline.
+    /// Our figure with its bytes and operations, for the roofline.
     pub(crate) figure: Option<Figure>,
 }
 
 impl Row {
-    /// Whether the ratio reaches the bar; nothing where either is missing.
+    /// Whether the ratio reaches the bar; `None` if either is missing.
     pub(crate) fn holds(&self) -> Option<bool> {
         Some(self.ratio?.value >= self.bar?.least)
     }
@@ -78,8 +78,8 @@ impl Row {
     }
 }
 
-/// The rows of all figures: ours in their order, each followed by the peer's other forms of it, then what only the peer has.
-/// They are `held` to their bars where there is a peer.
+/// The rows of all figures: ours in their order, each followed by the peer's variants of it, then figures of the peer alone.
+/// If `held`, they get their bars.
 pub(crate) fn rows(rounds: &[Round], held: bool) -> Vec<Row> {
     let name = |figure: &Figure| (figure.case.clone(), figure.what.clone());
     let mut names: Vec<(String, String)> = Vec::new();
@@ -102,7 +102,7 @@ pub(crate) fn rows(rounds: &[Round], held: bool) -> Vec<Row> {
     names.iter().map(|(case, what)| Row::new(case, what, rounds, held)).collect()
 }
 
-/// The geometric mean of the ratios of all convolutions, or of all networks, where there are any.
+/// The geometric mean of the ratios of all convolutions or all networks; `None` if there are none.
 pub(crate) fn together(rows: &[Row], case: &str) -> Option<Row> {
     let start = format!("{case} ");
     let of: Vec<&Row> = rows.iter().filter(|row| row.case.starts_with(&start) && row.ratio.is_some()).collect();
@@ -129,7 +129,7 @@ fn find<'a>(figures: &'a [Figure], case: &str, names: &[&str]) -> Option<&'a Fig
     names.iter().find_map(|name| figures.iter().find(|figure| figure.case == case && figure.what == *name))
 }
 
-/// Of ours to the peer's, above 1 where ours is better; nothing where either is not a measurement.
+/// The ratio of ours to the peer's, above 1 if ours is better; `None` if either is not a positive number.
 fn ratio(ours: f64, theirs: f64, rate: bool) -> Option<f64> {
     let good = |value: f64| value.is_finite() && value > 0.;
     (good(ours) && good(theirs)).then(|| if rate { ours / theirs } else { theirs / ours })
@@ -137,11 +137,11 @@ fn ratio(ours: f64, theirs: f64, rate: bool) -> Option<f64> {
 
 fn spread(value: f64, each: &[Option<f64>]) -> Option<Ratio> {
     let known = || each.iter().flatten().copied();
-    // a round may lack a side; then the medians stand alone
+    // a side may be missing in every round; then only the ratio of the medians is known
     Some(Ratio { value, low: known().reduce(f64::min).unwrap_or(value), high: known().reduce(f64::max).unwrap_or(value) })
 }
 
-/// The middle one, or the mean of the two in the middle.
+/// The median: the middle value, or the mean of the two middle ones.
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;

@@ -1,4 +1,4 @@
-//! `Figure`: a measurement as both sides print it, one JSON object a line.
+//! `Figure`: a measurement, which both sides print as one JSON object per line.
 
 use crate::child::{self, Ending};
 use anyhow::{Context, Result, ensure};
@@ -11,16 +11,16 @@ use std::process::{Command, ExitStatus};
 pub(crate) struct Figure {
     /// The network or layer.
     pub(crate) case: String,
-    /// What of it.
+    /// The quantity.
     pub(crate) what: String,
-    /// The median of one start's runs.
+    /// The median over the runs of one process.
     pub(crate) value: f64,
-    /// Of the value; a rate ends in `/s`.
+    /// The unit of the value; a rate ends in `/s`.
     pub(crate) unit: String,
-    /// Bytes that have to be moved.
+    /// Bytes that must be moved.
     #[serde(default)]
     pub(crate) bytes: Option<f64>,
-    /// Floating-point operations that have to be done.
+    /// Floating-point operations that must be done.
     #[serde(default)]
     pub(crate) operations: Option<f64>,
     /// The best value that this machine allows, in the same unit.
@@ -48,7 +48,7 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Whether it does not know what it was asked to measure. Programs of earlier versions had the cases as values of an argument.
+    /// Whether the program does not know the case. Programs of earlier versions had the cases as values of an argument.
     pub(crate) fn is_unknown_case(&self) -> bool {
         let earlier =
             self.status.code() == Some(2) && self.said.contains("invalid value") && self.said.contains("possible values");
@@ -63,10 +63,10 @@ impl fmt::Display for Failure {
     }
 }
 
-/// What a program prints.
+/// The standard output of a program.
 ///
 /// # Errors
-/// Where it cannot be started, or [`Interrupted`].
+/// If the program cannot be started, or [`Interrupted`].
 pub(crate) fn printed(command: &mut Command) -> Result<Result<String, Failure>> {
     match child::run_quietly(command)? {
         (Ending::Done(output), _) => Ok(Ok(String::from_utf8_lossy(&output).into_owned())),
@@ -75,10 +75,10 @@ pub(crate) fn printed(command: &mut Command) -> Result<Result<String, Failure>> 
     }
 }
 
-/// The figures that a program prints; lines that are no objects are passed over.
+/// The figures that a program prints; lines that are not JSON objects are skipped.
 ///
 /// # Errors
-/// As [`printed`], and where it prints no figure, or an object that is none.
+/// As [`printed`], and if the program prints no figure, or an object that is not a figure.
 pub(crate) fn figures(command: &mut Command) -> Result<Result<Vec<Figure>, Failure>> {
     let text = match printed(command)? {
         Ok(text) => text,
@@ -87,10 +87,10 @@ pub(crate) fn figures(command: &mut Command) -> Result<Result<Vec<Figure>, Failu
     let lines = text.lines().map(str::trim).filter(|line| line.starts_with('{'));
     let found = lines.map(|line| {
         serde_json::from_str(line)
-            .with_context(|| format!("not a figure: {line}; wanted is {{\"case\", \"what\", \"value\", \"unit\"}}"))
+            .with_context(|| format!("not a figure: {line}; expected {{\"case\", \"what\", \"value\", \"unit\"}}"))
     });
     let found: Vec<Figure> = found.collect::<Result<_>>()?;
-    ensure!(!found.is_empty(), "it printed no figure; wanted is a line {{\"case\", \"what\", \"value\", \"unit\"}} for each");
+    ensure!(!found.is_empty(), "it printed no figure; expected a line {{\"case\", \"what\", \"value\", \"unit\"}} for each");
     Ok(Ok(found))
 }
 

@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: our figures beside a peer's, in alternation, each held to its bar.
+//! `cargo xtask bench`: our figures and a peer's, measured in alternation, each ratio compared with its bar.
 //!
-//! Both sides print one JSON object a line under the same names. In every round ours runs and then the peer, so both see the
-//! same machine; a ratio is that of the medians over the rounds, above 1 where ours is faster, or smaller.
+//! Both sides print one JSON object per line with the same names. In every round ours runs first and then the peer, so both see
+//! the same machine state; a ratio is that of the medians over the rounds, above 1 if ours is faster, or smaller.
 
 mod bars;
 mod compare;
@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Load average above which others measurably share the processors.
+/// The load average above which other programs measurably slow the measurement.
 const BUSY: f64 = 0.5;
 
 /// Measure speed and memory; with --peer beside PyTorch's, each ratio held to its bar.
@@ -67,7 +67,7 @@ impl Bench {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a side fails, or a file cannot be written.
+    /// If a side fails, or a file cannot be written.
     pub(crate) fn run(mut self, here: &Path) -> Result<ExitCode> {
         self.peer = self.peer.take().map(|path| here.join(path));
         if let Some(path) = self.peer.as_deref().filter(|path| !path.is_file()) {
@@ -190,7 +190,7 @@ impl Bench {
 /// Both sides, and the threads that they are given.
 struct Sides {
     ours: Ours,
-    /// The program of texts, where it is measured.
+    /// The program for texts, if it is measured.
     of_text: Option<Ours>,
     peer: Option<Peer>,
     threads: u32,
@@ -216,7 +216,7 @@ impl Sides {
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("memory", true))? })
     }
 
-    /// Our own step with two threads in the place of ours, with one in the place of the peer's.
+    /// Our own step with two threads as ours, with one thread as the peer's.
     fn cores(&mut self) -> Result<Round> {
         if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
             eprintln!("  this machine has one processor: what a second one brings is left out");
@@ -266,12 +266,12 @@ impl Sides {
     }
 }
 
-/// Names another form of a figure.
+/// Appends a variant to the name of a figure.
 fn rename(figure: &mut Figure, form: &str) {
     figure.what = format!("{}, {form}", figure.what);
 }
 
-/// Draws where the time of our training step goes.
+/// Draws the time of each operation of our training step.
 fn picture(sides: &mut Sides) -> Result<()> {
     let figures = sides.ours.figures("profile", sides.threads)?;
     let title = figures.first().map(|figure| figure.case.clone()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The picture of a training step: a bar for the time of each operation, the longest first.
+//! The picture of a training step: a bar for the time of each operation, longest first.
 
 use super::figure::Figure;
 use crate::chart::{LETTER, line, number, open, rectangle, tick, write};
@@ -7,10 +7,10 @@ const WIDTH: f64 = 420.;
 const ROW: f64 = 26.;
 const TOP: f64 = 60.;
 
-/// The figure that is not an operation but all of them together.
+/// The name of the figure for all operations together.
 const WHOLE: &str = "whole";
 
-/// The drawing; nothing where there is no time to draw.
+/// The picture as SVG; `None` without figures.
 pub(crate) fn svg(title: &str, figures: &[Figure]) -> Option<String> {
     let drawn = |figure: &&Figure| figure.what != WHOLE && figure.value.is_finite() && figure.value >= 0.;
     let mut bars: Vec<&Figure> = figures.iter().filter(drawn).collect();

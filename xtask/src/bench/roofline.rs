@@ -1,25 +1,25 @@
-//! The roofline: the best value that the machine allows, from the bytes and operations that a figure tells of itself.
+//! The roofline: the best value that the machine allows, computed from the bytes and operations of a figure.
 
 use super::compare::Row;
 use std::hint::black_box;
 use std::time::Instant;
 
-/// A case whose figures are rates of the machine: GB/s of a copy, GFLOP/s of multiply-adds.
+/// The case whose figures are rates of the machine: GB/s of a copy, GFLOP/s of multiply-adds.
 const MACHINE: &str = "machine";
-/// Floats that each thread copies: far more than a cache holds.
+/// The number of floats that each thread copies, much more than fit in a cache.
 const FLOATS: usize = 1 << 24;
 
-/// What the machine can do.
+/// The rates of the machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Roofline {
-    /// Of a copy, read and write together, in GB/s.
+    /// Copy rate, read and write together, in GB/s.
     copy: Option<f64>,
-    /// Of arithmetic, in GFLOP/s; only a figure can tell it.
+    /// Arithmetic rate in GFLOP/s; known only from a figure.
     arithmetic: Option<f64>,
 }
 
 impl Roofline {
-    /// Takes the figures of the machine out of the rows; a copy is measured where a row needs it and none told it.
+    /// Removes the figures of the machine from the rows; the copy rate is measured if a row needs it and no figure has it.
     pub(crate) fn take(rows: &mut Vec<Row>, threads: u32) -> Self {
         let rate = |unit: &str| {
             let of = rows.iter().find(|row| row.case == MACHINE && row.unit.as_deref() == Some(unit));
@@ -42,7 +42,7 @@ impl Roofline {
         moved.into_iter().chain(counted).reduce(f64::max)
     }
 
-    /// The limit and how much of it is reached, or else the rate of arithmetic; empty where neither is known.
+    /// The limit and the fraction reached, otherwise the arithmetic rate; empty if neither is known.
     pub(crate) fn text(&self, row: &Row) -> String {
         let Some((figure, value)) = row.figure.as_ref().zip(row.ours) else { return String::new() };
         let limit = self.limit(row).map(|limit| {
@@ -54,7 +54,7 @@ impl Roofline {
     }
 }
 
-/// Three significant digits, but no digit before the point is lost.
+/// A number with three significant digits, but all digits before the decimal point.
 pub(crate) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 99.95 => format!("{value:.0}"),
@@ -63,7 +63,7 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// GB/s of a copy, read and write together, by so many threads: the best of five.
+/// The copy rate in GB/s, read and write together, with this many threads: the best of five runs.
 fn copy_rate(threads: u32) -> f64 {
     let mut buffers: Vec<(Vec<f32>, Vec<f32>)> = (0..threads).map(|_| (vec![1.; FLOATS], vec![0.; FLOATS])).collect();
     let mut best = f64::INFINITY;

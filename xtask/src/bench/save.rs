@@ -1,4 +1,4 @@
-//! Figures on disk: `results/bench/<processor>-<commit>.jsonl`, a header line and then a row a line.
+//! Saved figures: `results/bench/<processor>-<commit>.jsonl`, a header line followed by one row per line.
 
 use crate::files;
 use anyhow::Result;
@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Where the files are.
+/// The folder of the files.
 pub(crate) const FOLDER: &str = "results/bench";
 
-/// The machine and the tree that figures are of.
+/// The machine and the commit of the figures.
 #[derive(Debug)]
 pub(crate) struct Facts {
     cpu: String,
@@ -20,7 +20,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// Of here and now.
+    /// The facts of this machine and tree.
     pub(crate) fn here() -> Self {
         let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':').map(|(_, name)| name.trim()));
@@ -52,16 +52,16 @@ impl Facts {
         header
     }
 
-    /// The file of these figures.
+    /// The path of the file.
     pub(crate) fn path(&self) -> PathBuf {
         let commit = self.commit.as_deref().map_or("unknown", |commit| commit.get(..12).unwrap_or(commit));
         Path::new(FOLDER).join(format!("{}-{commit}.jsonl", slug(&self.cpu)))
     }
 
-    /// Writes them, whole or not at all.
+    /// Writes the file, whole or not at all.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub(crate) fn save(&self, header: &Value, rows: &[Value]) -> Result<PathBuf> {
         let lines: Vec<String> = std::iter::once(header).chain(rows).map(|line| format!("{line}\n")).collect();
         let path = self.path();
@@ -70,18 +70,18 @@ impl Facts {
     }
 }
 
-/// The load average of the last minute, where the system tells it.
+/// The load average of the last minute, if the system has it.
 pub(crate) fn load() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
-/// Lower-case letters and digits, with a dash for all that stands between them.
+/// Lower-case letters and digits, with a dash for everything between them.
 fn slug(name: &str) -> String {
     let letters: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { ' ' }).collect();
     letters.split_whitespace().collect::<Vec<_>>().join("-")
 }
 
-/// The day, in UTC, of a time in seconds since 1970.
+/// The UTC date of a time in seconds since 1970.
 fn date(seconds: u64) -> String {
     let leap = |year: u64| year.is_multiple_of(4) && !year.is_multiple_of(100) || year.is_multiple_of(400);
     let (mut year, mut day) = (1970, seconds / 86_400);

@@ -1,4 +1,4 @@
-//! What is shown: a table for readers, one JSON object a line for programs, and how many bars hold.
+//! Output: a table for readers, one JSON object per line for programs, and the number of bars that hold.
 
 use super::bars::{BARS, Case};
 use super::compare::Row;
@@ -25,7 +25,7 @@ pub(crate) fn table(rows: &[Row], roofline: &Roofline) -> String {
             limit.clone(),
         ]);
     }
-    // a column with nothing in it is left out
+    // empty columns are left out
     let columns: Vec<usize> = (0..heading.len()).filter(|&at| lines[1..].iter().any(|line| !line[at].is_empty())).collect();
     let width = |at: usize| lines.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..heading.len()).map(width).collect();
@@ -41,7 +41,7 @@ pub(crate) fn table(rows: &[Row], roofline: &Roofline) -> String {
     text
 }
 
-/// A row as a program reads it.
+/// A row as a JSON object.
 pub(crate) fn json(row: &Row, roofline: &Roofline) -> Value {
     let thousandths = |value: f64| (value * 1e3).round() / 1e3;
     json!({
@@ -59,7 +59,7 @@ pub(crate) fn json(row: &Row, roofline: &Roofline) -> Value {
     })
 }
 
-/// How many of the measured bars hold, and which bars of these cases were not measured.
+/// The number of measured bars that hold, and the bars of these cases that were not measured; also whether all hold.
 pub(crate) fn verdict(rows: &[Row], cases: &[Case]) -> (String, bool) {
     let held: Vec<bool> = rows.iter().filter_map(Row::holds).collect();
     let good = held.iter().filter(|holds| **holds).count();

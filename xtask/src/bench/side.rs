@@ -1,4 +1,4 @@
-//! The two sides: `sncn-classify bench` or that of another program, and a peer's Python file with what it does not measure itself.
+//! The two sides: the command `bench` of our programs, and a peer's Python file together with figures that it does not measure.
 
 use super::figure::{self, Figure};
 use anyhow::{Context, Result, anyhow};
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What the peer's own file does not measure.
+/// Python code for the figures that the peer's file does not measure.
 const SNIPPETS: &str = concat!(
     include_str!("peer/common.py"),
     include_str!("peer/networks.py"),
@@ -15,23 +15,23 @@ const SNIPPETS: &str = concat!(
     include_str!("peer/main.py")
 );
 
-/// Ours.
+/// Our side.
 pub(crate) struct Ours {
-    /// What it is called.
+    /// The name of the program.
     pub(crate) name: &'static str,
-    /// Where it is.
+    /// Its path.
     pub(crate) program: PathBuf,
-    /// Measurements of each figure.
+    /// The number of measurements of each figure.
     pub(crate) runs: u32,
-    /// Cases that it does not know.
+    /// The cases that it does not know.
     pub(crate) unknown: BTreeSet<String>,
 }
 
 impl Ours {
-    /// The figures of a case; none, with a message, where this program does not know it.
+    /// The figures of a case; none, with a message, if the program does not know the case.
     ///
     /// # Errors
-    /// Where it fails.
+    /// If the program fails.
     pub(crate) fn figures(&mut self, case: &str, threads: u32) -> Result<Vec<Figure>> {
         if self.unknown.contains(case) {
             return Ok(Vec::new());
@@ -50,45 +50,46 @@ impl Ours {
     }
 }
 
-/// The peer.
+/// The peer's side.
 pub(crate) struct Peer {
     /// The interpreter.
     pub(crate) python: PathBuf,
-    /// The peer's file.
+    /// The path of the peer's file.
     pub(crate) path: PathBuf,
-    /// Measurements of each figure.
+    /// The number of measurements of each figure.
     pub(crate) runs: u32,
-    /// Its threads.
+    /// The number of threads.
     pub(crate) threads: u32,
-    /// What it cannot do here.
+    /// The measurements that failed on this machine.
     pub(crate) given_up: BTreeSet<String>,
 }
 
 impl Peer {
-    /// The figures that its own file prints.
+    /// The figures that the peer's file prints.
     ///
     /// # Errors
-    /// Where it fails.
+    /// If it fails.
     pub(crate) fn figures(&self, words: &[&str]) -> Result<Vec<Figure>> {
         let mut command = Command::new(&self.python);
         command.arg(&self.path).args(words);
         self.run(command, &words.join(" "))
     }
 
-    /// The same of what not every machine can do: none, with a message, where it fails, and then it is not tried again.
+    /// As [`Peer::figures`], for measurements that not every machine supports: none, with a message, if it fails, and it is not tried
+    /// again.
     ///
     /// # Errors
-    /// Where this program is interrupted.
+    /// If this program is interrupted.
     pub(crate) fn perhaps(&mut self, words: &[&str]) -> Result<Vec<Figure>> {
         let name = words.join(" ");
         let found = |peer: &Self| peer.figures(words);
         self.unless_given_up(name, found)
     }
 
-    /// The same of what the project's own Python measures.
+    /// As [`Peer::perhaps`], for the project's own Python code.
     ///
     /// # Errors
-    /// Where this program is interrupted.
+    /// If this program is interrupted.
     pub(crate) fn perhaps_own(&mut self, case: &str) -> Result<Vec<Figure>> {
         self.unless_given_up(case.to_string(), |peer| peer.own(case, false))
     }
@@ -107,20 +108,20 @@ impl Peer {
         }
     }
 
-    /// What the project's own Python measures; with `of_peer` on the peer's file.
+    /// The figures of the project's own Python code; with `of_peer` it gets the peer's file.
     ///
     /// # Errors
-    /// Where it fails.
+    /// If it fails.
     pub(crate) fn own(&self, case: &str, of_peer: bool) -> Result<Vec<Figure>> {
         let mut command = Command::new(&self.python);
         command.args(["-c", SNIPPETS, case]).args(of_peer.then_some(&self.path));
         self.run(command, case)
     }
 
-    /// Versions of what is measured; null, with a message, where they cannot be told.
+    /// The versions of the peer's packages; null, with a message, if they are unknown.
     ///
     /// # Errors
-    /// Where this program is interrupted.
+    /// If this program is interrupted.
     pub(crate) fn versions(&self) -> Result<Value> {
         let said = figure::printed(Command::new(&self.python).args(["-c", SNIPPETS, "versions"]))?;
         Ok(match said.map(|text| serde_json::from_str(&text)) {

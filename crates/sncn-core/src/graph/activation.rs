@@ -1,4 +1,4 @@
-//! Curves, the rectifier and GELU: pending until the map is read.
+//! Activations: pending until the map is read.
 
 use super::feature_map::FeatureMap;
 use crate::ops;
@@ -6,18 +6,18 @@ use candle_core::{Result, Tensor};
 use sncn_kernels::rows::Activation;
 
 impl FeatureMap {
-    /// The rectifier, applied by whoever reads the map.
+    /// Applies ReLU; on a recorded map it stays pending.
     ///
     /// # Errors
-    /// Where a tensor cannot be made.
+    /// Returns candle's error where the map is a tensor on a device without the operation.
     pub fn relu(&self) -> Result<Self> {
         self.with_activation(Activation::Relu, ops::relu)
     }
 
-    /// x·σ(1.702·x), the logistic approximation of GELU, applied by whoever reads the map.
+    /// Applies quick GELU, x·σ(1.702·x); on a recorded map it stays pending.
     ///
     /// # Errors
-    /// Where a tensor cannot be made.
+    /// As [`FeatureMap::relu`].
     pub fn quick_gelu(&self) -> Result<Self> {
         self.with_activation(Activation::QuickGelu, ops::quick_gelu)
     }

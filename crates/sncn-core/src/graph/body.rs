@@ -1,16 +1,17 @@
-//! `Body`: the values of instances that lie one after another, and the passes over them that a rule needs.
+//! `Body`: the values of instances, stored one after another, and the passes over them that a rule needs.
 
-use super::buffer::{Buffer, Part, Values};
 use super::gather::Gather;
+use super::pooled::{Part, Pooled, Values};
 use super::recording::{Gradients, Sums};
 use crate::rule::Moments;
 use crate::stats::Positions;
 use rayon::prelude::*;
 use sncn_kernels::rows::{self, Activation, Coefficients};
+use sncn_kernels::simd::Form as Kernels;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Values (positions, C) of instances that may differ in length.
+/// The values (positions, C) of instances, which may differ in their number of positions.
 #[derive(Clone)]
 pub(super) struct Body {
     data: Arc<Values>,
@@ -21,7 +22,7 @@ pub(super) struct Body {
     longest: usize,
 }
 
-/// p, q, r and m of a gradient p·G + q + r·(x − m), each (N, C).
+/// The coefficients (N, C) of a gradient p·G + q + r·(x − m).
 pub(super) struct Terms {
     pub(super) p: Vec<f32>,
     pub(super) q: Vec<f32>,
@@ -37,7 +38,7 @@ impl Terms {
 }
 
 impl Body {
-    /// Instances of those lengths.
+    /// Instances with these numbers of positions.
     pub(super) fn new(data: Arc<Values>, lengths: impl Iterator<Item = usize>, c: usize) -> Self {
         let (mut starts, mut longest) = (vec![0], 0);
         for length in lengths {
@@ -51,29 +52,30 @@ impl Body {
         self.starts.len() - 1
     }
 
-    fn row<'a, T>(&self, table: &'a [T], n: usize) -> &'a [T] {
-        &table[n * self.c..(n + 1) * self.c]
+    /// Row n of a matrix (N, C).
+    fn row<'a, T>(&self, matrix: &'a [T], n: usize) -> &'a [T] {
+        &matrix[n * self.c..(n + 1) * self.c]
     }
 
-    /// Where positions of an instance lie among all values.
+    /// The range of values of some positions of an instance.
     fn at(&self, n: usize, positions: &Range<usize>) -> Range<usize> {
         let first = self.starts[n];
         (first + positions.start) * self.c..(first + positions.end) * self.c
     }
 
-    /// All values.
+    /// The number of values.
     pub(super) fn len(&self) -> usize {
         self.data.len()
     }
 
-    /// All values, shared.
+    /// The values, shared.
     pub(super) fn data(&self) -> &Arc<Values> {
         &self.data
     }
 
-    /// The values for whoever keeps them: a copy where others read them.
-    pub(super) fn into_buffer(self) -> Buffer {
-        Arc::try_unwrap(self.data).map_or_else(|shared| Buffer::of(&shared.part(0..shared.len())), Values::into_buffer)
+    /// The values as owned memory: a copy where they are shared.
+    pub(super) fn into_pooled(self) -> Pooled {
+        Arc::try_unwrap(self.data).map_or_else(|shared| Pooled::of(&shared.part(0..shared.len())), Values::into_pooled)
     }
 
     /// The values of some positions of an instance.
@@ -92,7 +94,7 @@ impl Body {
         }
     }
 
-    /// The instances of other values of the same lengths, to be written.
+    /// Splits values of the same shape into those of each instance.
     fn cut<'a>(&self, mut values: &'a mut [f32]) -> Vec<&'a mut [f32]> {
         let mut parts = Vec::with_capacity(self.instances());
         for n in 0..self.instances() {
@@ -103,12 +105,12 @@ impl Body {
         parts
     }
 
-    /// The values of an instance.
+    /// Copies the values of an instance.
     pub(super) fn copy(&self, n: usize, out: &mut [f32]) {
         out.copy_from_slice(&self.part(n, &self.whole(n)));
     }
 
-    /// Mean and variance over some positions.
+    /// Mean and variance over `positions`.
     pub(super) fn moments(&self, positions: &Positions) -> Moments {
         let gather = Gather::default();
         (0..self.instances()).into_par_iter().for_each(|n| {
@@ -117,28 +119,28 @@ impl Body {
         gather.moments(self.instances(), self.c)
     }
 
-    /// Σ G and Σ G·(x − m) over some positions.
+    /// Σ G and Σ G·(x − m) over `positions`.
     pub(super) fn sums(&self, gradient: &Values, positions: &Positions, centres: &[f32]) -> Sums {
         let mut sums = Sums::zeros(self.instances() * self.c);
-        let tables = sums.one.par_chunks_exact_mut(self.c).zip(sums.two.par_chunks_exact_mut(self.c));
-        tables.enumerate().for_each(|(n, (one, two))| {
+        let rows = sums.one.par_chunks_exact_mut(self.c).zip(sums.two.par_chunks_exact_mut(self.c));
+        rows.enumerate().for_each(|(n, (one, two))| {
             for run in self.runs(positions, n) {
                 let gradient = gradient.part(self.at(n, &run));
-                rows::product_sums(&gradient, &self.part(n, &run), self.row(centres, n), one, two);
+                rows::product_sums(Kernels::current(), &gradient, &self.part(n, &run), self.row(centres, n), one, two);
             }
         });
         sums
     }
 
-    /// The values as `read(n, out)` gives them, but scale·x + bias within some positions; `written` is told of each instance.
+    /// scale·x + bias at the positions `within`, and what `read(n, out)` writes at others; calls `written` for each instance.
     pub(super) fn rescaled(
         &self,
         within: &Positions,
         (scale, bias): (&[f32], &[f32]),
         read: impl Fn(usize, &mut [f32]) + Sync,
         written: impl Fn(usize, &[f32]) + Sync,
-    ) -> Buffer {
-        let mut data = Buffer::take(self.data.len());
+    ) -> Pooled {
+        let mut data = Pooled::take(self.data.len());
         self.cut(&mut data).into_par_iter().enumerate().for_each(|(n, out)| {
             let runs = self.runs(within, n);
             if runs != [self.whole(n)] {
@@ -146,35 +148,42 @@ impl Body {
             }
             for run in runs {
                 let to = &mut out[run.start * self.c..run.end * self.c];
-                rows::activate(&self.part(n, &run), self.row(scale, n), self.row(bias, n), Activation::Identity, to);
+                rows::activate(
+                    Kernels::current(),
+                    &self.part(n, &run),
+                    self.row(scale, n),
+                    self.row(bias, n),
+                    Activation::Identity,
+                    to,
+                );
             }
             written(n, out);
         });
         data
     }
 
-    /// Gives a slot the gradient p·G + q + r·(x − m), at every position.
+    /// Adds the gradient p·G + q + r·(x − m), at all positions, to that of a slot.
     pub(super) fn give(&self, gradients: &mut Gradients, slot: usize, gradient: Values, terms: &Terms) {
         let values = |n: usize| self.part(n, &self.whole(n));
         let sum = match (gradients.take(slot), gradient) {
             (Some(sum), gradient) => {
-                let mut sum = sum.into_buffer();
+                let mut sum = sum.into_pooled();
                 self.cut(&mut sum).into_par_iter().enumerate().for_each(|(n, to)| {
                     let gradient = gradient.part(self.at(n, &self.whole(n)));
-                    rows::accumulate(to, &gradient, &values(n), terms.row(n, self.c));
+                    rows::accumulate(Kernels::current(), to, &gradient, &values(n), terms.row(n, self.c));
                 });
                 sum
             }
             (None, Values::Own(mut gradient)) => {
                 let instances = self.cut(&mut gradient).into_par_iter().enumerate();
-                instances.for_each(|(n, g)| rows::combine(g, &values(n), terms.row(n, self.c)));
+                instances.for_each(|(n, g)| rows::combine(Kernels::current(), g, &values(n), terms.row(n, self.c)));
                 gradient
             }
             (None, gradient) => {
-                let mut to = Buffer::take(gradient.len());
+                let mut to = Pooled::take(gradient.len());
                 self.cut(&mut to).into_par_iter().enumerate().for_each(|(n, to)| {
                     let gradient = gradient.part(self.at(n, &self.whole(n)));
-                    rows::combine_to(to, &gradient, &values(n), terms.row(n, self.c));
+                    rows::combine_to(Kernels::current(), to, &gradient, &values(n), terms.row(n, self.c));
                 });
                 to
             }
@@ -182,12 +191,12 @@ impl Body {
         gradients.replace(slot, Values::Own(sum));
     }
 
-    /// Changes a gradient to p·G + q + r·(x − m) within some positions.
+    /// Changes a gradient G to p·G + q + r·(x − m) at `positions`.
     pub(super) fn change(&self, gradient: &mut [f32], positions: &Positions, terms: &Terms) {
         self.cut(gradient).into_par_iter().enumerate().for_each(|(n, g)| {
             for run in self.runs(positions, n) {
                 let to = &mut g[run.start * self.c..run.end * self.c];
-                rows::combine(to, &self.part(n, &run), terms.row(n, self.c));
+                rows::combine(Kernels::current(), to, &self.part(n, &run), terms.row(n, self.c));
             }
         });
     }

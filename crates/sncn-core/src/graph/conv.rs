@@ -1,42 +1,46 @@
-//! Convolution of a recorded map: pending norms are applied as it reads, a second map is added and statistics are gathered
-//! as it writes, and a bias stays pending; backward, the activation's slope and the sums that norms need join the writing of the
-//! gradient, the bias's sums the reading of what comes back.
+//! Convolutions of maps.
+//!
+//! On a recorded map a convolution applies the pending affine map and activation as it reads, adds a second map and computes
+//! statistics as it writes, and leaves its bias pending. Backward, it applies the derivative of the activation and computes the sums
+//! that affine maps need as it writes the gradient, and the gradient of the bias as it reads that of its result.
 
-use super::buffer::{Buffer, Values};
-use super::feature_map::{FeatureMap, Form};
+use super::feature_map::{FeatureMap, Repr};
 use super::gather::{Bands, Gather};
 use super::map::Map;
 use super::observe::done;
+use super::pooled::{Pooled, Values};
 use super::recording::Recording;
 use crate::ops::with_values;
 use crate::ops::{self, Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, keep};
+use sncn_kernels::simd::Form as Kernels;
 
 impl FeatureMap {
-    /// Convolution without bias; `weight` is (O, C / groups, kh, kw).
+    /// Convolves the map with `weight` (O, C / groups, kh, kw).
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// As [`ops::conv2d`].
     pub fn conv(&self, weight: &Tensor, conv: &Conv) -> Result<Self> {
         self.conv_plus(weight, conv, Plus::default())
     }
 
-    /// Convolution with a bias (O).
+    /// Convolves the map with `weight` and adds `bias` (O).
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// As [`ops::conv2d`].
     pub fn conv_bias(&self, weight: &Tensor, bias: &Tensor, conv: &Conv) -> Result<Self> {
         self.conv_plus(weight, conv, Plus { bias: Some(bias), map: None })
     }
 
-    /// The convolution of this map plus `other`, as one pass where both are recorded; both must belong to one recording.
+    /// Convolves the map with `weight` and adds `other`: in one pass over memory on recorded maps, where this map has a pending
+    /// activation and `other` has none.
     ///
     /// # Errors
-    /// Where shapes do not fit, or the maps belong to two recordings.
+    /// As [`ops::conv2d`], and as [`FeatureMap::add`].
     pub fn conv_add(&self, weight: &Tensor, conv: &Conv, other: &Self) -> Result<Self> {
         match (&self.0, &other.0) {
-            (Form::Map(recording, own), Form::Map(theirs, other))
+            (Repr::Map(recording, own), Repr::Map(theirs, other))
                 if recording.is(theirs) && own.has_activation() && !other.has_activation() =>
             {
                 self.conv_plus(weight, conv, Plus { bias: None, map: Some(other) })
@@ -46,22 +50,22 @@ impl FeatureMap {
     }
 
     fn conv_plus(&self, weight: &Tensor, settings: &Conv, plus: Plus<'_>) -> Result<Self> {
-        let Form::Tensor(xs, precision) = &self.0 else {
+        let Repr::Tensor(xs, precision) = &self.0 else {
             return self.reading(|xs| Ok(xs.clone()), |recording, map| conv(recording, map, weight, settings, plus));
         };
-        Ok(Self(Form::Tensor(ops::conv2d_rounded(xs, weight, plus.bias, settings, *precision)?, *precision)))
+        Ok(Self(Repr::Tensor(ops::conv2d_with_precision(xs, weight, plus.bias, settings, *precision)?, *precision)))
     }
 }
 
-/// What is added to a convolution.
+/// What is added to the result of a convolution.
 #[derive(Clone, Copy, Default)]
 struct Plus<'a> {
-    /// For every channel.
+    /// (O).
     bias: Option<&'a Tensor>,
     map: Option<&'a Map>,
 }
 
-/// y = weight ∗ source (+ a bias) (+ another map), with the statistics of y.
+/// y = weight ∗ source + bias + another map, with the statistics of y.
 fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus: Plus<'_>) -> Result<Map> {
     let other = plus.map;
     let (n, h, w, c) = source.dims;
@@ -69,15 +73,15 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
     let (ho, wo) = shape.output();
     let dims = (n, ho, wo, shape.c_out);
     if other.is_some_and(|other| other.dims != dims) {
-        bail!("a map of shape {:?} is added to a convolution's {dims:?}", other.map(|other| other.dims))
+        bail!("conv2d: a map of shape {:?} cannot be added to a result of shape {dims:?}", other.map(|other| other.dims))
     }
     if let Some(bias) = plus.bias
         && bias.dims() != [shape.c_out]
     {
-        bail!("a bias of shape {:?} for a convolution to {} channels", bias.dims(), shape.c_out)
+        bail!("conv2d: bias {:?}; accepted: [{}]", bias.dims(), shape.c_out)
     }
     let weight = weight.contiguous()?;
-    let mut data = Buffer::take(n * ho * wo * shape.c_out);
+    let mut data = Pooled::take(n * ho * wo * shape.c_out);
     let gather = Gather::default();
     let mode = recording.mode();
     with_values(&weight, |weight| {
@@ -100,8 +104,8 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
     let mut ys = if mode.bare { ys } else { ys.with_moments(gather.moments(n, shape.c_out)) };
     if let Some(bias) = plus.bias {
         let biases = with_values(&bias.contiguous()?, |bias| bias.repeat(n))?;
-        // its gradient is that of the values before it
-        ys = ys.viewed(ys.slot, vec![1.; biases.len()], biases);
+        // the gradient of the sum is that of the values before the bias
+        ys = ys.with_pending(ys.slot, vec![1.; biases.len()], biases);
     }
     done("convolution: forward");
     let (parameter, other) = (recording.parameter(&weight), other.map(|other| other.slot));
@@ -118,12 +122,12 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
         match bias {
             None => conv_weight_gradient(&shape, &stage, &read, gradients.parameter(parameter)),
             Some(bias) => {
-                // rows of this gradient are staged once: they are summed while they are in the cache
+                // rows of this gradient are read once: they are summed while they are in the cache
                 let bands = Bands::default();
                 let read_and_sum = |n: usize, row: usize, out: &mut [f32]| {
                     read(n, row, out);
                     let mut one = vec![0.; shape.c_out];
-                    sncn_kernels::rows::sums(out, &mut one);
+                    sncn_kernels::rows::sums(Kernels::current(), out, &mut one);
                     bands.add(n, row, one, Vec::new());
                 };
                 conv_weight_gradient(&shape, &stage, &read_and_sum, gradients.parameter(parameter));
@@ -132,7 +136,7 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
         }
         done("convolution: weight gradient");
         if to_source {
-            let mut dx = Buffer::take(n * h * w * c);
+            let mut dx = Pooled::take(n * h * w * c);
             let weight = PackedWeight::new(&shape, Direction::InputGradient, &weight.part(0..weight.len()));
             if source.has_activation() {
                 let (bands, centres) = (Bands::default(), source.centres());

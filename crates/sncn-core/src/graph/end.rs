@@ -1,53 +1,53 @@
-//! The end of a recording: the mean over positions, as one operation of candle's tape.
+//! The end of a recording: a tensor, computed by one operation on candle's tape.
 
-use super::buffer::{Buffer, Values};
-use super::feature_map::{FeatureMap, Form};
+use super::feature_map::{FeatureMap, Repr};
 use super::map::Map;
 use super::observe::done;
+use super::pooled::{Pooled, Values};
 use super::recording::{Backward, Gradients, Log, Recording, Slots};
-use crate::backward::{Left, thread};
+use crate::backward::{Left, chain};
 use crate::ops::with_values;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::centred_sums;
+use sncn_kernels::simd::Form as Kernels;
 use std::sync::{Mutex, PoisonError};
 
-/// Gradients from [`FeatureMap::backward`].
+/// The gradients that [`FeatureMap::backward`] returns.
 pub struct MapGradients {
-    input: Option<Buffer>,
-    /// Of every use of a parameter, in order; empty where none came.
+    input: Option<Pooled>,
+    /// The gradient of each use of a parameter, in the order of use; empty where there is none.
     pub parameters: Vec<Vec<f32>>,
 }
 
 impl MapGradients {
-    /// Of the input, (N, H, W, C) row-major; absent where the input is no variable.
+    /// Returns the gradient of the input, (N, H, W, C) in row-major order; `None` where the input needs no gradient.
     pub fn input(&self) -> Option<&[f32]> {
         self.input.as_deref()
     }
 }
 
 impl FeatureMap {
-    /// The map with every pending table applied, as a tensor (N, H, W, C) on candle's tape. A recording gives one tensor: this
-    /// ends it.
+    /// Returns the map, with what is pending applied, as a tensor (N, H, W, C) on candle's tape. This ends a recording.
     ///
     /// # Errors
-    /// Where the recording has ended before.
+    /// Returns an error where the recording has ended before.
     pub fn to_tensor(&self) -> Result<Tensor> {
         match self.materialize()?.0 {
-            Form::Tensor(xs, _) => Ok(xs),
-            Form::Map(recording, map) => {
+            Repr::Tensor(xs, _) => Ok(xs),
+            Repr::Map(recording, map) => {
                 let (slot, dims) = (map.slot, map.dims);
-                recording.finish(map.body.into_buffer().into_vec(), dims.into(), Some(slot))
+                recording.finish(map.body.into_pooled().into_vec(), dims.into(), Some(slot))
             }
         }
     }
 
-    /// Runs the recording backward from the map's gradient (N, H, W, C), without candle's tape.
+    /// Runs the backward pass of the recording from the gradient (N, H, W, C) of this map, without candle's tape; for measurements.
     ///
     /// # Errors
-    /// Where this is not a recorded map of a training pass, or the gradient has another shape.
+    /// Returns an error where this is not a recorded map of a training pass, or the gradient has another shape.
     pub fn backward(&self, gradient: &Tensor) -> Result<MapGradients> {
-        let Form::Map(recording, map) = &self.0 else { bail!("only a recorded map can be run backward") };
+        let Repr::Map(recording, map) = &self.0 else { bail!("backward: this map is not recorded") };
         if gradient.dims4()? != map.dims {
             bail!("a gradient of shape {:?} for a map of shape {:?}", gradient.dims(), map.dims)
         }
@@ -55,14 +55,14 @@ impl FeatureMap {
     }
 }
 
-/// The recorded body of a network as an operation of (input, thread through the parameters).
+/// The recorded body of a network as an operation of its input and the chain of parameters.
 struct Body {
-    /// What it gives, until candle takes it.
+    /// The result, until candle takes it.
     values: Mutex<Option<Vec<f32>>>,
     shape: Shape,
-    /// The slot of a map that it gives; a table where there is none.
+    /// The slot of the map that is the result; `None` where the result is a mean.
     map: Option<usize>,
-    /// What a training pass recorded.
+    /// The recording of a training pass.
     recorded: Option<Recorded>,
     to_input: bool,
 }
@@ -71,7 +71,7 @@ struct Recorded {
     steps: Vec<Backward>,
     slots: Slots,
     parameters: usize,
-    /// Where the gradients of the parameters are left.
+    /// Where the gradients of the parameters are put.
     left: Left<f32>,
 }
 
@@ -83,13 +83,13 @@ impl CustomOp2 for Body {
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         match self.values.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(values) => Ok((CpuStorage::F32(values), self.shape.clone())),
-            None => bail!("a recording gives its values once"),
+            None => bail!("the result of a recording is taken once"),
         }
     }
 
-    fn bwd(&self, xs: &Tensor, thread: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(&self, xs: &Tensor, chain: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let Some(recorded) = &self.recorded else {
-            bail!("an evaluation pass records nothing to differentiate: use Pass::train, or f64 tensors")
+            bail!("the backward pass of an evaluation pass is not recorded: use Pass::train, or f64 tensors")
         };
         let mut gradients = Gradients::new(&recorded.slots, recorded.parameters);
         let grad = grad.contiguous()?;
@@ -99,24 +99,24 @@ impl CustomOp2 for Body {
         }
         recorded.steps.iter().rev().for_each(|step| step(&mut gradients));
         let dx = if self.to_input { gradients.take(0) } else { None };
-        let dx = dx.map(|dx| Tensor::from_vec(dx.into_buffer().into_vec(), xs.shape(), xs.device())).transpose()?;
+        let dx = dx.map(|dx| Tensor::from_vec(dx.into_pooled().into_vec(), xs.shape(), xs.device())).transpose()?;
         recorded.left.put(gradients.parameters);
-        Ok((dx, Some(thread.zeros_like()?)))
+        Ok((dx, Some(chain.zeros_like()?)))
     }
 }
 
-/// Runs the steps so far backward from the gradient of a map.
+/// Runs the backward pass of the operations recorded so far, from the gradient of a map.
 fn backward(recording: &Recording, slot: usize, gradient: &Tensor) -> Result<MapGradients> {
     recording.with(|log| {
         if !log.mode.record {
-            bail!("an evaluation pass records nothing to differentiate: use Pass::train")
+            bail!("the backward pass of an evaluation pass is not recorded: use Pass::train")
         }
         let mut gradients = Gradients::new(&log.slots, log.parameters.len());
         let gradient = gradient.contiguous()?;
         with_values(&gradient, |_| ())?;
         gradients.give(slot, Values::Tensor(gradient));
         log.steps.iter().rev().for_each(|step| step(&mut gradients));
-        let input = if log.mode.to_input { gradients.take(0).map(Values::into_buffer) } else { None };
+        let input = if log.mode.to_input { gradients.take(0).map(Values::into_pooled) } else { None };
         Ok(MapGradients { input, parameters: gradients.parameters })
     })
 }
@@ -129,23 +129,23 @@ pub(super) fn pool(recording: &Recording, source: &Map, (rows, columns): (usize,
     let (runs, run) = if columns == w { (1, rows * w) } else { (rows, columns) };
     let mut values = vec![0f32; n * c];
     values.par_chunks_exact_mut(c).enumerate().for_each(|(n, values)| {
-        let mut ys = Buffer::take(run * c);
+        let mut ys = Pooled::take(run * c);
         let (mut sum, mut squares) = (vec![0.; c], vec![0.; c]);
         for row in 0..runs {
             source.read(n, row * w, &mut ys);
-            centred_sums(&ys, &vec![0.; c], &mut sum, &mut squares);
+            centred_sums(Kernels::current(), &ys, &vec![0.; c], &mut sum, &mut squares);
         }
         values.iter_mut().zip(&sum).for_each(|(value, sum)| *value = (sum / positions) as f32);
     });
     let source = source.clone();
     recording.record(move |gradients| {
         let output = std::mem::take(&mut gradients.output);
-        let gradient = Buffer::take(source.body.len());
+        let gradient = Pooled::take(source.body.len());
         source.give(gradients, gradient, |n, gradient| {
-            let share: Vec<f32> = output[n * c..(n + 1) * c].iter().map(|output| output / positions as f32).collect();
+            let each: Vec<f32> = output[n * c..(n + 1) * c].iter().map(|output| output / positions as f32).collect();
             gradient.fill(0.);
             for row in 0..runs {
-                gradient[row * w * c..][..run * c].chunks_exact_mut(c).for_each(|g| g.copy_from_slice(&share));
+                gradient[row * w * c..][..run * c].chunks_exact_mut(c).for_each(|g| g.copy_from_slice(&each));
             }
         });
         done("mean over positions: backward");
@@ -155,21 +155,21 @@ pub(super) fn pool(recording: &Recording, source: &Map, (rows, columns): (usize,
 }
 
 impl Recording {
-    /// Ends the recording with these values.
+    /// Ends the recording with these values as its result.
     pub(super) fn finish(&self, values: Vec<f32>, shape: Shape, map: Option<usize>) -> Result<Tensor> {
         let Log { mode, input, steps, slots, parameters } = self.take();
         let Some(input) = input else {
-            bail!("a recording gives one result, and this one has given it: join what else is wanted to it")
+            bail!("this recording has ended: a recording gives one tensor; concatenate what else is needed before it ends")
         };
-        let (recorded, thread) = if mode.record {
+        let (recorded, chain) = if mode.record {
             let left = Left::default();
-            let thread = thread(&parameters, &left)?;
-            (Some(Recorded { steps, slots, parameters: parameters.len(), left }), thread)
+            let chain = chain(&parameters, &left)?;
+            (Some(Recorded { steps, slots, parameters: parameters.len(), left }), chain)
         } else {
-            // one parameter keeps the operation on the tape, so that a backward pass is told that nothing was recorded
+            // with a parameter as its input the operation stays on the tape, and a backward pass gets an error
             (None, parameters.into_iter().next().unwrap_or_else(|| input.clone()))
         };
         let values = Mutex::new(Some(values));
-        input.apply_op2(&thread, Body { values, shape, map, recorded, to_input: mode.to_input })
+        input.apply_op2(&chain, Body { values, shape, map, recorded, to_input: mode.to_input })
     }
 }

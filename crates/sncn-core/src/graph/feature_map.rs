@@ -6,29 +6,31 @@ use crate::ops;
 use crate::pass::{Pass, Precision};
 use candle_core::{DType, Result, Tensor, bail};
 
-/// A map (N, H, W, C) between two layers.
+/// A map (N, H, W, C) between two layers of a network.
 ///
-/// Its methods are the operations of networks: convolutions, curves, pools, sums, and the rules of layers. On the CPU in f32
-/// they are recorded and candle's tape sees one operation; elsewhere each is tensor operations. Both give the same values and
-/// gradients.
+/// Its methods are the operations that networks are built of: convolutions, activations, pooling, sums, and the rules of layers. On
+/// the CPU in f32 they are recorded, and candle's tape has one operation for the whole body; elsewhere they are tensor operations.
+/// Both give the same values and gradients.
+///
+/// A body starts with [`FeatureMap::from_tensor`] and ends with [`FeatureMap::to_tensor`] or a pooling to (N, C).
 #[derive(Clone)]
-pub struct FeatureMap(pub(super) Form);
+pub struct FeatureMap(pub(super) Repr);
 
 #[derive(Clone)]
-pub(super) enum Form {
+pub(super) enum Repr {
     Tensor(Tensor, Precision),
     Map(Recording, Map),
 }
 
 impl FeatureMap {
-    /// Starts with a batch (N, H, W, C); recorded where the device and type allow it and `recordable` (every layer of the
-    /// network has a recorded form).
+    /// Starts a network body with a batch (N, H, W, C). It is recorded for f32 on the CPU where `recordable` is true, which means
+    /// that every layer can be applied to recorded maps ([`crate::Hooks::recordable`]).
     ///
     /// # Errors
-    /// Where the shape does not fit, or the batch holds nothing.
+    /// Returns an error where a batch to record has another rank, or is empty.
     pub fn from_tensor(xs: &Tensor, recordable: bool, pass: &Pass) -> Result<Self> {
         if !(recordable && ops::has_kernel(xs) && xs.dtype() == DType::F32) {
-            return Ok(Self(Form::Tensor(xs.clone(), pass.precision())));
+            return Ok(Self(Repr::Tensor(xs.clone(), pass.precision())));
         }
         let mode = Mode {
             record: pass.train,
@@ -38,59 +40,59 @@ impl FeatureMap {
         };
         let recording = Recording::begin(xs.clone(), mode);
         let map = Map::input(&recording, xs)?;
-        Ok(Self(Form::Map(recording, map)))
+        Ok(Self(Repr::Map(recording, map)))
     }
 
-    /// Says whether the layers to come want the statistics of maps, so that convolutions gather them as they write (they do
-    /// unless told otherwise); where they are wanted all the same, a pass over the map finds them.
+    /// Sets whether the convolutions that follow compute the statistics of their results as they write them; they do by default.
+    /// Switch it off where no layer needs statistics; a layer that needs them all the same costs another pass over the map.
     pub fn gather_statistics(self, wanted: bool) -> Self {
-        if let Form::Map(recording, _) = &self.0 {
+        if let Repr::Map(recording, _) = &self.0 {
             recording.set_bare(!wanted);
         }
         self
     }
 
-    /// (N, H, W, C).
+    /// Returns the shape (N, H, W, C).
     ///
     /// # Errors
-    /// Where a tensor has another rank.
+    /// Returns an error where the map is a tensor of another rank.
     pub fn dims(&self) -> Result<(usize, usize, usize, usize)> {
         match &self.0 {
-            Form::Tensor(xs, _) => xs.dims4(),
-            Form::Map(_, map) => Ok(map.dims),
+            Repr::Tensor(xs, _) => xs.dims4(),
+            Repr::Map(_, map) => Ok(map.dims),
         }
     }
 
-    /// The map with everything pending applied: what a reader would read.
+    /// Writes the map with its pending affine map and activation applied.
     ///
     /// # Errors
-    /// Where a tensor cannot be made.
+    /// Never on a tensor or a recorded map; the result is that of the other operations.
     pub fn materialize(&self) -> Result<Self> {
         self.reading(|xs| Ok(xs.clone()), |recording, map| Ok(map.materialize(recording)))
     }
 
-    /// The same map, through which no gradient flows: what is computed from it gives gradients to its own parameters and none
-    /// to what came before.
+    /// Returns the same map, through which no gradient flows: layers that read it get gradients for their parameters, and the map
+    /// itself gets none.
     pub fn detach(&self) -> Self {
         Self(match &self.0 {
-            Form::Tensor(xs, precision) => Form::Tensor(xs.detach(), *precision),
-            Form::Map(recording, map) => Form::Map(recording.clone(), map.settled(recording).at_slot(recording.slot_aside())),
+            Repr::Tensor(xs, precision) => Repr::Tensor(xs.detach(), *precision),
+            Repr::Map(recording, map) => Repr::Map(recording.clone(), map.settled(recording).at_slot(recording.detached_slot())),
         })
     }
 
-    /// An operation of this map, which reads a pending activation: `tensor` on a tensor, `map` on a recorded map.
+    /// Applies `tensor` to a tensor, or `map` to a recorded map, which applies a pending activation as it reads.
     pub(super) fn reading(
         &self,
         tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
         map: impl FnOnce(&Recording, &Map) -> Result<Map>,
     ) -> Result<Self> {
         Ok(Self(match &self.0 {
-            Form::Tensor(xs, precision) => Form::Tensor(tensor(xs)?, *precision),
-            Form::Map(recording, xs) => Form::Map(recording.clone(), map(recording, xs)?),
+            Repr::Tensor(xs, precision) => Repr::Tensor(tensor(xs)?, *precision),
+            Repr::Map(recording, xs) => Repr::Map(recording.clone(), map(recording, xs)?),
         }))
     }
 
-    /// An operation of this map without a pending activation.
+    /// As `reading`, after a pending activation was applied.
     pub(super) fn either(
         &self,
         tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
@@ -99,10 +101,7 @@ impl FeatureMap {
         self.reading(tensor, |recording, xs| map(recording, &xs.settled(recording)))
     }
 
-    /// An operation of this map and another: `tensors` on tensors, `maps` on recorded maps.
-    ///
-    /// # Errors
-    /// Where the two are not of one recording.
+    /// Applies `tensors` to two tensors, or `maps` to two maps of one recording.
     pub(super) fn both(
         &self,
         other: &Self,
@@ -110,26 +109,27 @@ impl FeatureMap {
         maps: impl FnOnce(&Recording, &Map, &Map) -> Result<Map>,
     ) -> Result<Self> {
         match (&self.0, &other.0) {
-            (Form::Tensor(xs, precision), Form::Tensor(ys, _)) => Ok(Self(Form::Tensor(tensors(xs, ys)?, *precision))),
-            (Form::Map(recording, xs), Form::Map(other, ys)) if recording.is(other) => {
+            (Repr::Tensor(xs, precision), Repr::Tensor(ys, _)) => Ok(Self(Repr::Tensor(tensors(xs, ys)?, *precision))),
+            (Repr::Map(recording, xs), Repr::Map(other, ys)) if recording.is(other) => {
                 let sum = maps(recording, &xs.settled(recording), &ys.settled(recording))?;
-                Ok(Self(Form::Map(recording.clone(), sum)))
+                Ok(Self(Repr::Map(recording.clone(), sum)))
             }
-            (Form::Map(..), Form::Map(..)) => {
-                bail!("two maps of different recordings meet: start one map with FeatureMap::from_tensor and make both from it")
+            (Repr::Map(..), Repr::Map(..)) => {
+                bail!("the two maps belong to different recordings: compute both from one map of FeatureMap::from_tensor")
             }
-            _ => bail!("a recorded map and a tensor meet: start one map with FeatureMap::from_tensor and make both from it"),
+            _ => bail!("one map is recorded and the other is a tensor: compute both from one map of FeatureMap::from_tensor"),
         }
     }
 
-    /// A layer that works on tensors (N, H, W, C), where this is one.
+    /// Applies a layer that is a function of tensors (N, H, W, C).
     ///
     /// # Errors
-    /// As the layer, or where the map is recorded.
+    /// Returns the error of the layer, or an error where the map is recorded: a network with such a layer passes `recordable: false` to
+    /// [`FeatureMap::from_tensor`].
     pub fn on_tensor(&self, layer: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
         self.reading(layer, |_, _| {
             bail!(
-                "a layer without a recorded form meets a recorded map: have its Layer::recordable say false, and hand that to FeatureMap::from_tensor"
+                "this layer cannot be applied to a recorded map: its Layer::recordable must return false, and the network must pass that to FeatureMap::from_tensor"
             )
         })
     }

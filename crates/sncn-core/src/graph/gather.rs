@@ -1,11 +1,12 @@
-//! Sums over bands of a map, gathered by threads in any order and put together in one.
+//! Sums over bands of a map, which threads compute in any order and which are combined in a fixed one.
 
 use super::recording::Sums;
 use crate::rule::Moments;
 use sncn_kernels::rows;
+use sncn_kernels::simd::Form as Kernels;
 use std::sync::{Mutex, PoisonError};
 
-/// Statistics gathered while bands of a map are written.
+/// Statistics, computed while bands of a map are written.
 #[derive(Default)]
 pub(super) struct Gather(Mutex<Vec<Band>>);
 
@@ -19,19 +20,19 @@ struct Band {
 }
 
 impl Gather {
-    /// Adds positions of instance `n`, from position `start` on.
+    /// Adds the band of instance `n` that begins at position `start`.
     pub(super) fn add(&self, n: usize, start: usize, ys: &[f32], c: usize) {
         if ys.is_empty() {
             return;
         }
         let centre = ys[..c].to_vec();
         let (mut one, mut two) = (vec![0.; c], vec![0.; c]);
-        rows::centred_sums(ys, &centre, &mut one, &mut two);
+        rows::centred_sums(Kernels::current(), ys, &centre, &mut one, &mut two);
         let part = Band { n, start, count: ys.len() / c, centre, one, two };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(part);
     }
 
-    /// Mean and variance (N, C), the bands put together in order (Chan et al. 1983).
+    /// Mean and variance (N, C), merged from those of the bands in order (Chan, Golub, LeVeque 1983).
     pub(super) fn moments(self, n: usize, c: usize) -> Moments {
         let mut parts = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
         parts.sort_unstable_by_key(|part| (part.n, part.start));
@@ -58,11 +59,11 @@ impl Gather {
     }
 }
 
-/// Σ G and Σ G·(x − m) of a gradient, gathered while bands of it are written.
+/// Σ G and Σ G·(x − m) of a gradient G, computed while bands of it are written.
 #[derive(Default)]
 pub(super) struct Bands(Mutex<Vec<BandSums>>);
 
-/// Instance and first row of a band, with both sums over it.
+/// Instance and first row of a band, with both sums.
 type BandSums = (usize, usize, Vec<f64>, Vec<f64>);
 
 impl Bands {
@@ -77,7 +78,7 @@ impl Bands {
         bands
     }
 
-    /// Σ G a channel.
+    /// Σ G of every channel.
     pub(super) fn channels(self, c: usize) -> Vec<f64> {
         let mut sums = vec![0.; c];
         for (_, _, one, _) in self.in_order() {

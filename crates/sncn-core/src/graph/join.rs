@@ -1,40 +1,42 @@
-//! Maps that meet: sums, with or without a rectifier after them, and channels side by side.
+//! Operations of two maps: addition, with or without ReLU after it, and concatenation of channels.
 
-use super::buffer::{Buffer, Values};
 use super::feature_map::FeatureMap;
 use super::gather::Gather;
 use super::map::Map;
 use super::observe::done;
+use super::pooled::{Pooled, Values};
 use super::recording::Recording;
 use crate::ops;
 use crate::rule::Moments;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::{self, Activation};
+use sncn_kernels::simd::Form as Kernels;
 use std::sync::Arc;
 
 impl FeatureMap {
-    /// The sum of two maps of one recording.
+    /// Adds `other` to this map; both must belong to one recording.
     ///
     /// # Errors
-    /// Where shapes do not fit, or the maps belong to two recordings.
+    /// Returns an error where the shapes differ, the maps belong to different recordings, or only one is recorded.
     pub fn add(&self, other: &Self) -> Result<Self> {
         self.both(other, |xs, ys| xs + ys, |recording, xs, ys| add(recording, xs, ys, After::Gather))
     }
 
-    /// max(0, sum of two maps of one recording); `gather` says that a layer to come wants statistics of it.
+    /// Adds `other` to this map and applies ReLU. With `gather` the statistics of the result are computed too, for a layer that needs
+    /// them.
     ///
     /// # Errors
-    /// Where shapes do not fit, or the maps belong to two recordings.
+    /// As [`FeatureMap::add`].
     pub fn add_relu(&self, other: &Self, gather: bool) -> Result<Self> {
         let after = After::Relu { gather };
         self.both(other, |xs, ys| ops::relu(&(xs + ys)?), |recording, xs, ys| add(recording, xs, ys, after))
     }
 
-    /// The channels of both maps, which belong to one recording: this map's first.
+    /// Concatenates the channels of this map and `other`; both must belong to one recording.
     ///
     /// # Errors
-    /// Where shapes do not fit, or the maps belong to two recordings.
+    /// Returns an error where (N, H, W) differ, the maps belong to different recordings, or only one is recorded.
     pub fn concat(&self, other: &Self) -> Result<Self> {
         self.both(other, |xs, ys| Tensor::cat(&[xs, ys], 3), concat)
     }
@@ -43,18 +45,18 @@ impl FeatureMap {
 /// What follows an addition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
-    /// Nothing; statistics are gathered.
+    /// Nothing; statistics are computed.
     Gather,
-    /// A rectifier; statistics are gathered where wanted.
+    /// ReLU; statistics are computed with `gather`.
     Relu { gather: bool },
 }
 
-/// The sum of two maps, written out.
+/// The sum of two maps.
 fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     if xs.dims != ys.dims {
-        bail!("maps of shape {:?} and {:?} do not add", xs.dims, ys.dims)
+        bail!("add: maps of shape {:?} and {:?}", xs.dims, ys.dims)
     }
-    let mut data = Buffer::take(xs.body.len());
+    let mut data = Pooled::take(xs.body.len());
     let gather = Gather::default();
     let c = xs.dims.3;
     data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
@@ -77,14 +79,21 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
         let Some(mut gradient) = gradients.take(slot) else { return };
         if let Some(sum) = &rectified {
             let (ones, zeros) = (vec![1.; c], vec![0.; c]);
-            let mut masked = gradient.into_buffer();
+            let mut masked = gradient.into_pooled();
             let instances = masked.par_chunks_exact_mut(sum.instance_len()).enumerate();
             instances.for_each(|(n, g)| {
-                rows::activate_backward(g, &sum.positions_from(n, 0, g.len()), &ones, &zeros, Activation::Relu)
+                rows::activate_backward(
+                    Kernels::current(),
+                    g,
+                    &sum.positions_from(n, 0, g.len()),
+                    &ones,
+                    &zeros,
+                    Activation::Relu,
+                )
             });
             gradient = Values::Own(masked);
         }
-        let gradient = Arc::new(gradient.into_buffer());
+        let gradient = Arc::new(gradient.into_pooled());
         gradients.give(one, Values::Shared(gradient.clone()));
         gradients.give(two, Values::Shared(gradient));
         done("addition: backward");
@@ -92,45 +101,45 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     Ok(sum)
 }
 
-/// Copies instance `n` of a map, as it is read, to the channels from `first` on of rows of `c` channels.
+/// Copies instance `n` of a map, with what is pending applied, to the channels from `first` on of rows of `c` channels.
 fn copy_channels(map: &Map, n: usize, first: usize, c: usize, out: &mut [f32]) {
     let own = map.dims.3;
     let mut spread = |xs: &[f32]| {
         let rows = out.chunks_exact_mut(c).zip(xs.chunks_exact(own));
         rows.for_each(|(to, xs)| to[first..first + own].copy_from_slice(xs));
     };
-    if map.view.is_none() {
+    if map.pending.is_none() {
         return spread(&map.positions_from(n, 0, map.instance_len()));
     }
-    let mut values = Buffer::take(map.instance_len());
+    let mut values = Pooled::take(map.instance_len());
     map.read(n, 0, &mut values);
     spread(&values);
 }
 
-/// The channels of `xs`, then those of `ys`; statistics are theirs.
+/// The channels of `xs`, then those of `ys`, with their statistics.
 fn concat(recording: &Recording, xs: &Map, ys: &Map) -> Result<Map> {
     let (n, h, w, first) = xs.dims;
     let (c, len) = (first + ys.dims.3, xs.positions());
     if (n, h, w) != (ys.dims.0, ys.dims.1, ys.dims.2) {
-        bail!("maps of shape {:?} and {:?} have no channels to put together", xs.dims, ys.dims)
+        bail!("concat: maps of shape {:?} and {:?}", xs.dims, ys.dims)
     }
-    let mut data = Buffer::take(n * len * c);
+    let mut data = Pooled::take(n * len * c);
     data.par_chunks_exact_mut(len * c).enumerate().for_each(|(n, out)| {
         copy_channels(xs, n, 0, c, out);
         copy_channels(ys, n, first, c, out);
     });
     let (one, two) = (xs.seen(xs.raw()), ys.seen(ys.raw()));
-    let side_by_side = |one: &[f64], two: &[f64]| -> Vec<f64> {
+    let concatenated = |one: &[f64], two: &[f64]| -> Vec<f64> {
         one.chunks_exact(first).zip(two.chunks_exact(c - first)).flat_map(|(one, two)| one.iter().chain(two).copied()).collect()
     };
-    let moments = Moments { mean: side_by_side(&one.mean, &two.mean), variance: side_by_side(&one.variance, &two.variance) };
+    let moments = Moments { mean: concatenated(&one.mean, &two.mean), variance: concatenated(&one.variance, &two.variance) };
     let joined = Map::new(recording, (n, h, w, c), data).with_moments(moments);
     let (slot, one, two) = (joined.slot, xs.slot, ys.slot);
     done("concatenation: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
         for (to, channels) in [(one, 0..first), (two, first..c)] {
-            let mut part = Buffer::take(n * len * channels.len());
+            let mut part = Pooled::take(n * len * channels.len());
             part.par_chunks_exact_mut(len * channels.len()).enumerate().for_each(|(n, part)| {
                 let gradient = gradient.part(n * len * c..(n + 1) * len * c);
                 let rows = part.chunks_exact_mut(channels.len()).zip(gradient.chunks_exact(c));

@@ -1,15 +1,14 @@
-//! Recordings: what flows between the layers of a network.
+//! Network bodies: the maps between the layers of a network, and the operations on them.
 //!
-//! On the CPU in f32 a network's body runs as one recording: norms, curves and gates are tables for every instance and
-//! channel (y = a·x + b) that the next convolution applies as it reads, so the normalised, gated, mixed or rectified map is
-//! never written; statistics are gathered as a convolution writes. candle sees a single operation, whose backward pass
-//! replays the recording. Everywhere else the same calls are tensor operations, the reference implementation.
+//! On the CPU in f32 a network's body is a recording. Norms, gates and mixing are affine maps that stay pending: the next
+//! convolution applies them, and the activation, as it reads, so that a normalised, gated, mixed or activated map is never
+//! written; statistics are computed as a convolution writes. candle sees the whole body as a single operation, whose backward pass
+//! runs the recording in reverse. Elsewhere the same calls are tensor operations, the reference implementation.
 //!
-//! No file here knows a layer by name: layers come as rules ([`crate::rule::Rule`]) or operations ([`Operation`]).
+//! This module knows no layer by name: a layer is a rule ([`crate::rule::Rule`]) or an operation ([`Operation`]).
 
 mod activation;
 mod body;
-mod buffer;
 mod conv;
 mod end;
 mod feature_map;
@@ -19,6 +18,7 @@ mod map;
 mod observe;
 mod operation;
 mod pool;
+mod pooled;
 mod recording;
 mod resize;
 mod rules;

@@ -1,20 +1,20 @@
-//! Who wants to know when an operation of a recording is done: measurements, say, which have a clock.
+//! Observers of a recording's operations: measurements, which have a clock.
 
 use std::cell::RefCell;
 
-/// Is told the name of every operation when it is done.
+/// A function that is called with the name of each operation after it ran.
 pub type Observer = Box<dyn FnMut(&'static str)>;
 
 thread_local! {
     static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
 }
 
-/// From now on `observer` is told of every operation of recordings that this thread runs; `None` ends that.
+/// Sets the observer of the recordings that this thread runs, forward and backward; `None` removes it.
 pub fn observe(observer: Option<Observer>) {
     OBSERVER.set(observer);
 }
 
-/// An operation of that name is done.
+/// Calls the observer.
 pub(super) fn done(name: &'static str) {
     OBSERVER.with_borrow_mut(|observer| observer.iter_mut().for_each(|observer| observer(name)));
 }

@@ -1,9 +1,9 @@
-//! `Operation`: the second door, for layers that are no rule: an operation on a recording with a backward pass of its own.
+//! `Operation`: a function of a map with its own backward pass, for layers that are not rules.
 
-use super::buffer::{Buffer, Values};
 use super::feature_map::FeatureMap;
 use super::map::Map;
 use super::observe::done;
+use super::pooled::{Pooled, Values};
 use super::recording::{Parameter, Recording};
 use candle_core::{Result, Tensor, bail};
 use std::sync::Arc;
@@ -11,51 +11,53 @@ use std::sync::Arc;
 /// The shape (N, H, W, C) of a map.
 pub type Dims = (usize, usize, usize, usize);
 
-/// An operation on the values of a map (N, H, W, C), row-major f32, with its backward pass: what a layer is that no
-/// [`crate::rule::Rule`] expresses, since it sorts values, say.
+/// A function of the values of a map (N, H, W, C), with its backward pass: for layers that are not a [`crate::rule::Rule`], since they
+/// sort values, for example.
 ///
-/// On a recorded map `forward` and `backward` run; elsewhere `reference` does: a test should hold them to each other.
+/// On a recorded map `forward` and `backward` run on f32 values in row-major order; elsewhere `reference` runs. A test should compare
+/// the two.
 pub trait Operation: Send + Sync + 'static {
-    /// What the backward pass needs of the forward pass.
+    /// What the forward pass saves for the backward pass.
     type Saved: Send + Sync;
 
-    /// Its name in error messages and measurements.
+    /// Returns the name for error messages and measurements.
     fn name(&self) -> &'static str;
 
-    /// The parameters that get a gradient, in the order of `backward`'s.
+    /// Returns the parameters that get a gradient, in the order of `backward`'s argument; by default none.
     fn parameters(&self) -> Vec<Tensor> {
         Vec::new()
     }
 
-    /// The shape of the result for a map of that shape; the same unless told otherwise.
+    /// Returns the shape of the result for a map of shape `dims`; by default the same.
     ///
     /// # Errors
-    /// Where it cannot take such a map.
+    /// Returns an error where the operation is not defined for that shape.
     fn output(&self, dims: Dims) -> Result<Dims> {
         Ok(dims)
     }
 
-    /// Writes all of `ys`, the result, which begins with arbitrary values.
+    /// Computes the result. It must write all of `ys`, whose values are arbitrary before.
     ///
     /// # Errors
-    /// Where the values cannot be computed.
+    /// Returns an error where a parameter cannot be read.
     fn forward(&self, xs: &[f32], dims: Dims, ys: &mut [f32]) -> Result<Self::Saved>;
 
-    /// Writes all of `gx`, the gradient of `xs`, and of `parameters`, which begin as zeros, by the result's gradient `gy`.
+    /// Computes the gradients `gx` of `xs`, all of which it must write, and `parameters`, which are zeros before, from the gradient `gy`
+    /// of the result.
     fn backward(&self, saved: &Self::Saved, xs: &[f32], dims: Dims, gy: &[f32], gx: &mut [f32], parameters: &mut [Vec<f32>]);
 
-    /// The same in candle's operations, on a tensor (N, H, W, C) of any type and device.
+    /// Computes the same in candle's operations, on a tensor (N, H, W, C) of any type and device.
     ///
     /// # Errors
-    /// As `forward`.
+    /// Returns candle's error, and an error where the operation is not defined for the shape.
     fn reference(&self, xs: &Tensor) -> Result<Tensor>;
 }
 
 impl FeatureMap {
-    /// Applies an operation of one's own.
+    /// Applies an operation to the map, with what is pending applied before.
     ///
     /// # Errors
-    /// As the operation, or where it gives a map without values.
+    /// Returns the error of the operation, and an error where its result is empty.
     pub fn apply_operation<O: Operation>(&self, operation: O) -> Result<Self> {
         let operation = Arc::new(operation);
         self.reading(
@@ -70,17 +72,17 @@ impl FeatureMap {
     }
 }
 
-/// Runs an operation on values and records its backward pass; its result, with the slot of that.
+/// Runs an operation and records its backward pass; returns the result with its slot.
 pub(super) fn run<O: Operation>(
     recording: &Recording,
     operation: Arc<O>,
     (xs, from, dims): (&Arc<Values>, usize, Dims),
     (n, h, w, c): Dims,
-) -> Result<(Buffer, usize)> {
+) -> Result<(Pooled, usize)> {
     if n * h * w * c == 0 {
-        bail!("{}: a result of shape {:?} holds nothing", operation.name(), (n, h, w, c))
+        bail!("{}: a result of shape {:?} is empty", operation.name(), (n, h, w, c))
     }
-    let mut data = Buffer::take(n * h * w * c);
+    let mut data = Pooled::take(n * h * w * c);
     let saved = operation.forward(&xs.part(0..xs.len()), dims, &mut data)?;
     let slot = recording.slot();
     let parameters: Vec<Parameter> = operation.parameters().iter().map(|tensor| recording.parameter(tensor)).collect();
@@ -88,7 +90,7 @@ pub(super) fn run<O: Operation>(
     let xs = xs.clone();
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let mut gx = Buffer::take(xs.len());
+        let mut gx = Pooled::take(xs.len());
         let mut own: Vec<Vec<f32>> = parameters.iter().map(|parameter| vec![0.; parameter.len]).collect();
         operation.backward(&saved, &xs.part(0..xs.len()), dims, &gradient.part(0..gradient.len()), &mut gx, &mut own);
         for (parameter, own) in parameters.iter().zip(own) {

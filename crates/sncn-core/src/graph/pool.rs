@@ -1,55 +1,56 @@
-//! Pools, and dropout, which follows them in some networks.
+//! Pooling and dropout of maps.
 
-use super::buffer::{Buffer, Values};
 use super::end;
-use super::feature_map::{FeatureMap, Form};
+use super::feature_map::{FeatureMap, Repr};
 use super::gather::Gather;
 use super::map::Map;
 use super::observe::done;
+use super::pooled::{Pooled, Values};
 use super::recording::Recording;
 use crate::Seed;
 use crate::ops;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::pool::{PoolShape, max_pool_backward, max_pool_forward};
+use sncn_kernels::simd::Form as Kernels;
 
 impl FeatureMap {
-    /// Mean over all positions, (N, C), on candle's tape again.
+    /// Computes the mean over all positions, a tensor (N, C) on candle's tape. This ends a recording.
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// Returns an error where the recording has ended before.
     pub fn global_avg_pool(&self) -> Result<Tensor> {
         let (_, h, w, _) = self.dims()?;
         self.corner_mean(h, w)
     }
 
-    /// Mean over the first `rows` rows and `columns` columns, (N, C), on candle's tape again.
+    /// Computes the mean over the first `rows` rows and `columns` columns, a tensor (N, C) on candle's tape. This ends a recording.
     ///
     /// # Errors
-    /// Where the map is smaller.
+    /// Returns an error where the map has fewer rows or columns, either number is 0, or the recording has ended before.
     pub fn corner_mean(&self, rows: usize, columns: usize) -> Result<Tensor> {
         let (_, h, w, _) = self.dims()?;
         if rows > h || columns > w || rows * columns == 0 {
-            bail!("a map of {h} rows and {w} columns has no corner of {rows} × {columns}")
+            bail!("a mean over {rows} × {columns} positions of a map of {h} × {w}")
         }
         match &self.0 {
-            Form::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
-            Form::Map(recording, map) => end::pool(recording, map, (rows, columns)),
+            Repr::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
+            Repr::Map(recording, map) => end::pool(recording, map, (rows, columns)),
         }
     }
 
-    /// Means over 2×2 positions; a last odd row or column is dropped.
+    /// Computes the means over 2×2 positions with stride 2; a last odd row or column is dropped.
     ///
     /// # Errors
-    /// Where the map is smaller.
+    /// Returns an error where height or width is less than 2.
     pub fn avg_pool2(&self) -> Result<Self> {
         self.either(|xs| ops::avg_pool2d(xs, 2, 2), avg_pool2)
     }
 
-    /// Maxima over square windows; padding counts as −∞, the first of equal maxima takes the gradient.
+    /// Computes the maxima of square windows, as [`ops::max_pool2d`].
     ///
     /// # Errors
-    /// Where the window is larger than the padded map.
+    /// As [`ops::max_pool2d`].
     pub fn max_pool(&self, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
         let window = (kernel, stride, padding);
         self.reading(
@@ -58,55 +59,55 @@ impl FeatureMap {
         )
     }
 
-    /// Every value dropped with probability `rate`, else scaled, as [`ops::dropout`].
+    /// Applies dropout, as [`ops::dropout`].
     ///
     /// # Errors
-    /// Where the rate is not in 0..1.
+    /// Returns an error where the rate is not in 0..1.
     pub fn dropout(&self, rate: f64, seed: Seed) -> Result<Self> {
         ops::check_rate(rate)?;
         self.either(|xs| ops::dropout(xs, rate, seed), |recording, map| Ok(dropout(recording, map, rate, seed)))
     }
 }
 
-/// Rows and columns of 2×2 positions.
+/// Height and width after 2×2 pooling.
 fn halves(dims: (usize, usize, usize, usize)) -> Result<(usize, usize)> {
     let (_, h, w, _) = dims;
     if h < 2 || w < 2 {
-        bail!("a map of shape {dims:?} has no 2 × 2 positions")
+        bail!("avg_pool2: a map of shape {dims:?}; height and width must be at least 2")
     }
     Ok((h / 2, w / 2))
 }
 
-/// Maxima over the windows of what is read, which is never written.
+/// Maxima of windows; what is pending is applied to one instance at a time.
 fn max_pool(recording: &Recording, source: &Map, shape: PoolShape) -> Map {
     let ((ho, wo), n, c) = (shape.output(), shape.n, shape.c);
     let one = PoolShape { n: 1, ..shape };
     let (size, len) = (ho * wo * c, source.instance_len());
-    let (mut data, mut places) = (Buffer::take(n * size), vec![0; n * size]);
+    let (mut data, mut places) = (Pooled::take(n * size), vec![0; n * size]);
     let instances = data.par_chunks_exact_mut(size).zip(places.par_chunks_exact_mut(size)).enumerate();
     instances.for_each(|(n, (out, places))| {
-        let mut values = Buffer::take(len);
+        let mut values = Pooled::take(len);
         source.read(n, 0, &mut values);
-        max_pool_forward(&values, &one, out, places);
+        max_pool_forward(Kernels::current(), &values, &one, out, places);
     });
     let pooled = Map::new(recording, (n, ho, wo, c), data);
     let (slot, source) = (pooled.slot, source.clone());
     done("maxima: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let dx = Buffer::take(source.body.len());
+        let dx = Pooled::take(source.body.len());
         source.give(gradients, dx, |n, dx| {
             let at = n * size..(n + 1) * size;
-            max_pool_backward(&gradient.part(at.clone()), &places[at], &one, dx);
+            max_pool_backward(Kernels::current(), &gradient.part(at.clone()), &places[at], &one, dx);
         });
         done("maxima: backward");
     });
     pooled
 }
 
-/// The map as it is read, a share of it dropped; backward draws the same bits again.
+/// Dropout; the backward pass draws the same random bits again.
 fn dropout(recording: &Recording, map: &Map, rate: f64, seed: Seed) -> Map {
-    let (mut data, len) = (Buffer::take(map.body.len()), map.instance_len());
+    let (mut data, len) = (Pooled::take(map.body.len()), map.instance_len());
     data.par_chunks_exact_mut(len).enumerate().for_each(|(n, out)| {
         map.read(n, 0, out);
         ops::drop_of(seed, n, rate, out);
@@ -116,7 +117,7 @@ fn dropout(recording: &Recording, map: &Map, rate: f64, seed: Seed) -> Map {
     done("dropout: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let mut gradient = gradient.into_buffer();
+        let mut gradient = gradient.into_pooled();
         gradient.par_chunks_exact_mut(len).enumerate().for_each(|(n, g)| ops::drop_of(seed, n, rate, g));
         gradients.give(to, Values::Own(gradient));
         done("dropout: backward");
@@ -124,14 +125,14 @@ fn dropout(recording: &Recording, map: &Map, rate: f64, seed: Seed) -> Map {
     dropped
 }
 
-/// Means over 2×2 positions, with their statistics.
+/// Means over 2×2 positions, with the statistics of the result.
 fn avg_pool2(recording: &Recording, map: &Map) -> Result<Map> {
     let (n, h, w, c) = map.dims;
     let (ho, wo) = halves(map.dims)?;
-    let mut data = Buffer::take(n * ho * wo * c);
+    let mut data = Pooled::take(n * ho * wo * c);
     let gather = Gather::default();
     data.par_chunks_exact_mut(ho * wo * c).enumerate().for_each(|(n, out)| {
-        let mut rows = Buffer::take(2 * w * c);
+        let mut rows = Pooled::take(2 * w * c);
         for (y, out) in out.chunks_exact_mut(wo * c).enumerate() {
             map.read(n, 2 * y * w, &mut rows);
             let (upper, lower) = rows.split_at(w * c);
@@ -149,7 +150,7 @@ fn avg_pool2(recording: &Recording, map: &Map) -> Result<Map> {
     done("2×2 means: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let mut dx = Buffer::take(n * h * w * c);
+        let mut dx = Pooled::take(n * h * w * c);
         dx.par_chunks_exact_mut(h * w * c).enumerate().for_each(|(n, dx)| {
             dx.fill(0.);
             let gradient = gradient.part(n * ho * wo * c..(n + 1) * ho * wo * c);

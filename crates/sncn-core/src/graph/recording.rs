@@ -1,35 +1,35 @@
-//! `Recording`: what a forward pass leaves for the backward pass, and the gradients while that runs.
+//! `Recording`: what a forward pass records for the backward pass, and the gradients during that.
 
-use super::buffer::Values;
+use super::pooled::Values;
 use crate::ops;
 use candle_core::Tensor;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The backward pass of one operation; it does not fail: shapes were checked when it was recorded.
+/// The backward pass of one operation. It cannot fail, since shapes were checked when it was recorded.
 pub(super) type Backward = Box<dyn Fn(&mut Gradients) + Send + Sync>;
 
-/// A parameter's place among all, in the order of their use.
+/// A use of a parameter: its index in the order of use, and its number of values.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parameter {
     index: usize,
     pub(super) len: usize,
 }
 
-/// What is recorded, and how.
+/// The settings of a recording.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Mode {
-    /// Whether a backward pass is wanted.
+    /// Whether the backward pass is recorded.
     pub(super) record: bool,
-    /// Whether the gradient of the input is wanted.
+    /// Whether the input needs a gradient.
     pub(super) to_input: bool,
-    /// Whether convolutions gather no statistics while they write.
+    /// Whether convolutions do not compute the statistics of their results.
     pub(super) bare: bool,
-    /// Whether convolutions round their factors to bf16.
+    /// Whether convolutions round input and weight to bf16.
     pub(super) bf16: bool,
 }
 
-/// The steps of a recording, and what they are about.
+/// What was recorded so far.
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) mode: Mode,
@@ -39,11 +39,11 @@ pub(super) struct Log {
     pub(super) parameters: Vec<Tensor>,
 }
 
-/// Where gradients of maps are gathered: a slot each, some of which take none.
+/// The slots in which gradients of maps are accumulated; those of detached maps accumulate none.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Slots {
     count: usize,
-    aside: Vec<usize>,
+    detached: Vec<usize>,
 }
 
 /// A recording in progress.
@@ -51,12 +51,12 @@ pub(super) struct Slots {
 pub(super) struct Recording(Rc<RefCell<Log>>);
 
 impl Recording {
-    /// Begins with an input, whose slot is the first.
+    /// Starts a recording; the slot of its input is 0.
     pub(super) fn begin(input: Tensor, mode: Mode) -> Self {
         Self(Rc::new(RefCell::new(Log { mode, input: Some(input), ..Log::default() })))
     }
 
-    /// Whether both are one recording.
+    /// Whether both are the same recording.
     pub(super) fn is(&self, other: &Self) -> bool {
         Rc::ptr_eq(&self.0, &other.0)
     }
@@ -69,17 +69,17 @@ impl Recording {
         self.0.borrow_mut().mode.bare = bare;
     }
 
-    /// A slot for the gradient of another map.
+    /// A new slot.
     pub(super) fn slot(&self) -> usize {
         let slots = &mut self.0.borrow_mut().slots;
         slots.count += 1;
         slots.count - 1
     }
 
-    /// A slot in which every gradient is dropped.
-    pub(super) fn slot_aside(&self) -> usize {
+    /// A new slot that accumulates no gradient.
+    pub(super) fn detached_slot(&self) -> usize {
         let slot = self.slot();
-        self.0.borrow_mut().slots.aside.push(slot);
+        self.0.borrow_mut().slots.detached.push(slot);
         slot
     }
 
@@ -89,10 +89,10 @@ impl Recording {
         Parameter { index: parameters.len() - 1, len: tensor.elem_count() }
     }
 
-    /// Whether the gradient of the map with that slot is wanted.
+    /// Whether the map with that slot needs a gradient.
     pub(super) fn wants(&self, slot: usize) -> bool {
         let log = self.0.borrow();
-        (slot > 0 || log.mode.to_input) && !log.slots.aside.contains(&slot)
+        (slot > 0 || log.mode.to_input) && !log.slots.detached.contains(&slot)
     }
 
     pub(super) fn record(&self, step: impl Fn(&mut Gradients) + Send + Sync + 'static) {
@@ -102,18 +102,18 @@ impl Recording {
         }
     }
 
-    /// Ends it: what was recorded.
+    /// Ends the recording and returns it.
     pub(super) fn take(&self) -> Log {
         std::mem::take(&mut *self.0.borrow_mut())
     }
 
-    /// Looks at what was recorded so far.
+    /// Calls `f` with what was recorded so far.
     pub(super) fn with<T>(&self, f: impl FnOnce(&Log) -> T) -> T {
         f(&self.0.borrow())
     }
 }
 
-/// Σ G and Σ G·(x − m) of a gradient, each (N, C), x and its mean m before the view.
+/// Σ G and Σ G·(x − m), each (N, C), of a gradient G, with the body x of the map and its mean m.
 #[derive(Clone, Debug)]
 pub(super) struct Sums {
     pub(super) one: Vec<f64>,
@@ -125,7 +125,7 @@ impl Sums {
         Self { one: vec![0.; entries], two: vec![0.; entries] }
     }
 
-    /// Of two gradients together.
+    /// The sums of two gradients together.
     fn plus(mut self, other: &Self) -> Self {
         self.one.iter_mut().zip(&other.one).for_each(|(sum, one)| *sum += one);
         self.two.iter_mut().zip(&other.two).for_each(|(sum, two)| *sum += two);
@@ -137,47 +137,47 @@ impl Sums {
 pub(super) struct Gradients {
     maps: Vec<Option<Values>>,
     sums: Vec<Option<Sums>>,
-    aside: Vec<usize>,
-    /// Of every use of a parameter; empty where none came.
+    detached: Vec<usize>,
+    /// Those of each use of a parameter; empty where there is none.
     pub(super) parameters: Vec<Vec<f32>>,
-    /// Of what the recording gave, where that is no map.
+    /// That of the recording's result, where it is not a map.
     pub(super) output: Vec<f32>,
 }
 
 impl Gradients {
-    /// Of a recording with those slots and so many parameters.
+    /// No gradients yet, for a recording with these slots and this many uses of parameters.
     pub(super) fn new(slots: &Slots, parameters: usize) -> Self {
         let maps = (0..slots.count).map(|_| None).collect();
         let sums = (0..slots.count).map(|_| None).collect();
-        Self { maps, sums, aside: slots.aside.clone(), parameters: vec![Vec::new(); parameters], output: Vec::new() }
+        Self { maps, sums, detached: slots.detached.clone(), parameters: vec![Vec::new(); parameters], output: Vec::new() }
     }
 
     pub(super) fn take(&mut self, slot: usize) -> Option<Values> {
         self.maps[slot].take()
     }
 
-    /// The sums of the gradient that was taken from a slot, where they are known.
+    /// The sums of the gradient of a slot, where they were computed.
     pub(super) fn take_sums(&mut self, slot: usize) -> Option<Sums> {
         self.sums[slot].take()
     }
 
-    /// Puts a gradient in place of what a slot holds.
+    /// Replaces the gradient of a slot.
     pub(super) fn replace(&mut self, slot: usize, gradient: Values) {
         self.sums[slot] = None;
         self.maps[slot] = Some(gradient);
     }
 
-    /// Whether every gradient for that slot is dropped.
+    /// Whether that slot accumulates no gradient.
     pub(super) fn drops(&self, slot: usize) -> bool {
-        self.aside.contains(&slot)
+        self.detached.contains(&slot)
     }
 
-    /// Adds a map's gradient.
+    /// Adds a gradient to that of a slot.
     pub(super) fn give(&mut self, slot: usize, gradient: Values) {
         self.give_summed(slot, gradient, None);
     }
 
-    /// Adds a map's gradient, with its sums where they are known.
+    /// Adds a gradient, with its sums where they were computed, to that of a slot.
     pub(super) fn give_summed(&mut self, slot: usize, gradient: Values, sums: Option<Sums>) {
         if self.drops(slot) {
             return;
@@ -189,7 +189,7 @@ impl Gradients {
         };
         self.maps[slot] = Some(match self.maps[slot].take() {
             Some(sum) => {
-                let mut sum = sum.into_buffer();
+                let mut sum = sum.into_pooled();
                 ops::add_in_place(&mut sum, &gradient.part(0..gradient.len()));
                 Values::Own(sum)
             }
@@ -197,7 +197,7 @@ impl Gradients {
         });
     }
 
-    /// The gradient of a parameter, zeros at first.
+    /// The gradient of a use of a parameter, initially zeros.
     pub(super) fn parameter(&mut self, parameter: Parameter) -> &mut [f32] {
         let values = &mut self.parameters[parameter.index];
         values.resize(parameter.len, 0.);

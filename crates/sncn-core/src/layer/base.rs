@@ -1,4 +1,4 @@
-//! `Layer`: what is attached to a network at a position.
+//! `Layer`: a function of a map that keeps its shape.
 
 use crate::graph::{FeatureMap, TokenMap};
 use crate::packing::Packing;
@@ -6,45 +6,52 @@ use crate::pass::Pass;
 use crate::rule::Rule;
 use candle_core::{Result, Tensor, bail};
 
-/// A layer that keeps a map's shape; every [`Rule`] is one.
+/// A layer that keeps the shape of its input, so that it can be attached anywhere in a network. Every [`Rule`] is a layer.
+///
+/// On a tensor, call [`Layer::forward`]:
+///
+/// ```
+/// use candle_core::{DType, Device};
+/// use sncn_core::layer::{BuildContext, Layer, SelfNorm, SelfNormConfig};
+/// use sncn_core::{Pass, Seed, Vars};
+///
+/// # fn main() -> candle_core::Result<()> {
+/// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+/// let layer = SelfNorm::new(SelfNormConfig::default(), &BuildContext::new(16, vars.builder()))?;
+/// let xs = Seed::new(1).normal((4, 8, 8, 16))?; // (N, H, W, C)
+/// let ys = layer.forward(&xs, &Pass::eval())?;
+/// assert_eq!(ys.dims(), xs.dims());
+/// # Ok(())
+/// # }
+/// ```
 pub trait Layer: Send + Sync {
-    /// Applies it to a map inside a network.
+    /// Applies the layer to a map inside a network.
     ///
     /// # Errors
-    /// Where the shape does not fit.
+    /// Returns an error where the map has another number of channels than the layer was built for, or fewer positions than its
+    /// statistics need.
     fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap>;
 
-    /// Applies it to the token vectors of sequences inside a text network.
+    /// Applies the layer to the token vectors of packed sequences inside a text network.
     ///
     /// # Errors
-    /// Where the shape does not fit, or the layer has no form for sequences.
+    /// As [`Layer::on_map`], where `packing` is that of another number of tokens, or where the layer is not defined for
+    /// sequences.
     fn on_sequences(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap>;
 
-    /// Whether it can be applied to recorded maps; a network with a layer that cannot runs as tensor operations.
+    /// Returns whether the layer can be applied to recorded maps. A network with a layer that cannot runs as tensor operations.
     fn recordable(&self) -> bool {
         true
     }
 
-    /// Applies it to a tensor with the channels last: (N, H, W, C), (N, L, C) or (N, C). In (N, L, C) only the first tokens of
-    /// a sequence count where the pass has lengths; the padding behind them becomes 0.
+    /// Applies the layer to a tensor with the channels last: (N, H, W, C), (N, L, C) or (N, C); the result has the same shape.
     ///
-    /// ```
-    /// use candle_core::{DType, Device};
-    /// use sncn_core::layer::{Layer, BuildContext, SelfNorm, SelfNormConfig};
-    /// use sncn_core::{Pass, Seed, Vars};
-    ///
-    /// # fn main() -> candle_core::Result<()> {
-    /// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-    /// let layer = SelfNorm::new(SelfNormConfig::default(), &BuildContext::new(16, vars.builder()))?;
-    /// let xs = Seed::new(1).normal((4, 8, 8, 16))?; // (N, H, W, C)
-    /// let ys = layer.forward(&xs, &Pass::eval())?;
-    /// assert_eq!(ys.dims(), xs.dims());
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Where the pass has lengths and the tensor is (N, L, C), only the first `lengths[n]` tokens of sequence n are used; the
+    /// padding after them becomes 0.
     ///
     /// # Errors
-    /// Where the shape does not fit.
+    /// Returns an error for a tensor of another rank, where the pass has lengths for another number of sequences, and as
+    /// [`Layer::on_map`].
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         // what an evaluation pass records has no backward pass, and a caller may want one
         let recorded = self.recordable() && pass.train;

@@ -1,7 +1,7 @@
 //! Batch normalisation (Ioffe, Szegedy 2015): y = w·(x − mean)/√(var + eps) + b, over instances and positions.
 //!
-//! From the instance matrix: the batch mean is the mean of the instances' means, the batch variance that of their
-//! variances plus the spread of their means.
+//! It is computed from the statistics of instances: the batch mean is the mean of the instances' means, the batch variance the
+//! mean of their variances plus the variance of their means.
 
 use super::base::Layer;
 use super::context::BuildContext;
@@ -11,7 +11,9 @@ use crate::rule::{Affine, Instances, Matrix, Rule, Statistics};
 use candle_core::{DType, Result, Tensor, Var, bail};
 use candle_nn::Init;
 
-/// BatchNorm with running statistics (momentum 0.1, unbiased running variance, as in PyTorch).
+/// Batch normalisation with running statistics, as PyTorch's `BatchNorm1d` and `BatchNorm2d`: training normalises with the
+/// statistics of the batch and updates the running ones (momentum 0.1, unbiased variance), evaluation normalises with the
+/// running ones.
 pub struct BatchNorm {
     weight: Tensor,
     bias: Tensor,
@@ -23,10 +25,11 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// With PyTorch's names, eps 1e-5, momentum 0.1.
+    /// Builds the layer with eps 1e-5 and momentum 0.1. Its variables have PyTorch's names: `weight`, `bias`, `running_mean`,
+    /// `running_var` and `num_batches_tracked`.
     ///
     /// # Errors
-    /// Where a variable exists with another shape.
+    /// Returns an error where one of these variables exists with another shape.
     pub fn new(cx: &BuildContext) -> Result<Self> {
         let (c, vb) = (cx.channels, &cx.vb);
         let one = |name, value| vb.get_with_hints(c, name, Init::Const(value));
@@ -41,15 +44,15 @@ impl BatchNorm {
         })
     }
 
-    /// BatchNorm and the rectifier after it.
+    /// Applies BatchNorm, then ReLU.
     ///
     /// # Errors
-    /// As [`Layer::on_map`].
+    /// As [`Layer::on_map`], and in training where a channel has fewer than 2 values in the batch.
     pub fn norm_relu(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
         self.on_map(xs, pass)?.relu()
     }
 
-    /// Its matrices for a map of which it normalises the channels of `statistics`, which it asks for in training only.
+    /// The affine map for the channels of `statistics`, which are asked for in training only.
     pub(super) fn affine(
         &self,
         map: &Instances<'_>,
@@ -68,7 +71,7 @@ impl BatchNorm {
         self.normalised(map, mean, &variance)
     }
 
-    /// Normalises a matrix (N, C) over its rows, as PyTorch's BatchNorm1d.
+    /// Normalises a matrix (N, C) over its rows, as PyTorch's `BatchNorm1d`.
     pub(super) fn rows(&self, map: &Instances<'_>, matrix: &Matrix, pass: &Pass) -> Result<Matrix> {
         let (mean, variance) = if pass.train {
             let mean = matrix.mean_rows();
@@ -91,7 +94,7 @@ impl BatchNorm {
         Ok(Affine::new(mean, scale, map.parameter(&self.bias)?))
     }
 
-    /// Takes a batch's mean and biased variance (1, C), over `total` values, into the running statistics.
+    /// Updates the running statistics with a batch's mean and biased variance (1, C) over `total` values.
     fn track(&self, mean: &Matrix, variance: &Matrix, total: f64) -> Result<()> {
         if total < 2. {
             bail!("BatchNorm in training needs at least 2 values a channel, this batch has {total}: use a larger batch")

@@ -1,8 +1,9 @@
 //! CrossNorm (Tang et al. 2021, arXiv 2102.02811, section 3.1): in training, an instance is normalised and given the
-//! statistics of another, perhaps taken from a crop.
+//! statistics of another instance, which may be taken from a crop.
 //!
-//! a = σ′/σ, y = a·(x − μ) + μ′. Drawing ([`CrossNormDraw::sample`]) and doing (its rule) are apart; nothing is detached. σ is
-//! unbiased, with eps 1e-5 under the root.
+//! y = σ′/σ·(x − μ) + μ′ with the partner's mean μ′ and standard deviation σ′. Gradients flow through all statistics. σ is
+//! unbiased, with eps 1e-5 under the root. What is random is drawn first ([`CrossNormDraw::sample`]); applying a draw is
+//! deterministic.
 
 use super::context::BuildContext;
 use crate::pass::{BoundingBox, Pass};
@@ -13,32 +14,32 @@ use rand::{Rng, RngExt};
 use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 
-/// eps under the root of the deviation.
+/// eps under the root of the standard deviation.
 const EPS: f64 = 1e-5;
 
-/// Whose statistics are taken.
+/// Where the new statistics come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// Another instance's (what was published as code).
+    /// From another instance (as in the published code).
     #[default]
     TwoInstance,
-    /// Another channel's of the same instance (in the paper only).
+    /// From another channel of the same instance (in the paper only).
     OneInstance,
 }
 
-/// What is cropped: to a box of a map, or to a span of a sequence, at the same part of every sequence's length.
+/// What is cropped: to a box of an image's map, or to a span of a sequence, which covers the same fraction of every sequence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Crop {
-    /// Nothing.
+    /// No crop.
     #[default]
     Neither,
-    /// The partner: its statistics come from the crop.
+    /// The partner: its statistics are those of the crop.
     Style,
-    /// The instance: only the crop of it is restyled.
+    /// The instance: only the crop is normalised and changed.
     Content,
-    /// Both, by crops drawn independently.
+    /// Both, with crops drawn independently.
     Both,
 }
 
@@ -46,17 +47,17 @@ pub enum Crop {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CrossNormConfig {
-    /// Whose statistics are taken.
+    /// Where the new statistics come from.
     pub mode: Mode,
     /// What is cropped.
     pub crop: Crop,
-    /// Ratio of areas, of lengths in a sequence, ~ Beta(β, β).
+    /// β of the crop's share of the area (of the length, in a sequence), which is drawn from Beta(β, β).
     pub beta: f64,
-    /// A crop is drawn again until its share of the map exceeds this.
+    /// A crop is drawn again until it covers more than this fraction of the map.
     pub threshold: f64,
-    /// Also permute the partner's channels.
+    /// Whether the partner's channels are permuted too.
     pub channel_shuffle: bool,
-    /// λ of y = λ·x + (1 − λ)·mixed.
+    /// λ of y = λ·x + (1 − λ)·CrossNorm(x); CrossNorm(x) alone where there is none.
     pub blend: Option<f64>,
 }
 
@@ -82,7 +83,8 @@ impl CrossNormConfig {
     }
 }
 
-/// The box of that area ratio around that centre, clipped to the map, and its share of the map.
+/// Returns the box around the centre (`row`, `column`) whose area is `ratio` of the map, clipped to the map, and the fraction
+/// of the map that it covers (`cn_rand_bbox` of the published code, with the random numbers as arguments).
 pub fn crop_box(height: usize, width: usize, ratio: f64, row: usize, column: usize) -> (BoundingBox, f64) {
     let side = |len: usize| (len as f64 * ratio.sqrt()) as usize / 2;
     let clip = |centre: usize, half: usize, len: usize| (centre.saturating_sub(half), (centre + half).min(len));
@@ -91,14 +93,15 @@ pub fn crop_box(height: usize, width: usize, ratio: f64, row: usize, column: usi
     (BoundingBox { top, left, bottom, right }, share)
 }
 
-/// The span of that ratio of a row around that centre, clipped to it, and its share of it.
+/// The same along a single row: a span of `ratio` of its length.
 fn crop_span(width: usize, ratio: f64, column: usize) -> (BoundingBox, f64) {
     let half = (width as f64 * ratio) as usize / 2;
     let (left, right) = (column.saturating_sub(half), (column + half).min(width));
     (BoundingBox { top: 0, left, bottom: 1, right }, (right - left) as f64 / width as f64)
 }
 
-/// Draws a box, or of a single row a span, of more than `threshold` of the map, and of at least 2 positions.
+/// Draws a box (a span where the map has a single row) of more than `threshold` of the map and at least 2 positions. `None` after
+/// 10,000 tries.
 fn draw_box(config: &CrossNormConfig, height: usize, width: usize, rng: &mut impl Rng) -> Result<Option<BoundingBox>> {
     let Ok(beta) = Beta::new(config.beta, config.beta) else { bail!("layer crossnorm: beta is {}", config.beta) };
     for _ in 0..10_000 {
@@ -110,30 +113,30 @@ fn draw_box(config: &CrossNormConfig, height: usize, width: usize, rng: &mut imp
             return Ok(Some(bbox));
         }
     }
-    // a map so small or thin that no box fits: the whole of it
+    // the map is so small or thin that no box fits: all of it is used
     Ok(None)
 }
 
-/// The draws of one CrossNorm: with it, mixing is a pure function of the map.
+/// What one CrossNorm layer drew for one pass. It is a [`Rule`] itself: given the draw, mixing is a pure function of the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrossNormDraw {
-    /// Instance n takes the statistics of instance `partner[n]`; empty where every instance is its own partner.
+    /// Instance n takes the statistics of instance `partner[n]`. Empty: each instance takes its own.
     pub partner: Vec<usize>,
-    /// Channel c takes the statistics of the partner's channel `channels[c]`.
+    /// Channel c takes the statistics of the partner's channel `channels[c]`; `None`: of its channel c.
     pub channels: Option<Vec<usize>>,
-    /// The partner's statistics come from this box.
+    /// The box that the partner's statistics are taken from; `None`: from all positions.
     pub style: Option<BoundingBox>,
-    /// Only this box of the instance is normalised and restyled.
+    /// The box of the instance that is normalised and changed; `None`: all positions.
     pub content: Option<BoundingBox>,
-    /// y = λ·x + (1 − λ)·mixed.
+    /// λ of y = λ·x + (1 − λ)·mixed; `None`: y = mixed.
     pub blend: Option<f64>,
 }
 
 impl CrossNormDraw {
-    /// Draws for a map of `instances` × (`height` × `width`) × `channels`.
+    /// Draws for a map of shape (instances, height, width, channels).
     ///
     /// # Errors
-    /// Where a setting is outside its range.
+    /// Returns an error where a crop is wanted and `beta` is not positive.
     pub fn sample(
         config: &CrossNormConfig,
         (instances, height, width, channels): (usize, usize, usize, usize),
@@ -156,7 +159,7 @@ impl CrossNormDraw {
         Ok(Self { partner, channels, style, content, blend: config.blend })
     }
 
-    /// Refuses draws that are no choice among so many instances and channels.
+    /// Checks that the draw fits this many instances and channels.
     fn check(&self, instances: usize, channels: usize) -> Result<()> {
         let partner = (!self.partner.is_empty()).then_some(&self.partner);
         for (order, count, what) in [(partner, instances, "partners"), (self.channels.as_ref(), channels, "channels")] {
@@ -168,7 +171,7 @@ impl CrossNormDraw {
         Ok(())
     }
 
-    /// A matrix of the partners' statistics.
+    /// The partners' rows and channels of a matrix of statistics.
     fn theirs(&self, matrix: &Matrix) -> Result<Matrix> {
         let matrix = if self.partner.is_empty() { matrix.clone() } else { matrix.select_rows(&self.partner)? };
         self.channels.as_ref().map_or(Ok(matrix.clone()), |channels| matrix.select_columns(channels))
@@ -191,18 +194,37 @@ impl Rule for CrossNormDraw {
     }
 }
 
-/// The CrossNorm layer: one site of a network, the identity unless the pass activates it. A pass that is given its draws gives
+/// The CrossNorm layer: a site of the network, and the identity unless the pass activates the site. [`Pass::with_draws`] gives
 /// it a [`CrossNormDraw`].
+///
+/// ```
+/// use candle_core::{DType, Device};
+/// use sncn_core::layer::{BuildContext, CrossNorm, CrossNormConfig, Layer};
+/// use sncn_core::{Pass, Seed, Vars};
+///
+/// # fn main() -> candle_core::Result<()> {
+/// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+/// let cx = BuildContext::new(16, vars.builder());
+/// let layer = CrossNorm::new(CrossNormConfig::default(), &cx)?;
+/// let xs = Seed::new(1).normal((4, 8, 8, 16))?; // (N, H, W, C)
+/// // in training one of the network's sites mixes; a plain training pass or an evaluation pass activates none
+/// let mixed = layer.forward(&xs, &Pass::mixing(cx.sites(), 1, Seed::new(2)))?;
+/// assert_eq!(mixed.dims(), xs.dims());
+/// let same = layer.forward(&xs, &Pass::eval())?;
+/// assert_eq!((same - &xs)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.);
+/// # Ok(())
+/// # }
+/// ```
 pub struct CrossNorm {
     config: CrossNormConfig,
     site: usize,
 }
 
 impl CrossNorm {
-    /// Takes the next site number.
+    /// Builds the layer at the network's next site; it has no variables.
     ///
     /// # Errors
-    /// Where a setting is outside its range.
+    /// Returns an error where `beta` is not positive, `threshold` not in 0..1 or `blend` not in 0..=1.
     pub fn new(config: CrossNormConfig, cx: &BuildContext) -> Result<Self> {
         config.check()?;
         Ok(Self { config, site: cx.next_site() })

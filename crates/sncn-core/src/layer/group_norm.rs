@@ -10,7 +10,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use serde::Deserialize;
 
-/// Group normalisation with a scale and bias for every channel.
+/// Group normalisation with a learnt weight and bias for every channel.
 pub struct GroupNorm {
     weight: Tensor,
     bias: Tensor,
@@ -31,10 +31,10 @@ impl Default for GroupSettings {
 }
 
 impl GroupNorm {
-    /// `groups` groups of neighbouring channels, eps 1e-5.
+    /// Builds the layer with `groups` groups of consecutive channels and eps 1e-5; its variables are `weight` and `bias`.
     ///
     /// # Errors
-    /// Where the channels do not divide into that many groups.
+    /// Returns an error where the number of channels is not a multiple of `groups`.
     pub fn new(groups: usize, cx: &BuildContext) -> Result<Self> {
         let c = cx.channels;
         if groups == 0 || !c.is_multiple_of(groups) {
@@ -45,10 +45,10 @@ impl GroupNorm {
         Ok(Self { weight, bias, groups, eps: 1e-5 })
     }
 
-    /// Instance normalisation: one channel a group.
+    /// Builds instance normalisation: one channel a group.
     ///
     /// # Errors
-    /// Where a variable exists with another shape.
+    /// Returns an error where `weight` or `bias` exists with another shape.
     pub fn instance(cx: &BuildContext) -> Result<Self> {
         Self::new(cx.channels, cx)
     }
@@ -57,7 +57,7 @@ impl GroupNorm {
         Self::new(settings.parse::<GroupSettings>()?.groups, cx)
     }
 
-    /// Its matrices for the channels of these statistics.
+    /// The affine map for the channels of these statistics.
     pub(super) fn affine(&self, map: &Instances<'_>, statistics: &Statistics) -> Result<Affine> {
         let Statistics { mean, variance, .. } = statistics;
         let (mean, variance) = if self.groups == self.weight.elem_count() {

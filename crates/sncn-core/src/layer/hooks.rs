@@ -1,6 +1,6 @@
-//! `Hooks`: the layers hung on a block at the positions that the block names; the identity where nothing hangs.
+//! `Hooks`: the layers attached to a block, at positions that the block names.
 //!
-//! The CNSN unit is two entries at one position, CrossNorm first, then SelfNorm.
+//! The paper's CNSN unit is two layers attached at one position, CrossNorm first, then SelfNorm.
 
 use super::base::Layer;
 use super::context::BuildContext;
@@ -12,14 +12,14 @@ use candle_core::{Error, Result, Tensor, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// One layer of a table: what, where, with which settings.
+/// A layer to attach: its kind, the position, and its settings; an entry of `layers` in a table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerConfig {
-    /// A name of the registry, by default one of [`super::LAYERS`].
+    /// The layer's name in the registry, such as `"selfnorm"`; [`super::LAYERS`] lists those of this crate.
     pub kind: String,
-    /// A position that the backbone's blocks declare.
+    /// The position: one that the network's blocks name, such as `"post"`.
     pub at: String,
-    /// The stages of the network (from 1) whose blocks have it; absent: all.
+    /// The stages of the network, from 1, in whose blocks it is attached; `None`: all stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stages: Option<Vec<usize>>,
     /// The layer's own settings.
@@ -28,33 +28,34 @@ pub struct LayerConfig {
 }
 
 impl LayerConfig {
-    /// A layer with its usual settings, on all stages.
+    /// A layer with default settings, in all stages.
     pub fn new(kind: impl Into<String>, at: impl Into<String>) -> Self {
         Self { kind: kind.into(), at: at.into(), stages: None, settings: Map::new() }
     }
 
-    /// Whether blocks of that stage have it.
+    /// Returns whether the layer is attached in that stage.
     pub fn is_in(&self, stage: usize) -> bool {
         self.stages.as_ref().is_none_or(|stages| stages.contains(&stage))
     }
 }
 
-/// The layers to attach to a network, and the registry that knows how to build them.
+/// The layers to attach to a network, and the registry that builds them. A slice of [`LayerConfig`] converts into this, with the
+/// registry of this crate's layers.
 #[derive(Clone, Copy, Debug)]
 pub struct Layers<'a> {
-    /// What is attached where.
+    /// The layers, in the order in which those at one position are applied.
     pub configs: &'a [LayerConfig],
-    /// Who builds it.
+    /// The registry that builds them.
     pub registry: &'a Registry,
 }
 
 impl<'a> Layers<'a> {
-    /// Layers of that registry.
+    /// Layers that `registry` builds.
     pub fn new(configs: &'a [LayerConfig], registry: &'a Registry) -> Self {
         Self { configs, registry }
     }
 
-    /// Other layers of the same registry.
+    /// Other layers, built by the same registry.
     pub fn of<'b>(&self, configs: &'b [LayerConfig]) -> Layers<'b>
     where
         'a: 'b,
@@ -81,7 +82,7 @@ impl<'a, const N: usize> From<&'a [LayerConfig; N]> for Layers<'a> {
     }
 }
 
-/// The layers of one block.
+/// The layers attached to one block. Where nothing is attached at a position, applying the hooks there is the identity.
 #[derive(Default)]
 pub struct Hooks {
     layers: Vec<Hook>,
@@ -90,25 +91,27 @@ pub struct Hooks {
 struct Hook {
     at: String,
     kind: String,
-    /// Of its variables, under the block's place.
+    /// The path of its variables, relative to the block's.
     path: String,
     layer: Box<dyn Layer>,
 }
 
 impl Hook {
-    /// An error of this layer.
-    fn told(&self, error: Error) -> Error {
+    /// Adds the layer's kind and position to an error.
+    fn named(&self, error: Error) -> Error {
         Error::Msg(format!("layer {:?} at {:?}: {error}", self.kind, self.at))
     }
 }
 
 impl Hooks {
-    /// Builds the layers of `configs` for a block that declares `positions` (name, channels), in the block's order.
+    /// Builds the layers to attach to a block that has `positions`, each a name and a number of channels, in the order in which
+    /// the block applies them.
     ///
-    /// Variables lie under `<place>/<kind>`; a second layer of that kind in the block lies under `<place>/<at>/<kind>`.
+    /// Variables are created under `<kind>` of the context's `vb`, those of a second layer of the same kind under `<at>.<kind>`.
     ///
     /// # Errors
-    /// Where a position is unknown (the known ones are listed), or a layer's settings do not fit.
+    /// Returns an error where a layer names a position or kind that does not exist (the known ones are listed), has settings
+    /// that it does not accept, or is attached twice at one position.
     pub fn new(all: Layers<'_>, positions: &[(&str, usize)], cx: &BuildContext) -> Result<Self> {
         let configs = all.configs;
         Self::check(configs, positions.iter().map(|(name, _)| *name))?;
@@ -122,7 +125,7 @@ impl Hooks {
                     path = format!("{at}.{}", config.kind);
                 }
                 if taken.contains(&path) {
-                    bail!("layer {:?} hangs twice at {at:?}: once is accepted", config.kind)
+                    bail!("layer {:?} is attached twice at {at:?}: attach it once", config.kind)
                 }
                 taken.push(path.clone());
                 let cx = cx.at(*channels, vb.pp(&config.kind));
@@ -133,10 +136,10 @@ impl Hooks {
         Ok(Self { layers })
     }
 
-    /// Refuses positions that are not among the known ones.
+    /// Checks that all layers name positions of `known`.
     ///
     /// # Errors
-    /// Names the position and lists the known ones.
+    /// Returns an error with the first unknown position and the known ones.
     pub fn check<'a>(configs: &[LayerConfig], known: impl Iterator<Item = &'a str> + Clone) -> Result<()> {
         match configs.iter().find(|config| !known.clone().any(|name| name == config.at)) {
             None => Ok(()),
@@ -147,18 +150,19 @@ impl Hooks {
         }
     }
 
-    /// Refuses stages that the network does not have; its blocks are built at places of [`BuildContext::in_stage`].
+    /// Checks that all layers name stages that the network has; `count` is 0 for a network without stages. The network builds its
+    /// blocks in contexts of [`BuildContext::in_stage`].
     ///
     /// # Errors
-    /// Names the layer and the stage, and says which there are.
+    /// Returns an error with the layer, the stage that does not exist, and those that do.
     pub fn check_stages(configs: &[LayerConfig], count: usize) -> Result<()> {
         for config in configs {
             let Some(stages) = &config.stages else { continue };
             if count == 0 {
-                bail!("layer {:?}: stages is set; this network has no stages: take the key away", config.kind)
+                bail!("layer {:?}: stages is set; this network has no stages: remove the key", config.kind)
             }
             if stages.is_empty() {
-                bail!("layer {:?}: stages is empty, so it would hang nowhere; leave the layer or the key out", config.kind)
+                bail!("layer {:?}: stages is empty, so it would be attached nowhere; leave out the layer or the key", config.kind)
             }
             if let Some(stage) = stages.iter().find(|stage| !(1..=count).contains(*stage)) {
                 bail!("layer {:?}: no stage {stage}; this network has the stages 1 to {count}", config.kind)
@@ -167,53 +171,53 @@ impl Hooks {
         Ok(())
     }
 
-    /// Whether every layer has a recorded form.
+    /// Returns whether every layer can be applied to recorded maps ([`Layer::recordable`]).
     pub fn recordable(&self) -> bool {
         self.layers.iter().all(|hook| hook.layer.recordable())
     }
 
-    /// Whether nothing hangs anywhere.
+    /// Returns whether no layer is attached.
     pub fn is_empty(&self) -> bool {
         self.layers.is_empty()
     }
 
-    /// Whether nothing hangs there.
+    /// Returns whether no layer is attached at `position`.
     pub fn is_empty_at(&self, position: &str) -> bool {
-        self.here(position).next().is_none()
+        self.attached(position).next().is_none()
     }
 
-    /// Where the variables of the layers that hang there lie, under the block's place.
+    /// Returns the paths of the variables of the layers attached at `position`, relative to the block's.
     pub fn variable_paths<'a>(&'a self, position: &'a str) -> impl Iterator<Item = &'a str> {
-        self.here(position).map(|hook| hook.path.as_str())
+        self.attached(position).map(|hook| hook.path.as_str())
     }
 
-    fn here<'a>(&'a self, position: &'a str) -> impl Iterator<Item = &'a Hook> {
+    fn attached<'a>(&'a self, position: &'a str) -> impl Iterator<Item = &'a Hook> {
         self.layers.iter().filter(move |hook| hook.at == position)
     }
 
-    /// Applies what hangs there to a map inside a network.
+    /// Applies the layers attached at `position` to a map.
     ///
     /// # Errors
-    /// As the layers; the layer and the position are named.
+    /// Returns the error of a layer, with its kind and position.
     pub fn on_map(&self, position: &str, xs: FeatureMap, pass: &Pass) -> Result<FeatureMap> {
-        self.here(position).try_fold(xs, |xs, hook| hook.layer.on_map(&xs, pass).map_err(|error| hook.told(error)))
+        self.attached(position).try_fold(xs, |xs, hook| hook.layer.on_map(&xs, pass).map_err(|error| hook.named(error)))
     }
 
-    /// Applies what hangs there to the token vectors of sequences inside a network.
+    /// Applies the layers attached at `position` to the token vectors of packed sequences.
     ///
     /// # Errors
-    /// As the layers; the layer and the position are named.
+    /// Returns the error of a layer, with its kind and position.
     pub fn on_sequences(&self, position: &str, xs: TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
-        let each = |xs: TokenMap, hook: &Hook| hook.layer.on_sequences(&xs, packing, pass).map_err(|error| hook.told(error));
-        self.here(position).try_fold(xs, each)
+        let each = |xs: TokenMap, hook: &Hook| hook.layer.on_sequences(&xs, packing, pass).map_err(|error| hook.named(error));
+        self.attached(position).try_fold(xs, each)
     }
 
-    /// Applies what hangs there to a tensor.
+    /// Applies the layers attached at `position` to a tensor, as [`Layer::forward`].
     ///
     /// # Errors
-    /// As the layers; the layer and the position are named.
-    pub fn at(&self, position: &str, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let each = |xs: Tensor, hook: &Hook| hook.layer.forward(&xs, pass).map_err(|error| hook.told(error));
-        self.here(position).try_fold(xs.clone(), each)
+    /// Returns the error of a layer, with its kind and position.
+    pub fn forward(&self, position: &str, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let each = |xs: Tensor, hook: &Hook| hook.layer.forward(&xs, pass).map_err(|error| hook.named(error));
+        self.attached(position).try_fold(xs.clone(), each)
     }
 }

@@ -15,10 +15,10 @@ pub struct Ibn {
 }
 
 impl Ibn {
-    /// With the published names `IN` and `BN`; the first half is rounded down.
+    /// Builds the layer; the first half is rounded down. Variables have the published names, under `IN` and `BN`.
     ///
     /// # Errors
-    /// Where there are fewer than 2 channels.
+    /// Returns an error where there are fewer than 2 channels.
     pub fn new(cx: &BuildContext) -> Result<Self> {
         let half = cx.channels / 2;
         if half == 0 {

@@ -20,10 +20,10 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// With PyTorch's names.
+    /// Builds the layer; its variables have PyTorch's names, `weight` and `bias`.
     ///
     /// # Errors
-    /// Where a variable exists with another shape.
+    /// Returns an error where one of them exists with another shape.
     pub fn new(cx: &BuildContext, eps: f64) -> Result<Self> {
         let weight = cx.vb.get_with_hints(cx.channels, "weight", Init::Const(1.))?;
         let bias = cx.vb.get_with_hints(cx.channels, "bias", Init::Const(0.))?;
@@ -42,7 +42,7 @@ impl Layer for LayerNorm {
 }
 
 impl Operation for LayerNorm {
-    /// Of every position the mean and 1/√(var + eps); the weight.
+    /// The mean and 1/√(var + eps) of every position, and the weight.
     type Saved = (Vec<f32>, Vec<f32>, Vec<f32>);
 
     fn name(&self) -> &'static str {
@@ -56,7 +56,7 @@ impl Operation for LayerNorm {
     fn output(&self, dims: Dims) -> Result<Dims> {
         match self.weight.dims() == [dims.3] {
             true => Ok(dims),
-            false => bail!("layer norm of {:?} channels on a map of shape {dims:?}", self.weight.dims()),
+            false => bail!("LayerNorm for {:?} channels, on a map of shape {dims:?}", self.weight.dims()),
         }
     }
 
@@ -84,7 +84,7 @@ impl Operation for LayerNorm {
     fn reference(&self, xs: &Tensor) -> Result<Tensor> {
         let (weight, bias) = (self.weight.to_dtype(xs.dtype())?, self.bias.to_dtype(xs.dtype())?);
         let centred = xs.broadcast_sub(&xs.mean_keepdim(D::Minus1)?)?;
-        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
-        centred.broadcast_div(&deviation)?.broadcast_mul(&weight)?.broadcast_add(&bias)
+        let std = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
+        centred.broadcast_div(&std)?.broadcast_mul(&weight)?.broadcast_add(&bias)
     }
 }

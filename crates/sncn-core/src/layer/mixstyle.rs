@@ -1,11 +1,11 @@
 //! MixStyle (Zhou et al. 2021, arXiv 2104.02008): in training, an instance takes statistics between its own and another's.
 //!
-//! y = (λσ + (1 − λ)σ′)·(x − μ)/σ + λμ + (1 − λ)μ′, with one λ ~ Beta(α, α) an instance. All statistics are detached, so
-//! the gradient is that of a scale. σ is unbiased, with eps 1e-6 under the root. It acts at sites, as CrossNorm does.
+//! y = (λσ + (1 − λ)σ′)·(x − μ)/σ + λμ + (1 − λ)μ′, with one λ ~ Beta(α, α) for each instance. All statistics are detached, so
+//! the gradient is that of a constant scale. σ is unbiased, with eps 1e-6 under the root. It is active at sites, as CrossNorm is.
 //!
-//! It belongs in early stages, as published. Its gradient does not see that a map's own scale is undone, so sums of residual branches
-//! grow where it hangs: on all three stages of a WideResNet-16-2 the variance before the last norm became 3,000 (with CrossNorm 0.3),
-//! and the error on held-out CIFAR-10 after two short epochs 64.5 % (CrossNorm 47.6; with gradients through the statistics 44.2).
+//! Attach it to early stages, as published. Since its gradient ignores that it removes a map's own scale, sums of residual branches
+//! grow where it is attached: on all three stages of a WideResNet-16-2 the variance before the last norm became 3,000 (with CrossNorm
+//! 0.3), and the validation error on CIFAR-10 after two short epochs 64.5 % (CrossNorm 47.6; with gradients through the statistics 44.2).
 
 use super::context::BuildContext;
 use crate::pass::Pass;
@@ -16,14 +16,14 @@ use rand::seq::SliceRandom;
 use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
 
-/// eps under the root of the deviation.
+/// eps under the root of the standard deviation.
 const EPS: f64 = 1e-6;
 
 /// Settings of [`MixStyle`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MixStyleConfig {
-    /// λ ~ Beta(α, α).
+    /// α of λ ~ Beta(α, α).
     pub alpha: f64,
 }
 
@@ -33,20 +33,20 @@ impl Default for MixStyleConfig {
     }
 }
 
-/// The draws of one MixStyle: with them, restyling is a pure function of the map.
+/// What one MixStyle layer drew for one pass. It is a [`Rule`] itself: given the draw, mixing is a pure function of the map.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MixStyleDraw {
     /// Instance n is mixed with instance `partner[n]`.
     pub partner: Vec<usize>,
-    /// λ of every instance: the share of its own statistics.
+    /// λ of every instance: the fraction of its own statistics.
     pub lambda: Vec<f64>,
 }
 
 impl MixStyleDraw {
-    /// Draws a permutation of `instances` and a λ for each.
+    /// Draws a permutation of `instances` instances and a λ for each.
     ///
     /// # Errors
-    /// Where α is not positive.
+    /// Returns an error where `alpha` is not positive.
     pub fn sample(config: &MixStyleConfig, instances: usize, rng: &mut impl Rng) -> Result<Self> {
         let Ok(beta) = Beta::new(config.alpha, config.alpha) else {
             bail!("layer mixstyle: alpha is {}; a positive number is accepted", config.alpha)
@@ -74,18 +74,18 @@ impl Rule for MixStyleDraw {
     }
 }
 
-/// The MixStyle layer: one site of a network, the identity unless the pass activates it. A pass that is given its draws gives
-/// it [`MixStyleDraw`].
+/// The MixStyle layer: a site of the network, and the identity unless the pass activates the site. [`Pass::with_draws`] gives it
+/// a [`MixStyleDraw`].
 pub struct MixStyle {
     config: MixStyleConfig,
     site: usize,
 }
 
 impl MixStyle {
-    /// Takes the next site number.
+    /// Builds the layer at the network's next site; it has no variables.
     ///
     /// # Errors
-    /// Where α is not positive.
+    /// Returns an error where `alpha` is not positive.
     pub fn new(config: MixStyleConfig, cx: &BuildContext) -> Result<Self> {
         if !(config.alpha.is_finite() && config.alpha > 0.) {
             bail!("layer mixstyle: alpha is {}; a positive number is accepted", config.alpha)
@@ -97,6 +97,6 @@ impl MixStyle {
 impl Rule for MixStyle {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let draw = |rng: &mut _| MixStyleDraw::sample(&self.config, map.shape().instances, rng);
-        pass.draw(self.site, "mixstyle", draw)?.map_or(Ok(None), |styles: MixStyleDraw| styles.rule(map, pass))
+        pass.draw(self.site, "mixstyle", draw)?.map_or(Ok(None), |draw: MixStyleDraw| draw.rule(map, pass))
     }
 }

@@ -1,8 +1,8 @@
-//! Layers: what is attached to a network's blocks, all in one registry.
+//! The layers, and how networks attach them.
 //!
-//! A layer knows (N, positions, C). Images (N, H, W, C) and sequences (N, L, C) are both that; [`ChannelsFirst`] is for tensors
-//! that have the channels first. To add a layer: one file that implements [`crate::rule::Rule`] and one line in [`LAYERS`], or
-//! outside this crate [`Registry::with`].
+//! A layer takes tensors with the channels last: images (N, H, W, C) and sequences (N, L, C); wrap it in [`ChannelsFirst`] for
+//! (N, C, H, W) and (N, C, L). To add a layer to this crate, write a file that implements [`crate::rule::Rule`] and add a line to
+//! [`LAYERS`]; in another crate, implement `Rule` and register the layer with [`Registry::with`].
 
 mod base;
 mod batch_norm;

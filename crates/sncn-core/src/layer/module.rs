@@ -1,4 +1,4 @@
-//! The way between layers and candle's modules, and between the two orders of axes.
+//! Adapters: candle modules as layers, layers as candle modules, and channels-first tensors.
 
 use super::base::Layer;
 use crate::graph::{FeatureMap, TokenMap};
@@ -8,21 +8,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::ModuleT;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A candle module that keeps a map's shape, as a layer: it sees (N, H, W, C), or (N, L, C). A network that has one runs as
-/// tensor operations.
-///
-/// ```
-/// use candle_core::{DType, Device, Tensor};
-/// use sncn_core::layer::FromModule;
-/// use sncn_core::{Layer, Pass};
-///
-/// # fn main() -> candle_core::Result<()> {
-/// let layer = FromModule(candle_nn::Dropout::new(0.1));
-/// let xs = Tensor::ones((2, 4, 4, 3), DType::F32, &Device::Cpu)?;
-/// assert_eq!(layer.forward(&xs, &Pass::eval())?.dims(), xs.dims());
-/// # Ok(())
-/// # }
-/// ```
+/// A candle module that keeps the shape of its input, as a layer: `FromModule(candle_nn::Dropout::new(0.1))`. The module gets
+/// tensors (N, H, W, C) or (N, L, C), and trains where the pass does. A network with such a layer runs as tensor operations.
 pub struct FromModule<M>(pub M);
 
 impl<M: ModuleT + Send + Sync> Layer for FromModule<M> {
@@ -39,8 +26,8 @@ impl<M: ModuleT + Send + Sync> Layer for FromModule<M> {
     }
 }
 
-/// A layer for tensors with the channels first: [`Layer::forward`] takes (N, C, H, W) and (N, C, L), as PyTorch and candle's
-/// convolutions have them.
+/// A layer whose [`Layer::forward`] takes tensors with the channels first, (N, C, H, W) and (N, C, L), as candle's convolutions
+/// do. Inside networks, whose maps have the channels last, it is the layer itself.
 pub struct ChannelsFirst<L>(pub L);
 
 impl<L: Layer> Layer for ChannelsFirst<L> {
@@ -65,35 +52,35 @@ impl<L: Layer> Layer for ChannelsFirst<L> {
     }
 }
 
-/// The pass that modules made of layers run in while they train: candle's [`ModuleT`] is told only whether it trains, and
-/// layers want to know which sites mix, and with which draws. Clones share it; give a new one before every step.
+/// The training pass of modules made from layers. candle's [`ModuleT::forward_t`] has only a `train` flag, and layers need a
+/// [`Pass`], which says which sites mix. Clones share one pass; set a new one before every training step.
 #[derive(Clone)]
 pub struct SharedPass(Arc<Mutex<Pass>>);
 
 impl SharedPass {
-    /// Begins with this pass.
+    /// Starts with `pass`.
     pub fn new(pass: Pass) -> Self {
         Self(Arc::new(Mutex::new(pass)))
     }
 
-    /// From now on training runs in this pass.
+    /// Replaces the pass for all clones.
     pub fn set(&self, pass: Pass) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = pass;
     }
 
-    /// The pass that training runs in.
+    /// Returns the current pass.
     pub fn get(&self) -> Pass {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// A layer as a candle module, with the channels last; wrap it in [`ChannelsFirst`] for channels first. In training it runs in
-/// the shared pass, otherwise in an evaluation pass.
+/// A layer as a candle module. With `train` it runs in the shared pass, otherwise in [`Pass::eval`]. Wrap the layer in
+/// [`ChannelsFirst`] to put it between candle's convolutions.
 ///
 /// ```
 /// use candle_core::{DType, Device};
 /// use candle_nn::ModuleT;
-/// use sncn_core::layer::{AsModule, ChannelsFirst, CrossNorm, CrossNormConfig, BuildContext, SharedPass};
+/// use sncn_core::layer::{AsModule, BuildContext, ChannelsFirst, CrossNorm, CrossNormConfig, SharedPass};
 /// use sncn_core::{Pass, Seed, Vars};
 ///
 /// # fn main() -> candle_core::Result<()> {
@@ -113,7 +100,7 @@ pub struct AsModule<L> {
 }
 
 impl<L: Layer> AsModule<L> {
-    /// That layer, in this pass while it trains.
+    /// Makes `layer` a module that trains in `pass`.
     pub fn new(layer: L, pass: &SharedPass) -> Self {
         Self { layer, pass: pass.clone() }
     }

@@ -1,4 +1,4 @@
-//! `Registry`: the layers that tables can name.
+//! `Registry`: layers by name.
 
 use super::base::Layer;
 use super::batch_norm::BatchNorm;
@@ -15,10 +15,10 @@ use candle_core::{Result, bail};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
-/// Builds a layer from its settings.
+/// A function that builds a layer from its settings.
 pub type Build = fn(Settings, &BuildContext) -> Result<Box<dyn Layer>>;
 
-/// Every layer of this crate.
+/// Every layer of this crate, by name.
 pub const LAYERS: &[(&str, Build)] = &[
     ("selfnorm", |settings, cx| Ok(Box::new(SelfNorm::new(settings.parse::<SelfNormConfig>()?, cx)?))),
     ("crossnorm", |settings, cx| Ok(Box::new(CrossNorm::new(settings.parse::<CrossNormConfig>()?, cx)?))),
@@ -31,7 +31,7 @@ pub const LAYERS: &[(&str, Build)] = &[
     ("se", |settings, cx| Ok(Box::new(SqueezeExcitation::from_settings(settings, cx)?))),
 ];
 
-/// Layers by name: those of this crate, and those that a program adds.
+/// The layers that tables can attach, by name: those of this crate and those that a program adds.
 ///
 /// ```
 /// use sncn_core::layer::{BatchNorm, Registry};
@@ -47,23 +47,23 @@ pub const LAYERS: &[(&str, Build)] = &[
 pub struct Registry(Vec<(String, Build)>);
 
 impl Default for Registry {
-    /// The layers of this crate.
+    /// The registry of [`LAYERS`].
     fn default() -> Self {
         Self(LAYERS.iter().map(|(name, build)| (name.to_string(), *build)).collect())
     }
 }
 
 impl Registry {
-    /// The layers of this crate.
+    /// Returns a shared registry of [`LAYERS`].
     pub fn standard() -> &'static Self {
         static STANDARD: OnceLock<Registry> = OnceLock::new();
         STANDARD.get_or_init(Self::default)
     }
 
-    /// The same with one more.
+    /// Adds a layer.
     ///
     /// # Errors
-    /// Where the name is taken.
+    /// Returns an error where the name is taken.
     pub fn with(mut self, name: &str, build: Build) -> Result<Self> {
         if self.names().any(|known| known == name) {
             bail!("a layer named {name:?} is registered already; choose another name (taken: {})", self.known())
@@ -72,7 +72,7 @@ impl Registry {
         Ok(self)
     }
 
-    /// The names, in order.
+    /// Returns the names, in order of registration.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
@@ -81,10 +81,11 @@ impl Registry {
         self.names().collect::<Vec<_>>().join(", ")
     }
 
-    /// Builds the layer of that name.
+    /// Builds the layer named `kind`.
     ///
     /// # Errors
-    /// Where the name is unknown (the known ones are listed) or a setting does not fit.
+    /// Returns an error where no layer has that name (the known names are listed), a setting is unknown or out of range, or a
+    /// variable exists with another shape.
     pub fn build(&self, kind: &str, settings: Map<String, Value>, cx: &BuildContext) -> Result<Box<dyn Layer>> {
         match self.0.iter().find(|(name, _)| name == kind) {
             Some((_, build)) => build(Settings::new(kind, settings), cx),
@@ -93,10 +94,10 @@ impl Registry {
     }
 }
 
-/// Builds a layer of this crate by its name, as [`Registry::build`].
+/// Builds a layer of this crate by its name.
 ///
 /// # Errors
-/// Where the name is unknown (the known ones are listed) or a setting does not fit.
+/// As [`Registry::build`].
 pub fn build(kind: &str, settings: Map<String, Value>, cx: &BuildContext) -> Result<Box<dyn Layer>> {
     Registry::standard().build(kind, settings, cx)
 }

@@ -1,8 +1,8 @@
-//! SelfNorm (Tang et al. 2021, arXiv 2102.02811, section 3.2): every channel's mean and standard deviation, re-weighted by
-//! learnt gates, in training and at test time.
+//! SelfNorm (Tang et al. 2021, arXiv 2102.02811, section 3.2): learnt gates re-weight the mean and standard deviation of every
+//! channel, in training and in evaluation.
 //!
-//! z = w₀·μ + w₁·σ, gate = sigmoid(BatchNorm(z)); one gate: y = g·x; two gates: y = g·(x − μ) + f·μ, which is x normalised
-//! and given mean f·μ and standard deviation g·σ. σ is unbiased, with eps 1e-12 under the root.
+//! A gate is sigmoid(BatchNorm(w₀·μ + w₁·σ)). With one gate y = g·x; with two, y = g·(x − μ) + f·μ, that is x normalised and
+//! given mean f·μ and standard deviation g·σ. σ is unbiased, with eps 1e-12 under the root.
 
 use super::batch_norm::BatchNorm;
 use super::context::BuildContext;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SelfNormConfig {
-    /// 1 (every published network) or 2 (the paper's text).
+    /// 1 (as in every published network) or 2 (as in the paper's text).
     pub gates: usize,
 }
 
@@ -26,7 +26,7 @@ impl Default for SelfNormConfig {
     }
 }
 
-/// One gate: a fully connected map of (μ, σ) a channel, BatchNorm over the batch, sigmoid.
+/// One gate: a linear function of (μ, σ) for each channel, BatchNorm over the batch, sigmoid.
 struct Gate {
     /// (C, 1, 2): w₀ of the mean, w₁ of the standard deviation.
     weight: Tensor,
@@ -41,8 +41,8 @@ impl Gate {
         Ok(Self { weight, norm: BatchNorm::new(&cx.at(c, vb.pp(format!("{name}_bn"))))? })
     }
 
-    /// The gate (N, C) for means and standard deviations.
-    fn open(&self, map: &Instances<'_>, mean: &Matrix, std: &Matrix, pass: &Pass) -> Result<Matrix> {
+    /// The gate's values (N, C) for means and standard deviations (N, C).
+    fn forward(&self, map: &Instances<'_>, mean: &Matrix, std: &Matrix, pass: &Pass) -> Result<Matrix> {
         let weight = map.parameter(&self.weight)?.transpose();
         let weighted = |matrix: &Matrix, row: usize| matrix.mul(&weight.select_rows(&[row])?);
         let z = weighted(mean, 0)?.add(&weighted(std, 1)?)?;
@@ -50,22 +50,7 @@ impl Gate {
     }
 }
 
-/// The SelfNorm layer.
-///
-/// ```
-/// use candle_core::{DType, Device, Tensor};
-/// use sncn_core::layer::{Layer, BuildContext, SelfNorm, SelfNormConfig};
-/// use sncn_core::{Pass, Seed, Vars};
-///
-/// # fn main() -> candle_core::Result<()> {
-/// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-/// let layer = SelfNorm::new(SelfNormConfig::default(), &BuildContext::new(16, vars.builder()))?;
-/// let xs = Tensor::ones((4, 8, 8, 16), DType::F32, &Device::Cpu)?; // (N, H, W, C)
-/// let ys = layer.forward(&xs, &Pass::eval())?;
-/// assert_eq!(ys.dims(), xs.dims());
-/// # Ok(())
-/// # }
-/// ```
+/// The SelfNorm layer. The example of [`Layer`](crate::Layer) builds one and applies it to a tensor.
 pub struct SelfNorm {
     scale: Gate,
     bias: Option<Gate>,
@@ -75,10 +60,11 @@ impl SelfNorm {
     /// eps under the root of the standard deviation.
     pub const EPS: f64 = 1e-12;
 
-    /// With the published names: `g_fc`, `g_bn`, and `f_fc`, `f_bn` for the second gate.
+    /// Builds the layer. Its variables have the published names, under `g_fc` and `g_bn`, and `f_fc` and `f_bn` for the second
+    /// gate.
     ///
     /// # Errors
-    /// Where `gates` is neither 1 nor 2, or a variable exists with another shape.
+    /// Returns an error where `gates` is neither 1 nor 2, or a variable exists with another shape.
     pub fn new(config: SelfNormConfig, cx: &BuildContext) -> Result<Self> {
         let bias = match config.gates {
             1 => false,
@@ -95,9 +81,9 @@ impl Rule for SelfNorm {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let statistics = map.statistics()?;
         let (mean, std) = (&statistics.mean, &statistics.std(Self::EPS)?);
-        let scale = self.scale.open(map, mean, std, pass)?;
+        let scale = self.scale.forward(map, mean, std, pass)?;
         let Some(gate) = &self.bias else { return Ok(Some(Affine::scaled(scale))) };
-        let bias = gate.open(map, mean, std, pass)?.mul(mean)?;
+        let bias = gate.forward(map, mean, std, pass)?.mul(mean)?;
         Ok(Some(Affine::new(mean.clone(), scale, bias)))
     }
 }

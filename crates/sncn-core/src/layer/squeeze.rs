@@ -8,7 +8,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use serde::Deserialize;
 
-/// The SE layer: O(C²) parameters where SelfNorm has O(C).
+/// The squeeze-and-excitation layer. It has O(C²) parameters where SelfNorm has O(C).
 pub struct SqueezeExcitation {
     down: (Tensor, Tensor),
     up: (Tensor, Tensor),
@@ -27,10 +27,10 @@ impl Default for SqueezeSettings {
 }
 
 impl SqueezeExcitation {
-    /// `fc1` (C/reduction, C) and `fc2` (C, C/reduction), both with bias.
+    /// Builds the layer. Its variables are `fc1` (C/reduction, C) and `fc2` (C, C/reduction), both with a bias.
     ///
     /// # Errors
-    /// Where the reduction leaves no channel.
+    /// Returns an error where `reduction` is 0 or larger than the number of channels.
     pub fn new(reduction: usize, cx: &BuildContext) -> Result<Self> {
         let c = cx.channels;
         let Some(inner) = c.checked_div(reduction).filter(|&inner| inner > 0) else {

@@ -1,9 +1,9 @@
-//! Element-wise activations; relu has derivative 0 at 0.
+//! Elementwise activations.
 
 use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
-use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_backward_naive, gelu_forward, gelu_forward_naive};
+use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_forward};
 use sncn_kernels::real::{Real, map, zip};
 use sncn_kernels::simd::Form;
 
@@ -22,10 +22,7 @@ impl Activation {
     fn forward<T: Real>(self, x: &[T], out: &mut [T]) {
         match self {
             Self::Relu => map(x, out, |v| if v <= T::ZERO { T::ZERO } else { v }),
-            Self::Gelu(kind) => match (T::as_f32(x), T::as_f32_mut(out)) {
-                (Some(x), Some(out)) => gelu_forward(Form::current(), kind, x, out),
-                _ => gelu_forward_naive(kind, x, out),
-            },
+            Self::Gelu(kind) => gelu_forward(Form::current(), kind, x, out),
             Self::Sigmoid => map(x, out, |v| T::from_f64(logistic(v.to_f64()))),
         }
     }
@@ -33,10 +30,7 @@ impl Activation {
     fn backward<T: Real>(self, x: &[T], gy: &[T], dx: &mut [T]) {
         match self {
             Self::Relu => zip(x, gy, dx, |v, g| if v <= T::ZERO { T::ZERO } else { g }),
-            Self::Gelu(kind) => match (T::as_f32(x), T::as_f32(gy), T::as_f32_mut(dx)) {
-                (Some(x), Some(gy), Some(dx)) => gelu_backward(Form::current(), kind, x, gy, dx),
-                _ => gelu_backward_naive(kind, x, gy, dx),
-            },
+            Self::Gelu(kind) => gelu_backward(Form::current(), kind, x, gy, dx),
             Self::Sigmoid => zip(x, gy, dx, |v, g| {
                 let s = logistic(v.to_f64());
                 T::from_f64(g.to_f64() * s * (1.0 - s))
@@ -72,13 +66,13 @@ impl CustomOp1 for Activation {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, gy: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(x.apply_op2_no_bwd(&gy.contiguous()?, &Slope(*self))?))
+        Ok(Some(x.apply_op2_no_bwd(&gy.contiguous()?, &ActivationGradient(*self))?))
     }
 }
 
-struct Slope(Activation);
+struct ActivationGradient(Activation);
 
-impl CustomOp2 for Slope {
+impl CustomOp2 for ActivationGradient {
     fn name(&self) -> &'static str {
         "activation-gradient"
     }
@@ -93,22 +87,34 @@ impl CustomOp2 for Slope {
     }
 }
 
-/// max(0, x), derivative 0 at 0.
+/// Computes max(0, x), with derivative 0 at 0 (candle's `relu` has 1).
+///
+/// # Errors
+/// Returns candle's error where the device does not support the operation, as all functions of this file do.
 pub fn relu(xs: &Tensor) -> Result<Tensor> {
     Activation::Relu.apply(xs)
 }
 
-/// x·sigmoid(1.702·x), the logistic approximation of GELU (Hendrycks & Gimpel 2016).
+/// Computes quick GELU, x·sigmoid(1.702·x), the sigmoid approximation of GELU (Hendrycks, Gimpel 2016, section 2).
+///
+/// # Errors
+/// As [`relu`].
 pub fn quick_gelu(xs: &Tensor) -> Result<Tensor> {
     Activation::Gelu(Gelu::Quick).apply(xs)
 }
 
-/// x·Φ(x) = ½·x·(1 + erf(x/√2)) (Hendrycks & Gimpel 2016).
+/// Computes GELU, x·Φ(x) = ½·x·(1 + erf(x/√2)) (Hendrycks, Gimpel 2016).
+///
+/// # Errors
+/// As [`relu`].
 pub fn gelu_erf(xs: &Tensor) -> Result<Tensor> {
     Activation::Gelu(Gelu::Erf).apply(xs)
 }
 
-/// 1 / (1 + e⁻ˣ).
+/// Computes 1 / (1 + e⁻ˣ).
+///
+/// # Errors
+/// As [`relu`].
 pub fn sigmoid(xs: &Tensor) -> Result<Tensor> {
     Activation::Sigmoid.apply(xs)
 }

@@ -1,14 +1,14 @@
-//! What operations have in common: when a kernel serves, and the values of its arguments.
+//! What operations have in common: whether there is a kernel, and access to the values of tensors.
 
 use candle_core::{CpuStorage, DType, Device, Layout, Result, Storage, Tensor, WithDType, bail};
 
-/// Whether operations on `xs` run as this project's kernels: on the CPU, in f32 and f64, unless reference implementations are
-/// forced (see [`crate::reference`]).
+/// Returns whether operations on `xs` run as kernels of this project: on the CPU in f32 and f64, unless reference implementations
+/// are forced (see [`crate::reference`]).
 pub fn has_kernel(xs: &Tensor) -> bool {
     xs.device().is_cpu() && matches!(xs.dtype(), DType::F32 | DType::F64) && !crate::reference::is_forced()
 }
 
-/// A row of numbers in the type of `like` and on its device, which may have no f64.
+/// A one-dimensional tensor of these values, in the type and on the device of `like` (some devices have no f64).
 pub(crate) fn constants(values: Vec<f64>, like: &Tensor) -> Result<Tensor> {
     let len = values.len();
     Tensor::from_vec(values, len, &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())
@@ -35,17 +35,17 @@ pub(crate) use by_dtype;
 /// sum += values.
 ///
 /// # Panics
-/// Where lengths differ, which whoever records an operation has ruled out.
+/// Panics where the lengths differ; shapes were checked when the operation was recorded.
 pub(crate) fn add_in_place(sum: &mut [f32], values: &[f32]) {
     use rayon::prelude::*;
     const BLOCK: usize = 1 << 14;
-    assert_eq!(sum.len(), values.len(), "gradients of one map have one length");
+    assert_eq!(sum.len(), values.len(), "gradients of one map differ in length");
     sum.par_chunks_mut(BLOCK).zip(values.par_chunks(BLOCK)).for_each(|(sum, values)| {
         sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
     });
 }
 
-/// The elements of a contiguous argument of type `T`.
+/// The values of a contiguous argument of type `T`.
 pub(crate) fn elements<'a, T: WithDType>(name: &str, storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         bail!("{name}: argument of shape {:?} is not contiguous; call contiguous() first", layout.shape());
@@ -58,6 +58,6 @@ pub(crate) fn with_values<T>(tensor: &Tensor, f: impl FnOnce(&[f32]) -> T) -> Re
     let (storage, layout) = tensor.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {
         (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => Ok(f(&values[start..end])),
-        _ => bail!("a contiguous f32 tensor on the CPU is wanted, not {:?} of shape {:?}", tensor.dtype(), tensor.shape()),
+        _ => bail!("expected a contiguous f32 tensor on the CPU, got {:?} of shape {:?}", tensor.dtype(), tensor.shape()),
     }
 }

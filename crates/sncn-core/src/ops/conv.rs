@@ -1,4 +1,4 @@
-//! Channels-last convolution with bias; weights keep the shape (c_out, c_in / groups, kh, kw).
+//! Channels-last convolutions; weights have PyTorch's shape (O, C / groups, kh, kw).
 
 use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
@@ -79,7 +79,7 @@ impl CustomOp2 for WeightGradient {
     }
 }
 
-/// The extents of a convolution of a map (N, H, W, C), checked.
+/// The checked shape of a convolution of a map (N, H, W, C).
 pub(crate) fn conv_shape(
     (n, h, w, c_in): (usize, usize, usize, usize),
     weight: &Tensor,
@@ -126,19 +126,26 @@ fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, paddi
     }
 }
 
-/// Convolution of `xs` (N, H, W, C) with `weight` (O, C / groups, kh, kw), plus `bias` (O): (N, Ho, Wo, O).
+/// Convolves `xs` (N, H, W, C) with `weight` (O, C / groups, kh, kw) and adds `bias` (O): (N, Ho, Wo, O).
 ///
 /// # Errors
-/// Shapes that do not fit, or a kernel larger than the padded input.
+/// Returns an error where xs, weight or bias has another shape, a channel count is not a multiple of the groups, a setting is 0, or
+/// the dilated kernel is larger than the padded input.
 pub fn conv2d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) -> Result<Tensor> {
     apply(xs, weight, bias, conv, (conv.padding, conv.padding))
 }
 
-/// [`conv2d`] with its factors rounded to `precision`: for inference, it has no backward pass unless that is f32.
+/// [`conv2d`] with input and weight rounded to `precision`, for inference: in bf16 it has no backward pass.
 ///
 /// # Errors
-/// As [`conv2d`]; where bf16 is asked for tensors that are not f32 on the CPU.
-pub fn conv2d_rounded(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, precision: Precision) -> Result<Tensor> {
+/// As [`conv2d`]; also for bf16 with tensors that are not f32 on the CPU.
+pub fn conv2d_with_precision(
+    xs: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    conv: &Conv,
+    precision: Precision,
+) -> Result<Tensor> {
     if precision == Precision::F32 {
         return conv2d(xs, weight, bias, conv);
     }
@@ -151,7 +158,7 @@ pub fn conv2d_rounded(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv:
     bias.map_or_else(|| Ok(ys.clone()), |bias| ys.broadcast_add(bias))
 }
 
-/// Convolution of `xs` (N, L, C) with `weight` (O, C / groups, k), plus `bias` (O): (N, Lo, O).
+/// Convolves `xs` (N, L, C) with `weight` (O, C / groups, k) and adds `bias` (O): (N, Lo, O).
 ///
 /// # Errors
 /// As [`conv2d`].

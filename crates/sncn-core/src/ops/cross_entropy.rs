@@ -1,4 +1,4 @@
-//! Mean cross-entropy of rows of logits with one label a row, as one operation: the loss and its gradient in one pass.
+//! Mean cross-entropy of rows of logits with one label a row, as an operation that computes the loss and its gradient in one pass.
 
 use super::common::elements;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
@@ -30,13 +30,13 @@ impl CustomOp1 for CrossEntropy {
     fn bwd(&self, logits: &Tensor, _: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         match self.gradient.lock().unwrap_or_else(PoisonError::into_inner).take() {
             Some(gradient) => Tensor::from_vec(gradient, logits.shape(), logits.device())?.broadcast_mul(grad).map(Some),
-            None => bail!("a cross-entropy is differentiated once: compute the loss again"),
+            None => bail!("the gradient of a cross-entropy is taken once: compute the loss again"),
         }
     }
 }
 
-/// The mean of ln Σ exp(xⱼ) − x_label over the rows of (…, K) logits whose label is not `ignore`; f32 on the CPU, labels
-/// checked by the caller.
+/// The mean of ln Σ exp(xⱼ) − x_label over the rows of (…, K) logits whose label is not `ignore`. For f32 on the CPU; the caller has
+/// checked the labels.
 pub(crate) fn cross_entropy(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Result<Tensor> {
     let (classes, labels) = (logits.dim(D::Minus1)?, labels.to_vec());
     logits.contiguous()?.apply_op1(CrossEntropy { classes, labels, ignore, gradient: Mutex::default() })

@@ -1,11 +1,11 @@
-//! Dropout (Srivastava et al. 2014), inverted: what is kept is scaled by 1/(1 − rate).
+//! Dropout (Srivastava et al. 2014), inverted: values that are kept are scaled by 1/(1 − rate).
 
 use crate::Seed;
 use candle_core::{Result, Tensor, bail};
 use rand::Rng;
 use rayon::prelude::*;
 
-/// Scales or drops the values of instance `n`, from the instance's own stream: one bit a value where the rate is ½, else 32.
+/// Applies dropout to the values of instance `n`, from the instance's own stream: one random bit a value where the rate is ½, else 32.
 pub(crate) fn drop_of(seed: Seed, n: usize, rate: f64, values: &mut [f32]) {
     let mut rng = seed.fold_in(n as u64).rng();
     if rate == 0.5 {
@@ -19,7 +19,7 @@ pub(crate) fn drop_of(seed: Seed, n: usize, rate: f64, values: &mut [f32]) {
     values.iter_mut().for_each(|value| *value *= if rng.next_u32() < below { 0. } else { kept });
 }
 
-/// Refuses a rate that drops everything or less than nothing.
+/// Checks that the rate is in 0..1.
 pub(crate) fn check(rate: f64) -> Result<()> {
     match (0. ..1.).contains(&rate) {
         true => Ok(()),
@@ -27,11 +27,11 @@ pub(crate) fn check(rate: f64) -> Result<()> {
     }
 }
 
-/// Every value dropped with probability `rate`, else scaled by 1/(1 − rate); instance n (along the first axis) draws from its
-/// own stream.
+/// Sets every value to 0 with probability `rate`, and multiplies the others by 1/(1 − rate). Instance n (along the first axis) draws
+/// from its own stream of `seed`.
 ///
 /// # Errors
-/// Where the rate is not in 0..1.
+/// Returns an error where the rate is not in 0..1, or xs is a scalar.
 pub fn dropout(xs: &Tensor, rate: f64, seed: Seed) -> Result<Tensor> {
     check(rate)?;
     let mut factors = vec![1f32; xs.elem_count()];
@@ -46,7 +46,7 @@ mod tests {
     use candle_core::{DType, Device};
 
     #[test]
-    fn the_share_is_dropped_whatever_the_batch_and_the_mean_is_kept() -> Result<()> {
+    fn the_fraction_is_dropped_whatever_the_batch_and_the_mean_is_kept() -> Result<()> {
         let xs = Tensor::ones((3, 10, 1001), DType::F64, &Device::Cpu)?;
         for rate in [0.5, 0.1, 0.] {
             let ys = dropout(&xs, rate, Seed::new(5))?;

@@ -1,10 +1,11 @@
-//! y = x·Wᵀ + b over the last dimension, with a product whose result does not depend on the thread count.
+//! Linear layers, y = x·Wᵀ + b over the last dimension; the result does not depend on the number of threads.
 
 use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use super::weighted::{Argument, Gradients, Taped, Weighted};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::linear::{LinearShape, linear_forward, linear_input_gradient, linear_weight_gradient};
+use sncn_kernels::simd::Form;
 
 struct Forward(LinearShape);
 struct InputGradient(LinearShape);
@@ -18,7 +19,7 @@ impl Weighted for Forward {
             let bias = bias.map(|b| elements::<T>("linear", b.0, b.1)).transpose()?;
             let mut out = vec![T::default(); self.0.rows * self.0.c_out];
             let (x, weight) = (elements::<T>("linear", x.0, x.1)?, elements::<T>("linear", weight.0, weight.1)?);
-            linear_forward(x, weight, bias, &self.0, &mut out);
+            linear_forward(Form::current(), x, weight, bias, &self.0, &mut out);
             Ok((T::to_cpu_storage_owned(out), (self.0.rows, self.0.c_out).into()))
         })
     }
@@ -37,7 +38,7 @@ impl CustomOp2 for InputGradient {
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         by_dtype!("linear", s1, T => {
             let mut dx = vec![T::default(); self.0.rows * self.0.c_in];
-            linear_input_gradient(elements::<T>("linear", s1, l1)?, elements::<T>("linear", s2, l2)?, &self.0, &mut dx);
+            linear_input_gradient(Form::current(), elements::<T>("linear", s1, l1)?, elements::<T>("linear", s2, l2)?, &self.0, &mut dx);
             Ok((T::to_cpu_storage_owned(dx), (self.0.rows, self.0.c_in).into()))
         })
     }
@@ -51,16 +52,16 @@ impl CustomOp2 for WeightGradient {
     fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
         by_dtype!("linear", s1, T => {
             let mut dw = vec![T::default(); self.0.c_out * self.0.c_in];
-            linear_weight_gradient(elements::<T>("linear", s1, l1)?, elements::<T>("linear", s2, l2)?, &self.0, &mut dw);
+            linear_weight_gradient(Form::current(), elements::<T>("linear", s1, l1)?, elements::<T>("linear", s2, l2)?, &self.0, &mut dw);
             Ok((T::to_cpu_storage_owned(dw), (self.0.c_out, self.0.c_in).into()))
         })
     }
 }
 
-/// `xs` (…, c_in) times `weight` (c_out, c_in) transposed, plus `bias` (c_out): (…, c_out).
+/// Multiplies `xs` (…, I) by the transpose of `weight` (O, I) and adds `bias` (O): (…, O).
 ///
 /// # Errors
-/// Shapes that do not fit.
+/// Returns an error where the last dimension of xs is not I, or weight or bias has another shape.
 pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let (Ok((c_out, c_in)), Some((&last, leading))) = (weight.dims2(), xs.dims().split_last()) else {
         bail!("linear: got input {:?} and weight {:?}; accepted: (.., in) and (out, in)", xs.dims(), weight.dims());

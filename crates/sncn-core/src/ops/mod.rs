@@ -1,7 +1,7 @@
-//! Differentiable operations, channels last: images (N, H, W, C), sequences (N, L, C).
+//! Differentiable operations on tensors with the channels last: images (N, H, W, C), sequences (N, L, C).
 //!
-//! Each runs as a kernel where [`has_kernel`] says so, that is on the CPU, and elsewhere as its reference implementation
-//! (`reference.rs`), which is made of candle's operations and runs on every device. Tests hold the two to each other.
+//! On the CPU in f32 and f64 each is a kernel ([`has_kernel`]); elsewhere it is its reference implementation (`reference.rs`), which
+//! is made of candle's operations and runs on every device. Tests compare the two.
 
 mod activation;
 mod common;
@@ -19,7 +19,7 @@ pub use activation::{gelu_erf, quick_gelu, relu, sigmoid};
 pub use common::has_kernel;
 pub(crate) use common::{add_in_place, by_dtype, constants, elements, with_values};
 pub(crate) use conv::conv_shape;
-pub use conv::{conv1d, conv2d, conv2d_rounded};
+pub use conv::{conv1d, conv2d, conv2d_with_precision};
 pub(crate) use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub(crate) use dropout::{check as check_rate, drop_of};

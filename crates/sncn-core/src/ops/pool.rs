@@ -4,6 +4,7 @@ use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::pool::{self, PoolShape};
+use sncn_kernels::simd::Form;
 
 #[derive(Clone, Copy)]
 enum Kind {
@@ -29,9 +30,9 @@ impl CustomOp1 for Pool {
             let x = elements::<T>("pool", s, l)?;
             let mut out = vec![T::default(); p.n * ho * wo * p.c];
             match kind {
-                Kind::Max => pool::max_pool_forward(x, p, &mut out, &mut vec![0; p.n * ho * wo * p.c]),
-                Kind::Average => pool::avg_pool_forward(x, p, &mut out),
-                Kind::Global => pool::global_avg_forward(x, p.h * p.w, p.c, &mut out),
+                Kind::Max => pool::max_pool_forward(Form::current(), x, p, &mut out, &mut vec![0; p.n * ho * wo * p.c]),
+                Kind::Average => pool::avg_pool_forward(Form::current(), x, p, &mut out),
+                Kind::Global => pool::global_avg_forward(Form::current(), x, p.h * p.w, p.c, &mut out),
             }
             Ok((T::to_cpu_storage_owned(out), shape))
         })
@@ -55,18 +56,18 @@ impl CustomOp2 for PoolGradient {
             match kind {
                 Kind::Max => {
                     let (mut y, mut argmax) = (vec![T::default(); gy.len()], vec![0; gy.len()]);
-                    pool::max_pool_forward(x, p, &mut y, &mut argmax);
-                    pool::max_pool_backward(gy, &argmax, p, &mut dx);
+                    pool::max_pool_forward(Form::current(), x, p, &mut y, &mut argmax);
+                    pool::max_pool_backward(Form::current(), gy, &argmax, p, &mut dx);
                 }
-                Kind::Average => pool::avg_pool_backward(gy, p, &mut dx),
-                Kind::Global => pool::global_avg_backward(gy, p.h * p.w, p.c, &mut dx),
+                Kind::Average => pool::avg_pool_backward(Form::current(), gy, p, &mut dx),
+                Kind::Global => pool::global_avg_backward(Form::current(), gy, p.h * p.w, p.c, &mut dx),
             }
             Ok((T::to_cpu_storage_owned(dx), l1.shape().clone()))
         })
     }
 }
 
-/// The extents of a pool of a map (N, H, W, C), checked.
+/// The checked shape of a pooling of a map (N, H, W, C).
 pub(crate) fn pool_shape(
     (n, h, w, c): (usize, usize, usize, usize),
     (kernel, stride, padding): (usize, usize, usize),
@@ -98,15 +99,16 @@ fn apply(xs: &Tensor, kind: Kind, window: (usize, usize, usize)) -> Result<Tenso
     }
 }
 
-/// Maxima of square windows; padding counts as −∞; the first maximum takes the gradient.
+/// Computes the maxima of square windows of (N, H, W, C); padding is −∞, and the first of equal maxima gets the gradient.
 ///
 /// # Errors
-/// An input that is not (N, H, W, C), or a window larger than it.
+/// Returns an error where xs is not (N, H, W, C) or empty, the window is larger than the padded map, `padding` is larger than half of
+/// the window, or `kernel` or `stride` is 0.
 pub fn max_pool2d(xs: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
     apply(xs, Kind::Max, (kernel, stride, padding))
 }
 
-/// Means of square windows (floor mode).
+/// Computes the means of square windows of (N, H, W, C), without padding; rows and columns that fill no window are dropped.
 ///
 /// # Errors
 /// As [`max_pool2d`].
@@ -114,10 +116,10 @@ pub fn avg_pool2d(xs: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     apply(xs, Kind::Average, (kernel, stride, 0))
 }
 
-/// Means over all positions: (N, H, W, C) to (N, C).
+/// Computes the mean over all positions: (N, H, W, C) to (N, C).
 ///
 /// # Errors
-/// An input that is not (N, H, W, C), or is empty.
+/// Returns an error where xs is not (N, H, W, C), or is empty.
 pub fn global_avg_pool(xs: &Tensor) -> Result<Tensor> {
     apply(xs, Kind::Global, (1, 1, 0))
 }

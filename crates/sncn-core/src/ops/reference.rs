@@ -1,10 +1,10 @@
-//! Reference implementations of the operations, made of candle's operations: they run on every device and hold the kernels to
-//! account in tests.
+//! Reference implementations of the operations in candle's operations: they run on every device, and tests compare the kernels with
+//! them.
 //!
-//! Each takes checked arguments. Values and gradients are right for every size, stride, padding, dilation and number of groups,
-//! in f32 and f64. That rules out candle's own `conv1d`, `conv2d`, pools, `upsample_*`, `relu` and `gelu_erf`, whose gradients are
-//! missing or wrong in some cases; what is used instead (narrowing, concatenation, selection by index, products of matrices, choice by a
-//! mask, sums) has right ones. Constants are made in the type of the input, since not every device has f64.
+//! Arguments were checked by the caller. Values and gradients are right for every size, stride, padding, dilation and number of
+//! groups, in f32 and f64. candle's own `conv1d`, `conv2d`, pools, `upsample_*`, `relu` and `gelu_erf` are not used, since their
+//! gradients are missing or wrong in some cases; those of what is used instead (`narrow`, `cat`, `index_select`, `matmul`, `where_cond`,
+//! sums) are right. Constants have the type of the input, since not every device has f64.
 
 use super::common::constants;
 use super::settings::Conv;
@@ -16,7 +16,7 @@ pub(super) fn relu(xs: &Tensor) -> Result<Tensor> {
     xs.le(0.)?.where_cond(&xs.zeros_like()?, xs)
 }
 
-/// 1 / (1 + e⁻ˣ), by e^−|x|, so that neither it nor its gradient overflows.
+/// 1 / (1 + e⁻ˣ), computed from e^−|x|, so that neither the value nor the gradient overflows.
 pub(super) fn sigmoid(xs: &Tensor) -> Result<Tensor> {
     let negative = xs.lt(0.)?;
     let small = negative.where_cond(xs, &xs.neg()?)?.exp()?;
@@ -44,8 +44,7 @@ pub(super) fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Res
     bias.map_or_else(|| Ok(ys.clone()), |bias| ys.broadcast_add(bias))?.reshape(shape)
 }
 
-/// Where a window lies on a map: its height and width, the distance between windows, that between its taps, and what is added
-/// on either side of the map.
+/// The windows of a convolution or pooling.
 struct Windows {
     kernel: (usize, usize),
     stride: usize,
@@ -58,9 +57,9 @@ impl Windows {
         Self { kernel: (kernel, kernel), stride, dilation: 1, padding: (padding, padding) }
     }
 
-    /// What every tap of the window sees of xs (N, H, W, C) padded with `fill`: kh·kw maps (N, Ho, Wo, C), row by row.
+    /// The values that each tap of the window reads from xs (N, H, W, C) padded with `fill`: kh·kw maps (N, Ho, Wo, C), row by row.
     ///
-    /// Cut into cells of stride × stride positions, a tap sees the same position of consecutive cells, so it is a view.
+    /// In cells of stride × stride positions, a tap reads the same position of consecutive cells, so the result is a view.
     fn taps(&self, xs: &Tensor, fill: f64) -> Result<Vec<Tensor>> {
         let Self { kernel: (kh, kw), stride, dilation, padding } = *self;
         let (n, h, w, c) = xs.dims4()?;
@@ -79,7 +78,7 @@ impl Windows {
     }
 }
 
-/// `fill` before and after the values along an axis.
+/// Pads an axis with `fill`.
 fn pad(xs: &Tensor, dim: usize, before: usize, after: usize, fill: f64) -> Result<Tensor> {
     let strip = |len: usize| {
         let mut dims = xs.dims().to_vec();
@@ -96,8 +95,8 @@ fn pad(xs: &Tensor, dim: usize, before: usize, after: usize, fill: f64) -> Resul
     Tensor::cat(&parts, dim)
 }
 
-/// Convolution of xs (N, H, W, C) with weight (O, C / groups, kh, kw), plus a bias (O): a product of what the taps see, side by
-/// side, with the weight as a matrix, for each group.
+/// Convolution of xs (N, H, W, C) with weight (O, C / groups, kh, kw), plus a bias (O): the values that the taps read, concatenated, times
+/// the weight as a matrix, for each group.
 pub(super) fn conv(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
     let (c_out, per_group, kh, kw) = weight.dims4()?;
     let (groups, count) = (conv.groups, kh * kw);
@@ -115,8 +114,8 @@ pub(super) fn conv(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &C
     bias.map_or_else(|| Ok(ys.clone()), |bias| ys.broadcast_add(bias))
 }
 
-/// Maxima of windows; padding counts as −∞. The first of equal maxima takes the gradient (where a window holds −∞ only, that may
-/// be the padding), and NaN is larger than any number.
+/// Maxima of windows; padding is −∞. The first of equal maxima gets the gradient (where a window has −∞ only, that may be the padding),
+/// and NaN is larger than any number.
 pub(super) fn max_pool(xs: &Tensor, kernel: usize, stride: usize, padding: usize) -> Result<Tensor> {
     let mut taps = Windows::pool(kernel, stride, padding).taps(xs, f64::NEG_INFINITY)?.into_iter();
     let Some(first) = taps.next() else { return Ok(xs.clone()) };
@@ -135,7 +134,7 @@ pub(super) fn global_avg(xs: &Tensor) -> Result<Tensor> {
     xs.mean((1, 2))
 }
 
-/// xs (N, H, W, C) at another size: one axis after the other.
+/// Resizes xs (N, H, W, C), one axis after the other.
 pub(super) fn resize(xs: &Tensor, (height, width): (usize, usize), bilinear: bool) -> Result<Tensor> {
     let along = if bilinear { interpolate } else { nearest };
     along(&along(&xs.contiguous()?, 1, height)?, 2, width)
@@ -147,21 +146,21 @@ fn nearest(xs: &Tensor, dim: usize, to: usize) -> Result<Tensor> {
     xs.index_select(&Tensor::from_iter((0..to).map(|i| (i * from / to) as u32), xs.device())?, dim)
 }
 
-/// (1 − t)·x[⌊s⌋] + t·x[⌊s⌋ + 1] at s = max(0, (i + ½)·from/to − ½), where t is what s has after the point.
+/// (1 − t)·x[⌊s⌋] + t·x[⌊s⌋ + 1] at s = max(0, (i + ½)·from/to − ½), where t is the fractional part of s.
 fn interpolate(xs: &Tensor, dim: usize, to: usize) -> Result<Tensor> {
     let from = xs.dim(dim)?;
-    let (mut low, mut high, mut part) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut low, mut high, mut fractions) = (Vec::new(), Vec::new(), Vec::new());
     for i in 0..to {
         let source = ((i as f64 + 0.5) * from as f64 / to as f64 - 0.5).max(0.);
         let at = (source as usize).min(from - 1);
         let after = if at + 1 < from { source - at as f64 } else { 0. };
         low.push(at as u32);
-        high.push(if after > 0. { at + 1 } else { at } as u32); // a neighbour of weight 0 is not read: it may be infinite
-        part.push(after);
+        high.push(if after > 0. { at + 1 } else { at } as u32); // a neighbour of weight 0 is not read, since its value may be infinite
+        fractions.push(after);
     }
     let mut shape = vec![1; xs.rank()];
     shape[dim] = to;
-    let part = constants(part, xs)?.reshape(shape)?;
+    let fractions = constants(fractions, xs)?.reshape(shape)?;
     let select = |rows: Vec<u32>| xs.index_select(&Tensor::new(rows, xs.device())?, dim);
-    select(low)?.broadcast_mul(&part.affine(-1., 1.)?)? + select(high)?.broadcast_mul(&part)?
+    select(low)?.broadcast_mul(&fractions.affine(-1., 1.)?)? + select(high)?.broadcast_mul(&fractions)?
 }

@@ -4,6 +4,7 @@ use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
+use sncn_kernels::simd::Form;
 
 struct Resize(ResizeShape);
 struct ResizeGradient(ResizeShape);
@@ -17,7 +18,7 @@ impl CustomOp1 for Resize {
         let r = &self.0;
         by_dtype!("resize", s, T => {
             let mut out = vec![T::default(); r.n * r.ho * r.wo * r.c];
-            resize_forward(elements::<T>("resize", s, l)?, r, &mut out);
+            resize_forward(Form::current(), elements::<T>("resize", s, l)?, r, &mut out);
             Ok((T::to_cpu_storage_owned(out), (r.n, r.ho, r.wo, r.c).into()))
         })
     }
@@ -36,13 +37,13 @@ impl CustomOp1 for ResizeGradient {
         let r = &self.0;
         by_dtype!("resize", s, T => {
             let mut dx = vec![T::default(); r.n * r.h * r.w * r.c];
-            resize_backward(elements::<T>("resize", s, l)?, r, &mut dx);
+            resize_backward(Form::current(), elements::<T>("resize", s, l)?, r, &mut dx);
             Ok((T::to_cpu_storage_owned(dx), (r.n, r.h, r.w, r.c).into()))
         })
     }
 }
 
-/// The extents of a resize of a map (N, H, W, C), checked.
+/// The checked shape of a resize of a map (N, H, W, C).
 pub(crate) fn resize_shape(
     (n, h, w, c): (usize, usize, usize, usize),
     (ho, wo): (usize, usize),
@@ -62,15 +63,16 @@ fn apply(xs: &Tensor, size: (usize, usize), bilinear: bool) -> Result<Tensor> {
     if has_kernel(xs) { xs.contiguous()?.apply_op1(Resize(shape)) } else { reference::resize(xs, size, bilinear) }
 }
 
-/// Bilinear resize to (height, width), `align_corners = false`, no antialiasing.
+/// Resizes (N, H, W, C) to (height, width) with bilinear interpolation; PyTorch's `interpolate` with `align_corners=False`, without
+/// antialiasing.
 ///
 /// # Errors
-/// An input that is not (N, H, W, C), or an empty size.
+/// Returns an error where xs is not (N, H, W, C), or an old or new size is 0.
 pub fn resize_bilinear(xs: &Tensor, size: (usize, usize)) -> Result<Tensor> {
     apply(xs, size, true)
 }
 
-/// Nearest resize to (height, width): source ⌊i·in/out⌋.
+/// Resizes (N, H, W, C) to (height, width) with nearest neighbours: output i reads input ⌊i·in/out⌋.
 ///
 /// # Errors
 /// As [`resize_bilinear`].

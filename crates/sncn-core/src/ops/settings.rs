@@ -1,15 +1,15 @@
 //! `Conv`: the settings of a convolution.
 
-/// Settings of a convolution, equal along both axes.
+/// Settings of a convolution, the same along both axes; the default has stride 1, no padding, dilation 1 and 1 group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv {
-    /// Distance between output positions.
+    /// Stride.
     pub stride: usize,
-    /// Zeros on every side.
+    /// Zero padding on every side.
     pub padding: usize,
-    /// Distance between kernel taps.
+    /// Dilation of the kernel.
     pub dilation: usize,
-    /// Independent channel groups.
+    /// Number of groups of channels.
     pub groups: usize,
 }
 

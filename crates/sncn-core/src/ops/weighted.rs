@@ -1,4 +1,4 @@
-//! What a convolution and a product have in common on candle's tape: a map of x by a weight, with or without a bias.
+//! What convolutions and linear layers have in common on candle's tape: an input, a weight and an optional bias.
 
 use super::common::{by_dtype, elements};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
@@ -7,10 +7,10 @@ use sncn_kernels::linear::column_sums;
 /// An argument of an operation.
 pub(super) type Argument<'a> = (&'a CpuStorage, &'a Layout);
 
-/// Of x and weight.
+/// The gradients of x and weight.
 pub(super) type Gradients = (Option<Tensor>, Option<Tensor>);
 
-/// Sum over all dimensions but the last.
+/// The sum over all dimensions but the last.
 struct ColumnSums;
 
 impl CustomOp1 for ColumnSums {
@@ -28,18 +28,18 @@ impl CustomOp1 for ColumnSums {
     }
 }
 
-/// y = x by weight, plus a bias to every row.
+/// A linear function y of x with a weight, plus a bias for every channel.
 pub(super) trait Weighted: Send + Sync {
     const NAME: &'static str;
 
-    /// The map.
+    /// Computes y.
     fn run(&self, x: Argument<'_>, weight: Argument<'_>, bias: Option<Argument<'_>>) -> Result<(CpuStorage, Shape)>;
 
-    /// The gradients of x and weight by that of y, which is contiguous.
+    /// Computes the gradients of x and weight from that of y, which is contiguous.
     fn gradients(&self, x: &Tensor, weight: &Tensor, gy: &Tensor) -> Result<Gradients>;
 }
 
-/// It as an operation of candle.
+/// It, as an operation of candle.
 pub(super) struct Taped<W>(pub(super) W);
 
 impl<W: Weighted> CustomOp2 for Taped<W> {

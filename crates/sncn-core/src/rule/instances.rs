@@ -1,4 +1,4 @@
-//! `Instances`: what a rule is given of a map, and `Affine`: what it gives back.
+//! `Instances`: the argument of a rule, and `Affine`: its result.
 
 use super::matrix::Matrix;
 use super::tape::Tape;
@@ -9,23 +9,23 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// The sizes of a map of instances.
+/// The shape of a map, as a rule sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MapShape {
-    /// Instances (N): images or sequences.
+    /// Number of instances (N): images or sequences.
     pub instances: usize,
-    /// Rows of the grid of positions; 1 for sequences.
+    /// Height of an image's map; 1 for sequences.
     pub height: usize,
-    /// Columns of the grid; for sequences the positions of the longest.
+    /// Width of an image's map; for sequences the length that padding would give them.
     pub width: usize,
-    /// Channels (C).
+    /// Number of channels (C).
     pub channels: usize,
-    /// Positions of each sequence, where they differ.
+    /// The length of every sequence; `None` for images and unpadded sequences.
     pub lengths: Option<Arc<[usize]>>,
 }
 
 impl MapShape {
-    /// The positions of a box, the same part of every sequence; all positions where there is no box.
+    /// The positions of a box, or of the same fraction of every sequence; all positions for `None`.
     pub(crate) fn positions(&self, bbox: Option<BoundingBox>) -> Positions {
         let whole = BoundingBox { top: 0, left: 0, bottom: self.height, right: self.width };
         match (bbox.filter(|bbox| *bbox != whole), &self.lengths) {
@@ -37,7 +37,8 @@ impl MapShape {
     }
 }
 
-/// The same part of every sequence, of a span of the longest: at least 2 positions where it has as many.
+/// A span of a sequence of length `longest`, as the same fraction of every sequence: at least 2 positions where the sequence has
+/// 2.
 fn spans(bbox: BoundingBox, longest: usize, lengths: &[usize]) -> Arc<[(usize, usize)]> {
     let part = |&length: &usize| {
         let start = (bbox.left * length / longest.max(1)).min(length.saturating_sub(2));
@@ -53,27 +54,27 @@ pub(crate) struct Moments {
     pub(crate) variance: Vec<f64>,
 }
 
-/// A map of which statistics can be taken.
-pub(crate) trait Subject {
+/// A map that a rule can be run on.
+pub(crate) trait RuleInput {
     fn shape(&self) -> MapShape;
     fn moments(&self, positions: &Positions) -> Result<Moments>;
 }
 
-/// Statistics that a rule asked for, and their nodes.
+/// The positions of statistics that a rule asked for, and the nodes of these statistics.
 #[derive(Clone, Debug)]
 pub(crate) struct Region {
     pub(crate) positions: Positions,
     pub(crate) mean: usize,
     pub(crate) variance: usize,
-    /// Positions of each instance.
+    /// Number of positions of each instance.
     pub(crate) counts: Arc<[usize]>,
 }
 
-/// What a rule is given: the sizes of a map, its statistics, and a way to bring parameters in.
+/// The argument of a rule: a map's shape and statistics, and the means to make matrices of parameters and constants.
 pub struct Instances<'a> {
-    subject: &'a dyn Subject,
-    sizes: MapShape,
-    /// Whether gradients are wanted.
+    input: &'a dyn RuleInput,
+    shape: MapShape,
+    /// Whether gradients will be computed.
     record: bool,
     pub(super) tape: Rc<RefCell<Tape>>,
     pub(super) regions: RefCell<Vec<Region>>,
@@ -81,48 +82,50 @@ pub struct Instances<'a> {
 }
 
 impl<'a> Instances<'a> {
-    pub(super) fn new(subject: &'a dyn Subject, record: bool) -> Self {
+    pub(super) fn new(input: &'a dyn RuleInput, record: bool) -> Self {
         let (tape, regions, parameters) = Default::default();
-        Self { sizes: subject.shape(), subject, record, tape, regions, parameters }
+        Self { shape: input.shape(), input, record, tape, regions, parameters }
     }
 
-    /// The sizes of the map.
+    /// Returns the shape of the map.
     pub fn shape(&self) -> &MapShape {
-        &self.sizes
+        &self.shape
     }
 
-    /// Statistics of every instance over all of its positions.
+    /// Returns the statistics of every instance over all of its positions.
     ///
     /// # Errors
-    /// Where they cannot be taken.
+    /// Returns candle's error where the values of a tensor cannot be read.
     pub fn statistics(&self) -> Result<Statistics> {
         self.statistics_in(None)
     }
 
-    /// Statistics of every instance over a box of its positions; in sequences over the same part of each.
+    /// Returns the statistics of every instance over a box; in sequences, whose box has a single row, over the same fraction of
+    /// each. `None` is all positions.
     ///
     /// # Errors
-    /// Where the box does not lie in the map.
+    /// Returns an error where the box is not inside the map.
     pub fn statistics_in(&self, bbox: Option<BoundingBox>) -> Result<Statistics> {
-        let MapShape { instances, height, width, channels, .. } = self.sizes;
-        let (positions, shape) = (self.sizes.positions(bbox), (instances, channels));
+        let MapShape { instances, height, width, channels, .. } = self.shape;
+        let (positions, shape) = (self.shape.positions(bbox), (instances, channels));
         positions.check(instances, height * width)?;
         let matrix = |node| Matrix::at(&self.tape, node, shape);
         if let Some(known) = self.regions.borrow().iter().find(|region| region.positions == positions) {
             return Ok(Statistics { mean: matrix(known.mean), variance: matrix(known.variance), counts: known.counts.clone() });
         }
         let counts: Arc<[usize]> = (0..instances).map(|n| positions.as_kernel().count(n, height * width)).collect();
-        let Moments { mean, variance } = self.subject.moments(&positions)?;
+        let Moments { mean, variance } = self.input.moments(&positions)?;
         let [mean, variance] = [mean, variance].map(|values| Matrix::leaf(&self.tape, shape, values, self.record));
         let region = Region { positions, mean: mean.node(), variance: variance.node(), counts: counts.clone() };
         self.regions.borrow_mut().push(region);
         Ok(Statistics { mean, variance, counts })
     }
 
-    /// A parameter as a matrix, which gets its gradient: (C) becomes (1, C), any other shape (first axis, all others).
+    /// Returns a parameter as a matrix, through which it gets its gradient: (C) becomes (1, C), any other shape (first axis, product
+    /// of the others).
     ///
     /// # Errors
-    /// Where the values cannot be read.
+    /// Returns candle's error where the values cannot be copied to the host.
     pub fn parameter(&self, tensor: &Tensor) -> Result<Matrix> {
         let shape = match tensor.dims() {
             [] => (1, 1),
@@ -137,10 +140,10 @@ impl<'a> Instances<'a> {
         Ok(matrix)
     }
 
-    /// A matrix of constants, row after row.
+    /// Returns a matrix of constants, given in row-major order.
     ///
     /// # Errors
-    /// Where the number of values is not rows × columns.
+    /// Returns an error where the number of values is not rows × columns.
     pub fn constant(&self, rows: usize, columns: usize, values: Vec<f64>) -> Result<Matrix> {
         match values.len() == rows * columns {
             true => Ok(Matrix::leaf(&self.tape, (rows, columns), values, false)),
@@ -148,48 +151,46 @@ impl<'a> Instances<'a> {
         }
     }
 
-    /// The values of a tensor (C) that gets no gradient, such as a running statistic, as a matrix (1, C).
+    /// Returns a buffer (C), such as a running mean, as a matrix (1, C); it gets no gradient.
     ///
     /// # Errors
-    /// Where the values cannot be read.
+    /// Returns candle's error where the values cannot be copied to the host.
     pub fn buffer(&self, tensor: &Tensor) -> Result<Matrix> {
         let values = host_values(tensor)?;
         Ok(Matrix::leaf(&self.tape, (1, values.len()), values, false))
     }
 }
 
-/// A tensor's values in f64, from whatever device.
+/// A tensor's values in f64, copied from any device.
 pub(crate) fn host_values(tensor: &Tensor) -> Result<Vec<f64>> {
     tensor.flatten_all()?.to_device(&candle_core::Device::Cpu)?.to_dtype(DType::F64)?.to_vec1()
 }
 
-/// Statistics of every instance: matrices (N, C) that carry a gradient to the map.
+/// Statistics of every instance: matrices (N, C), through which gradients flow to the map.
 #[derive(Clone, Debug)]
 pub struct Statistics {
-    /// Means.
+    /// The means.
     pub mean: Matrix,
-    /// Variances, divided by the number of positions.
+    /// The biased variances (divided by the number of positions).
     pub variance: Matrix,
     counts: Arc<[usize]>,
 }
 
 impl Statistics {
-    /// Positions that each instance's statistics were taken over.
+    /// Returns the number of positions of each instance.
     pub fn counts(&self) -> &[usize] {
         &self.counts
     }
 
-    /// The unbiased standard deviation √(variance·p/(p − 1) + eps), (N, C), over p positions.
+    /// Returns the unbiased standard deviation √(variance·p/(p − 1) + eps), (N, C), of instances with p positions.
     ///
     /// # Errors
-    /// Where an instance has fewer than two positions: its standard deviation is not defined.
+    /// Returns an error where an instance has fewer than 2 positions.
     pub fn std(&self, eps: f64) -> Result<Matrix> {
         let unbiased = |count: usize| count as f64 / (count as f64 - 1.);
         let Some(&first) = self.counts.first() else { bail!("no instances") };
         if let Some(count) = self.counts.iter().find(|&&count| count < 2) {
-            bail!(
-                "the standard deviation over {count} position(s) is not defined: maps of at least 2 positions for each instance are accepted"
-            )
+            bail!("the standard deviation over {count} position(s) is not defined: each instance needs at least 2 positions")
         }
         let scaled = if self.counts.iter().all(|&count| count == first) {
             self.variance.affine(unbiased(first), eps)
@@ -200,40 +201,40 @@ impl Statistics {
         Ok(scaled.sqrt())
     }
 
-    /// The mean of a matrix (N, C) over the batch, every instance weighted with its positions: (1, C).
+    /// Returns the mean (1, C) of a matrix (N, C) over the batch, each instance weighted by its number of positions.
     ///
     /// # Errors
-    /// Where the matrix has other rows.
+    /// Returns an error where the matrix does not have N rows.
     pub fn batch_mean(&self, matrix: &Matrix) -> Result<Matrix> {
         let total = self.total();
         matrix.weighted_rows(&self.counts.iter().map(|&count| count as f64 / total).collect::<Vec<_>>())
     }
 
-    /// Positions of all instances together.
+    /// Returns the number of positions of all instances together.
     pub fn total(&self) -> f64 {
         self.counts.iter().map(|&count| count as f64).sum()
     }
 
-    /// The statistics of some neighbouring channels.
+    /// Returns the statistics of a range of channels.
     ///
     /// # Errors
-    /// Where there are no such channels.
+    /// Returns an error where the range is not inside the channels.
     pub fn channels(&self, range: std::ops::Range<usize>) -> Result<Self> {
         let [mean, variance] = [self.mean.columns(range.clone())?, self.variance.columns(range)?];
         Ok(Self { mean, variance, counts: self.counts.clone() })
     }
 }
 
-/// What a rule gives: y = scale·(x − centre) + bias, with matrices (N, C); an axis of 1 serves all instances or channels.
+/// The result of a rule: y = scale·(x − centre) + bias, with matrices (N, C). An axis of length 1 is broadcast.
 #[derive(Clone, Debug)]
 pub struct Affine {
-    /// What is subtracted first.
+    /// Subtracted from x.
     pub centre: Matrix,
-    /// What the difference is multiplied by.
+    /// The factor.
     pub scale: Matrix,
-    /// What is added last.
+    /// Added last.
     pub bias: Matrix,
-    /// Only this box is changed; all positions where there is none.
+    /// The box that is changed; `None`: all positions.
     pub within: Option<BoundingBox>,
 }
 
@@ -249,15 +250,16 @@ impl Affine {
         Self::new(zero.clone(), scale, zero)
     }
 
-    /// Changes only a box of the map; what lies outside stays.
+    /// Changes only a box of the map; positions outside keep their values.
     pub fn within(self, bbox: Option<BoundingBox>) -> Self {
         Self { within: bbox, ..self }
     }
 
-    /// This for the first channels, `other` for the rest.
+    /// Concatenates two affine maps along the channels: `self` applies to the first, `other` to the rest. `within` is that of
+    /// `self`.
     ///
     /// # Errors
-    /// Where rows do not fit.
+    /// Returns an error where the numbers of rows differ and neither is 1.
     pub fn join(&self, other: &Self) -> Result<Self> {
         let joined = |one: &Matrix, two: &Matrix| Matrix::join(&[one.clone(), two.clone()]);
         Ok(Self {

@@ -1,4 +1,4 @@
-//! `Matrix`: a small matrix (rows, columns) in f64 whose operations are differentiated, of which rules are made.
+//! `Matrix`: a small differentiable f64 matrix, with which rules compute.
 
 use super::tape::{Function, Op, Pair, Tape};
 use candle_core::{Result, bail};
@@ -6,11 +6,10 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 
-/// A matrix (rows, columns) of f64 values, usually (N, C) of instances and channels. A rule computes with matrices; their
-/// gradients are taken when the backward pass runs.
+/// A matrix of f64 values, usually (N, C), with which a rule computes. The backward pass differentiates its operations.
 ///
-/// In an operation of two matrices an axis of length 1 is repeated, so that a parameter (1, C) serves every instance. Matrices
-/// live as long as the call of the rule that they were made in.
+/// Operations of two matrices broadcast axes of length 1, so that a parameter (1, C) applies to every instance. A matrix is valid
+/// within the call of the rule in which it was made.
 #[derive(Clone, Debug)]
 pub struct Matrix {
     tape: Rc<RefCell<Tape>>,
@@ -25,12 +24,12 @@ impl Matrix {
         Self { tape: tape.clone(), node, rows, columns }
     }
 
-    /// The matrix of a node of that shape.
+    /// The matrix of an existing node.
     pub(super) fn at(tape: &Rc<RefCell<Tape>>, node: usize, (rows, columns): (usize, usize)) -> Self {
         Self { tape: tape.clone(), node, rows, columns }
     }
 
-    /// Constants beside this matrix; the caller gives rows × columns values.
+    /// A constant on the same tape; there must be rows × columns values.
     pub(super) fn constant(&self, rows: usize, columns: usize, values: Vec<f64>) -> Self {
         Self::leaf(&self.tape, (rows, columns), values, false)
     }
@@ -57,45 +56,43 @@ impl Matrix {
         let side = |one: usize, two: usize| if one == 1 { Some(two) } else { (two == 1 || two == one).then_some(one) };
         match (side(self.rows, other.rows), side(self.columns, other.columns)) {
             (Some(rows), Some(columns)) => Ok(self.compute(rows, columns, Op::Two(pair, self.node, other.node))),
-            _ => bail!(
-                "matrices of shape {:?} and {:?} do not fit together: equal lengths, or 1, are accepted",
-                self.dims(),
-                other.dims()
-            ),
+            _ => {
+                bail!("matrices of shape {:?} and {:?} do not broadcast: each axis must be equal or 1", self.dims(), other.dims())
+            }
         }
     }
 
     fn check_tape(&self, other: &Self) -> Result<()> {
         match other.is_on(&self.tape) {
             true => Ok(()),
-            false => bail!("matrices of two calls of a rule do not fit together: make every matrix from what this call is given"),
+            false => bail!("a matrix of another call of a rule: compute every matrix from the arguments of this call"),
         }
     }
 
-    /// (rows, columns).
+    /// Returns (rows, columns).
     pub fn dims(&self) -> (usize, usize) {
         (self.rows, self.columns)
     }
 
-    /// The values, row after row.
+    /// Returns a copy of the values in row-major order.
     pub fn values(&self) -> Vec<f64> {
         self.tape.borrow().nodes[self.node].values.clone()
     }
 
-    /// The same values, through which no gradient flows.
+    /// Returns the same values, through which no gradient flows.
     pub fn detach(&self) -> Self {
         Self::leaf(&self.tape, self.dims(), self.values(), false)
     }
 
-    /// The sum.
+    /// Adds, with broadcasting.
     ///
     /// # Errors
-    /// Where neither axis is equal or 1, as in [`Matrix::sub`], [`Matrix::mul`] and [`Matrix::div`].
+    /// Returns an error where the lengths of an axis differ and neither is 1.
     pub fn add(&self, other: &Self) -> Result<Self> {
         self.two(Pair::Add, other)
     }
 
-    /// The difference.
+    /// Subtracts, with broadcasting.
     ///
     /// # Errors
     /// As [`Matrix::add`].
@@ -103,7 +100,7 @@ impl Matrix {
         self.two(Pair::Sub, other)
     }
 
-    /// The product of values.
+    /// Multiplies elementwise, with broadcasting.
     ///
     /// # Errors
     /// As [`Matrix::add`].
@@ -111,7 +108,7 @@ impl Matrix {
         self.two(Pair::Mul, other)
     }
 
-    /// The quotient of values.
+    /// Divides elementwise, with broadcasting.
     ///
     /// # Errors
     /// As [`Matrix::add`].
@@ -119,72 +116,72 @@ impl Matrix {
         self.two(Pair::Div, other)
     }
 
-    /// multiplier·x + addend.
-    pub fn affine(&self, multiplier: f64, addend: f64) -> Self {
-        self.each(Function::Affine(multiplier, addend))
+    /// Computes mul·x + add elementwise, as candle's `Tensor::affine`.
+    pub fn affine(&self, mul: f64, add: f64) -> Self {
+        self.each(Function::Affine(mul, add))
     }
 
-    /// x².
+    /// Computes x² elementwise.
     pub fn sqr(&self) -> Self {
         self.each(Function::Square)
     }
 
-    /// √x.
+    /// Computes √x elementwise.
     pub fn sqrt(&self) -> Self {
         self.each(Function::Sqrt)
     }
 
-    /// 1/x.
+    /// Computes 1/x elementwise.
     pub fn recip(&self) -> Self {
         self.each(Function::Recip)
     }
 
-    /// eˣ.
+    /// Computes eˣ elementwise.
     pub fn exp(&self) -> Self {
         self.each(Function::Exp)
     }
 
-    /// The natural logarithm.
+    /// Computes the natural logarithm elementwise.
     pub fn log(&self) -> Self {
         self.each(Function::Log)
     }
 
-    /// 1/(1 + e⁻ˣ).
+    /// Computes 1/(1 + e⁻ˣ) elementwise.
     pub fn sigmoid(&self) -> Self {
         self.each(Function::Sigmoid)
     }
 
-    /// The hyperbolic tangent.
+    /// Computes the hyperbolic tangent elementwise.
     pub fn tanh(&self) -> Self {
         self.each(Function::Tanh)
     }
 
-    /// max(0, x), with derivative 0 at 0.
+    /// Computes max(0, x) elementwise, with derivative 0 at 0.
     pub fn relu(&self) -> Self {
         self.each(Function::Relu)
     }
 
-    /// x kept between two bounds; the derivative is 0 outside them.
+    /// Clamps the values to min..=max; the derivative is 0 outside.
     ///
     /// # Errors
-    /// Where the bounds are not in order.
-    pub fn clamp(&self, low: f64, high: f64) -> Result<Self> {
-        match low <= high {
-            true => Ok(self.each(Function::Clamp(low, high))),
-            false => bail!("a matrix cannot be kept between {low} and {high}: give the smaller bound first"),
+    /// Returns an error where `min` is larger than `max`.
+    pub fn clamp(&self, min: f64, max: f64) -> Result<Self> {
+        match min <= max {
+            true => Ok(self.each(Function::Clamp(min, max))),
+            false => bail!("clamp: min {min} is larger than max {max}"),
         }
     }
 
-    /// The mean over the rows (the batch): (1, columns).
+    /// Returns the mean over the rows (the batch): (1, columns).
     pub fn mean_rows(&self) -> Self {
         let weights = vec![1. / self.rows as f64; self.rows];
         self.compute(1, self.columns, Op::Rows(self.node, weights.into()))
     }
 
-    /// Σ weight·row over the rows: (1, columns).
+    /// Returns the weighted sum Σ weights[r]·row r over the rows: (1, columns).
     ///
     /// # Errors
-    /// Where there is not one weight for every row.
+    /// Returns an error where the number of weights is not that of rows.
     pub fn weighted_rows(&self, weights: &[f64]) -> Result<Self> {
         match weights.len() == self.rows {
             true => Ok(self.compute(1, self.columns, Op::Rows(self.node, weights.into()))),
@@ -192,15 +189,16 @@ impl Matrix {
         }
     }
 
-    /// The mean over the columns (the channels): (rows, 1).
+    /// Returns the mean over the columns (the channels): (rows, 1).
     pub fn mean_columns(&self) -> Self {
         self.compute(self.rows, 1, Op::Columns(self.node))
     }
 
-    /// The mean over each of `groups` groups of neighbouring columns, repeated for every column of the group.
+    /// Returns the mean over each of `groups` groups of consecutive columns, repeated for every column of the group: the shape
+    /// stays.
     ///
     /// # Errors
-    /// Where the columns do not divide into so many groups.
+    /// Returns an error where the number of columns is not a multiple of `groups`.
     pub fn mean_groups(&self, groups: usize) -> Result<Self> {
         match groups > 0 && self.columns.is_multiple_of(groups) {
             true => Ok(self.compute(self.rows, self.columns, Op::Groups(self.node, groups))),
@@ -211,7 +209,7 @@ impl Matrix {
     fn selected(&self, rows: Option<&[usize]>, columns: Option<&[usize]>) -> Result<Self> {
         for (order, count, what) in [(rows, self.rows, "rows"), (columns, self.columns, "columns")] {
             if order.is_some_and(|order| order.iter().any(|&i| i >= count)) {
-                bail!("{what} {order:?} are not all of a matrix of shape {:?}", self.dims())
+                bail!("{what} {:?} are out of range for a matrix of shape {:?}", order.unwrap_or_default(), self.dims())
             }
         }
         let (own, picked) = (rows.map_or(self.rows, <[usize]>::len), columns.map_or(self.columns, <[usize]>::len));
@@ -219,65 +217,67 @@ impl Matrix {
         Ok(self.compute(own, picked, op))
     }
 
-    /// Row r of the result is row `rows[r]` of this matrix.
+    /// Selects rows: row r of the result is row `rows[r]` of this matrix.
     ///
     /// # Errors
-    /// Where there is no such row.
+    /// Returns an error where an index is out of range.
     pub fn select_rows(&self, rows: &[usize]) -> Result<Self> {
         self.selected(Some(rows), None)
     }
 
-    /// Column c of the result is column `columns[c]` of this matrix.
+    /// Selects columns: column c of the result is column `columns[c]` of this matrix.
     ///
     /// # Errors
-    /// Where there is no such column.
+    /// Returns an error where an index is out of range.
     pub fn select_columns(&self, columns: &[usize]) -> Result<Self> {
         self.selected(None, Some(columns))
     }
 
-    /// Some neighbouring columns.
+    /// Returns a range of columns.
     ///
     /// # Errors
-    /// Where there are no such columns.
+    /// Returns an error where the range is not inside the columns.
     pub fn columns(&self, range: Range<usize>) -> Result<Self> {
         self.select_columns(&range.collect::<Vec<_>>())
     }
 
-    /// The columns of matrices side by side; one of a single row is repeated where others have more.
+    /// Concatenates matrices along the columns; a matrix of one row is broadcast.
     ///
     /// # Errors
-    /// Where there is no matrix, or rows do not fit.
+    /// Returns an error where there is no matrix, or the numbers of rows differ and are not 1.
     pub fn join(parts: &[Self]) -> Result<Self> {
-        let Some(first) = parts.first() else { bail!("no matrices to join") };
+        let Some(first) = parts.first() else { bail!("no matrices to concatenate") };
         let rows = parts.iter().map(|part| part.rows).max().unwrap_or(1);
         for part in parts {
             first.check_tape(part)?;
             if part.rows != rows && part.rows != 1 {
-                bail!("matrices of {} and {rows} rows do not stand side by side", part.rows)
+                bail!("matrices of {} and {rows} rows cannot be concatenated", part.rows)
             }
         }
         let columns = parts.iter().map(|part| part.columns).sum();
         Ok(first.compute(rows, columns, Op::Join(parts.iter().map(|part| part.node).collect())))
     }
 
-    /// Softmax over the columns of each row.
+    /// Computes softmax over the columns of each row.
     pub fn softmax(&self) -> Self {
         self.compute(self.rows, self.columns, Op::Softmax(self.node))
     }
 
-    /// This matrix (R, K) by a weight (O, K), transposed: (R, O), as a linear layer.
+    /// Multiplies by a transposed weight, as a linear layer: (R, K) by (O, K) gives (R, O).
     ///
     /// # Errors
-    /// Where the columns differ.
+    /// Returns an error where the numbers of columns differ.
     pub fn linear(&self, weight: &Self) -> Result<Self> {
         self.check_tape(weight)?;
         match self.columns == weight.columns {
             true => Ok(self.compute(self.rows, weight.rows, Op::Product(self.node, weight.node))),
-            false => bail!("a matrix of shape {:?} by a weight of shape {:?}: the columns differ", self.dims(), weight.dims()),
+            false => {
+                bail!("linear: a matrix of shape {:?} and a weight of shape {:?} differ in columns", self.dims(), weight.dims())
+            }
         }
     }
 
-    /// (columns, rows).
+    /// Transposes to (columns, rows).
     pub fn transpose(&self) -> Self {
         self.compute(self.columns, self.rows, Op::Transpose(self.node))
     }

@@ -1,11 +1,11 @@
-//! Rules: a layer that changes a map's statistics, written once.
+//! Rules: layers that change a map's statistics, each written once for every kind of map.
 //!
 //! ```text
 //! x ──► statistics (N, C) ──► rule ──► centre, scale, bias (N, C) ──► y = scale·(x − centre) + bias
 //! ```
 //!
-//! A rule computes with small [`Matrix`]s; whoever runs it takes the statistics, applies the result and takes the rule's
-//! gradient. Recorded maps, packed token vectors and plain tensors on any device run the same rule.
+//! A rule computes with small [`Matrix`] values. The caller takes the statistics, applies the result and runs the rule's backward
+//! pass, so a rule has no gradient code. The same rule runs on recorded maps, packed token vectors and tensors on any device.
 
 mod instances;
 mod matrix;
@@ -14,8 +14,8 @@ mod run;
 mod tape;
 
 pub use instances::{Affine, Instances, MapShape, Statistics};
-pub(crate) use instances::{Moments, Region, Subject};
+pub(crate) use instances::{Moments, Region, RuleInput};
 pub use matrix::Matrix;
 pub(crate) use plain::on_tensor;
 pub use run::Rule;
-pub(crate) use run::{Outcome, run};
+pub(crate) use run::{Evaluated, run};

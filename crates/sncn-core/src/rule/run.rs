@@ -1,6 +1,6 @@
-//! `Rule`, and how one is run: its matrices checked, and its gradient taken.
+//! `Rule`, and running one: its result is checked, and its gradient computed.
 
-use super::instances::{Affine, Instances, Region, Subject};
+use super::instances::{Affine, Instances, Region, RuleInput};
 use super::matrix::Matrix;
 use super::tape::Tape;
 use crate::pass::Pass;
@@ -8,10 +8,11 @@ use crate::stats::Positions;
 use candle_core::{Result, Tensor, bail};
 use std::rc::Rc;
 
-/// A layer that changes a map's statistics: from the statistics of instances, and what belongs to the pass, to a centre,
-/// a scale and a bias for every instance and channel.
+/// A layer that changes a map's statistics: it computes a centre, a scale and a bias for every (instance, channel) from the
+/// instances' statistics, its parameters and the pass.
 ///
-/// Whatever implements this is a [`crate::Layer`], recorded in networks and usable on plain tensors; its gradient is taken.
+/// Whatever implements this is a [`crate::Layer`]: it works on tensors, recorded maps and packed sequences, and its gradient is
+/// computed by automatic differentiation.
 ///
 /// ```
 /// use candle_core::Result;
@@ -37,21 +38,22 @@ use std::rc::Rc;
 /// # }
 /// ```
 pub trait Rule: Send + Sync {
-    /// The centre, scale and bias of y = scale·(x − centre) + bias; nothing where this pass leaves the map as it is.
+    /// Computes y = scale·(x − centre) + bias for the instances; `None` where this pass leaves the map as it is.
     ///
     /// # Errors
-    /// Where a statistic is not defined, or matrices do not fit together.
+    /// Returns an error where a statistic is not defined (a standard deviation over fewer than 2 positions) or matrices of
+    /// different shapes are combined.
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>>;
 
-    /// Its name in error messages; the type's name unless told otherwise.
+    /// Returns the name for error messages and measurements; by default the type's name.
     fn name(&self) -> &'static str {
         let name = std::any::type_name::<Self>();
         name.rsplit("::").next().unwrap_or(name)
     }
 }
 
-/// What a rule gave for one map in one pass.
-pub(crate) struct Outcome {
+/// The result of a rule for one map in one pass, with the tape of its computation.
+pub(crate) struct Evaluated {
     tape: Tape,
     pub(crate) regions: Vec<Region>,
     pub(crate) parameters: Vec<(Tensor, usize)>,
@@ -63,41 +65,43 @@ pub(crate) struct Outcome {
     channels: usize,
 }
 
-/// What flows back from a rule.
-pub(crate) struct Pulled {
-    /// Of the mean and variance (N, C) of every region.
+/// The gradients of a rule's inputs.
+pub(crate) struct InputGradients {
+    /// Those of the mean and variance (N, C) of every region; `None` where they are zero.
     pub(crate) regions: Vec<[Option<Vec<f64>>; 2]>,
-    /// Of every parameter.
+    /// Those of the parameters.
     pub(crate) parameters: Vec<Option<Vec<f64>>>,
 }
 
-/// Runs a rule on a map, with its gradient to be taken where `record`; nothing where it leaves the map as it is.
-pub(crate) fn run(rule: &dyn Rule, subject: &dyn Subject, pass: &Pass, record: bool) -> Result<Option<Outcome>> {
-    let map = Instances::new(subject, record);
-    let sizes = map.shape();
+/// Runs a rule on a map; `None` where it leaves the map as it is. With `record`, its gradient can be computed afterwards.
+pub(crate) fn run(rule: &dyn Rule, input: &dyn RuleInput, pass: &Pass, record: bool) -> Result<Option<Evaluated>> {
+    let map = Instances::new(input, record);
+    let shape = map.shape();
     let Some(affine) = rule.rule(&map, pass)? else { return Ok(None) };
     let Affine { centre, scale, bias, within } = affine;
-    let (instances, channels, name) = (sizes.instances, sizes.channels, rule.name());
-    let within = sizes.positions(within);
-    within.check(instances, sizes.height * sizes.width)?;
+    let (instances, channels, name) = (shape.instances, shape.channels, rule.name());
+    let within = shape.positions(within);
+    within.check(instances, shape.height * shape.width)?;
     for (what, matrix) in [("centre", &centre), ("scale", &scale), ("bias", &bias)] {
         check(&map, name, what, matrix, (instances, channels))?;
     }
     let matrices = [centre.node(), scale.node(), bias.node()];
     drop((centre, scale, bias));
     let (tape, regions, parameters) = (map.tape, map.regions.into_inner(), map.parameters.into_inner());
-    let Ok(tape) = Rc::try_unwrap(tape) else { bail!("{name} keeps a matrix beyond the call of its rule: matrices end with it") };
-    Ok(Some(Outcome { tape: tape.into_inner(), regions, parameters, matrices, within, instances, channels }))
+    let Ok(tape) = Rc::try_unwrap(tape) else {
+        bail!("{name} keeps a matrix after its rule has returned: a matrix is valid only within that call")
+    };
+    Ok(Some(Evaluated { tape: tape.into_inner(), regions, parameters, matrices, within, instances, channels }))
 }
 
-/// Refuses a matrix of another map, of the wrong shape, or with a value that is not finite though the statistics are.
+/// Checks that a matrix was made in this call, has the right shape, and is finite where statistics and parameters are.
 fn check(map: &Instances<'_>, name: &str, what: &str, matrix: &Matrix, (instances, channels): (usize, usize)) -> Result<()> {
     if !matrix.is_on(&map.tape) {
-        bail!("{name}: its {what} was made in another call of a rule: make every matrix from what this call is given")
+        bail!("{name}: its {what} was made in another call of a rule: compute it from the arguments of this call")
     }
     let (rows, columns) = matrix.dims();
     if ![1, instances].contains(&rows) || ![1, channels].contains(&columns) {
-        bail!("{name}: its {what} has shape ({rows}, {columns}); ({instances}, {channels}) is wanted, and an axis may be 1")
+        bail!("{name}: its {what} has shape ({rows}, {columns}); expected ({instances}, {channels}), where an axis may be 1")
     }
     let tape = map.tape.borrow();
     let finite = |node: usize| tape.nodes[node].values.iter().all(|value| value.is_finite());
@@ -111,7 +115,7 @@ fn check(map: &Instances<'_>, name: &str, what: &str, matrix: &Matrix, (instance
     Ok(())
 }
 
-impl Outcome {
+impl Evaluated {
     /// Centre, scale and bias, each (N, C).
     pub(crate) fn matrices(&self) -> [Vec<f64>; 3] {
         self.matrices.map(|node| {
@@ -138,18 +142,18 @@ impl Outcome {
         self.instances * self.channels
     }
 
-    /// The gradient of the rule by those of centre, scale and bias, each (N, C).
-    pub(crate) fn backward(&self, gradients: [Vec<f64>; 3]) -> Pulled {
-        let seeds = self.matrices.into_iter().zip(gradients).map(|(node, g)| (node, self.gathered(node, g)));
+    /// The backward pass of the rule, from the gradients of centre, scale and bias, each (N, C).
+    pub(crate) fn backward(&self, gradients: [Vec<f64>; 3]) -> InputGradients {
+        let seeds = self.matrices.into_iter().zip(gradients).map(|(node, g)| (node, self.summed_to(node, g)));
         let mut all = self.tape.backward(seeds);
         let mut taken = |node: usize| all[node].take();
         let regions = self.regions.iter().map(|region| [taken(region.mean), taken(region.variance)]).collect();
         let parameters = self.parameters.iter().map(|(_, node)| taken(*node)).collect();
-        Pulled { regions, parameters }
+        InputGradients { regions, parameters }
     }
 
-    /// A gradient (N, C), summed to a node's shape.
-    fn gathered(&self, node: usize, gradient: Vec<f64>) -> Vec<f64> {
+    /// A gradient (N, C), summed over the axes along which the node was broadcast.
+    fn summed_to(&self, node: usize, gradient: Vec<f64>) -> Vec<f64> {
         let node = &self.tape.nodes[node];
         if node.values.len() == gradient.len() {
             return gradient;

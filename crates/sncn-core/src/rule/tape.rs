@@ -1,11 +1,10 @@
-//! The tape behind [`super::Matrix`]: operations on small f64 matrices, and their gradients.
-//!
-//! A matrix is (rows, columns), row-major; in an operation of two, an axis of length 1 is repeated along that of the other.
+//! The tape behind [`super::Matrix`]: operations on small row-major f64 matrices, and their gradients. Operations of two matrices
+//! broadcast axes of length 1.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A function of single values.
+/// An elementwise function.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Function {
     /// multiplier·x + addend.
@@ -37,7 +36,7 @@ impl Function {
         }
     }
 
-    /// The derivative where x gives y.
+    /// The derivative at x, where y is the value at x.
     fn slope(self, x: f64, y: f64) -> f64 {
         match self {
             Self::Affine(mul, _) => mul,
@@ -63,10 +62,10 @@ pub(super) enum Pair {
     Div,
 }
 
-/// What a node is computed from.
+/// The operation that computed a node, with the nodes it read.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    /// Given from outside.
+    /// Not computed: a statistic, a parameter or a constant.
     Leaf,
     Each(Function, usize),
     Two(Pair, usize, usize),
@@ -74,19 +73,19 @@ pub(super) enum Op {
     Rows(usize, Arc<[f64]>),
     /// Mean over the columns: (rows, 1).
     Columns(usize),
-    /// Mean over each of so many groups of neighbouring columns, repeated for every column of the group.
+    /// Mean over each of this many groups of consecutive columns, repeated for every column of the group.
     Groups(usize, usize),
-    /// Row r of the result is row `rows[r]`, column c column `columns[c]`; all in order where absent.
+    /// Row r of the result is row `rows[r]`, column c is column `columns[c]`; all of them where `None`.
     Select {
         of: usize,
         rows: Option<Arc<[usize]>>,
         columns: Option<Arc<[usize]>>,
     },
-    /// Columns side by side.
+    /// Concatenation along the columns.
     Join(Vec<usize>),
     /// Softmax over the columns of each row.
     Softmax(usize),
-    /// (R, K) by the transpose of (O, K).
+    /// (R, K) times the transpose of (O, K).
     Product(usize, usize),
     Transpose(usize),
 }
@@ -97,12 +96,12 @@ pub(super) struct Node {
     pub(super) columns: usize,
     pub(super) values: Vec<f64>,
     op: Op,
-    /// Whether its gradient is wanted.
+    /// Whether its gradient is needed.
     wanted: bool,
 }
 
 impl Node {
-    /// Row r, the only one where there is one.
+    /// Row r, or the single row.
     fn row(&self, r: usize) -> &[f64] {
         &self.values[self.at(r)]
     }
@@ -113,13 +112,13 @@ impl Node {
     }
 }
 
-/// The nodes in order: each is computed from earlier ones.
+/// The nodes, each computed from earlier ones.
 #[derive(Debug, Default)]
 pub(crate) struct Tape {
     pub(super) nodes: Vec<Node>,
 }
 
-/// Calls `f(k, a, b)` for the columns of two rows, either of which may be of one value.
+/// Calls `f(k, a, b)` for the columns of two rows, broadcasting a row of one value.
 fn zip(columns: usize, a: &[f64], b: &[f64], mut f: impl FnMut(usize, f64, f64)) {
     match (a.len() == columns, b.len() == columns) {
         (true, true) => a.iter().zip(b).enumerate().for_each(|(k, (&a, &b))| f(k, a, b)),
@@ -138,7 +137,7 @@ fn pair(op: Pair, columns: usize, a: &[f64], b: &[f64], out: &mut [f64]) {
     }
 }
 
-/// Adds a row of gradients to that of a row, which may be of one value.
+/// Adds `g·factor(k)` to a row's gradient, summed where the row has one value.
 fn add_row(to: &mut [f64], columns: usize, g: &[f64], factor: impl Fn(usize) -> f64) {
     if to.len() == columns {
         to.iter_mut().zip(g).enumerate().for_each(|(k, (to, g))| *to += g * factor(k));
@@ -226,7 +225,7 @@ impl Tape {
         self.push(Node { rows, columns, values, op, wanted })
     }
 
-    /// The gradients of all nodes by those of some, which are of the nodes' shapes; none where none comes.
+    /// The gradients of all leaves, given those of some nodes; `None` where a gradient is zero.
     pub(super) fn backward(&self, seeds: impl IntoIterator<Item = (usize, Vec<f64>)>) -> Vec<Option<Vec<f64>>> {
         let mut gradients: Vec<Option<Vec<f64>>> = vec![None; self.nodes.len()];
         for (node, seed) in seeds.into_iter().filter(|(node, _)| self.nodes[*node].wanted) {
@@ -246,16 +245,16 @@ impl Tape {
                     gradients[input] = Some(vec![0.; self.nodes[input].values.len()]);
                 }
             }
-            self.pull(node, &g, &mut gradients);
+            self.node_backward(node, &g, &mut gradients);
         }
         gradients
     }
 
-    /// Adds to the gradients of a node's inputs what its own gives.
-    fn pull(&self, node: &Node, g: &[f64], gradients: &mut [Option<Vec<f64>>]) {
+    /// Adds to the gradients of a node's inputs, given its own.
+    fn node_backward(&self, node: &Node, g: &[f64], gradients: &mut [Option<Vec<f64>>]) {
         let columns = node.columns;
         let rows = || g.chunks_exact(columns.max(1)).enumerate();
-        // (gradient of an input, the input), where it is wanted
+        // (gradient of an input, the input), where it is needed
         let mut into = |input: usize, f: &mut dyn FnMut(&mut [f64], &Node)| {
             if let Some(gradient) = &mut gradients[input] {
                 f(gradient, &self.nodes[input]);
@@ -267,7 +266,7 @@ impl Tape {
                 let each = to.iter_mut().zip(g).zip(x.values.iter().zip(&node.values));
                 each.for_each(|((to, g), (&x, &y))| *to += g * function.slope(x, y));
             }),
-            Op::Two(op, a, b) => self.pull_pair(*op, [*a, *b], columns, g, &mut into),
+            Op::Two(op, a, b) => self.pair_backward(*op, [*a, *b], columns, g, &mut into),
             Op::Rows(a, weights) => into(*a, &mut |to, x| {
                 for (r, weight) in weights.iter().enumerate() {
                     add_row(&mut to[x.at(r)], columns, g, |_| *weight);
@@ -329,7 +328,7 @@ impl Tape {
         }
     }
 
-    fn pull_pair(
+    fn pair_backward(
         &self,
         op: Pair,
         [a, b]: [usize; 2],

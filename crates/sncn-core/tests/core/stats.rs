@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may stop")]
 
 use candle_core::{DType, Device, Result, Tensor};
-use sncn_core::Window;
+use sncn_core::BoundingBox;
 use sncn_core::reference::forced;
-use sncn_core::stats::{Extent, Outside, Stats, apply, apply_centred};
+use sncn_core::stats::{Outside, Positions, Stats, apply_affine};
 
 /// Instances, rows, columns, channels.
 const SIZES: [usize; 4] = [3, 4, 5, 2];
@@ -21,13 +21,13 @@ fn tensor(shape: &[usize], first: usize, dtype: DType) -> Result<Tensor> {
 type TakesPart = fn(usize, usize) -> bool;
 
 /// Every extent, with whether a position of an instance takes part.
-fn extents() -> [(Extent, TakesPart); 4] {
-    let window = Window { top: 1, left: 2, bottom: 3, right: 5 };
+fn all_positions() -> [(Positions, TakesPart); 4] {
+    let window = BoundingBox { top: 1, left: 2, bottom: 3, right: 5 };
     [
-        (Extent::All, |_, _| true),
-        (Extent::Window(window, 5), |_, p| (1..3).contains(&(p / 5)) && p % 5 >= 2),
-        (Extent::Prefix([20, 3, 9].into()), |n, p| p < [20, 3, 9][n]),
-        (Extent::Spans([(2, 20), (0, 2), (5, 9)].into()), |n, p| ([2, 0, 5][n]..[20, 2, 9][n]).contains(&p)),
+        (Positions::All, |_, _| true),
+        (Positions::Box(window, 5), |_, p| (1..3).contains(&(p / 5)) && p % 5 >= 2),
+        (Positions::Prefix([20, 3, 9].into()), |n, p| p < [20, 3, 9][n]),
+        (Positions::Spans([(2, 20), (0, 2), (5, 9)].into()), |n, p| ([2, 0, 5][n]..[20, 2, 9][n]).contains(&p)),
     ]
 }
 
@@ -54,7 +54,7 @@ fn statistics_are_the_sums_that_define_them() -> Result<()> {
     let [n, h, w, c] = SIZES;
     on_both(|dtype| {
         let xs = tensor(&[n, h * w, c], 0, dtype)?;
-        for (extent, takes_part) in &extents() {
+        for (positions, takes_part) in &all_positions() {
             let stats = Stats::of(&xs, extent)?;
             let (mut mean, mut variance, mut unbiased, mut counts) = (vec![], vec![], vec![], vec![]);
             for n in 0..n {
@@ -86,27 +86,23 @@ fn the_affine_map_is_what_it_says_inside_and_outside() -> Result<()> {
     on_both(|dtype| {
         let xs = tensor(&[n, h * w, c], 0, dtype)?;
         for rows in [1, n] {
-            let table = |k: usize| tensor(&[rows, c], 1000 * k, dtype);
+            let matrix = |k: usize| tensor(&[rows, c], 1000 * k, dtype);
             let at = |k: usize, n: usize, c: usize| value(1000 * k + if rows == 1 { c } else { n * SIZES[3] + c });
-            for (extent, takes_part) in &extents() {
-                for (outside, relu) in [(Outside::Keep, false), (Outside::Zero, true)] {
-                    let mapped = |centred: bool| -> Vec<f64> {
-                        let one = |i: usize| {
-                            let (n, p, c) = (i / (h * w * c), i / c % (h * w), i % c);
-                            if !takes_part(n, p) {
-                                return if outside == Outside::Keep { value(i) } else { 0. };
-                            }
-                            let centre = if centred { at(1, n, c) } else { 0. };
-                            let y = at(2, n, c) * (value(i) - centre) + at(3, n, c);
-                            if relu { y.max(0.) } else { y }
-                        };
-                        (0..n * h * w * c).map(one).collect()
+            for (positions, takes_part) in &all_positions() {
+                for outside in [Outside::Keep, Outside::Zero] {
+                    let one = |i: usize| {
+                        let (n, p, c) = (i / (h * w * c), i / c % (h * w), i % c);
+                        if takes_part(n, p) {
+                            at(2, n, c) * (value(i) - at(1, n, c)) + at(3, n, c)
+                        } else if outside == Outside::Keep {
+                            value(i)
+                        } else {
+                            0.
+                        }
                     };
-                    let what = format!("{extent:?}, {rows} row(s), rectified {relu}, in {dtype:?}");
-                    let centred = apply_centred(&xs, &table(1)?, &table(2)?, &table(3)?, extent, outside, relu)?;
-                    near(&format!("centred, {what}"), &centred, &mapped(true))?;
-                    let plain = apply(&xs, &table(2)?, &table(3)?, extent, outside, relu)?;
-                    near(&what, &plain, &mapped(false))?;
+                    let wanted: Vec<f64> = (0..n * h * w * c).map(one).collect();
+                    let ys = apply_affine(&xs, &matrix(1)?, &matrix(2)?, &matrix(3)?, positions, outside)?;
+                    near(&format!("{positions:?}, {rows} row(s), in {dtype:?}"), &ys, &wanted)?;
                 }
             }
         }
@@ -115,18 +111,16 @@ fn the_affine_map_is_what_it_says_inside_and_outside() -> Result<()> {
 }
 
 #[test]
-fn one_position_has_no_standard_deviation_and_extents_must_fit() -> Result<()> {
+fn positions_must_fit_and_the_statistics_of_none_are_zero() -> Result<()> {
     on_both(|dtype| {
         let xs = tensor(&[2, 3, 1], 0, dtype)?;
-        let of = |extent: Extent| Stats::of(&xs, &extent);
-        let error = of(Extent::Prefix([3, 1].into()))?.deviation(0.).err().unwrap().to_string();
-        assert!(error.contains("at least 2 positions"), "{error}");
+        let of = |positions: Positions| Stats::of(&xs, &positions);
         // of no position all is 0, and no number is undefined
-        let none = of(Extent::Prefix([3, 0].into()))?;
-        assert_eq!((values(&none.mean)?[1], values(&none.variance)?[1], values(&none.count)?[1]), (0., 0., 0.));
-        assert!(of(Extent::Prefix([3].into())).is_err() && of(Extent::Prefix([3, 4].into())).is_err());
-        assert!(of(Extent::Spans([(0, 3), (2, 1)].into())).is_err());
-        assert!(of(Extent::Window(Window { top: 0, left: 0, bottom: 2, right: 2 }, 2)).is_err());
+        let none = of(Positions::Prefix([3, 0].into()))?;
+        assert_eq!((values(&none.mean)?[1], values(&none.variance)?[1]), (0., 0.));
+        assert!(of(Positions::Prefix([3].into())).is_err() && of(Positions::Prefix([3, 4].into())).is_err());
+        assert!(of(Positions::Spans([(0, 3), (2, 1)].into())).is_err());
+        assert!(of(Positions::Box(BoundingBox { top: 0, left: 0, bottom: 2, right: 2 }, 2)).is_err());
         Ok(())
     })
 }

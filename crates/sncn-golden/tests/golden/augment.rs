@@ -5,10 +5,10 @@ use crate::corruptions::{INDEX, tensors};
 use anyhow::Result;
 use serde_json::Value;
 use sncn_golden::{Array, json};
-use sncn_vision::augment::augmix::{AUGMIX, Recipe, mix};
+use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, mix};
 use sncn_vision::augment::crop::{PADDING, crop_mirrored};
 use sncn_vision::augment::cutout::cutout_bytes;
-use sncn_vision::augment::operation::{Step, operation};
+use sncn_vision::augment::operation::{OperationCall, operation};
 use sncn_vision::corruption::Dims;
 
 /// The keys under which an index may hold an operation's number.
@@ -64,19 +64,19 @@ pub(crate) fn golden_augmix_mixtures() -> Result<()> {
     let cases = index["augmix_full"].as_array().unwrap();
     assert_eq!(cases.len(), want.shape[0]);
     for (row, case) in cases.iter().enumerate() {
-        let mut recipe = Recipe { share: case["m"].as_f64().unwrap(), ..Recipe::default() };
+        let mut drawn = AugMixDraw { weight: case["m"].as_f64().unwrap(), ..AugMixDraw::default() };
         let weights: Vec<f64> = serde_json::from_value(case["weights"].clone()).unwrap();
         for (weight, chain) in weights.into_iter().zip(case["chains"].as_array().unwrap()) {
             let chain = chain.as_array().unwrap();
-            recipe.chains.push((weight, chain.len()));
+            drawn.chains.push((weight, chain.len()));
             for step in chain {
                 let name = step["op"].as_str().unwrap();
-                recipe.steps.push(Step { operation: operation(name).unwrap(), parameter: parameter(step, name) });
+                drawn.calls.push(OperationCall { operation: operation(name).unwrap(), parameter: parameter(step, name) });
             }
         }
         let image = images.part(&[case["image"].as_u64().unwrap() as usize]);
         let mut got = vec![0f32; dims.bytes()];
-        mix(&recipe, image, dims, &mut Default::default(), &mut got);
+        mix(&drawn, image, dims, &mut Default::default(), &mut got);
         let worst = got.iter().zip(want.part(&[row])).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
         assert!(worst <= 1e-5, "case {row}: {worst}");
     }

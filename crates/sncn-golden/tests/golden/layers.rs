@@ -130,21 +130,33 @@ fn order(case: &Trial, name: &str) -> Result<Vec<usize>> {
     Ok(case.i64(name)?.data.iter().map(|&i| i as usize).collect())
 }
 
+/// The unbiased standard deviation (N, C) over `positions`, of which each instance of x (N, P, C) has the same number or its length.
+fn std(stats: &Stats, positions: &Positions, p: usize, eps: f64) -> candle_core::Result<Tensor> {
+    let factor = |count: usize| count as f64 / (count as f64 - 1.);
+    let factors: Vec<f64> = match positions {
+        Positions::Prefix(lengths) => lengths.iter().map(|&count| factor(count)).collect(),
+        _ => vec![factor(p); stats.mean.dim(0)?],
+    };
+    let factors = Tensor::new(factors, &Device::Cpu)?.to_dtype(stats.mean.dtype())?.unsqueeze(1)?;
+    (stats.variance.broadcast_mul(&factors)? + eps)?.sqrt()
+}
+
 fn stats_case(case: &Trial, positions: &Positions) -> Result<()> {
     let xs = tensor(case, "x")?;
     let xs = Var::from_tensor(&last(&xs)?)?;
     let (n, c) = (xs.dim(0)?, xs.dim(xs.rank() - 1)?);
-    let stats = Stats::of(&xs.as_tensor().reshape((n, (), c))?, positions)?;
-    let deviation = stats.deviation(case.number("eps")?)?;
+    let xs_flat = xs.as_tensor().reshape((n, (), c))?;
+    let stats = Stats::of(&xs_flat, positions)?;
+    let std = std(&stats, positions, xs_flat.dim(1)?, case.number("eps")?)?;
     check(case, "mean", &stats.mean)?;
-    check(case, "std", &deviation)?;
-    let loss = (stats.mean.mul(&tensor(case, "g_mean")?)?.sum_all()? + deviation.mul(&tensor(case, "g_std")?)?.sum_all()?)?;
+    check(case, "std", &std)?;
+    let loss = (stats.mean.mul(&tensor(case, "g_mean")?)?.sum_all()? + std.mul(&tensor(case, "g_std")?)?.sum_all()?)?;
     let grads = loss.backward()?;
     check(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?)
 }
 
 fn mix_case(case: &Trial, positions: &Positions) -> Result<()> {
-    let mixture = CrossNormDraw {
+    let draw = CrossNormDraw {
         partner: if case.has("perm") { order(case, "perm")? } else { Vec::new() },
         channels: if case.has("chan_perm") { Some(order(case, "chan_perm")?) } else { None },
         style: bbox(case, "style_box"),
@@ -157,7 +169,7 @@ fn mix_case(case: &Trial, positions: &Positions) -> Result<()> {
         Positions::Prefix(lengths) => Pass::train(Seed::new(0)).with_lengths(lengths.clone()),
         _ => Pass::train(Seed::new(0)),
     };
-    let ys = mixture.forward(xs.as_tensor(), &pass)?;
+    let ys = draw.forward(xs.as_tensor(), &pass)?;
     let grads = ys.mul(&gy)?.sum_all()?.backward()?;
     let single = 1e-5f64.max(cancelled(case, positions)? * f64::from(f32::EPSILON));
     check(case, "y", &first(&ys)?)?;
@@ -170,17 +182,18 @@ fn cancelled(case: &Trial, positions: &Positions) -> Result<f64> {
     let x = case.f32("x")?;
     let xs = last(&Tensor::from_vec(x.data, x.shape, &Device::Cpu)?.to_dtype(DType::F64)?)?;
     let (n, c) = (xs.dim(0)?, xs.dim(xs.rank() - 1)?);
-    let deviation = Stats::of(&xs.reshape((n, (), c))?, positions)?.deviation(1e-5)?.flatten_all()?;
-    let (low, high) = (deviation.min(0)?.to_scalar::<f64>()?, deviation.max(0)?.to_scalar::<f64>()?);
+    let xs = xs.reshape((n, (), c))?;
+    let std = std(&Stats::of(&xs, positions)?, positions, xs.dim(1)?, 1e-5)?.flatten_all()?;
+    let (low, high) = (std.min(0)?.to_scalar::<f64>()?, std.max(0)?.to_scalar::<f64>()?);
     let largest = |name: &str| case.f32(name).map(|array| array.data.iter().fold(0f32, |most, v| most.max(v.abs())));
     Ok(high / low * f64::from(largest("x")?) / low * f64::from(largest("gy")? / largest("dx")?))
 }
 
 fn mixstyle_case(case: &Trial) -> Result<()> {
     let lambda = case.f32("lam")?.data.iter().map(|&lambda| f64::from(lambda)).collect();
-    let styles = MixStyleDraw { partner: order(case, "perm")?, lambda };
+    let draw = MixStyleDraw { partner: order(case, "perm")?, lambda };
     let xs = Var::from_tensor(&last(&tensor(case, "x")?)?)?;
-    let ys = styles.forward(xs.as_tensor(), &Pass::train(Seed::new(0)))?;
+    let ys = draw.forward(xs.as_tensor(), &Pass::train(Seed::new(0)))?;
     let grads = ys.mul(&last(&tensor(case, "gy")?)?)?.sum_all()?.backward()?;
     check(case, "y", &first(&ys)?)?;
     check(case, "dx", &first(grads.get(xs.as_tensor()).expect("dx"))?)

@@ -7,7 +7,7 @@ use serde_json::Value;
 use sncn_core::loss::softmax;
 use sncn_train::calibration::Calibration;
 use sncn_train::confusion::Confusion;
-use sncn_train::shift::ShiftErrors;
+use sncn_train::corruption_error::CorruptionErrors;
 
 /// The metrics whose cases run here.
 pub(crate) const METRICS: [&str; 4] = ["segmentation", "ece", "classification", "mce"];
@@ -80,13 +80,13 @@ pub(crate) fn golden_metrics() -> Result<()> {
             "mce" => {
                 let floats =
                     |value: &Value| -> Vec<f64> { value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect() };
-                let mut errors = ShiftErrors::default();
+                let mut errors = CorruptionErrors::default();
                 for (name, row) in (0..).zip(case["errors_fraction"].as_array().context("errors_fraction")?) {
                     floats(row).iter().for_each(|&error| errors.add(&format!("{name}"), error));
                 }
                 let percent = |values: &[f64]| values.iter().map(|value| 100. * value).collect::<Vec<_>>();
                 close(case, "mean_error_percent", 100. * errors.mean())?;
-                all_close(case, "per_corruption_error_percent", &percent(&errors.of_corruptions()))?;
+                all_close(case, "per_corruption_error_percent", &percent(&errors.by_corruption()))?;
                 let normalised = percent(&errors.normalised(&floats(&case["alexnet_error_fraction"]))?);
                 all_close(case, "normalised_ce_percent", &normalised)?;
                 close(case, "mce_normalised_percent", normalised.iter().sum::<f64>() / normalised.len() as f64)?;

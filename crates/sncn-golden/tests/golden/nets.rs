@@ -9,6 +9,7 @@ use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
 use sncn_golden::{Case, Index, Trial, relative_error};
 use sncn_kernels::optim;
+use sncn_kernels::simd::Form;
 use sncn_vision::backbone::{Blueprint, DenseNet, DenseNetConfig, build};
 
 fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
@@ -152,7 +153,7 @@ fn sgd_case(case: &Trial, model: &Model, xs: &Tensor, labels: &[u32], passes: &[
         for ((name, var), momentum) in vars.iter().zip(&mut momenta) {
             let grad = grads.get(var.as_tensor()).with_context(|| format!("{name} has no gradient"))?;
             let mut values = var.flatten_all()?.to_vec1()?;
-            optim::sgd_step_naive(&rule, &mut values, &grad.flatten_all()?.to_vec1()?, momentum);
+            optim::sgd_step(Form::Naive, &rule, &mut values, &grad.flatten_all()?.to_vec1()?, momentum);
             var.set(&Tensor::from_vec(values, var.shape(), var.device())?)?;
         }
     }

@@ -1,4 +1,4 @@
-//! The affine map in bf16: x and the weight are rounded, sums are f32.
+//! Linear layers in bf16: x and the weight are rounded, sums are f32.
 
 use super::naive;
 use super::shape::{LinearShape, ROWS};
@@ -10,10 +10,10 @@ use crate::simd::Form;
 use crate::tile::{Pairs, Rows};
 use rayon::prelude::*;
 
-/// `out` (rows, c_out) = `x·Wᵀ + bias` of x and W rounded to bf16; for inference.
+/// Computes x·Wᵀ + bias, (rows, c_out), with x and W rounded to bf16; for inference.
 ///
 /// # Panics
-/// Where slice lengths do not fit the shape or the processor lacks the form.
+/// Panics where a slice is not of the given shape, or the processor lacks the form.
 pub fn linear_forward_bf16(form: Form, x: &[f32], weight: &[f32], bias: Option<&[f32]>, s: &LinearShape, out: &mut [f32]) {
     s.check(x, weight, out);
     assert!(bias.is_none_or(|b| b.len() == s.c_out), "linear: bias length");

@@ -1,4 +1,4 @@
-//! The defining loops of the affine map and its gradients.
+//! Linear layers and their gradients as plain loops: the reference implementation.
 
 use super::shape::LinearShape;
 use std::ops::Range;

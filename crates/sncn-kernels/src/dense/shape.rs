@@ -1,21 +1,21 @@
-//! `LinearShape`: the extents of an affine map.
+//! `LinearShape`: the shape of a linear layer.
 
 /// Rows a task takes.
 pub(super) const ROWS: usize = 64;
 
-/// Extents of an affine map.
+/// Shape of a linear layer and its input.
 #[derive(Clone, Copy, Debug)]
 pub struct LinearShape {
-    /// Rows of the input.
+    /// Number of rows of the input.
     pub rows: usize,
-    /// Channels in.
+    /// Number of input channels.
     pub c_in: usize,
-    /// Channels out.
+    /// Number of output channels.
     pub c_out: usize,
 }
 
 impl LinearShape {
-    /// Panics where the slices are not of this shape.
+    /// Panics where a slice is not of this shape.
     pub(super) fn check(&self, x: &[f32], weight: &[f32], y: &[f32]) {
         let lens = (self.rows * self.c_in, self.c_in * self.c_out, self.rows * self.c_out);
         assert_eq!((x.len(), weight.len(), y.len()), lens, "linear: lengths");

@@ -1,11 +1,11 @@
-//! Pooling as plain loops, for any element: the reference of the vectors.
+//! Pooling as plain loops, for any element type: the reference implementation.
 
 use super::shape::PoolShape;
 use crate::real::Real;
 use rayon::prelude::*;
 
-/// [`super::max_pool_forward`] as plain loops, for any element.
-pub fn max_pool_forward_generic<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], argmax: &mut [u32]) {
+/// [`super::max_pool_forward`] as plain loops.
+pub(super) fn max_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], argmax: &mut [u32]) {
     let ((size_in, size_out), c) = (s.sizes(), s.c);
     let out = out.par_chunks_mut(size_out).zip(argmax.par_chunks_mut(size_out));
     out.zip(x.par_chunks(size_in)).for_each(|((out, argmax), x)| {
@@ -22,8 +22,8 @@ pub fn max_pool_forward_generic<T: Real>(x: &[T], s: &PoolShape, out: &mut [T], 
     });
 }
 
-/// [`super::max_pool_backward`] as plain loops, for any element.
-pub fn max_pool_backward_generic<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShape, dx: &mut [T]) {
+/// [`super::max_pool_backward`] as plain loops.
+pub(super) fn max_pool_backward<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShape, dx: &mut [T]) {
     let ((size_in, size_out), c) = (s.sizes(), s.c);
     let gy = gy.par_chunks(size_out).zip(argmax.par_chunks(size_out));
     dx.par_chunks_mut(size_in).zip(gy).for_each(|(dx, (gy, argmax))| {
@@ -34,8 +34,8 @@ pub fn max_pool_backward_generic<T: Real>(gy: &[T], argmax: &[u32], s: &PoolShap
     });
 }
 
-/// [`super::avg_pool_forward`] as plain loops, for any element.
-pub fn avg_pool_forward_generic<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) {
+/// [`super::avg_pool_forward`] as plain loops.
+pub(super) fn avg_pool_forward<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) {
     let ((size_in, size_out), c) = (s.sizes(), s.c);
     let scale = T::from_f64(1.0 / (s.kernel * s.kernel) as f64);
     out.par_chunks_mut(size_out).zip(x.par_chunks(size_in)).for_each(|(out, x)| {
@@ -45,8 +45,8 @@ pub fn avg_pool_forward_generic<T: Real>(x: &[T], s: &PoolShape, out: &mut [T]) 
     });
 }
 
-/// [`super::avg_pool_backward`] as plain loops, for any element.
-pub fn avg_pool_backward_generic<T: Real>(gy: &[T], s: &PoolShape, dx: &mut [T]) {
+/// [`super::avg_pool_backward`] as plain loops.
+pub(super) fn avg_pool_backward<T: Real>(gy: &[T], s: &PoolShape, dx: &mut [T]) {
     let ((size_in, size_out), c) = (s.sizes(), s.c);
     let scale = T::from_f64(1.0 / (s.kernel * s.kernel) as f64);
     dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each(|(dx, gy)| {
@@ -55,8 +55,8 @@ pub fn avg_pool_backward_generic<T: Real>(gy: &[T], s: &PoolShape, dx: &mut [T])
     });
 }
 
-/// [`super::global_avg_forward`] as plain loops, for any element.
-pub fn global_avg_forward_generic<T: Real>(x: &[T], positions: usize, c: usize, out: &mut [T]) {
+/// [`super::global_avg_forward`] as plain loops.
+pub(super) fn global_avg_forward<T: Real>(x: &[T], positions: usize, c: usize, out: &mut [T]) {
     out.par_chunks_mut(c.max(1)).zip(x.par_chunks((positions * c).max(1))).for_each(|(out, x)| {
         let mut sums = vec![0f64; c];
         x.chunks_exact(c).for_each(|row| sums.iter_mut().zip(row).for_each(|(s, &v)| *s += v.to_f64()));
@@ -64,8 +64,8 @@ pub fn global_avg_forward_generic<T: Real>(x: &[T], positions: usize, c: usize, 
     });
 }
 
-/// [`super::global_avg_backward`] as plain loops, for any element.
-pub fn global_avg_backward_generic<T: Real>(gy: &[T], positions: usize, c: usize, dx: &mut [T]) {
+/// [`super::global_avg_backward`] as plain loops.
+pub(super) fn global_avg_backward<T: Real>(gy: &[T], positions: usize, c: usize, dx: &mut [T]) {
     let scale = T::from_f64(1.0 / positions as f64);
     dx.par_chunks_mut((positions * c).max(1)).zip(gy.par_chunks(c.max(1))).for_each(|(dx, gy)| {
         dx.chunks_exact_mut(c).for_each(|row| row.iter_mut().zip(gy).for_each(|(d, &g)| *d = g * scale));

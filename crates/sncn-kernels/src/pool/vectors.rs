@@ -140,13 +140,10 @@ impl Columns for Backward<'_> {
     }
 }
 
-/// [`super::max_pool_forward`] in this form.
-///
-/// # Panics
-/// Where lengths do not fit the shape or the processor lacks the form, here and below.
-pub fn max_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32], argmax: &mut [u32]) {
-    if !s.check(x.len(), out.len(), argmax.len()) || form == Form::Naive {
-        return generic::max_pool_forward_generic(x, s, out, argmax);
+/// [`super::max_pool_forward`] over vectors of channels.
+pub(super) fn max_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32], argmax: &mut [u32]) {
+    if !s.check(x.len(), out.len(), argmax.len()) {
+        return generic::max_pool_forward(x, s, out, argmax);
     }
     let ((size_in, size_out), grid) = (s.sizes(), Grid::windows(s));
     let out = out.par_chunks_mut(size_out).zip(argmax.par_chunks_mut(size_out));
@@ -155,10 +152,10 @@ pub fn max_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32], a
     });
 }
 
-/// [`super::max_pool_backward`] in this form.
-pub fn max_pool_backward(form: Form, gy: &[f32], argmax: &[u32], s: &PoolShape, dx: &mut [f32]) {
-    if !s.check(dx.len(), gy.len(), argmax.len()) || form == Form::Naive {
-        return generic::max_pool_backward_generic(gy, argmax, s, dx);
+/// [`super::max_pool_backward`] over vectors of channels.
+pub(super) fn max_pool_backward(form: Form, gy: &[f32], argmax: &[u32], s: &PoolShape, dx: &mut [f32]) {
+    if !s.check(dx.len(), gy.len(), argmax.len()) {
+        return generic::max_pool_backward(gy, argmax, s, dx);
     }
     let ((size_in, size_out), grid) = (s.sizes(), Grid::readers(s));
     let gy = gy.par_chunks(size_out).zip(argmax.par_chunks(size_out));
@@ -167,10 +164,10 @@ pub fn max_pool_backward(form: Form, gy: &[f32], argmax: &[u32], s: &PoolShape, 
     });
 }
 
-/// [`super::avg_pool_forward`] in this form.
-pub fn avg_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32]) {
-    if !s.check(x.len(), out.len(), out.len()) || form == Form::Naive {
-        return generic::avg_pool_forward_generic(x, s, out);
+/// [`super::avg_pool_forward`] over vectors of channels.
+pub(super) fn avg_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32]) {
+    if !s.check(x.len(), out.len(), out.len()) {
+        return generic::avg_pool_forward(x, s, out);
     }
     let ((size_in, size_out), grid) = (s.sizes(), Grid::windows(s));
     out.par_chunks_mut(size_out).zip(x.par_chunks(size_in)).for_each(|(out, x)| {
@@ -178,10 +175,10 @@ pub fn avg_pool_forward(form: Form, x: &[f32], s: &PoolShape, out: &mut [f32]) {
     });
 }
 
-/// [`super::avg_pool_backward`] in this form.
-pub fn avg_pool_backward(form: Form, gy: &[f32], s: &PoolShape, dx: &mut [f32]) {
-    if !s.check(dx.len(), gy.len(), gy.len()) || form == Form::Naive {
-        return generic::avg_pool_backward_generic(gy, s, dx);
+/// [`super::avg_pool_backward`] over vectors of channels.
+pub(super) fn avg_pool_backward(form: Form, gy: &[f32], s: &PoolShape, dx: &mut [f32]) {
+    if !s.check(dx.len(), gy.len(), gy.len()) {
+        return generic::avg_pool_backward(gy, s, dx);
     }
     let ((size_in, size_out), grid) = (s.sizes(), Grid::readers(s));
     dx.par_chunks_mut(size_in).zip(gy.par_chunks(size_out)).for_each(|(dx, gy)| {
@@ -189,23 +186,23 @@ pub fn avg_pool_backward(form: Form, gy: &[f32], s: &PoolShape, dx: &mut [f32]) 
     });
 }
 
-/// [`super::global_avg_forward`] in this form.
-pub fn global_avg_forward(form: Form, x: &[f32], positions: usize, c: usize, out: &mut [f32]) {
-    if form == Form::Naive || x.is_empty() {
-        return generic::global_avg_forward_generic(x, positions, c, out);
+/// [`super::global_avg_forward`] over vectors of channels.
+pub(super) fn global_avg_forward(form: Form, x: &[f32], positions: usize, c: usize, out: &mut [f32]) {
+    if x.is_empty() {
+        return generic::global_avg_forward(x, positions, c, out);
     }
     assert!(x.len() == out.len() * positions && out.len().is_multiple_of(c), "pool: lengths");
     out.par_chunks_mut(c).zip(x.par_chunks(positions * c)).for_each(|(out, x)| {
         let mut total = vec![0f64; c];
-        crate::rows::sums_by(form, x, &mut total);
+        crate::rows::sums(form, x, &mut total);
         out.iter_mut().zip(total).for_each(|(out, sum)| *out = (sum / positions as f64) as f32);
     });
 }
 
-/// [`super::global_avg_backward`] in this form.
-pub fn global_avg_backward(form: Form, gy: &[f32], positions: usize, c: usize, dx: &mut [f32]) {
-    if form == Form::Naive || dx.is_empty() {
-        return generic::global_avg_backward_generic(gy, positions, c, dx);
+/// [`super::global_avg_backward`] over vectors of channels.
+pub(super) fn global_avg_backward(form: Form, gy: &[f32], positions: usize, c: usize, dx: &mut [f32]) {
+    if dx.is_empty() {
+        return generic::global_avg_backward(gy, positions, c, dx);
     }
     assert!(dx.len() == gy.len() * positions && gy.len().is_multiple_of(c), "pool: lengths");
     let scale = (1. / positions as f64) as f32;

@@ -1,12 +1,12 @@
-//! `Activation`: what follows an affine map.
+//! `Activation`: the function after an affine map.
 
-/// What follows an affine map.
+/// The function after an affine map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
-    /// Nothing.
+    /// y.
     Identity,
     /// max(0, y); NaN stays NaN, derivative 0 at 0.
     Relu,
-    /// y·σ(1.702·y), the logistic approximation of GELU.
+    /// y·σ(1.702·y), the sigmoid approximation of GELU (Hendrycks, Gimpel 2016, section 2).
     QuickGelu,
 }

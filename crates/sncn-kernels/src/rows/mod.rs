@@ -1,10 +1,11 @@
-//! Passes over the map of one instance, (positions, channels), with a table entry for every channel: activation, residual,
-//! sums, and the backward passes of norms and gates.
+//! Passes over the map of one instance, (positions, channels), with a value for every channel beside it: activations, shortcuts,
+//! sums, and the backward passes of affine maps.
 //!
-//! Memory sets their pace, so each reads and writes every map once. Sums are formed in f32 over 32 positions, around a
-//! centre, and then in f64, so that a mean that is large against the spread does not cancel.
+//! Memory bandwidth limits them, so each reads and writes every map once. Sums are formed in f32 over 32 positions, relative to a
+//! centre, and then in f64, so that a mean that is large relative to the standard deviation does not cancel.
 //!
-//! Each has a form by name (`…_by`), the defining loops among them ([`naive`]).
+//! Slices `x`, `g`, `y`, `out` and `to` are maps of one length; `scale`, `bias`, `centre`, `total`, `one` and `two` have a value a
+//! channel. All functions panic where lengths differ from that, or where the processor lacks the form.
 
 mod activation;
 pub mod naive;
@@ -14,77 +15,54 @@ pub use activation::Activation;
 pub use passes::Coefficients;
 
 use crate::columns::run;
+use crate::real::Real;
 use crate::simd::Form;
-use passes::{Activate, Add, Backward, Combine, QuickGelu, QuickGeluBackward, ReluBackward, Second, Sums, Total};
+use passes::{Activate, Add, AffineBackward, Combine, QuickGelu, QuickGeluBackward, ReluBackward, Second, Sums, Total};
 
-fn check(maps: &[usize], channels: usize, tables: &[usize]) {
+fn check(maps: &[usize], channels: usize, others: &[usize]) {
     assert!(
         channels > 0 && maps.iter().all(|&len| len == maps[0] && len.is_multiple_of(channels)),
-        "maps: {maps:?}, {channels} channels"
+        "maps of {maps:?} values, {channels} channels"
     );
-    assert!(tables.iter().all(|&len| len == channels), "tables: {tables:?}, {channels} channels");
+    assert!(others.iter().all(|&len| len == channels), "{others:?} values for {channels} channels");
 }
 
-fn floor(relu: bool) -> f32 {
-    if relu { 0. } else { f32::NEG_INFINITY }
-}
-
-/// out = activation(scale·x + bias).
-///
-/// # Panics
-/// Where lengths do not fit, here and below; with a form, where the processor lacks it.
-pub fn activate(x: &[f32], scale: &[f32], bias: &[f32], activation: Activation, out: &mut [f32]) {
-    activate_by(Form::current(), x, scale, bias, activation, out);
-}
-
-/// [`activate`] in this form.
-pub fn activate_by(form: Form, x: &[f32], scale: &[f32], bias: &[f32], activation: Activation, out: &mut [f32]) {
+/// Computes out = activation(scale·x + bias).
+pub fn activate(form: Form, x: &[f32], scale: &[f32], bias: &[f32], activation: Activation, out: &mut [f32]) {
     check(&[x.len(), out.len()], scale.len(), &[bias.len()]);
     match (form, activation) {
         (Form::Naive, _) => naive::activate(x, scale, bias, activation, out),
         (_, Activation::QuickGelu) => run(form, &mut QuickGelu { x, scale, bias, out }, scale.len()),
         _ => {
-            let floor = floor(activation == Activation::Relu);
+            let floor = if activation == Activation::Relu { 0. } else { f32::NEG_INFINITY };
             run(form, &mut Activate { x, centre: None, scale, bias, floor, out }, scale.len());
         }
     }
 }
 
-/// out = scale·(x − centre) + bias, rectified where `relu`.
-pub fn centred_affine(x: &[f32], centre: &[f32], scale: &[f32], bias: &[f32], relu: bool, out: &mut [f32]) {
-    centred_affine_by(Form::current(), x, centre, scale, bias, relu, out);
-}
-
-/// [`centred_affine`] in this form.
-pub fn centred_affine_by(form: Form, x: &[f32], centre: &[f32], scale: &[f32], bias: &[f32], relu: bool, out: &mut [f32]) {
+/// Computes out = scale·(x − centre) + bias.
+pub(crate) fn centred_affine<T: Real>(form: Form, x: &[T], centre: &[T], scale: &[T], bias: &[T], out: &mut [T]) {
     check(&[x.len(), out.len()], scale.len(), &[bias.len(), centre.len()]);
-    match form {
-        Form::Naive => naive::centred_affine(x, centre, scale, bias, relu, out),
-        _ => run(form, &mut Activate { x, centre: Some(centre), scale, bias, floor: floor(relu), out }, scale.len()),
+    let inputs = (T::as_f32(x), T::as_f32(centre), T::as_f32(scale), T::as_f32(bias));
+    match (form, inputs, T::as_f32_mut(out)) {
+        (Form::Portable | Form::Avx2 | Form::Avx512, (Some(x), Some(centre), Some(scale), Some(bias)), Some(out)) => {
+            run(form, &mut Activate { x, centre: Some(centre), scale, bias, floor: f32::NEG_INFINITY, out }, scale.len());
+        }
+        _ => naive::centred_affine(x, centre, scale, bias, out),
     }
 }
 
-/// y += scale·r + bias.
-pub fn add_affine(y: &mut [f32], r: &[f32], scale: &[f32], bias: &[f32]) {
-    add_affine_by(Form::current(), y, r, scale, bias);
-}
-
-/// [`add_affine`] in this form.
-pub fn add_affine_by(form: Form, y: &mut [f32], r: &[f32], scale: &[f32], bias: &[f32]) {
-    check(&[y.len(), r.len()], scale.len(), &[bias.len()]);
+/// Adds scale·x + bias to y.
+pub fn add_affine(form: Form, y: &mut [f32], x: &[f32], scale: &[f32], bias: &[f32]) {
+    check(&[y.len(), x.len()], scale.len(), &[bias.len()]);
     match form {
-        Form::Naive => naive::add_affine(y, r, scale, bias),
-        _ => run(form, &mut Add { y, r, scale, bias }, scale.len()),
+        Form::Naive => naive::add_affine(y, x, scale, bias),
+        _ => run(form, &mut Add { y, x, scale, bias }, scale.len()),
     }
 }
 
-/// total += Σ x.
-pub fn sums(x: &[f32], total: &mut [f64]) {
-    sums_by(Form::current(), x, total);
-}
-
-/// [`sums`] in this form.
-pub fn sums_by(form: Form, x: &[f32], total: &mut [f64]) {
+/// Adds Σ x to `total`.
+pub fn sums(form: Form, x: &[f32], total: &mut [f64]) {
     let channels = total.len();
     check(&[x.len()], channels, &[]);
     match form {
@@ -93,13 +71,8 @@ pub fn sums_by(form: Form, x: &[f32], total: &mut [f64]) {
     }
 }
 
-/// one += Σ (x − centre), two += Σ (x − centre)².
-pub fn centred_sums(x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
-    centred_sums_by(Form::current(), x, centre, one, two);
-}
-
-/// [`centred_sums`] in this form.
-pub fn centred_sums_by(form: Form, x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
+/// Adds Σ (x − centre) to `one` and Σ (x − centre)² to `two`.
+pub fn centred_sums(form: Form, x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
     check(&[x.len()], centre.len(), &[one.len(), two.len()]);
     match form {
         Form::Naive => naive::centred_sums(x, centre, one, two),
@@ -107,13 +80,8 @@ pub fn centred_sums_by(form: Form, x: &[f32], centre: &[f32], one: &mut [f64], t
     }
 }
 
-/// one += Σ g, two += Σ g·(x − centre).
-pub fn product_sums(g: &[f32], x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
-    product_sums_by(Form::current(), g, x, centre, one, two);
-}
-
-/// [`product_sums`] in this form.
-pub fn product_sums_by(form: Form, g: &[f32], x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
+/// Adds Σ g to `one` and Σ g·(x − centre) to `two`.
+pub fn product_sums(form: Form, g: &[f32], x: &[f32], centre: &[f32], one: &mut [f64], two: &mut [f64]) {
     check(&[x.len(), g.len()], centre.len(), &[one.len(), two.len()]);
     match form {
         Form::Naive => naive::product_sums(g, x, centre, one, two),
@@ -121,49 +89,31 @@ pub fn product_sums_by(form: Form, g: &[f32], x: &[f32], centre: &[f32], one: &m
     }
 }
 
-/// The backward pass of [`centred_affine`], in one reading: dx = scale·g, one += Σ g, two += Σ g·(x − centre). Given the
-/// rectified output y, g counts only where y > 0 (or is NaN).
-#[allow(clippy::too_many_arguments, reason = "three maps, two tables, and a gradient for each")]
-pub fn affine_backward(
-    x: &[f32],
-    centre: &[f32],
-    scale: &[f32],
-    y: Option<&[f32]>,
-    g: &[f32],
-    dx: &mut [f32],
-    one: &mut [f64],
-    two: &mut [f64],
-) {
-    affine_backward_by(Form::current(), x, centre, scale, y, g, dx, one, two);
-}
-
-/// [`affine_backward`] in this form.
-#[allow(clippy::too_many_arguments, reason = "three maps, two tables, and a gradient for each")]
-pub fn affine_backward_by(
+/// The backward pass of [`centred_affine`] in one reading: dx = scale·g; adds Σ g to `one` and Σ g·(x − centre) to `two`.
+#[allow(clippy::too_many_arguments, reason = "a form, three inputs, and a gradient for each")]
+pub(crate) fn affine_backward<T: Real>(
     form: Form,
-    x: &[f32],
-    centre: &[f32],
-    scale: &[f32],
-    y: Option<&[f32]>,
-    g: &[f32],
-    dx: &mut [f32],
+    x: &[T],
+    centre: &[T],
+    scale: &[T],
+    g: &[T],
+    dx: &mut [T],
     one: &mut [f64],
     two: &mut [f64],
 ) {
-    check(&[x.len(), g.len(), dx.len(), y.map_or(x.len(), <[f32]>::len)], centre.len(), &[scale.len(), one.len(), two.len()]);
-    match form {
-        Form::Naive => naive::affine_backward(x, centre, scale, y, g, dx, one, two),
-        _ => run(form, &mut Backward { x, centre, scale, y, g, dx, one, two }, centre.len()),
+    check(&[x.len(), g.len(), dx.len()], centre.len(), &[scale.len(), one.len(), two.len()]);
+    let inputs = (T::as_f32(x), T::as_f32(centre), T::as_f32(scale), T::as_f32(g));
+    match (form, inputs, T::as_f32_mut(dx)) {
+        (Form::Portable | Form::Avx2 | Form::Avx512, (Some(x), Some(centre), Some(scale), Some(g)), Some(dx)) => {
+            run(form, &mut AffineBackward { x, centre, scale, g, dx, one, two }, centre.len());
+        }
+        _ => naive::affine_backward(x, centre, scale, g, dx, one, two),
     }
 }
 
-/// g = g·activation′(scale·x + bias), the backward pass of [`activate`] up to its scale; the rectifier lets a NaN's gradient pass.
-pub fn activate_backward(g: &mut [f32], x: &[f32], scale: &[f32], bias: &[f32], activation: Activation) {
-    activate_backward_by(Form::current(), g, x, scale, bias, activation);
-}
-
-/// [`activate_backward`] in this form.
-pub fn activate_backward_by(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], bias: &[f32], activation: Activation) {
+/// Multiplies g by activation′(scale·x + bias): the backward pass of [`activate`] but for the factor `scale`. ReLU lets the gradient
+/// pass where scale·x + bias is NaN, as it does the value.
+pub fn activate_backward(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], bias: &[f32], activation: Activation) {
     check(&[g.len(), x.len()], scale.len(), &[bias.len()]);
     match (form, activation) {
         (_, Activation::Identity) => {}
@@ -173,13 +123,8 @@ pub fn activate_backward_by(form: Form, g: &mut [f32], x: &[f32], scale: &[f32],
     }
 }
 
-/// g = p·g + q + r·(x − m), in place.
-pub fn combine(g: &mut [f32], x: &[f32], t: Coefficients<'_>) {
-    combine_by(Form::current(), g, x, t);
-}
-
-/// [`combine`] in this form.
-pub fn combine_by(form: Form, g: &mut [f32], x: &[f32], t: Coefficients<'_>) {
+/// Computes g = p·g + q + r·(x − m) in place.
+pub fn combine(form: Form, g: &mut [f32], x: &[f32], t: Coefficients<'_>) {
     check(&[g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
     let to = g.as_mut_ptr();
     match form {
@@ -188,13 +133,8 @@ pub fn combine_by(form: Form, g: &mut [f32], x: &[f32], t: Coefficients<'_>) {
     }
 }
 
-/// to += p·g + q + r·(x − m).
-pub fn accumulate(to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
-    accumulate_by(Form::current(), to, g, x, t);
-}
-
-/// [`accumulate`] in this form.
-pub fn accumulate_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
+/// Adds p·g + q + r·(x − m) to `to`.
+pub fn accumulate(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
     check(&[to.len(), g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
     match form {
         Form::Naive => naive::accumulate(to, g, x, [t.p, t.q, t.r, t.m]),
@@ -202,13 +142,8 @@ pub fn accumulate_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Coeffi
     }
 }
 
-/// to = p·g + q + r·(x − m).
-pub fn combine_to(to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
-    combine_to_by(Form::current(), to, g, x, t);
-}
-
-/// [`combine_to`] in this form.
-pub fn combine_to_by(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
+/// Computes to = p·g + q + r·(x − m).
+pub fn combine_to(form: Form, to: &mut [f32], g: &[f32], x: &[f32], t: Coefficients<'_>) {
     check(&[to.len(), g.len(), x.len()], t.m.len(), &[t.p.len(), t.q.len(), t.r.len()]);
     match form {
         Form::Naive => {

@@ -1,20 +1,19 @@
-//! The defining loop of each pass, for any element; in double precision they are what the tests trust.
+//! The passes as plain loops, for any element type: the reference implementation, which tests run in double precision.
 
 use super::activation::Activation;
 use crate::gelu::{Gelu, gate_naive};
 use crate::real::Real;
 
-/// The larger of v and 0; NaN where v is.
+/// max(v, 0); NaN where v is NaN.
 fn rectify<T: Real>(v: T) -> T {
     if v <= T::ZERO { T::ZERO } else { v }
 }
 
-/// out = scale·(x − centre) + bias, rectified where `relu`.
-pub fn centred_affine<T: Real>(x: &[T], centre: &[T], scale: &[T], bias: &[T], relu: bool, out: &mut [T]) {
+/// out = scale·(x − centre) + bias.
+pub(super) fn centred_affine<T: Real>(x: &[T], centre: &[T], scale: &[T], bias: &[T], out: &mut [T]) {
     for (out, x) in out.chunks_mut(centre.len()).zip(x.chunks(centre.len())) {
         for ((((out, &x), &centre), &scale), &bias) in out.iter_mut().zip(x).zip(centre).zip(scale).zip(bias) {
-            let y = scale * (x - centre) + bias;
-            *out = if relu { rectify(y) } else { y };
+            *out = scale * (x - centre) + bias;
         }
     }
 }
@@ -31,10 +30,10 @@ pub fn activate<T: Real>(x: &[T], scale: &[T], bias: &[T], activation: Activatio
     }
 }
 
-/// y += scale·r + bias.
-pub fn add_affine<T: Real>(y: &mut [T], r: &[T], scale: &[T], bias: &[T]) {
-    for (i, (y, &r)) in y.iter_mut().zip(r).enumerate() {
-        *y += scale[i % scale.len()] * r + bias[i % scale.len()];
+/// y += scale·x + bias.
+pub fn add_affine<T: Real>(y: &mut [T], x: &[T], scale: &[T], bias: &[T]) {
+    for (i, (y, &x)) in y.iter_mut().zip(x).enumerate() {
+        *y += scale[i % scale.len()] * x + bias[i % scale.len()];
     }
 }
 
@@ -63,22 +62,19 @@ pub fn product_sums<T: Real>(g: &[T], x: &[T], centre: &[T], one: &mut [f64], tw
     }
 }
 
-/// dx = scale·g, one += Σ g, two += Σ g·(x − centre); where there is a y, g counts as 0 where y ≤ 0.
-#[allow(clippy::too_many_arguments, reason = "three maps, two tables, and a gradient for each")]
-pub fn affine_backward<T: Real>(
+/// dx = scale·g, one += Σ g, two += Σ g·(x − centre).
+pub(super) fn affine_backward<T: Real>(
     x: &[T],
     centre: &[T],
     scale: &[T],
-    y: Option<&[T]>,
     g: &[T],
     dx: &mut [T],
     one: &mut [f64],
     two: &mut [f64],
 ) {
     let channels = centre.len();
-    for (p, (dx, (x, g))) in dx.chunks_mut(channels).zip(x.chunks(channels).zip(g.chunks(channels))).enumerate() {
+    for (dx, (x, g)) in dx.chunks_mut(channels).zip(x.chunks(channels).zip(g.chunks(channels))) {
         for (c, (dx, (x, &g))) in dx.iter_mut().zip(x.iter().zip(g)).enumerate() {
-            let g = if y.is_some_and(|y| y[p * channels + c] <= T::ZERO) { T::ZERO } else { g };
             *dx = scale[c] * g;
             one[c] += g.to_f64();
             two[c] += g.to_f64() * (x.to_f64() - centre[c].to_f64());
@@ -101,7 +97,7 @@ pub fn activate_backward<T: Real>(g: &mut [T], x: &[T], scale: &[T], bias: &[T],
     }
 }
 
-/// g = p·g + q + r·(x − m), in place; the tables are p, q, r and m.
+/// g = p·g + q + r·(x − m), in place.
 pub fn combine<T: Real>(g: &mut [T], x: &[T], [p, q, r, m]: [&[T]; 4]) {
     for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
         let c = i % m.len();
@@ -109,9 +105,9 @@ pub fn combine<T: Real>(g: &mut [T], x: &[T], [p, q, r, m]: [&[T]; 4]) {
     }
 }
 
-/// to += p·g + q + r·(x − m); the tables are p, q, r and m.
-pub fn accumulate<T: Real>(to: &mut [T], g: &[T], x: &[T], tables: [&[T]; 4]) {
+/// to += p·g + q + r·(x − m).
+pub fn accumulate<T: Real>(to: &mut [T], g: &[T], x: &[T], coefficients: [&[T]; 4]) {
     let mut sum = g.to_vec();
-    combine(&mut sum, x, tables);
+    combine(&mut sum, x, coefficients);
     to.iter_mut().zip(sum).for_each(|(to, sum)| *to += sum);
 }

@@ -1,10 +1,10 @@
-//! The vector form of each pass.
+//! The passes over vectors of channels.
 
 use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
 use crate::gelu::{Gelu, gate};
 use crate::simd::Vector;
 
-/// out = max(floor, scale·(x − centre) + bias); no centre is 0.
+/// out = max(floor, scale·(x − centre) + bias); without a centre it is 0.
 pub(super) struct Activate<'a> {
     pub(super) x: &'a [f32],
     pub(super) centre: Option<&'a [f32]>,
@@ -62,10 +62,10 @@ impl Columns for QuickGelu<'_> {
     }
 }
 
-/// y += scale·r + bias.
+/// y += scale·x + bias.
 pub(super) struct Add<'a> {
     pub(super) y: &'a mut [f32],
-    pub(super) r: &'a [f32],
+    pub(super) x: &'a [f32],
     pub(super) scale: &'a [f32],
     pub(super) bias: &'a [f32],
 }
@@ -78,10 +78,10 @@ impl Columns for Add<'_> {
         unsafe {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
             let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
-            for at in (start..self.r.len()).step_by(channels) {
+            for at in (start..self.x.len()).step_by(channels) {
                 let y = load::<V, NV, FULL>(self.y.as_ptr().add(at), count);
-                let r = load::<V, NV, FULL>(self.r.as_ptr().add(at), count);
-                let sum = std::array::from_fn(|i| r[i].fma(scale[i], bias[i]).add(y[i]));
+                let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                let sum = std::array::from_fn(|i| x[i].fma(scale[i], bias[i]).add(y[i]));
                 store::<V, NV, FULL>(sum, self.y.as_mut_ptr().add(at), count);
             }
         }
@@ -168,19 +168,18 @@ impl Columns for Sums<'_> {
     }
 }
 
-/// dx = scale·g, one += Σ g, two += Σ g·(x − centre), where y, if there is one, is positive.
-pub(super) struct Backward<'a> {
+/// dx = scale·g, one += Σ g, two += Σ g·(x − centre).
+pub(super) struct AffineBackward<'a> {
     pub(super) x: &'a [f32],
     pub(super) centre: &'a [f32],
     pub(super) scale: &'a [f32],
-    pub(super) y: Option<&'a [f32]>,
     pub(super) g: &'a [f32],
     pub(super) dx: &'a mut [f32],
     pub(super) one: &'a mut [f64],
     pub(super) two: &'a mut [f64],
 }
 
-impl Columns for Backward<'_> {
+impl Columns for AffineBackward<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
         let (channels, end) = (self.centre.len(), if FULL { start + NV * V::LANES } else { start + count });
@@ -194,11 +193,7 @@ impl Columns for Backward<'_> {
                 let stop = (at + BLOCK * channels).min(self.x.len());
                 while at < stop {
                     let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
-                    let mut g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
-                    if let Some(y) = self.y {
-                        let y = load::<V, NV, FULL>(y.as_ptr().add(at), count);
-                        g = std::array::from_fn(|i| g[i].where_positive(y[i]));
-                    }
+                    let g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
                     let dx = std::array::from_fn(|i| g[i].mul(scale[i]));
                     store::<V, NV, FULL>(dx, self.dx.as_mut_ptr().add(at), count);
                     one = std::array::from_fn(|i| one[i].add(g[i]));
@@ -268,7 +263,8 @@ impl Columns for QuickGeluBackward<'_> {
     }
 }
 
-/// Tables of a gradient that is affine in another gradient and in the map: p·g + q + r·(x − m).
+/// The coefficients of p·g + q + r·(x − m), a gradient that is affine in another gradient and in the map; each has a value a
+/// channel.
 #[derive(Clone, Copy)]
 pub struct Coefficients<'a> {
     /// p.

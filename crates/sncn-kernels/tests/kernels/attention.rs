@@ -54,9 +54,9 @@ fn plain(s: &AttentionShape<'_>, [q, k, v, gy]: [&[f64]; 4], dropped: bool) -> [
 fn by(form: Form, s: &AttentionShape<'_>, [q, k, v, gy]: [&[f32]; 4], dropped: bool) -> [Vec<f32>; 4] {
     let thin = |n: usize, values: &mut [f32]| thin(n, values);
     let drop: Option<sncn_kernels::attention::DropWeights<'_>> = if dropped { Some(&thin) } else { None };
-    let (mut weights, mut y) = (vec![f32::NAN; s.weights()], vec![f32::NAN; s.map()]);
+    let (mut weights, mut y) = (vec![f32::NAN; s.weights_len()], vec![f32::NAN; s.map_len()]);
     attention_forward(form, s, q, k, v, drop, &mut weights, &mut y);
-    let [mut dq, mut dk, mut dv] = [0; 3].map(|_| vec![f32::NAN; s.map()]);
+    let [mut dq, mut dk, mut dv] = [0; 3].map(|_| vec![f32::NAN; s.map_len()]);
     attention_backward(form, s, [q, k, v], &weights, drop, gy, [&mut dq, &mut dk, &mut dv]);
     [y, dq, dk, dv]
 }
@@ -64,7 +64,7 @@ fn by(form: Form, s: &AttentionShape<'_>, [q, k, v, gy]: [&[f32]; 4], dropped: b
 fn check(lengths: &[usize], heads: usize, size: usize, seed: u64, scale: f32) {
     let s = AttentionShape { lengths, heads, width: heads * size };
     // one element off, so that rows begin where no cache line does
-    let maps: Vec<Vec<f32>> = (0..4).map(|i| noise(1 + s.map(), seed + i).iter().map(|x| x * scale).collect()).collect();
+    let maps: Vec<Vec<f32>> = (0..4).map(|i| noise(1 + s.map_len(), seed + i).iter().map(|x| x * scale).collect()).collect();
     let single = [0, 1, 2, 3].map(|i| &maps[i][1..]);
     let doubled = single.map(double);
     let largest = |i: usize| doubled[i].iter().fold(0f64, |most, v| most.max(v.abs()));
@@ -108,7 +108,7 @@ fn corner_lengths() {
 fn the_plain_gradients_are_slopes() {
     for dropped in [false, true] {
         let s = AttentionShape { lengths: &[3, 4], heads: 2, width: 6 };
-        let maps: Vec<Vec<f64>> = (0..4).map(|i| double(&noise(s.map(), 20 + i))).collect();
+        let maps: Vec<Vec<f64>> = (0..4).map(|i| double(&noise(s.map_len(), 20 + i))).collect();
         let [_, dq, dk, dv] = plain(&s, [0, 1, 2, 3].map(|i| &maps[i][..]), dropped);
         for (i, gradient) in [dq, dk, dv].iter().enumerate() {
             gradient_check(&maps[i], gradient, |x| {
@@ -124,7 +124,7 @@ fn the_plain_gradients_are_slopes() {
 #[test]
 fn threads_and_neighbours_change_nothing() {
     let s = AttentionShape { lengths: &[17, 5, 33], heads: 2, width: 24 };
-    let maps: Vec<Vec<f32>> = (0..4).map(|i| noise(s.map(), 40 + i)).collect();
+    let maps: Vec<Vec<f32>> = (0..4).map(|i| noise(s.map_len(), 40 + i)).collect();
     let all = [0, 1, 2, 3].map(|i| &maps[i][..]);
     threads_agree(|| by(Form::current(), &s, all, true).concat());
     let alone = by(Form::current(), &AttentionShape { lengths: &[17], ..s }, all.map(|map| &map[..17 * 24]), false);

@@ -4,11 +4,11 @@
 
 use crate::common::{double, error, error_by, noise, shapes};
 use proptest::prelude::*;
+use sncn_kernels::bf16;
 use sncn_kernels::conv::{self, ConvShape};
 use sncn_kernels::fused::{self, Algorithm, PackedWeight, Precision};
-use sncn_kernels::linear::LinearShape;
+use sncn_kernels::linear::{self, LinearShape};
 use sncn_kernels::simd::Form;
-use sncn_kernels::{bf16, dense};
 
 /// Rounded by another road than the kernels': through the spacing of bf16 numbers.
 fn rounded(x: &[f32]) -> Vec<f64> {
@@ -84,7 +84,7 @@ proptest! {
         let floor = floor(x, w, c_out);
         for form in Form::available() {
             let mut y = vec![f32::NAN; rows * c_out];
-            dense::linear_forward_bf16(form, x, w, Some(&b), &s, &mut y);
+            linear::linear_forward_bf16(form, x, w, Some(&b), &s, &mut y);
             prop_assert!(error_by(floor, &double(&y), &close) <= 1e-5, "{form:?}: {s:?}");
             prop_assert!(error_by(floor, &double(&y), &plain) <= 1e-2, "{form:?}, unrounded: {s:?}");
         }
@@ -152,7 +152,7 @@ fn a_bad_pixel_reaches_what_it_touches_and_no_more() {
             let s = LinearShape { rows: 3, c_in: 5, c_out: 4 };
             let (mut x, mut y) = (noise(15, 5), vec![0.0; 12]);
             x[9] = bad;
-            dense::linear_forward_bf16(form, &x, &noise(20, 6), None, &s, &mut y);
+            linear::linear_forward_bf16(form, &x, &noise(20, 6), None, &s, &mut y);
             assert!(y.iter().enumerate().all(|(i, v)| v.is_finite() == (i / 4 != 1)), "{form:?}: {bad}: {y:?}");
         }
     }
@@ -182,12 +182,12 @@ fn threads_change_nothing() {
     ];
     for s in shapes {
         let (x, w) = (noise(s.n * s.h * s.w * s.c_in, 9), noise(s.c_out * s.c_in * s.kh * s.kw, 8));
-        let linear = LinearShape { rows: s.n, c_in: s.c_in, c_out: s.c_out };
+        let shape = LinearShape { rows: s.n, c_in: s.c_in, c_out: s.c_out };
         let all = || {
             let mut y = forward(&s, &PackedWeight::bf16_by(Form::current(), Algorithm::Direct, &s, &w), &x);
             let (x, w) = (&x[..s.n * s.c_in], &w[..s.c_in * s.c_out]);
             let mut z = vec![0.0; s.n * s.c_out];
-            dense::linear_forward_bf16(Form::current(), x, w, None, &linear, &mut z);
+            linear::linear_forward_bf16(Form::current(), x, w, None, &shape, &mut z);
             y.append(&mut z);
             y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };

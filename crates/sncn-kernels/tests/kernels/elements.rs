@@ -3,14 +3,13 @@
 
 use crate::common::{double, error, error_by, gradient_check, noise, threads_agree};
 use proptest::prelude::*;
-use sncn_kernels::cross_entropy::{cross_entropy, cross_entropy_naive};
-use sncn_kernels::gelu::{self, Gelu, gelu_backward, gelu_backward_naive, gelu_forward, gelu_forward_naive};
-use sncn_kernels::layer_norm::{layer_norm_backward, layer_norm_backward_naive, layer_norm_forward, layer_norm_forward_naive};
-use sncn_kernels::optim::{Adam, Sgd, adam_step, adam_step_naive, sgd_step, sgd_step_naive};
+use sncn_kernels::cross_entropy::cross_entropy;
+use sncn_kernels::gelu::{self, Gelu, gelu_backward, gelu_forward};
+use sncn_kernels::layer_norm::{layer_norm_backward, layer_norm_forward};
+use sncn_kernels::optim::{Adam, Sgd, adam_step, sgd_step};
 use sncn_kernels::simd::Form;
-use sncn_kernels::softmax::{Softmax, softmax_backward, softmax_backward_naive, softmax_forward, softmax_forward_naive};
+use sncn_kernels::softmax::{softmax_backward, softmax_forward};
 
-const KINDS: [Softmax; 2] = [Softmax::Plain, Softmax::Log];
 const GELUS: [Gelu; 2] = [Gelu::Erf, Gelu::Quick];
 
 fn scaled(len: usize, seed: u64, scale: f32) -> Vec<f32> {
@@ -25,26 +24,24 @@ fn check_softmax(rows: usize, width: usize, scale: f32, seed: u64) {
     let (x, g) = (&noise(rows * width + 1, seed)[1..], &noise(rows * width + 1, seed + 1)[1..]);
     let x: Vec<f32> =
         x.iter().enumerate().map(|(i, v)| if i % 7 == 3 && width > 1 { f32::NEG_INFINITY } else { scale * v }).collect();
-    for kind in KINDS {
-        let (mut y, mut dx) = (vec![9.0; x.len()], vec![9.0; x.len()]);
-        softmax_forward_naive(kind, &double(&x), width, &mut y);
-        let y32: Vec<f32> = y.iter().map(|&y| y as f32).collect();
-        softmax_backward_naive(kind, &double(&y32), &double(g), width, &mut dx);
-        for form in Form::available() {
-            let (mut got, mut got_dx) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
-            softmax_forward(form, kind, &x, width, &mut got);
-            softmax_backward(form, kind, &y32, g, width, &mut got_dx);
-            // where one probability is nearly 1 the gradient is a small difference: what it is measured against is gy
-            let most = dx.iter().fold(0f64, |m, v| m.max(v.abs()));
-            let e = [error(&got, &y), error(&got_dx, &dx) * most.min(1.0)];
-            assert!(e.iter().all(|&e| e < 1e-6), "{form:?} {kind:?} {e:?} {rows} × {width}");
-        }
+    let (mut y, mut dx) = (vec![9.0; x.len()], vec![9.0; x.len()]);
+    softmax_forward(Form::Naive, &double(&x), width, &mut y);
+    let y32: Vec<f32> = y.iter().map(|&y| y as f32).collect();
+    softmax_backward(Form::Naive, &double(&y32), &double(g), width, &mut dx);
+    for form in Form::available() {
+        let (mut got, mut got_dx) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
+        softmax_forward(form, &x, width, &mut got);
+        softmax_backward(form, &y32, g, width, &mut got_dx);
+        // where one probability is nearly 1 the gradient is a small difference: what it is measured against is gy
+        let most = dx.iter().fold(0f64, |m, v| m.max(v.abs()));
+        let e = [error(&got, &y), error(&got_dx, &dx) * most.min(1.0)];
+        assert!(e.iter().all(|&e| e < 1e-6), "{form:?} {e:?} {rows} × {width}");
     }
     if width < 255 {
         let labels = labels(rows, width, seed + 2);
         let x: Vec<f32> = x.iter().map(|v| v.max(-scale)).collect();
         let mut want = vec![9.0; x.len()];
-        let loss = cross_entropy_naive(&double(&x), width, &labels, Some(255), &mut want);
+        let loss = cross_entropy(Form::Naive, &double(&x), width, &labels, Some(255), &mut want);
         for form in Form::available() {
             let mut got = vec![f32::NAN; x.len()];
             let got_loss = cross_entropy(form, &x, width, &labels, Some(255), &mut got);
@@ -66,8 +63,8 @@ fn check_norm(rows: usize, width: usize, mean: f32, spread: f32, seed: u64) {
     let mut want = [vec![9.0; x.len()], vec![9.0; rows], vec![9.0; rows], vec![9.0; x.len()], vec![9.0; width], vec![9.0; width]];
     let [y, mu, inverse, dx, dgamma, dbeta] = &mut want;
     let eps = 1e-5;
-    layer_norm_forward_naive(&xd, &gd, &bd, eps, y, mu, inverse);
-    layer_norm_backward_naive(&xd, &gd, mu, inverse, &gyd, dx, dgamma, dbeta);
+    layer_norm_forward(Form::Naive, &xd, &gd, &bd, eps, y, mu, inverse);
+    layer_norm_backward(Form::Naive, &xd, &gd, mu, inverse, &gyd, dx, dgamma, dbeta);
     for form in Form::available() {
         let mut got = [x.len(), rows, rows, x.len(), width, width].map(|len| vec![f32::NAN; len]);
         let [y, mu, inverse, dx, dgamma, dbeta] = &mut got;
@@ -77,7 +74,7 @@ fn check_norm(rows: usize, width: usize, mean: f32, spread: f32, seed: u64) {
             let most = |values: &[f64]| values.iter().fold(1e-30f64, |m, v| m.max(v.abs()));
             let floor = match i {
                 1 => most(&xd),
-                // a row of one or two elements cancels: what it is measured against is gy over the deviation
+                // a row of one or two elements cancels: what it is measured against is gy over the standard deviation
                 3 => most(&want[2]),
                 // sums over rows may cancel
                 4 | 5 => most(&gyd),
@@ -94,8 +91,8 @@ fn check_gelu(len: usize, scale: f32, seed: u64) {
     let (x, g) = (scaled(len, seed, scale), scaled(len, seed + 1, 1.0));
     for kind in GELUS {
         let (mut y, mut dx) = (vec![9.0; len], vec![9.0; len]);
-        gelu_forward_naive(kind, &double(&x), &mut y);
-        gelu_backward_naive(kind, &double(&x), &double(&g), &mut dx);
+        gelu_forward(Form::Naive, kind, &double(&x), &mut y);
+        gelu_backward(Form::Naive, kind, &double(&x), &double(&g), &mut dx);
         for form in Form::available() {
             let (mut got, mut got_dx) = (vec![f32::NAN; len], vec![f32::NAN; len]);
             gelu_forward(form, kind, &x, &mut got);
@@ -117,7 +114,7 @@ fn check_optim(len: usize, seed: u64) {
         for (nesterov, first) in [(false, false), (true, false), (true, true)] {
             let s = Sgd { lr: 0.1, momentum: 0.9, nesterov, weight_decay: 5e-4, first };
             let (mut want, mut want_b) = (double(&p), double(&b));
-            sgd_step_naive(&s, &mut want, &double(&g), &mut want_b);
+            sgd_step(Form::Naive, &s, &mut want, &double(&g), &mut want_b);
             let (mut got, mut got_b) = (p.clone(), b.clone());
             sgd_step(form, &s, &mut got, &g, &mut got_b);
             assert!(apart(&got, &want) < 1e-6 && apart(&got_b, &want_b) < 1e-6, "{form:?} {s:?}");
@@ -127,7 +124,7 @@ fn check_optim(len: usize, seed: u64) {
             // a moment's square never exceeds the second moment by much, as after real steps
             let m: Vec<f32> = b.iter().map(|b| 0.3 * b).collect();
             let (mut want, mut want_m, mut want_v) = (double(&p), double(&m), double(&squares));
-            adam_step_naive(&s, &mut want, &double(&g), &mut want_m, &mut want_v);
+            adam_step(Form::Naive, &s, &mut want, &double(&g), &mut want_m, &mut want_v);
             let (mut got, mut got_m, mut got_v) = (p.clone(), m.clone(), squares.clone());
             adam_step(form, &s, &mut got, &g, &mut got_m, &mut got_v);
             let e = [apart(&got, &want), 10.0 * apart(&got_m, &want_m), error(&got_v, &want_v)];
@@ -189,17 +186,12 @@ fn softmax_of_extremes() {
                 let mut x = vec![-inf; width];
                 x[..4].copy_from_slice(&values);
                 let mut y = vec![9f32; width];
-                softmax_forward(form, Softmax::Plain, &x, width, &mut y);
-                let mut log = vec![9f32; width];
-                softmax_forward(form, Softmax::Log, &x, width, &mut log);
-                (y, log)
+                softmax_forward(form, &x, width, &mut y);
+                y
             };
-            let (y, log) = row([1e30, -1e30, -inf, 1e30]);
-            assert_eq!(y[..4], [0.5, 0.0, 0.0, 0.5], "{form:?}");
-            assert_eq!(log[2], -inf, "{form:?}");
-            assert!((log[0] + 0.5f32.ln().abs()).abs() < 1e-6 && log[1] <= -1e30, "{form:?} {log:?}");
+            assert_eq!(row([1e30, -1e30, -inf, 1e30])[..4], [0.5, 0.0, 0.0, 0.5], "{form:?}");
             for bad in [[f32::NAN, 1.0, 2.0, 3.0], [inf, 1.0, 2.0, 3.0], [-inf; 4]] {
-                let (y, _) = row(bad);
+                let y = row(bad);
                 assert!(y.iter().all(|v| v.is_nan()), "{form:?} {bad:?}: {y:?}");
             }
         }
@@ -230,28 +222,26 @@ fn erf_is_right() {
 fn gradients_meet_finite_differences() {
     let (x, g) = (double(&noise(12, 1)), double(&noise(12, 2)));
     let dot = |y: &[f64]| y.iter().zip(&g).map(|(y, g)| y * g).sum::<f64>();
-    for kind in KINDS {
-        let forward = |x: &[f64]| {
-            let mut y = vec![0.0; 12];
-            softmax_forward_naive(kind, x, 4, &mut y);
-            y
-        };
-        let mut dx = vec![0.0; 12];
-        softmax_backward_naive(kind, &forward(&x), &g, 4, &mut dx);
-        gradient_check(&x, &dx, |x| dot(&forward(x)));
-    }
+    let softmax = |x: &[f64]| {
+        let mut y = vec![0.0; 12];
+        softmax_forward(Form::Naive, x, 4, &mut y);
+        y
+    };
+    let mut dx = vec![0.0; 12];
+    softmax_backward(Form::Naive, &softmax(&x), &g, 4, &mut dx);
+    gradient_check(&x, &dx, |x| dot(&softmax(x)));
     for kind in GELUS {
         let mut dx = vec![0.0; 12];
-        gelu_backward_naive(kind, &x, &g, &mut dx);
+        gelu_backward(Form::Naive, kind, &x, &g, &mut dx);
         gradient_check(&x, &dx, |x| {
             let mut y = vec![0.0; 12];
-            gelu_forward_naive(kind, x, &mut y);
+            gelu_forward(Form::Naive, kind, x, &mut y);
             dot(&y)
         });
     }
     let (mut dx, mut unused) = (vec![0.0; 12], vec![0.0; 12]);
-    cross_entropy_naive(&x, 4, &[3, 255, 1], Some(255), &mut dx);
-    let mut loss = |x: &[f64]| cross_entropy_naive(x, 4, &[3, 255, 1], Some(255), &mut unused);
+    cross_entropy(Form::Naive, &x, 4, &[3, 255, 1], Some(255), &mut dx);
+    let mut loss = |x: &[f64]| cross_entropy(Form::Naive, x, 4, &[3, 255, 1], Some(255), &mut unused);
     for (i, dx) in dx.iter().enumerate() {
         let mut at = |h: f64| loss(&x.iter().enumerate().map(|(j, v)| if i == j { v + h } else { *v }).collect::<Vec<_>>());
         assert!(((at(1e-5) - at(-1e-5)) / 2e-5 - dx).abs() < 1e-8);
@@ -259,12 +249,12 @@ fn gradients_meet_finite_differences() {
     let (gamma, beta) = (double(&noise(4, 3)), double(&noise(4, 4)));
     let forward = |x: &[f64], gamma: &[f64], beta: &[f64]| {
         let (mut y, mut mean, mut inverse) = (vec![0.0; 12], vec![0.0; 3], vec![0.0; 3]);
-        layer_norm_forward_naive(x, gamma, beta, 1e-5, &mut y, &mut mean, &mut inverse);
+        layer_norm_forward(Form::Naive, x, gamma, beta, 1e-5, &mut y, &mut mean, &mut inverse);
         (y, mean, inverse)
     };
     let (_, mean, inverse) = forward(&x, &gamma, &beta);
     let (mut dx, mut dgamma, mut dbeta) = (vec![0.0; 12], vec![0.0; 4], vec![0.0; 4]);
-    layer_norm_backward_naive(&x, &gamma, &mean, &inverse, &g, &mut dx, &mut dgamma, &mut dbeta);
+    layer_norm_backward(Form::Naive, &x, &gamma, &mean, &inverse, &g, &mut dx, &mut dgamma, &mut dbeta);
     gradient_check(&x, &dx, |x| dot(&forward(x, &gamma, &beta).0));
     gradient_check(&gamma, &dgamma, |gamma| dot(&forward(&x, gamma, &beta).0));
     gradient_check(&beta, &dbeta, |beta| dot(&forward(&x, &gamma, beta).0));
@@ -280,8 +270,8 @@ fn threads_change_nothing() {
         let form = Form::current();
         let new = || vec![0f32; len];
         let (mut y, mut dx, mut e) = (new(), new(), new());
-        softmax_forward(form, Softmax::Log, &x, width, &mut y);
-        softmax_backward(form, Softmax::Log, &y, &g, width, &mut dx);
+        softmax_forward(form, &x, width, &mut y);
+        softmax_backward(form, &y, &g, width, &mut dx);
         let loss = cross_entropy(form, &x, width, &labels, Some(255), &mut e);
         let (mut z, mut mean, mut inverse) = (new(), vec![0f32; rows], vec![0f32; rows]);
         layer_norm_forward(form, &x, &t, &t, 1e-5, &mut z, &mut mean, &mut inverse);

@@ -4,9 +4,8 @@
 use crate::common::{double, error, noise, shapes, unit_error};
 use proptest::prelude::*;
 use sncn_kernels::conv::{self, ConvShape};
-use sncn_kernels::dense;
 use sncn_kernels::fused::{self, Algorithm, Direction, PackedWeight};
-use sncn_kernels::linear::LinearShape;
+use sncn_kernels::linear::{self, LinearShape};
 use sncn_kernels::simd::Form;
 use std::sync::Mutex;
 
@@ -100,9 +99,9 @@ proptest! {
         let dw: Vec<f64> = (0..c_out * c_in).map(|i| sum(rows, &|r| d(gy[r * c_out + i / c_in]) * d(x[r * c_in + i % c_in]))).collect();
         for form in Form::available() {
             let (mut y2, mut dx2, mut dw2) = (vec![f32::NAN; y.len()], vec![f32::NAN; dx.len()], vec![f32::NAN; dw.len()]);
-            dense::linear_forward(form, x, w, Some(&b), &s, &mut y2);
-            dense::linear_input_gradient(form, gy, w, &s, &mut dx2);
-            dense::linear_weight_gradient(form, x, gy, &s, &mut dw2);
+            linear::linear_forward(form, x, w, Some(&b), &s, &mut y2);
+            linear::linear_input_gradient(form, gy, w, &s, &mut dx2);
+            linear::linear_weight_gradient(form, x, gy, &s, &mut dw2);
             for (got, want) in [(&y2, &y), (&dx2, &dx), (&dw2, &dw)] {
                 prop_assert!(unit_error(got, want) < 3e-6, "{form:?}: {s:?}");
             }

@@ -25,26 +25,20 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
     for form in Form::available() {
         for activation in [Activation::Identity, Activation::Relu, Activation::QuickGelu] {
             let (mut got, mut want) = (vec![f32::NAN; len + 1], vec![0.0; len]);
-            rows::activate_by(form, x, p, q, activation, &mut got[1..]);
+            rows::activate(form, x, p, q, activation, &mut got[1..]);
             naive::activate(&xd, &pd, &qd, activation, &mut want);
             near("activate", form, &got[1..], &want);
         }
-        for relu in [false, true] {
-            let (mut got, mut want) = (vec![f32::NAN; len + 1], vec![0.0; len]);
-            rows::centred_affine_by(form, x, m, p, q, relu, &mut got[1..]);
-            naive::centred_affine(&xd, &md, &pd, &qd, relu, &mut want);
-            near("centred_affine", form, &got[1..], &want);
-        }
         let (mut got, mut want) = (y.to_vec(), yd.clone());
-        rows::add_affine_by(form, &mut got, x, p, q);
+        rows::add_affine(form, &mut got, x, p, q);
         naive::add_affine(&mut want, &xd, &pd, &qd);
         near("add_affine", form, &got, &want);
         let (mut got, mut want) = (g.to_vec(), gd.clone());
-        rows::combine_by(form, &mut got, x, Coefficients { p, q, r, m });
+        rows::combine(form, &mut got, x, Coefficients { p, q, r, m });
         naive::combine(&mut want, &xd, [&pd, &qd, &rd, &md]);
         near("combine", form, &got, &want);
         let (mut got, mut want) = (y.to_vec(), yd.clone());
-        rows::accumulate_by(form, &mut got, g, x, Coefficients { p, q, r, m });
+        rows::accumulate(form, &mut got, g, x, Coefficients { p, q, r, m });
         naive::accumulate(&mut want, &gd, &xd, [&pd, &qd, &rd, &md]);
         near("accumulate", form, &got, &want);
         // a pre-activation that rounding could carry over zero would make the mask ambiguous: steps of 1/64 do not
@@ -52,7 +46,7 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         let (xc, pc, qc) = (coarse(x), coarse(p), coarse(q));
         for activation in [Activation::Identity, Activation::Relu, Activation::QuickGelu] {
             let (mut got, mut want) = (g.to_vec(), gd.clone());
-            rows::activate_backward_by(form, &mut got, &xc, &pc, &qc, activation);
+            rows::activate_backward(form, &mut got, &xc, &pc, &qc, activation);
             naive::activate_backward(&mut want, &double(&xc), &double(&pc), &double(&qc), activation);
             near("activate_backward", form, &got, &want);
         }
@@ -64,22 +58,15 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         };
         let fresh = || (vec![1f64; channels], vec![2f64; channels]);
         let (mut one, mut two, (mut want1, mut want2)) = (fresh().0, fresh().1, fresh());
-        rows::sums_by(form, x, &mut one);
+        rows::sums(form, x, &mut one);
         naive::sums(&xd, &mut want1);
         sums("sums", [&one, &two], [&want1, &want2]);
-        rows::centred_sums_by(form, x, m, &mut one, &mut two);
+        rows::centred_sums(form, x, m, &mut one, &mut two);
         naive::centred_sums(&xd, &md, &mut want1, &mut want2);
         sums("centred_sums", [&one, &two], [&want1, &want2]);
-        rows::product_sums_by(form, g, x, m, &mut one, &mut two);
+        rows::product_sums(form, g, x, m, &mut one, &mut two);
         naive::product_sums(&gd, &xd, &md, &mut want1, &mut want2);
         sums("product_sums", [&one, &two], [&want1, &want2]);
-        for rectified in [false, true] {
-            let (mut dx, mut want) = (vec![f32::NAN; len], vec![0.0; len]);
-            rows::affine_backward_by(form, x, m, p, rectified.then_some(y), g, &mut dx, &mut one, &mut two);
-            naive::affine_backward(&xd, &md, &pd, rectified.then_some(&yd), &gd, &mut want, &mut want1, &mut want2);
-            near("affine_backward", form, &dx, &want);
-            sums("affine_backward", [&one, &two], [&want1, &want2]);
-        }
     }
 }
 
@@ -91,11 +78,12 @@ fn check_maps(shape: MapShape, positions: Positions<'_>, shared: bool, seed: u64
     let table = |rows: usize, i: u64| noise(rows * channels, seed + 2 + i);
     let (xd, gd) = (double(x), double(gy));
     let (mut mean, mut variance) = (vec![9.0; instances * channels], vec![9.0; instances * channels]);
-    stats::instance_stats_generic(&xd, shape, positions, &mut mean, &mut variance);
+    stats::instance_stats(Form::Naive, &xd, shape, positions, &mut mean, &mut variance);
     let (g_mean, g_variance) = (table(instances, 0), table(instances, 1));
     let mut dx = vec![9.0; len];
     let mean32: Vec<f32> = mean.iter().map(|&m| m as f32).collect();
-    stats::instance_stats_backward_generic(
+    stats::instance_stats_backward(
+        Form::Naive,
         &xd,
         shape,
         positions,
@@ -107,25 +95,24 @@ fn check_maps(shape: MapShape, positions: Positions<'_>, shared: bool, seed: u64
     for form in Form::available() {
         let (mut got_mean, mut got_variance, mut got_dx) =
             (vec![f32::NAN; mean.len()], vec![f32::NAN; mean.len()], vec![f32::NAN; len]);
-        stats::instance_stats_by(form, x, shape, positions, &mut got_mean, &mut got_variance);
-        stats::instance_stats_backward_by(form, x, shape, positions, &mean32, &g_mean, &g_variance, &mut got_dx);
+        stats::instance_stats(form, x, shape, positions, &mut got_mean, &mut got_variance);
+        stats::instance_stats_backward(form, x, shape, positions, &mean32, &g_mean, &g_variance, &mut got_dx);
         let e = [unit_error(&got_mean, &mean), unit_error(&got_variance, &variance), unit_error(&got_dx, &dx)];
         assert!(e.iter().all(|&e| e < 2e-6), "{form:?} {e:?} {shape:?} {positions:?}");
     }
     let rows = if shared { 1 } else { instances };
     let (m, a, b) = (table(rows, 3), table(rows, 4), table(rows, 5));
     let (md, ad, bd) = (double(&m), double(&a), double(&b));
-    for (outside, relu) in [(Outside::Keep, false), (Outside::Zero, true), (Outside::Keep, true)] {
-        let op = Affine { shape, positions, outside, relu, rows };
+    for outside in [Outside::Keep, Outside::Zero] {
+        let op = Affine { shape, positions, outside, rows };
         let (mut ys, mut dx, mut da, mut db) = (vec![9.0; len], vec![9.0; len], vec![9.0; a.len()], vec![9.0; a.len()]);
-        affine::channel_affine_generic(&op, &xd, &md, &ad, &bd, &mut ys);
-        let ys32: Vec<f32> = ys.iter().map(|&y| y as f32).collect();
-        affine::channel_affine_backward_generic(&op, &xd, &md, &ad, &double(&ys32), &gd, &mut dx, &mut da, &mut db);
+        affine::channel_affine(Form::Naive, &op, &xd, &md, &ad, &bd, &mut ys);
+        affine::channel_affine_backward(Form::Naive, &op, &xd, &md, &ad, &gd, &mut dx, &mut da, &mut db);
         for form in Form::available() {
             let (mut y, mut dx2, mut da2, mut db2) =
                 (vec![f32::NAN; len], vec![f32::NAN; len], vec![f32::NAN; a.len()], vec![f32::NAN; a.len()]);
-            affine::channel_affine_by(form, &op, x, &m, &a, &b, &mut y);
-            affine::channel_affine_backward_by(form, &op, x, &m, &a, &ys32, gy, &mut dx2, &mut da2, &mut db2);
+            affine::channel_affine(form, &op, x, &m, &a, &b, &mut y);
+            affine::channel_affine_backward(form, &op, x, &m, &a, gy, &mut dx2, &mut da2, &mut db2);
             // gradients of tables are sums over all positions: what is left of one may be far below its terms
             let sums = |got: &[f32], want: &[f64]| error_by(1.0, &double(got), want);
             let e = [unit_error(&y, &ys), unit_error(&dx2, &dx), sums(&da2, &da), sums(&db2, &db)];
@@ -179,10 +166,10 @@ fn a_large_mean_does_not_cancel() {
     let x: Vec<f32> = noise(2 * shape.instance_len(), 3).iter().map(|v| 1e4 + 0.1 * v).collect();
     let (xd, tables) = (double(&x), 2 * shape.channels);
     let (mut mean, mut variance) = (vec![0.0; tables], vec![0.0; tables]);
-    stats::instance_stats_generic(&xd, shape, Positions::All, &mut mean, &mut variance);
+    stats::instance_stats(Form::Naive, &xd, shape, Positions::All, &mut mean, &mut variance);
     for form in Form::available() {
         let (mut mean32, mut variance32) = (vec![0.0; tables], vec![0.0; tables]);
-        stats::instance_stats_by(form, &x, shape, Positions::All, &mut mean32, &mut variance32);
+        stats::instance_stats(form, &x, shape, Positions::All, &mut mean32, &mut variance32);
         assert!(error(&mean32, &mean) < 1e-7, "{form:?}");
         // the plain loops round every distance to the mean's own rounding; the pieces do not
         let bound = if form == Form::Naive { 2e-4 } else { 2e-6 };
@@ -191,7 +178,7 @@ fn a_large_mean_does_not_cancel() {
         let xs = &x[..shape.instance_len()];
         let centre = &x[shape.channels..2 * shape.channels];
         let (mut one, mut two) = (vec![0.0; 19], vec![0.0; 19]);
-        rows::centred_sums_by(form, xs, centre, &mut one, &mut two);
+        rows::centred_sums(form, xs, centre, &mut one, &mut two);
         let n = shape.positions as f64;
         let got: Vec<f64> = one.iter().zip(&two).map(|(one, two)| two / n - (one / n) * (one / n)).collect();
         assert!(error64(&got, &variance[..19]) < 1e-5, "{form:?}: {:e}", error64(&got, &variance[..19]));
@@ -206,23 +193,21 @@ fn nan_stays_in_its_channel_and_is_not_rectified() {
             let (mut x, ones) = (vec![-1f32; 5 * channels], vec![1f32; channels]);
             x[bad] = f32::NAN;
             let (mut y, zeros) = (vec![9f32; x.len()], vec![0f32; channels]);
-            rows::activate_by(form, &x, &ones, &zeros, Activation::QuickGelu, &mut y);
+            rows::activate(form, &x, &ones, &zeros, Activation::QuickGelu, &mut y);
             assert!(y.iter().enumerate().all(|(i, v)| v.is_nan() == (i == bad)), "{form:?} gelu: {y:?}");
-            rows::activate_by(form, &x, &ones, &zeros, Activation::Relu, &mut y);
+            rows::activate(form, &x, &ones, &zeros, Activation::Relu, &mut y);
             let only = |y: &[f32]| y.iter().enumerate().all(|(i, v)| if i == bad { v.is_nan() } else { *v == 0.0 });
             assert!(only(&y), "{form:?} activate: {y:?}");
-            rows::centred_affine_by(form, &x, &zeros, &ones, &zeros, true, &mut y);
-            assert!(only(&y), "{form:?} centred_affine: {y:?}");
             // the rectifier's gradient passes where the input is NaN, as the value did
             let mut g = vec![3f32; x.len()];
-            rows::activate_backward_by(form, &mut g, &x, &ones, &zeros, Activation::Relu);
+            rows::activate_backward(form, &mut g, &x, &ones, &zeros, Activation::Relu);
             assert!(
                 g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 0.0 }),
                 "{form:?} activate_backward: {g:?}"
             );
             let (mut mean, mut variance) = (vec![0f32; channels], vec![0f32; channels]);
             let shape = MapShape { instances: 1, positions: 5, channels };
-            stats::instance_stats_by(form, &x, shape, Positions::All, &mut mean, &mut variance);
+            stats::instance_stats(form, &x, shape, Positions::All, &mut mean, &mut variance);
             for c in 0..channels {
                 assert_eq!((mean[c].is_nan(), variance[c].is_nan()), (c == channels / 2, c == channels / 2), "{form:?}");
             }
@@ -237,23 +222,22 @@ fn gradients_meet_finite_differences() {
     for positions in [Positions::All, Positions::Prefix(&[4, 2])] {
         let loss = |x: &[f64]| {
             let (mut mean, mut variance) = (vec![0.0; 6], vec![0.0; 6]);
-            stats::instance_stats_generic(x, shape, positions, &mut mean, &mut variance);
+            stats::instance_stats(Form::Naive, x, shape, positions, &mut mean, &mut variance);
             (0..6).map(|i| t1[i] * mean[i] + t2[i] * variance[i]).sum::<f64>()
         };
         let (mut mean, mut variance, mut dx) = (vec![0.0; 6], vec![0.0; 6], vec![0.0; 36]);
-        stats::instance_stats_generic(&x, shape, positions, &mut mean, &mut variance);
-        stats::instance_stats_backward_generic(&x, shape, positions, &mean, &t1, &t2, &mut dx);
+        stats::instance_stats(Form::Naive, &x, shape, positions, &mut mean, &mut variance);
+        stats::instance_stats_backward(Form::Naive, &x, shape, positions, &mean, &t1, &t2, &mut dx);
         gradient_check(&x, &dx, loss);
-        let op = Affine { shape, positions, outside: Outside::Keep, relu: true, rows: 1 };
+        let op = Affine { shape, positions, outside: Outside::Keep, rows: 1 };
         let (m, a, b, gy) = (double(&noise(3, 4)), double(&noise(3, 5)), double(&noise(3, 6)), double(&noise(36, 7)));
         let loss = |x: &[f64], a: &[f64], b: &[f64]| {
             let mut y = vec![0.0; 36];
-            affine::channel_affine_generic(&op, x, &m, a, b, &mut y);
+            affine::channel_affine(Form::Naive, &op, x, &m, a, b, &mut y);
             y.iter().zip(&gy).map(|(y, g)| y * g).sum::<f64>()
         };
-        let (mut y, mut dx, mut da, mut db) = (vec![0.0; 36], vec![0.0; 36], vec![0.0; 3], vec![0.0; 3]);
-        affine::channel_affine_generic(&op, &x, &m, &a, &b, &mut y);
-        affine::channel_affine_backward_generic(&op, &x, &m, &a, &y, &gy, &mut dx, &mut da, &mut db);
+        let (mut dx, mut da, mut db) = (vec![0.0; 36], vec![0.0; 3], vec![0.0; 3]);
+        affine::channel_affine_backward(Form::Naive, &op, &x, &m, &a, &gy, &mut dx, &mut da, &mut db);
         gradient_check(&x, &dx, |x| loss(x, &a, &b));
         gradient_check(&a, &da, |a| loss(&x, a, &b));
         gradient_check(&b, &db, |b| loss(&x, &a, b));
@@ -267,12 +251,12 @@ fn threads_change_nothing() {
     let (x, gy, t) = (noise(len, 1), noise(len, 2), noise(7 * 19, 3));
     threads_agree(|| {
         let (mut mean, mut variance, mut dx) = (vec![0f32; 7 * 19], vec![0f32; 7 * 19], vec![0f32; len]);
-        stats::instance_stats(&x, shape, Positions::All, &mut mean, &mut variance);
-        stats::instance_stats_backward(&x, shape, Positions::All, &mean, &t, &t, &mut dx);
-        let op = Affine { shape, positions: Positions::All, outside: Outside::Keep, relu: true, rows: 1 };
+        stats::instance_stats(Form::current(), &x, shape, Positions::All, &mut mean, &mut variance);
+        stats::instance_stats_backward(Form::current(), &x, shape, Positions::All, &mean, &t, &t, &mut dx);
+        let op = Affine { shape, positions: Positions::All, outside: Outside::Keep, rows: 1 };
         let (mut y, mut dx2, mut da, mut db) = (vec![0f32; len], vec![0f32; len], vec![0f32; 19], vec![0f32; 19]);
-        affine::channel_affine(&op, &x, &t[..19], &t[19..38], &t[38..57], &mut y);
-        affine::channel_affine_backward(&op, &x, &t[..19], &t[19..38], &y, &gy, &mut dx2, &mut da, &mut db);
+        affine::channel_affine(Form::current(), &op, &x, &t[..19], &t[19..38], &t[38..57], &mut y);
+        affine::channel_affine_backward(Form::current(), &op, &x, &t[..19], &t[19..38], &gy, &mut dx2, &mut da, &mut db);
         [mean, variance, dx, y, dx2, da, db].concat()
     });
 }

@@ -3,7 +3,7 @@
 
 use crate::common::{double, error, gradient_check, noise, threads_agree, unit_error};
 use proptest::prelude::*;
-use sncn_kernels::pool::{self, PoolShape, vectors};
+use sncn_kernels::pool::{self, PoolShape};
 use sncn_kernels::resize::{self, ResizeShape};
 use sncn_kernels::simd::Form;
 
@@ -20,33 +20,33 @@ fn check_pool(s: &PoolShape, seed: u64) {
     let (smooth, gy) = (&noise(len + 1, seed + 1)[1..], &noise(out + 1, seed + 2)[1..]);
     let gd = double(gy);
     let (mut y, mut at, mut dx) = (vec![9.0; out], vec![9u32; out], vec![9.0; len]);
-    pool::max_pool_forward_generic(&double(&x), s, &mut y, &mut at);
-    pool::max_pool_backward_generic(&gd, &at, s, &mut dx);
+    pool::max_pool_forward(Form::Naive, &double(&x), s, &mut y, &mut at);
+    pool::max_pool_backward(Form::Naive, &gd, &at, s, &mut dx);
     let (mut mean, mut spread) = (vec![9.0; out], vec![9.0; len]);
     if s.padding == 0 {
-        pool::avg_pool_forward_generic(&double(smooth), s, &mut mean);
-        pool::avg_pool_backward_generic(&gd, s, &mut spread);
+        pool::avg_pool_forward(Form::Naive, &double(smooth), s, &mut mean);
+        pool::avg_pool_backward(Form::Naive, &gd, s, &mut spread);
     }
     for form in Form::available() {
         let (mut got, mut got_at, mut got_dx) = (vec![f32::NAN; out], vec![7u32; out], vec![f32::NAN; len]);
-        vectors::max_pool_forward(form, &x, s, &mut got, &mut got_at);
-        vectors::max_pool_backward(form, gy, &at, s, &mut got_dx);
+        pool::max_pool_forward(form, &x, s, &mut got, &mut got_at);
+        pool::max_pool_backward(form, gy, &at, s, &mut got_dx);
         assert!(got_at == at && error(&got, &y) == 0.0, "{form:?} {s:?}");
         assert!(unit_error(&got_dx, &dx) < 1e-6, "{form:?} {s:?}");
         if s.padding == 0 {
-            vectors::avg_pool_forward(form, smooth, s, &mut got);
-            vectors::avg_pool_backward(form, gy, s, &mut got_dx);
+            pool::avg_pool_forward(form, smooth, s, &mut got);
+            pool::avg_pool_backward(form, gy, s, &mut got_dx);
             assert!(unit_error(&got, &mean) < 1e-6 && unit_error(&got_dx, &spread) < 1e-6, "{form:?} {s:?}");
         }
     }
     let (mut mean, mut spread) = (vec![9.0; s.n * s.c], vec![9.0; len]);
     let g = noise(s.n * s.c, seed + 3);
-    pool::global_avg_forward_generic(&double(smooth), s.h * s.w, s.c, &mut mean);
-    pool::global_avg_backward_generic(&double(&g), s.h * s.w, s.c, &mut spread);
+    pool::global_avg_forward(Form::Naive, &double(smooth), s.h * s.w, s.c, &mut mean);
+    pool::global_avg_backward(Form::Naive, &double(&g), s.h * s.w, s.c, &mut spread);
     for form in Form::available() {
         let (mut got, mut got_dx) = (vec![f32::NAN; s.n * s.c], vec![f32::NAN; len]);
-        vectors::global_avg_forward(form, smooth, s.h * s.w, s.c, &mut got);
-        vectors::global_avg_backward(form, &g, s.h * s.w, s.c, &mut got_dx);
+        pool::global_avg_forward(form, smooth, s.h * s.w, s.c, &mut got);
+        pool::global_avg_backward(form, &g, s.h * s.w, s.c, &mut got_dx);
         assert!(unit_error(&got, &mean) < 1e-6 && unit_error(&got_dx, &spread) < 1e-6, "{form:?} {s:?}");
     }
 }
@@ -54,12 +54,12 @@ fn check_pool(s: &PoolShape, seed: u64) {
 fn check_resize(s: &ResizeShape, seed: u64) {
     let (x, gy) = (&noise(s.n * s.h * s.w * s.c + 1, seed)[1..], &noise(s.n * s.ho * s.wo * s.c + 1, seed + 1)[1..]);
     let (mut y, mut dx) = (vec![9.0; gy.len()], vec![9.0; x.len()]);
-    resize::resize_forward_generic(&double(x), s, &mut y);
-    resize::resize_backward_generic(&double(gy), s, &mut dx);
+    resize::resize_forward(Form::Naive, &double(x), s, &mut y);
+    resize::resize_backward(Form::Naive, &double(gy), s, &mut dx);
     for form in Form::available() {
         let (mut got, mut got_dx) = (vec![f32::NAN; y.len()], vec![f32::NAN; x.len()]);
-        resize::resize_forward_by(form, x, s, &mut got);
-        resize::resize_backward_by(form, gy, s, &mut got_dx);
+        resize::resize_forward(form, x, s, &mut got);
+        resize::resize_backward(form, gy, s, &mut got_dx);
         let e = [unit_error(&got, &y), unit_error(&got_dx, &dx)];
         assert!(e.iter().all(|&e| e < 2e-6), "{form:?} {e:?} {s:?}");
     }
@@ -103,24 +103,24 @@ fn gradients_meet_finite_differences() {
     let dot = |y: &[f64]| y.iter().zip(&g).map(|(y, g)| y * g).sum::<f64>();
     let forward = |x: &[f64]| {
         let (mut y, mut at) = (vec![0.0; 12], vec![0; 12]);
-        pool::max_pool_forward_generic(x, &s, &mut y, &mut at);
+        pool::max_pool_forward(Form::Naive, x, &s, &mut y, &mut at);
         (y, at)
     };
     let mut dx = vec![0.0; 40];
-    pool::max_pool_backward_generic(&g[..12], &forward(&x).1, &s, &mut dx);
+    pool::max_pool_backward(Form::Naive, &g[..12], &forward(&x).1, &s, &mut dx);
     gradient_check(&x, &dx, |x| dot(&forward(x).0));
     let s = PoolShape { padding: 0, ..s };
-    pool::avg_pool_backward_generic(&g[..4], &s, &mut dx);
+    pool::avg_pool_backward(Form::Naive, &g[..4], &s, &mut dx);
     gradient_check(&x, &dx, |x| {
         let mut y = vec![0.0; 4];
-        pool::avg_pool_forward_generic(x, &s, &mut y);
+        pool::avg_pool_forward(Form::Naive, x, &s, &mut y);
         dot(&y)
     });
     let s = ResizeShape { n: 1, h: 4, w: 5, c: 2, ho: 3, wo: 6, bilinear: true };
-    resize::resize_backward_generic(&g[..36], &s, &mut dx);
+    resize::resize_backward(Form::Naive, &g[..36], &s, &mut dx);
     gradient_check(&x, &dx, |x| {
         let mut y = vec![0.0; 36];
-        resize::resize_forward_generic(x, &s, &mut y);
+        resize::resize_forward(Form::Naive, x, &s, &mut y);
         dot(&y)
     });
 }
@@ -132,11 +132,11 @@ fn threads_change_nothing() {
     let (x, g) = (noise(7 * 81 * 19, 1), noise(7 * 340 * 19, 2));
     threads_agree(|| {
         let (mut y, mut at, mut dx) = (vec![0f32; 7 * 25 * 19], vec![0; 7 * 25 * 19], vec![0f32; x.len()]);
-        pool::max_pool_forward(&x, &s, &mut y, &mut at);
-        pool::max_pool_backward(&g[..y.len()], &at, &s, &mut dx);
+        pool::max_pool_forward(Form::current(), &x, &s, &mut y, &mut at);
+        pool::max_pool_backward(Form::current(), &g[..y.len()], &at, &s, &mut dx);
         let (mut big, mut small) = (vec![0f32; g.len()], vec![0f32; x.len()]);
-        resize::resize_forward(&x, &r, &mut big);
-        resize::resize_backward(&g, &r, &mut small);
+        resize::resize_forward(Form::current(), &x, &r, &mut big);
+        resize::resize_backward(Form::current(), &g, &r, &mut small);
         [y, dx, big, small].concat()
     });
 }

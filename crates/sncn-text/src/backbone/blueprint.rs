@@ -1,29 +1,29 @@
-//! `Blueprint`: what a network is built from, and how its name is read.
+//! `Blueprint`: the arguments of building a network, and the parsing of its name.
 
 use super::network::TextNetwork;
 use candle_core::Result;
 use sncn_core::{Layers, Vars};
 
-/// What a network is built from.
+/// The arguments of [`build`](super::build) other than the name.
 pub struct Blueprint<'a> {
-    /// Classes of the data set.
+    /// The number of classes.
     pub classes: usize,
-    /// Layers to attach to it.
+    /// Layers to attach to the network.
     pub layers: Layers<'a>,
-    /// Where its variables are created.
+    /// The store in which the variables are created.
     pub vars: &'a Vars,
-    /// Tokens of the vocabulary.
+    /// The number of tokens in the vocabulary.
     pub words: usize,
-    /// The id of padding.
+    /// The token id of padding.
     pub pad: u32,
-    /// The most tokens of a text.
+    /// The largest number of tokens in a text.
     pub longest: usize,
 }
 
-/// A network, if the name is one of a family's.
+/// The network, or `None` if the name belongs to another family.
 pub(super) type Named = Option<Result<Box<dyn TextNetwork>>>;
 
-/// Two numbers of a name, `<before>12_34`.
+/// The two numbers of a name of the form `<before>12_34`.
 pub(super) fn numbers(name: &str, before: &str) -> Option<(usize, usize)> {
     let (one, two) = name.strip_prefix(before)?.split_once('_')?;
     Some((one.parse().ok()?, two.parse().ok()?))

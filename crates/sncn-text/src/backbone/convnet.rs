@@ -1,4 +1,4 @@
-//! `ConvNet`: convolutions of several widths over word vectors, their maxima over time, and a classifier (Kim 2014).
+//! `ConvNet`: convolutions of several widths over word vectors, max pooling over time, and a classifier (Kim 2014).
 
 use super::blueprint::{Blueprint, Named, numbers};
 use super::linear::Linear;
@@ -15,26 +15,28 @@ use sncn_core::{BuildContext, Network, Packing, Pass, Vars};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvNetConfig {
-    /// Words.
+    /// The number of words in the vocabulary.
     pub vocab_size: usize,
-    /// Channels of a word.
+    /// The number of channels of a word vector.
     pub embedding_dim: usize,
-    /// Filters of each width.
+    /// The number of filters of each width.
     pub filters: usize,
-    /// Words that a filter sees.
+    /// The widths of the filters in words.
     pub widths: Vec<usize>,
-    /// Maxima over windows that begin inside the text and end there where they can; otherwise over those of the padding too.
+    /// If true, max pooling covers only windows inside the text (at least the first); otherwise also those with padding.
     #[serde(default)]
     pub mask_windows: bool,
-    /// The word vectors are learnt.
+    /// Whether the word vectors are trained.
     #[serde(default)]
     pub learn_embeddings: bool,
-    /// Share of the features that is dropped in training.
+    /// Dropout rate of the features.
     #[serde(default)]
     pub dropout: f64,
 }
 
-/// Classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L). Layers hang at `embedding`, on the word vectors.
+/// Classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L); the output is (N, classes).
+///
+/// Layers attach at `embedding`, to the word vectors.
 pub struct ConvNet {
     config: ConvNetConfig,
     embedding: Tensor,
@@ -46,10 +48,10 @@ pub struct ConvNet {
 }
 
 impl ConvNet {
-    /// Builds it for that many classes, with layers hung on it.
+    /// Builds the network with `layers` attached; its variables are created in `vars`.
     ///
     /// # Errors
-    /// Where a size is 0 or a layer does not fit.
+    /// If a size is 0 or an attached layer does not fit.
     pub fn new<'a>(config: &ConvNetConfig, classes: usize, layers: impl Into<Layers<'a>>, vars: &Vars) -> Result<Self> {
         let layers = layers.into();
         let width = config.embedding_dim;
@@ -76,8 +78,8 @@ impl ConvNet {
         Ok(Self { config: config.clone(), embedding, filters, hooks, fc, unused_parameters, sites: cx.sites() })
     }
 
-    /// `convnet<channels>_<filters>`: windows of 2 to 5 words, half of the features dropped, word vectors learnt, or with `frozen` at the
-    /// end left as they begin.
+    /// Builds `convnet<channels>_<filters>`: filters of 2 to 5 words, dropout ½, and word vectors that are trained, or kept as
+    /// initialised if the name ends in `frozen`.
     pub(super) fn named(name: &str, blueprint: &Blueprint) -> Named {
         let (name, learn_embeddings) = name.strip_suffix("frozen").map_or((name, true), |name| (name, false));
         let (embedding_dim, filters) = numbers(name, "convnet")?;
@@ -94,52 +96,46 @@ impl ConvNet {
         Some(built.map(|network| Box::new(network) as Box<dyn TextNetwork>))
     }
 
-    /// The batch, read, with room for the widest filter.
+    /// Reads a batch of token ids; padded vectors have room for the widest filter.
     ///
     /// # Errors
-    /// Where it is no batch of token ids.
+    /// As [`Tokens::new`].
     pub fn read(&self, ids: &Tensor, pass: &Pass) -> Result<Tokens> {
         Tokens::new(ids, pass, self.config.widths.iter().copied().max().unwrap_or(1))
     }
 
-    /// Word vectors (N, L, C), 0 where there is padding.
+    /// The word vectors (N, L, C) of a batch, 0 at padding.
     ///
     /// # Errors
-    /// Where an id is beyond the table.
+    /// If a token id is not below `vocab_size`.
     pub fn embed(&self, tokens: &Tokens) -> Result<Tensor> {
         let ids = tokens.ids();
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
-            bail!("token id {id}; the table has {} words", self.config.vocab_size)
+            bail!("token id {id}; the vocabulary has {} words", self.config.vocab_size)
         }
         tokens.packing().pad(&self.embedding.index_select(&Tensor::new(ids, self.embedding.device())?, 0)?)
     }
 
-    /// The maxima over time (N, filters · widths) of word vectors (N, L, C).
-    ///
-    /// # Errors
-    /// Where shapes do not fit.
+    /// The features (N, filters · widths) of word vectors (N, L, C): convolutions, ReLU and max pooling over time.
     pub fn features(&self, words: &Tensor, packing: &Packing) -> Result<Tensor> {
         let longest = words.dim(1)?;
         let features = self.filters.iter().map(|(weight, bias)| {
             let (k, windows) = (weight.dim(2)?, longest + 1 - weight.dim(2)?);
             let mut ys = ops::relu(&ops::conv1d(words, weight, Some(bias), &Conv::default())?)?;
             if self.config.mask_windows {
-                // rectified, a window that does not count is 0
+                // after ReLU, masked windows are 0
                 let counts = |len: usize| (0..windows).map(move |start| f32::from(start == 0 || start + k <= len));
                 let mask: Vec<f32> = packing.lengths().iter().flat_map(|&len| counts(len)).collect();
                 let mask = Tensor::from_vec(mask, (words.dim(0)?, windows, 1), words.device())?.to_dtype(words.dtype())?;
                 ys = ys.broadcast_mul(&mask)?;
             }
-            // of equal maxima (windows of nothing but padding are all alike) the first takes the gradient
+            // of equal maxima (all windows of padding alone are equal) the first receives the gradient
             ys.gather(&ys.detach().argmax_keepdim(1)?, 1)?.squeeze(1)
         });
         Tensor::cat(&features.collect::<Result<Vec<_>>>()?, 1)
     }
 
-    /// Scores of features.
-    ///
-    /// # Errors
-    /// Where shapes do not fit.
+    /// The scores (N, classes) of features (N, filters · widths).
     pub fn classify(&self, features: &Tensor) -> Result<Tensor> {
         self.fc.on_rows(features)
     }
@@ -150,7 +146,7 @@ impl TextNetwork for ConvNet {
         let tokens = self.read(ids, pass)?;
         let pass = pass.clone().with_lengths(tokens.packing().lengths().clone());
         let embedded = self.embed(&tokens)?;
-        let words = self.hooks.at("embedding", &embedded, &pass)?;
+        let words = self.hooks.forward("embedding", &embedded, &pass)?;
         if !self.hooks.is_empty() {
             watch(&Spot { position: "embedding", stage: 0 }, &|| Ok((embedded.clone(), words.clone())))?;
         }

@@ -1,33 +1,33 @@
-//! `TextNetwork`: a network for token ids that can be watched where layers hang.
+//! `TextNetwork`: a network for token ids whose attached layers can be observed.
 
 use candle_core::{Result, Tensor};
 use sncn_core::{Network, Pass};
 
-/// Where layers hang.
+/// A place in a network with attached layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spot<'a> {
-    /// A position that the network names.
+    /// The name of the position.
     pub position: &'a str,
-    /// The encoder's layer, from 1; 0 before the first.
+    /// The number of the encoder layer, from 1; 0 before the first.
     pub stage: usize,
 }
 
-/// Gives the vectors (N, L, C) that go into a layer and those that come out.
-pub type Around<'a> = &'a dyn Fn() -> Result<(Tensor, Tensor)>;
+/// Reads the vectors (N, L, C) before and after the attached layers.
+pub type BeforeAfter<'a> = &'a dyn Fn() -> Result<(Tensor, Tensor)>;
 
-/// Is told wherever layers are attached, and may ask for the vectors around them.
-pub type Watch<'a> = &'a mut dyn FnMut(&Spot, Around) -> Result<()>;
+/// Called at every place with attached layers; the vectors are read only if the callback asks for them.
+pub type Watch<'a> = &'a mut dyn FnMut(&Spot, BeforeAfter) -> Result<()>;
 
-/// Nobody watches.
-pub(super) fn unwatched(_: &Spot, _: Around) -> Result<()> {
+/// A [`Watch`] that does nothing.
+pub(super) fn unwatched(_: &Spot, _: BeforeAfter) -> Result<()> {
     Ok(())
 }
 
-/// A network for token ids (N, L) that can be watched.
+/// A network for token ids whose attached layers can be observed.
 pub trait TextNetwork: Network {
-    /// [`Network::forward`], with somebody who watches.
+    /// As [`Network::forward`], and calls `watch` at every place with attached layers.
     ///
     /// # Errors
-    /// As it, and where `watch` fails.
+    /// As [`Network::forward`], and if `watch` fails.
     fn watched(&self, ids: &Tensor, pass: &Pass, watch: Watch) -> Result<Tensor>;
 }

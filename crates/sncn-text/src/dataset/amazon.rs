@@ -1,18 +1,18 @@
-//! Amazon reviews of one domain (Blitzer et al. 2007): JSON lines `amazon-reviews/<domain>.jsonl` with `text` and `label`, or the
-//! publisher's `sorted_data_acl/<domain>/{negative,positive}.review`.
+//! `amazon-<domain>`: Amazon reviews of one domain (Blitzer et al. 2007), as JSON lines `amazon-reviews/<domain>.jsonl` with `text`
+//! and `label`, or in the publisher's files `sorted_data_acl/<domain>/{negative,positive}.review`.
 
 use super::table::{Columns, Labels, read};
 use super::texts::{Example, Texts};
 use anyhow::{Context, Result, ensure};
-use sncn_train::Source;
+use sncn_train::DataDir;
 use std::path::Path;
 
-/// Opens one domain.
+/// Opens the reviews of one domain.
 ///
 /// # Errors
-/// Where neither form is there, or a file is damaged.
-pub fn open(source: &Source, domain: &str) -> Result<Texts> {
-    let data = source.folder("amazon-reviews")?;
+/// If neither form exists, or a file is damaged.
+pub fn open(data_dir: &DataDir, domain: &str) -> Result<Texts> {
+    let data = data_dir.folder("amazon-reviews")?;
     let folder = data.join("sorted_data_acl").join(domain);
     if folder.is_dir() {
         let mut examples = Vec::new();
@@ -23,11 +23,11 @@ pub fn open(source: &Source, domain: &str) -> Result<Texts> {
     }
     let path = data.join("amazon-reviews").join(format!("{domain}.jsonl"));
     let examples = read(&path, &Columns::new("text", "label"), &Labels::sentiment())
-        .with_context(|| format!("neither {} nor a table is there; see cargo xtask data list", folder.display()))?;
+        .with_context(|| format!("neither {} nor a table exists; see cargo xtask data list", folder.display()))?;
     Ok(Texts::sentiment(examples, path.display().to_string()))
 }
 
-/// The texts of a file in the publisher's form: elements in angle brackets, without a root and without escapes.
+/// The texts of a file in the publisher's format: elements in angle brackets, without a root element and without escapes.
 fn of_file(path: &Path, label: u32) -> Result<Vec<Example>> {
     let bytes = std::fs::read(path).with_context(|| format!("{}: not readable", path.display()))?;
     let content = String::from_utf8_lossy(&bytes);
@@ -49,21 +49,23 @@ mod tests {
     #[test]
     fn both_forms_are_read() -> Result<()> {
         let folder = tempfile::tempdir()?;
-        let source = Source { data_dir: Some(folder.path().to_path_buf()) };
-        let missing = format!("{:#}", open(&source, "books").unwrap_err());
+        let data_dir = DataDir { path: Some(folder.path().to_path_buf()) };
+        let missing = format!("{:#}", open(&data_dir, "books").unwrap_err());
         assert!(missing.contains("sorted_data_acl/books") && missing.contains("books.jsonl"), "{missing}");
         std::fs::create_dir_all(folder.path().join("amazon-reviews"))?;
         std::fs::write(folder.path().join("amazon-reviews/books.jsonl"), "{\"text\":\"fine\",\"label\":1}\n")?;
-        assert_eq!(open(&source, "books")?.examples, [Example { text: "fine".to_string(), label: 1 }]);
+        assert_eq!(open(&data_dir, "books")?.examples, [Example { text: "fine".to_string(), label: 1 }]);
         let publishers = folder.path().join("sorted_data_acl/books");
         std::fs::create_dir_all(&publishers)?;
         let review = |text: &str| format!("<review>\n<title>\nt\n</title>\n<review_text>\n{text}\n</review_text>\n</review>\n");
         std::fs::write(publishers.join("negative.review"), review("bad & long") + &review("worse"))?;
         std::fs::write(publishers.join("positive.review"), review("good"))?;
-        let texts: Vec<_> = open(&source, "books")?.examples.into_iter().map(|e| (e.text, e.label)).collect();
+        let texts: Vec<_> = open(&data_dir, "books")?.examples.into_iter().map(|e| (e.text, e.label)).collect();
         assert_eq!(texts, [("bad & long".to_string(), 0), ("worse".to_string(), 0), ("good".to_string(), 1)]);
         std::fs::write(publishers.join("positive.review"), "<review_text>\ncut")?;
-        assert!(format!("{:#}", open(&source, "books").unwrap_err()).contains("positive.review: review 1 has no </review_text>"));
+        assert!(
+            format!("{:#}", open(&data_dir, "books").unwrap_err()).contains("positive.review: review 1 has no </review_text>")
+        );
         Ok(())
     }
 }

@@ -1,38 +1,38 @@
-//! IMDb (Maas et al. 2011): JSON lines `imdb/{train,test}.jsonl`, plain or gzipped, or the publisher's folders
+//! `imdb`: movie reviews (Maas et al. 2011), as JSON lines `imdb/{train,test}.jsonl`, plain or gzipped, or in the publisher's folders
 //! `aclImdb/{train,test}/{pos,neg}/*.txt`.
 
 use super::table::{Columns, Labels, read};
 use super::texts::{Example, Texts};
 use anyhow::{Context, Result, bail};
-use sncn_train::Source;
+use sncn_train::DataDir;
 use std::path::Path;
 
-/// Opens one part, `train` or `test`.
+/// Opens one split, `train` or `test`.
 ///
 /// # Errors
-/// Where neither form is there, or a file is damaged.
-pub fn open(source: &Source, part: &str) -> Result<Texts> {
-    let data = source.folder("imdb")?;
-    for name in [format!("imdb/{part}.jsonl"), format!("imdb/{part}.jsonl.gz")] {
+/// If neither form exists, or a file is damaged.
+pub fn open(data_dir: &DataDir, split: &str) -> Result<Texts> {
+    let data = data_dir.folder("imdb")?;
+    for name in [format!("imdb/{split}.jsonl"), format!("imdb/{split}.jsonl.gz")] {
         let path = data.join(name);
         if path.is_file() {
             let examples = read(&path, &Columns::new("text", "label"), &Labels::sentiment())?;
-            return Ok(Texts::sentiment(examples, format!("IMDb {part}, {}", path.display())));
+            return Ok(Texts::sentiment(examples, format!("IMDb {split}, {}", path.display())));
         }
     }
-    let folder = data.join("aclImdb").join(part);
+    let folder = data.join("aclImdb").join(split);
     if !folder.is_dir() {
         bail!(
-            "{}: neither imdb/{part}.jsonl (or .gz) nor aclImdb/{part} is there; get the data set from https://ai.stanford.edu/~amaas/data/sentiment/",
+            "{}: neither imdb/{split}.jsonl (or .gz) nor aclImdb/{split} exists; get the data set from https://ai.stanford.edu/~amaas/data/sentiment/",
             data.display()
         )
     }
     let mut examples = of_folder(&folder.join("pos"), 1)?;
     examples.extend(of_folder(&folder.join("neg"), 0)?);
-    Ok(Texts::sentiment(examples, format!("IMDb {part}, {}", folder.display())))
+    Ok(Texts::sentiment(examples, format!("IMDb {split}, {}", folder.display())))
 }
 
-/// A text a file, in the order of the names.
+/// One text per file, in the order of the file names.
 fn of_folder(folder: &Path, label: u32) -> Result<Vec<Example>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("{}: not readable", folder.display()))?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
@@ -57,10 +57,10 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap())?;
             std::fs::write(path, text)?;
         }
-        let source = Source { data_dir: Some(folder.path().to_path_buf()) };
-        let texts: Vec<_> = open(&source, "train")?.examples.into_iter().map(|e| (e.text, e.label)).collect();
+        let data_dir = DataDir { path: Some(folder.path().to_path_buf()) };
+        let texts: Vec<_> = open(&data_dir, "train")?.examples.into_iter().map(|e| (e.text, e.label)).collect();
         assert_eq!(texts, [("fine".to_string(), 1), ("good".to_string(), 1), ("bad".to_string(), 0)]);
-        assert!(format!("{:#}", open(&source, "test").unwrap_err()).contains("aclImdb/test"));
+        assert!(format!("{:#}", open(&data_dir, "test").unwrap_err()).contains("aclImdb/test"));
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
-//! Labelled texts, by name.
+//! Sets of labelled texts, by name.
 //!
-//! A distribution shift is just another named test set: a run trains on one set and is tested on others. To add a set: one line in
-//! [`TEXT_SETS`], and a file where it has a format of its own.
+//! Texts under a distribution shift are a named test set like any other: a run trains on one set and is tested on others. A new set
+//! is one line in [`TEXT_SETS`], and one file if it has a format of its own.
 
 pub mod amazon;
 pub mod imdb;
@@ -12,15 +12,15 @@ mod texts;
 pub use texts::{CLASSES, Example, Texts};
 
 use anyhow::{Context, Result, bail, ensure};
-use sncn_train::Source;
+use sncn_train::DataDir;
 use std::path::Path;
 use table::{Columns, Labels};
 
 /// One text in so many of a training set is kept for validation.
 const VALIDATION: usize = 10;
 
-/// Opens a set of texts.
-pub type Open = fn(&Source) -> Result<Texts>;
+/// Opens a set of texts in a data folder.
+pub type Open = fn(&DataDir) -> Result<Texts>;
 
 /// Every set of texts that can be trained or tested on. `<set>-train` is what is trained on where a run names `<set>`; `<set>-validation` is
 /// a tenth of it that is not.
@@ -28,18 +28,18 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
     ("reviews-train", |_| Ok(reviews::films("train", 2000))),
     ("reviews-films", |_| Ok(reviews::films("test", 1000))),
     ("reviews-kitchen", |_| Ok(reviews::kitchen("test", 1000))),
-    ("imdb-train", |source| imdb::open(source, "train")),
-    ("imdb", |source| imdb::open(source, "test")),
-    ("sst2-train", |source| sst2(source, &["train.tsv"])),
-    ("sst2", |source| sst2(source, &["dev.tsv"])),
-    ("sst2-sentences-train", |source| sst2(source, &["sentences-train.tsv"])),
-    ("sst2-sentences", |source| sst2(source, &["sentences-test.tsv"])),
-    ("amazon-books", |source| amazon::open(source, "books")),
-    ("amazon-dvd", |source| amazon::open(source, "dvd")),
-    ("amazon-electronics", |source| amazon::open(source, "electronics")),
-    ("amazon-kitchen", |source| amazon::open(source, "kitchen")),
-    ("own-train", |source| own(source, "train")),
-    ("own", |source| own(source, "test")),
+    ("imdb-train", |data_dir| imdb::open(data_dir, "train")),
+    ("imdb", |data_dir| imdb::open(data_dir, "test")),
+    ("sst2-train", |data_dir| sst2(data_dir, &["train.tsv"])),
+    ("sst2", |data_dir| sst2(data_dir, &["dev.tsv"])),
+    ("sst2-sentences-train", |data_dir| sst2(data_dir, &["sentences-train.tsv"])),
+    ("sst2-sentences", |data_dir| sst2(data_dir, &["sentences-test.tsv"])),
+    ("amazon-books", |data_dir| amazon::open(data_dir, "books")),
+    ("amazon-dvd", |data_dir| amazon::open(data_dir, "dvd")),
+    ("amazon-electronics", |data_dir| amazon::open(data_dir, "electronics")),
+    ("amazon-kitchen", |data_dir| amazon::open(data_dir, "kitchen")),
+    ("own-train", |data_dir| own(data_dir, "train")),
+    ("own", |data_dir| own(data_dir, "test")),
 ];
 
 /// Opens the set of that name, `<set>-validation` included; the path of a table serves too, as it is where its columns are `text` and `label`,
@@ -47,11 +47,11 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
 ///
 /// # Errors
 /// Where the name is unknown (the known ones are listed), or files are missing or damaged.
-pub fn open(name: &str, source: &Source) -> Result<Texts> {
+pub fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
     let texts = if let Some(set) = name.strip_suffix("-validation") {
-        named(&trained_on(set), source)?.held_out(VALIDATION).1
+        named(&trained_on(set), data_dir)?.held_out(VALIDATION).1
     } else {
-        named(name, source)?
+        named(name, data_dir)?
     };
     ensure!(!texts.examples.is_empty(), "{name}: no texts ({})", texts.describe);
     Ok(texts)
@@ -61,23 +61,23 @@ pub fn open(name: &str, source: &Source) -> Result<Texts> {
 ///
 /// # Errors
 /// As [`open`].
-pub fn training(name: &str, source: &Source) -> Result<Texts> {
-    Ok(split(name, source)?.0)
+pub fn training(name: &str, data_dir: &DataDir) -> Result<Texts> {
+    Ok(split(name, data_dir)?.0)
 }
 
 /// The same, and beside it the tenth that is held out, in one reading.
 ///
 /// # Errors
 /// As [`open`].
-pub fn split(name: &str, source: &Source) -> Result<(Texts, Texts)> {
-    let (train, held) = named(&trained_on(name), source)?.held_out(VALIDATION);
+pub fn split(name: &str, data_dir: &DataDir) -> Result<(Texts, Texts)> {
+    let (train, held) = named(&trained_on(name), data_dir)?.held_out(VALIDATION);
     ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); at least 2 are wanted", train.examples.len());
     Ok((train, held))
 }
 
-fn named(name: &str, source: &Source) -> Result<Texts> {
+fn named(name: &str, data_dir: &DataDir) -> Result<Texts> {
     match TEXT_SETS.iter().find(|(known, _)| *known == name) {
-        Some((_, open)) => open(source),
+        Some((_, open)) => open(data_dir),
         None => {
             if let Some((path, columns)) = path_of(name) {
                 return table(path, &columns);
@@ -92,7 +92,7 @@ fn named(name: &str, source: &Source) -> Result<Texts> {
     }
 }
 
-/// The file that a name is the path of, with its columns.
+/// The file and columns of a name that is a path.
 fn path_of(name: &str) -> Option<(&Path, Columns)> {
     let plain = Path::new(name);
     if plain.is_file() {
@@ -103,7 +103,7 @@ fn path_of(name: &str) -> Option<(&Path, Columns)> {
     path.is_file().then(|| (path, Columns::new(text, label)))
 }
 
-/// The name of the texts that a set is trained on.
+/// The name of the training texts of a set.
 fn trained_on(set: &str) -> String {
     if path_of(set).is_some() { set.to_string() } else { format!("{set}-train") }
 }
@@ -114,9 +114,9 @@ fn table(path: &Path, columns: &Columns) -> Result<Texts> {
 }
 
 /// SST-2 (Socher et al. 2013) in GLUE's form or as sentences: tab-separated, `sentence` and `label`.
-fn sst2(source: &Source, files: &[&str]) -> Result<Texts> {
-    let data = source.folder("sst2")?;
-    // the publisher's archive has the second name
+fn sst2(data_dir: &DataDir, files: &[&str]) -> Result<Texts> {
+    let data = data_dir.folder("sst2")?;
+    // the publisher's archive uses the second name
     let folder =
         ["sst2", "SST-2"].map(|name| data.join(name)).into_iter().find(|path| path.is_dir()).unwrap_or(data.join("sst2"));
     let mut examples = Vec::new();
@@ -126,12 +126,12 @@ fn sst2(source: &Source, files: &[&str]) -> Result<Texts> {
     Ok(Texts::sentiment(examples, format!("SST-2, {} in {}", files.join(" and "), folder.display())))
 }
 
-/// One's own texts: `own/{train,test}` as .jsonl, .tsv or .csv, plain or gzipped, with columns `text` and `label`.
-fn own(source: &Source, part: &str) -> Result<Texts> {
-    let folder = source.folder("own")?.join("own");
+/// The user's own texts: `own/{train,test}` as .jsonl, .tsv or .csv, plain or gzipped, with columns `text` and `label`.
+fn own(data_dir: &DataDir, part: &str) -> Result<Texts> {
+    let folder = data_dir.folder("own")?.join("own");
     let names = ["jsonl", "jsonl.gz", "tsv", "tsv.gz", "csv", "csv.gz"].map(|end| format!("{part}.{end}"));
     let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    let found = found.with_context(|| format!("{}: none of {} is there", folder.display(), names.join(", ")))?;
+    let found = found.with_context(|| format!("{}: none of {} exists", folder.display(), names.join(", ")))?;
     table(&found, &Columns::new("text", "label"))
 }
 
@@ -141,9 +141,9 @@ mod tests {
 
     #[test]
     fn held_out_texts_are_not_trained_on() -> Result<()> {
-        let source = Source::default();
-        let (train, held) = (training("reviews", &source)?, open("reviews-validation", &source)?);
-        let all = open("reviews-train", &source)?;
+        let data_dir = DataDir::default();
+        let (train, held) = (training("reviews", &data_dir)?, open("reviews-validation", &data_dir)?);
+        let all = open("reviews-train", &data_dir)?;
         assert_eq!((train.examples.len(), held.examples.len(), all.examples.len()), (1800, 200, 2000));
         assert!(held.examples.iter().all(|held| !train.examples.contains(held)));
         assert_eq!(all.clone().first(Some(3)).examples, all.examples[..3]);
@@ -157,18 +157,18 @@ mod tests {
         let rows: String = (0..20).map(|i| format!("{},t{i}\n", i % 2)).collect();
         std::fs::write(&path, format!("stars,review\n{rows}"))?;
         let name = format!("{}:review:stars", path.display());
-        let (train, held) = (training(&name, &Source::default())?, open(&format!("{name}-validation"), &Source::default())?);
-        assert_eq!((train.examples.len(), held.examples.len(), open(&name, &Source::default())?.examples.len()), (18, 2, 20));
-        let error = format!("{:#}", open(&path.display().to_string(), &Source::default()).unwrap_err());
+        let (train, held) = (training(&name, &DataDir::default())?, open(&format!("{name}-validation"), &DataDir::default())?);
+        assert_eq!((train.examples.len(), held.examples.len(), open(&name, &DataDir::default())?.examples.len()), (18, 2, 20));
+        let error = format!("{:#}", open(&path.display().to_string(), &DataDir::default()).unwrap_err());
         assert!(error.contains("no column \"text\"; there are: stars, review"), "{error}");
         Ok(())
     }
 
     #[test]
     fn unknown_sets_and_missing_folders_are_named() {
-        let error = |name: &str, source: &Source| format!("{:#}", open(name, source).unwrap_err());
-        assert!(error("imdbb", &Source::default()).contains("amazon-books"));
-        let nowhere = Source { data_dir: Some("/nowhere".into()) };
+        let error = |name: &str, data_dir: &DataDir| format!("{:#}", open(name, data_dir).unwrap_err());
+        assert!(error("imdbb", &DataDir::default()).contains("amazon-books"));
+        let nowhere = DataDir { path: Some("/nowhere".into()) };
         assert!(error("sst2", &nowhere).contains("/nowhere/sst2/dev.tsv"));
         assert!(error("own", &nowhere).contains("test.jsonl"));
     }

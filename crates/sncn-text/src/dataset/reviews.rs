@@ -1,16 +1,16 @@
-//! `reviews`: generated reviews in two domains, films and kitchen things. The words that carry the sentiment are the same; subjects,
-//! style, length and what else goes with them differ. Every text is a pure function of its set, part and index.
+//! `reviews`: generated reviews of two domains, films and kitchen articles. The words that carry the sentiment are the same in both;
+//! subjects, style, length and spurious correlations differ. Every text depends only on its set, split and index.
 //!
-//! A review has one class. Most of its sentences agree with it, some say nothing, a few say the opposite; one in six opinions is
-//! negated ("not dull"). Films are long, composed reviews, in which some words go with a class without carrying it (a sequel
-//! disappoints, a festival pleases); kitchen reviews are short notes, in which those words mean nothing.
+//! A review has one class. Most of its sentences agree with the class, some are neutral, a few say the opposite; one in six opinions
+//! is negated ("not dull"). Film reviews are long and carefully written, and some of their words correlate with the class without
+//! carrying sentiment ("sequel" with negative, "festival" with positive); kitchen reviews are short notes without that correlation.
 
 use super::texts::{Example, Texts};
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt};
 use sncn_core::Seed;
 
-/// Opinions of both classes, by how often they occur: the first are common.
+/// Opinions of both classes, the most frequent first.
 const OPINIONS: [&[&str]; 2] = [
     &[
         "bad",
@@ -57,21 +57,21 @@ const OPINIONS: [&[&str]; 2] = [
         "beautiful",
     ],
 ];
-/// What goes with a class in films alone.
+/// Words that correlate with a class in film reviews only.
 const HINTS: [&[&str]; 2] = [
     &["sequel", "remake", "two hours", "teenagers", "explosions", "trailer"],
     &["festival", "debut", "subtitles", "black and white", "novel", "theatre"],
 ];
 const DEGREES: &[&str] = &["", "", "", "very ", "really ", "quite ", "rather ", "truly ", "so "];
 
-/// How a domain speaks.
+/// The sentences of a domain.
 struct Domain {
     name: &'static str,
     subjects: &'static [&'static str],
-    /// `{s}` is the subject, `{d}` a degree, `{o}` an opinion.
+    /// Sentences with an opinion: `{s}` is the subject, `{d}` a degree, `{o}` the opinion.
     opinions: &'static [&'static str],
     fillers: &'static [&'static str],
-    /// Sentences, fewest and most.
+    /// The smallest and the largest number of sentences.
     sentences: (usize, usize),
     hints: bool,
     casual: bool,
@@ -161,28 +161,28 @@ const KITCHEN: Domain = Domain {
 };
 
 /// Film reviews, half of each class.
-pub fn films(part: &str, count: usize) -> Texts {
-    texts(&FILMS, part, count)
+pub fn films(split: &str, count: usize) -> Texts {
+    texts(&FILMS, split, count)
 }
 
-/// Reviews of kitchen things, half of each class.
-pub fn kitchen(part: &str, count: usize) -> Texts {
-    texts(&KITCHEN, part, count)
+/// Reviews of kitchen articles, half of each class.
+pub fn kitchen(split: &str, count: usize) -> Texts {
+    texts(&KITCHEN, split, count)
 }
 
-fn texts(domain: &Domain, part: &str, count: usize) -> Texts {
+fn texts(domain: &Domain, split: &str, count: usize) -> Texts {
     let example = |index: usize| {
         let label = index % 2;
-        Example { text: review(domain, label, &mut stream(domain.name, part, index)), label: label as u32 }
+        Example { text: review(domain, label, &mut stream(domain.name, split, index)), label: label as u32 }
     };
-    Texts::sentiment((0..count).map(example).collect(), format!("{count} generated reviews of {} ({part})", domain.name))
+    Texts::sentiment((0..count).map(example).collect(), format!("{count} generated reviews of {} ({split})", domain.name))
 }
 
 fn pick<'a>(from: &[&'a str], rng: &mut impl Rng) -> &'a str {
     from.choose(rng).copied().unwrap_or_default()
 }
 
-/// An opinion of a class: the first of the list are the most frequent.
+/// Draws an opinion of a class; the first of the list are the most frequent.
 fn opinion(class: usize, rng: &mut impl Rng) -> &'static str {
     let words = OPINIONS[class];
     let share: f64 = rng.random();
@@ -193,7 +193,7 @@ fn review(domain: &Domain, label: usize, rng: &mut impl Rng) -> String {
     let count = rng.random_range(domain.sentences.0..=domain.sentences.1);
     let mut sentences = Vec::with_capacity(count);
     for i in 0..count {
-        // the first sentence takes a side, so that no review is without one
+        // the first sentence has an opinion, so every review has one
         let kind: f64 = if i == 0 { 0. } else { rng.random() };
         if kind > 0.62 {
             sentences.push(filler(domain, label, rng));
@@ -208,17 +208,17 @@ fn review(domain: &Domain, label: usize, rng: &mut impl Rng) -> String {
     if domain.casual { casual(&sentences, rng) } else { composed(&sentences) }
 }
 
-/// A sentence that says nothing, in films often with a word that goes with the class.
+/// A neutral sentence, in film reviews often with a word that correlates with the class.
 fn filler(domain: &Domain, label: usize, rng: &mut impl Rng) -> String {
     if domain.hints && rng.random_bool(0.5) {
-        // four times in five the class's own
+        // with probability 0.8 a word of the review's class
         let class = if rng.random_bool(0.8) { label } else { 1 - label };
         return format!("one thinks of the {}.", pick(HINTS[class], rng));
     }
     pick(domain.fillers, rng).to_string()
 }
 
-/// Sentences that begin with a capital.
+/// Joins sentences, each with a capital at its beginning.
 fn composed(sentences: &[String]) -> String {
     let capital = |sentence: &String| {
         let mut letters = sentence.chars();
@@ -227,7 +227,7 @@ fn composed(sentences: &[String]) -> String {
     sentences.iter().map(capital).collect::<Vec<_>>().join(" ")
 }
 
-/// Notes: no capitals, signs by chance.
+/// Joins notes without capitals, with random punctuation.
 fn casual(notes: &[String], rng: &mut impl Rng) -> String {
     let mut text = String::new();
     for note in notes {
@@ -239,8 +239,8 @@ fn casual(notes: &[String], rng: &mut impl Rng) -> String {
 }
 
 /// The stream of a generated set.
-fn stream(set: &str, part: &str, index: usize) -> impl Rng {
-    Seed::new(0).named("reviews").named(set).named(part).fold_in(index as u64).rng()
+fn stream(set: &str, split: &str, index: usize) -> impl Rng {
+    Seed::new(0).named("reviews").named(set).named(split).fold_in(index as u64).rng()
 }
 
 #[cfg(test)]

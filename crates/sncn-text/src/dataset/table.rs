@@ -1,7 +1,7 @@
-//! Files with a text a row: JSON lines, tab- and comma-separated tables with a header, plain or gzipped, read row by row.
+//! Files with one text per row: JSON lines, tab- and comma-separated tables with a header, plain or gzipped, read row by row.
 //!
-//! The end of the name says which. What is not UTF-8 becomes the replacement character. In tab-separated files quotes are
-//! characters like others, as in GLUE; in comma-separated ones they enclose fields, which may hold line breaks.
+//! The file extension determines the format. Invalid UTF-8 becomes the replacement character. In tab-separated files quotes are
+//! ordinary characters, as in GLUE; in comma-separated ones they enclose fields, which may contain line breaks.
 
 use super::texts::Example;
 use anyhow::{Context, Result, bail, ensure};
@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-/// Which columns count.
+/// The names of the columns with texts and labels.
 #[derive(Clone, Debug)]
 pub struct Columns {
     text: String,
@@ -19,18 +19,18 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Of these names.
+    /// The columns with these names.
     pub fn new(text: &str, label: &str) -> Self {
         Self { text: text.to_string(), label: label.to_string() }
     }
 }
 
-/// What labels mean.
+/// The words or numbers that stand for classes.
 #[derive(Clone, Debug)]
 pub struct Labels(Vec<(String, u32)>);
 
 impl Labels {
-    /// 0, neg and negative; 1, pos and positive.
+    /// Sentiment: 0, neg and negative; 1, pos and positive.
     pub fn sentiment() -> Self {
         let words = [("0", 0), ("neg", 0), ("negative", 0), ("1", 1), ("pos", 1), ("positive", 1)];
         Self(words.map(|(word, label)| (word.to_string(), label)).to_vec())
@@ -48,7 +48,7 @@ impl Labels {
     }
 }
 
-/// Opens a file, unpacked where its name ends in `.gz`, and says what the rest of the name ends in.
+/// Opens a file, decompressed if its name ends in `.gz`; also returns the extension without `.gz`.
 fn opened(path: &Path) -> Result<(Box<dyn BufRead>, String)> {
     let file = File::open(path).with_context(|| format!("{}: not readable", path.display()))?;
     let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
@@ -59,17 +59,17 @@ fn opened(path: &Path) -> Result<(Box<dyn BufRead>, String)> {
     Ok((reader, name.rsplit('.').next().unwrap_or_default().to_string()))
 }
 
-/// All texts of a file.
+/// Reads all texts of a file.
 ///
 /// # Errors
-/// Names the file, the row, and what does not fit.
+/// If the file cannot be read, its extension is unknown, or a row does not fit; the error names file and row.
 pub fn read(path: &Path, columns: &Columns, labels: &Labels) -> Result<Vec<Example>> {
     let (reader, end) = opened(path)?;
     match end.as_str() {
         "jsonl" | "json" => json_lines(path, reader, columns, labels),
         "tsv" => separated(path, reader, b'\t', columns, labels),
         "csv" => separated(path, reader, b',', columns, labels),
-        other => bail!("{}: the name ends in {other:?}; .jsonl, .tsv and .csv are accepted, each with .gz too", path.display()),
+        other => bail!("{}: the extension is {other:?}; .jsonl, .tsv and .csv are accepted, also with .gz", path.display()),
     }
 }
 
@@ -93,7 +93,7 @@ fn json_lines(path: &Path, mut reader: Box<dyn BufRead>, columns: &Columns, labe
             })
         };
         let text = field(&columns.text)?;
-        let text = text.as_str().with_context(|| format!("{}: {:?} is {text}, a string is wanted", at(), columns.text))?;
+        let text = text.as_str().with_context(|| format!("{}: {:?} is {text}, expected a string", at(), columns.text))?;
         let label = match field(&columns.label)? {
             Value::String(word) => word.clone(),
             other => other.to_string(),
@@ -178,7 +178,7 @@ mod tests {
                 .contains("a.jsonl:2: no key \"label\"; there are: text")
         );
         assert!(error("a.jsonl", b"{\"text\":\"a\",\"label\":1}\n{\"text\":").contains("a.jsonl:2"));
-        assert!(error("a.jsonl", b"{\"text\":5,\"label\":1}").contains("a string is wanted"));
+        assert!(error("a.jsonl", b"{\"text\":5,\"label\":1}").contains("expected a string"));
         assert!(error("a.jsonl", b"{\"text\":\"a\",\"label\":3}").contains("label \"3\"; accepted: 0, neg"));
         assert!(error("a.tsv", b"sentence\tlabel\nx\t1\n").contains("no column \"text\"; there are: sentence, label"));
         assert!(error("a.tsv", b"text\tlabel\nx\t1\ny\t2\n").contains("a.tsv:3"));

@@ -1,35 +1,35 @@
 //! `Texts`: labelled texts in memory.
 
-/// Classes of sentiment.
+/// The classes of sentiment.
 pub const CLASSES: [&str; 2] = ["negative", "positive"];
 
 /// A text with its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Example {
-    /// The text as it stands in the data set.
+    /// The text as in the data set.
     pub text: String,
-    /// Its class.
+    /// The number of its class.
     pub label: u32,
 }
 
 /// Labelled texts in memory.
 #[derive(Clone, Debug)]
 pub struct Texts {
-    /// In the order of the data set.
+    /// The texts in the order of the data set.
     pub examples: Vec<Example>,
     /// Class names, in label order.
     pub classes: Vec<String>,
-    /// One line: what this is and where it comes from.
+    /// A line for users: name, size and origin of the data.
     pub describe: String,
 }
 
 impl Texts {
-    /// Of sentiment: negative and positive.
+    /// Texts with the classes negative and positive.
     pub(super) fn sentiment(examples: Vec<Example>, describe: String) -> Self {
         Self { examples, classes: CLASSES.map(str::to_string).to_vec(), describe }
     }
 
-    /// The first texts.
+    /// The first `limit` texts; all of them without a limit.
     pub fn first(mut self, limit: Option<usize>) -> Self {
         if let Some(limit) = limit.filter(|&limit| limit < self.examples.len()) {
             self.examples.truncate(limit);
@@ -38,7 +38,8 @@ impl Texts {
         self
     }
 
-    /// Cuts off a share of the texts to choose settings by: every `every`-th, which is a share of every class and source.
+    /// Splits off every `every`-th text for validation, which takes the same fraction of every class and file; returns the other
+    /// texts and the validation set.
     pub(super) fn held_out(self, every: usize) -> (Self, Self) {
         let part = |held: bool| Self {
             examples: self

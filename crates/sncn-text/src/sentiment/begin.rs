@@ -8,13 +8,13 @@ use crate::{Vectors, Vocabulary};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use sncn_core::{Seed, Vars};
-use sncn_train::Source;
+use sncn_train::DataDir;
 use sncn_train::files::write_atomically;
 use sncn_train::harness::Run;
 use std::path::Path;
 
 /// The parts that a run's table asks for; where there is a folder, they are kept in it from now on.
-pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, source: &Source) -> Result<Parts> {
+pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, source: &DataDir) -> Result<Parts> {
     let input = &run.settings.input;
     let pretrained = match &input.pretrained {
         Some(path) => Some(Pretrained::open(&located(path, "pretrained encoder", source)?)?),
@@ -58,7 +58,7 @@ pub(super) fn vectors(
     vocabulary: &Vocabulary,
     data: &Examples,
     vars: &Vars,
-    source: &Source,
+    source: &DataDir,
     seed: u64,
 ) -> Result<()> {
     let Some(config) = &input.vectors else { return Ok(()) };
@@ -80,10 +80,10 @@ pub(super) fn vectors(
         }
     };
     ensure!(width == vectors.width, "{origin}: vectors of {} values for a network of {width} channels", vectors.width);
-    for (&id, values) in &vectors.of {
+    for (&id, values) in &vectors.by_id {
         rows[id as usize].clone_from(values);
     }
     table.set(&Tensor::new(rows, &Device::Cpu)?)?;
-    eprintln!("word vectors, {origin}: {} words of the vocabulary have one, {} have none", vectors.of.len(), vectors.missing);
+    eprintln!("word vectors, {origin}: {} words of the vocabulary have one, {} have none", vectors.by_id.len(), vectors.missing);
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::json;
 use sncn_core::{Seed, Vars};
 use sncn_record::task::SENTIMENT;
-use sncn_train::Source;
+use sncn_train::DataDir;
 use sncn_train::harness::{Empty, Run, Trained, run, saved, settings};
 use sncn_train::objective::Objective;
 use std::path::{Path, PathBuf};
@@ -190,6 +190,6 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
 ///
 /// # Errors
 /// Where it is relative and there is no data folder.
-pub(super) fn located(path: &Path, what: &str, source: &Source) -> Result<PathBuf> {
+pub(super) fn located(path: &Path, what: &str, source: &DataDir) -> Result<PathBuf> {
     Ok(if path.is_absolute() { path.to_path_buf() } else { source.folder(what)?.join(path) })
 }

@@ -5,13 +5,13 @@ use crate::dataset;
 use crate::examples::Examples;
 use crate::shift::{self, SEVERITIES, SHIFTS};
 use anyhow::{Result, ensure};
-use sncn_train::Source;
+use sncn_train::DataDir;
 use sncn_train::harness::{self, Parts, Trained};
 
 /// Opens test sets for a model: a set as it is, or with `-c` under every shift and severity.
 pub(super) struct TestSets<'a> {
     pub(super) trained: &'a Trained<Sentiment>,
-    pub(super) source: &'a Source,
+    pub(super) source: &'a DataDir,
 }
 
 /// Whether two lists of classes are the same, whatever their letters; `LABEL_<number>` names nothing.

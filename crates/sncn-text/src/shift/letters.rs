@@ -1,17 +1,17 @@
-//! Shifts of single letters: a share of them, which grows with the severity, is hit.
+//! Shifts of single letters; the fraction of letters that is changed grows with the severity.
 
 use super::severity::at;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// Share of the letters.
-const SHARES: [f64; 5] = [0.01, 0.025, 0.05, 0.09, 0.15];
+/// The fraction of changed letters at severities 1 to 5.
+const FRACTIONS: [f64; 5] = [0.01, 0.025, 0.05, 0.09, 0.15];
 
-/// The keys beside each key of a keyboard.
+/// The rows of a keyboard.
 const ROWS: [&str; 3] = ["qwertyuiop", "asdfghjkl", "zxcvbnm"];
 
-/// A key beside that of a letter, in its case; nothing for what is no key.
+/// A random neighbouring key of a letter, in the same case; `None` for characters that are not on the keyboard.
 fn beside(letter: char, rng: &mut ChaCha8Rng) -> Option<char> {
     let lower = letter.to_ascii_lowercase();
     let row = ROWS.iter().find(|row| row.contains(lower))?;
@@ -23,16 +23,16 @@ fn beside(letter: char, rng: &mut ChaCha8Rng) -> Option<char> {
     Some(if letter.is_ascii_uppercase() { key.to_ascii_uppercase() } else { key })
 }
 
-/// Calls `hit` for the letters that are hit; others stay.
+/// Copies the text and calls `hit` for the letters that are changed.
 fn each(text: &str, severity: usize, rng: &mut ChaCha8Rng, mut hit: impl FnMut(char, &mut String, &mut ChaCha8Rng)) -> String {
-    let (share, mut out) = (at(SHARES, severity), String::with_capacity(text.len() + 16));
+    let (share, mut out) = (at(FRACTIONS, severity), String::with_capacity(text.len() + 16));
     for letter in text.chars() {
         if letter.is_alphabetic() && rng.random_bool(share) { hit(letter, &mut out, rng) } else { out.push(letter) }
     }
     out
 }
 
-/// The key beside is hit instead, or the letter changes places with the one before.
+/// A letter is replaced by a neighbouring key or swapped with the previous letter.
 pub(super) fn typing_errors(text: &str, severity: usize, rng: &mut ChaCha8Rng) -> String {
     each(text, severity, rng, |letter, out, rng| match (beside(letter, rng), out.pop()) {
         (Some(key), before) if before.is_none_or(|before| !before.is_alphabetic()) || rng.random_bool(0.5) => {
@@ -46,12 +46,12 @@ pub(super) fn typing_errors(text: &str, severity: usize, rng: &mut ChaCha8Rng) -
     })
 }
 
-/// Letters are missing.
+/// Letters are left out.
 pub(super) fn dropped(text: &str, severity: usize, rng: &mut ChaCha8Rng) -> String {
     each(text, severity, rng, |_, _, _| {})
 }
 
-/// Letters come twice.
+/// Letters are doubled.
 pub(super) fn doubled(text: &str, severity: usize, rng: &mut ChaCha8Rng) -> String {
     each(text, severity, rng, |letter, out, _| out.extend([letter, letter]))
 }

@@ -1,7 +1,7 @@
-//! Shifts of texts as named test sets, in the spirit of the image corruptions: 8 kinds, 5 severities, each a pure function of the
-//! text and of the stream of its kind, severity and index.
+//! Distribution shifts of texts as named test sets, the counterpart of the image corruptions: 8 kinds, 5 severities. A shifted text
+//! depends only on the text and on the stream of its kind, severity and index.
 //!
-//! To add one: a function and a line in [`SHIFTS`].
+//! A new shift is a function and a line in [`SHIFTS`].
 
 mod letters;
 mod severity;
@@ -14,10 +14,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sncn_core::Seed;
 
-/// Changes a text at a severity from 1 to 5.
+/// Changes a text at a severity from 1 to 5; random draws come from the generator.
 pub type Apply = fn(&str, usize, &mut ChaCha8Rng) -> String;
 
-/// Every shift.
+/// Every shift by name.
 pub const SHIFTS: &[(&str, Apply)] = &[
     ("typing_errors", letters::typing_errors),
     ("dropped_letters", letters::dropped),
@@ -29,7 +29,7 @@ pub const SHIFTS: &[(&str, Apply)] = &[
     ("truncation", words::truncation),
 ];
 
-/// The texts under that shift; `name` is one of [`SHIFTS`].
+/// Applies an entry of [`SHIFTS`] to all texts; text i draws from its own stream.
 pub fn shifted(texts: &Texts, (name, apply): (&str, Apply), severity: usize) -> Texts {
     let stream = Seed::new(0).named("shift").named(name).fold_in(severity as u64);
     let one = |(index, example): (usize, &Example)| {

@@ -1,9 +1,9 @@
-//! How strongly a text is changed.
+//! The severities of shifts.
 
-/// Severities run from 1 to this.
+/// The highest severity; the lowest is 1.
 pub const SEVERITIES: usize = 5;
 
-/// The value of a severity.
+/// The value for a severity.
 pub(super) fn at(values: [f64; SEVERITIES], severity: usize) -> f64 {
     values[severity.clamp(1, SEVERITIES) - 1]
 }

@@ -5,20 +5,20 @@ use rand::RngExt;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand_chacha::ChaCha8Rng;
 
-/// A share of the words is in capitals.
+/// A fraction of the words is put in capitals.
 pub(super) fn case(text: &str, severity: usize, rng: &mut ChaCha8Rng) -> String {
     let share = at([0.1, 0.25, 0.5, 0.75, 1.], severity);
     each(text, |word| if rng.random_bool(share) { word.to_uppercase() } else { word.to_string() })
 }
 
-/// A share of the words is missing.
+/// A fraction of the words is left out.
 pub(super) fn dropped(text: &str, severity: usize, rng: &mut ChaCha8Rng) -> String {
     let share = at([0.05, 0.1, 0.2, 0.35, 0.5], severity);
     let words = text.split(' ').filter(|_| !rng.random_bool(share));
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Signs after a share of the words.
+/// Punctuation is added after a fraction of the words.
 pub(super) fn punctuation(text: &str, severity: usize, rng: &mut ChaCha8Rng) -> String {
     let share = at([0.05, 0.1, 0.2, 0.35, 0.5], severity);
     each(text, |word| match rng.random_bool(share) {
@@ -27,7 +27,7 @@ pub(super) fn punctuation(text: &str, severity: usize, rng: &mut ChaCha8Rng) -> 
     })
 }
 
-/// A share of the sentences, which end in `.`, `!` or `?`, change places.
+/// A fraction of the sentences, which end in `.`, `!` or `?`, is exchanged.
 pub(super) fn sentence_order(text: &str, severity: usize, rng: &mut ChaCha8Rng) -> String {
     let share = at([0.2, 0.4, 0.6, 0.8, 1.], severity);
     let mut sentences: Vec<String> = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn sentence_order(text: &str, severity: usize, rng: &mut ChaCha8Rng) 
     sentences.join(" ")
 }
 
-/// Only the first share of the words is there; one at least.
+/// Only a fraction of the words is kept, from the beginning; at least one.
 pub(super) fn truncation(text: &str, severity: usize, _: &mut ChaCha8Rng) -> String {
     let words: Vec<&str> = text.split(' ').collect();
     let kept = (at([0.8, 0.6, 0.4, 0.25, 0.15], severity) * words.len() as f64).ceil() as usize;

@@ -265,7 +265,7 @@ fn folders_that_do_not_fit_are_named() {
     fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
     said("model.safetensors: damaged, or no safetensors file");
     fs::remove_file(&weights).unwrap();
-    said("none of model.safetensors, pytorch_model.bin is there");
+    said("none of model.safetensors, pytorch_model.bin exists");
     program()
         .args(["predict", "--run-dir"])
         .arg(&pretrained)

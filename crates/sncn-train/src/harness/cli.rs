@@ -1,7 +1,7 @@
 //! What the commands of several programs share: arguments, progress bars, lines of output, the interrupt flag.
 
 use super::{Run, Table, Task};
-use crate::Source;
+use crate::DataDir;
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use sncn_core::{Pass, Precision};
@@ -122,9 +122,9 @@ pub fn interrupted() -> bool {
 }
 
 /// Where data sets are: the folder given on the command line, or else the one that `SNCN_DATA` names.
-pub fn source(data_dir: Option<&Path>) -> Source {
+pub fn source(data_dir: Option<&Path>) -> DataDir {
     let named = || std::env::var_os("SNCN_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    Source { data_dir: data_dir.map(Path::to_path_buf).or_else(named) }
+    DataDir { path: data_dir.map(Path::to_path_buf).or_else(named) }
 }
 
 /// The most threads that are taken for every processor: more would only wait for each other.

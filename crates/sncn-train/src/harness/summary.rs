@@ -2,7 +2,7 @@
 
 use super::Measurement;
 
-use crate::shift::ShiftErrors;
+use crate::corruption_error::CorruptionErrors;
 use anyhow::{Result, ensure};
 use sncn_record::Task;
 
@@ -12,12 +12,12 @@ pub fn value(measurements: &[Measurement], split: &str, metric: &str) -> Option<
 }
 
 /// A metric of the shifted sets (`<set>/<shift>/<severity>`), in the order in which they were measured.
-pub fn shifted<'a>(measurements: &'a [Measurement], metric: &str) -> Vec<(&'a str, ShiftErrors)> {
-    let mut sets: Vec<(&str, ShiftErrors)> = Vec::new();
+pub fn shifted<'a>(measurements: &'a [Measurement], metric: &str) -> Vec<(&'a str, CorruptionErrors)> {
+    let mut sets: Vec<(&str, CorruptionErrors)> = Vec::new();
     for m in measurements.iter().filter(|m| m.metric == metric) {
         let Some((set, rest)) = m.split.split_once('/') else { continue };
         if sets.last().is_none_or(|(last, _)| *last != set) {
-            sets.push((set, ShiftErrors::default()));
+            sets.push((set, CorruptionErrors::default()));
         }
         if let Some((_, rows)) = sets.last_mut() {
             rows.add(rest.split('/').next().unwrap_or_default(), m.value);
@@ -62,7 +62,7 @@ pub fn print_shifts(task: &Task, measurements: &[Measurement]) {
         let severities = rows.rows().iter().map(|(_, row)| row.len()).max().unwrap_or(0);
         let heads: String = (1..=severities).map(|severity| format!(" {severity:>7}")).collect();
         crate::out!("{:24}{heads} {:>7}", "", "mean");
-        for ((name, row), mean) in rows.rows().iter().zip(rows.of_corruptions()) {
+        for ((name, row), mean) in rows.rows().iter().zip(rows.by_corruption()) {
             let cells: String = row.iter().map(|value| format!(" {:7.2}", 100. * value)).collect();
             crate::out!("{name:24}{cells} {:7.2}", 100. * mean);
         }
@@ -97,7 +97,7 @@ pub fn csv(task: &Task, measurements: &[Measurement]) -> String {
     let head: String = (1..=severities).map(|severity| format!(",{severity}")).collect();
     let mut text = format!("set,shift{head},mean\n");
     for (set, rows) in &sets {
-        for ((name, row), mean) in rows.rows().iter().zip(rows.of_corruptions()) {
+        for ((name, row), mean) in rows.rows().iter().zip(rows.by_corruption()) {
             let cells: String = row.iter().chain([&mean]).map(|value| format!(",{:.4}", 100. * value)).collect();
             text += &format!("{set},{name}{cells}\n");
         }

@@ -6,7 +6,7 @@
 use super::bench::Case;
 use super::summary;
 use super::{Recorder, Run};
-use crate::Source;
+use crate::DataDir;
 use crate::checkpoint::Header;
 use crate::confusion::Confusion;
 use crate::data::Dataset;
@@ -165,7 +165,7 @@ pub struct Begin<'a, T: Task> {
     /// The seed of weights, order, augmentation and mixing.
     pub seed: u64,
     /// Where data sets are.
-    pub source: &'a Source,
+    pub source: &'a DataDir,
     /// The folder of its checkpoints, where a task may keep files of its own; absent where nothing is kept, as in `bench`.
     pub folder: Option<&'a Path>,
     /// Whether it has no checkpoint yet, so that initial weights count.
@@ -218,7 +218,7 @@ pub struct Testing<'a, T: Task> {
     /// The model and its run.
     pub trained: &'a Trained<T>,
     /// Where data sets are.
-    pub source: &'a Source,
+    pub source: &'a DataDir,
     /// Options of the command.
     pub options: &'a T::Evaluate,
 }

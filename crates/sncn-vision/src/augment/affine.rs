@@ -1,6 +1,6 @@
-//! Affine operations: rotate, shear, translate, with bilinear or nearest sampling; what lies outside is black.
+//! Affine operations: rotate, shear, translate, with bilinear or nearest sampling; pixels from outside the image are black.
 //!
-//! A map takes an OUTPUT pixel (x, y) to its SOURCE, (a (x + ½) + b (y + ½) + c, d (x + ½) + e (y + ½) + f), in double
+//! A map takes an output pixel (x, y) to its input position, (a (x + ½) + b (y + ½) + c, d (x + ½) + e (y + ½) + f), in double
 //! precision. Shears are anchored at the top left corner; a positive translation moves the content left or up.
 
 use crate::corruption::Dims;
@@ -17,8 +17,8 @@ const fn along_y(factor: f64) -> Map {
     [1.0, 0.0, 0.0, factor, 1.0, 0.0]
 }
 
-/// Rotation by `degrees`, counter-clockwise positive, about the centre; coefficients rounded to 15 decimals.
-pub fn turn(degrees: f64, dims: Dims) -> Map {
+/// The map of a rotation by `degrees`, counter-clockwise positive, about the centre; coefficients are rounded to 15 decimals.
+pub fn rotation(degrees: f64, dims: Dims) -> Map {
     let round = |v: f64| (v * 1e15).round() / 1e15;
     let (sin, cos) = (-degrees.rem_euclid(360.0).to_radians()).sin_cos();
     let (a, b, d) = (round(cos), round(sin), round(-sin));
@@ -31,7 +31,7 @@ pub fn rotate(image: &[u8], dims: Dims, degrees: f64, out: &mut [u8]) {
     if degrees.rem_euclid(360.0) == 0.0 {
         return out.copy_from_slice(image);
     }
-    bilinear::<true, true>(image, dims, &turn(degrees, dims), out);
+    bilinear::<true, true>(image, dims, &rotation(degrees, dims), out);
 }
 
 /// Shears along x by `factor`, bilinear.
@@ -47,7 +47,7 @@ pub fn shear_y(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
 /// Moves the content left by `pixels`, bilinear.
 pub fn translate_x(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
     match whole(pixels) {
-        Some(pixels) => shift(image, dims, pixels, 0, out),
+        Some(pixels) => translate_whole(image, dims, pixels, 0, out),
         None => bilinear::<true, false>(image, dims, &[1.0, 0.0, pixels, 0.0, 1.0, 0.0], out),
     }
 }
@@ -55,14 +55,14 @@ pub fn translate_x(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
 /// Moves the content up by `pixels`, bilinear.
 pub fn translate_y(image: &[u8], dims: Dims, pixels: f64, out: &mut [u8]) {
     match whole(pixels) {
-        Some(pixels) => shift(image, dims, 0, pixels, out),
+        Some(pixels) => translate_whole(image, dims, 0, pixels, out),
         None => bilinear::<false, true>(image, dims, &[1.0, 0.0, 0.0, 0.0, 1.0, pixels], out),
     }
 }
 
 /// Rotates by `degrees`, nearest pixel.
 pub fn rotate_nearest(image: &[u8], dims: Dims, degrees: f64, out: &mut [u8]) {
-    nearest(image, dims, &turn(degrees, dims), out);
+    nearest(image, dims, &rotation(degrees, dims), out);
 }
 
 /// Shears along x by `factor`, nearest pixel.
@@ -89,8 +89,8 @@ fn whole(pixels: f64) -> Option<i64> {
     (pixels.fract() == 0.0 && pixels.abs() < f64::from(i32::MAX)).then_some(pixels as i64)
 }
 
-/// output(x, y) = image(x + right, y + down).
-pub fn shift(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
+/// Translates by whole pixels: output(x, y) = image(x + right, y + down).
+pub fn translate_whole(image: &[u8], dims: Dims, right: i64, down: i64, out: &mut [u8]) {
     let (width, line) = (dims.width as i64, 3 * dims.width);
     let (from, to) = ((-right).clamp(0, width), (width - right).clamp(0, width));
     let (from, to) = (from as usize, to.max(from) as usize);
@@ -112,8 +112,8 @@ const BLOCK: usize = 32;
 
 /// Bilinear sampling at (xs − ½, ys − ½), first along x, then along y, neighbours clamped to the image, truncated.
 ///
-/// `ALONG_X` and `ALONG_Y` say whether sources lie between columns and between rows; where not, the weight is exactly 0.
-/// All is in double precision, in the order of the formula, so bytes do not depend on the vector length.
+/// `ALONG_X` and `ALONG_Y` say whether input positions lie between columns and between rows; otherwise the weight is exactly
+/// 0. All arithmetic is in double precision, in the order of the formula, so bytes do not depend on the vector length.
 fn bilinear<const ALONG_X: bool, const ALONG_Y: bool>(image: &[u8], dims: Dims, map: &Map, out: &mut [u8]) {
     let pixels = image.as_chunks::<3>().0;
     for (y, row) in out.as_chunks_mut::<3>().0.chunks_exact_mut(dims.width.max(1)).enumerate() {
@@ -149,10 +149,10 @@ impl Line {
         xs >= 0.0 && xs < self.dims.width as f64 && ys >= 0.0 && ys < self.dims.height as f64
     }
 
-    /// Samples the pixels from column `start` on, at most a block, all of them inside.
+    /// Samples the pixels from column `start` on, at most a block; all of them must lie inside.
     #[inline(always)]
     fn sample<const ALONG_X: bool, const ALONG_Y: bool>(&self, pixels: &[[u8; 3]], start: usize, out: &mut [[u8; 3]]) {
-        let mut places = Places::default();
+        let mut places = Neighbours::default();
         pulp::Arch::new().dispatch(Locate { line: self, start: start as u32, places: &mut places });
         let [mut near, mut far, mut near_below, mut far_below] = [[[0u8; 3]; BLOCK]; 4];
         let [mut across, mut down] = [[[0f64; 3]; BLOCK]; 2];
@@ -179,9 +179,9 @@ impl Line {
     }
 }
 
-/// Indices of the four neighbours of every source, and the weights of the farther ones.
+/// Indices of the four neighbours of every input position, and the weights of the farther ones.
 #[derive(Default)]
-struct Places {
+struct Neighbours {
     near: [u32; BLOCK],
     far: [u32; BLOCK],
     near_below: [u32; BLOCK],
@@ -199,7 +199,7 @@ fn whole_bits(v: f64) -> u64 {
 struct Locate<'a> {
     line: &'a Line,
     start: u32,
-    places: &'a mut Places,
+    places: &'a mut Neighbours,
 }
 
 impl WithSimd for Locate<'_> {

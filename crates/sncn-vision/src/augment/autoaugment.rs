@@ -1,23 +1,23 @@
 //! AutoAugment's policy for CIFAR-10 (Cubuk, Zoph, Mané, Vasudevan, Le 2019, arXiv:1805.09501, appendix): one of 25 pairs
-//! of operations, each applied with its own probability at its own magnitude.
+//! of operations, each of which is applied with its own probability at its own magnitude.
 //!
 //! A magnitude M in 0..=9 is M tenths of the operation's range, as in the authors' code. Ranges: shear 0.3; translation 10
 //! pixels of 32 (the authors' CIFAR code; the paper's table gives 150 for ImageNet); rotation 30°; solarize 256 down to 0;
 //! posterize 8 bits down to 4 (the paper's range; the code keeps 4 bits down to 0); color, contrast, brightness and
-//! sharpness 0.1 to 1.9. Shear, translation and rotation change sign half of the time. Affine maps take the nearest pixel
-//! and leave black outside.
+//! sharpness 0.1 to 1.9. Shear, translation and rotation are negative half of the time. Affine operations sample the nearest
+//! pixel and fill with black.
 
-use super::level::{AUTOCONTRAST, BRIGHTNESS, COLOR, CONTRAST, EQUALIZE, Levelled, SHARPNESS, SOLARIZE, int, none, share};
-use super::operation::Step;
+use super::level::{AUTOCONTRAST, BRIGHTNESS, COLOR, CONTRAST, EQUALIZE, Levelled, SHARPNESS, SOLARIZE, fraction, int, none};
+use super::operation::OperationCall;
 use super::{affine, table};
 use crate::corruption::Dims;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Translation range as a share of the side.
+/// Translation range as a fraction of the side.
 const TRANSLATION: f64 = 10.0 / 32.0;
 
-const SHEAR_Y: Levelled = Levelled::signed("shear_y_nearest", affine::shear_y_nearest, |level, _| share(level, 0.3));
+const SHEAR_Y: Levelled = Levelled::signed("shear_y_nearest", affine::shear_y_nearest, |level, _| fraction(level, 0.3));
 const TRANSLATE_X: Levelled = Levelled::signed("translate_x_nearest", affine::translate_x_nearest, |level, dims| {
     int(level, TRANSLATION * dims.width as f64)
 });
@@ -28,10 +28,10 @@ const ROTATE: Levelled = Levelled::signed("rotate_nearest", affine::rotate_neare
 const INVERT: Levelled = Levelled::plain("invert", table::invert, none);
 const POSTERIZE: Levelled = Levelled::plain("posterize", table::posterize, |level, _| 8.0 - int(level, 4.0));
 
-/// An operation, the tenths of its probability, its magnitude.
+/// An operation, its probability in tenths, and its magnitude.
 pub type Choice = (Levelled, u32, u32);
 
-/// The sub-policies: pairs of choices.
+/// The 25 sub-policies, each a pair of choices.
 pub const CIFAR10: [[Choice; 2]; 25] = [
     [(INVERT, 1, 7), (CONTRAST, 2, 6)],
     [(ROTATE, 7, 2), (TRANSLATE_X, 3, 9)],
@@ -60,12 +60,12 @@ pub const CIFAR10: [[Choice; 2]; 25] = [
     [(TRANSLATE_Y, 7, 9), (AUTOCONTRAST, 9, 1)],
 ];
 
-/// Draws a sub-policy, and which of its two operations are applied and in which direction, into `steps`.
-pub fn draw(dims: Dims, rng: &mut ChaCha8Rng, steps: &mut Vec<Step>) {
-    steps.clear();
+/// Draws a sub-policy, which of its two operations are applied, and their signs; `calls` is replaced by the applied ones.
+pub fn draw(dims: Dims, rng: &mut ChaCha8Rng, calls: &mut Vec<OperationCall>) {
+    calls.clear();
     for (choice, tenths, magnitude) in &CIFAR10[rng.random_range(0..CIFAR10.len())] {
         let applied = rng.random_range(0..10) < *tenths;
-        let step = choice.step(f64::from(*magnitude), dims, rng);
-        steps.extend(applied.then_some(step));
+        let call = choice.call(f64::from(*magnitude), dims, rng);
+        calls.extend(applied.then_some(call));
     }
 }

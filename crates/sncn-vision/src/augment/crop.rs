@@ -1,32 +1,32 @@
 //! Random crop of the padded image and horizontal flip: the augmentation of the CIFAR experiments.
 
-use super::affine::shift;
+use super::affine::translate_whole;
 use crate::corruption::Dims;
 use crate::corruption::filter::Border;
 use rand::RngExt;
 use sncn_core::Seed;
 
-/// Pixels that are added on each side before the crop.
+/// Pixels of padding on each side before the crop.
 pub const PADDING: usize = 4;
 
-/// Writes a crop of `image` (height × width × 3), padded by 4 zeros, at an offset uniform over {0, …, 8}², flipped with
-/// probability ½; all drawn from `seed`, the stream of the example.
+/// Pads `image` (height × width × 3) by 4 zeros and writes a random crop of the old size into `out`, mirrored with
+/// probability ½. The offset is uniform over {0, …, 8}²; `seed` is the stream of the example.
 pub fn crop_and_flip(image: &[u8], height: usize, width: usize, seed: Seed, out: &mut [u8]) {
     let mut rng = seed.rng();
     let (down, right, flip) = (rng.random_range(0..=2 * PADDING), rng.random_range(0..=2 * PADDING), rng.random_bool(0.5));
     crop(image, height, width, (down, right), flip, out);
 }
 
-/// The crop at that offset of the padded image, mirrored where `flip`.
+/// Writes the crop of the zero-padded image at the offset (`down`, `right`) into `out`, mirrored if `flip`.
 pub fn crop(image: &[u8], height: usize, width: usize, (down, right): (usize, usize), flip: bool, out: &mut [u8]) {
     let offset = |from: usize| from as i64 - PADDING as i64;
-    shift(image, Dims { height, width }, offset(right), offset(down), out);
+    translate_whole(image, Dims { height, width }, offset(right), offset(down), out);
     if flip {
         out.as_chunks_mut::<3>().0.chunks_exact_mut(width.max(1)).for_each(<[_]>::reverse);
     }
 }
 
-/// As [`crop`], but the padding mirrors the image about its edge pixels, as in FixMatch (Sohn et al. 2020, arXiv:2001.07685).
+/// As [`crop`], but the padding reflects the image about its edge pixels, as in FixMatch (Sohn et al. 2020, arXiv:2001.07685).
 pub fn crop_mirrored(image: &[u8], dims: Dims, (down, right): (usize, usize), flip: bool, out: &mut [u8]) {
     let at = |position: usize, offset: usize, side: usize| {
         Border::Reflect101.index((position + offset) as isize - PADDING as isize, side)

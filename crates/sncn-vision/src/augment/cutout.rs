@@ -1,4 +1,4 @@
-//! Cutout: one square of the image is hidden (DeVries, Taylor 2017, arXiv:1708.04552).
+//! Cutout: sets one square of an image to a constant (DeVries, Taylor 2017, arXiv:1708.04552).
 
 use crate::corruption::Dims;
 use rand::RngExt;
@@ -14,10 +14,10 @@ const GREY: u8 = 127;
 /// Rows and columns of the square.
 pub type Square = [Range<usize>; 2];
 
-/// Draws a square of side `size` whose centre is uniform over the pixels of the image, clipped at the border.
+/// Draws a square of side `size` with its centre uniform over the pixels of the image, clipped at the border.
 ///
-/// The centre (y, x) takes rows y − ⌊size/2⌋ up to, but without, y − ⌊size/2⌋ + size; columns likewise. So between a
-/// quarter of the square and the whole of it lies inside.
+/// For the centre (y, x) these are the rows from y − ⌊size/2⌋ to y − ⌊size/2⌋ + size (exclusive), and columns likewise, so
+/// a quarter of the square or more lies inside the image.
 pub fn draw(size: usize, dims: Dims, rng: &mut ChaCha8Rng) -> Square {
     [dims.height, dims.width].map(|side| {
         let centre = rng.random_range(0..side.max(1));
@@ -26,14 +26,14 @@ pub fn draw(size: usize, dims: Dims, rng: &mut ChaCha8Rng) -> Square {
     })
 }
 
-/// Sets the square of an already normalised image (height × width × 3) to 0, the middle of the scale.
+/// Sets the square of a normalised image (height × width × 3) to 0, the middle of the range.
 pub fn hide(image: &mut [f32], dims: Dims, [rows, columns]: Square) {
     let inside = 3 * columns.start..3 * columns.end;
     image.chunks_exact_mut(3 * dims.width.max(1)).take(rows.end).skip(rows.start).for_each(|row| row[inside.clone()].fill(0.0));
 }
 
-/// The form of RandAugment: from x − size/2 (at least 0, truncated) over `size`, both ends included, so one pixel more
-/// than `size`, filled with grey 127; (x, y) is drawn uniformly over the image.
+/// RandAugment's form on bytes: fills columns x − size/2 (truncated, at least 0) to that plus `size` inclusive, so one pixel
+/// more than `size`, and rows likewise, with grey 127; the caller draws (x, y) uniformly over the image.
 pub fn cutout_bytes(image: &[u8], dims: Dims, size: f64, (x, y): (f64, f64), out: &mut [u8]) {
     let span = |centre: f64, side: usize| {
         let start = (centre - size / 2.0).max(0.0).trunc();

@@ -1,11 +1,11 @@
-//! Operations that blend an image with a plainer one: colour, contrast, brightness, sharpness.
+//! Operations that blend an image with a degenerate one: colour, contrast, brightness, sharpness.
 //!
-//! blend(D, X, f) = D + f·(X − D) in single precision, clamped to 0..255 and truncated: f = 0 gives the plain image D,
-//! 1 the image X itself.
+//! blend(D, X, f) = D + f·(X − D) in single precision, clamped to 0..255 and truncated: f = 0 gives the degenerate image D,
+//! f = 1 the image X itself.
 
 use crate::corruption::Dims;
 
-/// A saturating cast clamps and truncates.
+/// D + f·(X − D) for one byte; the saturating cast clamps and truncates.
 #[inline(always)]
 fn blend(plain: u8, v: u8, factor: f32) -> u8 {
     (f32::from(plain) + factor * f32::from(i16::from(v) - i16::from(plain))) as u8
@@ -17,7 +17,7 @@ fn luma([r, g, b]: [u8; 3]) -> u8 {
     ((19595 * u32::from(r) + 38470 * u32::from(g) + 7471 * u32::from(b) + 32768) >> 16) as u8
 }
 
-/// Blend with the grey image.
+/// Blends with the greyscale image.
 pub fn color(image: &[u8], _: Dims, factor: f64, out: &mut [u8]) {
     for (out, &pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0) {
         let grey = luma(pixel);
@@ -25,14 +25,14 @@ pub fn color(image: &[u8], _: Dims, factor: f64, out: &mut [u8]) {
     }
 }
 
-/// Blend with the image of one grey, the mean luma rounded.
+/// Blends with a constant grey image, the rounded mean luma.
 pub fn contrast(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
     let sum: u64 = image.as_chunks::<3>().0.iter().map(|&pixel| u64::from(luma(pixel))).sum();
     let mean = (sum as f64 / dims.pixels().max(1) as f64 + 0.5) as u8;
     constant(mean, image, factor, out);
 }
 
-/// Blend with black.
+/// Blends with black.
 pub fn brightness(image: &[u8], _: Dims, factor: f64, out: &mut [u8]) {
     constant(0, image, factor, out);
 }
@@ -41,7 +41,7 @@ fn constant(plain: u8, image: &[u8], factor: f64, out: &mut [u8]) {
     out.iter_mut().zip(image).for_each(|(out, &v)| *out = blend(plain, v, factor as f32));
 }
 
-/// Blend with the image smoothed by (1 1 1; 1 5 1; 1 1 1) / 13, rounded to nearest; border pixels stay.
+/// Blends with the image smoothed by (1 1 1; 1 5 1; 1 1 1) / 13, rounded to nearest; border pixels are not smoothed.
 pub fn sharpness(image: &[u8], dims: Dims, factor: f64, out: &mut [u8]) {
     let line = 3 * dims.width;
     out.copy_from_slice(image);

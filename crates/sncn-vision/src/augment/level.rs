@@ -1,62 +1,62 @@
-//! Levels: how the strength of an operation, 0 to 10, becomes the operation's number.
+//! Levels: the strength of an operation, 0 to 10, converted to the operation's parameter.
 //!
-//! A level is so many tenths of the operation's range; AugMix draws it, AutoAugment's policy names it.
+//! Level l is l tenths of the operation's range. AugMix draws levels; AutoAugment's policy lists them.
 
-use super::operation::{Operation, Step};
+use super::operation::{Operation, OperationCall};
 use super::{enhance, table};
 use crate::corruption::Dims;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// Levels are shares of this.
+/// The level that stands for the whole range.
 pub const MAX_LEVEL: f64 = 10.0;
 
-/// An operation whose number follows from a level.
+/// An operation whose parameter is computed from a level.
 pub struct Levelled {
     /// Name in [`OPERATIONS`](super::operation::OPERATIONS).
     pub name: &'static str,
-    /// What is done.
+    /// The operation.
     pub operation: Operation,
-    /// The number, from the level and the size of the image.
+    /// The parameter for a level and an image size.
     pub parameter: fn(f64, Dims) -> f64,
-    /// Whether the number is negative half of the time.
+    /// Whether the parameter is negated half of the time.
     pub signed: bool,
 }
 
 impl Levelled {
-    /// An operation without a direction.
+    /// An operation whose parameter has no sign.
     pub const fn plain(name: &'static str, operation: Operation, parameter: fn(f64, Dims) -> f64) -> Self {
         Self { name, operation, parameter, signed: false }
     }
 
-    /// An operation that goes either way.
+    /// An operation whose parameter is negated half of the time.
     pub const fn signed(name: &'static str, operation: Operation, parameter: fn(f64, Dims) -> f64) -> Self {
         Self { name, operation, parameter, signed: true }
     }
 
-    /// The step of that level; its sign is drawn where there is one.
-    pub fn step(&self, level: f64, dims: Dims, rng: &mut ChaCha8Rng) -> Step {
+    /// The operation with its parameter at `level`; draws the sign if the operation is signed.
+    pub fn call(&self, level: f64, dims: Dims, rng: &mut ChaCha8Rng) -> OperationCall {
         let sign = if self.signed && rng.random_bool(0.5) { -1.0 } else { 1.0 };
-        Step { operation: self.operation, parameter: sign * (self.parameter)(level, dims) }
+        OperationCall { operation: self.operation, parameter: sign * (self.parameter)(level, dims) }
     }
 }
 
-/// The level's share of `max`.
-pub fn share(level: f64, max: f64) -> f64 {
+/// `level` tenths of `max`.
+pub fn fraction(level: f64, max: f64) -> f64 {
     level * max / MAX_LEVEL
 }
 
-/// The level's share of `max`, truncated.
+/// `level` tenths of `max`, truncated.
 pub fn int(level: f64, max: f64) -> f64 {
-    share(level, max).trunc()
+    fraction(level, max).trunc()
 }
 
 /// The factor of the four enhancements, 0.1 to 1.9.
 pub fn factor(level: f64, _: Dims) -> f64 {
-    share(level, 1.8) + 0.1
+    fraction(level, 1.8) + 0.1
 }
 
-/// No number.
+/// The parameter of operations that ignore it.
 pub fn none(_: f64, _: Dims) -> f64 {
     0.0
 }

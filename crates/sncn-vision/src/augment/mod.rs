@@ -1,8 +1,8 @@
 //! Augmentation of training images: crop and flip, Cutout, AutoAugment, AugMix.
 //!
 //! Images are RGB bytes, interleaved height × width × 3; results are normalised, (v/255 − ½)/½. All draws come from the
-//! stream of the example. Crop and flip are drawn first and alike by every kind, further draws come from streams named
-//! after the kind, so runs that differ in the kind see the same crops.
+//! stream of the example. Every kind draws the same crop and flip first and everything else from a stream named after the
+//! kind, so runs that differ in the kind see the same crops.
 
 pub mod affine;
 pub mod augmix;
@@ -26,25 +26,25 @@ use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
 use std::cell::RefCell;
 
-/// How a training image is augmented.
+/// The augmentation of training images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augment {
-    /// Random crop of the zero-padded image and flip.
+    /// Random crop of the zero-padded image, mirrored half of the time.
     CropFlip {},
-    /// The same, then one square of the normalised image set to 0.
+    /// Crop and flip, then one square of the normalised image set to 0.
     Cutout {
         /// Side of the square, at least 1; 16 in the paper.
         #[serde(default = "cutout_size")]
         size: usize,
     },
-    /// The same crop and flip, then AutoAugment's policy for CIFAR-10 on the bytes, then Cutout, the order of the paper.
+    /// Crop and flip, AutoAugment's policy for CIFAR-10 on the bytes, then Cutout, in the order of the paper.
     Autoaugment {
         /// Side of the square; 16 in the paper, 0 for the policy alone.
         #[serde(default = "cutout_size")]
         cutout: usize,
     },
-    /// The same crop and flip, then three views: the crop itself and two mixtures of it, each from a stream of its own.
+    /// Crop and flip, then three views: the crop itself and two mixtures of it, each from its own stream.
     Augmix(AugMix),
 }
 
@@ -63,7 +63,7 @@ const fn cutout_size() -> usize {
 struct Scratch {
     crop: Vec<u8>,
     buffers: [Vec<u8>; 2],
-    recipe: augmix::Recipe,
+    drawn: augmix::AugMixDraw,
 }
 
 thread_local! {
@@ -71,7 +71,7 @@ thread_local! {
 }
 
 impl Augment {
-    /// How many images [`apply`](Self::apply) makes of one: 3 for AugMix, else 1.
+    /// The number of images that [`apply`](Self::apply) makes of one: 3 for AugMix, otherwise 1.
     pub const fn views(&self) -> usize {
         match self {
             Self::Augmix(_) => 3,
@@ -79,10 +79,7 @@ impl Augment {
         }
     }
 
-    /// Whether the settings can be used.
-    ///
-    /// # Errors
-    /// Where one is out of range; the error names it and the range.
+    /// Checks the ranges of the settings; the error names the setting and the accepted values.
     pub fn check(&self) -> Result<()> {
         match self {
             Self::CropFlip {} | Self::Autoaugment { .. } => {}
@@ -92,10 +89,11 @@ impl Augment {
         Ok(())
     }
 
-    /// Writes [`views`](Self::views) normalised images one after another into `out`; `seed` is the stream of the example.
+    /// Writes [`views`](Self::views) normalised images (height × width × 3) one after another into `out`; `seed` is the
+    /// stream of the example.
     ///
     /// # Errors
-    /// For settings out of range, or where `image` or `out` has another length than `dims` asks for.
+    /// If a setting is out of range, or `image` or `out` does not have the length that `dims` requires.
     pub fn apply(&self, image: &[u8], dims: Dims, seed: Seed, out: &mut [f32]) -> Result<()> {
         self.check()?;
         let (size, Dims { height, width }) = (dims.bytes(), dims);
@@ -103,16 +101,16 @@ impl Augment {
         let wanted = self.views() * size;
         ensure!(out.len() == wanted, "augment: output of {} values, {wanted} wanted for {} views", out.len(), self.views());
         SCRATCH.with_borrow_mut(|scratch| {
-            let Scratch { crop, buffers, recipe } = scratch;
+            let Scratch { crop, buffers, drawn } = scratch;
             crop.resize(size, 0);
             crop::crop_and_flip(image, height, width, seed, crop);
             buffers.iter_mut().for_each(|buffer| buffer.resize(size, 0));
             let (first, views) = out.split_at_mut(size);
             let mut bytes = &*crop;
             if let Self::Autoaugment { .. } = self {
-                autoaugment::draw(dims, &mut seed.named("autoaugment").rng(), &mut recipe.steps);
+                autoaugment::draw(dims, &mut seed.named("autoaugment").rng(), &mut drawn.calls);
                 let [result, spare] = buffers;
-                chain(&recipe.steps, crop, dims, spare, result);
+                chain(&drawn.calls, crop, dims, spare, result);
                 bytes = result;
             }
             first.iter_mut().zip(bytes).for_each(|(out, &v)| *out = f32::from(v));
@@ -123,8 +121,8 @@ impl Augment {
                 }
                 Self::Augmix(settings) => {
                     for (view, out) in (1..).zip(views.chunks_exact_mut(size)) {
-                        settings.draw(dims, &mut seed.named("augmix").fold_in(view).rng(), recipe);
-                        augmix::mix(recipe, crop, dims, buffers, out);
+                        settings.draw(dims, &mut seed.named("augmix").fold_in(view).rng(), drawn);
+                        augmix::mix(drawn, crop, dims, buffers, out);
                     }
                 }
                 Self::CropFlip {} => {}

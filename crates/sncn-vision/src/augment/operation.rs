@@ -1,15 +1,15 @@
 //! The registry of the byte operations that AugMix, AutoAugment and RandAugment draw from.
 //!
-//! Every operation takes an RGB image (height × width × 3 bytes), one number and the output; the number's meaning is the
-//! operation's own (bits, degrees, threshold, factor, pixels, addition) and those without one ignore it. The plain names
-//! sample affine maps bilinearly, as AugMix does (Hendrycks et al. 2020, arXiv:1912.02781); `…_nearest` take the nearest
+//! Every operation takes an RGB image (height × width × 3 bytes), one parameter and the output. The unit of the parameter
+//! depends on the operation (bits, degrees, threshold, factor, pixels, value to add); some ignore it. Affine operations
+//! sample bilinearly, as AugMix does (Hendrycks et al. 2020, arXiv:1912.02781); those named `…_nearest` take the nearest
 //! pixel, as AutoAugment (Cubuk et al. 2019, arXiv:1805.09501) and RandAugment (arXiv:1909.13719) do.
 
 use super::{affine, enhance, table};
 use crate::corruption::Dims;
 use anyhow::{Result, bail};
 
-/// Writes the operation's result for an image, its size and a number into the output, as long as the image.
+/// Writes the operation's result for an image, its size and a parameter into the output, which is as long as the image.
 pub type Operation = fn(&[u8], Dims, f64, &mut [u8]);
 
 /// Every operation by name.
@@ -37,10 +37,7 @@ pub const OPERATIONS: &[(&str, Operation)] = &[
     ("sharpness", enhance::sharpness),
 ];
 
-/// The operation of that name.
-///
-/// # Errors
-/// For an unknown name; the error lists the known ones.
+/// Looks up an operation by name; the error for an unknown name lists the known ones.
 pub fn operation(name: &str) -> Result<Operation> {
     let Some(&(_, operation)) = OPERATIONS.iter().find(|entry| entry.0 == name) else {
         let known: Vec<&str> = OPERATIONS.iter().map(|entry| entry.0).collect();
@@ -49,25 +46,24 @@ pub fn operation(name: &str) -> Result<Operation> {
     Ok(operation)
 }
 
-/// One operation with its number.
+/// One operation with its parameter.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// What is done.
+pub struct OperationCall {
+    /// The operation.
     pub operation: Operation,
-    /// Its number.
+    /// Its parameter.
     pub parameter: f64,
 }
 
-/// Applies the steps one after another, from `image` by way of `spare` to `out`; both are as long as the image.
-///
-/// No step leaves the image as it is.
-pub fn chain(steps: &[Step], image: &[u8], dims: Dims, spare: &mut Vec<u8>, out: &mut Vec<u8>) {
-    let Some((first, rest)) = steps.split_first() else {
+/// Applies the operations one after another and writes the result into `out`; `spare` is a work buffer, and both are as long
+/// as the image. Without operations the result is the image.
+pub fn chain(calls: &[OperationCall], image: &[u8], dims: Dims, spare: &mut Vec<u8>, out: &mut Vec<u8>) {
+    let Some((first, rest)) = calls.split_first() else {
         return out.copy_from_slice(image);
     };
     (first.operation)(image, dims, first.parameter, out);
-    for step in rest {
-        (step.operation)(out, dims, step.parameter, spare);
+    for call in rest {
+        (call.operation)(out, dims, call.parameter, spare);
         std::mem::swap(spare, out);
     }
 }

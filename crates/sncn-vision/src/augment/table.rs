@@ -1,19 +1,19 @@
-//! Operations that look every byte up by value: autocontrast, equalize, posterize, solarize, invert.
+//! Operations on single byte values, by look-up table: autocontrast, equalize, posterize, solarize, invert.
 
 use crate::corruption::Dims;
 
-/// One table for each channel.
+/// One look-up table for each channel.
 type Tables = [[u8; 256]; 3];
 
-/// Bytes that the search for extremes takes at a time: a multiple of 3 and of the vector length.
+/// Bytes that the search for extremes reads at a time: a multiple of 3 and of the vector length.
 const BLOCK: usize = 48;
 
-/// The image as it is.
+/// Copies the image.
 pub fn identity(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
     out.copy_from_slice(image);
 }
 
-/// Stretches every channel to 0..255: v → trunc(v·s − lo·s), s = 255 / (hi − lo); a constant channel stays.
+/// Stretches every channel to 0..255: v → trunc(v·s − lo·s), s = 255 / (hi − lo); a constant channel is unchanged.
 pub fn autocontrast(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
     let mut tables = [[0; 256]; 3];
     for (table, (low, high)) in tables.iter_mut().zip(extremes(image)) {
@@ -29,7 +29,7 @@ pub fn autocontrast(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
 }
 
 /// Flattens every channel's histogram: with step = (pixels − count of the largest value) div 255, the value i becomes
-/// (step div 2 + count below i) div step, at most 255; a channel of one value, or with step 0, stays.
+/// (step div 2 + count below i) div step, at most 255; a channel of one value, or with step 0, is unchanged.
 pub fn equalize(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
     let mut counts = [[0u32; 256]; 3];
     for pixel in image.as_chunks::<3>().0 {
@@ -61,13 +61,13 @@ pub fn posterize(image: &[u8], _: Dims, bits: f64, out: &mut [u8]) {
     each(image, out, |v| v & mask);
 }
 
-/// Inverts the bytes from `threshold` on.
+/// Inverts the bytes that are `threshold` or larger.
 pub fn solarize(image: &[u8], _: Dims, threshold: f64, out: &mut [u8]) {
     let threshold = threshold.clamp(0.0, 256.0) as u16;
     each(image, out, |v| if u16::from(v) < threshold { v } else { 255 - v });
 }
 
-/// Adds `addition` (perhaps negative), clamped, then solarizes at 128.
+/// Adds `addition` (may be negative), clamps, then solarizes at 128.
 pub fn solarize_add(image: &[u8], _: Dims, addition: f64, out: &mut [u8]) {
     let addition = addition.clamp(-255.0, 255.0) as i16;
     each(image, out, |v| {
@@ -76,7 +76,7 @@ pub fn solarize_add(image: &[u8], _: Dims, addition: f64, out: &mut [u8]) {
     });
 }
 
-/// 255 − v.
+/// Inverts every byte: 255 − v.
 pub fn invert(image: &[u8], _: Dims, _: f64, out: &mut [u8]) {
     each(image, out, |v| 255 - v);
 }

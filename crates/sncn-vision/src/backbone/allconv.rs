@@ -15,7 +15,7 @@ use sncn_core::{FeatureMap, Network, Pass};
 
 const POSITIONS: [&str; 3] = ["conv", "norm", "activation"];
 
-enum Step {
+enum Entry {
     Conv(ConvLayer),
     Norm(BatchNorm),
     Gelu,
@@ -25,74 +25,80 @@ enum Step {
 }
 
 /// Entries that are not attached layers.
-fn plain(steps: &[Step]) -> usize {
-    steps.iter().filter(|step| !matches!(step, Step::Hook(..))).count()
+fn plain(entries: &[Entry]) -> usize {
+    entries.iter().filter(|entry| !matches!(entry, Entry::Hook(..))).count()
 }
 
-/// The network.
+/// AllConvNet for images (N, H, W, 3) of at least 26 × 26 pixels; the output is (N, classes).
 pub struct AllConvNet {
-    steps: Vec<Step>,
+    entries: Vec<Entry>,
     head: Head,
     sites: usize,
 }
 
 impl AllConvNet {
-    /// `allconv`; `None` for other names.
+    /// Builds `allconv`; `None` for other names.
     pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         (name == "allconv").then(|| Self::new(blueprint).map(|network| Box::new(network) as _))
     }
 
-    /// The published widths.
+    /// Builds the network with the published widths.
     ///
     /// # Errors
-    /// Where a layer does not fit.
+    /// If an attached layer has an unknown kind, position, stage or setting.
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check(blueprint.layers.configs, POSITIONS.iter().copied())?;
         Hooks::check_stages(blueprint.layers.configs, 3)?;
         let mut cx = BuildContext::new(96, blueprint.vars.builder()).in_stage(1);
         let features = cx.vb.pp("features");
-        let (mut steps, mut from) = (Vec::new(), 3);
+        let (mut entries, mut from) = (Vec::new(), 3);
         for (to, kernel, padding) in
             [(96, 3, 1), (96, 3, 1), (96, 3, 1), (192, 3, 1), (192, 3, 1), (192, 3, 1), (192, 3, 0), (192, 1, 1), (192, 1, 1)]
         {
-            // the widening convolution and the one 3×3 without padding stand behind a pool
+            // the widening convolution and the one 3×3 convolution without padding follow a pool
             if (from, to) == (96, 192) || (kernel, padding) == (3, 0) {
-                steps.push(Step::MaxPool);
+                entries.push(Entry::MaxPool);
                 let stage = cx.stage() + 1;
                 cx = cx.in_stage(stage);
-                steps.push(Step::Dropout(plain(&steps) as u64));
+                entries.push(Entry::Dropout(plain(&entries) as u64));
             }
-            let vb = Self::next(&features, &steps, blueprint, None);
-            steps.push(Step::Conv(ConvLayer::new(vb, from, to, kernel, true, Conv { padding, ..Conv::default() })?));
-            Self::attach("conv", to, &mut steps, blueprint, &cx)?;
-            let vb = Self::next(&features, &steps, blueprint, None);
-            steps.push(Step::Norm(BatchNorm::new(&cx.at(to, vb))?));
-            Self::attach("norm", to, &mut steps, blueprint, &cx)?;
-            steps.push(Step::Gelu);
-            Self::attach("activation", to, &mut steps, blueprint, &cx)?;
+            let vb = Self::next(&features, &entries, blueprint, None);
+            entries.push(Entry::Conv(ConvLayer::new(vb, from, to, kernel, true, Conv { padding, ..Conv::default() })?));
+            Self::attach("conv", to, &mut entries, blueprint, &cx)?;
+            let vb = Self::next(&features, &entries, blueprint, None);
+            entries.push(Entry::Norm(BatchNorm::new(&cx.at(to, vb))?));
+            Self::attach("norm", to, &mut entries, blueprint, &cx)?;
+            entries.push(Entry::Gelu);
+            Self::attach("activation", to, &mut entries, blueprint, &cx)?;
             from = to;
         }
         let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
-        Ok(Self { steps, head, sites: cx.sites() })
+        Ok(Self { entries, head, sites: cx.sites() })
     }
 
     /// The variables of the next entry, or of layers attached at a position before it.
     ///
     /// Their names count all entries, those of their initial values only the entries that are not attached layers.
-    fn next<'a>(features: &VarBuilder<'a>, steps: &[Step], blueprint: &Blueprint, at: Option<&str>) -> VarBuilder<'a> {
-        let vb = features.pp(steps.len());
-        let stream = features.pp(plain(steps));
+    fn next<'a>(features: &VarBuilder<'a>, entries: &[Entry], blueprint: &Blueprint, at: Option<&str>) -> VarBuilder<'a> {
+        let vb = features.pp(entries.len());
+        let stream = features.pp(plain(entries));
         blueprint.vars.draw_as(vb.prefix(), at.map_or_else(|| stream.prefix(), |at| stream.pp(at).prefix()));
         vb
     }
 
-    fn attach(at: &'static str, channels: usize, steps: &mut Vec<Step>, blueprint: &Blueprint, cx: &BuildContext) -> Result<()> {
+    fn attach(
+        at: &'static str,
+        channels: usize,
+        entries: &mut Vec<Entry>,
+        blueprint: &Blueprint,
+        cx: &BuildContext,
+    ) -> Result<()> {
         let here: Vec<_> =
             blueprint.layers.configs.iter().filter(|layer| layer.at == at && layer.is_in(cx.stage())).cloned().collect();
         if !here.is_empty() {
-            let vb = Self::next(&cx.vb.pp("features"), steps, blueprint, Some(at));
+            let vb = Self::next(&cx.vb.pp("features"), entries, blueprint, Some(at));
             let cx = cx.at(channels, vb);
-            steps.push(Step::Hook(at, Hooks::new(blueprint.layers.of(&here), &[(at, channels)], &cx)?));
+            entries.push(Entry::Hook(at, Hooks::new(blueprint.layers.of(&here), &[(at, channels)], &cx)?));
         }
         Ok(())
     }
@@ -101,27 +107,27 @@ impl AllConvNet {
 impl Network for AllConvNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let hooks =
-            || self.steps.iter().filter_map(|step| if let Step::Hook(at, hooks) = step { Some((*at, hooks)) } else { None });
+            || self.entries.iter().filter_map(|entry| if let Entry::Hook(at, hooks) = entry { Some((*at, hooks)) } else { None });
         let recordable = hooks().all(|(_, hooks)| hooks.recordable());
-        // what hangs after a GELU finds its statistics itself
+        // a layer after a GELU computes its statistics itself
         let gathering = pass.train || hooks().any(|(at, _)| at != "activation");
         in_chunks(xs, pass, |xs| {
             let mut xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(gathering);
-            for step in &self.steps {
-                xs = match step {
-                    Step::Conv(conv) => conv.on_map(&xs)?,
-                    Step::Norm(norm) => norm.on_map(&xs, pass)?,
-                    Step::Gelu => xs.quick_gelu()?,
-                    Step::Hook(at, hooks) => hooks.on_map(at, xs, pass)?,
-                    Step::MaxPool => xs.max_pool(2, 2, 0)?,
-                    Step::Dropout(_) if !pass.dropout() => xs,
-                    Step::Dropout(number) => xs.dropout(0.5, pass.seed().named("dropout").fold_in(*number))?,
+            for entry in &self.entries {
+                xs = match entry {
+                    Entry::Conv(conv) => conv.on_map(&xs)?,
+                    Entry::Norm(norm) => norm.on_map(&xs, pass)?,
+                    Entry::Gelu => xs.quick_gelu()?,
+                    Entry::Hook(at, hooks) => hooks.on_map(at, xs, pass)?,
+                    Entry::MaxPool => xs.max_pool(2, 2, 0)?,
+                    Entry::Dropout(_) if !pass.dropout() => xs,
+                    Entry::Dropout(number) => xs.dropout(0.5, pass.seed().named("dropout").fold_in(*number))?,
                 };
             }
             let (_, height, width, _) = xs.dims()?;
             if height < 8 || width < 8 {
                 bail!(
-                    "backbone allconv: images of at least 26 × 26 are wanted (the last map is {height} × {width}, pooled 8 × 8)"
+                    "backbone allconv: images must have at least 26 × 26 pixels (the last map is {height} × {width}, pooled 8 × 8)"
                 )
             }
             // the published net pools the top-left 8 × 8 of a 10 × 10 map

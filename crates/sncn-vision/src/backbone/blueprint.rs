@@ -1,13 +1,13 @@
-//! `Blueprint`: what a backbone is built from.
+//! `Blueprint`: the arguments of building a backbone.
 
 use sncn_core::{Layers, Vars};
 
-/// What a backbone is built from.
+/// The arguments of [`build`](super::build) other than the name.
 pub struct Blueprint<'a> {
-    /// Classes of the data set.
+    /// The number of classes.
     pub classes: usize,
-    /// Layers to attach to its blocks.
+    /// Layers to attach to the blocks.
     pub layers: Layers<'a>,
-    /// Where its variables are created.
+    /// The store in which the variables are created.
     pub vars: &'a Vars,
 }

@@ -1,8 +1,8 @@
-//! DenseNet (Huang et al. 2017) for 32×32 images: `densenet<depth>_<growth>`, and with bottlenecks `densenetb…` and, with
-//! transitions that also halve the width, `densenetbc…`.
+//! DenseNet (Huang et al. 2017) for 32×32 images: `densenet<depth>_<growth>`; `densenetb…` has bottlenecks, and
+//! `densenetbc…` also transitions that halve the width.
 //!
-//! Positions: `conv1_pre` (before a layer; what it gives is passed on too), `conv1_post` (after its first convolution) and, with
-//! bottlenecks, `conv2_post`. Names as in the networks of the CrossNorm and SelfNorm paper: `dense1.0.conv1.weight`.
+//! Positions: `conv1_pre` (before a dense layer; its result is also what is concatenated), `conv1_post` (after the first
+//! convolution of a dense layer) and, with bottlenecks, `conv2_post`. Names as in the networks of the CrossNorm and SelfNorm paper: `dense1.0.conv1.weight`.
 
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
@@ -10,16 +10,16 @@ use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
 use sncn_core::{FeatureMap, Layers, Network, Pass};
 
-/// What a DenseNet is made of.
+/// The sizes of a DenseNet.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DenseNetConfig {
-    /// Convolutions in a row: 3n + 4, with bottlenecks 6n + 4.
+    /// The number of layers: 3n + 4, with bottlenecks 6n + 4.
     pub depth: usize,
-    /// Channels that a layer adds.
+    /// Channels that a dense layer adds.
     pub growth: usize,
-    /// Whether a 1×1 convolution to 4·growth channels stands before each 3×3.
+    /// Whether a 1×1 convolution to 4·growth channels precedes each 3×3 convolution.
     pub bottleneck: bool,
-    /// Share of the channels that a transition keeps.
+    /// Fraction of the channels that a transition keeps, above 0 and up to 1.
     pub reduction: f64,
 }
 
@@ -63,20 +63,20 @@ struct Transition {
     conv: ConvLayer,
 }
 
-/// The network.
+/// DenseNet for images (N, H, W, 3); the output is (N, classes).
 pub struct DenseNet {
     stem: ConvLayer,
     stages: Vec<(Vec<Dense>, Option<Transition>)>,
     bn: BatchNorm,
     head: Head,
     sites: usize,
-    /// Whether layers hang on the blocks.
-    hooked: bool,
+    /// Whether layers are attached to the blocks.
+    attached: bool,
 }
 
 impl DenseNet {
-    /// Reads `densenet40_12`, `densenetb40_12` (bottlenecks) and `densenetbc40_12` (and transitions that keep half of the
-    /// channels); `None` where the name is of another family.
+    /// Builds a DenseNet by name: `densenet40_12`, `densenetb40_12` (with bottlenecks), `densenetbc40_12` (and transitions that
+    /// keep half of the channels); `None` for names of other families.
     pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         let rest = name.strip_prefix("densenet")?;
         let sizes = rest.trim_start_matches(['b', 'c']);
@@ -91,10 +91,10 @@ impl DenseNet {
         Some(Self::new(&config, blueprint).map(|network| Box::new(network) as _))
     }
 
-    /// Three dense blocks on maps of 32, 16 and 8 (for 32×32 images), 2·growth channels before the first.
+    /// Builds three dense blocks on maps of 32, 16 and 8 pixels (for 32×32 images), with 2·growth channels before the first.
     ///
     /// # Errors
-    /// Where the depth is not of that form, a size is out of range, or a layer does not fit.
+    /// If the depth does not have the form above, a size is out of range, or an attached layer does not fit.
     pub fn new(config: &DenseNetConfig, blueprint: &Blueprint) -> Result<Self> {
         let &DenseNetConfig { depth, growth, bottleneck, reduction } = config;
         let every = if bottleneck { 6 } else { 3 };
@@ -102,7 +102,9 @@ impl DenseNet {
             bail!("backbone densenet{depth}_{growth}: the depth must be {every}n + 4 (40 or 100, say), the growth 1 to 512")
         }
         if !(reduction > 0. && reduction <= 1.) {
-            bail!("backbone densenet{depth}_{growth}: transitions keep a share of {reduction}; above 0 up to 1 is accepted")
+            bail!(
+                "backbone densenet{depth}_{growth}: transitions keep a fraction of {reduction}; above 0 and up to 1 is accepted"
+            )
         }
         Hooks::check_stages(blueprint.layers.configs, 3)?;
         let cx = BuildContext::new(growth, blueprint.vars.builder());
@@ -128,7 +130,7 @@ impl DenseNet {
         }
         let bn = BatchNorm::new(&cx.at(from, cx.vb.pp("bn1")))?;
         let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, stages, bn, head, sites: cx.sites(), hooked: !blueprint.layers.configs.is_empty() })
+        Ok(Self { stem, stages, bn, head, sites: cx.sites(), attached: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -136,7 +138,7 @@ impl Network for DenseNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.stages.iter().flat_map(|(dense, _)| dense).all(|dense| dense.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
             let mut xs = self.stem.on_map(&xs)?;
             for (dense, transition) in &self.stages {
                 xs = dense.iter().try_fold(xs, |xs, dense| dense.forward(xs, pass))?;

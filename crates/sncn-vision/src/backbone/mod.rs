@@ -1,6 +1,21 @@
-//! Backbones: networks for images (N, H, W, 3), by name, with PyTorch's state-dict names.
+//! Backbones: classification networks for images (N, H, W, 3), by name, with PyTorch's state-dict names.
 //!
-//! To add one: one file and one line in [`BACKBONES`].
+//! A new one is one file and one line in [`BACKBONES`].
+//!
+//! ```
+//! use candle_core::{DType, Device, Tensor};
+//! use sncn_core::{LayerConfig, Network, Pass, Seed, Vars};
+//! use sncn_vision::backbone::{self, Blueprint};
+//!
+//! # fn main() -> candle_core::Result<()> {
+//! let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+//! let layers = [LayerConfig::new("crossnorm", "post"), LayerConfig::new("selfnorm", "post")];
+//! let network = backbone::build("wrn10_1", &Blueprint { classes: 10, layers: (&layers).into(), vars: &vars })?;
+//! let images = Tensor::zeros((2, 32, 32, 3), DType::F32, &Device::Cpu)?;
+//! assert_eq!(network.forward(&images, &Pass::eval())?.dims(), [2, 10]);
+//! # Ok(())
+//! # }
+//! ```
 
 mod allconv;
 mod blueprint;
@@ -21,10 +36,10 @@ pub use wide_resnet::WideResNet;
 use candle_core::{Result, bail};
 use sncn_core::Network;
 
-/// Builds a network if the name is one of this family's.
+/// Builds a network of one family; `None` if the name belongs to another family.
 pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;
 
-/// Every family, by the pattern of its names.
+/// Every family, with the pattern of its names.
 pub const BACKBONES: &[(&str, Build)] = &[
     ("wrn<depth>_<width>", WideResNet::named),
     ("allconv", AllConvNet::named),
@@ -33,10 +48,10 @@ pub const BACKBONES: &[(&str, Build)] = &[
     ("resnet18", ResNet18::named),
 ];
 
-/// Builds the backbone of that name, such as `wrn40_2`, `allconv` or `densenet40_12`.
+/// Builds a backbone by name, such as `wrn40_2`, `allconv` or `densenet40_12`.
 ///
 /// # Errors
-/// Where the name is unknown (the known ones are listed) or a layer does not fit.
+/// If the name is unknown (the error lists the patterns), a size in it is out of range, or an attached layer does not fit.
 pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
     match BACKBONES.iter().find_map(|(_, build)| build(name, blueprint)) {
         Some(network) => network,

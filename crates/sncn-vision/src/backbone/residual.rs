@@ -2,7 +2,7 @@
 //! the width).
 //!
 //! Positions: `pre` (on the branch's input), `residual` (end of the branch, after its norm), `identity` (on the shortcut, after
-//! its downsampling), `post` (after the addition: before the rectifier, or in segmentation after it). Names as in torchvision:
+//! its downsampling), `post` (after the addition; before the ReLU, in segmentation after it). Names as in torchvision:
 //! `conv1.weight`, `bn1.weight`, `downsample.0.weight`.
 
 use candle_core::Result;
@@ -13,28 +13,28 @@ use sncn_core::{FeatureMap, Layers, Pass};
 
 /// The settings of a block.
 #[derive(Clone, Copy)]
-pub(super) struct Shape<'a> {
+pub(super) struct BlockConfig<'a> {
     pub(super) bottleneck: bool,
     /// Channels of the 3×3 convolutions.
     pub(super) width: usize,
     pub(super) stride: usize,
-    /// Of the 3×3 convolutions.
+    /// Dilation of the 3×3 convolutions.
     pub(super) dilation: usize,
     /// Whether the first norm is IBN-a (Pan et al. 2018).
     pub(super) ibn: bool,
-    /// Whether `post` comes after the rectifier.
+    /// Whether `post` is after the ReLU.
     pub(super) post_rectified: bool,
     pub(super) layers: Layers<'a>,
 }
 
-impl Shape<'_> {
-    /// Channels of what the block gives.
+impl BlockConfig<'_> {
+    /// Channels of the output.
     pub(super) fn channels(&self) -> usize {
         if self.bottleneck { 4 * self.width } else { self.width }
     }
 }
 
-/// The block.
+/// A residual block.
 pub(super) struct Residual {
     branch: Vec<(ConvLayer, Box<dyn Layer>)>,
     downsample: Option<Downsample>,
@@ -43,7 +43,7 @@ pub(super) struct Residual {
 }
 
 impl Residual {
-    pub(super) fn new(cx: &BuildContext, from: usize, shape: &Shape) -> Result<Self> {
+    pub(super) fn new(cx: &BuildContext, from: usize, shape: &BlockConfig) -> Result<Self> {
         let (vb, width, to) = (&cx.vb, shape.width, shape.channels());
         let middle = |stride| Conv { stride, padding: shape.dilation, dilation: shape.dilation, ..Conv::default() };
         let convs = match shape.bottleneck {

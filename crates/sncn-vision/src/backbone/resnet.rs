@@ -3,32 +3,32 @@
 //! The positions are those of [`super::residual`]. Names as in torchvision: `layer1.0.conv1.weight`.
 
 use super::blueprint::Blueprint;
-use super::residual::{Residual, Shape};
+use super::residual::{BlockConfig, Residual};
 use candle_core::{Result, Tensor};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
 use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
 use sncn_core::{FeatureMap, Network, Pass};
 
-/// The network.
+/// ResNet-18 for images (N, H, W, 3); the output is (N, classes).
 pub struct ResNet18 {
     stem: (ConvLayer, BatchNorm),
     blocks: Vec<Residual>,
     head: Head,
     sites: usize,
-    /// Whether layers hang on the blocks.
-    hooked: bool,
+    /// Whether layers are attached to the blocks.
+    attached: bool,
 }
 
 impl ResNet18 {
-    /// `resnet18`; `None` for other names.
+    /// Builds `resnet18`; `None` for other names.
     pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         (name == "resnet18").then(|| Self::new(blueprint).map(|network| Box::new(network) as _))
     }
 
-    /// Four stages of two blocks, widths 64 to 512.
+    /// Builds four stages of two blocks, with widths 64 to 512.
     ///
     /// # Errors
-    /// Where a layer does not fit.
+    /// If an attached layer has an unknown kind, position, stage or setting.
     pub fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check_stages(blueprint.layers.configs, 4)?;
         let cx = BuildContext::new(64, blueprint.vars.builder());
@@ -37,7 +37,7 @@ impl ResNet18 {
         let (mut blocks, mut from) = (Vec::new(), 64);
         for stage in 1..=4 {
             for layer in 0..2 {
-                let shape = Shape {
+                let shape = BlockConfig {
                     bottleneck: false,
                     width: 32 << stage,
                     stride: if stage > 1 && layer == 0 { 2 } else { 1 },
@@ -52,7 +52,7 @@ impl ResNet18 {
             }
         }
         let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, head, sites: cx.sites(), hooked: !blueprint.layers.configs.is_empty() })
+        Ok(Self { stem, blocks, head, sites: cx.sites(), attached: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -60,7 +60,7 @@ impl Network for ResNet18 {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
             let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
             self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
         })

@@ -1,10 +1,10 @@
 //! ResNeXt (Xie et al. 2017) for 32×32 images: `resnext<depth>_<cardinality>x<width>`, depth = 9n + 2.
 //!
-//! Positions, as published with CrossNorm and SelfNorm: `pre` (on a block's input; a downsampling shortcut sees the result, a
-//! plain one does not), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the last rectifier). In
-//! blocks that downsample, `identity` acts on the block's input and its result is thrown away: running statistics move, but
-//! the loss does not depend on those layers' weights, and training leaves them alone ([`Network::unused_parameters`]). Names as
-//! published: `stage_1.0.conv_reduce.weight`.
+//! Positions, as published with CrossNorm and SelfNorm: `pre` (on a block's input; a downsampling shortcut reads the result, an
+//! identity shortcut does not), `residual` (end of the branch), `identity` (on the shortcut), `post` (after the last ReLU). In
+//! blocks that downsample, `identity` acts on the block's input and its result is discarded: running statistics are updated,
+//! but the loss does not depend on the weights of those layers, and training does not change them
+//! ([`Network::unused_parameters`]). Names as published: `stage_1.0.conv_reduce.weight`.
 
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
@@ -21,8 +21,8 @@ struct Block {
     hooks: Hooks,
 }
 
-/// What all blocks share.
-struct Shape<'a> {
+/// The settings of a block.
+struct BlockConfig<'a> {
     cardinality: usize,
     /// Channels between reduction and expansion, and after it.
     inner: usize,
@@ -32,8 +32,8 @@ struct Shape<'a> {
 }
 
 impl Block {
-    fn new(cx: &BuildContext, from: usize, shape: &Shape) -> Result<Self> {
-        let (vb, &Shape { cardinality, inner, to, stride, layers }) = (&cx.vb, shape);
+    fn new(cx: &BuildContext, from: usize, shape: &BlockConfig) -> Result<Self> {
+        let (vb, &BlockConfig { cardinality, inner, to, stride, layers }) = (&cx.vb, shape);
         let norm = |name: &str, channels| BatchNorm::new(&cx.at(channels, vb.pp(name)));
         let reduce = (ConvLayer::same(vb.pp("conv_reduce"), from, inner, 1, 1)?, norm("bn_reduce", inner)?);
         let conv = Conv { stride, padding: 1, groups: cardinality, ..Conv::default() };
@@ -53,7 +53,7 @@ impl Block {
         let ys = hooks.on_map("residual", self.expand.1.on_map(&self.expand.0.on_map(&ys)?, pass)?, pass)?;
         let shortcut = match &self.downsample {
             Some(downsample) => {
-                // as published: the result is dropped, the running statistics have moved
+                // as published: the result is discarded, the running statistics are updated
                 hooks.on_map("identity", xs.detach(), pass)?;
                 downsample.on_map(&input, pass)?
             }
@@ -63,19 +63,19 @@ impl Block {
     }
 }
 
-/// The network.
+/// ResNeXt for images (N, H, W, 3); the output is (N, classes).
 pub struct ResNext {
     stem: (ConvLayer, BatchNorm),
     blocks: Vec<Block>,
     head: Head,
     sites: usize,
-    /// Whether layers hang on the blocks.
-    hooked: bool,
+    /// Whether layers are attached to the blocks.
+    attached: bool,
     unused_parameters: Vec<String>,
 }
 
 impl ResNext {
-    /// Reads `resnext29_4x32`; `None` where the name is of another family.
+    /// Builds a ResNeXt by name, such as `resnext29_4x32`; `None` for names of other families.
     pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         let (depth, sizes) = name.strip_prefix("resnext")?.split_once('_')?;
         let (cardinality, width) = sizes.split_once('x')?;
@@ -83,10 +83,10 @@ impl ResNext {
         Some(Self::new(depth, cardinality, width, blueprint).map(|network| Box::new(network) as _))
     }
 
-    /// Depth 9n + 2, three stages of n blocks, with `cardinality` groups of `width`, 2·`width` and 4·`width` channels.
+    /// Builds three stages of n blocks (depth 9n + 2), with `cardinality` groups of `width`, 2·`width` and 4·`width` channels.
     ///
     /// # Errors
-    /// Where the depth is not of that form, a size is out of range, or a layer does not fit.
+    /// If the depth is not of the form 9n + 2, a size is out of range, or an attached layer does not fit.
     pub fn new(depth: usize, cardinality: usize, width: usize, blueprint: &Blueprint) -> Result<Self> {
         let fits = (1..=256).contains(&cardinality) && (1..=256).contains(&width) && (11..=1000).contains(&depth);
         if !fits || !(depth - 2).is_multiple_of(9) {
@@ -105,10 +105,10 @@ impl ResNext {
             for layer in 0..(depth - 2) / 9 {
                 let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
                 let name = format!("stage_{stage}.{layer}");
-                let shape = Shape { cardinality, inner, to, stride, layers: blueprint.layers };
+                let shape = BlockConfig { cardinality, inner, to, stride, layers: blueprint.layers };
                 let block = Block::new(&cx.at(to, cx.vb.pp(&name)).in_stage(stage), from, &shape)?;
                 if dropped && block.downsample.is_some() {
-                    // a second layer of its kind in the block lies under the position's name
+                    // a second layer of the same kind in a block has the position in its path
                     unused_parameters.extend(block.hooks.variable_paths("identity").map(|path| format!("{name}.cnsn.{path}.")));
                 }
                 blocks.push(block);
@@ -116,7 +116,7 @@ impl ResNext {
             }
         }
         let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, head, sites: cx.sites(), hooked: !blueprint.layers.configs.is_empty(), unused_parameters })
+        Ok(Self { stem, blocks, head, sites: cx.sites(), attached: !blueprint.layers.configs.is_empty(), unused_parameters })
     }
 }
 
@@ -124,8 +124,8 @@ impl Network for ResNext {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
-            // written out once: the first block reads it twice
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
+            // computed once: the first block reads it twice
             let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
             self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
         })

@@ -53,29 +53,29 @@ impl Block {
     }
 }
 
-/// The network.
+/// WideResNet for images (N, H, W, 3); the output is (N, classes).
 pub struct WideResNet {
     stem: ConvLayer,
     blocks: Vec<Block>,
     bn: BatchNorm,
     head: Head,
     sites: usize,
-    /// Whether layers hang on the blocks.
-    hooked: bool,
+    /// Whether layers are attached to the blocks.
+    attached: bool,
 }
 
 impl WideResNet {
-    /// Reads `wrn<depth>_<width>`; `None` where the name is of another family.
+    /// Builds a WideResNet by name, `wrn<depth>_<width>`; `None` for names of other families.
     pub fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
         let (depth, width) = name.strip_prefix("wrn")?.split_once('_')?;
         let (depth, width) = (depth.parse().ok()?, width.parse().ok()?);
         Some(Self::new(depth, width, blueprint).map(|network| Box::new(network) as _))
     }
 
-    /// Depth 6n + 4 and widths 16·width, 32·width, 64·width.
+    /// Builds three stages of n blocks (depth 6n + 4) with widths 16·width, 32·width, 64·width.
     ///
     /// # Errors
-    /// Where the depth is not of that form, or a layer does not fit.
+    /// If the depth is not of the form 6n + 4, a size is out of range, or an attached layer does not fit.
     pub fn new(depth: usize, width: usize, blueprint: &Blueprint) -> Result<Self> {
         if depth < 10 || !(depth - 4).is_multiple_of(6) || width == 0 || depth > 1000 || width > 64 {
             bail!("backbone wrn{depth}_{width}: the depth must be 6n + 4 (10, 16, 22, 28, 40, …), the width 1 to 64")
@@ -95,7 +95,7 @@ impl WideResNet {
         }
         let bn = BatchNorm::new(&cx.at(from, cx.vb.pp("bn1")))?;
         let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, bn, head, sites: cx.sites(), hooked: !blueprint.layers.configs.is_empty() })
+        Ok(Self { stem, blocks, bn, head, sites: cx.sites(), attached: !blueprint.layers.configs.is_empty() })
     }
 }
 
@@ -103,7 +103,7 @@ impl Network for WideResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
             let stem = self.stem.on_map(&xs)?;
             let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
             self.head.forward(&self.bn.norm_relu(&xs, pass)?.global_avg_pool()?)

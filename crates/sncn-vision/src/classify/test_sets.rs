@@ -9,7 +9,7 @@ use super::setup;
 use super::task::{Classify, Settings};
 use crate::corruption::{self, Frost, Group, Variant, frost};
 use crate::dataset::subset::Subset;
-use crate::dataset::{Images, Source, Splits, arrays};
+use crate::dataset::{DataDir, Images, Splits, arrays};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
@@ -27,7 +27,7 @@ pub(super) struct TestSets<'a> {
     /// The run's data set, opened once.
     pub(super) splits: Splits,
     /// Where data sets are.
-    pub(super) source: &'a Source,
+    pub(super) source: &'a DataDir,
     /// Textures of the frost corruption.
     pub(super) frost: Frost,
     /// Classes that the network knows.
@@ -145,7 +145,7 @@ impl TestSets<'_> {
     fn looked_for(&self, name: &str) -> String {
         match self.source.folder(name) {
             Ok(folder) if is_plain(name) => {
-                let pairs = arrays::places(&folder, name);
+                let pairs = arrays::candidate_files(&folder, name);
                 let pairs = pairs.map(|(images, labels)| format!("{} with {}", images.display(), labels.display()));
                 format!("and there is no further set in {}", pairs.join(" or "))
             }

@@ -1,15 +1,15 @@
-//! `Corruption`: what every corruption implements, and the buffers it works in.
+//! `Corruption`: the trait of every corruption, and its work buffers.
 
 use super::dims::Dims;
 use rand_chacha::ChaCha8Rng;
 
 /// One corruption at one severity.
 pub trait Corruption: Send + Sync {
-    /// Corrupts one image of `dims.bytes()` bytes into `out` (as long), drawing from `rng`.
+    /// Writes the corrupted copy of `image` (height × width × 3 bytes) into `out`, which is as long; random draws come from `rng`.
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]);
 }
 
-/// Buffers that a thread reuses from image to image; take what is needed with [`sized`].
+/// Work buffers that a thread reuses from image to image; [`sized`] takes a slice of one.
 #[derive(Default)]
 pub struct Scratch {
     /// Single-precision buffers.
@@ -22,7 +22,7 @@ pub struct Scratch {
     pub i32s: [Vec<i32>; 6],
 }
 
-/// The first `len` elements of a buffer, enlarged where too short; old contents stay.
+/// The first `len` elements of a buffer, which is enlarged if it is too short; old values are not cleared.
 pub fn sized<T: Clone + Default>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
     if buffer.len() < len {
         buffer.resize(len, T::default());

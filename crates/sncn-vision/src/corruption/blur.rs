@@ -1,4 +1,4 @@
-//! Blurs: Gaussian, defocus (disc kernel), frosted glass (local copying of pixels), motion and zoom.
+//! Blurs: Gaussian, defocus (disc kernel), frosted glass (local exchange of pixels), motion and zoom.
 
 use super::apply::{Corruption, Scratch, sized};
 use super::bytes::{UNIT, truncate, truncate_unit, unit};
@@ -14,22 +14,19 @@ fn rgb(dims: Dims) -> [usize; 3] {
     [dims.height, dims.width, 3]
 }
 
-/// y = Gauss(X, σ), border nearest.
+/// Gaussian blur: y = Gauss(X, σ), border nearest.
 pub struct GaussianBlur {
     gauss: Gauss,
 }
 
 impl GaussianBlur {
-    /// The blur of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The blur at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [sigma] = row(&severity::GAUSSIAN_BLUR, variant, severity)?;
         Ok(Self { gauss: Gauss::new(sigma, 4.0, Border::Nearest) })
     }
 
-    /// The result on the scale 0..1, before clipping.
+    /// The result in 0..1 before clipping, height × width × 3.
     pub fn float<'a>(&self, image: &[u8], dims: Dims, scratch: &'a mut Scratch) -> &'a [f64] {
         let [x, y, line, ..] = &mut scratch.f64s;
         let (x, y) = (sized(x, dims.bytes()), sized(y, dims.bytes()));
@@ -49,18 +46,15 @@ impl Corruption for GaussianBlur {
     }
 }
 
-/// y = Correlate(X, D) with D an anti-aliased disc.
+/// Defocus blur: y = Correlate(X, D) with D an anti-aliased disc.
 pub struct DefocusBlur {
-    /// D, row-major, side 17 (or 2 R + 1 for R > 8).
+    /// D, row-major, side 17 (2 R + 1 for R > 8).
     pub kernel: Vec<f32>,
     correlate: Correlate,
 }
 
 impl DefocusBlur {
-    /// The blur of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The blur at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [radius, alias] = row(&severity::DEFOCUS_BLUR, variant, severity)?;
         let (half, taps) = if radius <= 8.0 { (8, 1) } else { (radius as isize, 2) };
@@ -86,7 +80,7 @@ impl DefocusBlur {
         Ok(Self { correlate: Correlate::new(&kernel, side), kernel })
     }
 
-    /// The result on the scale 0..1, before clipping.
+    /// The result in 0..1 before clipping, height × width × 3.
     pub fn float<'a>(&self, image: &[u8], dims: Dims, scratch: &'a mut Scratch) -> &'a [f64] {
         let [x, y, padded, ..] = &mut scratch.f64s;
         let (x, y) = (sized(x, dims.bytes()), sized(y, dims.bytes()));
@@ -106,7 +100,7 @@ impl Corruption for DefocusBlur {
     }
 }
 
-/// Gauss, then pixels overwritten by near ones in several passes, then Gauss again.
+/// Frosted glass: Gaussian blur, several passes in which pixels are copied from near ones, and Gaussian blur again.
 pub struct GlassBlur {
     gauss: Gauss,
     reach: usize,
@@ -114,16 +108,13 @@ pub struct GlassBlur {
 }
 
 impl GlassBlur {
-    /// The blur of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The blur at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [sigma, reach, passes] = row(&severity::GLASS_BLUR, variant, severity)?;
         Ok(Self { gauss: Gauss::new(sigma, 4.0, Border::Nearest), reach: reach as usize, passes: passes as usize })
     }
 
-    /// Largest displacement d and number of passes.
+    /// The largest displacement d in pixels and the number of passes.
     pub fn reach_and_passes(&self) -> (usize, usize) {
         (self.reach, self.passes)
     }
@@ -137,7 +128,7 @@ impl GlassBlur {
         }
     }
 
-    /// The result on the scale 0..1 for the displacements `moves` of [`Self::draw`], in `scratch.f64s[1]`.
+    /// The result in 0..1 for the displacements `moves` of [`Self::draw`], written to `f64s[1]`.
     pub fn float(&self, image: &[u8], dims: Dims, moves: &[i32], f64s: &mut [Vec<f64>; 6], bytes: &mut [u8]) {
         let [x, y, line, ..] = f64s;
         let (x, y) = (sized(x, dims.bytes()), sized(y, dims.bytes()));
@@ -176,22 +167,19 @@ impl Corruption for GlassBlur {
     }
 }
 
-/// One-sided motion blur in a direction from U[−45°, 45°).
+/// One-sided motion blur in a direction drawn from U[−45°, 45°).
 pub struct MotionBlur {
     motion: Motion,
 }
 
 impl MotionBlur {
-    /// The blur of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The blur at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [radius, sigma] = row(&severity::MOTION_BLUR, variant, severity)?;
         Ok(Self { motion: Motion::new(radius, sigma) })
     }
 
-    /// The result for the direction `theta` in degrees.
+    /// Writes the result for the direction `theta`, in degrees, into `out`.
     pub fn blur(&self, image: &[u8], dims: Dims, theta: f64, scratch: &mut Scratch, out: &mut [u8]) {
         self.motion.apply(image, rgb(dims), theta, &mut scratch.f64s[0], out);
     }
@@ -204,17 +192,14 @@ impl Corruption for MotionBlur {
     }
 }
 
-/// y = (X + Σ Zoom(X, f)) / (number of factors + 1).
+/// Zoom blur: y = (X + Σ Zoom(X, f)) / (number of factors + 1).
 pub struct ZoomBlur {
     factors: Vec<f64>,
     plan: OnceLock<(Dims, Vec<Zoom>)>,
 }
 
 impl ZoomBlur {
-    /// The blur of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The blur at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [start, stop, step] = row(&severity::ZOOM_BLUR, variant, severity)?;
         let count = ((stop - start) / step).ceil() as usize;
@@ -223,15 +208,15 @@ impl ZoomBlur {
         Ok(Self { factors, plan: OnceLock::new() })
     }
 
-    /// The zooms for images of that size, in order.
+    /// The zooms for images of size `dims`, in the order of summation.
     pub fn zooms(&self, dims: Dims) -> Vec<Zoom> {
         self.factors.iter().map(|&factor| Zoom::new(dims.height, dims.width, factor)).collect()
     }
 
-    /// The result on the scale 0..255, clipped.
+    /// The result in 0..255, clipped.
     pub fn float<'a>(&self, image: &[u8], dims: Dims, scratch: &'a mut Scratch) -> &'a [f32] {
         let mut fresh = Vec::new();
-        // the first size seen is remembered; others are planned anew
+        // the plan of the first size is kept; other sizes are planned at every call
         let (known, plan) = self.plan.get_or_init(|| (dims, self.zooms(dims)));
         let plan = if *known == dims {
             plan

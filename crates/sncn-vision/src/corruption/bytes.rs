@@ -1,6 +1,6 @@
-//! Bytes as values in 0..1, and back.
+//! Conversion between bytes and values in 0..1.
 
-/// v / 255 for every byte v.
+/// v / 255 for every byte v, by value.
 pub(super) static UNIT: [f64; 256] = {
     let mut table = [0.0; 256];
     let mut v = 0;
@@ -11,7 +11,7 @@ pub(super) static UNIT: [f64; 256] = {
     table
 };
 
-/// Writes the bytes as values in 0..1.
+/// Writes the bytes as values in 0..1 into `x`, which is as long.
 #[inline(always)]
 pub(super) fn unit(image: &[u8], x: &mut [f64]) {
     for (x, &v) in x.iter_mut().zip(image) {
@@ -19,7 +19,7 @@ pub(super) fn unit(image: &[u8], x: &mut [f64]) {
     }
 }
 
-/// The final conversion of values on the scale 0..255: clipped, then truncated (NaN gives 0).
+/// The final conversion of values in 0..255 to bytes: clipped, then truncated (NaN gives 0).
 #[inline(always)]
 pub fn truncate(y: &[f32], out: &mut [u8]) {
     for (out, &y) in out.iter_mut().zip(y) {
@@ -27,7 +27,7 @@ pub fn truncate(y: &[f32], out: &mut [u8]) {
     }
 }
 
-/// The final conversion of values on the scale 0..1: u8 = trunc(255 · clip01(y)).
+/// The final conversion of values in 0..1 to bytes: u8 = trunc(255 · clip01(y)).
 #[inline(always)]
 pub fn truncate_unit(y: &[f64], out: &mut [u8]) {
     for (out, &y) in out.iter_mut().zip(y) {

@@ -1,4 +1,4 @@
-//! Colour: contrast y = (X − m) c + m, brightness (V of HSV) and saturation (S of HSV).
+//! Colour corruptions: contrast, brightness (V of HSV) and saturation (S of HSV).
 
 use super::apply::{Corruption, Scratch, sized};
 use super::bytes::{UNIT, truncate_unit};
@@ -7,22 +7,19 @@ use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 
-/// y = (X − m) c + m with m the mean of each channel.
+/// Contrast: y = (X − m) c + m with m the mean of each channel.
 pub struct Contrast {
     factor: f64,
 }
 
 impl Contrast {
-    /// The change of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The change at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [factor] = row(&severity::CONTRAST, variant, severity)?;
         Ok(Self { factor })
     }
 
-    /// The result of every byte value v in each channel on the scale 0..1, before clipping: entry 3 v + channel.
+    /// The result in 0..1, before clipping, for every byte value v and channel: entry 3 v + channel.
     #[inline(always)]
     pub fn table(&self, image: &[u8], dims: Dims, table: &mut [f64; 768]) {
         let mut sums = [0u64; 3];
@@ -67,9 +64,9 @@ impl Corruption for Contrast {
     }
 }
 
-/// Hue, saturation and value, each in 0..1, of a colour in 0..1.
+/// Converts a colour (R, G, B), each in 0..1, to hue, saturation and value in 0..1.
 ///
-/// Ties of the largest channel: blue wins over green over red; a grey has hue and saturation 0.
+/// If channels tie for the largest, blue precedes green and green precedes red; a grey has hue and saturation 0.
 #[inline(always)]
 pub fn to_hsv(rgb: [f64; 3]) -> [f64; 3] {
     let [r, g, b] = rgb;
@@ -90,7 +87,7 @@ pub fn to_hsv(rgb: [f64; 3]) -> [f64; 3] {
     [if grey { 0.0 } else { hue }, if grey { 0.0 } else { saturation }, value]
 }
 
-/// The colour of a hue, a saturation and a value, each in 0..1.
+/// Converts hue, saturation and value, each in 0..1, to a colour (R, G, B) in 0..1.
 #[inline(always)]
 pub fn to_rgb(hsv: [f64; 3]) -> [f64; 3] {
     let [h, s, v] = hsv;
@@ -117,7 +114,7 @@ pub fn to_rgb(hsv: [f64; 3]) -> [f64; 3] {
     [pick([v, q, p, p, t, v]), pick([t, v, v, q, p, p]), pick([p, p, t, v, v, q])]
 }
 
-/// Applies `change` to the HSV form of every pixel; `y` is on the scale 0..1.
+/// Applies `change` to every pixel in HSV and writes the result in 0..1 into `y`.
 #[inline(always)]
 fn in_hsv(image: &[u8], y: &mut [f64], change: impl Fn([f64; 3]) -> [f64; 3]) {
     for (y, v) in y.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0) {
@@ -125,22 +122,19 @@ fn in_hsv(image: &[u8], y: &mut [f64], change: impl Fn([f64; 3]) -> [f64; 3]) {
     }
 }
 
-/// V = clip01(V + c) in HSV.
+/// Brightness: V = clip01(V + c) in HSV.
 pub struct Brightness {
     offset: f64,
 }
 
 impl Brightness {
-    /// The change of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The change at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [offset] = row(&severity::BRIGHTNESS, variant, severity)?;
         Ok(Self { offset })
     }
 
-    /// The result on the scale 0..1.
+    /// Writes the result in 0..1 into `y`, height × width × 3.
     #[inline(always)]
     pub fn float(&self, image: &[u8], y: &mut [f64]) {
         in_hsv(
@@ -165,23 +159,20 @@ impl Corruption for Brightness {
     }
 }
 
-/// S = clip01(a S + b) in HSV.
+/// Saturation: S = clip01(a S + b) in HSV.
 pub struct Saturate {
     factor: f64,
     offset: f64,
 }
 
 impl Saturate {
-    /// The change of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The change at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [factor, offset] = row(&severity::SATURATE, variant, severity)?;
         Ok(Self { factor, offset })
     }
 
-    /// The result on the scale 0..1.
+    /// Writes the result in 0..1 into `y`, height × width × 3.
     #[inline(always)]
     pub fn float(&self, image: &[u8], y: &mut [f64]) {
         in_hsv(

@@ -1,6 +1,6 @@
 //! `Dims`: the size of an image.
 
-/// Size of an RGB image stored as height × width × 3 bytes.
+/// The size of an RGB image stored as height × width × 3 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dims {
     /// Rows.
@@ -10,12 +10,12 @@ pub struct Dims {
 }
 
 impl Dims {
-    /// Pixels of one image.
+    /// The number of pixels: height · width.
     pub const fn pixels(self) -> usize {
         self.height * self.width
     }
 
-    /// Bytes of one image.
+    /// The number of bytes: height · width · 3.
     pub const fn bytes(self) -> usize {
         3 * self.pixels()
     }

@@ -11,7 +11,7 @@ use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// The transform of one severity.
+/// The elastic transform at one severity.
 pub struct ElasticTransform {
     alpha: f64,
     smooth: Gauss,
@@ -19,16 +19,13 @@ pub struct ElasticTransform {
 }
 
 impl ElasticTransform {
-    /// The transform of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The transform at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [alpha, sigma, reach] = row(&severity::ELASTIC_TRANSFORM, variant, severity)?;
         Ok(Self { alpha, smooth: Gauss::new(sigma, 3.0, Border::Reflect), reach })
     }
 
-    /// The map from output to source positions, (x, y) ↦ (m₀x + m₁y + m₂, m₃x + m₄y + m₅), for 3 × 2 draws in [−1, 1).
+    /// The map from output to input positions, (x, y) ↦ (m₀x + m₁y + m₂, m₃x + m₄y + m₅), for 3 × 2 draws in [−1, 1).
     pub fn source_map(&self, dims: Dims, u: &[f64; 6]) -> [f64; 6] {
         let (cx, cy) = ((dims.width / 2) as f64, (dims.height / 2) as f64);
         let s = (dims.height.min(dims.width) / 3) as f64;
@@ -36,7 +33,7 @@ impl ElasticTransform {
         let rounded = |v: f64| f64::from(v as f32);
         let to: [(f64, f64); 3] =
             std::array::from_fn(|i| (rounded(from[i].0 + self.reach * u[2 * i]), rounded(from[i].1 + self.reach * u[2 * i + 1])));
-        // the map takes `to` back to `from`: differences to the first point, by Cramer's rule
+        // the map from `to` to `from`: differences to the first point, by Cramer's rule
         let (ax, ay, bx, by) = (to[1].0 - to[0].0, to[1].1 - to[0].1, to[2].0 - to[0].0, to[2].1 - to[0].1);
         let area = ax * by - ay * bx;
         if area.abs() < 1e-9 {
@@ -51,13 +48,13 @@ impl ElasticTransform {
         [x[0], x[1], x[2], y[0], y[1], y[2]]
     }
 
-    /// Displacements from uniform draws in [−1, 1) (one for each pixel), in pixels, rounded to single precision.
+    /// Displacements in pixels, rounded to single precision, from one uniform draw in [−1, 1) for each pixel.
     pub fn displacement(&self, dims: Dims, u: &[f64], line: &mut Vec<f64>, out: &mut [f64]) {
         self.smooth.apply(u, [dims.height, dims.width, 1], line, out);
         out.iter_mut().for_each(|d| *d = f64::from((self.alpha * *d) as f32));
     }
 
-    /// The affine step: `x` are pixels on the scale 0..1.
+    /// The affine part: writes `x` (pixels in 0..1) under `map` into `warped`.
     pub fn affine(&self, x: &[[f64; 3]], dims: Dims, map: &[f64; 6], warped: &mut [[f64; 3]]) {
         for (h, row) in warped.chunks_exact_mut(dims.width).enumerate() {
             for (w, out) in row.iter_mut().enumerate() {
@@ -68,7 +65,7 @@ impl ElasticTransform {
         }
     }
 
-    /// The displacement step, on the scale 0..1.
+    /// The displacement part: writes `warped` (pixels in 0..1), displaced by `dx` and `dy`, into `y`.
     pub fn displace(&self, warped: &[[f64; 3]], dims: Dims, dx: &[f64], dy: &[f64], y: &mut [[f64; 3]]) {
         for (i, out) in y.iter_mut().enumerate() {
             let (h, w) = ((i / dims.width) as f64, (i % dims.width) as f64);
@@ -77,7 +74,7 @@ impl ElasticTransform {
     }
 }
 
-/// The bilinear value at (row, column).
+/// The bilinearly interpolated pixel at (row, column).
 #[inline(always)]
 fn bilinear(x: &[[f64; 3]], dims: Dims, row: f64, column: f64, border: Border) -> [f64; 3] {
     let (r, c) = (row.floor(), column.floor());

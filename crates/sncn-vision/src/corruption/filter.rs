@@ -1,10 +1,10 @@
-//! Filters that the corruptions share: separable Gauss, correlation with a small kernel, one-sided motion blur, clipped zoom.
+//! Filters that several corruptions use: separable Gauss, correlation with a small kernel, one-sided motion blur, clipped zoom.
 //!
 //! Images are height × width × channels, interleaved. Sums are in f64 and in a fixed order.
 
 use super::apply::sized;
 
-/// How a row a b c d continues beyond its ends; all rules go on periodically for offsets larger than the image.
+/// How a row a b c d is extended beyond its ends; all rules continue periodically for offsets larger than the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Border {
     /// a a | a b c d | d d
@@ -16,7 +16,7 @@ pub enum Border {
 }
 
 impl Border {
-    /// The pixel that stands for position `i` of a row of `n` (at least 1).
+    /// The index of the pixel that is used for position `i` of a row of `n` pixels (at least 1).
     pub fn index(self, i: isize, n: usize) -> usize {
         let n = n as isize;
         let index = match self {
@@ -42,7 +42,7 @@ pub struct Gauss {
 }
 
 impl Gauss {
-    /// The filter of standard deviation `sigma` in pixels, cut at `truncate` standard deviations; σ = 0 is the identity.
+    /// The filter with standard deviation `sigma` in pixels, cut off at `truncate` standard deviations; σ = 0 is the identity.
     pub fn new(sigma: f64, truncate: f64, border: Border) -> Self {
         let radius = (truncate * sigma + 0.5).floor() as usize;
         let tap = |k: usize| if k == 0 { 1.0 } else { (-0.5 / (sigma * sigma) * (k * k) as f64).exp() };
@@ -52,7 +52,7 @@ impl Gauss {
         Self { weights, border }
     }
 
-    /// Filters `src` into `dst` (both height · width · channels); `line` is a work buffer.
+    /// Writes the filtered `src` into `dst`; both have `dims` = height, width, channels. `line` is a work buffer.
     pub fn apply(&self, src: &[f64], dims: [usize; 3], line: &mut Vec<f64>, dst: &mut [f64]) {
         let [height, width, channels] = dims;
         let radius = self.weights.len() - 1;
@@ -90,7 +90,7 @@ impl Gauss {
     }
 }
 
-/// The sum of the symmetric taps that `half` (centre first) stands for: in order below eight taps, else in eight partial sums.
+/// The sum of the symmetric taps given by `half` (centre first): in order for fewer than eight taps, else in eight partial sums.
 fn sum_by_eight(half: &[f64]) -> f64 {
     let taps: Vec<f64> = half[1..].iter().rev().chain(half).copied().collect();
     if taps.len() < 8 {
@@ -112,7 +112,7 @@ fn add_pair(sum: &mut [f64], a: &[f64], b: &[f64], weight: f64) {
     }
 }
 
-/// Fills `left` and `right` pixels before and after the `width` pixels that stand at `left` in `line`.
+/// Fills the `left` pixels before and the `right` pixels after the `width` pixels that begin at `left` in `line`.
 #[inline(always)]
 fn pad_line<T: Copy>(line: &mut [T], left: usize, right: usize, width: usize, channels: usize, border: Border) {
     for i in (0..left).chain(left + width..left + width + right) {
@@ -128,7 +128,7 @@ pub struct Correlate {
 }
 
 impl Correlate {
-    /// The filter for a `side` × `side` kernel (odd side); zero entries cost nothing.
+    /// The filter for a `side` × `side` kernel, side odd; zero entries are skipped.
     pub fn new(kernel: &[f32], side: usize) -> Self {
         let half = (side / 2) as isize;
         let tap = |(i, &k): (usize, &f32)| ((i / side) as isize - half, (i % side) as isize - half, f64::from(k));
@@ -137,7 +137,7 @@ impl Correlate {
         Self { taps, radius }
     }
 
-    /// Filters `src` into `dst` (both height · width · channels); `padded` is a work buffer.
+    /// Writes the filtered `src` into `dst`; both have `dims` = height, width, channels. `padded` is a work buffer.
     pub fn apply(&self, src: &[f64], dims: [usize; 3], padded: &mut Vec<f64>, dst: &mut [f64]) {
         let [height, width, channels] = dims;
         let (row, wide) = (width * channels, (width + 2 * self.radius) * channels);
@@ -170,7 +170,7 @@ pub struct Motion {
 }
 
 impl Motion {
-    /// The blur of radius `radius` and standard deviation `sigma`, in pixels.
+    /// The blur with radius `radius` and standard deviation `sigma`, in pixels.
     pub fn new(radius: f64, sigma: f64) -> Self {
         let len = 2 * radius.ceil() as usize + 1;
         let mut weights: Vec<f64> = (0..len).map(|i| (-((i * i) as f64) / (2.0 * sigma * sigma)).exp()).collect();
@@ -179,7 +179,8 @@ impl Motion {
         Self { weights }
     }
 
-    /// Blurs `src` into `dst` (height · width · channels bytes) in the direction `theta` in degrees; `work` is a work buffer.
+    /// Writes `src`, blurred in the direction `theta` (degrees), into `dst`; both have `dims` = height, width, channels.
+    /// `work` is a work buffer.
     ///
     /// Tap i reads (h + ⌈i sin θ − ½⌉, w + ⌈i cos θ − ½⌉); the sum of 257 · weight · value is rounded to the nearest
     /// integer Q and gives ⌊Q / 257⌋.
@@ -219,15 +220,15 @@ impl Motion {
     }
 }
 
-/// One axis of a clipped zoom: for each output the lower source position and the weight of the next one.
+/// One axis of a clipped zoom: for each output position the lower input position and the weight of the next one.
 pub struct ZoomAxis {
-    /// Side of the cropped part before enlarging.
+    /// Length of the cropped range before enlarging.
     pub crop: usize,
-    /// First position of the cropped part.
+    /// First position of the cropped range.
     pub top: usize,
-    /// Side after enlarging.
+    /// Length after enlarging.
     pub zoomed: usize,
-    /// Positions cut off before the output starts.
+    /// Enlarged positions that are cut off before the output starts.
     pub trim: usize,
     points: Vec<(usize, usize, f64)>,
 }
@@ -248,13 +249,13 @@ impl ZoomAxis {
         Self { crop, top, zoomed, trim, points: (0..side).map(point).collect() }
     }
 
-    /// Whether the axis is unchanged.
+    /// Whether the zoom leaves the axis unchanged.
     pub fn is_identity(&self) -> bool {
         self.points.iter().enumerate().all(|(o, p)| p.0 == o && p.2 == 0.0)
     }
 }
 
-/// Clipped zoom: the middle of the image, enlarged by linear interpolation to (at least) the image's size, then cut to it.
+/// Clipped zoom: the middle of the image is enlarged by linear interpolation to at least the image's size and then cropped.
 pub struct Zoom {
     /// The vertical axis.
     pub rows: ZoomAxis,
@@ -263,17 +264,17 @@ pub struct Zoom {
 }
 
 impl Zoom {
-    /// The zoom of height × width images by `factor`, at least 1; each axis has its own crop.
+    /// The zoom of height × width images by `factor`, at least 1; each axis is cropped separately.
     pub fn new(height: usize, width: usize, factor: f64) -> Self {
         Self { rows: ZoomAxis::new(height, factor), columns: ZoomAxis::new(width, factor) }
     }
 
-    /// Whether the image is unchanged.
+    /// Whether the zoom leaves the image unchanged.
     pub fn is_identity(&self) -> bool {
         self.rows.is_identity() && self.columns.is_identity()
     }
 
-    /// Hands each output row h to `emit(h, row)`; `src` is height × width pixels of C channels, `work` at least 2 rows.
+    /// Calls `emit(h, row)` for each output row h; `src` is height × width pixels of C channels, `work` holds at least 2 rows.
     #[inline(always)]
     pub fn each_row<const C: usize>(&self, src: &[[f64; C]], work: &mut [[f64; C]], mut emit: impl FnMut(usize, &[[f64; C]])) {
         let width = self.columns.points.len();

@@ -8,7 +8,7 @@ use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-/// The fog of one severity.
+/// Fog at one severity.
 pub struct Fog {
     amount: f64,
     decay: f64,
@@ -16,10 +16,7 @@ pub struct Fog {
 }
 
 impl Fog {
-    /// The fog of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The fog at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [amount, decay] = row(&severity::FOG, variant, severity)?;
         let side = match variant {
@@ -29,13 +26,13 @@ impl Fog {
         Ok(Self { amount, decay, side })
     }
 
-    /// Side of the height map for images of that size: the variant's, or the next power of two that holds the image.
+    /// Side of the height map for images of size `dims`: the variant's, or the next power of two that covers the image.
     pub fn map_side(&self, dims: Dims) -> usize {
         self.side.max(dims.height.max(dims.width).next_power_of_two())
     }
 
-    /// Fills `map` (side × side, a power of two) with the normalised plasma in [0, 1]; `draw` gives U[−1, 1), level by
-    /// level: first all centres, then the points between rows, then between columns, each row-major.
+    /// Fills `map` (side × side, side a power of two) with plasma normalised to [0, 1]. `draw` returns U[−1, 1); it is called
+    /// level by level: first for all centres, then for the points between rows, then between columns, each row-major.
     pub fn plasma(&self, side: usize, map: &mut [f64], mut draw: impl FnMut() -> f64) {
         map.fill(0.0);
         let (mut step, mut wibble) = (side, 100.0f64);
@@ -66,7 +63,7 @@ impl Fog {
         }
     }
 
-    /// The result on the scale 0..1, before clipping, for a map of that side.
+    /// Writes the result in 0..1, before clipping, for a height map of that side into `y`.
     pub fn float(&self, image: &[u8], dims: Dims, side: usize, map: &[f64], y: &mut [f64]) {
         let most = UNIT[usize::from(image.iter().copied().max().unwrap_or(0))];
         for h in 0..dims.height {

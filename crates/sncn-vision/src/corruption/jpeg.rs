@@ -1,6 +1,7 @@
-//! JPEG: the baseline round trip with 4:2:0 chroma, by the accurate integer scheme; entropy coding is lossless and skipped.
+//! JPEG: compression and decompression with baseline 4:2:0 chroma and the accurate integer DCT; entropy coding is lossless and
+//! therefore skipped.
 //!
-//! Eight blocks are transformed at once, `[coefficient][block]`, so that plain loops become vector code.
+//! Eight blocks are transformed at once, `[coefficient][block]`, so that the compiler vectorises plain loops.
 #![allow(clippy::needless_range_loop, reason = "a lane is the second index: an iterator over rows cannot follow it")]
 
 use super::apply::{Corruption, Scratch, sized};
@@ -29,7 +30,7 @@ const BASE: [[u16; 64]; 2] = [
     ],
 ];
 
-/// The cosines' combinations with 13 fractional bits.
+/// Constants of the DCT with 13 fractional bits.
 mod fix {
     pub(super) const BITS: i32 = 13;
     pub(super) const C0_298: i32 = 2446;
@@ -51,7 +52,7 @@ fn descale(value: i32, bits: i32) -> i32 {
     (value + (1 << (bits - 1))) >> bits
 }
 
-/// The odd half that both directions share: four values to four sums of rotations.
+/// The odd half of both directions: four values to four sums of rotations.
 #[inline(always)]
 fn odd(a: i32, b: i32, c: i32, d: i32) -> [i32; 4] {
     let z5 = (a + c + b + d) * fix::C1_175;
@@ -120,7 +121,7 @@ impl Quantiser {
         Self { table, reciprocal: table.map(|t| 1.0 / (8 * t) as f32) }
     }
 
-    /// Transform, quantise, dequantise, transform back; values are samples − 128 in and samples out.
+    /// Transforms, quantises, dequantises and transforms back; the input is samples − 128, the output samples.
     #[inline(always)]
     fn round_trip(&self, group: &mut Group) {
         // plain loops: a closure would not be compiled for the vector unit that the caller dispatched to
@@ -145,7 +146,7 @@ impl Quantiser {
         }
     }
 
-    /// The round trip of a plane whose sides are multiples of 8.
+    /// Applies [`Self::round_trip`] to a plane whose sides are multiples of 8.
     #[inline(always)]
     fn plane(&self, plane: &mut [i32], width: usize) {
         let across = width / 8;
@@ -182,17 +183,14 @@ const fn fixed(v: f64) -> i32 {
     (v * 65536.0 + 0.5) as i32
 }
 
-/// JPEG at one quality.
+/// JPEG compression at one severity.
 pub struct JpegCompression {
     luma: Quantiser,
     chroma: Quantiser,
 }
 
 impl JpegCompression {
-    /// The compression of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The compression at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [quality] = row(&severity::JPEG_COMPRESSION, variant, severity)?;
         let quality = quality as i32;
@@ -200,7 +198,7 @@ impl JpegCompression {
     }
 }
 
-/// Colour planes of the padded image (edge repeated).
+/// Splits the image into Y, Cb and Cr planes, padded by repeating the edge.
 #[inline(always)]
 fn split(image: &[u8], dims: Dims, wide: usize, planes: [&mut [i32]; 3]) {
     let [luma, blue, red] = planes;
@@ -221,7 +219,7 @@ fn split(image: &[u8], dims: Dims, wide: usize, planes: [&mut [i32]; 3]) {
     }
 }
 
-/// Halves both sides: (sum of four + bias) div 4, bias 1 in even columns, 2 in odd ones.
+/// Halves both sides of a plane: (sum of four + bias) div 4, bias 1 in even columns and 2 in odd ones.
 #[inline(always)]
 fn halve(plane: &[i32], wide: usize, half: &mut [i32]) {
     for (out, rows) in half.chunks_exact_mut(wide / 2).zip(plane.chunks_exact(2 * wide)) {
@@ -233,7 +231,7 @@ fn halve(plane: &[i32], wide: usize, half: &mut [i32]) {
     }
 }
 
-/// One enlarged row by the triangle filter, into 2·columns values; `sums` holds the vertical sums.
+/// Writes one row, enlarged by the triangle filter, as 2·columns values into `out`; `sums` is a work buffer of vertical sums.
 #[inline(always)]
 fn enlarge(plane: &[i32], wide: usize, rows: usize, columns: usize, h: usize, sums: &mut [i32], out: &mut [i32]) {
     let near = h / 2;

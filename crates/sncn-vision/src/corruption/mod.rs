@@ -1,8 +1,23 @@
-//! The image corruptions of the CIFAR-10-C and ImageNet-C benchmark (Hendrycks, Dietterich 2019), made on the fly.
+//! The image corruptions of the benchmarks CIFAR-10-C and ImageNet-C (Hendrycks, Dietterich 2019), generated on the fly.
 //!
 //! Every corruption is y = f(X, draws) followed by the common conversion u8 = trunc(255 · clip01(y)). Images are RGB,
-//! interleaved height × width × 3 bytes. Draws come from one stream per image, so results do not depend on the order of
-//! the images or on the thread count.
+//! interleaved height × width × 3 bytes. Random draws come from one stream per image, so results do not depend on the order
+//! of the images or on the thread count.
+//!
+//! ```
+//! use sncn_core::Seed;
+//! use sncn_vision::corruption::{self, Dims, Frost, Variant};
+//!
+//! # fn main() -> anyhow::Result<()> {
+//! let fog = corruption::build("fog", 3, Variant::Cifar, &Frost::generated(Seed::new(0)))?;
+//! let (dims, image) = (Dims { height: 32, width: 32 }, vec![100; 32 * 32 * 3]);
+//! let mut corrupted = vec![0; image.len()];
+//! fog.apply_one(&image, dims, Seed::new(0), 0, &mut corrupted)?; // image 0 of a data set
+//! assert_ne!(image, corrupted);
+//! assert_eq!(corruption::benchmark().count(), 15);
+//! # Ok(())
+//! # }
+//! ```
 
 mod apply;
 pub mod blur;
@@ -36,17 +51,17 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Makes a corruption from its severity (1 to 5), the severity table and the frost textures.
+/// Builds a corruption from its severity (1 to 5), the severity table and the frost textures.
 pub type Build = fn(usize, Variant, &Frost) -> Result<Box<dyn Corruption>>;
 
-/// What a corruption is used for.
+/// The test sets that use a corruption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// One of the 15 of the benchmark: the test set `<set>-c` and the mean corruption error consist of them.
+    /// One of the 15 of the benchmark, which make up the test set `<set>-c` and the mean corruption error.
     Benchmark,
-    /// One of the 4 that the benchmark's authors publish besides, for validation: settings are chosen on them.
+    /// One of the 4 extra ones, which the benchmark's authors publish for validation: settings are chosen on them.
     Extra,
-    /// Neither: it is applied only where it is asked for by name.
+    /// None: it is applied only when it is named.
     Other,
 }
 
@@ -55,20 +70,20 @@ pub enum Group {
 pub struct Entry {
     /// Its published name, which also names its random stream.
     pub name: &'static str,
-    /// What it is used for.
+    /// The test sets that use it.
     pub group: Group,
     /// Its constructor.
     pub build: Build,
 }
 
-/// An [`Entry`] whose type is made from severity and severity table alone, by `new(severity, variant)`.
+/// An [`Entry`] for a type with the constructor `new(severity, variant)`.
 macro_rules! entry {
     ($name:literal, $group:ident, $corruption:ty) => {
         Entry { name: $name, group: Group::$group, build: |s, v, _| Ok(Box::new(<$corruption>::new(s, v)?)) }
     };
 }
 
-/// Every corruption. A new one is one line, at any place; which test sets exist depends on the groups alone.
+/// Every corruption. A new one is one line at any place: the test sets depend only on the groups.
 pub const CORRUPTIONS: &[Entry] = &[
     entry!("gaussian_noise", Benchmark, noise::GaussianNoise),
     entry!("shot_noise", Benchmark, noise::ShotNoise),
@@ -91,7 +106,7 @@ pub const CORRUPTIONS: &[Entry] = &[
     entry!("saturate", Extra, colour::Saturate),
 ];
 
-/// The names of a group, in the order of [`CORRUPTIONS`].
+/// The names of the corruptions of a group, in the order of [`CORRUPTIONS`].
 pub fn names(group: Group) -> impl Iterator<Item = &'static str> {
     CORRUPTIONS.iter().filter(move |entry| entry.group == group).map(|entry| entry.name)
 }
@@ -101,39 +116,39 @@ pub fn benchmark() -> impl Iterator<Item = &'static str> {
     names(Group::Benchmark)
 }
 
-/// The names of the 4 extra corruptions, which are for validation.
+/// The names of the 4 extra corruptions, which are used for validation.
 pub fn extra() -> impl Iterator<Item = &'static str> {
     names(Group::Extra)
 }
 
-/// A named corruption at one severity, ready to be applied to images.
+/// A corruption at one severity, ready to be applied to images.
 pub struct Generator {
     name: &'static str,
     severity: usize,
     corruption: Box<dyn Corruption>,
 }
 
-/// The corruption of that name and severity (1 to 5).
+/// Builds a corruption by name and severity (1 to 5).
 ///
 /// # Errors
-/// For an unknown name (the error lists the known ones), a severity outside 1..=5, or unusable frost textures.
+/// If the name is unknown (the error lists the known ones) or the severity is not 1 to 5.
 pub fn build(name: &str, severity: usize, variant: Variant, frost: &Frost) -> Result<Generator> {
     ensure!((1..=5).contains(&severity), "corruption {name}: severity {severity} does not exist; use 1, 2, 3, 4 or 5");
     let Some(&Entry { name, build, .. }) = CORRUPTIONS.iter().find(|entry| entry.name == name) else {
         let known: Vec<&str> = CORRUPTIONS.iter().map(|entry| entry.name).collect();
-        bail!("no corruption is called {name:?}; known: {}", known.join(", "));
+        bail!("unknown corruption {name:?}; known: {}", known.join(", "));
     };
     let corruption = build(severity, variant, frost).with_context(|| format!("corruption {name}, severity {severity}"))?;
     Ok(Generator { name, severity, corruption })
 }
 
 impl Generator {
-    /// Name in [`CORRUPTIONS`].
+    /// The name in [`CORRUPTIONS`].
     pub fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Severity, 1 to 5.
+    /// The severity, 1 to 5.
     pub fn severity(&self) -> usize {
         self.severity
     }
@@ -142,20 +157,21 @@ impl Generator {
         seed.named("corrupt").named(self.name).fold_in(self.severity as u64)
     }
 
-    /// Corrupts image number `index` of a data set with the stream `corrupt/<name>/<severity>/<index>` of the run's seed.
+    /// Writes the corrupted copy of image number `index` of a data set into `out`; random draws come from the stream
+    /// `corrupt/<name>/<severity>/<index>` of `seed`.
     ///
     /// # Errors
-    /// Where `image` or `out` is not `dims.bytes()` long, or a side is zero.
+    /// If `image` or `out` is not `dims.bytes()` long, or a side is zero.
     pub fn apply_one(&self, image: &[u8], dims: Dims, seed: Seed, index: u64, out: &mut [u8]) -> Result<()> {
         ensure!(image.len() == dims.bytes(), "{}", self.length_error(image.len(), dims));
         self.apply_batch(image, dims, seed, index, out)
     }
 
-    /// Corrupts consecutive images, the first of which has number `first_index`, in parallel; the result does not depend
-    /// on the thread count or on how a data set is cut into batches.
+    /// As [`apply_one`](Self::apply_one) for consecutive images, the first of which has number `first_index`, in parallel. The
+    /// result does not depend on the thread count or on how a data set is split into batches.
     ///
     /// # Errors
-    /// Where `images` is no whole number of `dims.bytes()`, `out` has another length, or a side is zero.
+    /// If the length of `images` is not a multiple of `dims.bytes()`, `out` has another length, or a side is zero.
     pub fn apply_batch(&self, images: &[u8], dims: Dims, seed: Seed, first_index: u64, out: &mut [u8]) -> Result<()> {
         let bytes = dims.bytes();
         ensure!(bytes > 0 && images.len().is_multiple_of(bytes), "{}", self.length_error(images.len(), dims));
@@ -170,7 +186,7 @@ impl Generator {
 
     fn length_error(&self, len: usize, dims: Dims) -> String {
         let Dims { height, width } = dims;
-        format!("{}: {len} bytes are no whole number of {height} x {width} x 3 images with sides of at least 1", self.name)
+        format!("{}: {len} bytes are not a whole number of {height} x {width} x 3 images with sides of at least 1", self.name)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Noise: Gaussian y = X + c z, speckle y = X + c X z, shot y = Poisson(c X) / c, and impulses (salt and pepper).
+//! Noise: Gaussian y = X + c z, speckle y = X + c X z, shot y = Poisson(c X) / c, and impulse (salt and pepper).
 
 use super::apply::{Corruption, Scratch, sized};
 use super::bytes::truncate;
@@ -14,22 +14,19 @@ pub fn normals(z: &mut [f32], rng: &mut ChaCha8Rng) {
     z.iter_mut().for_each(|z| *z = StandardNormal.sample(rng));
 }
 
-/// y = X + c z with z ~ N(0, 1) for each pixel and channel.
+/// Gaussian noise: y = X + c z with z ~ N(0, 1) for each pixel and channel.
 pub struct GaussianNoise {
     scale: f32,
 }
 
 impl GaussianNoise {
-    /// The noise of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The noise at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [c] = row(&severity::GAUSSIAN_NOISE, variant, severity)?;
         Ok(Self { scale: (255.0 * c) as f32 })
     }
 
-    /// Turns the normal draws `y` into the result on the scale 0..255, not clipped.
+    /// Replaces the standard normal draws in `y` by the result in 0..255, before clipping.
     #[inline(always)]
     pub fn mix(&self, image: &[u8], y: &mut [f32]) {
         for (y, &v) in y.iter_mut().zip(image) {
@@ -52,22 +49,19 @@ impl Corruption for GaussianNoise {
     }
 }
 
-/// y = X + c X z with z ~ N(0, 1) for each pixel and channel.
+/// Speckle noise: y = X + c X z with z ~ N(0, 1) for each pixel and channel.
 pub struct SpeckleNoise {
     scale: f32,
 }
 
 impl SpeckleNoise {
-    /// The noise of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The noise at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [c] = row(&severity::SPECKLE_NOISE, variant, severity)?;
         Ok(Self { scale: c as f32 })
     }
 
-    /// Turns the normal draws `y` into the result on the scale 0..255, not clipped.
+    /// Replaces the standard normal draws in `y` by the result in 0..255, before clipping.
     #[inline(always)]
     pub fn mix(&self, image: &[u8], y: &mut [f32]) {
         for (y, &v) in y.iter_mut().zip(image) {
@@ -93,14 +87,14 @@ impl Corruption for SpeckleNoise {
 
 /// An exact sampler of Poisson(λ) by Walker's alias method (Vose 1991): one 64-bit draw and one table look-up per value.
 ///
-/// Counts whose probability is below 1e-18 of the most probable one are left out; threshold and column come from 32 bits each.
+/// Counts whose probability is below 1e-18 of the largest are left out; threshold and column use 32 bits each.
 pub struct Poisson {
     first: u16,
     cells: Vec<(u32, u16)>,
 }
 
 impl Poisson {
-    /// The sampler for a rate from 0 to 10,000 (larger rates are taken as 10,000).
+    /// The sampler for a rate from 0 to 10,000; larger rates are treated as 10,000.
     pub fn new(rate: f64) -> Self {
         let rate = rate.clamp(0.0, 10_000.0);
         let mode = rate.floor() as usize;
@@ -139,7 +133,7 @@ impl Poisson {
         Self { first: first as u16, cells }
     }
 
-    /// The count that belongs to 64 uniform bits.
+    /// The count for 64 uniform bits.
     #[inline(always)]
     pub fn sample(&self, bits: u64) -> u16 {
         let column = ((bits >> 32) * self.cells.len() as u64) >> 32;
@@ -148,7 +142,7 @@ impl Poisson {
     }
 }
 
-/// y = n / c with n ~ Poisson(c X) for each pixel and channel.
+/// Shot noise: y = n / c with n ~ Poisson(c X) for each pixel and channel.
 pub struct ShotNoise {
     photons: f64,
     samplers: Vec<Poisson>,
@@ -156,10 +150,7 @@ pub struct ShotNoise {
 }
 
 impl ShotNoise {
-    /// The noise of a severity from 1 to 5, with its 256 samplers.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The noise at a severity from 1 to 5, with its 256 samplers; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [photons] = row(&severity::SHOT_NOISE, variant, severity)?;
         let samplers = (0..256).map(|v| Poisson::new(photons * (f64::from(v) / 255.0))).collect();
@@ -167,7 +158,7 @@ impl ShotNoise {
         Ok(Self { photons, samplers, bytes })
     }
 
-    /// The value of a count on the scale 0..255, clipped at 255.
+    /// The value in 0..255 of a count, clipped at 255.
     pub fn value(&self, count: u32) -> f64 {
         255.0 * (f64::from(count) / self.photons).min(1.0)
     }
@@ -189,22 +180,19 @@ impl Corruption for ShotNoise {
     }
 }
 
-/// For each pixel and channel: where u ≤ p the value becomes 255 if v ≤ ½, else 0; u, v ~ U[0, 1).
+/// Impulse noise: each value becomes, if u ≤ p, 255 for v ≤ ½ and 0 otherwise; u, v ~ U[0, 1).
 pub struct ImpulseNoise {
     share: f64,
 }
 
 impl ImpulseNoise {
-    /// The noise of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The noise at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
         let [share] = row(&severity::IMPULSE_NOISE, variant, severity)?;
         Ok(Self { share })
     }
 
-    /// The byte that `value` becomes for the draws `u` and `v` in [0, 1).
+    /// The result for one byte and the draws `u` and `v` in [0, 1).
     #[inline(always)]
     pub fn byte(&self, value: u8, u: f64, v: f64) -> u8 {
         match (u <= self.share, v <= 0.5) {
@@ -217,7 +205,7 @@ impl ImpulseNoise {
 
 impl Corruption for ImpulseNoise {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        // 31 bits of each word decide whether, the lowest one which way
+        // the upper 31 bits of each word give u, the lowest one v
         const UNIT: f64 = 1.0 / 2_147_483_648.0;
         let bits = sized(&mut scratch.u8s[0], 4 * dims.bytes());
         rng.fill_bytes(bits);

@@ -41,14 +41,14 @@ struct Plan {
     small: Dims,
     rows: Axis,
     columns: Axis,
-    /// Which small row and column each output pixel shows.
+    /// The row and column of the small image that each output pixel shows.
     up_rows: Vec<usize>,
     up_columns: Vec<usize>,
 }
 
 impl Plan {
-    fn new(dims: Dims, share: f64) -> Self {
-        let side = |n: usize| ((n as f64 * share) as usize).max(1);
+    fn new(dims: Dims, fraction: f64) -> Self {
+        let side = |n: usize| ((n as f64 * fraction) as usize).max(1);
         let small = Dims { height: side(dims.height), width: side(dims.width) };
         let up = |from: usize, to: usize| axis(from, to).iter().map(|(first, _)| (*first).min(from - 1)).collect();
         Self {
@@ -64,7 +64,7 @@ impl Plan {
 
 /// The pixelation of one severity.
 pub struct Pixelate {
-    share: f64,
+    fraction: f64,
     plan: OnceLock<Plan>,
 }
 
@@ -80,23 +80,20 @@ fn weighted<'a>(pixels: impl Iterator<Item = &'a [u8; 3]>, weights: &[i32]) -> [
 }
 
 impl Pixelate {
-    /// The pixelation of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The pixelation at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
-        let [share] = row(&severity::PIXELATE, variant, severity)?;
-        Ok(Self { share, plan: OnceLock::new() })
+        let [fraction] = row(&severity::PIXELATE, variant, severity)?;
+        Ok(Self { fraction, plan: OnceLock::new() })
     }
 }
 
 impl Corruption for Pixelate {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
         let fresh;
-        // the first size seen is remembered; others are planned anew
-        let mut plan = self.plan.get_or_init(|| Plan::new(dims, self.share));
+        // the plan of the first size is kept; other sizes are planned at every call
+        let mut plan = self.plan.get_or_init(|| Plan::new(dims, self.fraction));
         if plan.dims != dims {
-            fresh = Plan::new(dims, self.share);
+            fresh = Plan::new(dims, self.fraction);
             plan = &fresh;
         }
         let [across, small, ..] = &mut scratch.u8s;

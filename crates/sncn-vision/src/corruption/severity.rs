@@ -1,11 +1,11 @@
-//! The published parameters of every corruption at severities 1 to 5, for both variants.
+//! The published parameters of every corruption at severities 1 to 5, of CIFAR-10-C and of ImageNet-C.
 //!
 //! Source: the CIFAR-10-C and ImageNet-C generation tables of Hendrycks and Dietterich (2019), as printed in the golden
-//! data's description. Units: fractions of the 0..1 range or pixels, see each corruption.
+//! data's description. Units are fractions of the range 0..1 or pixels, see each corruption.
 
 use anyhow::{Result, ensure};
 
-/// Which severity table and which sizes are used.
+/// The severity table, and the image sizes it is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
     /// The table of CIFAR-10-C, meant for 32 × 32 images.
@@ -16,10 +16,7 @@ pub enum Variant {
 
 type Table<const N: usize> = [[[f64; N]; 5]; 2];
 
-/// The row of `table` for a variant and a severity from 1 to 5.
-///
-/// # Errors
-/// For a severity outside 1..=5.
+/// The parameters of a variant and a severity from 1 to 5; other severities are an error.
 pub fn row<const N: usize>(table: &Table<N>, variant: Variant, severity: usize) -> Result<[f64; N]> {
     ensure!((1..=5).contains(&severity), "severity {severity} does not exist; use 1, 2, 3, 4 or 5");
     let part = match variant {
@@ -35,7 +32,7 @@ pub const GAUSSIAN_NOISE: Table<1> = [[[0.04], [0.06], [0.08], [0.09], [0.1]], [
 /// shot_noise: c: photons at full intensity.
 pub const SHOT_NOISE: Table<1> = [[[500.0], [250.0], [100.0], [75.0], [50.0]], [[60.0], [25.0], [12.0], [5.0], [3.0]]];
 
-/// impulse_noise: p: share of replaced values.
+/// impulse_noise: p: fraction of replaced values.
 pub const IMPULSE_NOISE: Table<1> = [[[0.01], [0.02], [0.03], [0.05], [0.07]], [[0.03], [0.06], [0.09], [0.17], [0.27]]];
 
 /// defocus_blur: (disc radius, σ of its anti-aliasing).
@@ -60,7 +57,7 @@ pub const ZOOM_BLUR: Table<3> = [
     [[1.0, 1.11, 0.01], [1.0, 1.16, 0.01], [1.0, 1.21, 0.02], [1.0, 1.26, 0.02], [1.0, 1.31, 0.03]],
 ];
 
-/// snow: (mean, sd, zoom, threshold, radius, σ, weight of the image).
+/// snow: (mean, std, zoom, threshold, radius, σ, weight of the image).
 pub const SNOW: Table<7> = [
     [
         [0.1, 0.2, 1.0, 0.6, 8.0, 3.0, 0.95],
@@ -102,7 +99,7 @@ pub const ELASTIC_TRANSFORM: Table<3> = [
     [[488.0, 170.8, 24.4], [488.0, 19.52, 48.8], [12.2, 2.44, 4.88], [17.08, 2.44, 4.88], [29.28, 2.44, 4.88]],
 ];
 
-/// pixelate: share of the side kept.
+/// pixelate: side of the small image as a fraction.
 pub const PIXELATE: Table<1> = [[[0.95], [0.9], [0.85], [0.75], [0.65]], [[0.6], [0.5], [0.4], [0.3], [0.25]]];
 
 /// jpeg_compression: quality.
@@ -114,7 +111,7 @@ pub const SPECKLE_NOISE: Table<1> = [[[0.06], [0.1], [0.12], [0.16], [0.2]], [[0
 /// gaussian_blur: σ in pixels.
 pub const GAUSSIAN_BLUR: Table<1> = [[[0.4], [0.6], [0.7], [0.8], [1.0]], [[1.0], [2.0], [3.0], [4.0], [6.0]]];
 
-/// spatter: (mean, sd, σ, threshold, strength or mud σ, 1 = mud / 0 = water).
+/// spatter: (mean, std, σ, threshold, strength or mud σ, 1 = mud / 0 = water).
 pub const SPATTER: Table<6> = [
     [
         [0.62, 0.1, 0.7, 0.7, 0.5, 0.0],

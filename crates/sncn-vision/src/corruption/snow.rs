@@ -10,10 +10,10 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// The snow of one severity.
+/// Snow at one severity.
 pub struct Snow {
     mean: f64,
-    deviation: f64,
+    std: f64,
     zoom: f64,
     threshold: f64,
     motion: Motion,
@@ -21,18 +21,15 @@ pub struct Snow {
 }
 
 impl Snow {
-    /// The snow of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The snow at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
-        let [mean, deviation, zoom, threshold, radius, sigma, mix] = row(&severity::SNOW, variant, severity)?;
-        Ok(Self { mean, deviation, zoom, threshold, motion: Motion::new(radius, sigma), mix })
+        let [mean, std, zoom, threshold, radius, sigma, mix] = row(&severity::SNOW, variant, severity)?;
+        Ok(Self { mean, std, zoom, threshold, motion: Motion::new(radius, sigma), mix })
     }
 
-    /// The layer before the motion blur, from standard normal draws z (one for each pixel; overwritten).
+    /// Writes the layer before the motion blur into `layer`; `z` holds a standard normal draw for each pixel and is overwritten.
     pub fn layer(&self, dims: Dims, z: &mut [f64], work: &mut Vec<f64>, layer: &mut [u8]) {
-        z.iter_mut().for_each(|z| *z = self.mean + self.deviation * *z);
+        z.iter_mut().for_each(|z| *z = self.mean + self.std * *z);
         let zoom = Zoom::new(dims.height, dims.width, self.zoom);
         let (work, _) = sized(work, 2 * dims.width).as_chunks_mut::<1>();
         let mut emit = |h: usize, row: &[[f64; 1]]| {
@@ -48,12 +45,12 @@ impl Snow {
         }
     }
 
-    /// Blurs a layer in the direction `theta` in degrees.
+    /// Writes the layer, motion-blurred in the direction `theta` (degrees), into `blurred`.
     pub fn blur(&self, layer: &[u8], dims: Dims, theta: f64, work: &mut Vec<f64>, blurred: &mut [u8]) {
         self.motion.apply(layer, [dims.height, dims.width, 1], theta, work, blurred);
     }
 
-    /// The result on the scale 0..1, before clipping, for a blurred layer.
+    /// Writes the result in 0..1, before clipping, for a blurred layer into `y`.
     pub fn float(&self, image: &[u8], layer: &[u8], y: &mut [f64]) {
         let last = layer.len().saturating_sub(1);
         for (i, (y, x)) in y.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0).enumerate() {

@@ -13,7 +13,7 @@ use rand_distr::{Distribution, StandardNormal};
 const MUD: [f64; 3] = [63.0 / 255.0, 42.0 / 255.0, 20.0 / 255.0];
 const WATER: [f64; 3] = [175.0 / 255.0, 238.0 / 255.0, 238.0 / 255.0];
 
-/// What [`Spatter::strength`] works in.
+/// Work buffers of [`Spatter::strength`].
 pub struct Buffers<'a> {
     /// A line of the Gaussian filter.
     pub line: &'a mut Vec<f64>,
@@ -23,10 +23,10 @@ pub struct Buffers<'a> {
     pub work: &'a mut [Vec<i32>; 6],
 }
 
-/// The spatter of one severity.
+/// Spatter at one severity.
 pub struct Spatter {
     mean: f64,
-    deviation: f64,
+    std: f64,
     smooth: Gauss,
     threshold: f64,
     strength: f64,
@@ -35,22 +35,20 @@ pub struct Spatter {
 }
 
 impl Spatter {
-    /// The spatter of a severity from 1 to 5.
-    ///
-    /// # Errors
-    /// For another severity.
+    /// The spatter at a severity from 1 to 5; other severities are an error.
     pub fn new(severity: usize, variant: Variant) -> Result<Self> {
-        let [mean, deviation, sigma, threshold, strength, kind] = row(&severity::SPATTER, variant, severity)?;
+        let [mean, std, sigma, threshold, strength, kind] = row(&severity::SPATTER, variant, severity)?;
         let gauss = |sigma| Gauss::new(sigma, 4.0, Border::Nearest);
         let mud = (kind > 0.5).then(|| gauss(strength));
-        Ok(Self { mean, deviation, smooth: gauss(sigma), threshold, strength, mud })
+        Ok(Self { mean, std, smooth: gauss(sigma), threshold, strength, mud })
     }
 
-    /// The strength M of the spatter at each pixel into `strength`, from standard normal draws `z` (overwritten).
+    /// Writes the strength M of the spatter at each pixel into `strength`; `z` holds a standard normal draw for each pixel and
+    /// is overwritten.
     pub fn strength(&self, dims: Dims, z: &mut [f64], buffers: Buffers<'_>, strength: &mut [f64]) {
         let Buffers { line, bytes, work } = buffers;
         let shape = [dims.height, dims.width, 1];
-        z.iter_mut().for_each(|z| *z = self.mean + self.deviation * *z);
+        z.iter_mut().for_each(|z| *z = self.mean + self.std * *z);
         self.smooth.apply(z, shape, line, strength);
         if let Some(gauss) = &self.mud {
             for (z, &l) in z.iter_mut().zip(&*strength) {
@@ -72,7 +70,7 @@ impl Spatter {
         strength.iter_mut().for_each(|m| *m *= scale);
     }
 
-    /// The result on the scale 0..1, before clipping.
+    /// The result in 0..1 before clipping, height × width × 3.
     pub fn float(&self, image: &[u8], strength: &[f64], y: &mut [f64]) {
         for ((y, x), m) in y.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0).zip(strength) {
             for c in 0..3 {

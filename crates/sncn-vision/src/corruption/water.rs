@@ -1,4 +1,5 @@
-//! The water of spatter: edges of a byte layer (Canny 1986), the distance to them (Borgefors 1986), equalised and embossed.
+//! The water of [`super::spatter`]: edges of a byte layer (Canny 1986) and the distance to them (Borgefors 1986), equalised and
+//! embossed.
 
 use super::apply::sized;
 use super::dims::Dims;
@@ -13,7 +14,7 @@ const TANGENT: i32 = 13573;
 const STEPS: [i32; 3] = [65536, 91750, 143976];
 const FAR: i32 = 1 << 29;
 
-/// How strongly water is lit at each pixel of a byte layer; all work happens in `work`, so nothing is allocated twice.
+/// The brightness of water at each pixel of a byte layer; `work` holds all intermediate planes.
 pub(super) fn relief<'a>(layer: &[u8], dims: Dims, work: &'a mut [Vec<i32>; 6]) -> &'a [i32] {
     let (height, width) = (dims.height, dims.width);
     let wide = width + 2;
@@ -46,7 +47,7 @@ pub(super) fn relief<'a>(layer: &[u8], dims: Dims, work: &'a mut [Vec<i32>; 6]) 
     plane
 }
 
-/// A plane with one pixel more on every side.
+/// Writes a plane with one pixel of border on every side into `padded`.
 #[inline(always)]
 fn pad(plane: &[i32], dims: Dims, border: Border, padded: &mut [i32]) {
     let wide = dims.width + 2;
@@ -127,11 +128,11 @@ fn edges(slopes: &[i32], magnitude: &[i32], dims: Dims, state: &mut [i32]) {
     }
 }
 
-/// Rows and columns of the neighbours that the forward pass has seen, and which step leads to them.
+/// Row and column offset of the neighbours that the forward pass has visited, with the index of their step.
 const BEFORE: [(isize, isize, usize); 8] =
     [(-2, -1, 2), (-2, 1, 2), (-1, -2, 2), (-1, -1, 1), (-1, 0, 0), (-1, 1, 1), (-1, 2, 2), (0, -1, 0)];
 
-/// Shortens the distance of pixel i through its neighbours on one side; `offsets` serve pixels off the border.
+/// Lowers the distance of pixel i to that through its neighbours on one side; `offsets` are used for pixels not at the border.
 #[inline(always)]
 fn relax<const SIGN: isize>(distance: &mut [i32], i: usize, dims: Dims, offsets: [(isize, i32); 8]) {
     let (height, width) = (dims.height, dims.width);

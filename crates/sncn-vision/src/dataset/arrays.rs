@@ -1,7 +1,7 @@
-//! Test images from `.npy` files: corrupted ones laid out as CIFAR-10-C, and further sets laid out as CIFAR-10.1.
+//! Test images from `.npy` files: corrupted ones in the layout of CIFAR-10-C, and further sets in that of CIFAR-10.1.
 //!
-//! Of a corruption, `<name>.npy` holds the test images at severity 1, then at 2, …, 5, and `labels.npy` their labels;
-//! `sncn-classify corrupt` writes the same layout. A further set is a pair of files, images and labels.
+//! `<corruption>.npy` holds the test images at severity 1, then at 2, …, 5, and `labels.npy` their labels; `sncn-classify
+//! corrupt` writes the same layout. A further set is a pair of files, images and labels.
 
 use super::images::Images;
 use super::npy::NpyFile;
@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Severities in a file.
+/// The number of severities in a file.
 const SEVERITIES: usize = 5;
 
-/// Some of the images of a file, one after another.
+/// A range of the images in a file.
 pub struct Arrays {
     images: Arc<NpyFile>,
     labels: Arc<[usize]>,
@@ -22,10 +22,10 @@ pub struct Arrays {
     described: String,
 }
 
-/// The five severities of a corruption in `folder`, of images and classes as those of `like`.
+/// Opens the five severities of a corruption in `folder`; image size and classes are those of `like`.
 ///
 /// # Errors
-/// Where a file is missing, damaged or of another shape, or a label is none of the classes.
+/// If a file is missing, damaged or of another shape, or a label is not a class.
 pub fn corrupted(folder: &Path, name: &str, like: &dyn Images) -> Result<Vec<Arc<dyn Images>>> {
     let (images, labels) = (folder.join(format!("{name}.npy")), folder.join("labels.npy"));
     let parts = read(&images, &labels, SEVERITIES, like).with_context(|| format!("corruption {name}"))?;
@@ -36,19 +36,20 @@ pub fn corrupted(folder: &Path, name: &str, like: &dyn Images) -> Result<Vec<Arc
     Ok(named.collect())
 }
 
-/// The files, images and labels, that a further test set may lie in.
-pub fn places(folder: &Path, name: &str) -> [(PathBuf, PathBuf); 2] {
+/// The two pairs of files, images and labels, that may hold the further test set `name`.
+pub fn candidate_files(folder: &Path, name: &str) -> [(PathBuf, PathBuf); 2] {
     let within = folder.join(name);
     let beside = |what: &str| folder.join(format!("{name}_{what}.npy"));
     [(within.join("data.npy"), within.join("labels.npy")), (beside("data"), beside("labels"))]
 }
 
-/// The further test set of that name in `folder`, of images and classes as those of `like`; none where it has no files.
+/// Opens the further test set `name` in `folder`, `None` if it has no files; image size and classes are those of `like`.
 ///
 /// # Errors
-/// Where a file is missing, damaged or of another shape, or a label is none of the classes.
+/// If one file of the pair is missing, a file is damaged or of another shape, or a label is not a class.
 pub fn further(folder: &Path, name: &str, like: &dyn Images) -> Result<Option<Arc<dyn Images>>> {
-    let Some((images, labels)) = places(folder, name).into_iter().find(|(images, labels)| images.exists() || labels.exists())
+    let Some((images, labels)) =
+        candidate_files(folder, name).into_iter().find(|(images, labels)| images.exists() || labels.exists())
     else {
         return Ok(None);
     };
@@ -56,16 +57,16 @@ pub fn further(folder: &Path, name: &str, like: &dyn Images) -> Result<Option<Ar
     Ok(part.map(|part| Arc::new(part) as Arc<dyn Images>))
 }
 
-/// The images of a file in `parts` parts of one size.
+/// Opens the images of a file as `parts` ranges of equal size.
 fn read(path: &Path, label_path: &Path, parts: usize, like: &dyn Images) -> Result<Vec<Arrays>> {
     let images = Arc::new(NpyFile::open(path)?);
     let (at, shape, classes) = (path.display(), images.shape(), like.classes());
-    ensure!(images.kind() == "|u1", "{at}: elements of type {:?}; bytes (|u1) are wanted", images.kind());
+    ensure!(images.dtype() == "|u1", "{at}: elements of type {:?}; expected bytes (|u1)", images.dtype());
     let (height, width) = (like.height(), like.width());
     let count = if parts == 1 { "images".to_string() } else { format!("{parts} × images") };
     ensure!(
         shape.len() == 4 && shape[1..] == [height, width, 3] && shape[0] > 0 && shape[0].is_multiple_of(parts),
-        "{at}: shape {shape:?}; ({count}, {height}, {width}, 3) is wanted"
+        "{at}: shape {shape:?}; expected ({count}, {height}, {width}, 3)"
     );
     let labels: Arc<[usize]> = NpyFile::open(label_path)?.numbers()?.into();
     let label_at = label_path.display();

@@ -1,6 +1,6 @@
-//! Images by class: `<data-dir>/{train,test}/<class>/<file>`, any size and colour type, brought to 32 × 32 RGB.
+//! `folder`: images sorted by class, `<data-dir>/{train,test}/<class>/<file>`, of any size and colour type, resized to 32 × 32 RGB.
 
-use super::Source;
+use super::DataDir;
 use super::images::{Images, Splits};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const SIDE: usize = 32;
-/// Endings of the image files that are read.
+/// File extensions of the images that are read.
 pub const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
 
 /// Opens `train` and `test` of the data folder.
 ///
 /// # Errors
-/// Where a folder is missing or empty, or the classes of the two differ.
-pub fn open(source: &Source) -> Result<Splits> {
-    let folder = source.folder("folder")?;
+/// If a folder is missing or empty, or the two have different classes.
+pub fn open(data_dir: &DataDir) -> Result<Splits> {
+    let folder = data_dir.folder("folder")?;
     let train = Arc::new(Folder::read(&folder.join("train"))?);
     let test = Arc::new(Folder::read(&folder.join("test"))?);
     ensure!(
@@ -29,7 +29,7 @@ pub fn open(source: &Source) -> Result<Splits> {
     Ok(Splits { train, test: vec![("folder".to_string(), test)], corrupted: "folder-c".to_string() })
 }
 
-/// One split.
+/// One split, read on demand.
 pub struct Folder {
     path: PathBuf,
     classes: Vec<String>,
@@ -45,10 +45,10 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Folder {
-    /// Lists the classes (sub-folders, by name) and their images.
+    /// Lists the classes, which are the sub-folders sorted by name, and their images.
     ///
     /// # Errors
-    /// Where there is no class, or a class has no image.
+    /// If there is no class, or a class has no image.
     pub fn read(path: &Path) -> Result<Self> {
         let (mut classes, mut files) = (Vec::new(), Vec::new());
         for folder in entries(path)?.into_iter().filter(|path| path.is_dir()) {

@@ -1,6 +1,7 @@
 //! Image data sets, by name: labelled RGB images of one size, read on demand.
 //!
-//! A distribution shift is just another named test set. To add a data set: one file and one line in [`DATASETS`].
+//! Images under a distribution shift are a named test set like any other. A new data set is one file and one line in
+//! [`DATASETS`].
 
 pub mod arrays;
 pub mod cifar;
@@ -12,24 +13,24 @@ pub mod shapes;
 pub mod subset;
 
 pub use images::{Images, Splits};
-pub use sncn_train::Source;
+pub use sncn_train::DataDir;
 
 use anyhow::{Result, bail};
 
-/// Opens a data set.
-pub type Open = fn(&Source) -> Result<Splits>;
+/// Opens a data set in a data folder.
+pub type Open = fn(&DataDir) -> Result<Splits>;
 
-/// Every data set.
+/// Every data set by name.
 pub const DATASETS: &[(&str, Open)] =
     &[("shapes", shapes::open), ("cifar10", cifar::open_10), ("cifar100", cifar::open_100), ("folder", folder::open)];
 
-/// Opens the data set of that name.
+/// Opens a data set by name.
 ///
 /// # Errors
-/// Where the name is unknown (the known ones are listed), or its files are missing or damaged.
-pub fn open(name: &str, source: &Source) -> Result<Splits> {
+/// If the name is unknown (the error lists the known ones), or files are missing or damaged.
+pub fn open(name: &str, data_dir: &DataDir) -> Result<Splits> {
     match DATASETS.iter().find(|(known, _)| *known == name) {
-        Some((_, open)) => open(source),
+        Some((_, open)) => open(data_dir),
         None => {
             let known: Vec<_> = DATASETS.iter().map(|(known, _)| *known).collect();
             bail!("unknown data set {name:?}; known: {}", known.join(", "))

@@ -1,10 +1,10 @@
-//! `shapes`: the embedded data set, 32 × 32 RGB, ten classes told apart by content (a shape), generated from a seed.
+//! `shapes`: the built-in data set, 32 × 32 RGB, with ten classes that differ in content (a shape), generated from a seed.
 //!
-//! Training and clean test images have one narrow style: bluish shapes on warm light ground, soft light. The shifted test
+//! Training and clean test images have one narrow style: bluish shapes on a warm light background, soft light. The shifted test
 //! sets keep the content and change the style: `shapes-colour`, `shapes-contrast`, `shapes-texture`, `shapes-lighting`.
-//! Image i is a function of the seed and i alone, so nothing is stored and threads change nothing.
+//! Image i depends only on the seed and i, so nothing is stored and the number of threads does not matter.
 
-use super::Source;
+use super::DataDir;
 use super::images::{Images, Splits};
 use anyhow::{Result, ensure};
 use rand::{Rng, RngExt};
@@ -13,14 +13,14 @@ use std::f32::consts::PI;
 use std::sync::Arc;
 
 const SIDE: usize = 32;
-/// Samples a pixel and axis.
+/// Samples per pixel and axis.
 const SAMPLES: usize = 3;
-/// Training images.
+/// The number of training images.
 pub const TRAIN: usize = 4000;
-/// Images of each test set.
+/// The number of images in each test set.
 pub const TEST: usize = 1000;
 
-/// The classes: a name and whether a point (in units of the shape's radius, y downwards) lies in the shape.
+/// A class: its name and whether a point (in units of the shape's radius, y downwards) lies inside the shape.
 type Shape = (&'static str, fn(f32, f32) -> bool);
 
 const SHAPES: &[Shape] = &[
@@ -39,13 +39,13 @@ const SHAPES: &[Shape] = &[
 /// The styles, the training style first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// The narrow style of training and clean test images.
+    /// The style of training and clean test images.
     Plain,
-    /// Any colours, dark shapes on light or light on dark.
+    /// Any colours, dark shapes on a light background or the reverse.
     Colour,
-    /// Washed out: shape and ground nearly alike.
+    /// Low contrast: shape and background have nearly the same colour.
     Contrast,
-    /// Stripes, checks or grain on shape and ground.
+    /// Stripes, checks or grain on shape and background.
     Texture,
     /// Strong gradients, vignettes and colour casts.
     Lighting,
@@ -60,11 +60,8 @@ pub const STYLES: &[(&str, Style)] = &[
     ("shapes-lighting", Style::Lighting),
 ];
 
-/// Opens the generated set; nothing is read.
-///
-/// # Errors
-/// Never; the signature is that of every data set.
-pub fn open(_: &Source) -> Result<Splits> {
+/// Opens the generated set; no files are read.
+pub fn open(_: &DataDir) -> Result<Splits> {
     let seed = Seed::new(0).named("shapes");
     let split = |name: &'static str, style, stream: &str, count| -> Arc<dyn Images> {
         Arc::new(Shapes {
@@ -79,7 +76,7 @@ pub fn open(_: &Source) -> Result<Splits> {
     Ok(Splits { train: split("shapes", Style::Plain, "train", TRAIN), test, corrupted: "shapes-c".to_string() })
 }
 
-/// One generated split; the same index has the same content in every style.
+/// One generated split; an index has the same content in every style.
 pub struct Shapes {
     name: &'static str,
     style: Style,
@@ -102,18 +99,18 @@ fn luma(c: Colour) -> f32 {
     0.299 * c[0] + 0.587 * c[1] + 0.114 * c[2]
 }
 
-/// What a style draws for one image.
-struct Look {
+/// The random values of a style for one image.
+struct StyleDraw {
     shape: Colour,
     ground: Colour,
-    /// Pattern: kind, period, angle, strength on shape and ground.
+    /// Pattern: kind, period, angle, strength on shape and on background.
     pattern: Option<(usize, f32, f32, f32, f32)>,
     /// Light: direction, strength, vignette, cast.
     light: (f32, f32, f32, Colour),
     noise: f32,
 }
 
-impl Look {
+impl StyleDraw {
     fn draw(style: Style, rng: &mut impl Rng) -> Self {
         let mut look = Self {
             shape: near(rng, [0.20, 0.33, 0.62], 0.05),
@@ -197,7 +194,7 @@ impl Images for Shapes {
         let radius = content.random_range(8.0f32..11.5);
         let (sin, cos) = content.random_range(-0.25f32..0.25).sin_cos();
         let mut rng = self.seed.named(self.name).fold_in(index as u64).rng();
-        let look = Look::draw(self.style, &mut rng);
+        let look = StyleDraw::draw(self.style, &mut rng);
         for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
             let (px, py) = ((i % SIDE) as f32, (i / SIDE) as f32);
             let mut hits = 0;

@@ -1,24 +1,24 @@
-//! `Subset`: a range of another set's images.
+//! `Subset`: a range of another data set's images.
 
 use super::images::Images;
 use anyhow::{Result, ensure};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Some images of a set that lie one after another.
+/// A range of the images of a data set.
 pub struct Subset {
     images: Arc<dyn Images>,
     range: Range<usize>,
 }
 
 impl Subset {
-    /// The first `count` images, or all where there are fewer.
+    /// The first `count` images, or all if there are fewer.
     pub fn first(images: Arc<dyn Images>, count: usize) -> Self {
         let range = 0..count.min(images.len());
         Self { images, range }
     }
 
-    /// All images but the first `count`.
+    /// All images after the first `count`.
     pub fn after(images: Arc<dyn Images>, count: usize) -> Self {
         let range = count.min(images.len())..images.len();
         Self { images, range }

@@ -1,13 +1,13 @@
-//! Letters of 5 × 7 pixels for the labels of pictures; a letter without a drawing is left blank.
+//! Letters of 5 × 7 pixels for labels in images; a character without a glyph is left blank.
 
 use image::{Rgb, RgbImage};
 
-/// Rows of a letter.
+/// The height of a letter in pixels.
 pub const HEIGHT: usize = 7;
-/// Columns of a letter with the gap after it.
+/// The width of a letter with the gap after it, in pixels.
 const ADVANCE: usize = 6;
 
-/// Columns from the left, the lowest bit at the top. Capitals are drawn as small letters.
+/// The columns of each letter from the left, lowest bit at the top. Capitals are drawn as small letters.
 const LETTERS: &[(char, [u8; 5])] = &[
     ('a', [0x20, 0x54, 0x54, 0x54, 0x78]),
     ('b', [0x7f, 0x48, 0x44, 0x44, 0x38]),
@@ -50,18 +50,18 @@ const LETTERS: &[(char, [u8; 5])] = &[
     ('.', [0x00, 0x60, 0x60, 0x00, 0x00]),
 ];
 
-/// Columns that a text takes.
+/// The width of a text in pixels.
 pub fn width(text: &str) -> usize {
     (text.chars().count() * ADVANCE).saturating_sub(1)
 }
 
-/// As much of a text as `room` columns hold.
+/// The longest beginning of a text that fits in `room` pixels.
 pub fn fitting(text: &str, room: usize) -> &str {
     let end = text.char_indices().nth((room + 1) / ADVANCE).map_or(text.len(), |(at, _)| at);
     &text[..end]
 }
 
-/// Draws a text with its upper left corner at (x, y); what lies outside the picture is left out.
+/// Draws a text with its upper left corner at (x, y); pixels outside the image are skipped.
 pub fn draw(picture: &mut RgbImage, x: usize, y: usize, text: &str, colour: Rgb<u8>) {
     for (place, letter) in text.chars().enumerate() {
         let Some((_, columns)) = LETTERS.iter().find(|(known, _)| *known == letter.to_ascii_lowercase()) else { continue };

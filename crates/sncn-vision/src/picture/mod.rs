@@ -1,4 +1,4 @@
-//! `Sheet`: tiles in labelled rows and columns as one PNG; what `corrupt --sheet` and `show` draw. Reading image files, too.
+//! `Sheet`: images in labelled rows and columns as one PNG, for `corrupt --sheet` and `show`. Also reading of image files.
 
 pub mod glyphs;
 
@@ -13,18 +13,19 @@ const GAP: usize = 2;
 const MARGIN: usize = 4;
 const INK: Rgb<u8> = Rgb([40; 3]);
 
-/// Tiles of one size on a white ground.
+/// A contact sheet: images of one size in labelled rows and columns on white.
 pub struct Sheet {
     picture: RgbImage,
     tile: Dims,
-    /// Every pixel of an image becomes a square of that side.
+    /// Every pixel of an image is drawn as a square of this side.
     scale: usize,
     left: usize,
     top: usize,
 }
 
 impl Sheet {
-    /// Room for images of that size, enlarged to at least `side` rows, with these names of rows and columns.
+    /// An empty sheet for images of size `tile`, which are enlarged to at least `side` rows of pixels, with the labels of its rows
+    /// and columns.
     pub fn new(tile: Dims, side: usize, rows: &[String], columns: &[String]) -> Self {
         let scale = side.div_ceil(tile.height.max(1)).max(1);
         let left = rows.iter().map(|name| glyphs::width(name)).max().unwrap_or(0) + 2 * MARGIN;
@@ -49,10 +50,10 @@ impl Sheet {
         (self.left + column * width, self.top + row * height)
     }
 
-    /// Puts an image in its place.
+    /// Draws an image (height × width × 3 bytes) at a row and column of the sheet.
     ///
     /// # Errors
-    /// Where it has another size.
+    /// If the image does not have the size of the tiles.
     pub fn place(&mut self, values: Vec<u8>, row: usize, column: usize) -> Result<()> {
         let (width, height) = (self.tile.width as u32, self.tile.height as u32);
         let image = RgbImage::from_raw(width, height, values).context("an image of another size than the sheet's tiles")?;
@@ -63,7 +64,7 @@ impl Sheet {
         Ok(())
     }
 
-    /// Marks a box of an image by a thin line just inside it.
+    /// Draws a thin line just inside a box of the image at a row and column.
     pub fn outline(&mut self, window: BoundingBox, row: usize, column: usize, colour: Rgb<u8>) {
         let (x, y) = self.corner(row, column);
         let [left, right] = [window.left, window.right].map(|at| x + at * self.scale);
@@ -76,38 +77,38 @@ impl Sheet {
         }
     }
 
-    /// Writes the sheet.
+    /// Writes the sheet as a PNG.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// If the file cannot be written.
     pub fn save(self, path: &Path) -> Result<()> {
         save(path, &self.picture)
     }
 }
 
-/// Encodes as PNG in memory, then writes it whole.
+/// Writes an image as a PNG, whole or not at all.
 ///
 /// # Errors
-/// Where the file cannot be written.
+/// If the file cannot be written.
 pub fn save(path: &Path, picture: &RgbImage) -> Result<()> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.write_to(&mut bytes, image::ImageFormat::Png)?;
     Ok(sncn_train::files::write_atomically(path, &bytes.into_inner())?)
 }
 
-/// Decodes an image file.
+/// Reads an image file as RGB.
 ///
 /// # Errors
-/// Where it is missing or does not decode.
+/// If the file is missing or cannot be decoded.
 pub fn read(path: &Path) -> Result<RgbImage> {
-    let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
+    let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
     Ok(image.into_rgb8())
 }
 
-/// The image files in a folder and below it, by name.
+/// Lists the image files in a folder and its sub-folders, sorted by name.
 ///
 /// # Errors
-/// Where a folder is not readable.
+/// If a folder cannot be read.
 pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     collect(folder, &mut found)?;

@@ -9,7 +9,7 @@ use super::test_sets::TestSets;
 use super::transform::Transform;
 use crate::backbone::{Blueprint, segment};
 use crate::classify::Options;
-use crate::dataset::pairs::{self, Part};
+use crate::dataset::pairs::{self, PairSubset};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
 use sncn_core::{Network, Pass, Seed, Vars};
@@ -110,11 +110,11 @@ impl Task for Segment {
         let run = begin.run;
         let splits = pairs::open(&run.train, begin.source)?;
         let classes = splits.train.legend().classes.clone();
-        let images = Part::first(&splits.train, run.train_limit);
-        let after = run.train_limit.and_then(|limit| Part::after(&splits.train, limit));
+        let images = PairSubset::first(&splits.train, run.train_limit);
+        let after = run.train_limit.and_then(|limit| PairSubset::after(&splits.train, limit));
         let validation = match run.early_stopping {
             None => None,
-            Some(_) => Some(PairExamples::new(Part::first(
+            Some(_) => Some(PairExamples::new(PairSubset::first(
                 &after.with_context(|| {
                     format!(
                         "early_stopping goes by the training images after train_limit, and there are none: set train_limit below \

@@ -3,8 +3,8 @@
 use super::examples::PairExamples;
 use super::task::Segment;
 use crate::corruption::{self, Frost, Variant, frost};
-use crate::dataset::Source;
-use crate::dataset::pairs::{self, PairSplits, Pairs, Part};
+use crate::dataset::DataDir;
+use crate::dataset::pairs::{self, PairSplits, PairSubset, Pairs};
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
 use sncn_train::harness::summary::unshifted;
@@ -19,7 +19,7 @@ pub(super) struct TestSets<'a> {
     /// The run's data set, opened once.
     pub(super) splits: PairSplits,
     /// Where data sets are.
-    pub(super) source: &'a Source,
+    pub(super) source: &'a DataDir,
     /// Textures of the frost corruption.
     pub(super) frost: Frost,
     /// Classes that the network knows.
@@ -37,7 +37,7 @@ impl harness::TestSets<Segment> for TestSets<'_> {
         let crop = base.rsplit_once("-crop").and_then(|(set, side)| Some((set, side.parse::<usize>().ok()?)));
         let (set, side) = crop.map_or((base, None), |(set, side)| (set, Some(side)));
         ensure!(side.is_none_or(|side| side >= 16), "{name}: a crop of at least 16 pixels is accepted");
-        let pairs = Part::first(&self.set(set)?, self.limit);
+        let pairs = PairSubset::first(&self.set(set)?, self.limit);
         let examples = move || PairExamples::new(pairs.clone()).centred(side);
         if base == name {
             return Ok(Box::new(std::iter::once(Ok((name, examples())))));

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use sncn_core::Seed;
-use sncn_vision::augment::augmix::{AUGMIX, DEFAULT_OPERATIONS, Recipe, mix};
+use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, DEFAULT_OPERATIONS, mix};
 use sncn_vision::augment::autoaugment::{self, CIFAR10};
 use sncn_vision::augment::crop::{PADDING, crop};
 use sncn_vision::augment::operation::{OPERATIONS, operation};
@@ -85,7 +85,7 @@ proptest! {
             ("translate_x", factor.round(), [1.0, 0.0, factor.round(), 0.0, 1.0, 0.0]),
             ("translate_y", factor, [1.0, 0.0, 0.0, 0.0, 1.0, factor]),
             ("translate_y", factor.round(), [1.0, 0.0, 0.0, 0.0, 1.0, factor.round()]),
-            ("rotate", 20.0 * factor, affine::turn(20.0 * factor, dims)),
+            ("rotate", 20.0 * factor, affine::rotation(20.0 * factor, dims)),
         ];
         for (name, number, map) in maps {
             let mut out = vec![7; dims.bytes()];
@@ -189,17 +189,17 @@ fn lists_name_operations_of_the_registry() {
 #[test]
 fn draws_have_the_distributions_of_the_paper() {
     const DRAWS: u64 = 4000;
-    let (mut recipe, mut steps, mut shares, mut first) = (Recipe::default(), Vec::new(), 0.0, 0.0);
+    let (mut drawn, mut steps, mut shares, mut first) = (AugMixDraw::default(), Vec::new(), 0.0, 0.0);
     let (mut depths, mut most) = ([0; 4], 0.0f64);
     for i in 0..DRAWS {
-        AugMix::default().draw(DIMS, &mut Seed::new(5).fold_in(i).rng(), &mut recipe);
-        assert_eq!(recipe.chains.len(), 3);
-        assert!((recipe.chains.iter().map(|c| c.0).sum::<f64>() - 1.0).abs() < 1e-12);
-        assert_eq!(recipe.chains.iter().map(|c| c.1).sum::<usize>(), recipe.steps.len());
-        recipe.chains.iter().for_each(|c| depths[c.1] += 1);
-        shares += recipe.share;
-        first += recipe.chains[0].0.powi(2);
-        most = recipe.steps.iter().map(|s| s.parameter).filter(|p| *p < 20.0).fold(most, f64::max);
+        AugMix::default().draw(DIMS, &mut Seed::new(5).fold_in(i).rng(), &mut drawn);
+        assert_eq!(drawn.chains.len(), 3);
+        assert!((drawn.chains.iter().map(|c| c.0).sum::<f64>() - 1.0).abs() < 1e-12);
+        assert_eq!(drawn.chains.iter().map(|c| c.1).sum::<usize>(), drawn.calls.len());
+        drawn.chains.iter().for_each(|c| depths[c.1] += 1);
+        shares += drawn.weight;
+        first += drawn.chains[0].0.powi(2);
+        most = drawn.calls.iter().map(|s| s.parameter).filter(|p| *p < 20.0).fold(most, f64::max);
         autoaugment::draw(DIMS, &mut Seed::new(6).fold_in(i).rng(), &mut steps);
         assert!(steps.len() <= 2);
     }
@@ -217,8 +217,8 @@ fn a_mixture_without_chains_or_steps_is_the_image() {
     let image = image(DIMS, 4);
     let (mut got, mut want) = (vec![0f32; image.len()], Vec::new());
     want.extend(image.iter().map(|&v| sncn_vision::augment::normalise(f32::from(v))));
-    for recipe in [Recipe::default(), Recipe { share: 0.7, chains: vec![(0.25, 0), (0.75, 0)], steps: Vec::new() }] {
-        mix(&recipe, &image, DIMS, &mut Default::default(), &mut got);
+    for drawn in [AugMixDraw::default(), AugMixDraw { weight: 0.7, chains: vec![(0.25, 0), (0.75, 0)], calls: Vec::new() }] {
+        mix(&drawn, &image, DIMS, &mut Default::default(), &mut got);
         assert!(got.iter().zip(&want).all(|(g, w)| (g - w).abs() < 1e-6));
     }
 }

@@ -120,7 +120,10 @@ fn a_killed_run_goes_on_from_its_newest_checkpoint() {
     let step: u64 = newest.file_stem().unwrap().to_str().unwrap().trim_start_matches("checkpoint-").parse().unwrap();
     assert!(step < 1000, "it had ended before it was killed");
     let mut more = train(&path, &run);
-    more.args(["--stop-after", &(step + 1).to_string()]).assert().code(130).stderr(contains(format!("resuming at step {step} of 1000")));
+    more.args(["--stop-after", &(step + 1).to_string()])
+        .assert()
+        .code(130)
+        .stderr(contains(format!("resuming at step {step} of 1000")));
 }
 
 #[test]

@@ -58,9 +58,7 @@ fn a_stopped_run_resumes_to_the_same_bytes_and_the_net_is_measured_and_used() {
     let window: Value = serde_json::from_str(String::from_utf8(window).unwrap().lines().next().unwrap()).unwrap();
     assert_eq!(window["value"].as_f64().unwrap(), of("scenes", "miou"));
     evaluate(&whole, &["--window", "48", "--test", "scenes-crop48,scenes-c"]).assert().success().stdout(
-        contains("scenes-crop48")
-            .and(contains("scenes-c: mIoU % by shift and severity"))
-            .and(contains("generated textures")),
+        contains("scenes-crop48").and(contains("scenes-c: mIoU % by shift and severity")).and(contains("generated textures")),
     );
     used(folder.path(), &whole);
 }

@@ -54,7 +54,7 @@ fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
     refused(evaluate("moon.1"), &["labels.npy", "3 labels for the 2 images"]);
     npy(&labels, "|u1", "2,", &[1, 2]);
     npy(&images, "|u1", "2, 16, 64, 3", &[90; 2 * 3072]);
-    refused(evaluate("moon.1"), &["data.npy", "[2, 16, 64, 3]", "(images, 32, 32, 3) is wanted"]);
+    refused(evaluate("moon.1"), &["data.npy", "[2, 16, 64, 3]", "expected (images, 32, 32, 3)"]);
     npy(&images, "|i1", "2, 32, 32, 3", &[90; 2 * 3072]);
     refused(evaluate("moon.1"), &["data.npy", "|i1", "|u1"]);
 }

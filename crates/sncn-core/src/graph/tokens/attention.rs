@@ -1,9 +1,9 @@
-//! Attention within each sequence (Vaswani et al. 2017): softmax(Q·Kᵀ/√d)·V for every head.
+//! Attention within each sequence (Vaswani et al. 2017, equation 1): softmax(Q·Kᵀ/√d)·V in each head.
 
-use super::token_map::{Form, Rows, TokenMap};
+use super::token_map::{Repr, Rows, TokenMap};
 use crate::Seed;
-use crate::graph::buffer::{Buffer, Values};
 use crate::graph::observe::done;
+use crate::graph::pooled::{Pooled, Values};
 use crate::graph::recording::Recording;
 use crate::ops::{self, drop_of};
 use crate::packing::Packing;
@@ -12,28 +12,29 @@ use candle_nn::ops::softmax;
 use sncn_kernels::attention::{AttentionShape, DropWeights, attention_backward, attention_forward};
 use sncn_kernels::simd::Form as Kernels;
 
-/// What attention is told.
+/// Settings of scaled dot-product attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention {
-    /// Heads, a divisor of the channels.
+    /// Number of heads, a divisor of the channels.
     pub heads: usize,
-    /// Share of the weights that is dropped, with its stream: each sequence draws from its own.
+    /// Dropout rate of the attention weights, with its seed; each sequence draws from its own stream.
     pub dropout: Option<(f64, Seed)>,
 }
 
 impl Attention {
-    /// `values`, these queries, `keys` and `queries` (tokens, channels): of the same recording.
+    /// Computes attention with `queries`, `keys` and `values`, each (tokens, channels) and of one recording: (tokens, channels).
     ///
     /// # Errors
-    /// Where shapes do not fit, or the maps are not of one recording.
+    /// Returns an error where the shapes differ, the tokens are not those of `packing`, the channels are not a multiple of the heads,
+    /// the rate is not in 0..1, or the maps are not of one recording.
     pub fn forward(&self, queries: &TokenMap, keys: &TokenMap, values: &TokenMap, packing: &Packing) -> Result<TokenMap> {
         if let Some((rate, _)) = self.dropout {
             ops::check_rate(rate)?;
         }
         Ok(TokenMap(match (&queries.0, &keys.0, &values.0) {
-            (Form::Tensor(q), Form::Tensor(k), Form::Tensor(v)) => Form::Tensor(self.plain([q, k, v], packing)?),
-            (Form::Rows(recording, q), Form::Rows(one, k), Form::Rows(two, v)) if recording.is(one) && recording.is(two) => {
-                Form::Rows(recording.clone(), self.recorded(recording, [q, k, v], packing)?)
+            (Repr::Tensor(q), Repr::Tensor(k), Repr::Tensor(v)) => Repr::Tensor(self.reference([q, k, v], packing)?),
+            (Repr::Rows(recording, q), Repr::Rows(one, k), Repr::Rows(two, v)) if recording.is(one) && recording.is(two) => {
+                Repr::Rows(recording.clone(), self.recorded(recording, [q, k, v], packing)?)
             }
             _ => bail!("attention: queries, keys and values are not of one recording"),
         }))
@@ -41,13 +42,13 @@ impl Attention {
 
     fn check(&self, [q, k, v]: [(usize, usize); 3], packing: &Packing) -> Result<()> {
         if q != k || q != v || q.0 != packing.tokens() || self.heads == 0 || !q.1.is_multiple_of(self.heads) {
-            bail!("attention: maps {q:?}, {k:?} and {v:?}, {} tokens, {} heads", packing.tokens(), self.heads)
+            bail!("attention: queries {q:?}, keys {k:?}, values {v:?}, {} tokens, {} heads", packing.tokens(), self.heads)
         }
         Ok(())
     }
 
-    /// The reference implementation in candle's own operations, sequence by sequence.
-    fn plain(&self, maps: [&Tensor; 3], packing: &Packing) -> Result<Tensor> {
+    /// The reference implementation in candle's operations, sequence by sequence.
+    fn reference(&self, maps: [&Tensor; 3], packing: &Packing) -> Result<Tensor> {
         let [q, k, v] = maps;
         self.check([q.dims2()?, k.dims2()?, v.dims2()?], packing)?;
         let width = q.dim(1)?;
@@ -79,7 +80,7 @@ impl Attention {
         };
         let dropping = dropout.is_some_and(|(rate, _)| rate > 0.);
         let s = AttentionShape { lengths: &lengths, heads, width };
-        let (mut weights, mut data) = (Buffer::take(s.weights()), Buffer::take(s.map()));
+        let (mut weights, mut data) = (Pooled::take(s.weights_len()), Pooled::take(s.map_len()));
         {
             let drop: Option<DropWeights<'_>> = if dropping { Some(&drop) } else { None };
             let [q, k, v] = maps.map(|map| map.data.part(0..map.data.len()));
@@ -92,7 +93,7 @@ impl Attention {
             let Some(gradient) = gradients.take(slot) else { return };
             let (s, len) = (AttentionShape { lengths: &lengths, heads, width }, gradient.len());
             let drop: Option<DropWeights<'_>> = if dropping { Some(&drop) } else { None };
-            let [mut dq, mut dk, mut dv] = [0; 3].map(|_| Buffer::take(len));
+            let [mut dq, mut dk, mut dv] = [0; 3].map(|_| Pooled::take(len));
             {
                 let [q, k, v] = [0, 1, 2].map(|i| maps[i].data.part(0..len));
                 let (gy, to) = (gradient.part(0..len), [&mut dq[..], &mut dk[..], &mut dv[..]]);

@@ -1,38 +1,40 @@
-//! Sums of rows of tables: the embedding of words, positions and types.
+//! Embeddings of words, positions and token types, and their sum.
 
-use super::token_map::{BLOCK, Form, Rows, TokenMap, recordable};
-use crate::graph::buffer::Buffer;
+use super::token_map::{BLOCK, Repr, Rows, TokenMap, recordable};
 use crate::graph::observe::done;
+use crate::graph::pooled::Pooled;
 use crate::graph::recording::{Mode, Recording};
 use crate::ops::with_values;
 use crate::pass::Pass;
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
-/// A table (indices, channels) with the index of every token.
+/// An embedding: a weight, and the row of it for every token.
 pub struct Lookup<'a> {
-    /// The vectors, (rows, channels).
+    /// The weight (rows, channels).
     pub weight: &'a Tensor,
-    /// A row of `weight` for every token.
+    /// The row of every token.
     pub indices: &'a [u32],
 }
 
 impl TokenMap {
-    /// Starts with Σ table\[index\] over the look-ups; recorded where the device and type allow it and `all_recordable` (every
-    /// layer of the network has a recorded form). Tables that are no variables get no gradient.
+    /// Starts a text network's body with the sum of the embeddings, (tokens, channels). It is recorded for f32 on the CPU where
+    /// `all_recordable` is true, which means that every layer can be applied to recorded maps. Weights that are not variables get
+    /// no gradient.
     ///
     /// # Errors
-    /// Where there is no token, tables differ in width, or an index is beyond its table.
+    /// Returns an error where there is no embedding or no token, the embeddings differ in channels or tokens, or an index is out of
+    /// range.
     pub fn embed(lookups: &[Lookup<'_>], all_recordable: bool, pass: &Pass) -> Result<Self> {
-        let Some(first) = lookups.first() else { bail!("embedding: no table") };
+        let Some(first) = lookups.first() else { bail!("embedding: no weight") };
         let (tokens, width) = (first.indices.len(), first.weight.dim(1)?);
         for Lookup { weight, indices } in lookups {
             let (count, own) = weight.dims2()?;
             if own != width || indices.len() != tokens || tokens == 0 {
-                bail!("embedding: {} indices of a table of width {own}, {tokens} of one of width {width}", indices.len())
+                bail!("embedding: {} indices with {own} channels and {tokens} with {width}", indices.len())
             }
             if let Some(index) = indices.iter().find(|&&index| index as usize >= count) {
-                bail!("embedding: index {index} of a table of {count}")
+                bail!("embedding: index {index} is out of range for {count} rows")
             }
         }
         if !(all_recordable && lookups.iter().all(|lookup| recordable(lookup.weight))) {
@@ -40,20 +42,20 @@ impl TokenMap {
                 let indices = Tensor::new(lookup.indices, lookup.weight.device())?;
                 lookup.weight.index_select(&indices, 0)
             });
-            let sum = rows.reduce(|sum, rows| sum? + rows?).unwrap_or_else(|| bail!("embedding: no table"))?;
-            return Ok(Self(Form::Tensor(sum)));
+            let sum = rows.reduce(|sum, rows| sum? + rows?).unwrap_or_else(|| bail!("embedding: no weight"))?;
+            return Ok(Self(Repr::Tensor(sum)));
         }
-        // an operation has an input: this one reads nothing of it
+        // an operation needs an input; this one does not read it
         let input = Tensor::zeros(1, first.weight.dtype(), first.weight.device())?;
         let recording = Recording::begin(input, Mode { record: pass.train, ..Mode::default() });
-        // slot 0 is that of the input
+        // slot 0 is the input's
         recording.slot();
-        Ok(Self(Form::Rows(recording.clone(), embed(&recording, lookups, (tokens, width))?)))
+        Ok(Self(Repr::Rows(recording.clone(), embed(&recording, lookups, (tokens, width))?)))
     }
 }
 
 fn embed(recording: &Recording, lookups: &[Lookup<'_>], (tokens, width): (usize, usize)) -> Result<Rows> {
-    let mut data = Buffer::take(tokens * width);
+    let mut data = Pooled::take(tokens * width);
     let rows = (BLOCK / width).max(1);
     let mut learnt = Vec::new();
     for (i, Lookup { weight, indices }) in lookups.iter().enumerate() {

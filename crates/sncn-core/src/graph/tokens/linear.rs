@@ -1,8 +1,8 @@
-//! y = x·Wᵀ + b of token vectors: a 1 × 1 convolution over one long column, so that its kernels serve.
+//! Linear layers of token vectors: computed as a 1 × 1 convolution over a single column, whose kernels they share.
 
 use super::token_map::{Rows, TokenMap};
-use crate::graph::buffer::{Buffer, Values};
 use crate::graph::observe::done;
+use crate::graph::pooled::{Pooled, Values};
 use crate::graph::recording::Recording;
 use crate::ops;
 use crate::ops::with_values;
@@ -13,10 +13,10 @@ use sncn_kernels::linear::column_sums;
 use std::ops::Range;
 
 impl TokenMap {
-    /// x·Wᵀ + b with W (out, in) and b (out).
+    /// Computes x·Wᵀ + b with `weight` (out, in) and `bias` (out).
     ///
     /// # Errors
-    /// Where shapes do not fit.
+    /// Returns an error where weight or bias has another shape.
     pub fn linear(&self, weight: &Tensor, bias: &Tensor) -> Result<Self> {
         self.either(|xs| ops::linear(xs, weight, Some(bias)), |recording, xs| linear(recording, xs, weight, bias))
     }
@@ -30,12 +30,12 @@ fn rows_of<'a>(values: &'a Values, width: usize) -> impl Fn(usize, usize, &mut [
 fn linear(recording: &Recording, xs: &Rows, weight: &Tensor, bias: &Tensor) -> Result<Rows> {
     let (rows, (c_out, c_in)) = (xs.rows(), weight.dims2()?);
     if c_in != xs.width || bias.dims() != [c_out] {
-        bail!("linear: vectors of {} channels, weight {:?}, bias {:?}", xs.width, weight.dims(), bias.dims())
+        bail!("linear: token vectors of {} channels, weight {:?}, bias {:?}", xs.width, weight.dims(), bias.dims())
     }
     let (kh, kw, stride, padding, dilation, groups) = (1, 1, 1, (0, 0), 1, 1);
     let shape = ConvShape { n: 1, h: rows, w: 1, c_in, c_out, kh, kw, stride, padding, dilation, groups };
     let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
-    let mut data = Buffer::take(rows * c_out);
+    let mut data = Pooled::take(rows * c_out);
     let packed = with_values(&weight, |weight| PackedWeight::new(&shape, Direction::Forward, weight))?;
     with_values(&bias, |bias| {
         let finish = |_: usize, _: Range<usize>, ys: &mut [f32]| {
@@ -55,7 +55,7 @@ fn linear(recording: &Recording, xs: &Rows, weight: &Tensor, bias: &Tensor) -> R
         done("linear: weight gradient");
         if wanted {
             let packed = PackedWeight::new(&shape, Direction::InputGradient, &weight.part(0..weight.len()));
-            let mut dx = Buffer::take(rows * c_in);
+            let mut dx = Pooled::take(rows * c_in);
             conv_input_gradient(&shape, &packed, &read, &keep, &mut dx);
             gradients.give(xs.slot, Values::Own(dx));
         }

@@ -1,4 +1,4 @@
-//! Token vectors of sequences of different lengths, packed, in a recording.
+//! Token vectors of packed sequences, and the operations on them.
 
 mod attention;
 mod embed;

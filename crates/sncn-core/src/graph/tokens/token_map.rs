@@ -1,8 +1,8 @@
-//! `TokenMap`: what flows between the layers of a text encoder.
+//! `TokenMap`: the token vectors between two layers of a text encoder.
 
 use crate::Seed;
-use crate::graph::buffer::{Buffer, Values};
 use crate::graph::observe::done;
+use crate::graph::pooled::{Pooled, Values};
 use crate::graph::recording::{Mode, Recording};
 use crate::ops;
 use crate::ops::with_values;
@@ -13,15 +13,15 @@ use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_forward};
 use sncn_kernels::simd::Form as Kernels;
 use std::sync::Arc;
 
-/// Token vectors (tokens, channels) of sequences that lie one after another, without padding.
+/// The token vectors (tokens, channels) of packed sequences, between two layers of a text encoder.
 ///
-/// On the CPU in f32 they are recorded like a [`crate::FeatureMap`], and candle's tape sees an encoder as one operation;
-/// elsewhere the same calls are tensor operations.
+/// On the CPU in f32 operations on them are recorded, as on a [`crate::FeatureMap`], and candle's tape has one operation for the whole
+/// encoder; elsewhere they are tensor operations.
 #[derive(Clone)]
-pub struct TokenMap(pub(in crate::graph) Form);
+pub struct TokenMap(pub(in crate::graph) Repr);
 
 #[derive(Clone)]
-pub(in crate::graph) enum Form {
+pub(in crate::graph) enum Repr {
     Tensor(Tensor),
     Rows(Recording, Rows),
 }
@@ -29,118 +29,118 @@ pub(in crate::graph) enum Form {
 /// Recorded token vectors.
 #[derive(Clone)]
 pub(in crate::graph) struct Rows {
-    /// Where their gradient is gathered.
+    /// The slot of their gradient.
     pub(in crate::graph) slot: usize,
     pub(in crate::graph) data: Arc<Values>,
     pub(in crate::graph) width: usize,
 }
 
 impl Rows {
-    pub(in crate::graph) fn new(recording: &Recording, data: Buffer, width: usize) -> Self {
+    pub(in crate::graph) fn new(recording: &Recording, data: Pooled, width: usize) -> Self {
         Self { slot: recording.slot(), data: Arc::new(Values::Own(data)), width }
     }
 
-    /// Tokens.
+    /// The number of tokens.
     pub(in crate::graph) fn rows(&self) -> usize {
         self.data.len() / self.width
     }
 }
 
-/// Values that one thread takes at a time.
+/// Number of values in a task of a thread.
 pub(super) const BLOCK: usize = 1 << 14;
 
-/// Whether a tensor can be read by a recording.
+/// Whether a tensor can be the input of a recording.
 pub(super) fn recordable(xs: &Tensor) -> bool {
     ops::has_kernel(xs) && xs.dtype() == DType::F32
 }
 
 impl TokenMap {
-    /// Starts with vectors (tokens, channels) on candle's tape.
+    /// Starts a body with vectors (tokens, channels); it is recorded for f32 on the CPU.
     ///
     /// # Errors
-    /// Where the shape does not fit, or there is nothing in it.
+    /// Returns an error where xs has another rank, or is empty.
     pub fn from_tensor(xs: &Tensor, pass: &Pass) -> Result<Self> {
         let (rows, width) = xs.dims2()?;
         if rows * width == 0 {
-            bail!("token vectors of shape {:?} hold nothing", xs.dims())
+            bail!("token vectors of shape {:?} are empty", xs.dims())
         }
         if !recordable(xs) {
-            return Ok(Self(Form::Tensor(xs.clone())));
+            return Ok(Self(Repr::Tensor(xs.clone())));
         }
         let to_input = pass.train && (xs.track_op() || xs.is_variable());
         let recording = Recording::begin(xs.clone(), Mode { record: pass.train, to_input, ..Mode::default() });
         let values = xs.contiguous()?.detach();
         with_values(&values, |_| ())?;
         let rows = Rows { slot: recording.slot(), data: Arc::new(Values::Tensor(values)), width };
-        Ok(Self(Form::Rows(recording, rows)))
+        Ok(Self(Repr::Rows(recording, rows)))
     }
 
-    /// Starts with vectors (tokens, channels) as tensor operations.
+    /// Starts a body with vectors (tokens, channels), as tensor operations on any device.
     ///
     /// # Errors
-    /// Where the shape does not fit.
+    /// Returns an error where xs has another rank.
     pub fn unrecorded(xs: &Tensor) -> Result<Self> {
         xs.dims2()?;
-        Ok(Self(Form::Tensor(xs.clone())))
+        Ok(Self(Repr::Tensor(xs.clone())))
     }
 
-    /// The vectors on candle's tape. A recording gives one tensor: this ends it.
+    /// Returns the vectors as a tensor (tokens, channels) on candle's tape. This ends a recording.
     ///
     /// # Errors
-    /// Where the recording has ended before.
+    /// Returns an error where the recording has ended before.
     pub fn to_tensor(&self) -> Result<Tensor> {
         match &self.0 {
-            Form::Tensor(xs) => Ok(xs.clone()),
-            Form::Rows(recording, rows) => {
-                let values = Buffer::of(&rows.data.part(0..rows.data.len())).into_vec();
+            Repr::Tensor(xs) => Ok(xs.clone()),
+            Repr::Rows(recording, rows) => {
+                let values = Pooled::of(&rows.data.part(0..rows.data.len())).into_vec();
                 recording.finish(values, (rows.rows(), rows.width).into(), Some(rows.slot))
             }
         }
     }
 
-    /// A copy of the vectors (tokens, channels), through which no gradient flows; the recording goes on.
+    /// Returns a copy of the vectors (tokens, channels), through which no gradient flows; a recording goes on.
     ///
     /// # Errors
-    /// Where a tensor cannot be made.
+    /// Returns candle's error where it cannot make the tensor.
     pub fn values(&self) -> Result<Tensor> {
         match &self.0 {
-            Form::Tensor(xs) => Ok(xs.detach()),
-            Form::Rows(_, rows) => {
+            Repr::Tensor(xs) => Ok(xs.detach()),
+            Repr::Rows(_, rows) => {
                 let values = rows.data.part(0..rows.data.len()).to_vec();
                 Tensor::from_vec(values, (rows.rows(), rows.width), &candle_core::Device::Cpu)
             }
         }
     }
 
-    /// The sum of two maps of one recording.
+    /// Adds `other`; both must belong to one recording.
     ///
     /// # Errors
-    /// Where shapes do not fit, or the maps belong to two recordings.
+    /// Returns an error where the shapes differ, the maps belong to different recordings, or only one is recorded.
     pub fn add(&self, other: &Self) -> Result<Self> {
         Ok(Self(match (&self.0, &other.0) {
-            (Form::Tensor(xs), Form::Tensor(ys)) => Form::Tensor((xs + ys)?),
-            (Form::Rows(recording, xs), Form::Rows(theirs, ys)) if recording.is(theirs) => {
-                Form::Rows(recording.clone(), add(recording, xs, ys)?)
+            (Repr::Tensor(xs), Repr::Tensor(ys)) => Repr::Tensor((xs + ys)?),
+            (Repr::Rows(recording, xs), Repr::Rows(theirs, ys)) if recording.is(theirs) => {
+                Repr::Rows(recording.clone(), add(recording, xs, ys)?)
             }
-            (Form::Rows(..), Form::Rows(..)) => {
-                bail!("token maps of different recordings meet: start one map and make both from it")
+            (Repr::Rows(..), Repr::Rows(..)) => {
+                bail!("the two token maps belong to different recordings: compute both from one map")
             }
-            _ => bail!("recorded token vectors and a tensor meet: start one map and make both from it"),
+            _ => bail!("one token map is recorded and the other is a tensor: compute both from one map"),
         }))
     }
 
-    /// x·Φ(x) (Hendrycks, Gimpel 2016).
+    /// Applies GELU, x·Φ(x) (Hendrycks, Gimpel 2016).
     ///
     /// # Errors
-    /// Where a tensor cannot be made.
+    /// Returns candle's error where the vectors are a tensor on a device without the operation.
     pub fn gelu_erf(&self) -> Result<Self> {
         self.either(ops::gelu_erf, |recording, xs| Ok(gelu(recording, xs)))
     }
 
-    /// Every value dropped with probability `rate`, else scaled; each sequence draws from its own stream.
+    /// Applies dropout, as [`ops::dropout`]; each sequence draws from its own stream of `seed`.
     ///
     /// # Errors
-    /// Where the rate is not in 0..1, or the sequences are not of these tokens.
+    /// Returns an error where the rate is not in 0..1, or `packing` is that of another number of tokens.
     pub fn dropout(&self, rate: f64, seed: Seed, packing: &Packing) -> Result<Self> {
         ops::check_rate(rate)?;
         if rate == 0. {
@@ -157,27 +157,28 @@ impl TokenMap {
         )
     }
 
-    /// An operation of these vectors: `tensor` on a tensor, `rows` on recorded vectors.
+    /// Applies `tensor` to a tensor, or `rows` to recorded vectors.
     pub(in crate::graph) fn either(
         &self,
         tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
         rows: impl FnOnce(&Recording, &Rows) -> Result<Rows>,
     ) -> Result<Self> {
         Ok(Self(match &self.0 {
-            Form::Tensor(xs) => Form::Tensor(tensor(xs)?),
-            Form::Rows(recording, xs) => Form::Rows(recording.clone(), rows(recording, xs)?),
+            Repr::Tensor(xs) => Repr::Tensor(tensor(xs)?),
+            Repr::Rows(recording, xs) => Repr::Rows(recording.clone(), rows(recording, xs)?),
         }))
     }
 
-    /// A layer that works on padded sequences (N, L, C), where this is a tensor.
+    /// Applies a layer that is a function of padded sequences (N, L, C).
     ///
     /// # Errors
-    /// As the layer, or where the vectors are recorded.
+    /// Returns the error of the layer, or an error where the vectors are recorded: a network with such a layer passes
+    /// `all_recordable: false` to [`TokenMap::embed`].
     pub fn on_padded(&self, packing: &Packing, layer: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
         match &self.0 {
-            Form::Tensor(xs) => Ok(Self(Form::Tensor(packing.pack(&layer(&packing.pad(xs)?)?)?))),
-            Form::Rows(..) => bail!(
-                "a layer without a recorded form meets recorded token vectors: have its Layer::recordable say false, and hand that to TokenMap::embed"
+            Repr::Tensor(xs) => Ok(Self(Repr::Tensor(packing.pack(&layer(&packing.pad(xs)?)?)?))),
+            Repr::Rows(..) => bail!(
+                "this layer cannot be applied to recorded token vectors: its Layer::recordable must return false, and the network must pass that to TokenMap::embed"
             ),
         }
     }
@@ -185,16 +186,16 @@ impl TokenMap {
 
 fn add(recording: &Recording, xs: &Rows, ys: &Rows) -> Result<Rows> {
     if (xs.data.len(), xs.width) != (ys.data.len(), ys.width) {
-        bail!("token maps of {} and {} values do not add", xs.data.len(), ys.data.len())
+        bail!("add: token maps of {} and {} values", xs.data.len(), ys.data.len())
     }
-    let mut sum = Buffer::of(&xs.data.part(0..xs.data.len()));
+    let mut sum = Pooled::of(&xs.data.part(0..xs.data.len()));
     ops::add_in_place(&mut sum, &ys.data.part(0..ys.data.len()));
     let sum = Rows::new(recording, sum, xs.width);
     let (slot, one, two) = (sum.slot, xs.slot, ys.slot);
     done("addition: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let gradient = Arc::new(gradient.into_buffer());
+        let gradient = Arc::new(gradient.into_pooled());
         gradients.give(one, Values::Shared(gradient.clone()));
         gradients.give(two, Values::Shared(gradient));
         done("addition: backward");
@@ -203,14 +204,14 @@ fn add(recording: &Recording, xs: &Rows, ys: &Rows) -> Result<Rows> {
 }
 
 fn gelu(recording: &Recording, xs: &Rows) -> Rows {
-    let mut data = Buffer::take(xs.data.len());
+    let mut data = Pooled::take(xs.data.len());
     gelu_forward(Kernels::current(), Gelu::Erf, &xs.data.part(0..xs.data.len()), &mut data);
     let ys = Rows::new(recording, data, xs.width);
     let (slot, xs) = (ys.slot, xs.clone());
     done("GELU: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let mut dx = Buffer::take(xs.data.len());
+        let mut dx = Pooled::take(xs.data.len());
         let len = dx.len();
         gelu_backward(Kernels::current(), Gelu::Erf, &xs.data.part(0..len), &gradient.part(0..len), &mut dx);
         gradients.give(xs.slot, Values::Own(dx));
@@ -219,18 +220,18 @@ fn gelu(recording: &Recording, xs: &Rows) -> Rows {
     ys
 }
 
-/// Backward draws the same bits again.
+/// Dropout; the backward pass draws the same random bits again.
 fn dropout(recording: &Recording, xs: &Rows, rate: f64, seed: Seed, packing: &Packing) -> Result<Rows> {
     let (width, packing) = (xs.width, packing.clone());
     packing.check_tokens(xs.rows())?;
-    let mut data = Buffer::of(&xs.data.part(0..xs.data.len()));
+    let mut data = Pooled::of(&xs.data.part(0..xs.data.len()));
     packing.drop(&mut data, width, rate, seed);
     let ys = Rows::new(recording, data, width);
     let (slot, to) = (ys.slot, xs.slot);
     done("dropout: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let mut gradient = gradient.into_buffer();
+        let mut gradient = gradient.into_pooled();
         packing.drop(&mut gradient, width, rate, seed);
         gradients.give(to, Values::Own(gradient));
         done("dropout: backward");

@@ -160,7 +160,7 @@ fn values_that_are_not_finite_are_treated_alike() -> Result<()> {
             &[1., 4., NAN],
             Box::new(move |t| {
                 let a = t[0].narrow(1, 0, 1)?.squeeze(0)?;
-                stats::apply(&t[0], &a, &a, &behind, stats::Outside::Zero, false)
+                stats::apply_affine(&t[0], &a, &a, &a, &behind, stats::Outside::Zero)
             }),
         )?,
     ];

@@ -29,7 +29,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     two("linear", linear),
     two("relu", relu),
     two("gelu_erf", || curve(ops::gelu_erf, 3.)),
-    two("gelu_sigmoid", || curve(ops::quick_gelu, 3.)),
+    two("quick_gelu", || curve(ops::quick_gelu, 3.)),
     two("sigmoid", || [curve(ops::sigmoid, 3.), curve(ops::sigmoid, 900.)].into_iter().flatten().collect()),
     two("max_pool2d", max_pool2d),
     two("avg_pool2d", avg_pool2d),
@@ -42,8 +42,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     one("first", || packing(|packing, xs| packing.first(xs), false)),
     two("mean", || packing(|packing, xs| packing.mean(xs), false)),
     two("of", statistics),
-    two("apply", || affine(false)),
-    two("apply_centred", || affine(true)),
+    two("apply_affine", affine),
     two("cross_entropy", || entropy(loss::cross_entropy)),
     one("cross_entropy_per_item", || entropy(loss::cross_entropy_per_item)),
     one("softmax", || curve(loss::softmax, 3.)),
@@ -54,7 +53,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 /// Public functions that are not tried, and why.
 pub(crate) const EXEMPT: &[(&str, &str)] = &[
     ("has_kernel", "it chooses between the forms"),
-    ("conv2d_rounded", "in f32 it is conv2d, in bf16 it exists on the CPU only and says so"),
+    ("conv2d_with_precision", "in f32 it is conv2d, in bf16 it exists on the CPU only and says so"),
     ("value", "it reads one number"),
 ];
 
@@ -240,21 +239,17 @@ fn statistics() -> Vec<Trial> {
     trials
 }
 
-fn affine(centred: bool) -> Vec<Trial> {
+fn affine() -> Vec<Trial> {
     let mut trials = Vec::new();
     for (rows, (name, positions)) in
         [1, 3].into_iter().flat_map(|rows| position_sets().into_iter().map(move |positions| (rows, positions)))
     {
-        for (outside, relu) in [(Outside::Zero, false), (Outside::Keep, false), (Outside::Zero, true), (Outside::Keep, true)] {
+        for outside in [Outside::Zero, Outside::Keep] {
             let mut inputs = vec![random("x", &[3, 12, 2])];
-            let tables = if centred { ["a", "b", "m"].as_slice() } else { &["a", "b"] };
-            inputs.extend(tables.iter().map(|table| random(table, &[rows, 2])));
-            let case = format!("{rows} rows, {name}, {outside:?}, relu {relu}");
+            inputs.extend(["a", "b", "m"].iter().map(|matrix| random(matrix, &[rows, 2])));
+            let case = format!("{rows} rows, {name}, {outside:?}");
             let positions = positions.clone();
-            trials.push(trial(case, &inputs, move |t| match t.get(3) {
-                Some(m) => stats::apply_centred(&t[0], m, &t[1], &t[2], &positions, outside, relu),
-                None => stats::apply(&t[0], &t[1], &t[2], &positions, outside, relu),
-            }));
+            trials.push(trial(case, &inputs, move |t| stats::apply_affine(&t[0], &t[3], &t[1], &t[2], &positions, outside)));
         }
     }
     trials

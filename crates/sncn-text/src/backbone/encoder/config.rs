@@ -1,109 +1,109 @@
-//! What an encoder is built from: the `config.json` of Hugging Face's BERT, RoBERTa and DistilBERT, and what they leave open.
+//! `EncoderConfig`: the sizes of an encoder, with the keys of Hugging Face's `config.json` for BERT, RoBERTa and DistilBERT.
 
 use candle_core::{Result, bail};
 use candle_transformers::models::{bert, xlm_roberta};
 use serde::{Deserialize, Serialize};
 
-/// Whose names, positions and head.
+/// The model family, which determines variable names, positions and the classifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
     /// BERT (Devlin et al. 2019).
     #[default]
     Bert,
-    /// RoBERTa (Liu et al. 2019): positions count from the padding id + 1.
+    /// RoBERTa (Liu et al. 2019): positions are numbered from the padding id + 1.
     Roberta,
-    /// DistilBERT (Sanh et al. 2019): no token types, no pooler; its classifier has a layer of its own before it.
+    /// DistilBERT (Sanh et al. 2019): no token types and no pooler; a dense layer precedes its classifier.
     Distilbert,
 }
 
-/// Where the LayerNorms stand.
+/// The position of the LayerNorms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum NormPlace {
-    /// After every residual sum, as published.
+pub enum NormPosition {
+    /// After every residual sum, as published (post-norm).
     #[default]
     Post,
-    /// Before attention and feed-forward part, and after the last layer (Xiong et al. 2020).
+    /// Before attention and feed-forward block, and after the last layer (pre-norm, Xiong et al. 2020).
     Pre,
 }
 
-/// What the classifier reads.
+/// The input of the classifier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Head {
-    /// The first token's vector, through the family's dense layer.
+    /// The first token's vector, after the family's dense layer.
     #[default]
     Pooler,
-    /// The mean of a sequence's vectors.
+    /// The mean of the vectors of a sequence.
     Mean,
 }
 
-/// Sizes of an encoder, with Hugging Face's keys.
+/// The sizes of an encoder, with Hugging Face's keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EncoderConfig {
-    /// Whose names.
+    /// The model family.
     #[serde(default, rename = "model_type")]
     pub family: Family,
-    /// Entries of the table of words.
+    /// The number of word embeddings.
     pub vocab_size: usize,
-    /// Channels.
+    /// The number of channels.
     #[serde(alias = "dim")]
     pub hidden_size: usize,
-    /// Layers.
+    /// The number of layers.
     #[serde(alias = "n_layers")]
     pub num_hidden_layers: usize,
-    /// Heads of attention.
+    /// The number of attention heads.
     #[serde(alias = "n_heads")]
     pub num_attention_heads: usize,
-    /// Channels inside the feed-forward part.
+    /// The number of channels inside the feed-forward block.
     #[serde(alias = "hidden_dim")]
     pub intermediate_size: usize,
-    /// Entries of the table of positions.
+    /// The number of position embeddings.
     pub max_position_embeddings: usize,
-    /// Entries of the table of token types.
+    /// The number of token type embeddings.
     #[serde(default)]
     pub type_vocab_size: usize,
-    /// ε of LayerNorm.
+    /// ε of the LayerNorms.
     #[serde(default = "small")]
     pub layer_norm_eps: f64,
-    /// The id of padding.
+    /// The token id of padding.
     #[serde(default)]
     pub pad_token_id: u32,
-    /// Share of embeddings and of both parts' results that is dropped in training.
+    /// Dropout rate of the embeddings and of the results of attention and feed-forward block.
     #[serde(default = "tenth", alias = "dropout")]
     pub hidden_dropout_prob: f64,
-    /// Share of the weights of attention that is dropped in training.
+    /// Dropout rate of the attention weights.
     #[serde(default = "tenth", alias = "attention_dropout")]
     pub attention_probs_dropout_prob: f64,
-    /// Share of what the classifier reads that is dropped in training; absent: as `hidden_dropout_prob`.
+    /// Dropout rate of the classifier's input; if absent, `hidden_dropout_prob`.
     #[serde(default, alias = "seq_classif_dropout")]
     pub classifier_dropout: Option<f64>,
-    /// The curve inside the feed-forward part.
+    /// The activation inside the feed-forward block.
     #[serde(default, alias = "activation")]
-    pub hidden_act: Curve,
-    /// How positions are told.
+    pub hidden_act: Activation,
+    /// The kind of position embedding.
     #[serde(default)]
     pub position_embedding_type: Positions,
-    /// Where the LayerNorms stand.
+    /// The position of the LayerNorms.
     #[serde(default)]
-    pub norm: NormPlace,
+    pub norm: NormPosition,
 }
 
-/// The one curve of the three families.
+/// The activation of the three families.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Curve {
-    /// GELU by the error function.
+pub enum Activation {
+    /// GELU with the error function.
     #[default]
     Gelu,
 }
 
-/// The one way of the three families.
+/// The position embedding of the three families.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Positions {
-    /// A learnt vector for every position.
+    /// A learned vector for every position.
     #[default]
     Absolute,
 }
@@ -116,7 +116,7 @@ fn tenth() -> f64 {
     0.1
 }
 
-/// candle-transformers' configurations, which name the same sizes.
+/// Conversion from candle-transformers' configurations, which have the same sizes.
 macro_rules! from_candle {
     ($config:ty, $family:expr, $gelu:expr, $attention_dropout:expr, $classifier_dropout:expr) => {
         impl TryFrom<&$config> for EncoderConfig {
@@ -140,9 +140,9 @@ macro_rules! from_candle {
                     hidden_dropout_prob: config.hidden_dropout_prob.into(),
                     attention_probs_dropout_prob: $attention_dropout(config),
                     classifier_dropout: $classifier_dropout(config),
-                    hidden_act: Curve::Gelu,
+                    hidden_act: Activation::Gelu,
                     position_embedding_type: Positions::Absolute,
-                    norm: NormPlace::Post,
+                    norm: NormPosition::Post,
                 })
             }
         }
@@ -160,12 +160,12 @@ from_candle!(
 );
 
 impl EncoderConfig {
-    /// The most tokens of a sequence.
+    /// The largest number of tokens in a sequence.
     pub fn longest(&self) -> usize {
         self.max_position_embeddings.saturating_sub(self.first_position())
     }
 
-    /// The position of a sequence's first token.
+    /// The position number of a sequence's first token.
     pub(super) fn first_position(&self) -> usize {
         if self.family == Family::Roberta { self.pad_token_id as usize + 1 } else { 0 }
     }
@@ -182,7 +182,7 @@ mod tests {
             "max_position_embeddings":512,"model_type":"bert","num_attention_heads":12,"num_hidden_layers":12,"pad_token_id":0,
             "type_vocab_size":2,"vocab_size":30522}"#;
         let bert: EncoderConfig = serde_json::from_str(bert).unwrap();
-        assert_eq!((bert.family, bert.longest(), bert.norm), (Family::Bert, 512, NormPlace::Post));
+        assert_eq!((bert.family, bert.longest(), bert.norm), (Family::Bert, 512, NormPosition::Post));
         let roberta: EncoderConfig = serde_json::from_str(
             r#"{"model_type":"roberta","hidden_size":768,"num_hidden_layers":12,"num_attention_heads":12,"intermediate_size":3072,
             "layer_norm_eps":1e-05,"max_position_embeddings":514,"pad_token_id":1,"type_vocab_size":1,"vocab_size":50265}"#,

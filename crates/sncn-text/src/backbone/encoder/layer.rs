@@ -1,19 +1,19 @@
-//! One layer of an encoder: attention and feed-forward part, each with a residual sum.
+//! One layer of an encoder: attention and feed-forward block, each with a residual sum.
 
-use super::config::{EncoderConfig, Family, NormPlace};
+use super::config::{EncoderConfig, Family, NormPosition};
 use crate::backbone::linear::Linear;
 use crate::backbone::network::{Spot, Watch};
 use candle_core::Result;
 use sncn_core::layer::{Hooks, Layer, LayerNorm, Layers};
 use sncn_core::{Attention, BuildContext, Packing, Pass, Seed, TokenMap};
 
-/// Where layers may hang: on the result of attention, on that of the feed-forward part, on the sum that leaves the layer.
+/// The positions for attached layers: the result of attention, the result of the feed-forward block, and the last sum.
 pub(super) const POSITIONS: [&str; 3] = ["attention", "feed_forward", "sum"];
 
 /// Standard deviation of initial weights.
 pub(super) const STDEV: f64 = 0.02;
 
-/// Names of a layer's variables.
+/// The names of a layer's variables.
 struct Names {
     attention: [&'static str; 4],
     norms: [&'static str; 2],
@@ -39,30 +39,30 @@ pub(super) struct EncoderLayer {
     feed_forward: [Linear; 2],
     hooks: Hooks,
     heads: usize,
-    /// Of results, and of attention's weights.
+    /// Dropout rates of the results and of the attention weights.
     dropout: [f64; 2],
-    norm: NormPlace,
+    norm: NormPosition,
 }
 
-/// What a layer is told of a pass.
-pub(super) struct Run<'a> {
+/// The arguments of a layer's forward pass.
+pub(super) struct LayerPass<'a> {
     pub(super) packing: &'a Packing,
-    /// With the sequences' lengths.
+    /// The pass, with the lengths of the sequences.
     pub(super) pass: &'a Pass,
-    /// Of the layer's dropout.
+    /// The stream of the layer's dropout.
     pub(super) seed: Seed,
-    /// From 1; 0 is the embedding.
+    /// The number of the layer, from 1; 0 is the embedding.
     pub(super) stage: usize,
 }
 
-impl Run<'_> {
-    /// Drops a share of the values, in training.
+impl LayerPass<'_> {
+    /// Applies dropout, in training.
     pub(super) fn dropout(&self, xs: TokenMap, rate: f64, name: &str) -> Result<TokenMap> {
         if self.pass.dropout() { xs.dropout(rate, self.seed.named(name), self.packing) } else { Ok(xs) }
     }
 
-    /// Applies what hangs at a position.
-    pub(super) fn hang(&self, hooks: &Hooks, position: &str, xs: TokenMap, watch: Watch) -> Result<TokenMap> {
+    /// Applies the layers attached at a position.
+    pub(super) fn apply_attached(&self, hooks: &Hooks, position: &str, xs: TokenMap, watch: Watch) -> Result<TokenMap> {
         if hooks.is_empty_at(position) {
             return Ok(xs);
         }
@@ -106,38 +106,38 @@ impl EncoderLayer {
         })
     }
 
-    /// Whether every layer attached to it has a recorded form.
+    /// Whether every attached layer has a recorded form.
     pub(super) fn recordable(&self) -> bool {
         self.hooks.recordable()
     }
 
-    pub(super) fn forward(&self, xs: &TokenMap, run: &Run, watch: Watch) -> Result<TokenMap> {
-        let xs = self.part(xs, run, 0, watch, |xs| self.attend(xs, run))?;
-        let xs = self.part(&xs, run, 1, watch, |xs| {
+    pub(super) fn forward(&self, xs: &TokenMap, run: &LayerPass, watch: Watch) -> Result<TokenMap> {
+        let xs = self.block(xs, run, 0, watch, |xs| self.attend(xs, run))?;
+        let xs = self.block(&xs, run, 1, watch, |xs| {
             let [first, second] = &self.feed_forward;
             xs.linear(&first.weight, &first.bias)?.gelu_erf()?.linear(&second.weight, &second.bias)
         })?;
         Ok(xs)
     }
 
-    /// x + part(x), with its norm before or after.
-    fn part(
+    /// x + block(x), with the LayerNorm before the block or after the sum.
+    fn block(
         &self,
         xs: &TokenMap,
-        run: &Run,
+        run: &LayerPass,
         index: usize,
         watch: Watch,
-        part: impl FnOnce(&TokenMap) -> Result<TokenMap>,
+        block: impl FnOnce(&TokenMap) -> Result<TokenMap>,
     ) -> Result<TokenMap> {
         let (position, last) = (POSITIONS[index], index == 1);
-        let ys = if self.norm == NormPlace::Pre { part(&run.norm(&self.norms[index], xs)?)? } else { part(xs)? };
-        let ys = run.hang(&self.hooks, position, run.dropout(ys, self.dropout[0], position)?, watch)?;
+        let ys = if self.norm == NormPosition::Pre { block(&run.norm(&self.norms[index], xs)?)? } else { block(xs)? };
+        let ys = run.apply_attached(&self.hooks, position, run.dropout(ys, self.dropout[0], position)?, watch)?;
         let sum = xs.add(&ys)?;
-        let sum = if last { run.hang(&self.hooks, "sum", sum, watch)? } else { sum };
-        if self.norm == NormPlace::Post { run.norm(&self.norms[index], &sum) } else { Ok(sum) }
+        let sum = if last { run.apply_attached(&self.hooks, "sum", sum, watch)? } else { sum };
+        if self.norm == NormPosition::Post { run.norm(&self.norms[index], &sum) } else { Ok(sum) }
     }
 
-    fn attend(&self, xs: &TokenMap, run: &Run) -> Result<TokenMap> {
+    fn attend(&self, xs: &TokenMap, run: &LayerPass) -> Result<TokenMap> {
         let [q, k, v] = &self.projections;
         let project = |linear: &Linear| xs.linear(&linear.weight, &linear.bias);
         let drops = run.pass.dropout();

@@ -1,10 +1,10 @@
-//! `Encoder`: a transformer encoder with a classifier (Vaswani et al. 2017), with the names and the arithmetic of Hugging Face's
-//! BERT, RoBERTa and DistilBERT, trained from scratch or from their weights.
+//! `Encoder`: a transformer encoder (Vaswani et al. 2017) with a classifier, compatible with the weights of Hugging Face's BERT,
+//! RoBERTa and DistilBERT; it can also be trained from scratch.
 
 mod config;
 mod layer;
 
-pub use config::{Curve, EncoderConfig, Family, Head, NormPlace, Positions};
+pub use config::{Activation, EncoderConfig, Family, Head, NormPosition, Positions};
 
 use super::blueprint::{Blueprint, Named, numbers};
 use super::linear::Linear;
@@ -12,13 +12,14 @@ use super::network::{TextNetwork, Watch, unwatched};
 use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
-use layer::{EncoderLayer, POSITIONS, Run, STDEV};
+use layer::{EncoderLayer, LayerPass, POSITIONS, STDEV};
 use sncn_core::layer::{Hooks, LayerNorm, Layers};
 use sncn_core::{BuildContext, Lookup, Network, Packing, Pass, TokenMap, Vars, ops};
 
 /// A transformer encoder that classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L).
 ///
-/// Layers hang at `embedding`, and in every layer (its number is its stage) at `attention`, `feed_forward` and `sum`.
+/// Layers attach at `embedding` and, in every encoder layer (its number is the stage), at `attention`, `feed_forward` and `sum`.
+/// The output is (N, classes).
 ///
 /// ```
 /// use candle_core::{DType, Device, Tensor};
@@ -44,7 +45,7 @@ pub struct Encoder {
     positions: Tensor,
     types: Option<Tensor>,
     norm: LayerNorm,
-    /// After the last layer, where norms stand before their parts.
+    /// The LayerNorm after the last layer, in pre-norm encoders.
     last: Option<LayerNorm>,
     hooks: Hooks,
     layers: Vec<EncoderLayer>,
@@ -56,10 +57,10 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Builds it for that many classes, with layers hung on it.
+    /// Builds the encoder with `layers` attached; its variables are created in `vars`.
     ///
     /// # Errors
-    /// Where sizes do not fit, or a layer does not.
+    /// If a size does not fit another, or an attached layer does not fit.
     pub fn new<'a>(
         config: &EncoderConfig,
         classes: usize,
@@ -85,7 +86,7 @@ impl Encoder {
         let of_types = || if typed { table(config.type_vocab_size, "token_type_embeddings").map(Some) } else { Ok(None) };
         let of_positions = || table(config.max_position_embeddings, "position_embeddings");
         let of_norm = || LayerNorm::new(&under("embeddings.LayerNorm"), config.layer_norm_eps);
-        // in PyTorch's order, which RoBERTa has another way
+        // in PyTorch's order, which is different for RoBERTa
         let (positions, types, norm) = if family == Family::Roberta {
             let (types, norm) = (of_types()?, of_norm()?);
             (of_positions()?, types, norm)
@@ -99,11 +100,11 @@ impl Encoder {
         let stage = |i: usize| EncoderLayer::new(config, layers.of(&inside), &under(&format!("{stem}.{i}")).in_stage(i + 1));
         let layers = (0..config.num_hidden_layers).map(stage).collect::<Result<_>>()?;
         let last = match config.norm {
-            NormPlace::Post => None,
-            NormPlace::Pre => Some(LayerNorm::new(&under("final_layer_norm"), config.layer_norm_eps)?),
+            NormPosition::Post => None,
+            NormPosition::Pre => Some(LayerNorm::new(&under("final_layer_norm"), config.layer_norm_eps)?),
         };
         let dense = if family == Family::Distilbert { "pre_classifier" } else { "pooler.dense" };
-        // BERT's weights have the pooler whether it is used or not
+        // BERT's weights include the pooler even if it is not used
         let wanted = head == Head::Pooler || family != Family::Distilbert;
         let built = if wanted { Some(Linear::new(cx.vb.pp(dense), width, width, STDEV)?) } else { None };
         let unused_parameters = if wanted && head == Head::Mean { vec![format!("{dense}.")] } else { Vec::new() };
@@ -126,13 +127,13 @@ impl Encoder {
         })
     }
 
-    /// `encoder<layers>_<channels>`, heads of up to 64 channels, four times as many inside the feed-forward part, a tenth dropped, the
-    /// mean of a text classified; norms after the sums, or with `pre` at the end before the parts.
+    /// Builds `encoder<layers>_<channels>`: heads of up to 64 channels, 4·channels inside the feed-forward block, dropout 0.1, and
+    /// the mean of a text as the classifier's input. Post-norm, or pre-norm if the name ends in `pre`.
     pub(super) fn named(name: &str, blueprint: &Blueprint) -> Named {
-        let (name, norm) = name.strip_suffix("pre").map_or((name, NormPlace::Post), |name| (name, NormPlace::Pre));
+        let (name, norm) = name.strip_suffix("pre").map_or((name, NormPosition::Post), |name| (name, NormPosition::Pre));
         let (layers, width) = numbers(name, "encoder")?;
         let config = EncoderConfig {
-            // neither token types nor a pooler
+            // no token types and no pooler
             family: Family::Distilbert,
             vocab_size: blueprint.words,
             hidden_size: width,
@@ -146,7 +147,7 @@ impl Encoder {
             hidden_dropout_prob: 0.1,
             attention_probs_dropout_prob: 0.1,
             classifier_dropout: Some(0.),
-            hidden_act: Curve::Gelu,
+            hidden_act: Activation::Gelu,
             position_embedding_type: Positions::Absolute,
             norm,
         };
@@ -154,10 +155,10 @@ impl Encoder {
         Some(built.map(|network| Box::new(network) as Box<dyn TextNetwork>))
     }
 
-    /// The batch, read.
+    /// Reads a batch of token ids.
     ///
     /// # Errors
-    /// Where it is no batch of token ids, or sequences are longer than the table of positions.
+    /// As [`Tokens::new`], and if a sequence is longer than [`EncoderConfig::longest`].
     pub fn read(&self, ids: &Tensor, pass: &Pass) -> Result<Tokens> {
         let tokens = Tokens::new(ids, pass, 1)?;
         let (longest, most) = (tokens.packing().lengths().iter().copied().max().unwrap_or(0), self.config.longest());
@@ -167,8 +168,8 @@ impl Encoder {
         Ok(tokens)
     }
 
-    /// Calls `visit` with the vectors after the embedding and after every layer; returns the last. `types` (N, L) are the
-    /// tokens' types, 0 where they are not given.
+    /// Calls `visit` with the vectors after the embedding and after every layer, and returns the last ones. `types` (N, L) are the
+    /// token types, by default 0.
     fn run(
         &self,
         tokens: &Tokens,
@@ -188,11 +189,11 @@ impl Encoder {
         lookups.extend(self.types.as_ref().map(|table| Lookup { weight: table, indices: &of_types }));
         let padded = pass.clone().with_lengths(packing.lengths().clone());
         let seed = pass.seed().named("dropout");
-        let run = |stage: u64| Run { packing, pass: &padded, seed: seed.fold_in(stage), stage: stage as usize };
+        let run = |stage: u64| LayerPass { packing, pass: &padded, seed: seed.fold_in(stage), stage: stage as usize };
         let recordable = self.hooks.recordable() && self.layers.iter().all(EncoderLayer::recordable);
         let xs = run(0).norm(&self.norm, &TokenMap::embed(&lookups, recordable, pass)?)?;
         let xs = run(0).dropout(xs, self.config.hidden_dropout_prob, "embedding")?;
-        let xs = run(0).hang(&self.hooks, "embedding", xs, watch)?;
+        let xs = run(0).apply_attached(&self.hooks, "embedding", xs, watch)?;
         let mut xs = visit(xs)?;
         for (i, layer) in self.layers.iter().enumerate() {
             xs = visit(layer.forward(&xs, &run(i as u64 + 1), watch)?)?;
@@ -200,7 +201,7 @@ impl Encoder {
         self.last.as_ref().map_or(Ok(xs.clone()), |norm| run(0).norm(norm, &xs))
     }
 
-    /// The last layer's vectors, packed (tokens, C).
+    /// The vectors of the last layer, packed (tokens, C); `types` (N, L) are the token types, by default 0.
     ///
     /// # Errors
     /// As [`Encoder::read`].
@@ -221,10 +222,7 @@ impl Encoder {
         Ok(states)
     }
 
-    /// What the classifier reads, of the last layer's vectors.
-    ///
-    /// # Errors
-    /// Where shapes do not fit.
+    /// The input of the classifier (N, C), computed from the vectors of the last layer (tokens, C).
     pub fn summary(&self, vectors: &Tensor, packing: &Packing) -> Result<Tensor> {
         match (&self.dense, self.head) {
             (Some(dense), Head::Pooler) => {
@@ -235,10 +233,7 @@ impl Encoder {
         }
     }
 
-    /// Scores of what the classifier reads.
-    ///
-    /// # Errors
-    /// Where shapes do not fit.
+    /// The scores (N, classes) of the classifier's input (N, C).
     pub fn classify(&self, summary: &Tensor) -> Result<Tensor> {
         self.classifier.on_rows(summary)
     }

@@ -1,4 +1,4 @@
-//! Heads of segmentation networks: from a backbone's maps to scores of classes at their size.
+//! Heads of segmentation networks: from a backbone's feature maps to class scores of the same size.
 
 use candle_core::Result;
 use candle_nn::VarBuilder;
@@ -7,20 +7,20 @@ use sncn_core::layer::{BatchNorm, BuildContext};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Pass};
 
-/// Share of the values that training drops before the last convolution.
+/// Dropout rate before the last convolution.
 const DROPOUT: f64 = 0.1;
 
-/// A head.
+/// A segmentation head.
 pub(super) trait Decoder: Send + Sync {
     /// Scores (N, h, w, classes) from the maps of the first and of a deep stage.
     fn forward(&self, low: &FeatureMap, deep: &FeatureMap, pass: &Pass) -> Result<FeatureMap>;
 }
 
-/// Convolution, norm and rectifier.
+/// Convolution, BatchNorm and ReLU.
 struct Unit(ConvLayer, BatchNorm);
 
 impl Unit {
-    /// k×k, padded so that the size stays; variables under two names of `vb`.
+    /// A k×k convolution, padded so that the size does not change; `names` are the numbers of convolution and norm in `vb`.
     fn new(cx: &BuildContext, names: (usize, usize), from: usize, to: usize, kernel: usize, dilation: usize) -> Result<Self> {
         let conv = Conv { padding: dilation * (kernel / 2), dilation, ..Conv::default() };
         let weights = ConvLayer::new(cx.vb.pp(names.0), from, to, kernel, false, conv)?;
@@ -32,7 +32,7 @@ impl Unit {
     }
 }
 
-/// The last convolution, with a bias, behind dropout.
+/// Dropout and the last convolution, which has a bias.
 struct Scores(ConvLayer, String);
 
 impl Scores {
@@ -48,7 +48,7 @@ impl Scores {
     }
 }
 
-/// FCN's head (Long et al. 2015, as in torchvision): 3×3 convolution to a quarter of the channels, norm, rectifier, dropout,
+/// FCN's head (Long et al. 2015, as in torchvision): 3×3 convolution to a quarter of the channels, BatchNorm, ReLU, dropout,
 /// 1×1 convolution.
 pub(super) struct FcnHead(Unit, Scores);
 
@@ -65,8 +65,8 @@ impl Decoder for FcnHead {
     }
 }
 
-/// DeepLabV3+ (Chen et al. 2018): the deep map at several dilations and as its mean, joined, enlarged to the size of the first
-/// stage's map, joined with that, and two 3×3 convolutions.
+/// The head of DeepLabV3+ (Chen et al. 2018): convolutions of the deep map at several dilations and of its mean, concatenated,
+/// enlarged to the size of the first stage's map, concatenated with that map, and two 3×3 convolutions.
 pub(super) struct DeepLabHead {
     pyramid: Vec<Unit>,
     mean: Unit,
@@ -77,7 +77,7 @@ pub(super) struct DeepLabHead {
 }
 
 impl DeepLabHead {
-    /// With 4·`width` channels inside, 256 in the published head, and three quarters of `width` of the first stage, 48.
+    /// Builds the head with 4·`width` inner channels (256 in the published head) and ¾·`width` channels of the first stage's map (48).
     pub(super) fn new(cx: &BuildContext, low: usize, deep: usize, width: usize, classes: usize) -> Result<Self> {
         let (inner, few) = (4 * width, 3 * width / 4);
         let named = |name: &str| cx.at(cx.channels, cx.vb.pp(name));

@@ -1,15 +1,15 @@
-//! Segmentation networks: a dilated ResNet at a stride of 8 with a head that labels every pixel (N, H, W, classes), by name.
+//! Segmentation networks, by name: a dilated ResNet of output stride 8 with a head that scores every pixel (N, H, W, classes).
 //!
 //! `fcn_resnet50` is the published FCN (Long et al. 2015); `deeplabv3plus_…` has the head of Chen et al. 2018. Both have an
-//! auxiliary head on stage 3 (Zhao et al. 2017). Stages 3 and 4 are dilated by 2 and 4 in place of striding; the first block of a
+//! auxiliary head on stage 3 (Zhao et al. 2017). Stages 3 and 4 have dilation 2 and 4 instead of stride 2; the first block of a
 //! stage uses the dilation of the stage before. A number after the depth is the width of the first stage, 64 by default;
-//! `_ibn` makes the first norm of every block of stages 1 to 3 IBN-a (Pan et al. 2018). `post` comes after a block's last
-//! rectifier. Names as in torchvision: `backbone.layer1.0.conv1.weight`, `classifier.0.weight`, `aux_classifier.4.bias`.
+//! `_ibn` makes the first norm of every block of stages 1 to 3 IBN-a (Pan et al. 2018). `post` is after a block's last
+//! ReLU. Names as in torchvision: `backbone.layer1.0.conv1.weight`, `classifier.0.weight`, `aux_classifier.4.bias`.
 
 mod head;
 
 use super::blueprint::Blueprint;
-use super::residual::{Residual, Shape};
+use super::residual::{BlockConfig, Residual};
 use candle_core::{Result, Tensor, bail};
 use head::{Decoder, DeepLabHead, FcnHead};
 use sncn_core::block::ConvLayer;
@@ -20,17 +20,17 @@ use sncn_core::{FeatureMap, Network, Pass};
 /// The pattern of the names.
 pub const NAMES: &str = "<fcn|deeplabv3plus>_resnet<18|34|50|101>[_<width>][_ibn]";
 
-/// Blocks of every stage, and whether they are bottlenecks, by depth.
+/// For each depth, the number of blocks of every stage and whether they are bottlenecks.
 const DEPTHS: [(usize, [usize; 4], bool); 4] =
     [(18, [2, 2, 2, 2], false), (34, [3, 4, 6, 3], false), (50, [3, 4, 6, 3], true), (101, [3, 4, 23, 3], true)];
 
 /// Dilation of every stage.
 const DILATIONS: [usize; 4] = [1, 1, 2, 4];
 
-/// Builds the segmentation network of that name, such as `fcn_resnet50` or `fcn_resnet18_24_ibn`.
+/// Builds a segmentation network by name, such as `fcn_resnet50` or `fcn_resnet18_24_ibn`.
 ///
 /// # Errors
-/// Where the name is unknown (the pattern is given) or a layer does not fit.
+/// If the name is unknown (the error gives the pattern) or an attached layer does not fit.
 pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
     match Design::of(name) {
         Some(design) => Ok(Box::new(Segmenter::new(&design, blueprint)?)),
@@ -38,12 +38,12 @@ pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
     }
 }
 
-/// What a name says.
+/// What a name stands for.
 struct Design {
     deeplab: bool,
     blocks: [usize; 4],
     bottleneck: bool,
-    /// Of the first stage.
+    /// Channels of the first stage.
     width: usize,
     ibn: bool,
 }
@@ -65,7 +65,7 @@ impl Design {
     }
 }
 
-/// The network.
+/// Backbone with main and auxiliary head.
 struct Segmenter {
     stem: (ConvLayer, BatchNorm),
     stages: Vec<Vec<Residual>>,
@@ -73,8 +73,8 @@ struct Segmenter {
     auxiliary: FcnHead,
     classes: usize,
     sites: usize,
-    /// Whether layers hang on the blocks.
-    hooked: bool,
+    /// Whether layers are attached to the blocks.
+    attached: bool,
 }
 
 impl Segmenter {
@@ -90,7 +90,7 @@ impl Segmenter {
         for (stage, (&count, &own)) in (1..).zip(design.blocks.iter().zip(&DILATIONS)) {
             let mut blocks = Vec::new();
             for block in 0..count {
-                let shape = Shape {
+                let shape = BlockConfig {
                     bottleneck: design.bottleneck,
                     width: width << (stage - 1),
                     stride: if stage == 2 && block == 0 { 2 } else { 1 },
@@ -112,14 +112,14 @@ impl Segmenter {
             false => Box::new(FcnHead::new(&cx, from, classes)?),
         };
         let auxiliary = FcnHead::new(&root.at(channels[2], root.vb.pp("aux_classifier")), channels[2], classes)?;
-        Ok(Self { stem, stages, head, auxiliary, classes, sites: root.sites(), hooked: !blueprint.layers.configs.is_empty() })
+        Ok(Self { stem, stages, head, auxiliary, classes, sites: root.sites(), attached: !blueprint.layers.configs.is_empty() })
     }
 
-    /// Scores at the input's size, those of the auxiliary head too where wanted.
+    /// Scores (N, H, W, classes) of the main head and, if `auxiliary`, of the auxiliary head.
     fn scores(&self, xs: &Tensor, pass: &Pass, auxiliary: bool) -> Result<(Tensor, Option<Tensor>)> {
         let (_, height, width, _) = xs.dims4()?;
         let recordable = self.stages.iter().flatten().all(|block| block.hooks.recordable());
-        let map = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.hooked);
+        let map = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
         let mut ys = self.stem.1.norm_relu(&self.stem.0.on_map(&map)?, pass)?.max_pool(3, 2, 1)?;
         let mut outputs = Vec::new();
         for stage in &self.stages {
@@ -127,7 +127,7 @@ impl Segmenter {
             outputs.push(ys.clone());
         }
         let main = self.head.forward(&outputs[0], &ys, pass)?;
-        // one recording gives one map: the scores of both heads side by side
+        // a recording has one output: the scores of both heads are concatenated
         let joined = match auxiliary {
             true => {
                 let (_, h, w, _) = main.dims()?;

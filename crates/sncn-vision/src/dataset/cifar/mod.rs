@@ -1,10 +1,10 @@
 //! CIFAR-10 and CIFAR-100 (Krizhevsky 2009) in the publishers' binary and python layouts.
 //!
-//! Records of label bytes (one; coarse and fine for CIFAR-100) and 3072 bytes, three planes of 32 × 32.
+//! A record has label bytes (one; coarse and fine for CIFAR-100) and 3072 pixel bytes, three planes of 32 × 32.
 
 mod python;
 
-use super::Source;
+use super::DataDir;
 use super::images::{Images, Splits};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use std::sync::Arc;
 const SIDE: usize = 32;
 const PIXELS: usize = SIDE * SIDE;
 
-/// One of the two sets.
+/// One of the two data sets.
 struct Set {
     name: &'static str,
-    /// Its folder of corrupted test images.
+    /// The folder of its corrupted test images.
     corrupted: &'static str,
-    /// Label bytes of a record; the last one counts.
+    /// Label bytes of a record; the last one is used.
     labels: usize,
     classes: usize,
     layouts: [Layout; 2],
 }
 
 impl Set {
-    /// The records of a file from its bytes.
+    /// The records of a file with these bytes.
     fn records(&self, layout: &Layout, bytes: Vec<u8>) -> Result<Vec<u8>> {
         let bytes = match layout.keys {
             Some((_, key)) => python::records(&bytes, key, self.labels, 3 * PIXELS)?,
@@ -34,7 +34,7 @@ impl Set {
         let record = self.labels + 3 * PIXELS;
         if bytes.is_empty() || !bytes.len().is_multiple_of(record) {
             bail!(
-                "{} bytes are not a whole number of {} records ({record} bytes each): truncated, or of another set; fetch it again",
+                "{} bytes are not a whole number of {} records ({record} bytes each): truncated, or of another data set; fetch it again",
                 bytes.len(),
                 self.name
             )
@@ -42,7 +42,7 @@ impl Set {
         let labels = bytes.chunks_exact(record).map(|record| record[self.labels - 1]);
         match labels.enumerate().find(|(_, label)| usize::from(*label) >= self.classes) {
             Some((index, label)) => {
-                bail!("record {index} has label {label}; 0 to {} is accepted: of another set, or damaged", self.classes - 1)
+                bail!("record {index} has label {label}; 0 to {} is accepted: of another data set, or damaged", self.classes - 1)
             }
             None => Ok(bytes),
         }
@@ -55,12 +55,12 @@ struct Layout {
     names: &'static str,
     train: &'static [&'static str],
     test: &'static str,
-    /// Keys of class names and labels, where the files are pickles.
+    /// Keys of class names and labels if the files are pickles.
     keys: Option<(&'static str, &'static str)>,
 }
 
 impl Layout {
-    /// Class names, from the bytes of the file of names.
+    /// The class names in the bytes of the file of names.
     fn class_names(&self, bytes: &[u8]) -> Result<Vec<String>> {
         if let Some((key, _)) = self.keys {
             return python::names(bytes, key);
@@ -113,26 +113,26 @@ const CIFAR_100: Set = Set {
 /// Opens CIFAR-10.
 ///
 /// # Errors
-/// Where a file is missing, truncated or of another set.
-pub fn open_10(source: &Source) -> Result<Splits> {
-    open(&CIFAR_10, source)
+/// If a file is missing, truncated or of another data set.
+pub fn open_10(data_dir: &DataDir) -> Result<Splits> {
+    open(&CIFAR_10, data_dir)
 }
 
 /// Opens CIFAR-100 with its fine labels.
 ///
 /// # Errors
-/// Where a file is missing, truncated or of another set.
-pub fn open_100(source: &Source) -> Result<Splits> {
-    open(&CIFAR_100, source)
+/// If a file is missing, truncated or of another data set.
+pub fn open_100(data_dir: &DataDir) -> Result<Splits> {
+    open(&CIFAR_100, data_dir)
 }
 
-fn open(set: &Set, source: &Source) -> Result<Splits> {
-    let given = source.folder(set.name)?;
+fn open(set: &Set, data_dir: &DataDir) -> Result<Splits> {
+    let given = data_dir.folder(set.name)?;
     let [binary, python] = &set.layouts;
     let (layout, folder) = find(set, &given).with_context(|| {
         let what = if given.is_dir() { "not in this folder" } else { "no such folder" };
         format!(
-            "{}: {what}; {} wants {} (with {}) or {} (with {}) in it, or that folder itself",
+            "{}: {what}; {} needs {} (with {}) or {} (with {}) in it, or that folder itself",
             given.display(),
             set.name,
             binary.folder,
@@ -144,7 +144,7 @@ fn open(set: &Set, source: &Source) -> Result<Splits> {
     let names = folder.join(layout.names);
     let text = std::fs::read(&names).with_context(|| format!("{}: not readable", names.display()))?;
     let classes = layout.class_names(&text).with_context(|| names.display().to_string())?;
-    ensure!(classes.len() == set.classes, "{}: {} class names, {} are wanted", names.display(), classes.len(), set.classes);
+    ensure!(classes.len() == set.classes, "{}: {} class names; expected {}", names.display(), classes.len(), set.classes);
     let classes: Arc<[String]> = classes.into();
     let train: Vec<PathBuf> = layout.train.iter().map(|file| folder.join(file)).collect();
     let train = Arc::new(Cifar::read(set, layout, &train, classes.clone())?);
@@ -152,7 +152,7 @@ fn open(set: &Set, source: &Source) -> Result<Splits> {
     Ok(Splits { train, test: vec![(set.name.to_string(), test)], corrupted: set.corrupted.to_string() })
 }
 
-/// The layout that lies in `given` or is it.
+/// The layout that is found in `given`, or in the layout's own folder below it.
 fn find<'a>(set: &'a Set, given: &Path) -> Option<(&'a Layout, PathBuf)> {
     let folders = |layout: &Layout| [given.join(layout.folder), given.to_path_buf()];
     let mut found = set.layouts.iter().flat_map(|layout| folders(layout).map(|folder| (layout, folder)));
@@ -168,10 +168,11 @@ pub struct Cifar {
 }
 
 impl Cifar {
-    /// One file of images from its bytes, of CIFAR-10 or CIFAR-100 (`hundred`), in the python layout or the binary one.
+    /// Reads one file of images from its bytes: of CIFAR-100 if `hundred`, else CIFAR-10; in the Python layout if `python`, else
+    /// in the binary one.
     ///
     /// # Errors
-    /// Where they are truncated, damaged or of another set.
+    /// If the bytes are truncated, damaged or of another data set.
     pub fn from_bytes(hundred: bool, python: bool, bytes: Vec<u8>) -> Result<Self> {
         let set = if hundred { &CIFAR_100 } else { &CIFAR_10 };
         let bytes = set.records(&set.layouts[usize::from(python)], bytes)?;

@@ -36,8 +36,8 @@ fn names(key: &str, count: usize) -> Vec<u8> {
     bytes
 }
 
-fn source(folder: &Path) -> Source {
-    Source { data_dir: Some(folder.to_path_buf()) }
+fn data_dir(folder: &Path) -> DataDir {
+    DataDir { path: Some(folder.to_path_buf()) }
 }
 
 #[test]
@@ -56,8 +56,8 @@ fn both_layouts_give_the_same_images() {
         let records: Vec<u8> = image(6, 0).chain(image(9, 3072)).collect();
         fs::write(binary.join(format!("{file}.bin")), records).unwrap();
     }
-    let one = open_10(&source(&folder.path().join("p"))).unwrap();
-    let two = open_10(&source(&folder.path().join("b"))).unwrap();
+    let one = open_10(&data_dir(&folder.path().join("p"))).unwrap();
+    let two = open_10(&data_dir(&folder.path().join("b"))).unwrap();
     assert_eq!((one.train.len(), one.train.classes()), (10, two.train.classes()));
     let (mut a, mut b) = (vec![0; 3072], vec![0; 3072]);
     for index in 0..10 {
@@ -65,15 +65,15 @@ fn both_layouts_give_the_same_images() {
         assert_eq!(a, b);
     }
     // the folder itself may be given, and a damaged batch is named
-    assert_eq!(open_10(&source(&python)).unwrap().test[0].1.len(), 2);
+    assert_eq!(open_10(&data_dir(&python)).unwrap().test[0].1.len(), 2);
     fs::write(python.join("data_batch_3"), &batch("labels", &[6, 9])[..5000]).unwrap();
-    let error = format!("{:#}", open_10(&source(&python)).err().unwrap());
+    let error = format!("{:#}", open_10(&data_dir(&python)).err().unwrap());
     assert!(error.contains("data_batch_3") && error.contains("truncated"), "{error}");
     fs::write(python.join("data_batch_3"), batch("fine_labels", &[6, 9])).unwrap();
-    let error = format!("{:#}", open_10(&source(&python)).err().unwrap());
+    let error = format!("{:#}", open_10(&data_dir(&python)).err().unwrap());
     assert!(error.contains("data_batch_3") && error.contains("\"labels\""), "{error}");
     fs::write(python.join("data_batch_3"), batch("labels", &[6, 10])).unwrap();
-    let error = format!("{:#}", open_10(&source(&python)).err().unwrap());
+    let error = format!("{:#}", open_10(&data_dir(&python)).err().unwrap());
     assert!(error.contains("label 10"), "{error}");
 }
 
@@ -86,9 +86,9 @@ fn cifar_100_has_fine_labels_in_both_layouts() {
     for file in ["train", "test"] {
         fs::write(python.join(file), batch("fine_labels", &[99, 3])).unwrap();
     }
-    let set = open_100(&source(folder.path())).unwrap();
+    let set = open_100(&data_dir(folder.path())).unwrap();
     let mut image = vec![0; 3072];
     assert_eq!(set.train.read(0, &mut image).unwrap(), 99);
-    let missing = format!("{:#}", open_10(&source(folder.path())).err().unwrap());
+    let missing = format!("{:#}", open_10(&data_dir(folder.path())).err().unwrap());
     assert!(missing.contains("cifar-10-batches-bin") && missing.contains("cifar-10-batches-py"), "{missing}");
 }

@@ -1,5 +1,5 @@
-//! Reading, a row at a time by its position in the file: nothing is loaded whole, and a file that is cut short while it is
-//! open is an error and not a crash, as it would be in a memory map.
+//! Reading, one row at a time by its position in the file. The file is never loaded whole, and one that is truncated while it
+//! is open is an error and not a crash, as it would be with a memory map.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::File;
@@ -7,23 +7,22 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-/// Longest header that is read; numpy's own limit.
+/// The longest accepted header in bytes, which is NumPy's own limit.
 const LONGEST: usize = 10_000;
 
-/// An open array of shape (rows, …), in a file or in what reads like one.
+/// An open `.npy` array of shape (rows, …), in a file or another seekable reader.
 pub struct NpyFile<F = File> {
     file: Mutex<F>,
     path: PathBuf,
     shape: Vec<usize>,
-    kind: Kind,
-    /// Bytes of a row.
-    row: usize,
+    dtype: ElementType,
+    row_bytes: usize,
     start: u64,
 }
 
-/// Type of the elements: whole numbers.
-struct Kind {
-    /// As numpy writes it, such as `|u1` or `<i8`.
+/// The type of the elements, an integer type.
+struct ElementType {
+    /// As NumPy writes it, such as `|u1` or `<i8`.
     name: String,
     /// Bytes of an element: 1, 2, 4 or 8.
     bytes: usize,
@@ -31,7 +30,7 @@ struct Kind {
     big_endian: bool,
 }
 
-impl Kind {
+impl ElementType {
     fn parse(name: &str) -> Option<Self> {
         let (order, rest) = (name.chars().next()?, name.get(1..)?);
         let signed = rest.starts_with('i');
@@ -39,7 +38,7 @@ impl Kind {
         "|<>".contains(order).then(|| Self { name: name.to_string(), bytes, signed, big_endian: order == '>' })
     }
 
-    /// The number that these bytes are.
+    /// Decodes one element.
     fn number(&self, bytes: &[u8]) -> i128 {
         let join = |value: u64, &byte: &u8| (value << 8) | u64::from(byte);
         let value = if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) };
@@ -59,22 +58,22 @@ impl NpyFile {
     /// Opens a file and checks its header against its size.
     ///
     /// # Errors
-    /// Where it is missing, truncated, no `.npy` file, in Fortran order, or not of whole numbers.
+    /// If the file is missing, truncated, not a `.npy` file, in Fortran order, or its elements are not integers.
     pub fn open(path: &Path) -> Result<Self> {
         Self::read(File::open(path).with_context(|| format!("{}: not readable", path.display()))?, path)
     }
 }
 
 impl<F: Read + Seek> NpyFile<F> {
-    /// The same from an open file; errors call it `path`.
-    ///
-    /// # Errors
-    /// As those of [`NpyFile::open`].
+    /// As [`NpyFile::open`] for an open reader; errors name it `path`.
     pub fn read(mut file: F, path: &Path) -> Result<Self> {
         let at = path.display();
         let mut magic = [0; 8];
         let read = file.read_exact(&mut magic);
-        ensure!(read.is_ok() && magic[..6] == *b"\x93NUMPY" && (1..=3).contains(&magic[6]), "{at}: no .npy file (format 1 to 3)");
+        ensure!(
+            read.is_ok() && magic[..6] == *b"\x93NUMPY" && (1..=3).contains(&magic[6]),
+            "{at}: not a .npy file (format 1 to 3)"
+        );
         let mut length = [0; 4];
         let width = if magic[6] == 1 { 2 } else { 4 };
         file.read_exact(&mut length[..width]).with_context(|| format!("{at}: truncated header"))?;
@@ -85,70 +84,70 @@ impl<F: Read + Seek> NpyFile<F> {
         let header = String::from_utf8_lossy(&header);
         let kind: String =
             after(&header, "descr").unwrap_or_default().chars().skip(1).take_while(|c| !"'\"".contains(*c)).collect();
-        let kind = Kind::parse(&kind)
-            .with_context(|| format!("{at}: elements of type {kind:?}; whole numbers such as |u1, <i4 and <i8 are accepted"))?;
+        let dtype = ElementType::parse(&kind)
+            .with_context(|| format!("{at}: elements of type {kind:?}; integers such as |u1, <i4 and <i8 are accepted"))?;
         ensure!(
             after(&header, "fortran_order").is_some_and(|v| v.starts_with("False")),
             "{at}: Fortran order; C order is accepted"
         );
-        let extents = after(&header, "shape").and_then(|v| v.strip_prefix('(')?.split_once(')')).map(|(inside, _)| inside);
-        let extents = extents.with_context(|| format!("{at}: the header has no shape"))?;
-        let extents = extents.split(',').map(str::trim).filter(|extent| !extent.is_empty());
-        let shape: Vec<usize> = extents
-            .map(|extent| extent.parse().with_context(|| format!("{at}: {extent:?} in the shape is no number")))
+        let sizes = after(&header, "shape").and_then(|v| v.strip_prefix('(')?.split_once(')')).map(|(inside, _)| inside);
+        let sizes = sizes.with_context(|| format!("{at}: the header has no shape"))?;
+        let sizes = sizes.split(',').map(str::trim).filter(|size| !size.is_empty());
+        let shape: Vec<usize> = sizes
+            .map(|size| size.parse().with_context(|| format!("{at}: {size:?} in the shape is not a number")))
             .collect::<Result<_>>()?;
-        ensure!(!shape.is_empty(), "{at}: a single number; an array is wanted");
+        ensure!(!shape.is_empty(), "{at}: a single number; expected an array");
         let start = (8 + width + length) as u64;
-        let row = shape[1..].iter().try_fold(kind.bytes, |bytes: usize, &extent| bytes.checked_mul(extent));
-        let wanted = row.and_then(|row| (row as u64).checked_mul(shape[0] as u64));
+        let row_bytes = shape[1..].iter().try_fold(dtype.bytes, |bytes: usize, &size| bytes.checked_mul(size));
+        let wanted = row_bytes.and_then(|row| (row as u64).checked_mul(shape[0] as u64));
         let found = file.seek(SeekFrom::End(0)).with_context(|| format!("{at}: not readable"))?.saturating_sub(start);
-        let (Some(row), true) = (row, wanted == Some(found)) else {
-            bail!("{at}: {found} bytes of data, its shape {shape:?} wants another number: truncated or damaged")
+        let (Some(row_bytes), true) = (row_bytes, wanted == Some(found)) else {
+            bail!("{at}: {found} bytes of data do not match the shape {shape:?}: truncated or damaged")
         };
-        Ok(Self { file: Mutex::new(file), path: path.to_path_buf(), shape, kind, row, start })
+        Ok(Self { file: Mutex::new(file), path: path.to_path_buf(), shape, dtype, row_bytes, start })
     }
 
-    /// The extents.
+    /// The shape; the first size is the number of rows.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// The type of the elements, as numpy writes it: `|u1` is a byte.
-    pub fn kind(&self) -> &str {
-        &self.kind.name
+    /// The element type as NumPy writes it; `|u1` is a byte.
+    pub fn dtype(&self) -> &str {
+        &self.dtype.name
     }
 
-    /// Bytes of a row.
-    pub fn row(&self) -> usize {
-        self.row
+    /// The number of bytes in a row.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
     }
 
-    /// Reads the bytes of row `index`.
+    /// Reads the bytes of row `index` into `out`.
     ///
     /// # Errors
-    /// Where there is no such row, `out` has another length, or the file has been cut short.
+    /// If there is no such row, `out` is not [`row_bytes`](Self::row_bytes) long, or the file has been truncated.
     pub fn read_row(&self, index: usize, out: &mut [u8]) -> Result<()> {
         ensure!(index < self.shape[0], "{}: row {index} of {}", self.path.display(), self.shape[0]);
-        ensure!(out.len() == self.row, "{} bytes for a row of {}", out.len(), self.row);
+        ensure!(out.len() == self.row_bytes, "{} bytes for a row of {}", out.len(), self.row_bytes);
         let Ok(mut file) = self.file.lock() else { bail!("{}: another reader failed", self.path.display()) };
-        let at = self.start + index as u64 * self.row as u64;
+        let at = self.start + index as u64 * self.row_bytes as u64;
         file.seek(SeekFrom::Start(at))
             .and_then(|_| file.read_exact(out))
             .with_context(|| format!("{}: row {index} is not readable", self.path.display()))
     }
 
-    /// All numbers of a short one-dimensional array, such as labels.
+    /// Reads a whole one-dimensional array, such as labels.
     ///
     /// # Errors
-    /// Where it has other dimensions, or holds a negative or very large number.
+    /// If the array does not have one dimension, or an element is negative or larger than 2³¹ − 1.
     pub fn numbers(&self) -> Result<Vec<usize>> {
-        ensure!(self.shape.len() == 1, "{}: shape {:?}; one dimension is wanted", self.path.display(), self.shape);
-        let mut bytes = vec![0; self.kind.bytes];
+        ensure!(self.shape.len() == 1, "{}: shape {:?}; expected one dimension", self.path.display(), self.shape);
+        let mut bytes = vec![0; self.dtype.bytes];
         let read = |index| -> Result<usize> {
             self.read_row(index, &mut bytes)?;
-            let value = self.kind.number(&bytes);
+            let value = self.dtype.number(&bytes);
             let within = usize::try_from(value).ok().filter(|&value| value <= u32::MAX as usize >> 1);
-            within.with_context(|| format!("{}: element {index} is {value}; a label from 0 is wanted", self.path.display()))
+            within.with_context(|| format!("{}: element {index} is {value}; expected a label of 0 or more", self.path.display()))
         };
         (0..self.shape[0]).map(read).collect()
     }

@@ -1,14 +1,14 @@
-//! Writing, as a stream: memory does not grow with the array.
+//! Writing as a stream: memory does not grow with the array.
 
 use anyhow::{Context, Result, ensure};
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Bytes of magic, version, length and padded header.
+/// Bytes of the magic number, version, length and padded header together.
 const HEADER: usize = 128;
 
-/// Writes one array of shape (rows, …) under a temporary name; [`NpyWriter::finish`] gives it its count and its name.
+/// Writes one byte array of shape (rows, …) under a temporary name; [`NpyWriter::finish`] writes the header and renames it.
 pub struct NpyWriter {
     file: BufWriter<File>,
     path: PathBuf,
@@ -19,10 +19,10 @@ pub struct NpyWriter {
 }
 
 impl NpyWriter {
-    /// An array whose rows have that shape.
+    /// Creates the file of an array whose rows have shape `row`.
     ///
     /// # Errors
-    /// Where the file cannot be made.
+    /// If the file cannot be created.
     pub fn create(path: &Path, row: &[usize]) -> Result<Self> {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let temporary = path.with_file_name(format!(".{name}.partial"));
@@ -32,10 +32,10 @@ impl NpyWriter {
         Ok(Self { file, path: path.to_path_buf(), temporary, row: row.to_vec(), bytes: 0, finished: false })
     }
 
-    /// Appends whole rows.
+    /// Appends bytes; any number of rows, whole or not.
     ///
     /// # Errors
-    /// Where the disk is full.
+    /// If the file cannot be written.
     pub fn write(&mut self, values: &[u8]) -> Result<()> {
         self.file
             .write_all(values)
@@ -44,14 +44,14 @@ impl NpyWriter {
         Ok(())
     }
 
-    /// Writes the header, syncs and renames.
+    /// Writes the header, syncs and renames the file.
     ///
     /// # Errors
-    /// Where the disk is full, or the bytes are not whole rows.
+    /// If the file cannot be written, or the number of bytes is not a whole number of rows.
     pub fn finish(mut self) -> Result<()> {
         let row: usize = self.row.iter().product();
         ensure!(row > 0 && self.bytes.is_multiple_of(row), "{}: {} bytes are not rows of {row}", self.path.display(), self.bytes);
-        let shape: String = self.row.iter().map(|extent| format!(" {extent},")).collect();
+        let shape: String = self.row.iter().map(|size| format!(" {size},")).collect();
         let text = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({},{shape}), }}", self.bytes / row);
         let mut header = b"\x93NUMPY\x01\x00".to_vec();
         header.extend(((HEADER - 10) as u16).to_le_bytes());
@@ -74,7 +74,7 @@ impl NpyWriter {
 impl Drop for NpyWriter {
     fn drop(&mut self) {
         if !self.finished {
-            // nothing half-written stays; a failed removal changes nothing
+            // nothing half-written is left behind; a failed removal does no harm
             let _ = std::fs::remove_file(&self.temporary);
         }
     }

@@ -1,16 +1,17 @@
-//! `cityscapes` (Cordts et al. 2016) and `gta5` (Richter et al. 2016), whose labels are Cityscapes': 19 classes that are
-//! evaluated, all other ids void.
+//! `cityscapes` (Cordts et al. 2016) and `gta5` (Richter et al. 2016), which has the same labels: 19 evaluated classes; all
+//! other ids are void.
 //!
-//! `<data-dir>/cityscapes/{leftImg8bit,gtFine}/{train,val}/<city>/<frame>_{leftImg8bit,gtFine_labelIds}.png`; test set
-//! `cityscapes`, its validation part. `<data-dir>/gta5/{images,labels}/<number>.png`, whose official parts come as a MATLAB file:
-//! write them as `gta5/train.txt` and `gta5/val.txt`, a file name a line; without them the first half is trained on and the next
-//! quarter tested on. Test sets `gta5` and, where its folder is there, `cityscapes`.
+//! FilePair of `cityscapes`: `<data-dir>/cityscapes/{leftImg8bit,gtFine}/{train,val}/<city>/<frame>_{leftImg8bit,gtFine_labelIds}.png`.
+//! Its test set is `cityscapes`, the official validation split. FilePair of `gta5`: `<data-dir>/gta5/{images,labels}/<number>.png`.
+//! The official splits are published as a MATLAB file: write them as `gta5/train.txt` and `gta5/val.txt`, one file name per line.
+//! Without these files the first half is the training set and the next quarter the test set. Its test sets are `gta5` and, if its
+//! folder exists, `cityscapes`.
 
 use super::colours::CITYSCAPES;
-use super::files::{FilePairs, Files, from_publisher};
+use super::files::{FilePair, FilePairs, from_publisher};
 use super::legend::Legend;
 use super::pair::{PairSplits, Pairs};
-use crate::dataset::Source;
+use crate::dataset::DataDir;
 use crate::picture;
 use anyhow::{Context, Result, ensure};
 use sncn_train::data::VOID;
@@ -20,10 +21,10 @@ use std::sync::Arc;
 /// The ids of the classes in label files.
 const IDS: [u8; 19] = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33];
 
-/// The highest id, the license plate's in GTA5.
+/// The highest id, which is the license plate in GTA5.
 const LAST_ID: u8 = 34;
 
-/// The 19 classes, read from ids 0 to 34.
+/// The legend of the 19 classes, which label files store as ids 0 to 34.
 pub fn legend() -> Legend {
     let code = |id| IDS.iter().position(|own| *own == id).map_or(VOID as u8, |class| class as u8);
     Legend::new(&CITYSCAPES).with_codes((0..=LAST_ID).map(code))
@@ -32,17 +33,17 @@ pub fn legend() -> Legend {
 /// Opens `cityscapes`.
 ///
 /// # Errors
-/// Where a folder is missing or empty, or a frame has no labels.
-pub fn open(source: &Source) -> Result<PairSplits> {
+/// If a folder is missing or empty, or a frame has no labels.
+pub fn open(data_dir: &DataDir) -> Result<PairSplits> {
     let folder = from_publisher(
-        source.folder("cityscapes")?.join("cityscapes"),
+        data_dir.folder("cityscapes")?.join("cityscapes"),
         "leftImg8bit and gtFine",
         "https://www.cityscapes-dataset.com/",
     )?;
-    Ok(PairSplits { train: part(&folder, "train")?, test: vec![("cityscapes".to_string(), part(&folder, "val")?)] })
+    Ok(PairSplits { train: split(&folder, "train")?, test: vec![("cityscapes".to_string(), split(&folder, "val")?)] })
 }
 
-fn part(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
+fn split(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
     let (images, beside) = (folder.join("leftImg8bit").join(name), folder.join("gtFine").join(name));
     let mut files = Vec::new();
     for image in picture::files(&images)? {
@@ -51,7 +52,7 @@ fn part(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
         let frame = frame.with_context(|| format!("{}: the names end in _leftImg8bit.png", image.display()))?;
         let labels = beside.join(format!("{frame}_gtFine_labelIds.png"));
         ensure!(labels.is_file(), "{}: its label file {} is missing", image.display(), labels.display());
-        files.push(Files { image, labels });
+        files.push(FilePair { image, labels });
     }
     ensure!(!files.is_empty(), "{}: no images", images.display());
     Ok(Arc::new(FilePairs::new(files, legend(), &format!("Cityscapes {name}"))))
@@ -60,13 +61,13 @@ fn part(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
 /// Opens `gta5`.
 ///
 /// # Errors
-/// Where a folder is missing or empty, a frame has no labels, or a list names a frame that is not there.
-pub fn open_gta5(source: &Source) -> Result<PairSplits> {
-    let data = source.folder("gta5")?;
+/// If a folder is missing or empty, a frame has no labels, or a list names a frame that does not exist.
+pub fn open_gta5(data_dir: &DataDir) -> Result<PairSplits> {
+    let data = data_dir.folder("gta5")?;
     let homepage = "https://download.visinf.tu-darmstadt.de/data/from_games/";
     let folder = from_publisher(data.join("gta5"), "images and labels", homepage)?;
     let all = FilePairs::of_folder(&folder)?;
-    let listed = |name: &str| -> Result<Option<Vec<Files>>> {
+    let listed = |name: &str| -> Result<Option<Vec<FilePair>>> {
         let path = folder.join(name);
         let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
         let find = |line: &str| {
@@ -78,11 +79,11 @@ pub fn open_gta5(source: &Source) -> Result<PairSplits> {
     let (half, quarter) = (all.len() / 2, all.len() / 4);
     let train = listed("train.txt")?.unwrap_or_else(|| all[..half].to_vec());
     let val = listed("val.txt")?.unwrap_or_else(|| all[half..half + quarter].to_vec());
-    ensure!(!train.is_empty() && !val.is_empty(), "{}: {} images are too few for two parts", folder.display(), all.len());
+    ensure!(!train.is_empty() && !val.is_empty(), "{}: {} images are too few for two splits", folder.display(), all.len());
     let set = |files, what: &str| -> Arc<dyn Pairs> { Arc::new(FilePairs::new(files, legend(), what)) };
     let mut test = vec![("gta5".to_string(), set(val, "GTA5 val"))];
     if data.join("cityscapes").is_dir() {
-        test.push(("cityscapes".to_string(), part(&data.join("cityscapes"), "val")?));
+        test.push(("cityscapes".to_string(), split(&data.join("cityscapes"), "val")?));
     }
     Ok(PairSplits { train: set(train, "GTA5 train"), test })
 }

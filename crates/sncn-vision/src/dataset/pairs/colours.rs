@@ -1,9 +1,9 @@
 //! The classes of the known data sets with their colours.
 
-/// A colour of red, green and blue.
+/// A colour: red, green and blue.
 pub type Colour = [u8; 3];
 
-/// The classes of `scenes` with the colours of their labels; the number of a class is its place.
+/// The classes of `scenes` with the colours of their labels, in the order of the class numbers.
 pub(super) const SCENES: [(&str, Colour); 8] = [
     ("sky", [70, 130, 180]),
     ("road", [128, 64, 128]),
@@ -15,7 +15,7 @@ pub(super) const SCENES: [(&str, Colour); 8] = [
     ("pole", [220, 220, 0]),
 ];
 
-/// The classes of CamVid with the colours of its own label pictures.
+/// The classes of CamVid with the colours of its label images.
 pub(super) const CAMVID: [(&str, Colour); 11] = [
     ("sky", [128, 128, 128]),
     ("building", [128, 0, 0]),
@@ -30,7 +30,7 @@ pub(super) const CAMVID: [(&str, Colour); 11] = [
     ("bicyclist", [0, 128, 192]),
 ];
 
-/// The classes of Cityscapes, which are GTA5's too.
+/// The classes of Cityscapes and GTA5.
 pub(super) const CITYSCAPES: [(&str, Colour); 19] = [
     ("road", [128, 64, 128]),
     ("sidewalk", [244, 35, 232]),

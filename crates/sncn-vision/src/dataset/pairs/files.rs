@@ -1,4 +1,4 @@
-//! `FilePairs`: images and labels in files.
+//! `FilePairs`: images with label files.
 
 use super::labels;
 use super::legend::Legend;
@@ -9,41 +9,41 @@ use std::path::{Path, PathBuf};
 
 /// An image file with its label file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
-    /// The image.
+pub struct FilePair {
+    /// The image file.
     pub image: PathBuf,
-    /// Its labels, a PNG.
+    /// The label file, a PNG.
     pub labels: PathBuf,
 }
 
-/// Pairs of files with one class list.
+/// Images with label files and one legend.
 #[derive(Clone)]
 pub struct FilePairs {
-    files: Vec<Files>,
+    files: Vec<FilePair>,
     legend: Legend,
     describe: String,
 }
 
 impl FilePairs {
-    /// These files; `what` is what they are.
-    pub fn new(files: Vec<Files>, legend: Legend, what: &str) -> Self {
+    /// A data set of these files; `what` describes them.
+    pub fn new(files: Vec<FilePair>, legend: Legend, what: &str) -> Self {
         let describe = format!("{what} ({} images, {} classes)", files.len(), legend.classes.len());
         Self { files, legend, describe }
     }
 
-    /// The images of `<folder>/images`, by name, each with the file of its name in `<folder>/labels`.
+    /// Lists the images in `<folder>/images`, sorted by name, each with the file of the same name in `<folder>/labels`.
     ///
     /// # Errors
-    /// Where a folder is missing or empty, or a file has no partner.
-    pub fn of_folder(folder: &Path) -> Result<Vec<Files>> {
+    /// If a folder is missing or empty, or an image has no labels or labels no image.
+    pub fn of_folder(folder: &Path) -> Result<Vec<FilePair>> {
         let images = picture::files(&folder.join("images"))?;
-        ensure!(!images.is_empty(), "{}: no images; images/ and labels/ with files of one name are wanted", folder.display());
+        ensure!(!images.is_empty(), "{}: no images; expected images/ and labels/ with files of the same names", folder.display());
         let beside = folder.join("labels");
         let partner = |image: PathBuf| {
             let name = image.strip_prefix(folder.join("images")).unwrap_or(&image).with_extension("png");
             let labels = beside.join(name);
             match labels.is_file() {
-                true => Ok(Files { image, labels }),
+                true => Ok(FilePair { image, labels }),
                 false => bail!("{}: its label file {} is missing", image.display(), labels.display()),
             }
         };
@@ -73,7 +73,7 @@ impl Pairs for FilePairs {
         let (height, width, labels) = labels::decode(&bytes, &self.legend).with_context(at)?;
         ensure!(
             (image.height() as usize, image.width() as usize) == (height, width),
-            "{} has {} × {} pixels, its labels {} have {width} × {height}: both must have one size",
+            "{} has {} × {} pixels, its labels {} have {width} × {height}: both must have the same size",
             files.image.display(),
             image.width(),
             image.height(),
@@ -92,13 +92,11 @@ impl Pairs for FilePairs {
     }
 }
 
-/// The folder of a data set that users get from its publisher.
-///
-/// # Errors
-/// Where it is not there; says where it comes from and what is looked for.
+/// Checks that the folder of a data set from a publisher exists; otherwise the error says where to get the data set and which
+/// `parts` must be in the folder.
 pub(super) fn from_publisher(folder: PathBuf, parts: &str, homepage: &str) -> Result<PathBuf> {
     if !folder.is_dir() {
-        bail!("{}: not there; get the data set from {homepage}, so that {parts} are in this folder", folder.display())
+        bail!("{}: no such folder; get the data set from {homepage}, so that {parts} are in this folder", folder.display())
     }
     Ok(folder)
 }

@@ -1,19 +1,19 @@
-//! `folder`: pairs of one's own: `<data-dir>/classes.txt` (see [`Legend`]), `<data-dir>/train/{images,labels}` and a test set in
-//! every other sub-folder that has `images`, under its name.
+//! `folder`: the user's own images with labels: `<data-dir>/classes.txt` (see [`Legend`]), `<data-dir>/train/{images,labels}`, and
+//! every other sub-folder with `images` as a test set of that name.
 
 use super::files::FilePairs;
 use super::legend::Legend;
 use super::pair::{PairSplits, Pairs};
-use crate::dataset::Source;
+use crate::dataset::DataDir;
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 
 /// Opens the data folder.
 ///
 /// # Errors
-/// Where the class list or a folder is missing, or a file has no partner.
-pub fn open(source: &Source) -> Result<PairSplits> {
-    let folder = source.folder("folder")?;
+/// If the class list or a folder is missing, or an image has no labels or labels no image.
+pub fn open(data_dir: &DataDir) -> Result<PairSplits> {
+    let folder = data_dir.folder("folder")?;
     let legend = Legend::read(&folder.join("classes.txt"))?;
     let set = |name: &str| -> Result<Arc<dyn Pairs>> {
         let part = folder.join(name);
@@ -26,6 +26,6 @@ pub fn open(source: &Source) -> Result<PairSplits> {
     names.sort();
     let names = names.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
     let test = names.map(|name| Ok((name.clone(), set(&name)?))).collect::<Result<Vec<_>>>()?;
-    ensure!(!test.is_empty(), "{}: no test set; a folder beside train with images/ and labels/ is wanted", folder.display());
+    ensure!(!test.is_empty(), "{}: no test set; expected a folder beside train with images/ and labels/", folder.display());
     Ok(PairSplits { train, test })
 }

@@ -1,25 +1,25 @@
-//! Label files: PNG images whose values are classes (grey or palette indices, as they are), or whose colours are.
+//! Label files: PNG images whose values (grey values or palette indices) or whose colours stand for classes.
 
 use super::legend::Legend;
 use anyhow::{Context, Result, bail, ensure};
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 use std::io::Cursor;
 
-/// Bytes that a label file may take once it is decoded.
+/// The largest size of a decoded label file in bytes.
 const LIMIT: usize = 1 << 28;
 
-/// Classes (height × width, 255 is void) of the bytes of a label file.
+/// Decodes a label file from its bytes: height, width and the class of every pixel, row by row; 255 is void.
 ///
 /// # Errors
-/// Where it is no PNG of 8 bits or fewer, it is coded by colours and the class list has none, or a value is no class; the message
-/// says where and what is accepted.
+/// If the file is not a PNG of 8 bits or fewer, if it uses colours and the legend has none, or if a value or colour is not a
+/// class; the error names the pixel and the accepted values.
 pub fn decode(bytes: &[u8], legend: &Legend) -> Result<(usize, usize, Vec<u8>)> {
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: LIMIT });
     decoder.set_transformations(Transformations::IDENTITY);
-    let mut reader = decoder.read_info().context("does not decode as a PNG; labels are PNG files")?;
+    let mut reader = decoder.read_info().context("does not decode as a PNG; label files are PNG")?;
     let (colour, depth) = reader.output_color_type();
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-    ensure!(depth != BitDepth::Sixteen, "has 16 bits a value; labels have 8 or fewer");
+    ensure!(depth != BitDepth::Sixteen, "has 16 bits per value; label files have 8 or fewer");
     let size = reader.output_buffer_size().filter(|size| *size <= LIMIT);
     let size = size.with_context(|| format!("{width} × {height} pixels are more than {LIMIT} bytes"))?;
     let mut data = vec![0; size];
@@ -32,7 +32,7 @@ pub fn decode(bytes: &[u8], legend: &Legend) -> Result<(usize, usize, Vec<u8>)> 
             let values = rows.flat_map(|row| (0..width).map(move |x| unpacked(row, x, bits)));
             let label = |(index, value): (usize, u8)| match legend.class_of(value) {
                 Some(class) => Ok(class),
-                None => bail!("value {value} at {} is no class; {}", at(index), legend.accepted()),
+                None => bail!("value {value} at {} is not a class; {}", at(index), legend.accepted()),
             };
             values.enumerate().map(label).collect::<Result<Vec<_>>>()?
         }
@@ -45,7 +45,7 @@ pub fn decode(bytes: &[u8], legend: &Legend) -> Result<(usize, usize, Vec<u8>)> 
             let channels = if colour == ColorType::Rgb { 3 } else { 4 };
             let label = |(index, pixel): (usize, &[u8])| match legend.class_of_colour([pixel[0], pixel[1], pixel[2]]) {
                 Some(class) => Ok(class),
-                None => bail!("colour {:?} at {} is that of no class", &pixel[..3], at(index)),
+                None => bail!("colour {:?} at {} is not the colour of a class", &pixel[..3], at(index)),
             };
             data.chunks_exact(channels).take(width * height).enumerate().map(label).collect::<Result<Vec<_>>>()?
         }
@@ -55,7 +55,7 @@ pub fn decode(bytes: &[u8], legend: &Legend) -> Result<(usize, usize, Vec<u8>)> 
     Ok((height, width, labels))
 }
 
-/// Value `x` of a row of values of that many bits, the first in the highest bits.
+/// Value `x` of a row of packed values with `bits` bits each, the first value in the highest bits.
 fn unpacked(row: &[u8], x: usize, bits: usize) -> u8 {
     let (each, mask) = (8 / bits, (1u16 << bits) - 1);
     (u16::from(row[x / each]) >> (bits * (each - 1 - x % each)) & mask) as u8

@@ -1,7 +1,8 @@
-//! `Legend`: classes with their colours, and what the values of label files mean.
+//! `Legend`: classes with their colours, and the meaning of the values in label files.
 //!
-//! A class list is a text file with a class a line: its name, perhaps followed by its colour as three numbers (`road 128 64
-//! 128`). Line i, from 0, is value i of the label files. A line named `void` is no class; 255 is void always.
+//! A class list is a text file with one class per line: its name, optionally followed by its colour as three numbers (`road 128
+//! 64 128`). Line i, counted from 0, describes value i of the label files. A line named `void` is not a class; value 255 is
+//! always void.
 
 pub use super::colours::Colour;
 
@@ -10,33 +11,33 @@ use anyhow::{Context, Result, bail, ensure};
 use sncn_train::data::VOID;
 use std::path::Path;
 
-/// What void looks like.
+/// The colour of void.
 pub const VOID_COLOUR: Colour = [0; 3];
 
-/// Classes, colours and codes.
+/// Classes, their colours, and the values of label files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Legend {
-    /// Names.
+    /// The names of the classes.
     pub classes: Vec<String>,
-    /// Their colours.
+    /// The colours of the classes.
     pub colours: Vec<Colour>,
-    /// The class of every value of index files, 255 where it is void; nothing where the value is not accepted.
+    /// The class of every value of index files, 255 for void; `None` for values that are not accepted.
     codes: Vec<Option<u8>>,
-    /// Whether colours were given, so that RGB files can be read by them.
+    /// Whether colours were given, so that RGB label files can be read.
     coloured: bool,
-    /// Colours of void.
+    /// The colours of void.
     void: Vec<Colour>,
 }
 
 impl Legend {
-    /// Classes with colours, value i being class i, and 255 void.
+    /// A legend in which value i is class i and 255 is void.
     pub fn new(classes: &[(&str, Colour)]) -> Self {
         let mut legend = Self::empty(true);
         classes.iter().for_each(|&(name, colour)| legend.push(name, Some(colour)));
         legend
     }
 
-    /// Classes by name, with the colours that the known data sets give them; others get colours of their own.
+    /// A legend of classes by name, with the colours of the known data sets; other classes get distinct colours.
     pub fn known(classes: &[String]) -> Self {
         let tables: [&[(&str, Colour)]; 3] = [&SCENES, &CAMVID, &CITYSCAPES];
         let all = |table: &&&[(&str, Colour)]| classes.iter().all(|class| table.iter().any(|(name, _)| name == class));
@@ -63,7 +64,7 @@ impl Legend {
         self.classes.push(name.to_string());
     }
 
-    /// The same classes with other codes: the class of every value, 255 where it is void.
+    /// The same classes with other values: `codes` yields the class of value 0, 1, …, 255 for void.
     pub fn with_codes(self, codes: impl IntoIterator<Item = u8>) -> Self {
         Self { codes: codes.into_iter().map(Some).collect(), ..self }
     }
@@ -71,17 +72,17 @@ impl Legend {
     /// Reads a class list.
     ///
     /// # Errors
-    /// Names the file and the line.
+    /// If the file cannot be read, or as [`Legend::parse`]; the error names file and line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: the class list cannot be read; a class a line is wanted in it", path.display()))?;
+            .with_context(|| format!("{}: the class list cannot be read; it has one class per line", path.display()))?;
         Self::parse(&text).with_context(|| path.display().to_string())
     }
 
-    /// Reads the text of a class list.
+    /// Parses the text of a class list.
     ///
     /// # Errors
-    /// Names the line.
+    /// If a line is malformed, a name or colour is repeated, only some classes have colours, or there are not 1 to 255 classes.
     pub fn parse(text: &str) -> Result<Self> {
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let parts = |line: &str| line.split_whitespace().map(str::to_string).collect::<Vec<_>>();
@@ -94,14 +95,14 @@ impl Legend {
                 [_, rgb @ ..] if rgb.len() == 3 => {
                     let values = rgb.iter().map(|value| value.parse::<u8>()).collect::<Result<Vec<_>, _>>();
                     let values =
-                        values.with_context(|| format!("line {number}: {line:?}: a colour is three numbers of 0 to 255"))?;
+                        values.with_context(|| format!("line {number}: {line:?}: a colour is three numbers from 0 to 255"))?;
                     Some([values[0], values[1], values[2]])
                 }
-                _ => bail!("line {number}: {line:?}: a name, or a name and three numbers of 0 to 255 are accepted"),
+                _ => bail!("line {number}: {line:?}: expected a name, or a name and three numbers from 0 to 255"),
             };
             let name = &parts[0];
-            ensure!(!coloured || colour.is_some(), "line {number}: {name:?} has no colour, other classes have one");
-            ensure!(!legend.classes.contains(name), "line {number}: class {name:?} stands twice");
+            ensure!(!coloured || colour.is_some(), "line {number}: {name:?} has no colour, but other classes have one");
+            ensure!(!legend.classes.contains(name), "line {number}: class {name:?} is repeated");
             if let Some(at) = colour.and_then(|colour| legend.colours.iter().position(|known| *known == colour)) {
                 bail!("line {number}: {name:?} has the colour of {:?}", legend.classes[at]);
             }
@@ -111,7 +112,7 @@ impl Legend {
         Ok(legend)
     }
 
-    /// The class of a value of an index file, 255 where it is void.
+    /// The class of a value of an index file, 255 for void; `None` if the value is not accepted.
     pub fn class_of(&self, value: u8) -> Option<u8> {
         if u32::from(value) == VOID {
             return Some(value);
@@ -119,17 +120,17 @@ impl Legend {
         self.codes.get(usize::from(value)).copied().flatten()
     }
 
-    /// The values that index files may have, in words.
+    /// The accepted values of index files, for error messages.
     pub fn accepted(&self) -> String {
         format!("0 to {} and {VOID} (void) are accepted", self.codes.len().saturating_sub(1))
     }
 
-    /// Whether RGB files can be read.
+    /// Whether RGB label files can be read.
     pub fn is_coloured(&self) -> bool {
         self.coloured
     }
 
-    /// The class of a colour, 255 where it is void's.
+    /// The class of a colour, 255 for void; `None` for other colours.
     pub fn class_of_colour(&self, colour: Colour) -> Option<u8> {
         let class = self.colours.iter().position(|known| *known == colour).map(|class| class as u8);
         class.or_else(|| self.void.contains(&colour).then_some(VOID as u8))
@@ -141,7 +142,7 @@ impl Legend {
     }
 }
 
-/// A colour for class list entries without one: bits of the number spread over the channels, as in the palette of PASCAL VOC.
+/// A colour for a class without one: the bits of its number spread over the channels, as in the palette of PASCAL VOC.
 fn spread(number: usize) -> Colour {
     let mut colour = [0u8; 3];
     for bit in 0..8 {
@@ -168,7 +169,7 @@ mod tests {
         assert_eq!(legend.class_of_colour([1, 2, 3]), None);
         for (text, word) in [
             ("", "0 classes"),
-            ("a\na", "twice"),
+            ("a\na", "repeated"),
             ("a 1 2", "three numbers"),
             ("a 1 2 300", "0 to 255"),
             ("a 1 2 3\nb", "no colour"),

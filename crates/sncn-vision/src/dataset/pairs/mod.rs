@@ -1,6 +1,6 @@
 //! Data sets for segmentation, by name: RGB images with a class for every pixel, read on demand.
 //!
-//! To add a data set: one file and one line in [`PAIR_SETS`].
+//! A new data set is one file and one line in [`PAIR_SETS`].
 
 pub mod camvid;
 pub mod cityscapes;
@@ -14,15 +14,15 @@ pub mod scenes;
 
 pub use files::FilePairs;
 pub use legend::Legend;
-pub use pair::{Pair, PairSplits, Pairs, Part};
+pub use pair::{Pair, PairSplits, PairSubset, Pairs};
 
-use super::Source;
+use super::DataDir;
 use anyhow::{Result, bail};
 
-/// Opens a data set.
-pub type Open = fn(&Source) -> Result<PairSplits>;
+/// Opens a data set in a data folder.
+pub type Open = fn(&DataDir) -> Result<PairSplits>;
 
-/// Every data set.
+/// Every data set by name.
 pub const PAIR_SETS: &[(&str, Open)] = &[
     ("scenes", scenes::open),
     ("camvid", camvid::open),
@@ -31,13 +31,13 @@ pub const PAIR_SETS: &[(&str, Open)] = &[
     ("folder", folder::open),
 ];
 
-/// Opens the data set of that name.
+/// Opens a data set by name.
 ///
 /// # Errors
-/// Where the name is unknown (the known ones are listed), or its files are missing or damaged.
-pub fn open(name: &str, source: &Source) -> Result<PairSplits> {
+/// If the name is unknown (the error lists the known ones), or files are missing or damaged.
+pub fn open(name: &str, data_dir: &DataDir) -> Result<PairSplits> {
     match PAIR_SETS.iter().find(|(known, _)| *known == name) {
-        Some((_, open)) => open(source),
+        Some((_, open)) => open(data_dir),
         None => {
             let known: Vec<_> = PAIR_SETS.iter().map(|(known, _)| *known).collect();
             bail!("unknown data set {name:?}; known: {}", known.join(", "))

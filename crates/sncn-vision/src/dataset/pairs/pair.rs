@@ -1,65 +1,65 @@
-//! `Pair`: an image with its labels, and sets of them.
+//! `Pair`: an image with its labels; `Pairs`: data sets of them.
 
 use super::legend::Legend;
 use anyhow::Result;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// An image with its labels.
+/// An RGB image with a class for every pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// Rows.
+    /// Rows in pixels.
     pub height: usize,
-    /// Columns.
+    /// Columns in pixels.
     pub width: usize,
-    /// height × width × 3 bytes.
+    /// The image, height × width × 3 bytes.
     pub image: Vec<u8>,
-    /// A class for every pixel, 255 where it is void.
+    /// The class of every pixel, height × width; 255 is void.
     pub labels: Vec<u8>,
 }
 
-/// Images with labels.
+/// A data set of images with labels; sizes may differ.
 pub trait Pairs: Send + Sync {
-    /// How many.
+    /// The number of pairs.
     fn len(&self) -> usize;
 
-    /// Whether there is none.
+    /// Whether there are no pairs.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The classes with their colours.
+    /// The classes and their colours.
     fn legend(&self) -> &Legend;
 
-    /// Pair `index`.
+    /// Reads pair `index`.
     ///
     /// # Errors
-    /// Where it cannot be read, its sizes differ, or a label is no class.
+    /// If there is no such pair or it cannot be read, image and labels have different sizes, or a label is not a class.
     fn read(&self, index: usize) -> Result<Pair>;
 
-    /// A name of pair `index` that could be a file's.
+    /// A name for pair `index`, usable as a file name.
     fn name(&self, index: usize) -> String;
 
-    /// One line: what this is and where it comes from.
+    /// A line for users: name, size and origin of the data.
     fn describe(&self) -> String;
 }
 
 /// A training set with its named test sets.
 pub struct PairSplits {
-    /// What is trained on.
+    /// The training set.
     pub train: Arc<dyn Pairs>,
-    /// Test sets, that of the training set's own kind first.
+    /// The test sets by name, the one from the training domain first.
     pub test: Vec<(String, Arc<dyn Pairs>)>,
 }
 
-/// Some pairs of a set that lie one after another.
-pub struct Part {
+/// A range of the pairs of a data set.
+pub struct PairSubset {
     pairs: Arc<dyn Pairs>,
     range: Range<usize>,
 }
 
-impl Part {
-    /// The first `limit`, all where there are no more.
+impl PairSubset {
+    /// The first `limit` pairs; all if there are no more, or without a limit.
     pub fn first(pairs: &Arc<dyn Pairs>, limit: Option<usize>) -> Arc<dyn Pairs> {
         match limit {
             Some(limit) if limit < pairs.len() => Arc::new(Self { pairs: pairs.clone(), range: 0..limit }),
@@ -74,7 +74,7 @@ impl Part {
     }
 }
 
-impl Pairs for Part {
+impl Pairs for PairSubset {
     fn len(&self) -> usize {
         self.range.len()
     }

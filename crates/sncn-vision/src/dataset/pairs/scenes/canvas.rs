@@ -1,24 +1,24 @@
-//! `Canvas`: shapes painted one over another, each with a class, a colour and a distance; twice as fine as the picture.
+//! `Canvas`: shapes painted over each other, each with a class, a colour and a distance, at twice the resolution of the image.
 
 use sncn_train::data::VOID;
 
-/// A colour on the scale 0..1.
+/// A colour: red, green and blue in 0..1.
 pub(super) type Tint = [f32; 3];
 
-/// Samples a pixel and axis.
+/// Samples per pixel and axis.
 pub(super) const FINE: usize = 2;
 
-/// What is painted.
+/// The paint of a shape.
 #[derive(Clone, Copy)]
 pub(super) struct Paint {
-    /// 255 is void.
+    /// The class; 255 is void.
     pub(super) class: u8,
     pub(super) tint: Tint,
-    /// From 0 (here) to 1 (the horizon).
+    /// The distance, from 0 (the camera) to 1 (the horizon).
     pub(super) distance: f32,
 }
 
-/// Samples of a scene, row by row.
+/// The samples of a scene, row by row.
 pub(super) struct Canvas {
     pub(super) height: usize,
     pub(super) width: usize,
@@ -26,14 +26,14 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    /// All void.
+    /// A canvas that is all void.
     pub(super) fn new(height: usize, width: usize) -> Self {
         let nothing = Paint { class: VOID as u8, tint: [0.; 3], distance: 0. };
         Self { height, width, samples: vec![nothing; height * width * FINE * FINE] }
     }
 
-    /// Paints the samples of which `inside` is true; coordinates are in pixels, x to the right and y downwards, `within` a box
-    /// (left, top, right, bottom) around them. `paint` is given the place too.
+    /// Paints the samples in the box `within` (left, top, right, bottom) for which `inside(x, y)` is true with `paint(x, y)`;
+    /// coordinates are in pixels, x to the right and y downwards.
     pub(super) fn fill(&mut self, within: [f32; 4], inside: impl Fn(f32, f32) -> bool, paint: impl Fn(f32, f32) -> Paint) {
         let fine = FINE as f32;
         let sample = |edge: f32, most: usize| (edge * fine).clamp(0., (most * FINE) as f32) as usize;
@@ -52,18 +52,18 @@ impl Canvas {
         }
     }
 
-    /// A rectangle (left, top, right, bottom) of one paint.
+    /// Paints a rectangle (left, top, right, bottom).
     pub(super) fn rect(&mut self, [left, top, right, bottom]: [f32; 4], paint: Paint) {
         self.fill([left, top, right, bottom], |x, y| (left..right).contains(&x) && (top..bottom).contains(&y), |_, _| paint);
     }
 
-    /// An ellipse of one paint.
+    /// Paints an ellipse with the given centre and radii.
     pub(super) fn ellipse(&mut self, (x, y): (f32, f32), (rx, ry): (f32, f32), paint: Paint) {
         let inside = |px: f32, py: f32| ((px - x) / rx).powi(2) + ((py - y) / ry).powi(2) < 1.;
         self.fill([x - rx, y - ry, x + rx, y + ry], inside, |_, _| paint);
     }
 
-    /// The class of every pixel: that of its upper left sample.
+    /// The class of every pixel, which is that of its upper left sample.
     pub(super) fn labels(&self) -> Vec<u8> {
         let sample = |(y, x): (usize, usize)| self.samples[y * FINE * self.width * FINE + x * FINE].class;
         (0..self.height * self.width).map(|i| sample((i / self.width, i % self.width))).collect()

@@ -1,5 +1,5 @@
-//! What stands where in a scene: a road to a vanishing point between pavements, house fronts, trees, lamps, people and cars,
-//! painted from the far ones to the near ones.
+//! The layout of a scene: a road to a vanishing point between pavements, house fronts, trees, lamps, people and cars, painted
+//! from far to near.
 
 use super::canvas::{Canvas, Paint, Tint};
 use rand::{Rng, RngExt};
@@ -27,24 +27,24 @@ fn shade(tint: Tint, factor: f32) -> Tint {
     tint.map(|t| t * factor)
 }
 
-/// The view: where the road goes.
-struct View {
+/// The perspective: where the road goes.
+struct Perspective {
     height: f32,
     width: f32,
     horizon: f32,
     vanishing: f32,
-    /// Half the road's width, and a pavement's, at the lower edge.
+    /// Half the width of the road, and the width of a pavement, at the lower edge.
     road: f32,
     pavement: f32,
 }
 
-impl View {
+impl Perspective {
     /// The row of the ground at depth t, 0 at the horizon and 1 at the lower edge.
     fn row(&self, t: f32) -> f32 {
         self.horizon + (self.height - self.horizon) * t
     }
 
-    /// The column of a place `aside` (in halves of the lower edge's road) of the middle at depth t.
+    /// The column at depth t of a point that is `aside` half road widths (at the lower edge) from the middle.
     fn column(&self, aside: f32, t: f32) -> f32 {
         let lower = self.width / 2. + aside * self.road;
         self.vanishing + (lower - self.vanishing) * t
@@ -59,7 +59,7 @@ impl View {
 pub(super) fn draw(canvas: &mut Canvas, rng: &mut impl Rng) {
     let (height, width) = (canvas.height as f32, canvas.width as f32);
     let road = rng.random_range(0.34..0.5) * width;
-    let view = View {
+    let perspective = Perspective {
         height,
         width,
         horizon: rng.random_range(0.34..0.48) * height,
@@ -67,11 +67,11 @@ pub(super) fn draw(canvas: &mut Canvas, rng: &mut impl Rng) {
         road,
         pavement: rng.random_range(0.3..0.55) * road,
     };
-    ground(canvas, &view, rng);
+    ground(canvas, &perspective, rng);
     for side in [-1., 1.] {
-        fronts(canvas, &view, side, rng);
+        fronts(canvas, &perspective, side, rng);
     }
-    let edge = 1. + view.pavement / view.road;
+    let edge = 1. + perspective.pavement / perspective.road;
     let mut things: Vec<(f32, u8, f32)> = Vec::new();
     for side in [-1.0f32, 1.] {
         (0..rng.random_range(1..4))
@@ -85,7 +85,7 @@ pub(super) fn draw(canvas: &mut Canvas, rng: &mut impl Rng) {
     }
     things.sort_by(|one, two| one.0.total_cmp(&two.0));
     for (t, what, aside) in things {
-        let (x, y, size) = (view.column(aside, t), view.row(t), t * height);
+        let (x, y, size) = (perspective.column(aside, t), perspective.row(t), t * height);
         let paint = |class, tint| Paint { class, tint, distance: 1. - t };
         match what {
             TREE => tree(canvas, (x, y), size, rng, paint),
@@ -102,51 +102,51 @@ pub(super) fn draw(canvas: &mut Canvas, rng: &mut impl Rng) {
 }
 
 /// Sky, pavements and road with its markings.
-fn ground(canvas: &mut Canvas, view: &View, rng: &mut impl Rng) {
+fn ground(canvas: &mut Canvas, perspective: &Perspective, rng: &mut impl Rng) {
     let (top, low) = (near(rng, [0.45, 0.65, 0.9], 0.05), near(rng, [0.75, 0.85, 0.95], 0.04));
-    let all = [0., 0., view.width, view.height];
+    let all = [0., 0., perspective.width, perspective.height];
     canvas.fill(
         all,
-        |_, y| y < view.horizon,
+        |_, y| y < perspective.horizon,
         |_, y| {
-            let t = y / view.horizon;
+            let t = y / perspective.horizon;
             Paint { class: SKY, tint: [0, 1, 2].map(|c| top[c] * (1. - t) + low[c] * t), distance: 1. }
         },
     );
     let (tar, stones) = (near(rng, [0.36, 0.36, 0.38], 0.04), near(rng, [0.66, 0.63, 0.58], 0.05));
-    let painted = |class, tint| move |_: f32, y: f32| Paint { class, tint, distance: 1. - view.depth(y).min(1.) };
-    canvas.fill(all, |_, y| y >= view.horizon, painted(PAVEMENT, stones));
+    let painted = |class, tint| move |_: f32, y: f32| Paint { class, tint, distance: 1. - perspective.depth(y).min(1.) };
+    canvas.fill(all, |_, y| y >= perspective.horizon, painted(PAVEMENT, stones));
     let across = |x: f32, y: f32| {
-        let t = view.depth(y).max(1e-3);
-        ((x - view.vanishing) / t + view.vanishing - view.width / 2.) / view.road
+        let t = perspective.depth(y).max(1e-3);
+        ((x - perspective.vanishing) / t + perspective.vanishing - perspective.width / 2.) / perspective.road
     };
-    canvas.fill(all, |x, y| y >= view.horizon && across(x, y).abs() < 1.04, painted(PAVEMENT, shade(stones, 0.8)));
-    canvas.fill(all, |x, y| y >= view.horizon && across(x, y).abs() < 1., painted(ROAD, tar));
+    canvas.fill(all, |x, y| y >= perspective.horizon && across(x, y).abs() < 1.04, painted(PAVEMENT, shade(stones, 0.8)));
+    canvas.fill(all, |x, y| y >= perspective.horizon && across(x, y).abs() < 1., painted(ROAD, tar));
     let dash = rng.random_range(0.0..1.0f32);
     let marked = |x: f32, y: f32| {
-        let t = view.depth(y).max(0.02);
-        y >= view.horizon && across(x, y).abs() < 0.03 && (1.5 / t + dash).fract() < 0.5
+        let t = perspective.depth(y).max(0.02);
+        y >= perspective.horizon && across(x, y).abs() < 0.03 && (1.5 / t + dash).fract() < 0.5
     };
     canvas.fill(all, marked, painted(ROAD, [0.85; 3]));
 }
 
-/// House fronts of one side, from the far ones to the near ones.
-fn fronts(canvas: &mut Canvas, view: &View, side: f32, rng: &mut impl Rng) {
-    let foot = side * (1.25 + view.pavement / view.road);
+/// The house fronts of one side, from far to near.
+fn fronts(canvas: &mut Canvas, perspective: &Perspective, side: f32, rng: &mut impl Rng) {
+    let foot = side * (1.25 + perspective.pavement / perspective.road);
     let mut t = rng.random_range(0.04..0.08);
     while t < 1.3 {
         let next = t * rng.random_range(1.35..1.9);
-        let tall = rng.random_range(0.45..1.0) * view.height;
+        let tall = rng.random_range(0.45..1.0) * perspective.height;
         let wall = WALLS[rng.random_range(0..WALLS.len())];
         let wall = near(rng, wall, 0.05);
         if rng.random_bool(0.85) {
-            let (far, close) = (view.column(foot, t), view.column(foot, next));
+            let (far, close) = (perspective.column(foot, t), perspective.column(foot, next));
             let (left, right) = (far.min(close), far.max(close));
             let at = |x: f32| (t + (next - t) * (x - far) / (close - far).abs().max(1e-3) * side).clamp(t, next);
             let (rows, columns) = (rng.random_range(3..6) as f32, rng.random_range(2..5) as f32);
             let paint = |x: f32, y: f32| {
                 let depth = at(x);
-                let up = (view.row(depth) - y) / (tall * depth);
+                let up = (perspective.row(depth) - y) / (tall * depth);
                 let along = (depth - t) / (next - t);
                 let window = (0.25..0.75).contains(&(up * rows).fract()) && (0.25..0.75).contains(&(along * columns).fract());
                 let tint = if window && up < 0.93 { shade(wall, 0.45) } else { wall };
@@ -154,10 +154,10 @@ fn fronts(canvas: &mut Canvas, view: &View, side: f32, rng: &mut impl Rng) {
             };
             let inside = |x: f32, y: f32| {
                 let depth = at(x);
-                let base = view.row(depth);
+                let base = perspective.row(depth);
                 (left..right).contains(&x) && (base - tall * depth..base).contains(&y)
             };
-            canvas.fill([left, 0., right, view.height], inside, paint);
+            canvas.fill([left, 0., right, perspective.height], inside, paint);
         }
         t = next;
     }

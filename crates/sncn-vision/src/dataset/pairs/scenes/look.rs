@@ -7,13 +7,13 @@ use std::f32::consts::PI;
 /// How a scene is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// Flat colours, even light, hardly any grain: the source.
+    /// The source domain: flat colours, even light, hardly any grain.
     Clean,
-    /// Dull and textured surfaces, haze, a cast, uneven light, wet streaks, grain: the target.
+    /// The target domain: dull and textured surfaces, haze, a colour cast, uneven light, wet streaks, grain.
     Weather,
 }
 
-/// Smooth noise in -1..1 from a lattice of random values that repeats.
+/// Smooth noise in -1..1 from a periodic lattice of random values.
 struct Lattice {
     values: Vec<f32>,
 }
@@ -37,7 +37,7 @@ impl Lattice {
     }
 }
 
-/// What weather draws for one scene.
+/// The random values of the weather of one scene.
 struct Weather {
     lattice: Lattice,
     haze: (f32, Tint),
@@ -45,9 +45,9 @@ struct Weather {
     dull: f32,
     dark: f32,
     light: (f32, f32),
-    /// Strength of the texture of every class, void last.
+    /// The strength of the texture of every class, void last.
     texture: [f32; 9],
-    /// Width of a surface's texture in pixels.
+    /// The width of the texture of surfaces in pixels.
     scale: f32,
     wet: f32,
     rain: f32,
@@ -78,7 +78,7 @@ impl Weather {
         let (u, v) = (2. * x / size.0 - 1., 2. * y / size.1 - 1.);
         let (angle, strength) = self.light;
         let light = self.dark * (1. + strength * (u * angle.cos() + v * angle.sin()));
-        // a wet road mirrors the sky in columns
+        // a wet road reflects the sky in columns
         let wet = if class == 1 { self.wet * (0.5 + 0.5 * self.lattice.at(x / 3. + 11., 0.5)) } else { 0. };
         let haze = if class == 0 { self.haze.0 * 0.9 + 0.2 } else { self.haze.0 * distance.powi(2) };
         std::array::from_fn(|c| {
@@ -90,7 +90,7 @@ impl Weather {
 }
 
 impl Look {
-    /// The picture, height × width × 3 bytes.
+    /// Renders the image, height × width × 3 bytes.
     pub(super) fn render(self, canvas: &Canvas, rng: &mut impl Rng) -> Vec<u8> {
         let weather = (self == Self::Weather).then(|| Weather::new(rng));
         let size = (canvas.width as f32, canvas.height as f32);

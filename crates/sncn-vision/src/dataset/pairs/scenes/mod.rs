@@ -1,9 +1,9 @@
-//! `scenes`: an embedded set of generated road scenes, 64 × 96 pixels, eight classes and void (the own car's bonnet).
+//! `scenes`: a built-in set of generated road scenes, 64 × 96 pixels, eight classes and void (the bonnet of the camera's car).
 //!
-//! Training scenes and those of the test set `scenes` are rendered clean: flat colours of a narrow palette, even light.
-//! `scenes-weather` draws other scenes of the same kind weathered: dull and dirty surfaces with texture, haze towards the
-//! horizon, a colour cast, uneven light, wet streaks and grain. Scene i is a function of the seed and i alone: nothing is stored,
-//! and threads change nothing.
+//! Scenes of the training set and the test set `scenes` are rendered clean: flat colours of a narrow palette, even light. The test
+//! set `scenes-weather` has other scenes of the same kind in bad weather: dull and dirty textured surfaces, haze towards the
+//! horizon, a colour cast, uneven light, wet streaks and grain. Scene i depends only on the seed and i, so nothing is stored and
+//! the number of threads does not matter.
 
 mod canvas;
 mod layout;
@@ -12,25 +12,22 @@ mod look;
 use super::colours::SCENES;
 use super::legend::Legend;
 use super::pair::{Pair, PairSplits, Pairs};
-use crate::dataset::Source;
+use crate::dataset::DataDir;
 use anyhow::{Result, ensure};
 use canvas::Canvas;
 pub use look::Look;
 use sncn_core::Seed;
 use std::sync::Arc;
 
-/// Rows and columns of a scene.
+/// Rows and columns of a scene in pixels.
 pub const SIZE: (usize, usize) = (64, 96);
-/// Training scenes.
+/// The number of training scenes.
 pub const TRAIN: usize = 600;
-/// Scenes of each test set.
+/// The number of scenes in each test set.
 pub const TEST: usize = 150;
 
-/// Opens the generated set; nothing is read.
-///
-/// # Errors
-/// Never; the signature is that of every data set.
-pub fn open(_: &Source) -> Result<PairSplits> {
+/// Opens the generated set; no files are read.
+pub fn open(_: &DataDir) -> Result<PairSplits> {
     let seed = Seed::new(0).named("scenes");
     let set = |name: &'static str, look, count| -> Arc<dyn Pairs> {
         Arc::new(Scenes { name, look, seed: seed.named(name), count, legend: Legend::new(&SCENES) })
@@ -42,7 +39,7 @@ pub fn open(_: &Source) -> Result<PairSplits> {
     Ok(PairSplits { train: set("scenes-train", Look::Clean, TRAIN), test })
 }
 
-/// Scene `index` of a stream, rendered in a look: the same index has the same content in every look.
+/// Generates scene `index` of a stream in a look; an index has the same content in every look.
 pub fn scene(look: Look, seed: Seed, index: usize) -> Pair {
     let (height, width) = SIZE;
     let mut canvas = Canvas::new(height, width);
@@ -89,7 +86,7 @@ mod tests {
 
     #[test]
     fn scenes_hold_all_classes_and_looks_share_content() -> Result<()> {
-        let splits = open(&Source::default())?;
+        let splits = open(&DataDir::default())?;
         let mut counts = [0usize; 9];
         for index in 0..40 {
             let pair = splits.train.read(index)?;

@@ -1,32 +1,32 @@
-//! Circles: files of a crate that take names from each other, so that none can be read, moved or tested without the others.
+//! Dependency cycles between files of a crate: files that take names from each other cannot be read, moved or tested separately.
 
-use crate::modules::{Tie, Tree};
+use crate::modules::{Edge, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// Describes each circle of files in each crate; `files` holds the text of every file by its path.
-pub(crate) fn circles(files: &BTreeMap<String, String>) -> Vec<String> {
+/// Describes every cycle in every crate; `files` has the text of every file by its path.
+pub(crate) fn cycles(files: &BTreeMap<String, String>) -> Vec<String> {
     let mut problems = Vec::new();
     for root in files.keys().filter(|path| is_root(path)) {
         match Tree::read(root, files) {
-            Ok(tree) => problems.extend(among(&tree.ties()).iter().map(|ties| describe(ties))),
+            Ok(tree) => problems.extend(among(&tree.edges()).iter().map(|edges| describe(edges))),
             Err(problem) => problems.push(problem),
         }
     }
     problems
 }
 
-/// Whether a library or a program begins in this file.
+/// Whether the file is the root of a library or a program.
 fn is_root(path: &str) -> bool {
     let inside = path.starts_with("crates/") || path.starts_with("xtask/");
     let program = path.rsplit_once('/').is_some_and(|(folder, _)| folder.ends_with("/src/bin"));
     inside && (path.ends_with("/src/lib.rs") || path.ends_with("/src/main.rs") || program)
 }
 
-/// The ties of each circle: those between files of which each leads to the other.
-fn among(ties: &BTreeSet<Tie>) -> Vec<Vec<&Tie>> {
+/// The edges of each cycle, which are those between files that reach each other.
+fn among(edges: &BTreeSet<Edge>) -> Vec<Vec<&Edge>> {
     let mut next: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (from, to, _) in ties {
+    for (from, to, _) in edges {
         next.entry(from).or_default().insert(to);
     }
     let reached = |from: &'_ str| {
@@ -40,23 +40,23 @@ fn among(ties: &BTreeSet<Tie>) -> Vec<Vec<&Tie>> {
     };
     let reach: BTreeMap<&str, BTreeSet<&str>> = next.keys().map(|from| (*from, reached(from))).collect();
     let leads = |from: &str, to: &str| reach.get(from).is_some_and(|reached| reached.contains(to));
-    let mut circles: BTreeMap<&str, Vec<&Tie>> = BTreeMap::new();
-    for tie in ties.iter().filter(|(from, to, _)| leads(to, from)) {
-        // a circle goes by the first of its files
-        let first = reach[tie.0.as_str()].iter().copied().find(|file| leads(file, &tie.0)).unwrap_or(&tie.0);
-        circles.entry(first).or_default().push(tie);
+    let mut cycles: BTreeMap<&str, Vec<&Edge>> = BTreeMap::new();
+    for edge in edges.iter().filter(|(from, to, _)| leads(to, from)) {
+        // a cycle is identified by the first of its files
+        let first = reach[edge.0.as_str()].iter().copied().find(|file| leads(file, &edge.0)).unwrap_or(&edge.0);
+        cycles.entry(first).or_default().push(edge);
     }
-    circles.into_values().collect()
+    cycles.into_values().collect()
 }
 
-/// Names the circle's files, and below them what ties each to another; all of them as they lie in the crate's `src`.
-fn describe(ties: &[&Tie]) -> String {
+/// Lists the files of a cycle and the names they take from each other; paths are relative to the crate's `src`.
+fn describe(edges: &[&Edge]) -> String {
     let short = |file: &'_ str| file.split_once("/src/").map_or(file, |(_, inside)| inside).to_string();
-    let files: BTreeSet<String> = ties.iter().map(|(from, ..)| short(from)).collect();
-    let folder = ties.first().and_then(|(from, ..)| from.split_once("/src/")).map_or("", |(folder, _)| folder);
-    let mut text = format!("{folder}/src: {} files form a circle:", files.len());
+    let files: BTreeSet<String> = edges.iter().map(|(from, ..)| short(from)).collect();
+    let folder = edges.first().and_then(|(from, ..)| from.split_once("/src/")).map_or("", |(folder, _)| folder);
+    let mut text = format!("{folder}/src: {} files form a cycle:", files.len());
     let mut names: BTreeMap<(String, String), Vec<&str>> = BTreeMap::new();
-    for (from, to, name) in ties {
+    for (from, to, name) in edges {
         names.entry((short(from), short(to))).or_default().push(name);
     }
     for ((from, to), names) in names {
@@ -67,5 +67,5 @@ fn describe(ties: &[&Tie]) -> String {
 }
 
 #[cfg(test)]
-#[path = "circles_tests.rs"]
+#[path = "cycles_tests.rs"]
 mod tests;

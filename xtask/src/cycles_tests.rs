@@ -1,16 +1,16 @@
-//! Tests of `circles`: what ties files, what does not, and how a circle is told.
+//! Tests of `cycles`: which names count as dependencies between files, and how a cycle is described.
 
 use super::*;
 
 fn found(files: &[(&str, &str)]) -> Vec<String> {
     let files = files.iter().map(|(name, text)| (format!("crates/a/src/{name}"), text.to_string())).collect();
-    circles(&files)
+    cycles(&files)
 }
 
-/// The names that tie two files, as the description has them.
-fn tied(files: &[(&str, &str)], tie: &str) {
+/// The names that edge two files, as the description has them.
+fn tied(files: &[(&str, &str)], edge: &str) {
     let found = found(files);
-    assert!(found.len() == 1 && found[0].contains(tie), "{files:?}: {found:?}");
+    assert!(found.len() == 1 && found[0].contains(edge), "{files:?}: {found:?}");
 }
 
 fn free(files: &[(&str, &str)]) {
@@ -27,13 +27,13 @@ fn files_that_take_names_from_each_other_are_a_circle() {
     let found = found(&[lib, one, two, three]);
     assert_eq!(
         found,
-        ["crates/a/src: 2 files form a circle:\n    one.rs takes Two, helper from two.rs\n    two.rs takes One from one.rs"]
+        ["crates/a/src: 2 files form a cycle:\n    one.rs takes Two, helper from two.rs\n    two.rs takes One from one.rs"]
     );
     free(&[lib, one, ("two.rs", "pub struct Two;\npub fn helper() {}"), three]);
 }
 
 #[test]
-fn longer_circles_and_several_are_told_apart() {
+fn longer_cycles_and_several_are_told_apart() {
     let lib = ("lib.rs", "mod a;\nmod b;\nmod c;\nmod d;\nmod e;");
     let (a, b) = (("a.rs", "use crate::b::B;\npub fn a() {}"), ("b.rs", "use crate::c::C;\npub struct B;"));
     let (c, d) = (("c.rs", "pub struct C;\nfn c() { crate::a::a() }"), ("d.rs", "use crate::e::E;\npub struct D;"));

@@ -1,4 +1,4 @@
-//! Buffers that are reused across steps: fresh pages cost more than the arithmetic done in them.
+//! Memory of maps that is reused across training steps: new pages cost more than the arithmetic done in them.
 
 use candle_core::{CpuStorage, Storage, Tensor};
 use rayon::prelude::*;
@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Values that one thread copies at a time.
 const BLOCK: usize = 1 << 16;
 
-/// The pool keeps at most so many times what was in use at once. A training step needs fewer than that many: all maps of the
-/// forward pass are in use together, and the backward pass takes a gradient or two of each size more.
+/// The pool keeps at most this many times the memory that was in use at once. A training step needs less: all maps of the forward pass
+/// are in use together, and the backward pass needs a gradient or two more of each size.
 const KEPT: usize = 4;
-/// What was in use at once is asked of the last so many requests (up to twice as many): more than a training step makes.
-const WINDOW: u64 = 1 << 14;
+/// The most memory in use at once is that of the last 1 to 2 times this many requests, which is more than a training step makes.
+const REQUESTS: u64 = 1 << 14;
 
 static POOL: Mutex<Pool> = Mutex::new(Pool::new());
 
@@ -21,15 +21,15 @@ fn pool() -> MutexGuard<'static, Pool> {
     POOL.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The free blocks. There are at most `KEPT` times as many values in them as were in use at once of late, so the blocks of a large
-/// network are freed some time after a small one has taken its place, and sizes that never come back do not pile up.
+/// The free blocks. They have at most `KEPT` times as many values as were recently in use at once, so the blocks of a large network are
+/// freed some time after a small one replaced it, and sizes that are not used again do not accumulate.
 struct Pool {
-    /// By their length; each with the number of requests when it came back, the longest unused first.
+    /// By length; each with the number of requests when it was returned, the longest unused first.
     free: BTreeMap<usize, Vec<(u64, Vec<f32>)>>,
-    /// Values in free blocks, and in blocks that are in use.
+    /// Number of values in free blocks, and in blocks in use.
     kept: usize,
     used: usize,
-    /// The most values in use at once, in this window of requests and in the one before.
+    /// The most values in use at once, during the current `REQUESTS` requests and the ones before.
     most: [usize; 2],
     requests: u64,
 }
@@ -39,11 +39,11 @@ impl Pool {
         Self { free: BTreeMap::new(), kept: 0, used: 0, most: [0; 2], requests: 0 }
     }
 
-    /// The shortest free block of at least `len` values; one that is up to a quarter longer serves too, so that maps of many
-    /// sizes share. Where there is none, the caller makes one of `len` values.
+    /// Takes the shortest free block of `len` values up to a quarter more, so that maps of similar sizes share blocks. Where there is
+    /// none, the caller allocates one of `len` values.
     fn take(&mut self, len: usize) -> Option<Vec<f32>> {
         self.requests += 1;
-        if self.requests.is_multiple_of(WINDOW) {
+        if self.requests.is_multiple_of(REQUESTS) {
             self.most = [self.used, self.most[0]];
             self.free.retain(|_, blocks| !blocks.is_empty());
         }
@@ -54,7 +54,7 @@ impl Pool {
         found
     }
 
-    /// Takes a block back. Returns those that are too many now, the longest unused ones, for the caller to free.
+    /// Returns a block to the pool. The result is the surplus, the longest unused blocks, for the caller to free.
     fn give(&mut self, block: Vec<f32>) -> Vec<Vec<f32>> {
         self.forget(block.len());
         self.kept += block.len();
@@ -70,20 +70,20 @@ impl Pool {
         surplus
     }
 
-    /// A block of `len` values does not come back.
+    /// A block of `len` values will not be returned.
     fn forget(&mut self, len: usize) {
         self.used = self.used.saturating_sub(len);
     }
 }
 
-/// A map's values: the first `len` of a block that goes back to the pool when this is dropped.
-pub(super) struct Buffer {
+/// The values of a map: the first `len` of a block, which is returned to the pool when this is dropped.
+pub(super) struct Pooled {
     block: Vec<f32>,
     len: usize,
 }
 
-impl Buffer {
-    /// `len` values, whatever was left in them.
+impl Pooled {
+    /// `len` arbitrary values.
     pub(super) fn take(len: usize) -> Self {
         let kept = pool().take(len);
         Self { block: kept.unwrap_or_else(|| vec![0.; len]), len }
@@ -97,7 +97,7 @@ impl Buffer {
         buffer
     }
 
-    /// The values, for whoever keeps them.
+    /// The values as a vector, which does not return to the pool.
     pub(super) fn into_vec(mut self) -> Vec<f32> {
         let mut values = std::mem::take(&mut self.block);
         pool().forget(values.len());
@@ -106,20 +106,20 @@ impl Buffer {
     }
 }
 
-impl Deref for Buffer {
+impl Deref for Pooled {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
         &self.block[..self.len]
     }
 }
 
-impl DerefMut for Buffer {
+impl DerefMut for Pooled {
     fn deref_mut(&mut self) -> &mut [f32] {
         &mut self.block[..self.len]
     }
 }
 
-impl Drop for Buffer {
+impl Drop for Pooled {
     fn drop(&mut self) {
         let block = std::mem::take(&mut self.block);
         if !block.is_empty() {
@@ -129,12 +129,12 @@ impl Drop for Buffer {
     }
 }
 
-/// The values of a map or a gradient: our own, or those of a tensor that is only read.
+/// The values of a map or a gradient: owned, shared, or those of a tensor.
 pub(super) enum Values {
-    Own(Buffer),
-    /// Read by several.
-    Shared(Arc<Buffer>),
-    /// Contiguous, f32, on the CPU.
+    Own(Pooled),
+    /// Shared by several readers.
+    Shared(Arc<Pooled>),
+    /// A contiguous f32 tensor on the CPU, which is only read.
     Tensor(Tensor),
 }
 
@@ -147,7 +147,7 @@ impl Values {
         }
     }
 
-    /// Some of them.
+    /// A range of the values.
     pub(super) fn part(&self, range: Range<usize>) -> Part<'_> {
         match self {
             Self::Own(buffer) => Part::Own(&buffer[range]),
@@ -160,17 +160,17 @@ impl Values {
         }
     }
 
-    /// The values as our own, copied where they are a tensor's or others still read them.
-    pub(super) fn into_buffer(self) -> Buffer {
+    /// The values as owned memory: a copy where they are those of a tensor or still shared.
+    pub(super) fn into_pooled(self) -> Pooled {
         match self {
             Self::Own(buffer) => buffer,
-            Self::Shared(buffer) => Arc::try_unwrap(buffer).unwrap_or_else(|shared| Buffer::of(&shared)),
-            Self::Tensor(_) => Buffer::of(&self.part(0..self.len())),
+            Self::Shared(buffer) => Arc::try_unwrap(buffer).unwrap_or_else(|shared| Pooled::of(&shared)),
+            Self::Tensor(_) => Pooled::of(&self.part(0..self.len())),
         }
     }
 }
 
-/// A part of some values.
+/// A range of values.
 pub(super) enum Part<'a> {
     Own(&'a [f32]),
     Tensor(Box<dyn Deref<Target = Storage> + 'a>, Range<usize>),
@@ -194,7 +194,7 @@ impl Deref for Part<'_> {
 mod tests {
     use super::*;
 
-    /// Takes a block as `Buffer::take` does.
+    /// Takes a block as `Pooled::take` does.
     fn take(pool: &mut Pool, len: usize) -> Vec<f32> {
         pool.take(len).unwrap_or_else(|| vec![0.; len])
     }
@@ -214,18 +214,18 @@ mod tests {
         assert_eq!(pool.take(3_000), None);
         assert_eq!(pool.take(6_000).map(|block| block.len()), Some(7_001));
         assert_eq!(pool.take(6_000), None);
-        assert_eq!(Buffer::take(6_000).into_vec().len(), 6_000);
+        assert_eq!(Pooled::take(6_000).into_vec().len(), 6_000);
     }
 
     #[test]
     fn steps_find_their_blocks_and_a_smaller_network_frees_them() {
         let mut pool = Pool::new();
         let large = [1_000, 1_000, 2_000, 4_000];
-        for _ in 0..WINDOW {
+        for _ in 0..REQUESTS {
             assert!(step(&mut pool, &large).is_empty());
             assert_eq!((pool.kept, pool.used), (8_000, 0));
         }
-        let freed: Vec<usize> = (0..2 * WINDOW).flat_map(|_| step(&mut pool, &[10, 20])).collect();
+        let freed: Vec<usize> = (0..2 * REQUESTS).flat_map(|_| step(&mut pool, &[10, 20])).collect();
         assert_eq!(freed.iter().sum::<usize>(), 8_000);
         assert_eq!(pool.kept, 30);
     }
@@ -238,7 +238,7 @@ mod tests {
             assert!(pool.kept <= KEPT * 2 * len);
         }
         assert!(pool.free.contains_key(&1_999) && pool.free.values().map(Vec::len).sum::<usize>() <= 2 * KEPT);
-        // what leaves the pool is in use no more
+        // what leaves the pool is no longer in use
         let block = take(&mut pool, 1_999);
         pool.forget(block.len());
         assert_eq!(pool.used, 0);
