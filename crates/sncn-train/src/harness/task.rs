@@ -3,9 +3,10 @@
 //! A task defines how its settings are read, how data is opened and a network built, and how the network's outputs become a score.
 //! `docs/extending.md` adds one step by step; `tests/` of this crate has a whole one.
 
+use super::Recorder;
 use super::bench::Case;
+use super::run::{Empty, Run};
 use super::summary;
-use super::{Recorder, Run};
 use crate::DataDir;
 use crate::checkpoint::Header;
 use crate::confusion::Confusion;
@@ -133,10 +134,6 @@ pub trait Task: Sized + Debug + 'static {
         &[]
     }
 }
-
-/// Nothing: the settings of a row before its task has read them, options and commands of a task that has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
-pub struct Empty {}
 
 /// Commands that only one task has.
 pub trait Command: clap::Subcommand + Debug {

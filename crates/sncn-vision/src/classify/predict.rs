@@ -1,6 +1,6 @@
 //! `sncn-classify predict`: image files to labels with probabilities.
 
-use super::task::Classify;
+use super::setup::Classify;
 use crate::augment::normalise;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};

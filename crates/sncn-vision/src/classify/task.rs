@@ -5,7 +5,7 @@ use super::corrupt::Corrupt;
 use super::import::Import;
 use super::options::Options;
 use super::predict::{self, Predict};
-use super::setup;
+use super::setup::{self, Classify, Settings};
 use super::show::Show;
 use super::test_sets::TestSets;
 use crate::augment::Augment;
@@ -17,13 +17,6 @@ use sncn_train::evaluate::{Evaluation, evaluate};
 use sncn_train::harness::{self, Begin, Empty, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
 use sncn_train::objective::Objective;
 use std::sync::Arc;
-
-/// Image classification.
-#[derive(Debug)]
-pub struct Classify;
-
-/// How training images are augmented, if they are.
-pub type Settings = Option<Augment>;
 
 /// Commands that only `sncn-classify` has.
 #[derive(clap::Subcommand, Debug)]
@@ -110,7 +103,7 @@ impl Task for Classify {
         };
         let (model, vars) = setup::network(run, classes.len(), begin.seed)?;
         let describe = images.describe();
-        let data = Box::new(Examples::augmented(images, run.settings.clone().unwrap_or_default()));
+        let data = Box::new(Examples::augmented(images, run.settings.unwrap_or_default()));
         Ok(Prepared { model, vars, data, classes, describe, validation })
     }
 

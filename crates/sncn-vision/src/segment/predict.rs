@@ -2,7 +2,7 @@
 
 use super::overlay;
 use super::scoring::Protocol;
-use super::task::Segment;
+use super::setup::Segment;
 use crate::augment::normalise;
 use crate::dataset::pairs::Legend;
 use crate::picture;
