@@ -15,7 +15,7 @@ use crate::pretrained;
 use anyhow::{Context, Result};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
-use sncn_train::harness::{self, Begin, Empty, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
+use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
 use std::path::Path;
 
 /// Commands that only `sncn-sentiment` has.
@@ -131,7 +131,7 @@ impl Task for Sentiment {
         Ok(Box::new(TestSets { trained: testing.trained, source: testing.source }))
     }
 
-    fn score(model: &Model, classes: usize, set: &Examples, pass: &Pass, observe: &mut dyn FnMut(usize)) -> Result<Score> {
+    fn score(model: &Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Score> {
         Ok(Score(evaluate(&*model.network, set, classes, BATCH, pass, observe)?))
     }
 

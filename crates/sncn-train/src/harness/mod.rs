@@ -26,4 +26,4 @@ pub use record::Recorder;
 pub use run::{Empty, Run};
 pub use sncn_record::Measurement;
 pub use table::Table;
-pub use task::{Begin, Command, NoCommand, Parts, Pixels, Prepared, Rebuild, Score, Task, TestSets, Testing, Trained};
+pub use task::{Begin, Command, NoCommand, Observe, Parts, Pixels, Prepared, Rebuild, Score, Task, TestSets, Testing, Trained};

@@ -97,13 +97,7 @@ pub trait Task: Sized + Debug + 'static {
     ///
     /// # Errors
     /// Where an example cannot be read or the network does not take it.
-    fn score(
-        model: &Self::Model,
-        classes: usize,
-        set: &Self::Set,
-        pass: &Pass,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Self::Score>;
+    fn score(model: &Self::Model, classes: usize, set: &Self::Set, pass: &Pass, observe: Observe<'_>) -> Result<Self::Score>;
 
     /// Prints what was measured.
     fn print(measurements: &[Measurement], _classes: &[String]) {
@@ -219,6 +213,9 @@ pub struct Testing<'a, T: Task> {
     /// Options of the command.
     pub options: &'a T::Evaluate,
 }
+
+/// Called with the number of examples done since the last call.
+pub type Observe<'a> = &'a mut dyn FnMut(usize);
 
 /// The parts of a test set, each with its name: `<set>`, or `<set>/<shift>/<severity>`. They are made one after another.
 pub type Parts<'a, S> = Box<dyn Iterator<Item = Result<(String, S)>> + 'a>;

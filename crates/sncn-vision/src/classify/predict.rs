@@ -18,8 +18,8 @@ pub struct Predict {
     /// How many labels to print for an image.
     #[arg(long, default_value_t = 3)]
     top: usize,
-    /// Precision of the factors of convolutions.
-    #[arg(long, value_enum, default_value = "f32")]
+    /// Precision of the factors of convolutions, f32 or bf16.
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: cli::Rounding,
     /// Image files (PNG, JPEG, BMP, WebP).
     #[arg(required = true)]

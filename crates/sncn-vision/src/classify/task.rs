@@ -14,7 +14,7 @@ use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
-use sncn_train::harness::{self, Begin, Empty, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
+use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
 use sncn_train::objective::Objective;
 use std::sync::Arc;
 
@@ -126,13 +126,7 @@ impl Task for Classify {
         options.passes()
     }
 
-    fn score(
-        model: &Self::Model,
-        classes: usize,
-        set: &Examples,
-        pass: &Pass,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Evaluation> {
+    fn score(model: &Self::Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Evaluation> {
         Ok(evaluate(&**model, set, classes, BATCH, pass, observe)?)
     }
 

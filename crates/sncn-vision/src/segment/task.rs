@@ -12,7 +12,9 @@ use crate::classify::Options;
 use crate::dataset::pairs::{self, PairSubset};
 use anyhow::{Context, Result, ensure};
 use sncn_core::{Network, Pass, Vars};
-use sncn_train::harness::{self, Begin, Empty, Measurement, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, settings};
+use sncn_train::harness::{
+    self, Begin, Empty, Measurement, Observe, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, settings,
+};
 use sncn_train::objective::Objective;
 
 /// Options of `sncn-segment evaluate`.
@@ -122,7 +124,7 @@ impl Task for Segment {
         options.images.passes()
     }
 
-    fn score(model: &Model, classes: usize, set: &PairExamples, pass: &Pass, observe: &mut dyn FnMut(usize)) -> Result<Pixels> {
+    fn score(model: &Model, classes: usize, set: &PairExamples, pass: &Pass, observe: Observe<'_>) -> Result<Pixels> {
         Ok(Pixels(model.scorer(classes, pass.clone()).score(set, observe)?))
     }
 
