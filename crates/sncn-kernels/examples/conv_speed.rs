@@ -109,7 +109,7 @@ fn main() {
         let (stage_x, stage_gy) = (fused::copy_rows(&x, size, size * c_in), fused::copy_rows(&gy, ho, wo * c_out));
         let forward = best(|| {
             let packed = PackedWeight::by(form, algorithm(Direction::Forward), &s, Direction::Forward, &w);
-            fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut y);
+            fused::conv_forward(&s, &packed, &stage_x, &fused::no_finish, &mut y);
         });
         check(&s, &x, &w, &y, 1e-5);
         // what a norm and a ReLU on the way in, and an addition on the way out, add to it
@@ -126,16 +126,16 @@ fn main() {
         };
         let add_one = |_: usize, _: std::ops::Range<usize>, y: &mut [f32]| y.iter_mut().for_each(|y| *y += 1.0);
         // weights packed once, as in inference
-        let bare = best(|| fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut z));
+        let bare = best(|| fused::conv_forward(&s, &packed, &stage_x, &fused::no_finish, &mut z));
         let rounded = forced.filter(|&a| Precision::Bf16.fits(&s, a));
         let rounded = rounded.map_or_else(|| PackedWeight::bf16(&s, &w), |a| PackedWeight::bf16_by(form, a, &s, &w));
-        let bf16 = best(|| fused::conv_forward(&s, &rounded, &stage_x, &fused::keep, &mut z));
+        let bf16 = best(|| fused::conv_forward(&s, &rounded, &stage_x, &fused::no_finish, &mut z));
         check(&s, &x, &w, &z, 1e-2);
         let bf16_riding = best(|| fused::conv_forward(&s, &rounded, &norm, &add_one, &mut z));
         let riding = best(|| fused::conv_forward(&s, &packed, &norm, &add_one, &mut z));
         let input = best(|| {
             let packed = PackedWeight::by(form, algorithm(Direction::InputGradient), &s, Direction::InputGradient, &w);
-            fused::conv_input_gradient(&s, &packed, &stage_gy, &fused::keep, &mut dx);
+            fused::conv_input_gradient(&s, &packed, &stage_gy, &fused::no_finish, &mut dx);
         });
         let weight =
             best(|| fused::conv_weight_gradient_by(form, algorithm(Direction::Forward), &s, &stage_x, &stage_gy, &mut dw));

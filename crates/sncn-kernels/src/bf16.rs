@@ -1,9 +1,9 @@
-//! bf16: the upper half of an f32, 8 bits of precision in f32's range. Inputs of a product are rounded to it, sums stay f32.
+//! bf16: the upper half of an f32, 8 bits of precision in the range of f32. Factors are rounded to it; sums are f32.
 //!
-//! Two of them travel in the bits of one f32 (a pair: the even channel in the low half), so that whatever moves rows of f32
-//! moves rows of pairs; `pairs.rs` rounds whole rows.
+//! Two values are stored in the bits of one f32 (a pair, with the even channel in the low half), so that code that copies rows of f32
+//! also copies rows of pairs; `pairs.rs` rounds whole rows.
 
-/// The nearest bf16, ties to even; NaN stays NaN, and subnormal numbers become zero as they do in the processor's instruction.
+/// Rounds to the nearest bf16, ties to even. NaN stays NaN, and subnormal numbers become 0, as with the processor's instruction.
 #[inline(always)]
 pub fn round(x: f32) -> f32 {
     f32::from_bits(half(x) << 16)

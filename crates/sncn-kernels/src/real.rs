@@ -1,10 +1,10 @@
-//! The scalar type of the kernels (f32, f64), the dense product `C (+)= A·B` and parallel element-wise maps.
+//! The element types of the kernels (f32, f64), the matrix product, and parallel elementwise functions.
 
 use gemm::Parallelism;
 use rayon::prelude::*;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
-/// A floating-point element.
+/// An element type: f32 or f64.
 pub trait Real:
     Copy + Default + PartialOrd + Send + Sync + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + AddAssign + 'static
 {
@@ -14,15 +14,15 @@ pub trait Real:
     const ONE: Self;
     /// Minus infinity, the padding of a max pool.
     const LOWEST: Self;
-    /// The nearest value to `v`.
+    /// Converts `v`, rounding to nearest.
     fn from_f64(v: f64) -> Self;
-    /// The value in double precision.
+    /// Converts to double precision.
     fn to_f64(self) -> f64;
-    /// The values as f32 where that is what they are: kernels that know only f32 start here.
+    /// Returns the values where the type is f32, for kernels that are written for f32 only.
     fn as_f32(_values: &[Self]) -> Option<&[f32]> {
         None
     }
-    /// As [`Real::as_f32`], to write to.
+    /// As [`Real::as_f32`], for writing.
     fn as_f32_mut(_values: &mut [Self]) -> Option<&mut [f32]> {
         None
     }
@@ -55,23 +55,23 @@ real! {
 }
 real! { f64, }
 
-/// A strided read-only matrix: element (r, c) is `data[r * row + c * column]`.
+/// A strided matrix: element (r, c) is `data[r * row + c * column]`.
 #[derive(Clone, Copy)]
-pub struct Strided<'a, T> {
+pub(crate) struct Strided<'a, T> {
     /// The elements.
-    pub data: &'a [T],
+    pub(crate) data: &'a [T],
     /// Distance between rows.
-    pub row: usize,
+    pub(crate) row: usize,
     /// Distance between columns.
-    pub column: usize,
+    pub(crate) column: usize,
 }
 
 fn reach(rows: usize, row: usize, columns: usize, column: usize) -> usize {
     (rows - 1) * row + (columns - 1) * column + 1
 }
 
-/// `out = a·b`, or `out += a·b` with `add`; `a` is (m, k), `b` (k, n), `out` has rows `out_row` apart. One thread, fixed order.
-pub fn matmul<T: Real>(
+/// Computes `out = a·b`, or `out += a·b` with `add`, for `a` (m, k) and `b` (k, n); rows of `out` are `out_row` apart. Single-threaded.
+pub(crate) fn matmul<T: Real>(
     (m, n, k): (usize, usize, usize),
     a: Strided<'_, T>,
     b: Strided<'_, T>,
@@ -117,7 +117,7 @@ pub fn matmul<T: Real>(
 
 const BLOCK: usize = 1 << 14;
 
-/// `out[i] = f(x[i])`.
+/// Computes `out[i] = f(x[i])` in parallel.
 pub fn map<T: Real>(x: &[T], out: &mut [T], f: impl Fn(T) -> T + Sync) {
     out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK)).for_each(|(out, x)| {
         for (out, &x) in out.iter_mut().zip(x) {
@@ -126,7 +126,7 @@ pub fn map<T: Real>(x: &[T], out: &mut [T], f: impl Fn(T) -> T + Sync) {
     });
 }
 
-/// `out[i] = f(x[i], g[i])`.
+/// Computes `out[i] = f(x[i], g[i])` in parallel.
 pub fn zip<T: Real>(x: &[T], g: &[T], out: &mut [T], f: impl Fn(T, T) -> T + Sync) {
     out.par_chunks_mut(BLOCK).zip(x.par_chunks(BLOCK).zip(g.par_chunks(BLOCK))).for_each(|(out, (x, g))| {
         for (out, (&x, &g)) in out.iter_mut().zip(x.iter().zip(g)) {

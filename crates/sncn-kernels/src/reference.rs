@@ -1,9 +1,8 @@
-//! The switch that keeps these kernels out of tensor operations, so that the reference implementations run instead.
+//! The switch that makes tensor operations run their reference implementations instead of these kernels.
 //!
-//! Other devices have no kernels of this project: there every operation is made of the tensor library's own operations. The
-//! switch forces the same on the CPU, where tests can hold both to each other. `SNCN_KERNELS=reference` turns it on for a whole
-//! process, [`forced`] for one closure on one thread. The kernels themselves ignore it: whoever chooses between a kernel and a
-//! reference implementation asks [`is_forced`].
+//! On other devices every operation runs its reference implementation, in candle's own operations. This switch forces the same on the
+//! CPU, so that tests can compare the two. `SNCN_KERNELS=reference` turns it on for the process, [`forced`] for one closure on one
+//! thread. The kernels ignore it: code that chooses between a kernel and a reference implementation calls [`is_forced`].
 
 use std::cell::Cell;
 use std::sync::LazyLock;
@@ -18,14 +17,14 @@ thread_local! {
     static FORCED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether reference implementations are forced here: on this thread by [`forced`], or in the process by the environment.
+/// Returns whether reference implementations are forced: on this thread by [`forced`], or in the process by the environment.
 pub fn is_forced() -> bool {
     FORCED.get() || ASKED.as_deref() == Some(NAME)
 }
 
-/// Runs `f` with reference implementations forced on this thread; calls may be nested, and a panic turns the switch back too.
+/// Runs `f` with reference implementations forced on this thread. Calls may be nested, and a panic resets the switch.
 ///
-/// A backward pass chooses nothing: it follows the operations of the forward pass, wherever it is called.
+/// A backward pass uses what its forward pass used, wherever it is called.
 ///
 /// ```
 /// use sncn_kernels::reference::{forced, is_forced};

@@ -1,7 +1,7 @@
-//! Vectors of f32 and the choice of instruction set.
+//! `Form`: how kernels are computed, and the choice of the instruction set.
 //!
-//! A kernel is written once, as a `Kernel` over any `Vector`; `Form::run` compiles it for every instruction set and
-//! enters the chosen one. The algorithms are the same in every form, only the width and the rounding of a·b + c differ.
+//! A kernel is written once, over any vector type; `Form::run` instantiates it for every instruction set and runs the chosen one. The
+//! algorithm is the same in every form; only the width of vectors and the rounding of a·b + c differ.
 
 mod portable;
 mod vector;
@@ -13,16 +13,16 @@ pub(crate) use vector::{Kernel, Vector};
 use crate::reference;
 use std::sync::OnceLock;
 
-/// How the f32 kernels are computed.
+/// How f32 kernels are computed: by which instruction set, or as plain loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// The defining loops: the reference, for tests.
+    /// Plain loops: the reference implementation, for tests.
     Naive,
-    /// Arrays of four; assumes nothing of the processor.
+    /// Arrays of four values, on any processor.
     Portable,
-    /// Eight lanes: AVX2 with fused multiply-add.
+    /// Vectors of eight values: AVX2 with fused multiply-add.
     Avx2,
-    /// Sixteen lanes: AVX-512.
+    /// Vectors of sixteen values: AVX-512 F, DQ, BW and VL.
     Avx512,
 }
 
@@ -64,13 +64,13 @@ fn asked(value: Option<&str>) -> Result<Form, String> {
 }
 
 impl Form {
-    /// The forms this processor can run, slowest first.
+    /// Returns the forms that this processor can run, the slowest first.
     pub fn available() -> Vec<Self> {
         NAMES.iter().map(|&(_, form)| form).filter(|&form| has(form)).collect()
     }
 
-    /// The fastest form, or the one that the environment variable `SNCN_KERNELS` names; read once. Where that is `reference`,
-    /// it is the portable one (see [`crate::reference`]).
+    /// Returns the fastest form, or the one that the environment variable `SNCN_KERNELS` names; the variable is read once. For
+    /// `reference` it is the portable one (see [`crate::reference`]).
     pub fn current() -> Self {
         static CURRENT: OnceLock<Form> = OnceLock::new();
         *CURRENT.get_or_init(|| {
@@ -87,9 +87,9 @@ impl Form {
     /// the form's vectors.
     ///
     /// # Panics
-    /// Where the processor lacks the form.
+    /// Panics where the processor lacks the form.
     #[inline]
-    pub fn enter(self, f: impl FnOnce()) {
+    pub(crate) fn enter(self, f: impl FnOnce()) {
         self.run(Closure(f));
     }
 

@@ -1,17 +1,17 @@
-//! How many threads candle's own operations use: it asks two environment variables, once, and knows no other way.
+//! The number of threads of candle's own operations, which can only be set by two environment variables before first use.
 
-/// The variables: candle's pool of threads, and the products it hands to `rayon`.
+/// The variables: for candle's own thread pool, and for its matrix products, which use `rayon`.
 const VARIABLES: [&str; 2] = ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"];
 
-/// Whether this is the process's only thread; `false` where the system does not tell.
+/// Whether this is the only thread of the process; `false` where that is unknown.
 fn is_alone() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() == 1)
 }
 
-/// Tells candle to use `count` threads; has no effect once the process has more than one thread, and tells so.
+/// Makes candle use `count` threads. A program calls this first of all: where the process has more than one thread already, it has no
+/// effect and returns `false`.
 ///
-/// A program calls it first of all. Beside other work a pool that waits for more threads than there are processors for it waits
-/// longer than it computes.
+/// With other load on the machine, a pool with more threads than free processors spends more time waiting than computing.
 pub fn set_candle_threads(count: usize) -> bool {
     let alone = is_alone();
     if alone {

@@ -164,12 +164,12 @@ impl<const PAIRS: bool> Kernel for Chains<'_, PAIRS> {
 }
 
 impl Form {
-    /// Multiply-adds of one thread in registers, in GF/s: what the kernels are measured against.
+    /// Measures the multiply-adds of one thread in registers, in GF/s: the upper bound for the kernels.
     pub fn peak(self) -> f64 {
         fastest(|sink| self.run(Chains::<false>(STEPS, sink))) * self.panel() as f64
     }
 
-    /// The same for products of bf16.
+    /// The same as [`Form::peak`] for products of bf16.
     pub fn peak_bf16(self) -> f64 {
         fastest(|sink| self.run_pairs(Chains::<true>(STEPS, sink))) * 2.0 * self.panel() as f64
     }

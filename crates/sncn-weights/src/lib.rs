@@ -1,7 +1,7 @@
-//! Weights of other programs: bytes in, tensors out.
+//! Weights that other programs saved: bytes in, tensors out.
 //!
-//! [`Pickle`] reads Python pickles without running them, [`Pth`] the state dicts that `torch.save`
-//! wrote, and [`Weights`] matches the names of such a file, or of a safetensors file, with a network's variables.
+//! [`Pickle`] reads Python pickles without running them, [`Pth`] reads state dicts that `torch.save` wrote, and [`Weights`] loads such
+//! a file, or a safetensors file, into the variables of a network.
 
 pub mod pickle;
 pub mod pth;
@@ -11,7 +11,7 @@ pub use pickle::Pickle;
 pub use pth::Pth;
 pub use weights::{NameMap, Outcome, Weights, WeightsError};
 
-/// The example of the README, as a test.
+/// Runs the README's example as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 pub struct Readme;

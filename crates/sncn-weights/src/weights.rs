@@ -1,4 +1,4 @@
-//! Weights of other programs: the tensors of a `.pth` or safetensors file, matched with a network's variables by name.
+//! `Weights`: the tensors of a `.pth` or safetensors file, loaded into a network's variables by name.
 
 use crate::pth::{Pth, PthError};
 use candle_core::{Device, Tensor};
@@ -7,103 +7,103 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 
-/// What `DataParallel` puts before every name.
+/// The prefix that `DataParallel` adds to every name.
 const WRAPPED: &str = "module.";
-/// What may be absent: it counts training steps and changes no output.
+/// The variable that may be absent: it counts training steps and does not affect the output.
 const COUNTER: &str = "num_batches_tracked";
 
-/// Why a file was refused, or does not fit a network.
+/// Why a file cannot be read, or is not that of the network.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
-    /// Not what the end of its name says.
+    /// A file named `.safetensors` that is not one.
     #[error("damaged, or no safetensors file")]
     Safetensors(#[source] candle_core::Error),
-    /// Not what `torch.save` writes.
+    /// A file that is not a state dict of `torch.save`.
     #[error(transparent)]
     Pth(#[from] PthError),
-    /// The file lacks a tensor of that name.
+    /// The file has no tensor of this name.
     #[error("no tensor {0}")]
     Tensor(String),
-    /// The file lacks a variable that every such network has.
+    /// The file has no tensor for a variable that every network of its kind has.
     #[error("it has no {name}: of another network ({count} tensors: {first}, …)")]
     Other {
-        /// The variable.
+        /// Name of the variable.
         name: String,
-        /// How many tensors the file has.
+        /// Number of tensors in the file.
         count: usize,
-        /// The first of them.
+        /// Names of the first of them.
         first: String,
     },
-    /// Two tensors stand for one variable.
-    #[error("both {0} and {1} stand for {2}; remove one of them")]
+    /// Two tensors of the file have the same name after renaming.
+    #[error("{0} and {1} are both named {2} in the network; remove one of them")]
     Twice(String, String, String),
-    /// Variables are missing or of another shape.
+    /// Variables are missing in the file, or have another shape there.
     #[error(
         "{wrong} of {variables} variables are missing or of another shape (the first: {first}), {surplus} names are surplus: \
          weights of another network"
     )]
     Network {
-        /// How many are wrong.
+        /// Number of such variables.
         wrong: usize,
-        /// Of how many.
+        /// Number of all variables of the network.
         variables: usize,
-        /// What is wrong with the first.
+        /// The first of them, and what is wrong with it.
         first: String,
-        /// How many names of the file the network lacks.
+        /// Number of tensors of the file that are not in the network.
         surplus: usize,
     },
-    /// There is nothing to load into.
+    /// The network has no variables.
     #[error("the network has no variables")]
     NoVariables,
-    /// A variable could not be set.
+    /// candle could not set a variable.
     #[error(transparent)]
     Set(#[from] candle_core::Error),
 }
 
 type Result<T> = std::result::Result<T, WeightsError>;
 
-/// A tensor of a file: its name, extents and element type there.
+/// The name, shape and type of a tensor in the file.
 struct Entry {
     name: String,
     shape: Vec<usize>,
     kind: String,
 }
 
-/// Where its values are.
+/// The values of all tensors.
 enum Values<'a> {
     Pth(Pth<'a>),
     Safetensors(HashMap<String, Tensor>),
 }
 
-/// How names of a file are matched with a network's.
+/// How the tensors of a file are matched with a network's variables.
 pub struct NameMap<'a> {
-    /// The network's name of a tensor of the file (DataParallel's `module.` is taken away before).
+    /// Returns the network's name for the name of a tensor in the file, from which `DataParallel`'s prefix `module.` was removed.
     pub rename: &'a dyn Fn(&str) -> String,
-    /// The variables that keep their values where the file has nothing of their name and shape.
+    /// Returns whether a variable keeps its initial value where the file has no tensor of its name and shape.
     pub keep_initial: &'a dyn Fn(&str) -> bool,
 }
 
 impl NameMap<'_> {
-    /// As they are, and nothing may be missing.
+    /// The names of the file are those of the network, and no variable may be missing.
     pub const STRICT: NameMap<'static> = NameMap { rename: &|name| name.to_string(), keep_initial: &|_| false };
 }
 
-/// What became of a name.
+/// The outcome of loading for one variable, or for one tensor of the file that is not in the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The file has it.
+    /// Loaded from the tensor of the same name.
     Matched,
-    /// The file has it under another name.
+    /// Loaded from a tensor of another name.
     Renamed,
-    /// The variable keeps its value.
+    /// Not in the file with this shape: the variable keeps its initial value, as [`NameMap::keep_initial`] allows.
     Fresh,
-    /// A counter that the file lacks.
+    /// A counter of training steps that is not in the file: it is set to 0.
     Absent,
-    /// The file lacks the variable.
+    /// Not in the file: an error.
     Missing,
-    /// The file has it with another shape.
+    /// In the file with another shape: an error.
     Mismatch,
-    /// The network lacks it.
+    /// A tensor of the file that is not in the network.
     Surplus,
 }
 
@@ -121,19 +121,19 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The tensors of a file; only those that a network wants are made.
+/// The tensors of a file. Only those that a network needs are converted.
 pub struct Weights<'a> {
     entries: Vec<Entry>,
     values: Values<'a>,
-    /// Remarks about what else the file holds.
+    /// Remarks about the file: entries that are not tensors, and the key under which the state dict was found.
     pub remarks: Vec<String>,
 }
 
 impl<'a> Weights<'a> {
-    /// Reads the bytes of a safetensors file, by its `path`, or else of one that `torch.save` wrote.
+    /// Reads the bytes of the file `path`: a safetensors file where its name ends in `.safetensors`, else a file of `torch.save`.
     ///
     /// # Errors
-    /// Where it is neither, damaged, or holds no state dict.
+    /// Returns an error where the bytes are not such a file, are damaged, or have no state dict.
     pub fn read(path: &Path, bytes: &'a [u8]) -> Result<Self> {
         if path.extension().is_some_and(|end| end == "safetensors") {
             let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(WeightsError::Safetensors)?;
@@ -148,7 +148,7 @@ impl<'a> Weights<'a> {
         }
         let file = Pth::read(bytes)?;
         let mut remarks: Vec<String> = file.others().iter().map(|name| format!("no tensor  {name}")).collect();
-        remarks.extend(file.under().map(|key| format!("the state dict stands under {key:?}")));
+        remarks.extend(file.under().map(|key| format!("the state dict is under {key:?}")));
         let entry = |name: &str| Entry {
             name: name.to_string(),
             shape: file.shape(name).unwrap_or_default().to_vec(),
@@ -164,10 +164,10 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// The extents of what stands for the variable `name`.
+    /// Returns the shape of the tensor `name`, with or without `DataParallel`'s prefix.
     ///
     /// # Errors
-    /// Where it has none.
+    /// Returns [`WeightsError::Other`] where there is none.
     pub fn shape(&self, name: &str) -> Result<&[usize]> {
         let found = self.entries.iter().find(|entry| entry.name.trim_start_matches(WRAPPED) == name);
         let entry = found.ok_or_else(|| {
@@ -177,10 +177,12 @@ impl<'a> Weights<'a> {
         Ok(&entry.shape)
     }
 
-    /// Puts the tensors into `vars`; `say` hears the fate of every name, and what there is to say of it.
+    /// Sets the variables to the tensors of the file. `report` is called once for each variable and each surplus tensor, with the
+    /// outcome, the name, and details such as shapes.
     ///
     /// # Errors
-    /// Where a variable is missing or has another shape (counters of batches may be missing); nothing is set then.
+    /// Returns an error, and sets nothing, where two tensors have one name after renaming, a variable is missing or has another
+    /// shape (`num_batches_tracked` may be missing), or the network has no variables.
     pub fn load(&self, vars: &Vars, names: &NameMap, mut report: impl FnMut(Outcome, &str, &str)) -> Result<()> {
         let mut ours: HashMap<String, &Entry> = HashMap::new();
         for entry in &self.entries {

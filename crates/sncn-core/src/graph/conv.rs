@@ -13,7 +13,7 @@ use super::recording::Recording;
 use crate::ops::with_values;
 use crate::ops::{self, Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
-use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, keep};
+use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, no_finish};
 use sncn_kernels::simd::Form as Kernels;
 
 impl FeatureMap {
@@ -148,7 +148,7 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
                 conv_input_gradient(&shape, &weight, &read, &finish, &mut dx);
                 gradients.give_summed(source.slot, Values::Own(dx), Some(bands.sums(n, c)));
             } else {
-                conv_input_gradient(&shape, &weight, &read, &keep, &mut dx);
+                conv_input_gradient(&shape, &weight, &read, &no_finish, &mut dx);
                 gradients.give(source.slot, Values::Own(dx));
             }
         }

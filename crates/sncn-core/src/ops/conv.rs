@@ -6,7 +6,8 @@ use super::settings::Conv;
 use super::weighted::{Argument, Gradients, Taped, Weighted};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::conv::{ConvShape, conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient};
-use sncn_kernels::fused::{PackedWeight, Precision, conv_forward, copy_rows, keep};
+use sncn_kernels::fused::{PackedWeight, Precision, conv_forward, copy_rows, no_finish};
+use sncn_kernels::simd::Form;
 
 struct Forward(ConvShape);
 struct Rounded(ConvShape);
@@ -22,7 +23,7 @@ impl Weighted for Forward {
             let bias = bias.map(|b| elements::<T>("conv2d", b.0, b.1)).transpose()?;
             let mut out = vec![T::default(); self.0.n * ho * wo * self.0.c_out];
             let (x, weight) = (elements::<T>("conv2d", x.0, x.1)?, elements::<T>("conv2d", weight.0, weight.1)?);
-            conv2d_forward(x, weight, bias, &self.0, &mut out);
+            conv2d_forward(Form::current(), x, weight, bias, &self.0, &mut out);
             Ok((T::to_cpu_storage_owned(out), (self.0.n, ho, wo, self.0.c_out).into()))
         })
     }
@@ -43,7 +44,7 @@ impl CustomOp2 for Rounded {
         let (s, (ho, wo)) = (&self.0, self.0.output());
         let (x, weight) = (elements::<f32>("conv2d", s1, l1)?, elements::<f32>("conv2d", s2, l2)?);
         let mut out = vec![0f32; s.n * ho * wo * s.c_out];
-        conv_forward(s, &PackedWeight::bf16(s, weight), &copy_rows(x, s.h, s.w * s.c_in), &keep, &mut out);
+        conv_forward(s, &PackedWeight::bf16(s, weight), &copy_rows(x, s.h, s.w * s.c_in), &no_finish, &mut out);
         Ok((CpuStorage::F32(out), (s.n, ho, wo, s.c_out).into()))
     }
 }
@@ -57,7 +58,7 @@ impl CustomOp2 for InputGradient {
         let s = &self.0;
         by_dtype!("conv2d", s1, T => {
             let mut dx = vec![T::default(); s.n * s.h * s.w * s.c_in];
-            conv2d_input_gradient(elements::<T>("conv2d", s1, l1)?, elements::<T>("conv2d", s2, l2)?, s, &mut dx);
+            conv2d_input_gradient(Form::current(), elements::<T>("conv2d", s1, l1)?, elements::<T>("conv2d", s2, l2)?, s, &mut dx);
             Ok((T::to_cpu_storage_owned(dx), (s.n, s.h, s.w, s.c_in).into()))
         })
     }
@@ -73,7 +74,7 @@ impl CustomOp2 for WeightGradient {
         let shape = (s.c_out, s.c_in / s.groups, s.kh, s.kw);
         by_dtype!("conv2d", s1, T => {
             let mut dw = vec![T::default(); shape.0 * shape.1 * shape.2 * shape.3];
-            conv2d_weight_gradient(elements::<T>("conv2d", s1, l1)?, elements::<T>("conv2d", s2, l2)?, s, &mut dw);
+            conv2d_weight_gradient(Form::current(), elements::<T>("conv2d", s1, l1)?, elements::<T>("conv2d", s2, l2)?, s, &mut dw);
             Ok((T::to_cpu_storage_owned(dw), shape.into()))
         })
     }

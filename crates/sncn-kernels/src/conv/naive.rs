@@ -1,4 +1,4 @@
-//! The defining loops of the convolution and its gradients, for any element.
+//! The convolution and its gradients as plain loops, for any element type: the reference implementation.
 
 use super::shape::ConvShape;
 use crate::real::{Real, fill_rows};
@@ -19,8 +19,8 @@ fn each_product(s: &ConvShape, mut visit: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// Direct loops: the reference of [`super::conv2d_forward`].
-pub fn conv2d_forward_naive<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
+/// [`super::conv2d_forward`] as plain loops.
+pub(crate) fn forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
     match bias {
         Some(bias) => fill_rows(out, bias),
         None => out.fill(T::ZERO),
@@ -28,14 +28,14 @@ pub fn conv2d_forward_naive<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, 
     each_product(s, |i, w, o| out[o] += x[i] * weight[w]);
 }
 
-/// Direct loops: the reference of [`super::conv2d_input_gradient`].
-pub fn conv2d_input_gradient_naive<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
+/// [`super::conv2d_input_gradient`] as plain loops.
+pub(crate) fn input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
     dx.fill(T::ZERO);
     each_product(s, |i, w, o| dx[i] += gy[o] * weight[w]);
 }
 
-/// Direct loops: the reference of [`super::conv2d_weight_gradient`].
-pub fn conv2d_weight_gradient_naive<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
+/// [`super::conv2d_weight_gradient`] as plain loops.
+pub(crate) fn weight_gradient<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
     dw.fill(T::ZERO);
     each_product(s, |i, w, o| dw[w] += x[i] * gy[o]);
 }

@@ -1,5 +1,5 @@
-//! The convolution over `gemm`, for any element: patches of a chunk of output positions are gathered and multiplied by the
-//! packed weights. Images are independent, the weight gradient sums fixed parts of the batch in order.
+//! The convolution on `gemm`, for any element type: patches of a chunk of output positions are gathered and multiplied by the packed
+//! weights. Images are independent; the weight gradient sums fixed parts of the batch in order.
 
 use super::shape::ConvShape;
 use crate::parts::in_parts;
@@ -106,8 +106,8 @@ fn patches<'a, T: Real>(
     }
 }
 
-/// [`super::conv2d_forward`] over `gemm`, for any element.
-pub fn conv2d_forward_generic<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
+/// [`super::conv2d_forward`] on `gemm`.
+pub(super) fn forward<T: Real>(x: &[T], weight: &[T], bias: Option<&[T]>, s: &ConvShape, out: &mut [T]) {
     if s.empty() {
         return;
     }
@@ -158,14 +158,14 @@ fn turned<T: Real>(weight: &[T], s: &ConvShape) -> Option<(ConvShape, Vec<T>)> {
     Some((ConvShape { h: ho, w: wo, c_in: s.c_out, c_out: s.c_in, padding, ..*s }, turned))
 }
 
-/// [`super::conv2d_input_gradient`] over `gemm`, for any element.
-pub fn conv2d_input_gradient_generic<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
+/// [`super::conv2d_input_gradient`] on `gemm`.
+pub(super) fn input_gradient<T: Real>(gy: &[T], weight: &[T], s: &ConvShape, dx: &mut [T]) {
     if s.empty() {
         dx.fill(T::ZERO);
         return;
     }
     if let Some((shape, turned)) = turned(weight, s) {
-        return conv2d_forward_generic(gy, &turned, None, &shape, dx);
+        return forward(gy, &turned, None, &shape, dx);
     }
     dx.fill(T::ZERO);
     let (packed, co, ci, depth) = (pack(weight, s), s.group_out(), s.group_in(), s.depth());
@@ -190,8 +190,8 @@ pub fn conv2d_input_gradient_generic<T: Real>(gy: &[T], weight: &[T], s: &ConvSh
     );
 }
 
-/// [`super::conv2d_weight_gradient`] over `gemm`, for any element.
-pub fn conv2d_weight_gradient_generic<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
+/// [`super::conv2d_weight_gradient`] on `gemm`.
+pub(super) fn weight_gradient<T: Real>(x: &[T], gy: &[T], s: &ConvShape, dw: &mut [T]) {
     dw.fill(T::ZERO);
     if s.empty() {
         return;

@@ -1,6 +1,6 @@
-//! `ConvShape`: the extents of a convolution.
+//! `ConvShape`: the shape of a convolution.
 
-/// Extents of a convolution; x is (n, h, w, c_in), weights (c_out, c_in / groups, kh, kw).
+/// Shape of a convolution of x (n, h, w, c_in) with a weight (c_out, c_in / groups, kh, kw).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct ConvShape {
@@ -18,7 +18,7 @@ pub struct ConvShape {
 }
 
 impl ConvShape {
-    /// Output height and width; the dilated kernel must fit the padded input.
+    /// Returns the output height and width. The dilated kernel must not be larger than the padded input.
     pub fn output(&self) -> (usize, usize) {
         let size = |x: usize, p: usize, k: usize| (x + 2 * p - self.dilation * (k - 1) - 1) / self.stride + 1;
         (size(self.h, self.padding.0, self.kh), size(self.w, self.padding.1, self.kw))
@@ -41,7 +41,7 @@ impl ConvShape {
         self.group_in() * self.kh * self.kw
     }
 
-    /// Input row and column of a tap, if inside the image.
+    /// The input position of a tap, where it is inside the image.
     #[inline(always)]
     pub(super) fn tap(&self, (oy, ox): (usize, usize), ky: usize, kx: usize) -> Option<usize> {
         let y = (oy * self.stride + ky * self.dilation).wrapping_sub(self.padding.0);

@@ -1,4 +1,4 @@
-//! The convolution and its input gradient: the same work, from x to y or from gy to dx.
+//! The convolution and its input gradient, which is the same computation from gy to dx.
 
 use super::direct::Direct;
 use super::pack::PackedWeight;
@@ -6,19 +6,18 @@ use super::plan::{Algorithm, Direction, Plan, Unit};
 use super::stage::stage_all;
 use super::winograd::Winograd;
 use crate::bf16::round;
-use crate::conv::{ConvShape, conv2d_forward_naive, conv2d_input_gradient_naive};
+use crate::conv::{ConvShape, naive};
 use crate::pairs::Round;
 use crate::scratch::Scratch;
 use crate::simd::Form;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// `out` (n, ho, wo, c_out) = x ∗ weight, with x given row by row by `stage`.
-///
-/// `stage(n, row, values)` writes row `row` of image `n`; `finish(n, rows, values)` is called once for every band.
+/// Computes the convolution of x, whose rows `stage(n, row, values)` writes, with the weight: (n, ho, wo, c_out). `finish(n, rows,
+/// values)` is called once for every band of output rows.
 ///
 /// # Panics
-/// Where `out` or the weight does not fit the shape.
+/// Panics where `out` has another length, or the weight was packed for another convolution or direction.
 pub fn conv_forward<S, F>(shape: &ConvShape, weight: &PackedWeight, stage: &S, finish: &F, out: &mut [f32])
 where
     S: Fn(usize, usize, &mut [f32]) + Sync,
@@ -28,10 +27,11 @@ where
     convolve(shape, weight, stage, finish, out);
 }
 
-/// `dx` (n, h, w, c_in), with gy given row by row by `stage`; otherwise as [`conv_forward`].
+/// Computes the gradient of x, (n, h, w, c_in), from gy, whose rows `stage` writes; `finish` is called once for every band of rows of
+/// `dx`.
 ///
 /// # Panics
-/// Where `dx` or the weight does not fit the shape.
+/// As [`conv_forward`].
 pub fn conv_input_gradient<S, F>(shape: &ConvShape, weight: &PackedWeight, stage: &S, finish: &F, dx: &mut [f32])
 where
     S: Fn(usize, usize, &mut [f32]) + Sync,
@@ -64,8 +64,8 @@ where
             source.iter_mut().for_each(|x| *x = round(*x));
         }
         match weight.direction {
-            Direction::Forward => conv2d_forward_naive(&source, &weight.plain, None, shape, out),
-            Direction::InputGradient => conv2d_input_gradient_naive(&source, &weight.plain, shape, out),
+            Direction::Forward => naive::forward(&source, &weight.plain, None, shape, out),
+            Direction::InputGradient => naive::input_gradient(&source, &weight.plain, shape, out),
         }
         out.chunks_exact_mut(target.len()).enumerate().for_each(|(n, y)| finish(n, 0..target.h, y));
         return;

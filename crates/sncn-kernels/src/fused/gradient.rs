@@ -6,7 +6,7 @@ use super::stage::{place, stage, stage_all};
 use super::transform::{Gradient, Input, Planes, Tile, WeightGradient};
 use super::wide;
 use super::winograd::{block, steps, tiles};
-use crate::conv::{ConvShape, conv2d_weight_gradient_naive};
+use crate::conv::{ConvShape, naive};
 use crate::parts::sum_parts;
 use crate::scratch::Scratch;
 use crate::simd::Form;
@@ -16,10 +16,11 @@ use rayon::prelude::*;
 /// Positions summed in registers before the sums go back to memory.
 const DEPTH: usize = 128;
 
-/// `dw` (c_out, c_in / groups, kh, kw), with x and gy given row by row; the rows of x that two bands share are asked for twice.
+/// Computes the gradient of the weight, (c_out, c_in / groups, kh, kw), from x and gy, whose rows `stage_x` and `stage_gy` write. Rows
+/// of x that two bands share are staged twice.
 ///
 /// # Panics
-/// Where `dw` does not fit the shape.
+/// Panics where `dw` has another length.
 pub fn conv_weight_gradient<S, G>(shape: &ConvShape, stage_x: &S, stage_gy: &G, dw: &mut [f32])
 where
     S: Fn(usize, usize, &mut [f32]) + Sync,
@@ -28,10 +29,10 @@ where
     conv_weight_gradient_by(Form::current(), Algorithm::choose(shape, Direction::Forward), shape, stage_x, stage_gy, dw);
 }
 
-/// [`conv_weight_gradient`] by a given form and algorithm.
+/// [`conv_weight_gradient`] in a given form and by a given algorithm.
 ///
 /// # Panics
-/// Where `dw` does not fit the shape, or the algorithm cannot compute it.
+/// Panics where `dw` has another length, the algorithm cannot compute this shape, or the processor lacks the form.
 pub fn conv_weight_gradient_by<S, G>(form: Form, algorithm: Algorithm, s: &ConvShape, stage_x: &S, stage_gy: &G, dw: &mut [f32])
 where
     S: Fn(usize, usize, &mut [f32]) + Sync,
@@ -46,7 +47,7 @@ where
     }
     if form == Form::Naive {
         let (x, gy) = (stage_all(plan.source, s.n, stage_x), stage_all(plan.target, s.n, stage_gy));
-        return conv2d_weight_gradient_naive(&x, &gy, s, dw);
+        return naive::weight_gradient(&x, &gy, s, dw);
     }
     if wide::fits(&plan) {
         return wide::weight_gradient(form, &plan, stage_x, stage_gy, dw);

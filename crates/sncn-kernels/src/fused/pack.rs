@@ -1,4 +1,4 @@
-//! Weights laid out for the kernels: (group, panel, tap or transform position, channel, column of the panel).
+//! Weights in the layout of the kernels: (group, panel, tap or transform position, channel, column of the panel).
 
 use super::plan::{Algorithm, Direction, Phase, Plan};
 use super::transform::Weight;
@@ -9,22 +9,23 @@ use crate::simd::Form;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// What the factors of the products are rounded to; sums are f32.
+/// The precision to which the inputs and weights of convolutions are rounded; sums are f32.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// Nothing.
+    /// f32: no rounding.
     F32,
-    /// bf16: staged values and weights of the direct algorithm, transformed ones of Winograd's.
+    /// bf16: the staged values and weights of the direct algorithm, the transformed ones of Winograd's. Some shapes stay f32, where
+    /// bf16 is not faster.
     Bf16,
 }
 
 impl Precision {
-    /// Where bf16 is allowed, the measured rule for the fastest way forward. It looks at the shape only, so that one model
-    /// rounds alike on every processor.
+    /// Returns the precision and algorithm that were measured to be the fastest for a forward pass that may use bf16. They depend on
+    /// the shape only, so that a model is rounded alike on every processor.
     pub fn choose(s: &ConvShape) -> (Self, Algorithm) {
         let algorithm = Algorithm::choose(s, Direction::Forward);
         let (inner, outer) = (s.c_in / s.groups, s.c_out / s.groups);
-        // a lone channel pairs with a zero, so nothing is won; three gain a quarter, which few columns do not pay back
+        // one channel is paired with a zero, which is not faster; three gain a quarter, which does not pay for few columns
         if inner == 1 || (inner == 3 && outer <= 16) {
             return (Self::F32, algorithm);
         }
@@ -32,14 +33,15 @@ impl Precision {
         (Self::Bf16, if fits { algorithm } else { Algorithm::Direct })
     }
 
-    /// Whether the algorithm can compute this shape forward in this precision: pairs must not straddle two groups.
+    /// Returns whether the algorithm can compute the forward pass of this shape in this precision: bf16 pairs must not belong to two
+    /// groups.
     pub fn fits(self, s: &ConvShape, algorithm: Algorithm) -> bool {
         let whole = self == Self::F32 || s.groups == 1 || (s.c_in / s.groups).is_multiple_of(2);
         algorithm.fits(s, Direction::Forward) && (whole || algorithm == Algorithm::Direct)
     }
 }
 
-/// A weight (c_out, c_in / groups, kh, kw) packed for one direction, one algorithm and one form; it serves any batch and map size.
+/// A weight (c_out, c_in / groups, kh, kw), packed for one direction, algorithm and form, and for any batch and map size.
 pub struct PackedWeight {
     pub(super) shape: ConvShape,
     pub(super) direction: Direction,
@@ -55,36 +57,36 @@ pub struct PackedWeight {
 }
 
 impl PackedWeight {
-    /// Packs for the current form and the algorithm that the measured rule chooses.
+    /// Packs a weight for the current form and the algorithm of [`Algorithm::choose`].
     ///
     /// # Panics
-    /// Where the weight does not fit the shape.
+    /// Panics where the weight has another length than the shape says, or channels are not a multiple of the groups.
     pub fn new(shape: &ConvShape, direction: Direction, weight: &[f32]) -> Self {
         Self::by(Form::current(), Algorithm::choose(shape, direction), shape, direction, weight)
     }
 
-    /// Packs for a forward pass that may round to bf16, where [`Precision::choose`] finds that faster: for inference.
+    /// Packs a weight for a forward pass in bf16 where [`Precision::choose`] says so; for inference.
     ///
     /// # Panics
-    /// Where the weight does not fit the shape.
+    /// As [`PackedWeight::new`].
     pub fn bf16(shape: &ConvShape, weight: &[f32]) -> Self {
         let (precision, algorithm) = Precision::choose(shape);
         Self::pack(Form::current(), algorithm, precision, shape, Direction::Forward, weight)
     }
 
-    /// Packs for the forward pass in bf16, by a given form and algorithm.
+    /// Packs a weight for a forward pass in bf16 in a given form and by a given algorithm.
     ///
     /// # Panics
-    /// Where the weight does not fit the shape, or the algorithm cannot compute it.
+    /// As [`PackedWeight::new`], and where the algorithm cannot compute this shape.
     pub fn bf16_by(form: Form, algorithm: Algorithm, shape: &ConvShape, weight: &[f32]) -> Self {
         assert!(Precision::Bf16.fits(shape, algorithm), "{algorithm:?} cannot compute {shape:?} in bf16");
         Self::pack(form, algorithm, Precision::Bf16, shape, Direction::Forward, weight)
     }
 
-    /// Packs for a given form and algorithm.
+    /// Packs a weight for a given form and algorithm.
     ///
     /// # Panics
-    /// Where the weight does not fit the shape, or the algorithm cannot compute it.
+    /// As [`PackedWeight::new`], and where the algorithm cannot compute this shape.
     pub fn by(form: Form, algorithm: Algorithm, shape: &ConvShape, direction: Direction, weight: &[f32]) -> Self {
         Self::pack(form, algorithm, Precision::F32, shape, direction, weight)
     }

@@ -1,12 +1,12 @@
-//! How a convolution is cut into units of work: which rows of the source a band of target rows needs, and where they lie
-//! in the padded window that the unit stages.
+//! How a convolution is cut into units of work: the source rows that a band of target rows needs, and their position in the padded
+//! window that a unit stages.
 //!
-//! Forward, the source is x and the target y; for the input gradient the source is gy and the target dx.
+//! In a forward pass the source is x and the target y; for the input gradient the source is gy and the target dx.
 
 use crate::conv::ConvShape;
 use std::ops::Range;
 
-/// Which map is computed from which.
+/// Whether a convolution computes its result or the gradient of its input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// y from x.
@@ -15,7 +15,7 @@ pub enum Direction {
     InputGradient,
 }
 
-/// How the products are formed.
+/// How a convolution is computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// One multiplication for every tap.
@@ -25,14 +25,15 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Whether the algorithm can compute this shape in this direction.
+    /// Returns whether the algorithm can compute this shape in this direction.
     pub fn fits(self, s: &ConvShape, direction: Direction) -> bool {
         let grid = s.kh == 3 && s.kw == 3 && s.stride == 1;
         let turned = direction == Direction::Forward || s.padding.0.max(s.padding.1) <= 2 * s.dilation;
         self == Self::Direct || (grid && turned)
     }
 
-    /// The measured rule: Winograd wherever it applies and both sides of a group have enough channels to pay for the transforms.
+    /// Returns the algorithm that was measured to be faster: Winograd where it can be used and a group has enough input and output
+    /// channels to pay for the transforms.
     pub fn choose(s: &ConvShape, direction: Direction) -> Self {
         let (narrow, tiles) = ((s.c_in / s.groups).min(s.c_out / s.groups), s.output());
         if narrow >= 12 && tiles.0.min(tiles.1) > s.dilation && Self::Winograd.fits(s, direction) {
@@ -43,7 +44,7 @@ impl Algorithm {
     }
 }
 
-/// Extents of a map of one image.
+/// Shape of the map of one image.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Map {
     pub(crate) h: usize,
@@ -62,7 +63,7 @@ impl Map {
 
 /// Floats of staged source in a unit: half of a second-level cache.
 const STAGED: usize = 64 * 1024;
-/// A batch is cut into at least so many units.
+/// A batch is cut into at least this many units.
 const UNITS: usize = 32;
 /// Floats of a transformed weight that a second-level cache still holds.
 const WIDE: usize = 512 * 1024;

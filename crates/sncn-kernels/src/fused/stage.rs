@@ -1,4 +1,4 @@
-//! What lies between the caller's maps and the scratch of a unit: rows staged on the way in, sums put in place on the way out.
+//! Staging of a unit's input rows, and storing of its weight-gradient sums.
 
 use super::plan::{Map, Plan, Unit, Window};
 use crate::scratch::Scratch;
@@ -14,13 +14,13 @@ pub(super) fn stage_all(map: Map, n: usize, stage: &impl Fn(usize, usize, &mut [
     values
 }
 
-/// Copies rows of `x` (n, h, w, c): the `stage` of a plain convolution.
+/// Returns the `stage` of a plain convolution, which copies rows of `x` (n, h, w, c); `row_len` is w·c.
 pub fn copy_rows(x: &[f32], h: usize, row_len: usize) -> impl Fn(usize, usize, &mut [f32]) + Sync + '_ {
     move |n, row, out| out.copy_from_slice(&x[(n * h + row) * row_len..][..row_len])
 }
 
-/// Leaves finished rows as they are.
-pub fn keep(_: usize, _: Range<usize>, _: &mut [f32]) {}
+/// The `finish` of a plain convolution, which leaves the rows unchanged.
+pub fn no_finish(_: usize, _: Range<usize>, _: &mut [f32]) {}
 
 /// The windows of x and the bands of gy of a unit, image by image; gy is followed by room for a vector.
 pub(super) fn stage<S, G>(form: Form, plan: &Plan, unit: &Unit, stage_x: &S, stage_gy: &G) -> (Window, Scratch, Scratch)

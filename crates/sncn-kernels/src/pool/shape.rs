@@ -1,6 +1,6 @@
-//! `PoolShape`: the extents of a pool.
+//! `PoolShape`: the shape of a pooling.
 
-/// Extents of a pool over (n, h, w, c) with square windows.
+/// Shape of a pooling of (n, h, w, c) with square windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct PoolShape {
@@ -14,7 +14,7 @@ pub struct PoolShape {
 }
 
 impl PoolShape {
-    /// Output height and width; the window must fit the padded input.
+    /// Returns the output height and width. The window must not be larger than the padded map.
     pub fn output(&self) -> (usize, usize) {
         let size = |x: usize| (x + 2 * self.padding - self.kernel) / self.stride + 1;
         (size(self.h), size(self.w))

@@ -44,7 +44,7 @@ fn check(s: &ConvShape, seed: u64) {
     let (ho, wo) = s.output();
     let naive = |x: &[f64], weight: &[f64]| {
         let mut y = vec![0.0; s.n * ho * wo * s.c_out];
-        conv::conv2d_forward_naive(x, weight, None, s, &mut y);
+        conv::conv2d_forward(Form::Naive, x, weight, None, s, &mut y);
         y
     };
     let (close, plain) = (naive(&rounded(x), &rounded(weight)), naive(&double(x), &double(weight)));
@@ -117,8 +117,8 @@ fn rounding_in_wide_layers() {
         let s = ConvShape { c_in: c, c_out: c, h: size, w: size, ..PLAIN };
         let (x, weight) = (noise(s.n * size * size * c, 1), noise(c * c * 9, 2));
         let (mut want, mut close) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        conv::conv2d_forward_naive(&double(&x), &double(&weight), None, &s, &mut want);
-        conv::conv2d_forward_naive(&rounded(&x), &rounded(&weight), None, &s, &mut close);
+        conv::conv2d_forward(Form::Naive, &double(&x), &double(&weight), None, &s, &mut want);
+        conv::conv2d_forward(Form::Naive, &rounded(&x), &rounded(&weight), None, &s, &mut close);
         let by = |algorithm| forward(&s, &PackedWeight::bf16_by(Form::current(), algorithm, &s, &weight), &x);
         assert!(error(&by(Algorithm::Direct), &close) <= 1e-5, "{c} channels: sums");
         let [direct, winograd] = [Algorithm::Direct, Algorithm::Winograd].map(|a| error(&by(a), &want));

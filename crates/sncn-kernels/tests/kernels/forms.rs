@@ -23,9 +23,9 @@ fn case(s: &ConvShape, seed: u64) -> Case {
     let weight = noise(1 + s.c_out * s.c_in / s.groups * s.kh * s.kw, seed + 2);
     let (xd, wd, gd) = (double(&x[1..]), double(&weight[1..]), double(&gy[1..]));
     let mut want = [vec![0.0; gd.len()], vec![0.0; xd.len()], vec![0.0; wd.len()]];
-    conv::conv2d_forward_naive(&xd, &wd, None, s, &mut want[0]);
-    conv::conv2d_input_gradient_naive(&gd, &wd, s, &mut want[1]);
-    conv::conv2d_weight_gradient_naive(&xd, &gd, s, &mut want[2]);
+    conv::conv2d_forward(Form::Naive, &xd, &wd, None, s, &mut want[0]);
+    conv::conv2d_input_gradient(Form::Naive, &gd, &wd, s, &mut want[1]);
+    conv::conv2d_weight_gradient(Form::Naive, &xd, &gd, s, &mut want[2]);
     Case { x, weight, gy, want }
 }
 
@@ -160,11 +160,11 @@ fn winograd_keeps_its_accuracy() {
             (fused::copy_rows(&case.x[1..], size, size * c), fused::copy_rows(&case.gy[1..], size, size * c));
         let packed = PackedWeight::by(form, Algorithm::Winograd, &s, Direction::Forward, &case.weight[1..]);
         let (mut y, mut dw) = (vec![0.0; case.want[0].len()], vec![0.0; case.want[2].len()]);
-        fused::conv_forward(&s, &packed, &stage_x, &fused::keep, &mut y);
+        fused::conv_forward(&s, &packed, &stage_x, &fused::no_finish, &mut y);
         fused::conv_weight_gradient_by(form, Algorithm::Winograd, &s, &stage_x, &stage_gy, &mut dw);
         let (forward, gradient) = (error(&y, &case.want[0]), error(&dw, &case.want[2]));
         let mut plain = dw.clone();
-        conv::conv2d_weight_gradient_naive(&case.x[1..], &case.gy[1..], &s, &mut plain);
+        conv::conv2d_weight_gradient(Form::Naive, &case.x[1..], &case.gy[1..], &s, &mut plain);
         let plain = error(&plain, &case.want[2]);
         println!("{c} channels: forward {forward:.1e}, weight gradient {gradient:.1e}, as a plain sum {plain:.1e}");
         assert!(forward < 3e-6, "{c} channels, forward: {forward:e}");
@@ -181,7 +181,7 @@ fn a_bad_pixel_stays_in_its_tiles() {
             let weight = noise(7 * 5 * 9, 4);
             let packed = PackedWeight::by(form, Algorithm::Winograd, &PLAIN, Direction::Forward, &weight);
             let mut y = vec![0.0; 2 * 9 * 9 * 7];
-            fused::conv_forward(&PLAIN, &packed, &fused::copy_rows(&x, 9, 45), &fused::keep, &mut y);
+            fused::conv_forward(&PLAIN, &packed, &fused::copy_rows(&x, 9, 45), &fused::no_finish, &mut y);
             for (i, v) in y.iter().enumerate() {
                 let (n, row, column) = (i / 567, i / 63 % 9, i / 7 % 9);
                 let near = n == 0 && (2..6).contains(&row) && (2..6).contains(&column);
@@ -204,9 +204,9 @@ fn threads_change_nothing() {
         let case = case(&s, 9);
         let all = || {
             let mut out = [0, 1, 2].map(|i| vec![0f32; case.want[i].len()]);
-            conv::conv2d_forward(&case.x[1..], &case.weight[1..], None, &s, &mut out[0]);
-            conv::conv2d_input_gradient(&case.gy[1..], &case.weight[1..], &s, &mut out[1]);
-            conv::conv2d_weight_gradient(&case.x[1..], &case.gy[1..], &s, &mut out[2]);
+            conv::conv2d_forward(Form::current(), &case.x[1..], &case.weight[1..], None, &s, &mut out[0]);
+            conv::conv2d_input_gradient(Form::current(), &case.gy[1..], &case.weight[1..], &s, &mut out[1]);
+            conv::conv2d_weight_gradient(Form::current(), &case.x[1..], &case.gy[1..], &s, &mut out[2]);
             out.map(|out| out.into_iter().map(f32::to_bits).collect::<Vec<_>>())
         };
         let results = [1, 2, 3].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(all));

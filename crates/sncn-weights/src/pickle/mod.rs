@@ -1,7 +1,7 @@
-//! Python pickles, read without running them: values become plain nodes, calls are recorded and never made.
+//! Python pickles, read without running them: values become nodes, and calls are recorded but never made.
 //!
-//! Protocols 0 to 5 as far as data files need them (CIFAR's python layout, PyTorch's state dicts). Nodes lie in one arena
-//! and refer to each other by number, so hostile nesting, sharing and cycles cost no more than the file's length.
+//! Protocols 0 to 5, as far as data files use them (CIFAR's Python files, PyTorch's state dicts). Nodes are stored in one vector and
+//! refer to each other by index, so that hostile nesting, sharing and cycles cost no more than the length of the file.
 //! Source: the opcode list of Python's `pickletools`.
 
 mod node;

@@ -1,6 +1,6 @@
-//! `Node`: one value of a pickle, and why a pickle is refused.
+//! `Node`: one value of a pickle, and why a pickle cannot be read.
 
-/// Why a pickle was refused.
+/// Why a pickle cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PickleError {
     /// The bytes end within an instruction, or a length points past the end.
@@ -9,63 +9,63 @@ pub enum PickleError {
     /// An instruction that data files do not use.
     #[error("pickle instruction {op:#04x} at byte {at} is not accepted (data only: nothing is run)")]
     Instruction {
-        /// The instruction.
+        /// The opcode.
         op: u8,
-        /// Where it stands.
+        /// Its offset in bytes.
         at: usize,
     },
-    /// An instruction whose operands are missing or of another kind.
+    /// An instruction whose operands are missing or of the wrong type.
     #[error("the pickle is malformed at byte {at}: {what}")]
     Malformed {
-        /// Where.
+        /// Its offset in bytes.
         at: usize,
-        /// What was wanted.
+        /// What was expected.
         what: &'static str,
     },
 }
 
 pub(super) type Result<T> = std::result::Result<T, PickleError>;
 
-/// A node's number.
+/// The index of a node.
 pub type Id = usize;
 
-/// One value.
+/// A value of a pickle.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
     /// `None`.
     None,
     /// `True` or `False`.
     Bool(bool),
-    /// An integer that fits.
+    /// An integer of at most 64 bits.
     Int(i64),
     /// A float.
     Float(f64),
     /// A byte string: a range of the input.
     Bytes(std::ops::Range<usize>),
-    /// Text.
+    /// A string.
     Text(String),
     /// A list.
     List(Vec<Id>),
     /// A tuple or set.
     Tuple(Vec<Id>),
-    /// A dictionary, in order.
+    /// A dictionary: keys and values, in order.
     Dict(Vec<(Id, Id)>),
     /// A class or function, by name only.
     Global {
-        /// Its module.
+        /// The module.
         module: String,
-        /// Its name.
+        /// The name in the module.
         name: String,
     },
-    /// A call that was not made.
+    /// A call, which was not made.
     Call {
-        /// What would be called.
+        /// The class or function.
         callable: Id,
         /// The arguments, a tuple.
         arguments: Id,
-        /// What would be set on the result.
+        /// The state that `__setstate__` would get.
         state: Option<Id>,
     },
-    /// A reference outside the pickle.
+    /// A persistent id: a reference to something outside the pickle.
     Persistent(Id),
 }

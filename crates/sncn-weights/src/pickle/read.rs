@@ -1,9 +1,9 @@
-//! `Pickle`: the values of a pickle, by number.
+//! `Pickle`: the values of a pickle.
 
 use super::node::{Id, Node, Result};
 use super::reader;
 
-/// A pickle that was read.
+/// The values of a pickle. All functions that take an [`Id`] panic where it is not one of this pickle.
 pub struct Pickle<'a> {
     bytes: &'a [u8],
     nodes: Vec<Node>,
@@ -12,36 +12,36 @@ pub struct Pickle<'a> {
 }
 
 impl<'a> Pickle<'a> {
-    /// Reads one pickle from the start of `bytes`.
+    /// Reads the pickle at the start of `bytes`.
     ///
     /// # Errors
-    /// Where it is truncated, malformed, or uses instructions that data files do not.
+    /// Returns an error where the pickle is truncated or malformed, or has instructions that data files do not use.
     pub fn read(bytes: &'a [u8]) -> Result<Self> {
         let (nodes, root, end) = reader::read(bytes)?;
         Ok(Self { bytes, nodes, root, end })
     }
 
-    /// The value.
+    /// Returns the pickled value.
     pub fn root(&self) -> Id {
         self.root
     }
 
-    /// Bytes that it takes; another may follow.
+    /// Returns the length of the pickle in bytes; another may follow.
     pub fn bytes_read(&self) -> usize {
         self.end
     }
 
-    /// A node.
+    /// Returns a node.
     pub fn node(&self, id: Id) -> &Node {
         &self.nodes[id]
     }
 
-    /// All nodes, in the order in which they were made.
+    /// Returns all nodes, in the order of the pickle.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// The value of a dictionary's key (text, or bytes as Python 2 wrote them).
+    /// Returns the value of a key (a string, or bytes as Python 2 wrote them) of a dictionary, or of an object whose state is one.
     pub fn entry(&self, dict: Id, key: &str) -> Option<Id> {
         let pairs = match &self.nodes[dict] {
             Node::Dict(pairs) => pairs,
@@ -54,7 +54,7 @@ impl<'a> Pickle<'a> {
         pairs.iter().find(|(name, _)| self.text(*name).as_deref() == Some(key)).map(|&(_, value)| value)
     }
 
-    /// Text, or bytes read as UTF-8.
+    /// Returns a string, or bytes decoded as UTF-8.
     pub fn text(&self, id: Id) -> Option<String> {
         match &self.nodes[id] {
             Node::Text(text) => Some(text.clone()),
@@ -62,7 +62,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The items of a list or tuple.
+    /// Returns the items of a list or tuple.
     pub fn items(&self, id: Id) -> Option<&[Id]> {
         match &self.nodes[id] {
             Node::List(items) | Node::Tuple(items) => Some(items),
@@ -70,7 +70,7 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// An integer.
+    /// Returns an integer.
     pub fn int(&self, id: Id) -> Option<i64> {
         match self.nodes[id] {
             Node::Int(value) => Some(value),
@@ -78,12 +78,12 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Bytes, also in the form that Python 3 gives them in old protocols: a call of `_codecs.encode` with Latin-1 text.
+    /// Returns bytes, also those that Python 3 wrote in old protocols: a call of `_codecs.encode` with a Latin-1 string.
     pub fn bytes(&self, id: Id) -> Option<Vec<u8>> {
         match &self.nodes[id] {
             Node::Bytes(range) => Some(self.bytes[range.clone()].to_vec()),
             Node::Call { callable, arguments, .. } if self.is_global(*callable, "encode") => {
-                // the argument must be text itself: one that refers to a call again would nest without end
+                // the argument must be a string itself: a call could refer to itself
                 let Node::Text(text) = &self.nodes[*self.items(*arguments)?.first()?] else { return None };
                 text.chars().map(|c| u8::try_from(u32::from(c)).ok()).collect()
             }
@@ -91,12 +91,12 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// Whether a node is a global of that name, whatever its module.
+    /// Returns whether a node is a class or function of that name, in any module.
     pub fn is_global(&self, id: Id, wanted: &str) -> bool {
         matches!(&self.nodes[id], Node::Global { name, .. } if name == wanted)
     }
 
-    /// Shape and elements of a numpy array of unsigned bytes in C order.
+    /// Returns the shape and the elements of a numpy array of type uint8 in C order.
     pub fn byte_array(&self, id: Id) -> Option<(Vec<usize>, Vec<u8>)> {
         let Node::Call { callable, arguments, state } = &self.nodes[id] else { return None };
         let (shape, dtype, data) = if let Some(state) = state {
@@ -114,10 +114,10 @@ impl<'a> Pickle<'a> {
         if !self.is_global(*kind, "dtype") || name.trim_start_matches('|') != "u1" {
             return None;
         }
-        let extents = self.items(shape)?.iter().map(|&extent| usize::try_from(self.int(extent)?).ok());
-        let shape = extents.collect::<Option<Vec<usize>>>()?;
+        let dims = self.items(shape)?.iter().map(|&dim| usize::try_from(self.int(dim)?).ok());
+        let shape = dims.collect::<Option<Vec<usize>>>()?;
         let data = self.bytes(data)?;
-        let count = shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent))?;
+        let count = shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim))?;
         (count == data.len()).then_some((shape, data))
     }
 }

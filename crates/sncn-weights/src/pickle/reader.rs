@@ -1,12 +1,12 @@
-//! The instructions of a pickle, as a machine that only builds nodes.
+//! The pickle machine, which only builds nodes.
 
 use super::node::{Id, Node, PickleError, Result};
 use std::collections::HashMap;
 
-/// Bytes that a global's module and name may have where they come from the stack.
+/// The most bytes of a global's module and name that come from the stack.
 const LONGEST: usize = 256;
 
-/// The nodes of the pickle at the start of `bytes`, its root, and the bytes it takes.
+/// Reads the pickle at the start of `bytes`: its nodes, the root, and its length in bytes.
 pub(super) fn read(bytes: &[u8]) -> Result<(Vec<Node>, Id, usize)> {
     let mut reader = Reader { bytes, at: 0, nodes: Vec::new(), stack: Vec::new(), marks: Vec::new(), memo: HashMap::new() };
     while !reader.step()? {}
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         self.stack.last().copied().map_or_else(|| self.malformed("the stack is empty"), Ok)
     }
 
-    /// Everything above the last mark.
+    /// Pops everything above the last mark.
     fn marked(&mut self) -> Result<Vec<Id>> {
         match self.marks.pop() {
             Some(mark) => Ok(self.stack.split_off(mark)),
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// One instruction; true at the end.
+    /// Runs one instruction; true at the end.
     fn step(&mut self) -> Result<bool> {
         let at = self.at;
         let op = self.number(1)? as u8;

@@ -1,4 +1,4 @@
-//! The two containers of `torch.save`: where the object's pickle lies, and the storages.
+//! The two formats of `torch.save`: where the object's pickle and the storages are.
 
 use super::error::{PthError, Result, part};
 use super::state::Storage;
@@ -9,16 +9,16 @@ use std::io::{Cursor, Read};
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-/// What the older form's magic number looks like after the pickle's two or eleven bytes of opening.
+/// The magic number of the older format, as pickled after an opening of 2 or 11 bytes.
 const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
-/// The older form's version.
+/// The version of the older format.
 const PROTOCOL: i64 = 1001;
 
 /// An open file.
 pub(super) enum Container<'a> {
     /// The zip archive.
     Zip(Archive<'a>),
-    /// The older form.
+    /// The older format.
     Legacy {
         /// The whole file.
         bytes: &'a [u8],
@@ -27,16 +27,16 @@ pub(super) enum Container<'a> {
     },
 }
 
-/// A zip archive whose records lie under one folder.
+/// A zip archive whose records are in one folder.
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     folder: String,
-    /// Bytes that may still be read: records that overlap would be more than the file.
+    /// Bytes that may still be read: overlapping records would be more than the file.
     left: u64,
 }
 
 impl<'a> Container<'a> {
-    /// Finds out which form it is, and checks the byte order.
+    /// Detects the format and checks the byte order.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self> {
         if bytes.starts_with(b"PK") {
             return Archive::open(bytes).map(Container::Zip);
@@ -56,7 +56,7 @@ impl<'a> Container<'a> {
         Ok(Container::Legacy { bytes, object: at })
     }
 
-    /// The object's pickle (and, in the older form, what follows it).
+    /// The object's pickle; in the older format with everything after it.
     pub(super) fn object(&mut self) -> Result<Cow<'a, [u8]>> {
         match self {
             Container::Zip(archive) => {
@@ -66,7 +66,7 @@ impl<'a> Container<'a> {
         }
     }
 
-    /// The bytes of the storages that are `used`; `all` are those that the object's pickle of `length` bytes names.
+    /// The bytes of the storages in `used`; `all` are those that the object's pickle, of `length` bytes, describes.
     pub(super) fn storages(
         mut self,
         all: &HashMap<String, Storage>,
@@ -86,7 +86,7 @@ impl<'a> Container<'a> {
             let name = format!("data/{key}");
             let Some(record) = archive.record(&name)? else { return part(&name, "missing from the archive") };
             if Some(record.len()) != storage.bytes() {
-                return part(&name, format!("{} bytes, the pickle says {}", record.len(), storage.describe()));
+                return part(&name, format!("{} bytes, but {} in the pickle", record.len(), storage.describe()));
             }
             found.insert(key.to_string(), Cow::Owned(record));
         }
@@ -102,7 +102,7 @@ impl<'a> Archive<'a> {
         let folder = match folders[..] {
             [folder] => folder.to_string(),
             [] => return part("data.pkl", "missing: a zip archive, but not one that torch.save wrote"),
-            _ => return part("data.pkl", "stands twice in the archive"),
+            _ => return part("data.pkl", "occurs twice in the archive"),
         };
         let mut archive = Self { zip, folder, left: bytes.len() as u64 };
         match archive.record("byteorder")?.as_deref() {
@@ -138,30 +138,30 @@ impl<'a> Archive<'a> {
     }
 }
 
-/// Reads the pickle at `at` and moves behind it.
+/// Reads the pickle at `at` and moves `at` after it.
 fn next<'a>(bytes: &'a [u8], at: &mut usize, name: &'static str) -> Result<Pickle<'a>> {
     let pickle = Pickle::read(&bytes[*at..]).map_err(|source| PthError::Pickle { part: name, source })?;
     *at += pickle.bytes_read();
     Ok(pickle)
 }
 
-/// The storages of the older form: the list of their keys from `at`, then each as a count of elements and its bytes.
+/// The storages of the older format: at `at` a list of their keys, then for each the number of elements and the bytes.
 fn legacy<'a>(bytes: &'a [u8], mut at: usize, all: &HashMap<String, Storage>) -> Result<HashMap<String, Cow<'a, [u8]>>> {
     const KEYS: &str = "the list of storage keys";
     let keys = next(bytes, &mut at, KEYS)?;
-    let Some(ids) = keys.items(keys.root()) else { return part(KEYS, "no list") };
+    let Some(ids) = keys.items(keys.root()) else { return part(KEYS, "not a list") };
     let mut found = HashMap::new();
     for &id in ids {
-        let Some(key) = keys.text(id) else { return part(KEYS, "it holds what is no text") };
+        let Some(key) = keys.text(id) else { return part(KEYS, "an item is not a string") };
         let name = format!("storage {key:?}");
-        let Some(storage) = all.get(&key) else { return part(&name, "listed, but not in the object") };
+        let Some(storage) = all.get(&key) else { return part(&name, "in the list, but not in the object") };
         let count = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()).map(|count| i64::from_le_bytes(*count));
         if count.is_none_or(|count| usize::try_from(count) != Ok(storage.count)) {
-            let told = count.map_or("the file ends".to_string(), |count| format!("{count} elements"));
-            return part(&name, format!("{told}, the pickle says {}: damaged or cut short", storage.describe()));
+            let found_count = count.map_or("the file ends".to_string(), |count| format!("{count} elements"));
+            return part(&name, format!("{found_count}, but {} in the pickle: damaged or cut short", storage.describe()));
         }
         let data = storage.bytes().and_then(|size| bytes.get(at + 8..(at + 8).checked_add(size)?));
-        let Some(data) = data else { return part(&name, format!("cut short, {} are wanted", storage.describe())) };
+        let Some(data) = data else { return part(&name, format!("cut short: expected {}", storage.describe())) };
         at += 8 + data.len();
         found.insert(key, Cow::Borrowed(data));
     }

@@ -1,41 +1,41 @@
-//! Why a file of PyTorch is refused.
+//! Why a file of PyTorch cannot be read.
 
 use crate::pickle::PickleError;
 
-/// Why a file was refused.
+/// Why a file of PyTorch cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum PthError {
-    /// Neither form.
+    /// The file has neither format of `torch.save`.
     #[error("not a file that torch.save wrote (neither its zip archive nor the older form); write one with torch.save")]
     Form,
-    /// The archive itself.
+    /// The zip archive is damaged.
     #[error("the zip archive is damaged or cut short; fetch the file again")]
     Archive(#[source] zip::result::ZipError),
-    /// A part of the file.
+    /// A part of the file is missing, damaged or not accepted.
     #[error("{part}: {what}")]
     Part {
-        /// Which.
+        /// The part.
         part: String,
-        /// What is wrong with it.
+        /// What is wrong.
         what: String,
     },
-    /// A pickle of the file.
+    /// A pickle in the file cannot be read.
     #[error("{part}")]
     Pickle {
-        /// Which.
+        /// The pickle.
         part: &'static str,
-        /// What is wrong with it.
+        /// What is wrong.
         source: PickleError,
     },
-    /// A tensor of the state dict.
+    /// A tensor of the state dict cannot be read.
     #[error("tensor {name:?}: {what}")]
     Tensor {
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// What is wrong.
         what: String,
     },
-    /// No state dict.
+    /// The file has no state dict.
     #[error("{0}")]
     Content(String),
 }

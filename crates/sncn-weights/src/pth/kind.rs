@@ -1,4 +1,4 @@
-//! `Kind`: the element types of PyTorch, and `StorageSlice`: a tensor's place in a storage.
+//! `Kind`: the element types of PyTorch, and `StorageSlice`: a tensor as a part of a storage.
 
 use candle_core::DType;
 
@@ -7,11 +7,11 @@ use candle_core::DType;
 pub(super) struct Kind {
     /// `torch.<name>`.
     pub(super) name: &'static str,
-    /// Its typed storage; the youngest types have none.
+    /// The name of its typed storage; empty for the newest types, which have none.
     pub(super) storage: &'static str,
-    /// Bytes of an element.
+    /// Size of an element in bytes.
     pub(super) bytes: usize,
-    /// The same in candle, for floats.
+    /// The type in candle, for floats.
     pub(super) float: Option<DType>,
     pub(super) signed: bool,
 }
@@ -40,7 +40,7 @@ pub(super) const KINDS: &[Kind] = &[
     whole("uint32", "", 4, false),
 ];
 
-/// A tensor's place in a storage, in elements.
+/// A tensor as a part of a storage; offset and strides are in elements.
 #[derive(Debug)]
 pub(super) struct StorageSlice {
     pub(super) key: String,
@@ -48,7 +48,7 @@ pub(super) struct StorageSlice {
     pub(super) offset: usize,
     pub(super) shape: Vec<usize>,
     pub(super) strides: Vec<usize>,
-    /// Elements.
+    /// Number of elements.
     pub(super) count: usize,
 }
 

@@ -1,9 +1,8 @@
-//! `.pth` files: the state dict that `torch.save` wrote, read without running the pickle in it.
+//! `.pth` files: state dicts that `torch.save` wrote, read without running the pickle in them.
 //!
-//! Both forms: the zip archive (PyTorch 1.6 and later; `<name>/data.pkl` and `<name>/data/<key>`, uncompressed) and the older
-//! sequence of pickles with the storages behind them. A tensor is a window on a storage: an offset, extents and strides, all
-//! held against the storage's bytes, so that no tensor is larger than what the file holds. What is no tensor is named, never
-//! made. Source: `torch/serialization.py` and `torch/_utils.py`.
+//! Both formats: the zip archive (PyTorch 1.6 and later; `<name>/data.pkl` and `<name>/data/<key>`, uncompressed) and the older
+//! sequence of pickles followed by the storages. A tensor is an offset, a shape and strides in a storage, all checked against the
+//! storage's bytes, so that no tensor is larger than the file. Entries that are not tensors are listed by name only. Source: `torch/serialization.py` and `torch/_utils.py`.
 
 mod container;
 mod error;

@@ -1,4 +1,4 @@
-//! The state dict in the object's pickle: where it stands, its storages, its tensors.
+//! The state dict in the object's pickle: its key, its storages, its tensors.
 
 use super::error::{PthError, Result, part};
 use super::kind::{KINDS, Kind, StorageSlice};
@@ -8,33 +8,33 @@ use std::collections::{BTreeSet, HashMap};
 /// Keys under which training programs keep a state dict.
 const KEYS: [&str; 4] = ["state_dict", "model", "net", "model_state_dict"];
 
-/// Bytes that a name or key may have; one longer, named again and again, would take more memory than the file.
+/// The most bytes of a name or key: a longer one that is repeated could take more memory than the file.
 const LONGEST: usize = 1024;
-/// Dimensions that a tensor of PyTorch may have.
+/// The most dimensions of a tensor in PyTorch.
 const DIMENSIONS: usize = 64;
 
-/// A storage as the pickle names it.
+/// A storage, as described in the pickle.
 #[derive(Debug, PartialEq)]
 pub(super) struct Storage {
-    /// Its element type; an untyped storage counts bytes.
+    /// Its element type; `None` for an untyped storage, whose elements are bytes.
     pub(super) kind: Option<&'static Kind>,
-    /// Elements.
+    /// Number of elements.
     pub(super) count: usize,
 }
 
 impl Storage {
-    /// Its size, where that is a number.
+    /// Its size in bytes, where that does not overflow.
     pub(super) fn bytes(&self) -> Option<usize> {
         self.count.checked_mul(self.kind.map_or(1, |kind| kind.bytes))
     }
 
-    /// In words.
+    /// A description for error messages.
     pub(super) fn describe(&self) -> String {
         format!("{} elements of {}", self.count, self.kind.map_or("one byte", |kind| kind.name))
     }
 }
 
-/// Where the state dict stands.
+/// The state dict, and the key it was found under.
 pub(super) struct Found {
     pub(super) id: Id,
     pub(super) under: Option<&'static str>,
@@ -66,9 +66,9 @@ fn pairs<'p>(pickle: &'p Pickle, id: Id) -> Option<&'p [(Id, Id)]> {
 
 /// Finds the state dict.
 pub(super) fn find(pickle: &Pickle) -> Result<Found> {
-    let holds_tensors = |id: Id| pairs(pickle, id).is_some_and(|pairs| pairs.iter().any(|&(_, value)| is_tensor(pickle, value)));
+    let has_tensors = |id: Id| pairs(pickle, id).is_some_and(|pairs| pairs.iter().any(|&(_, value)| is_tensor(pickle, value)));
     let root = pickle.root();
-    if holds_tensors(root) {
+    if has_tensors(root) {
         return Ok(Found { id: root, under: None });
     }
     if matches!(pickle.node(root), Node::Call { .. }) && pickle.entry(root, "_modules").is_some() {
@@ -77,7 +77,7 @@ pub(super) fn find(pickle: &Pickle) -> Result<Found> {
         ));
     }
     for key in KEYS {
-        if let Some(id) = pickle.entry(root, key).filter(|&id| holds_tensors(id)) {
+        if let Some(id) = pickle.entry(root, key).filter(|&id| has_tensors(id)) {
             return Ok(Found { id, under: Some(key) });
         }
     }
@@ -89,14 +89,14 @@ pub(super) fn find(pickle: &Pickle) -> Result<Found> {
     )))
 }
 
-/// The callable's name and the arguments of a call.
+/// The name of the function and the arguments of a call into `torch._utils`.
 fn call<'p>(pickle: &'p Pickle, id: Id) -> Option<(&'p str, &'p [Id])> {
     let Node::Call { callable, arguments, .. } = pickle.node(id) else { return None };
     let Node::Global { module, name } = pickle.node(*callable) else { return None };
     (module == "torch._utils").then_some((name.as_str(), pickle.items(*arguments)?))
 }
 
-/// The call that rebuilds a tensor, from under the call that makes it a parameter, if any.
+/// The call that rebuilds a tensor, which may be the argument of one that rebuilds a parameter.
 fn tensor(pickle: &Pickle, id: Id) -> Option<Id> {
     match call(pickle, id)? {
         ("_rebuild_parameter" | "_rebuild_parameter_with_state", arguments) => {
@@ -112,7 +112,7 @@ fn is_tensor(pickle: &Pickle, id: Id) -> bool {
     tensor(pickle, id).is_some()
 }
 
-/// The key and the kind of a storage's persistent id: ("storage", type, key, place, count, …).
+/// The key and the description of a storage from its persistent id: ("storage", type, key, location, count, …).
 fn storage(pickle: &Pickle, id: Id) -> std::result::Result<(String, Storage), String> {
     let items = pickle.items(id).unwrap_or_default();
     let [tag, class, key, _, count, rest @ ..] = items else { return Err("its storage is not described as one".into()) };
@@ -133,12 +133,12 @@ fn storage(pickle: &Pickle, id: Id) -> std::result::Result<(String, Storage), St
     Ok((key, Storage { kind, count }))
 }
 
-/// Every storage that the pickle names, whatever it is for.
+/// All storages that the pickle describes.
 pub(super) fn storages(pickle: &Pickle) -> Result<HashMap<String, Storage>> {
     let mut found: HashMap<String, Storage> = HashMap::new();
     for node in pickle.nodes() {
         let Node::Persistent(id) = node else { continue };
-        // what is described otherwise is refused where a tensor of the state dict lies in it
+        // other persistent ids are an error only where a tensor of the state dict uses them
         let Ok((key, storage)) = storage(pickle, *id) else { continue };
         match found.get(&key) {
             Some(known) if *known != storage => {
@@ -150,45 +150,45 @@ pub(super) fn storages(pickle: &Pickle) -> Result<HashMap<String, Storage>> {
     Ok(found)
 }
 
-/// What a state dict holds.
+/// The entries of a state dict.
 pub(super) struct Entries {
-    pub(super) windows: Vec<(String, StorageSlice)>,
-    /// Where each name stands among them.
-    pub(super) places: HashMap<String, usize>,
+    pub(super) slices: Vec<(String, StorageSlice)>,
+    /// The index of each name among them.
+    pub(super) indices: HashMap<String, usize>,
     pub(super) others: Vec<String>,
 }
 
-/// The entries of the state dict; of a name that stands twice, the last counts.
+/// Reads the entries of the state dict; of a name that occurs twice, the last entry is used.
 pub(super) fn entries(pickle: &Pickle, dict: Id, storages: &HashMap<String, Storage>) -> Result<Entries> {
-    let mut places: HashMap<String, usize> = HashMap::new();
-    let (mut windows, mut others): (Vec<(String, StorageSlice)>, BTreeSet<String>) = Default::default();
+    let mut indices: HashMap<String, usize> = HashMap::new();
+    let (mut slices, mut others): (Vec<(String, StorageSlice)>, BTreeSet<String>) = Default::default();
     for &(name, value) in pairs(pickle, dict).unwrap_or_default() {
         let Some(name) = short(pickle, name) else {
-            others.insert("(a name that is no short text)".to_string());
+            others.insert("(a name that is not a short string)".to_string());
             continue;
         };
         let Some(id) = tensor(pickle, value) else {
             others.insert(name);
             continue;
         };
-        let window = window(pickle, id, storages).map_err(|what| PthError::Tensor { name: name.clone(), what })?;
-        match places.get(&name) {
-            Some(&at) => windows[at].1 = window,
+        let slice = slice(pickle, id, storages).map_err(|what| PthError::Tensor { name: name.clone(), what })?;
+        match indices.get(&name) {
+            Some(&at) => slices[at].1 = slice,
             None => {
-                places.insert(name.clone(), windows.len());
-                windows.push((name, window));
+                indices.insert(name.clone(), slices.len());
+                slices.push((name, slice));
             }
         }
     }
-    Ok(Entries { windows, places, others: others.into_iter().collect() })
+    Ok(Entries { slices, indices, others: others.into_iter().collect() })
 }
 
-/// The tensor that a call of `_rebuild_tensor_v2` or `_v3` would make, held against its storage.
-fn window(pickle: &Pickle, id: Id, storages: &HashMap<String, Storage>) -> std::result::Result<StorageSlice, String> {
+/// The tensor that a call of `_rebuild_tensor_v2` or `_v3` would make, checked against its storage.
+fn slice(pickle: &Pickle, id: Id, storages: &HashMap<String, Storage>) -> std::result::Result<StorageSlice, String> {
     let (name, arguments) = call(pickle, id).ok_or("not rebuilt by torch._utils")?;
-    let &[place, offset, shape, strides, ref rest @ ..] = arguments else { return Err("too few arguments".into()) };
-    let Node::Persistent(place) = *pickle.node(place) else { return Err("its storage is not in the file".into()) };
-    let (key, _) = storage(pickle, place)?;
+    let &[location, offset, shape, strides, ref rest @ ..] = arguments else { return Err("too few arguments".into()) };
+    let Node::Persistent(location) = *pickle.node(location) else { return Err("its storage is not in the file".into()) };
+    let (key, _) = storage(pickle, location)?;
     let storage = storages.get(&key).ok_or("its storage is not in the file")?;
     let kind = match name {
         "_rebuild_tensor_v3" => rest.get(2).and_then(|&id| dtype(pickle, id)).ok_or("an element type that is not accepted")?,
@@ -203,19 +203,20 @@ fn window(pickle: &Pickle, id: Id, storages: &HashMap<String, Storage>) -> std::
     let shape = numbers(shape).ok_or("its shape is no tuple of numbers")?;
     let strides = numbers(strides).ok_or("its strides are no tuple of numbers that are 0 or more")?;
     if shape.len() != strides.len() {
-        return Err(format!("{} extents and {} strides", shape.len(), strides.len()));
+        return Err(format!("{} dimensions and {} strides", shape.len(), strides.len()));
     }
-    let held = storage.bytes().ok_or("its storage is too large")? / kind.bytes;
-    let refused = || format!("shape {shape:?}, strides {strides:?}, offset {offset} do not fit its storage of {held} elements");
-    // extents are multiplied elsewhere too, so those of an empty tensor must not be too large either
-    let all = shape.iter().try_fold(1usize, |count, &extent| count.checked_mul(extent.max(1))).ok_or_else(refused)?;
+    let available = storage.bytes().ok_or("its storage is too large")? / kind.bytes;
+    let error =
+        || format!("shape {shape:?}, strides {strides:?}, offset {offset} do not fit its storage of {available} elements");
+    // dimensions are multiplied elsewhere too, so those of an empty tensor must not overflow either
+    let all = shape.iter().try_fold(1usize, |count, &dim| count.checked_mul(dim.max(1))).ok_or_else(error)?;
     let count = if shape.contains(&0) { 0 } else { all };
-    let last = shape.iter().zip(&strides).try_fold(offset, |at, (&extent, &stride)| {
-        let steps = extent.saturating_sub(1);
+    let last = shape.iter().zip(&strides).try_fold(offset, |at, (&dim, &stride)| {
+        let steps = dim.saturating_sub(1);
         at.checked_add(steps.checked_mul(stride)?)
     });
-    if count > held || (count > 0 && last.is_none_or(|last| last >= held)) {
-        return Err(refused());
+    if count > available || (count > 0 && last.is_none_or(|last| last >= available)) {
+        return Err(error());
     }
     Ok(StorageSlice { key, kind, offset, shape, strides, count })
 }

@@ -140,7 +140,7 @@ fn weights_that_do_not_fit_leave_no_file() {
     changed(&|t| drop(t.remove("conv1.weight")), &[], &["conv1.weight is missing", "--backbone"], "missing    conv1.weight");
     changed(&|t| drop(t.insert("bn1.bias".into(), ones(&[3]))), &[], &["bn1.bias", "[3]"], "mismatch   bn1.bias [3]");
     changed(&|t| drop(t.remove("fc.weight")), &[], &["no fc.weight", "another network"], "");
-    changed(&|t| drop(t.insert("module.bn1.bias".into(), ones(&[64]))), &[], &["both", "stand for bn1.bias"], "");
+    changed(&|t| drop(t.insert("module.bn1.bias".into(), ones(&[64]))), &[], &["both named bn1.bias"], "");
     changed(
         &nothing,
         &["--layers", SELFNORM],

@@ -8,7 +8,7 @@ use crate::ops;
 use crate::ops::with_values;
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::conv::ConvShape;
-use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, keep};
+use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, no_finish};
 use sncn_kernels::linear::column_sums;
 use std::ops::Range;
 
@@ -56,7 +56,7 @@ fn linear(recording: &Recording, xs: &Rows, weight: &Tensor, bias: &Tensor) -> R
         if wanted {
             let packed = PackedWeight::new(&shape, Direction::InputGradient, &weight.part(0..weight.len()));
             let mut dx = Pooled::take(rows * c_in);
-            conv_input_gradient(&shape, &packed, &read, &keep, &mut dx);
+            conv_input_gradient(&shape, &packed, &read, &no_finish, &mut dx);
             gradients.give(xs.slot, Values::Own(dx));
         }
         done("linear: input gradient");
