@@ -110,7 +110,7 @@ impl Task for Classify {
         };
         let (model, vars) = setup::network(run, classes.len(), begin.seed)?;
         let describe = images.describe();
-        let data = Box::new(Examples::augmented(images, run.settings.clone().unwrap_or_default()));
+        let data = Box::new(Examples::augmented(images, run.settings.unwrap_or_default()));
         Ok(Prepared { model, vars, data, classes, describe, validation })
     }
 
