@@ -28,6 +28,7 @@ mod reproduce;
 mod results;
 mod sheet;
 mod source;
+mod speeds;
 mod statistics;
 mod table;
 mod tidy;

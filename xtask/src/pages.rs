@@ -1,13 +1,14 @@
 //! The pages that are written from committed results: `docs/results/`, and the tables between markers in other pages.
 //!
 //! A page may say `<!-- results: quick -->`, and `<!-- verdict: quick -->`; what stands from there to `<!-- end -->` is the
-//! table of `results/quick`, or what it comes to. `cargo xtask report --docs` writes all of them, and `cargo xtask tidy` holds
+//! table of `results/quick`, or what it comes to; `<!-- bench: … -->` asks for measurements of speed ([`speeds`]). `cargo xtask report --docs` writes all of them, and `cargo xtask tidy` holds
 //! what stands in the tree to what the results give.
 
 use crate::document::document;
 use crate::grid::Grid;
 use crate::results::{self, Collected};
 use crate::sheet::Sheet;
+use crate::speeds;
 use crate::table::{self, Table};
 use crate::tree::GENERATED as FOLDER;
 use crate::verdict::verdict;
@@ -18,6 +19,8 @@ use std::path::Path;
 
 /// Where committed results are.
 const RESULTS: &str = "results";
+/// Where committed measurements of speed are.
+const BENCH: &str = "results/bench";
 /// How to mend a page that differs.
 const REMEDY: &str = "cargo xtask report --docs writes it";
 
@@ -87,14 +90,18 @@ impl Pages {
         let text = text.replace("\r\n", "\n");
         let (mut filled, mut rest) = (String::new(), text.as_str());
         loop {
-            let at = ["results: ", "verdict: "].iter().filter_map(|kind| rest.find(&format!("\n{OPEN}{kind}"))).min();
+            let at = ["results: ", "verdict: ", "bench: "].iter().filter_map(|kind| rest.find(&format!("\n{OPEN}{kind}"))).min();
             let Some(at) = at else { break };
             let (before, marker) = rest.split_at(at + 1);
             let (marker, after) = marker.split_once(" -->\n").context("a marker that its line does not close")?;
             let what = marker.trim_start_matches(OPEN);
-            let Some(content) = self.marked.get(what) else {
-                let known: Vec<&str> = self.marked.keys().map(String::as_str).collect();
-                bail!("<!-- {what} --> is unknown; known: {}", known.join(", "))
+            let content = match (what.strip_prefix("bench: "), self.marked.get(what)) {
+                (Some(query), _) => speeds::table(query, Path::new(BENCH))?.markdown(),
+                (None, Some(content)) => content.clone(),
+                (None, None) => {
+                    let known: Vec<&str> = self.marked.keys().map(String::as_str).collect();
+                    bail!("<!-- {what} --> is unknown; known: {}", known.join(", "))
+                }
             };
             let (_, after) = after.split_once(END).with_context(|| format!("<!-- {what} --> has no {END}"))?;
             filled += &format!("{before}{OPEN}{what} -->\n{content}{END}");

@@ -91,7 +91,7 @@ impl Pretrained {
     /// Reads the vocabulary and checks it.
     ///
     /// # Errors
-    /// If the file is missing or damaged, and as [`Pretrained::check`].
+    /// If the file is missing or damaged, or does not fit the sizes of the weights.
     pub fn vocabulary(&self) -> Result<Vocabulary> {
         let path = first(&self.folder, &VOCABULARIES)
             .with_context(|| format!("{}: none of {} exists", self.folder.display(), VOCABULARIES.join(", ")))?;

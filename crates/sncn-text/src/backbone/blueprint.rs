@@ -4,7 +4,7 @@ use super::network::TextNetwork;
 use candle_core::Result;
 use sncn_core::{Layers, Vars};
 
-/// The arguments of [`build`](super::build) other than the name.
+/// The arguments of `build` other than the name.
 pub struct Blueprint<'a> {
     /// The number of classes.
     pub classes: usize,

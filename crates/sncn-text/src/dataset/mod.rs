@@ -60,7 +60,7 @@ pub fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
 /// The training texts of a run that names `name`: `<name>-train`, or the table with this path, without the validation set.
 ///
 /// # Errors
-/// As [`open`].
+/// If the name is unknown (the known ones are listed), or files are missing or damaged.
 pub fn training(name: &str, data_dir: &DataDir) -> Result<Texts> {
     Ok(split(name, data_dir)?.0)
 }
@@ -68,7 +68,7 @@ pub fn training(name: &str, data_dir: &DataDir) -> Result<Texts> {
 /// The training texts and the validation set of a run that names `name`; files are read once.
 ///
 /// # Errors
-/// As [`open`].
+/// If the name is unknown (the known ones are listed), or files are missing or damaged.
 pub fn split(name: &str, data_dir: &DataDir) -> Result<(Texts, Texts)> {
     let (train, validation) = named(&trained_on(name), data_dir)?.split_validation(VALIDATION);
     ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); expected at least 2", train.examples.len());

@@ -3,6 +3,7 @@
 mod begin;
 mod bench;
 mod lines;
+mod model;
 mod predict;
 mod setup;
 mod show;
@@ -11,5 +12,6 @@ mod test_sets;
 mod vocab;
 
 pub use lines::Lines;
+pub use model::{Model, Sentiment};
 pub use setup::{Augment, Input, Settings, VectorsConfig};
-pub use task::{Command, Model, Score, Sentiment};
+pub use task::{Command, Score};

@@ -1,7 +1,7 @@
 //! `sncn-sentiment predict`: lines of text in, JSON lines out, as they come.
 
 use super::lines::Lines;
-use super::task::Sentiment;
+use super::model::Sentiment;
 use anyhow::Result;
 use serde_json::{Map, json};
 use sncn_core::Pass;

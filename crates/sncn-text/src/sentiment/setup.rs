@@ -1,6 +1,6 @@
 //! What a run asks of its texts, its vocabulary and its network.
 
-use super::task::{Model, Sentiment};
+use super::model::{Model, Sentiment};
 use crate::backbone::{self, Encoder, Head, TextNetwork};
 use crate::glove::GloveConfig;
 use crate::pretrained::{CONFIG, Pretrained};
@@ -12,7 +12,7 @@ use serde_json::json;
 use sncn_core::{Seed, Vars};
 use sncn_record::task::SENTIMENT;
 use sncn_train::DataDir;
-use sncn_train::harness::{Empty, Run, Trained, run, saved, settings};
+use sncn_train::harness::{Empty, Run, Trained, saved, settings, table};
 use sncn_train::objective::Objective;
 use std::path::{Path, PathBuf};
 
@@ -172,7 +172,7 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
         classes.len()
     );
     // how the weights were trained is not known: the run's training settings are placeholders that nothing reads
-    let run = run::read::<Sentiment>(json!({
+    let run = table::read::<Sentiment>(json!({
         "name": folder.display().to_string(), "train": "reviews", "test": ["reviews-films"], "backbone": PRETRAINED, "epochs": 1,
         "batch_size": 1, "lr": 1e-5, "optimizer": {"kind": "adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0},
         "schedule": {"kind": "constant"}, "objective": {"kind": "plain"},

@@ -4,7 +4,7 @@
 //! dimensions it is strong in. Shown is the length after the gate over the length before, against the text's own mean of that.
 
 use super::lines::Lines;
-use super::task::Sentiment;
+use super::model::Sentiment;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 use sncn_core::Pass;

@@ -3,44 +3,20 @@
 use super::begin;
 use super::bench;
 use super::lines::Lines;
+use super::model::{Model, Sentiment};
 use super::predict;
 use super::setup::{self, Augment, Parts, Settings};
 use super::show::Show;
 use super::test_sets::TestSets;
 use super::vocab::Vocab;
-use crate::Vocabulary;
-use crate::backbone::TextNetwork;
 use crate::dataset;
 use crate::examples::Examples;
 use crate::pretrained;
 use anyhow::{Context, Result};
-use candle_core::{Device, Tensor};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
-use sncn_train::harness::{self, Begin, Empty, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
+use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
 use std::path::Path;
-
-/// Text classification.
-#[derive(Debug)]
-pub struct Sentiment;
-
-/// A network for texts, with its vocabulary.
-pub struct Model {
-    /// The network.
-    pub network: Box<dyn TextNetwork>,
-    /// Texts to token ids.
-    pub vocabulary: Vocabulary,
-    /// The most tokens of a text.
-    pub longest: usize,
-}
-
-impl Model {
-    /// The token ids of a text, as the network takes them and as they are.
-    pub(super) fn encode(&self, text: &str) -> Result<(Tensor, Vec<u32>)> {
-        let ids = self.vocabulary.encode(&[text], self.longest)?.concat();
-        Ok((Tensor::new(vec![ids.clone()], &Device::Cpu)?, ids))
-    }
-}
 
 /// Commands that only `sncn-sentiment` has.
 #[derive(clap::Subcommand, Debug)]
@@ -155,7 +131,7 @@ impl Task for Sentiment {
         Ok(Box::new(TestSets { trained: testing.trained, source: testing.source }))
     }
 
-    fn score(model: &Model, classes: usize, set: &Examples, pass: &Pass, observe: &mut dyn FnMut(usize)) -> Result<Score> {
+    fn score(model: &Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Score> {
         Ok(Score(evaluate(&*model.network, set, classes, BATCH, pass, observe)?))
     }
 

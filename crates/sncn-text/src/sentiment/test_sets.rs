@@ -1,6 +1,6 @@
 //! Named test sets of texts.
 
-use super::task::Sentiment;
+use super::model::Sentiment;
 use crate::dataset;
 use crate::examples::Examples;
 use crate::shift::{self, SEVERITIES, SHIFTS};

@@ -22,8 +22,8 @@ pub struct Vocab {
     /// Data set, such as imdb or reviews.
     #[arg(long)]
     train: String,
-    /// Whole words or word pieces.
-    #[arg(long, value_enum, default_value = "pieces")]
+    /// Whole words (words) or word pieces (pieces).
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "pieces")]
     kind: Kind,
     /// Tokens, padding and its like included.
     #[arg(long, default_value_t = 8000)]

@@ -1,6 +1,5 @@
 //! What the commands of several programs share: arguments, progress bars, lines of output, the interrupt flag.
 
-use super::{Run, Table, Task};
 use crate::DataDir;
 use anyhow::{Context, Result, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,30 +14,6 @@ use std::time::{Duration, Instant};
 macro_rules! out {
     () => { $crate::harness::cli::line(format_args!("")) };
     ($($arguments:tt)*) => { $crate::harness::cli::line(format_args!($($arguments)*)) };
-}
-
-/// A cell of a table: which row with which seed.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Cell {
-    /// Table file, such as models/quick.json.
-    #[arg(long)]
-    pub table: PathBuf,
-    /// Name of a row of the table.
-    #[arg(long)]
-    pub row: String,
-    /// Seed of weights, order, augmentation and mixing.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-}
-
-impl Cell {
-    /// The resolved run.
-    ///
-    /// # Errors
-    /// Names the file and the key that does not fit.
-    pub fn run<T: Task>(&self) -> Result<Run<T::Settings>> {
-        Table::<T>::read(&self.table)?.row(&self.row).cloned().with_context(|| self.table.display().to_string())
-    }
 }
 
 /// What the factors of convolutions are rounded to.

@@ -1,8 +1,9 @@
 //! The `train` command: trains one cell of a table, going on where it stopped.
 
-use super::cli::{self, Cell, Ending};
+use super::cli::{self, Ending};
 use super::folder::RunFolder;
 use super::progress::Progress;
+use super::table::Cell;
 use super::task::{Begin, Prepared, Score, Task};
 use super::{Run, provenance};
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header, SELECTED, Validation};

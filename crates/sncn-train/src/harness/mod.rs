@@ -17,11 +17,13 @@ pub mod run;
 pub mod saved;
 pub mod settings;
 pub mod summary;
+pub mod table;
 pub mod task;
 
 pub use cli::Ending;
 pub use program::main;
 pub use record::Recorder;
-pub use run::{Run, Table};
+pub use run::{Empty, Run};
 pub use sncn_record::Measurement;
-pub use task::{Begin, Command, Empty, NoCommand, Parts, Pixels, Prepared, Rebuild, Score, Task, TestSets, Testing, Trained};
+pub use table::Table;
+pub use task::{Begin, Command, NoCommand, Observe, Parts, Pixels, Prepared, Rebuild, Score, Task, TestSets, Testing, Trained};

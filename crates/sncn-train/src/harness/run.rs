@@ -1,10 +1,9 @@
-//! `Run` and `Table`: the rows of a table with all their settings read, so that what does not fit is reported before anything starts.
+//! `Run`: a row of a table with all its settings read, so that what does not fit is reported before anything starts.
 
-use super::task::{Empty, Task};
 use crate::objective::{MixConfig, Objective};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,7 +12,10 @@ use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Network, Seed, Vars};
 use sncn_record::run::without_remarks;
 use std::ops::Deref;
-use std::path::Path;
+
+/// Nothing: the settings of a row before its task has read them, options and commands of a task that has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+pub struct Empty {}
 
 /// One row of a table with its settings read, those of its task among them (`S`). What needs no reading (names, numbers) is that
 /// of the [`sncn_record::Run`] that it dereferences to.
@@ -54,32 +56,12 @@ fn part<T: DeserializeOwned + Serialize>(key: &str, settings: &mut Value) -> Res
     Ok(part)
 }
 
-/// Reads a row for a task, with every setting.
-///
-/// # Errors
-/// Names the key that does not fit or that the task would ignore, and what is accepted.
-pub fn of_row<T: Task>(row: sncn_record::Run) -> Result<Run<T::Settings>> {
-    let run = Run::new(row)?;
-    let settings = T::settings(&run)?;
-    let Run { row, optimizer, schedule, objective, mix, layers, settings: Empty {} } = run;
-    Ok(Run { row, optimizer, schedule, objective, mix, layers, settings })
-}
-
-/// Reads a run as checkpoints hold it.
-///
-/// # Errors
-/// Names the key that does not fit.
-pub fn read<T: Task>(run: Value) -> Result<Run<T::Settings>> {
-    let Value::Object(keys) = run else { bail!("a run is an object, not {run}") };
-    of_row::<T>(sncn_record::Run::read(keys)?)
-}
-
 impl Run<Empty> {
     /// Reads the settings of a row that all tasks share.
     ///
     /// # Errors
     /// Names the key that does not fit, and what is accepted.
-    fn new(mut row: sncn_record::Run) -> Result<Self> {
+    pub fn new(mut row: sncn_record::Run) -> Result<Self> {
         let run = Self {
             optimizer: part("optimizer", &mut row.optimizer)?,
             schedule: part("schedule", &mut row.schedule)?,
@@ -98,6 +80,12 @@ impl Run<Empty> {
 }
 
 impl<S> Run<S> {
+    /// The same run with other settings of a task's own.
+    pub fn with<T>(self, settings: T) -> Run<T> {
+        let Self { row, optimizer, schedule, objective, mix, layers, settings: _ } = self;
+        Run { row, optimizer, schedule, objective, mix, layers, settings }
+    }
+
     /// The run as checkpoints and results hold it: without the keys that change no number.
     ///
     /// # Errors
@@ -168,58 +156,10 @@ impl<S> Run<S> {
     }
 }
 
-/// A table file whose rows were all read.
-#[derive(Debug)]
-pub struct Table<T: Task> {
-    /// The file.
-    pub file: sncn_record::Table,
-    /// Its rows, fully specified.
-    pub runs: Vec<Run<T::Settings>>,
-}
-
-impl<T: Task> Table<T> {
-    /// Reads a table file.
-    ///
-    /// # Errors
-    /// Names the file and the key that does not fit, or the program that takes the table.
-    pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", path.display()))?;
-        Self::parse(&text).with_context(|| path.display().to_string())
-    }
-
-    /// Reads the text of a table file.
-    ///
-    /// # Errors
-    /// Names the row and the key that does not fit, or the program that takes the table.
-    pub fn parse(text: &str) -> Result<Self> {
-        let file = sncn_record::Table::parse(text)?;
-        if file.task != T::INFO.name {
-            let known = sncn_record::Task::of(&file.task)?;
-            bail!("task is {:?}; {:?} is accepted; {} takes this table", file.task, T::INFO.name, known.program)
-        }
-        let read = |row: sncn_record::Run| {
-            let name = row.name.clone();
-            of_row::<T>(row).with_context(|| format!("run {name:?}"))
-        };
-        let runs = file.resolve()?.into_iter().map(read).collect::<Result<_>>()?;
-        Ok(Self { file, runs })
-    }
-
-    /// The row of that name.
-    ///
-    /// # Errors
-    /// Lists the known rows.
-    pub fn row(&self, name: &str) -> Result<&Run<T::Settings>> {
-        self.runs.iter().find(|run| run.name == name).with_context(|| {
-            let known: Vec<_> = self.runs.iter().map(|run| run.name.as_str()).collect();
-            format!("no row {name:?}; known: {}", known.join(", "))
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::{Context, bail};
 
     fn table(runs: &str) -> Result<Vec<Run<Empty>>> {
         let text = format!(

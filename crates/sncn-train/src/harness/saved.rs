@@ -1,7 +1,7 @@
 //! A checkpoint named on the command line, with the run in it.
 
 use super::task::{Rebuild, Task, Trained};
-use super::{Run, run};
+use super::{Run, table};
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header};
 use anyhow::{Context, Result, bail};
 use sncn_core::Network;
@@ -108,7 +108,7 @@ impl<T: Task> Trained<T> {
     /// Where a file that belongs beside it is damaged, or it is of another task or network.
     pub fn of(checkpoint: Checkpoint, folder: &Path) -> Result<Self> {
         let SeededRun { run, seed } = checkpoint.header.run.clone();
-        let run = run::read::<T>(run).context("the run in the checkpoint")?;
+        let run = table::read::<T>(run).context("the run in the checkpoint")?;
         let rebuild = Rebuild { run: &run, seed, classes: &checkpoint.header.classes, folder };
         let (model, vars) = T::rebuild(&rebuild)?;
         checkpoint.load_weights(&vars)?;

@@ -3,9 +3,10 @@
 //! A task defines how its settings are read, how data is opened and a network built, and how the network's outputs become a score.
 //! `docs/extending.md` adds one step by step; `tests/` of this crate has a whole one.
 
+use super::Recorder;
 use super::bench::Case;
+use super::run::{Empty, Run};
 use super::summary;
-use super::{Recorder, Run};
 use crate::DataDir;
 use crate::checkpoint::Header;
 use crate::confusion::Confusion;
@@ -96,13 +97,7 @@ pub trait Task: Sized + Debug + 'static {
     ///
     /// # Errors
     /// Where an example cannot be read or the network does not take it.
-    fn score(
-        model: &Self::Model,
-        classes: usize,
-        set: &Self::Set,
-        pass: &Pass,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Self::Score>;
+    fn score(model: &Self::Model, classes: usize, set: &Self::Set, pass: &Pass, observe: Observe<'_>) -> Result<Self::Score>;
 
     /// Prints what was measured.
     fn print(measurements: &[Measurement], _classes: &[String]) {
@@ -133,10 +128,6 @@ pub trait Task: Sized + Debug + 'static {
         &[]
     }
 }
-
-/// Nothing: the settings of a row before its task has read them, options and commands of a task that has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
-pub struct Empty {}
 
 /// Commands that only one task has.
 pub trait Command: clap::Subcommand + Debug {
@@ -222,6 +213,9 @@ pub struct Testing<'a, T: Task> {
     /// Options of the command.
     pub options: &'a T::Evaluate,
 }
+
+/// Called with the number of examples done since the last call.
+pub type Observe<'a> = &'a mut dyn FnMut(usize);
 
 /// The parts of a test set, each with its name: `<set>`, or `<set>/<shift>/<severity>`. They are made one after another.
 pub type Parts<'a, S> = Box<dyn Iterator<Item = Result<(String, S)>> + 'a>;

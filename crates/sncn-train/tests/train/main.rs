@@ -117,7 +117,7 @@ fn what_does_not_fit_is_refused_before_anything_is_made() {
 #[test]
 fn every_help_fits_a_screen() {
     for (name, help) in program::helps::<Pitch>() {
-        assert!(help.lines().count() <= 60, "{name}:\n{help}");
+        assert!(help.lines().count() <= 30, "{name}:\n{help}");
     }
     assert!(program::helps::<Pitch>()[0].1.contains(Pitch::ABOUT));
 }

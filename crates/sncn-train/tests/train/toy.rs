@@ -7,7 +7,8 @@ use sncn_core::layer::{BatchNorm, Hooks};
 use sncn_core::{BuildContext, FeatureMap, Layers, Network, Pass, Seed, Vars};
 use sncn_train::data::{Batch, DataError, Dataset};
 use sncn_train::evaluate::{Evaluation, evaluate};
-use sncn_train::harness::{Begin, Empty, NoCommand, Parts, Prepared, Rebuild, Run, Task, TestSets, Testing, Trained, settings};
+use sncn_train::harness::{Begin, Empty, NoCommand, Observe, Parts, Prepared, Rebuild, Run};
+use sncn_train::harness::{Task, TestSets, Testing, Trained, settings};
 
 /// Tones of one of three pitches, 64 samples each, with noise of that standard deviation.
 pub(crate) struct Tones {
@@ -66,7 +67,6 @@ impl Network for Ear {
     }
 }
 
-/// Tones to pitches.
 #[derive(Debug)]
 pub(crate) struct Pitch;
 
@@ -122,13 +122,7 @@ impl Task for Pitch {
         Ok(Box::new(Noisy))
     }
 
-    fn score(
-        model: &Self::Model,
-        classes: usize,
-        set: &Tones,
-        pass: &Pass,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Evaluation> {
+    fn score(model: &Self::Model, classes: usize, set: &Tones, pass: &Pass, observe: Observe<'_>) -> Result<Evaluation> {
         Ok(evaluate(&**model, set, classes, 50, pass, observe)?)
     }
 

@@ -41,8 +41,8 @@ pub struct Corrupt {
     /// Severities, 1 to 5.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
     severities: Vec<usize>,
-    /// Which table of severities.
-    #[arg(long, value_enum, default_value = "cifar")]
+    /// Which table of severities: cifar (of CIFAR-10-C, 32 × 32) or imagenet (of ImageNet-C, 224 × 224).
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "cifar")]
     variant: Severities,
     /// Write one contact sheet of all corruptions × severities of the first image instead.
     #[arg(long)]

@@ -1,7 +1,6 @@
 //! `sncn-classify import`: weights that PyTorch saved, as a checkpoint that `evaluate` and `predict` take.
 
-use super::setup;
-use super::task::{Classify, Settings};
+use super::setup::{self, Classify, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sncn_train::checkpoint;

@@ -11,4 +11,5 @@ mod task;
 mod test_sets;
 
 pub use options::Options;
-pub use task::{Classify, Command, Settings};
+pub use setup::{Classify, Settings};
+pub use task::Command;

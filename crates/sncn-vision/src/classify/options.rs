@@ -12,8 +12,8 @@ pub struct Options {
     /// Folder of the frost photographs (default: generated textures, and a note on them).
     #[arg(long)]
     frost_dir: Option<PathBuf>,
-    /// Precision of the factors of convolutions; with bf16 the uncorrupted sets are measured in f32 too.
-    #[arg(long, value_enum, default_value = "f32")]
+    /// Precision of the factors of convolutions, f32 or bf16; with bf16 the uncorrupted sets are measured in f32 too.
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: Rounding,
 }
 

@@ -1,6 +1,6 @@
 //! `sncn-classify predict`: image files to labels with probabilities.
 
-use super::task::Classify;
+use super::setup::Classify;
 use crate::augment::normalise;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
@@ -18,8 +18,8 @@ pub struct Predict {
     /// How many labels to print for an image.
     #[arg(long, default_value_t = 3)]
     top: usize,
-    /// Precision of the factors of convolutions.
-    #[arg(long, value_enum, default_value = "f32")]
+    /// Precision of the factors of convolutions, f32 or bf16.
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: cli::Rounding,
     /// Image files (PNG, JPEG, BMP, WebP).
     #[arg(required = true)]
@@ -31,7 +31,7 @@ pub(super) fn run(trained: &Trained<Classify>, options: &Predict) -> Result<()> 
     ensure!((8..=1024).contains(&options.size), "--size is {}; 8 to 1024 is accepted", options.size);
     let (classes, pass) = (&trained.header.classes, cli::pass(options.precision));
     for path in &options.images {
-        let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
+        let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
         let image = image.resize_to_fill(options.size, options.size, FilterType::Triangle).into_rgb8();
         let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(f32::from(byte))).collect();
         let side = options.size as usize;

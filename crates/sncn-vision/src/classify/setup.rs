@@ -1,6 +1,6 @@
-//! What several commands share: some of a set's images, and the network of a run.
+//! What several commands share: the task and its settings, some of a set's images, and the network of a run.
 
-use super::task::Settings;
+use crate::augment::Augment;
 use crate::backbone::{self, Blueprint};
 use crate::dataset::Images;
 use crate::dataset::subset::Subset;
@@ -9,6 +9,13 @@ use candle_core::{DType, Device};
 use sncn_core::{Network, Seed, Vars};
 use sncn_train::harness::Run;
 use std::sync::Arc;
+
+/// Image classification.
+#[derive(Debug)]
+pub struct Classify;
+
+/// How training images are augmented, if they are.
+pub type Settings = Option<Augment>;
 
 /// The first `limit` images.
 pub(super) fn limited(images: &Arc<dyn Images>, limit: Option<usize>) -> Arc<dyn Images> {

@@ -47,8 +47,8 @@ pub struct Show {
     /// Images whose style is taken: columns.
     #[arg(long, default_value_t = 4)]
     styles: usize,
-    /// What is cropped; boxes are drawn as in training, one for all contents and one for all styles.
-    #[arg(long, value_enum, default_value = "neither")]
+    /// What is cropped: neither, style (its statistics come from a box), content (only a box is restyled) or both; boxes are drawn as in training, one for all contents and one for all styles.
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "neither")]
     crop: Cropped,
     /// Seed of the images that are drawn from a data set or a folder, and of the boxes.
     #[arg(long, default_value_t = 0)]

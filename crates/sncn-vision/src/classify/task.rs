@@ -5,7 +5,7 @@ use super::corrupt::Corrupt;
 use super::import::Import;
 use super::options::Options;
 use super::predict::{self, Predict};
-use super::setup;
+use super::setup::{self, Classify, Settings};
 use super::show::Show;
 use super::test_sets::TestSets;
 use crate::augment::Augment;
@@ -14,16 +14,9 @@ use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
-use sncn_train::harness::{self, Begin, Empty, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
+use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
 use sncn_train::objective::Objective;
 use std::sync::Arc;
-
-/// Image classification.
-#[derive(Debug)]
-pub struct Classify;
-
-/// How training images are augmented, if they are.
-pub type Settings = Option<Augment>;
 
 /// Commands that only `sncn-classify` has.
 #[derive(clap::Subcommand, Debug)]
@@ -133,13 +126,7 @@ impl Task for Classify {
         options.passes()
     }
 
-    fn score(
-        model: &Self::Model,
-        classes: usize,
-        set: &Examples,
-        pass: &Pass,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Evaluation> {
+    fn score(model: &Self::Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Evaluation> {
         Ok(evaluate(&**model, set, classes, BATCH, pass, observe)?)
     }
 

@@ -5,8 +5,7 @@
 //! `<set>-validation` is what settings are chosen on; its corruptions (`<set>-validation-c`) are the benchmark's four extra ones,
 //! so that nothing is chosen on the 15 that are reported.
 
-use super::setup;
-use super::task::{Classify, Settings};
+use super::setup::{self, Classify, Settings};
 use crate::corruption::{self, Frost, Group, Variant, frost};
 use crate::dataset::subset::Subset;
 use crate::dataset::{DataDir, Images, Splits, arrays};

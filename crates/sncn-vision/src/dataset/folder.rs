@@ -82,7 +82,7 @@ impl Images for Folder {
 
     fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
         let (path, label) = self.files.get(index).with_context(|| format!("image {index} of {}", self.len()))?;
-        let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
+        let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
         let image = image.resize_to_fill(SIDE as u32, SIDE as u32, FilterType::Triangle).into_rgb8();
         ensure!(out.len() == image.as_raw().len(), "{} bytes for an image of {}", out.len(), image.as_raw().len());
         out.copy_from_slice(image.as_raw());

@@ -101,7 +101,7 @@ pub(crate) fn save(path: &Path, picture: &RgbImage) -> Result<()> {
 /// # Errors
 /// If the file is missing or cannot be decoded.
 pub fn read(path: &Path) -> Result<RgbImage> {
-    let image = image::open(path).with_context(|| format!("{}: does not decode as an image", path.display()))?;
+    let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
     Ok(image.into_rgb8())
 }
 

@@ -4,6 +4,7 @@ pub mod examples;
 pub mod overlay;
 mod predict;
 pub mod scoring;
+mod setup;
 mod show;
 pub mod style;
 mod summary;
@@ -11,4 +12,5 @@ mod task;
 mod test_sets;
 pub mod transform;
 
-pub use task::{Command, Evaluate, Model, Segment, Settings};
+pub use setup::{Model, Segment, Settings};
+pub use task::{Command, Evaluate};

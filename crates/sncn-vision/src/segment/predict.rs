@@ -2,7 +2,7 @@
 
 use super::overlay;
 use super::scoring::Protocol;
-use super::task::Segment;
+use super::setup::Segment;
 use crate::augment::normalise;
 use crate::dataset::pairs::Legend;
 use crate::picture;
@@ -24,8 +24,8 @@ pub struct Predict {
     /// Side of a sliding window in place of the run's protocol; windows overlap by a third.
     #[arg(long)]
     window: Option<usize>,
-    /// Precision of the factors of convolutions.
-    #[arg(long, value_enum, default_value = "f32")]
+    /// Precision of the factors of convolutions, f32 or bf16.
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: cli::Rounding,
     /// Image files (PNG, JPEG, BMP, WebP), or folders of them.
     #[arg(required = true)]

@@ -1,7 +1,7 @@
 //! `sncn-segment show`: image, truth and what trained networks see in it, side by side.
 
 use super::overlay;
-use super::task::Segment;
+use super::setup::Segment;
 use super::test_sets::TestSets;
 use crate::augment::normalise;
 use crate::corruption::{Dims, Frost};

@@ -2,45 +2,20 @@
 
 use super::examples::PairExamples;
 use super::predict::{self, Predict};
-use super::scoring::{Protocol, Scorer};
+use super::scoring::Protocol;
+use super::setup::{self, Model, Segment, Settings};
 use super::show::Show;
 use super::summary;
 use super::test_sets::TestSets;
 use super::transform::Transform;
-use crate::backbone::{Blueprint, segment};
 use crate::classify::Options;
 use crate::dataset::pairs::{self, PairSubset};
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device};
-use sncn_core::{Network, Pass, Seed, Vars};
-use sncn_train::harness::{self, Begin, Empty, Measurement, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, settings};
+use sncn_core::{Network, Pass, Vars};
+use sncn_train::harness::{
+    self, Begin, Empty, Measurement, Observe, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, settings,
+};
 use sncn_train::objective::Objective;
-
-/// Semantic segmentation.
-#[derive(Debug)]
-pub struct Segment;
-
-/// How training images are changed, and how test images are evaluated.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
-    /// Changes of image and labels together; absent: none.
-    pub transform: Option<Transform>,
-    /// Whole images or sliding windows.
-    pub protocol: Protocol,
-}
-
-/// A network that labels pixels.
-pub struct Model {
-    network: Box<dyn Network>,
-    protocol: Protocol,
-}
-
-impl Model {
-    /// What labels pixels by this model, in this pass.
-    pub(super) fn scorer(&self, classes: usize, pass: Pass) -> Scorer<'_> {
-        Scorer { network: &*self.network, classes, protocol: self.protocol.clone(), pass }
-    }
-}
 
 /// Options of `sncn-segment evaluate`.
 #[derive(clap::Args, Debug)]
@@ -64,14 +39,6 @@ impl harness::Command for Command {
         let Self::Show(command) = self;
         command.run()
     }
-}
-
-fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Model, Vars)> {
-    let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
-    let network = segment::build(&run.backbone, &Blueprint { classes, layers: (&run.layers).into(), vars: &vars })
-        .with_context(|| format!("run {:?}", run.name))?;
-    run.check_mixing(&*network)?;
-    Ok((Model { network, protocol: run.settings.protocol.clone() }, vars))
 }
 
 impl Task for Segment {
@@ -127,13 +94,13 @@ impl Task for Segment {
             ))),
         };
         let describe = images.describe();
-        let (model, vars) = network(run, classes.len(), begin.seed)?;
+        let (model, vars) = setup::network(run, classes.len(), begin.seed)?;
         let data = Box::new(PairExamples::new(images).transformed(run.settings.transform.clone()));
         Ok(Prepared { model, vars, data, classes, describe, validation })
     }
 
     fn rebuild(rebuild: &Rebuild<'_, Self>) -> Result<(Model, Vars)> {
-        network(rebuild.run, rebuild.classes.len(), rebuild.seed)
+        setup::network(rebuild.run, rebuild.classes.len(), rebuild.seed)
     }
 
     fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn harness::TestSets<Self> + 'a>> {
@@ -157,7 +124,7 @@ impl Task for Segment {
         options.images.passes()
     }
 
-    fn score(model: &Model, classes: usize, set: &PairExamples, pass: &Pass, observe: &mut dyn FnMut(usize)) -> Result<Pixels> {
+    fn score(model: &Model, classes: usize, set: &PairExamples, pass: &Pass, observe: Observe<'_>) -> Result<Pixels> {
         Ok(Pixels(model.scorer(classes, pass.clone()).score(set, observe)?))
     }
 

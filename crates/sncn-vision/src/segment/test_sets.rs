@@ -1,7 +1,7 @@
 //! Named test sets of segmentation.
 
 use super::examples::PairExamples;
-use super::task::Segment;
+use super::setup::Segment;
 use crate::corruption::{self, Frost, Variant, frost};
 use crate::dataset::DataDir;
 use crate::dataset::pairs::{self, PairSplits, PairSubset, Pairs};

@@ -98,7 +98,7 @@ fn a_stopped_run_resumes_to_the_same_bytes_with_any_thread_count() {
     fs::write(&picture, b"not a picture").unwrap();
     let mut predict = sncn();
     predict.arg("predict").arg("--checkpoint").arg(checkpoints(&whole).last().unwrap()).arg(&picture);
-    refused(predict, &["a.png", "does not decode"]);
+    refused(predict, &["a.png", "cannot be decoded"]);
 }
 
 /// Killed as `kill -9` does, once it has written checkpoints.
@@ -235,7 +235,7 @@ fn corrupt_writes_copies_and_refuses_nonsense() {
     let one = image::open(out.join("fog/5/inner/grey.png")).unwrap();
     assert_eq!((one.width(), one.height()), (33, 18));
     fs::write(pictures.join("bad.png"), b"x").unwrap();
-    refused(corrupt(&["--input", input.to_str().unwrap()]), &["bad.png", "does not decode"]);
+    refused(corrupt(&["--input", input.to_str().unwrap()]), &["bad.png", "cannot be decoded"]);
     let mut sheet = sncn();
     sheet.args(["corrupt", "--input", "shapes", "--sheet", "--output"]).arg(folder.path().join("sheet.png"));
     sheet.assert().success().stdout(contains("saturate"));

@@ -90,7 +90,7 @@ fn used(folder: &Path, run_dir: &Path) {
     refused(command, &["7000", "from 0 on"]);
     let mut command = segment();
     command.arg("predict").arg("--run-dir").arg(run_dir).arg("--output").arg(&output).arg(folder.join("table.json"));
-    refused(command, &["table.json", "does not decode"]);
+    refused(command, &["table.json", "cannot be decoded"]);
     refused(evaluate(run_dir, &["--test", "nonesuch"]), &["unknown test set \"nonesuch\"", "scenes-weather"]);
     refused(evaluate(run_dir, &["--window", "3"]), &["at least 16"]);
 }
@@ -191,7 +191,7 @@ fn pairs_that_do_not_fit_are_named() {
     };
     refused_pairs(&|folder| fs::remove_file(folder.join("train/labels/1.png")).unwrap(), &["1.png", "label file", "missing"]);
     refused_pairs(&|folder| fs::remove_file(folder.join("train/images/1.png")).unwrap(), &["labels/1.png", "no image"]);
-    refused_pairs(&|folder| fs::remove_file(folder.join("classes.txt")).unwrap(), &["classes.txt", "a class a line"]);
+    refused_pairs(&|folder| fs::remove_file(folder.join("classes.txt")).unwrap(), &["classes.txt", "one class per line"]);
     refused_pairs(&|folder| fs::remove_dir_all(folder.join("night")).unwrap(), &["no test set"]);
     refused_pairs(&|folder| fs::remove_dir_all(folder.join("train/images")).unwrap(), &["images", "not readable"]);
     let all = |folder: &Path, label: &dyn Fn(&Path)| (0..4).for_each(|i| label(&folder.join(format!("train/labels/{i}.png"))));

@@ -16,7 +16,7 @@ fn every_help_fits_a_screen() {
     assert!(all.len() > 20);
     for (name, help) in all {
         let lines = help.lines().count();
-        assert!(lines <= 60, "{name}: {lines} lines\n{help}");
+        assert!(lines <= 30, "{name}: {lines} lines\n{help}");
     }
 }
 

@@ -158,7 +158,7 @@ impl Encoder {
     /// Reads a batch of token ids.
     ///
     /// # Errors
-    /// As [`Tokens::new`], and if a sequence is longer than [`EncoderConfig::longest`].
+    /// As `Tokens::new`, and if a sequence is longer than [`EncoderConfig::longest`].
     pub fn read(&self, ids: &Tensor, pass: &Pass) -> Result<Tokens> {
         let tokens = Tokens::new(ids, pass, 1)?;
         let (longest, most) = (tokens.packing().lengths().iter().copied().max().unwrap_or(0), self.config.longest());

@@ -2,27 +2,19 @@
 //!
 //! A training step of any row of a table is measured for every task; what else there is to measure a task lists as its [`Case`]s.
 
+mod case;
 mod meter;
 mod profile;
 
+pub use case::Case;
 pub use meter::{Meter, emit, peak_memory};
 pub use profile::profile;
 
-use super::cli::{self, Cell};
+use super::cli;
+use super::table::Cell;
 use super::task::{Begin, Task};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::PathBuf;
-
-/// Something that a task measures.
-#[derive(Clone, Copy, Debug)]
-pub struct Case {
-    /// Its name on the command line.
-    pub name: &'static str,
-    /// What is measured.
-    pub about: &'static str,
-    /// Measures it; the second is what `--only` names, such as one network of several.
-    pub run: fn(&Meter, Option<&str>) -> Result<()>,
-}
 
 /// Measure whole steps; prints one JSON object a line.
 #[derive(clap::Args, Debug)]

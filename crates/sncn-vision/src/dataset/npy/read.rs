@@ -65,7 +65,7 @@ impl NpyFile {
 }
 
 impl<F: Read + Seek> NpyFile<F> {
-    /// As [`NpyFile::open`] for an open reader; errors name it `path`.
+    /// As `open`, for an open reader; errors name it `path`.
     pub fn read(mut file: F, path: &Path) -> Result<Self> {
         let at = path.display();
         let mut magic = [0; 8];

@@ -16,14 +16,14 @@ const LIMIT: usize = 1 << 28;
 pub fn decode(bytes: &[u8], legend: &Legend) -> Result<(usize, usize, Vec<u8>)> {
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: LIMIT });
     decoder.set_transformations(Transformations::IDENTITY);
-    let mut reader = decoder.read_info().context("does not decode as a PNG; label files are PNG")?;
+    let mut reader = decoder.read_info().context("cannot be decoded as a PNG; label files are PNG")?;
     let (colour, depth) = reader.output_color_type();
     let (width, height) = (reader.info().width as usize, reader.info().height as usize);
     ensure!(depth != BitDepth::Sixteen, "has 16 bits per value; label files have 8 or fewer");
     let size = reader.output_buffer_size().filter(|size| *size <= LIMIT);
     let size = size.with_context(|| format!("{width} × {height} pixels are more than {LIMIT} bytes"))?;
     let mut data = vec![0; size];
-    let info = reader.next_frame(&mut data).context("does not decode as a PNG")?;
+    let info = reader.next_frame(&mut data).context("cannot be decoded as a PNG")?;
     let at = |index: usize| format!("row {}, column {}", index / width, index % width);
     let labels = match colour {
         ColorType::Grayscale | ColorType::Indexed => {

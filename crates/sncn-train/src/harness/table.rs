@@ -1,0 +1,99 @@
+//! `Table`: a table file of a task, its rows with all their settings read.
+
+use super::run::Run;
+use super::task::Task;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+
+/// A cell of a table: which row with which seed.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Cell {
+    /// Table file, such as models/quick.json.
+    #[arg(long)]
+    pub table: PathBuf,
+    /// Name of a row of the table.
+    #[arg(long)]
+    pub row: String,
+    /// Seed of weights, order, augmentation and mixing.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl Cell {
+    /// The resolved run.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit.
+    pub fn run<T: Task>(&self) -> Result<Run<T::Settings>> {
+        Table::<T>::read(&self.table)?.row(&self.row).cloned().with_context(|| self.table.display().to_string())
+    }
+}
+
+/// Reads a row for a task, with every setting.
+///
+/// # Errors
+/// Names the key that does not fit or that the task would ignore, and what is accepted.
+pub fn of_row<T: Task>(row: sncn_record::Run) -> Result<Run<T::Settings>> {
+    let run = Run::new(row)?;
+    let settings = T::settings(&run)?;
+    Ok(run.with(settings))
+}
+
+/// Reads a run as checkpoints hold it.
+///
+/// # Errors
+/// Names the key that does not fit.
+pub fn read<T: Task>(run: Value) -> Result<Run<T::Settings>> {
+    let Value::Object(keys) = run else { bail!("a run is an object, not {run}") };
+    of_row::<T>(sncn_record::Run::read(keys)?)
+}
+
+/// A table file whose rows were all read.
+#[derive(Debug)]
+pub struct Table<T: Task> {
+    /// The file.
+    pub file: sncn_record::Table,
+    /// Its rows, fully specified.
+    pub runs: Vec<Run<T::Settings>>,
+}
+
+impl<T: Task> Table<T> {
+    /// Reads a table file.
+    ///
+    /// # Errors
+    /// Names the file and the key that does not fit, or the program that takes the table.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", path.display()))?;
+        Self::parse(&text).with_context(|| path.display().to_string())
+    }
+
+    /// Reads the text of a table file.
+    ///
+    /// # Errors
+    /// Names the row and the key that does not fit, or the program that takes the table.
+    pub fn parse(text: &str) -> Result<Self> {
+        let file = sncn_record::Table::parse(text)?;
+        if file.task != T::INFO.name {
+            let known = sncn_record::Task::of(&file.task)?;
+            bail!("task is {:?}; {:?} is accepted; {} takes this table", file.task, T::INFO.name, known.program)
+        }
+        let read = |row: sncn_record::Run| {
+            let name = row.name.clone();
+            of_row::<T>(row).with_context(|| format!("run {name:?}"))
+        };
+        let runs = file.resolve()?.into_iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { file, runs })
+    }
+
+    /// The row of that name.
+    ///
+    /// # Errors
+    /// Lists the known rows.
+    pub fn row(&self, name: &str) -> Result<&Run<T::Settings>> {
+        self.runs.iter().find(|run| run.name == name).with_context(|| {
+            let known: Vec<_> = self.runs.iter().map(|run| run.name.as_str()).collect();
+            format!("no row {name:?}; known: {}", known.join(", "))
+        })
+    }
+}
