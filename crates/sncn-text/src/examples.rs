@@ -25,7 +25,7 @@ impl Examples {
     ///
     /// # Errors
     /// As [`Vocabulary::encode`].
-    pub(crate) fn new(texts: &Texts, vocabulary: &Vocabulary, longest: usize) -> anyhow::Result<Self> {
+    pub fn new(texts: &Texts, vocabulary: &Vocabulary, longest: usize) -> anyhow::Result<Self> {
         let all: Vec<&str> = texts.examples.iter().map(|example| example.text.as_str()).collect();
         let labels = texts.examples.iter().map(|example| example.label).collect();
         Ok(Self { ids: vocabulary.encode(&all, longest)?, labels, dropped: None })
@@ -33,7 +33,7 @@ impl Examples {
 
     /// Adds word dropout (Iyyer et al. 2015): training replaces each token by `unknown` with probability `rate`, except the first and
     /// the last of a text.
-    pub(crate) fn with_word_dropout(self, rate: f64, unknown: u32) -> Self {
+    pub fn with_word_dropout(self, rate: f64, unknown: u32) -> Self {
         Self { dropped: Some((rate, unknown)), ..self }
     }
 

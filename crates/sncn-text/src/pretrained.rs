@@ -66,7 +66,7 @@ impl Pretrained {
     ///
     /// # Errors
     /// If the file is missing, damaged, or of an unsupported encoder.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
+    pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG);
         let at = || path.display().to_string();
         let wanted = "expected a folder with config.json, model.safetensors and tokenizer.json";
@@ -104,7 +104,7 @@ impl Pretrained {
     ///
     /// # Errors
     /// If the vocabulary has more tokens than the weights, or another padding id.
-    pub(crate) fn check(&self, vocabulary: &Vocabulary) -> Result<()> {
+    pub fn check(&self, vocabulary: &Vocabulary) -> Result<()> {
         let EncoderConfig { vocab_size, pad_token_id, .. } = self.config;
         ensure!(
             vocabulary.len() <= vocab_size,
@@ -153,7 +153,7 @@ impl Pretrained {
     ///
     /// # Errors
     /// As [`Pretrained::load`], and if a variable of the classifier is missing.
-    pub(crate) fn load_whole(&self, vars: &Vars) -> Result<()> {
+    pub fn load_whole(&self, vars: &Vars) -> Result<()> {
         let found = self.load(vars, &[])?;
         if let Some(name) = found.fresh.first() {
             bail!(

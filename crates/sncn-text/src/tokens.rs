@@ -16,7 +16,7 @@ impl Tokens {
     ///
     /// # Errors
     /// If the ids are not u32 or have another rank, or the lengths do not match them.
-    pub(crate) fn new(ids: &Tensor, pass: &Pass, least: usize) -> Result<Self> {
+    pub fn new(ids: &Tensor, pass: &Pass, least: usize) -> Result<Self> {
         if ids.dtype() != DType::U32 {
             bail!(
                 "token ids are {:?} of shape {:?}; expected u32, (tokens) with the pass's lengths or (N, L)",

@@ -24,7 +24,7 @@ impl Vectors {
     ///
     /// # Errors
     /// If the file cannot be read, a line does not fit (the error names it), or the file has no word of the vocabulary.
-    pub(crate) fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
+    pub fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("{}: the word vectors cannot be read", path.display()))?;
         let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
         let (mut of, mut width): (BTreeMap<u32, Vec<f32>>, usize) = (BTreeMap::new(), 0);

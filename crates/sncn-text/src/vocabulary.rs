@@ -151,7 +151,7 @@ impl Vocabulary {
     }
 
     /// The id of the padding token.
-    pub(crate) fn pad(&self) -> u32 {
+    pub fn pad(&self) -> u32 {
         self.pad
     }
 
@@ -171,7 +171,7 @@ impl Vocabulary {
     }
 
     /// The id of the unknown token, if there is one.
-    pub(crate) fn unknown(&self) -> Option<u32> {
+    pub fn unknown(&self) -> Option<u32> {
         [UNKNOWN, "<unk>"].iter().find_map(|token| self.id(token))
     }
 
@@ -181,7 +181,7 @@ impl Vocabulary {
     }
 
     /// The token with an id.
-    pub(crate) fn token(&self, id: u32) -> Option<String> {
+    pub fn token(&self, id: u32) -> Option<String> {
         self.tokenizer.id_to_token(id)
     }
 

@@ -22,7 +22,7 @@ pub struct Examples {
 
 impl Examples {
     /// The images without changes.
-    pub(crate) fn new(images: Arc<dyn Images>) -> Self {
+    pub fn new(images: Arc<dyn Images>) -> Self {
         Self { images, corruption: None, augment: Augment::default() }
     }
 

@@ -100,7 +100,7 @@ impl ConvNet {
     ///
     /// # Errors
     /// As [`Tokens::new`].
-    pub(crate) fn read(&self, ids: &Tensor, pass: &Pass) -> Result<Tokens> {
+    pub fn read(&self, ids: &Tensor, pass: &Pass) -> Result<Tokens> {
         Tokens::new(ids, pass, self.config.widths.iter().copied().max().unwrap_or(1))
     }
 
@@ -108,7 +108,7 @@ impl ConvNet {
     ///
     /// # Errors
     /// If a token id is not below `vocab_size`.
-    pub(crate) fn embed(&self, tokens: &Tokens) -> Result<Tensor> {
+    pub fn embed(&self, tokens: &Tokens) -> Result<Tensor> {
         let ids = tokens.ids();
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
             bail!("token id {id}; the vocabulary has {} words", self.config.vocab_size)

@@ -24,7 +24,7 @@ pub const BACKBONES: &[(&str, Build)] =
 ///
 /// # Errors
 /// If the name is unknown (the error lists the patterns), a size in it is out of range, or an attached layer does not fit.
-pub(crate) fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn TextNetwork>> {
+pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn TextNetwork>> {
     match BACKBONES.iter().find_map(|(_, build)| build(name, blueprint)) {
         Some(network) => network,
         None => {

@@ -47,7 +47,7 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
 ///
 /// # Errors
 /// If the name is unknown (the error lists the known ones), or files are missing or damaged.
-pub(crate) fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
+pub fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
     let texts = if let Some(set) = name.strip_suffix("-validation") {
         named(&trained_on(set), data_dir)?.split_validation(VALIDATION).1
     } else {

@@ -30,7 +30,7 @@ impl Texts {
     }
 
     /// The first `limit` texts; all of them without a limit.
-    pub(crate) fn first(mut self, limit: Option<usize>) -> Self {
+    pub fn first(mut self, limit: Option<usize>) -> Self {
         if let Some(limit) = limit.filter(|&limit| limit < self.examples.len()) {
             self.examples.truncate(limit);
             self.describe += &format!(", texts 0 to {limit}");

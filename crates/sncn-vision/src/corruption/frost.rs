@@ -1,7 +1,7 @@
 //! Frost: a·image + b·texture in 0..255, clipped and truncated; the texture is a random crop of a photograph.
 //!
 //! The five photographs of the benchmark are read from a folder. Without it, generated textures (ridged fractal noise, veined
-//! and bluish white) are used instead, and programs print `GENERATED`.
+//! and bluish white) are used instead, and programs print a notice.
 
 use super::apply::{Corruption, Scratch};
 use super::dims::Dims;

@@ -59,7 +59,7 @@ impl NpyFile {
     ///
     /// # Errors
     /// If the file is missing, truncated, not a `.npy` file, in Fortran order, or its elements are not integers.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    pub fn open(path: &Path) -> Result<Self> {
         Self::read(File::open(path).with_context(|| format!("{}: not readable", path.display()))?, path)
     }
 }

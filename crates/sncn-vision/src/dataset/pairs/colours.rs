@@ -1,7 +1,7 @@
 //! The classes of the known data sets with their colours.
 
 /// A colour: red, green and blue.
-pub(crate) type Colour = [u8; 3];
+pub type Colour = [u8; 3];
 
 /// The classes of `scenes` with the colours of their labels, in the order of the class numbers.
 pub(super) const SCENES: [(&str, Colour); 8] = [

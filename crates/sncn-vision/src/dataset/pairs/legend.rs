@@ -4,7 +4,7 @@
 //! 64 128`). Line i, counted from 0, describes value i of the label files. A line named `void` is not a class; value 255 is
 //! always void.
 
-pub(crate) use super::colours::Colour;
+pub use super::colours::Colour;
 
 use super::colours::{CAMVID, CITYSCAPES, SCENES};
 use anyhow::{Context, Result, bail, ensure};
@@ -31,7 +31,7 @@ pub struct Legend {
 
 impl Legend {
     /// A legend in which value i is class i and 255 is void.
-    pub(crate) fn new(classes: &[(&str, Colour)]) -> Self {
+    pub fn new(classes: &[(&str, Colour)]) -> Self {
         let mut legend = Self::empty(true);
         classes.iter().for_each(|&(name, colour)| legend.push(name, Some(colour)));
         legend

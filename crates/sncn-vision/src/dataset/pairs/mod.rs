@@ -12,7 +12,7 @@ mod legend;
 mod pair;
 pub mod scenes;
 
-pub use legend::Legend;
+pub use legend::{Colour, Legend};
 pub(crate) use pair::PairSubset;
 pub use pair::{Pair, PairSplits, Pairs};
 
