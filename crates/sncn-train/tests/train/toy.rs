@@ -67,6 +67,7 @@ impl Network for Ear {
     }
 }
 
+/// Tones to pitches.
 #[derive(Debug)]
 pub(crate) struct Pitch;
 
