@@ -80,15 +80,13 @@ pub fn run<T: Task>(arguments: &[&str]) -> Result<Ending> {
 
 /// The help of a task's program and of each of its commands, as `--help` prints them, with their names.
 pub fn helps<T: Task>() -> Vec<(String, String)> {
-    use clap::CommandFactory;
-    let mut program = Cli::<T>::command();
-    program.build();
-    let mut helps = vec![(T::INFO.program.to_string(), program.render_long_help().to_string())];
-    let names: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_string()).collect();
-    for name in names {
-        if let Some(command) = program.find_subcommand_mut(&name) {
-            helps.push((format!("{} {name}", T::INFO.program), command.render_long_help().to_string()));
-        }
-    }
-    helps
+    let program = T::INFO.program;
+    let help = |arguments: &[&str]| {
+        let all = std::iter::once(program).chain(arguments.iter().copied()).chain(["--help"]);
+        let text = Cli::<T>::try_parse_from(all).err().map_or_else(String::new, |help| help.to_string());
+        ([&[program], arguments].concat().join(" "), text)
+    };
+    let commands = <Cli<T> as clap::CommandFactory>::command();
+    let of_commands = commands.get_subcommands().map(|command| help(&[command.get_name()]));
+    std::iter::once(help(&[])).chain(of_commands).collect()
 }

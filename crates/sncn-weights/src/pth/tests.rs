@@ -140,7 +140,7 @@ fn shapes_that_cannot_be_are_refused() {
     at(&[b"K\0".as_slice(), &huge].concat(), &b"K\0".repeat(4), "do not fit");
     at(b"J\xff\xff\xff\xff", b"K\x01", "shape is no tuple");
     at(b"K\x02", b"J\xff\xff\xff\xff", "strides are no tuple");
-    at(b"K\x02", b"K\x01K\x01", "1 extents and 2 strides");
+    at(b"K\x02", b"K\x01K\x01", "1 dimensions and 2 strides");
 }
 
 #[test]

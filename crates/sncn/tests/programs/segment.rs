@@ -197,7 +197,7 @@ fn pairs_that_do_not_fit_are_named() {
     let all = |folder: &Path, label: &dyn Fn(&Path)| (0..4).for_each(|i| label(&folder.join(format!("train/labels/{i}.png"))));
     refused_pairs(
         &|folder| all(folder, &|path| GrayImage::new(47, 40).save(path).unwrap()),
-        &["48 × 40", "47 × 40", "labels", "must have one size"],
+        &["48 × 40", "47 × 40", "labels", "must have the same size"],
     );
     refused_pairs(
         &|folder| all(folder, &|path| GrayImage::from_pixel(48, 40, image::Luma([9])).save(path).unwrap()),
