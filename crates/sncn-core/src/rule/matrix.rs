@@ -178,7 +178,7 @@ impl Matrix {
         self.compute(1, self.columns, Op::Rows(self.node, weights.into()))
     }
 
-    /// Returns the weighted sum Σ `weights[r]` · row r over the rows: (1, columns).
+    /// Returns the weighted sum of the rows, row r multiplied by `weights[r]`: (1, columns).
     ///
     /// # Errors
     /// Returns an error where the number of weights is not that of rows.

@@ -2,7 +2,8 @@
 //! `densenetbc…` also transitions that halve the width.
 //!
 //! Positions: `conv1_pre` (before a dense layer; its result is also what is concatenated), `conv1_post` (after the first
-//! convolution of a dense layer) and, with bottlenecks, `conv2_post`. Names as in the networks of the CrossNorm and SelfNorm paper: `dense1.0.conv1.weight`.
+//! convolution of a dense layer) and, with bottlenecks, `conv2_post`. Names as in the networks of the CrossNorm and
+//! SelfNorm paper: `dense1.0.conv1.weight`.
 
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};

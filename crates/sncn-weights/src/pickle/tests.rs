@@ -43,7 +43,7 @@ fn every_truncation_and_every_changed_byte_is_an_error_or_a_value() {
 
 #[test]
 fn nothing_is_run_and_nesting_is_harmless() {
-    // os.system("true"): a call that stands there and is never made
+    // os.system("true"): a call that is never made
     let pickle = Pickle::read(b"cos\nsystem\n(U\x04truetR.").unwrap();
     assert!(matches!(pickle.node(pickle.root()), Node::Call { state: None, .. }));
     // instructions that would look something up outside

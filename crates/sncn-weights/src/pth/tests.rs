@@ -135,7 +135,7 @@ fn shapes_that_cannot_be_are_refused() {
         refused(&zipped(&[("a/data.pkl", &pickle), ("a/data/0", &[0; 8])]), &["\"w\"", word]);
     };
     at(&b"K\x01".repeat(65), &b"K\x01".repeat(65), "more than 64 dimensions");
-    // nothing in it, but extents whose product is no number
+    // empty, but with dimensions whose product overflows
     let huge = b"J\xff\xff\xff\x7f".repeat(3);
     at(&[b"K\0".as_slice(), &huge].concat(), &b"K\0".repeat(4), "do not fit");
     at(b"J\xff\xff\xff\xff", b"K\x01", "shape is no tuple");
