@@ -54,8 +54,8 @@ pub(crate) fn verdict(sheet: &Sheet) -> Vec<String> {
             helped => format!("Helped, {how} {unit}: {}.", listed(helped)),
         });
         said.push(match hurt.as_slice() {
-            [] => "Hurt: nothing by as much.".to_string(),
-            hurt => format!("Hurt, by as much: {}.", listed(hurt)),
+            [] => "Hurt: nothing by more than two standard errors.".to_string(),
+            hurt => format!("Hurt, by more than two standard errors: {}.", listed(hurt)),
         });
     }
     said.push(undecided(&judged, helped.len() + hurt.len(), &unjudged));
@@ -164,7 +164,7 @@ mod tests {
             error[0],
             "Helped, by more than two standard errors against r0 (error in percentage points, paired by seed): on s1 r1 -40.00 ± 0.23."
         );
-        assert_eq!(error[1], "Hurt, by as much: on s0 r2 +3.00 ± 0.46.");
+        assert_eq!(error[1], "Hurt, by more than two standard errors: on s0 r2 +3.00 ± 0.46.");
         assert_eq!(
             error[2],
             "Cannot be told: 2 of 4 comparisons lie within two standard errors; where nothing differs, a comparison crosses that \
@@ -184,7 +184,7 @@ mod tests {
     fn nothing_helped_or_hurt() {
         let same = said(2, 3, 1, "classify", |row, seed, _| 50. + SCATTER[seed as usize] * row as f64);
         assert!(same[0].starts_with("Helped: nothing by more than two standard errors against r0"), "{}", same[0]);
-        assert_eq!(same[1], "Hurt: nothing by as much.");
+        assert_eq!(same[1], "Hurt: nothing by more than two standard errors.");
     }
 
     #[test]
