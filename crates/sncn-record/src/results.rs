@@ -141,7 +141,7 @@ impl Results {
     /// The text of the file.
     ///
     /// # Errors
-    /// Where a value cannot be written as JSON.
+    /// If a value cannot be written as JSON.
     pub fn to_text(&self) -> serde_json::Result<String> {
         let mut text = serde_json::to_string(&self.header)? + "\n";
         for measurement in &self.measurements {
@@ -154,7 +154,7 @@ impl Results {
     /// Reads the text of a results file.
     ///
     /// # Errors
-    /// Where it is cut short, of another layout, or has a number twice.
+    /// If it is cut short, of another layout, or has a number twice.
     pub fn parse(text: &str) -> Result<Self, ResultsError> {
         let lines: Vec<&str> = text.lines().collect();
         let [first, middle @ .., last] = lines.as_slice() else { return Err(ResultsError::Lines(lines.len())) };

@@ -178,7 +178,7 @@ pub fn with_current_names(run: Value) -> Value {
 /// Reads the run in a file's header.
 ///
 /// # Errors
-/// Where it is not JSON.
+/// If it is not JSON.
 pub(crate) fn read_current<'de, D: Deserializer<'de>>(run: D) -> Result<Value, D::Error> {
     Value::deserialize(run).map(with_current_names)
 }

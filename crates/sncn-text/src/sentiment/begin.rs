@@ -14,10 +14,10 @@ use sncn_train::harness::Run;
 use std::path::Path;
 
 /// The parts that a run's table asks for; where there is a folder, they are kept in it from now on.
-pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, source: &DataDir) -> Result<Parts> {
+pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, data_dir: &DataDir) -> Result<Parts> {
     let input = &run.settings.input;
     let pretrained = match &input.pretrained {
-        Some(path) => Some(Pretrained::open(&located(path, "pretrained encoder", source)?)?),
+        Some(path) => Some(Pretrained::open(&located(path, "pretrained encoder", data_dir)?)?),
         None => None,
     };
     let vocabulary = match (&input.vocabulary, &pretrained) {
@@ -58,7 +58,7 @@ pub(super) fn vectors(
     vocabulary: &Vocabulary,
     data: &Examples,
     vars: &Vars,
-    source: &DataDir,
+    data_dir: &DataDir,
     seed: u64,
 ) -> Result<()> {
     let Some(config) = &input.vectors else { return Ok(()) };
@@ -69,7 +69,7 @@ pub(super) fn vectors(
     let width = rows.first().map_or(0, Vec::len);
     let (vectors, origin) = match config {
         VectorsConfig::File { path } => {
-            let path = located(path, "word vectors", source)?;
+            let path = located(path, "word vectors", data_dir)?;
             (Vectors::read(&path, vocabulary)?, path.display().to_string())
         }
         VectorsConfig::Glove(config) => {

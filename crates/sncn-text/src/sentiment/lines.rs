@@ -16,7 +16,7 @@ impl Lines {
     /// Calls `each` with every line, without what ends it; what is not UTF-8 becomes the replacement character.
     ///
     /// # Errors
-    /// Where a file cannot be read, or `each` fails.
+    /// If a file cannot be read, or `each` fails.
     pub fn each(&self, mut each: impl FnMut(&str) -> Result<()>) -> Result<()> {
         let stdin = [PathBuf::from("-")];
         for file in if self.files.is_empty() { &stdin[..] } else { &self.files } {

@@ -116,7 +116,7 @@ impl Parts {
     /// Those that a run keeps in `folder`.
     ///
     /// # Errors
-    /// Where one is missing or damaged.
+    /// If one is missing or damaged.
     pub(super) fn kept(run: &Run<Settings>, folder: &Path) -> Result<Self> {
         let vocabulary =
             Vocabulary::read(&folder.join(VOCABULARY)).with_context(|| format!("{VOCABULARY} belongs beside the checkpoint"))?;
@@ -131,7 +131,7 @@ impl Parts {
     /// The network of a run with fresh variables.
     ///
     /// # Errors
-    /// Where the backbone or a layer does not fit.
+    /// If the backbone or a layer does not fit.
     pub(super) fn network(&self, run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Box<dyn TextNetwork>, Vars)> {
         let input = &run.settings.input;
         let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
@@ -189,7 +189,7 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
 /// The path of a run's own file, below the data folder where it is relative.
 ///
 /// # Errors
-/// Where it is relative and there is no data folder.
-pub(super) fn located(path: &Path, what: &str, source: &DataDir) -> Result<PathBuf> {
-    Ok(if path.is_absolute() { path.to_path_buf() } else { source.folder(what)?.join(path) })
+/// If it is relative and there is no data folder.
+pub(super) fn located(path: &Path, what: &str, data_dir: &DataDir) -> Result<PathBuf> {
+    Ok(if path.is_absolute() { path.to_path_buf() } else { data_dir.folder(what)?.join(path) })
 }

@@ -43,7 +43,7 @@ impl Show {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the network has no SelfNorm, there is no text, or the page cannot be written.
+    /// If the network has no SelfNorm, there is no text, or the page cannot be written.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
         let trained = Trained::<Sentiment>::read(&self.saved)?;

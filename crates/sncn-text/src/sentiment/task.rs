@@ -82,19 +82,19 @@ impl Task for Sentiment {
     }
 
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
-        let Begin { run, seed, source, folder, is_fresh } = *begin;
+        let Begin { run, seed, data_dir, folder, is_fresh } = *begin;
         let Settings { input, augment } = &run.settings;
-        let (train, validation) = dataset::split(&run.train, source)?;
+        let (train, validation) = dataset::split(&run.train, data_dir)?;
         let (texts, validation) = (train.first(run.train_limit), validation.first(run.test_limit));
         let parts = match folder.filter(|_| !is_fresh) {
             Some(folder) => Parts::kept(run, folder)?,
-            None => begin::parts(run, &texts, folder, source)?,
+            None => begin::parts(run, &texts, folder, data_dir)?,
         };
         let (network, vars) = parts.network(run, texts.classes.len(), seed)?;
         let mut data = Examples::new(&texts, &parts.vocabulary, input.longest)?;
         if is_fresh {
             begin::weights(&parts, run, &vars)?;
-            begin::vectors(input, &parts.vocabulary, &data, &vars, source, seed)?;
+            begin::vectors(input, &parts.vocabulary, &data, &vars, data_dir, seed)?;
         }
         let vocabulary = &parts.vocabulary;
         let describe = format!(
@@ -128,7 +128,7 @@ impl Task for Sentiment {
     }
 
     fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn harness::TestSets<Self> + 'a>> {
-        Ok(Box::new(TestSets { trained: testing.trained, source: testing.source }))
+        Ok(Box::new(TestSets { trained: testing.trained, data_dir: testing.data_dir }))
     }
 
     fn score(model: &Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Score> {

@@ -11,7 +11,7 @@ use sncn_train::harness::{self, Parts, Trained};
 /// Opens test sets for a model: a set as it is, or with `-c` under every shift and severity.
 pub(super) struct TestSets<'a> {
     pub(super) trained: &'a Trained<Sentiment>,
-    pub(super) source: &'a DataDir,
+    pub(super) data_dir: &'a DataDir,
 }
 
 /// Whether two lists of classes are the same, whatever their letters; `LABEL_<number>` names nothing.
@@ -24,7 +24,7 @@ impl harness::TestSets<Sentiment> for TestSets<'_> {
     fn parts(&self, name: &str) -> Result<Parts<'_, Examples>> {
         let Trained { header, run, model, .. } = self.trained;
         let (base, is_shifted) = name.strip_suffix("-c").map_or((name, false), |base| (base, true));
-        let texts = dataset::open(base, self.source)?.first(run.test_limit);
+        let texts = dataset::open(base, self.data_dir)?.first(run.test_limit);
         ensure!(
             alike(&texts.classes, &header.classes),
             "{name}: its classes ({}) are not the network's ({})",

@@ -40,9 +40,9 @@ impl Vocab {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the texts are missing, or the file cannot be written.
+    /// If the texts are missing, or the file cannot be written.
     pub fn run(&self) -> Result<()> {
-        let texts = dataset::training(&self.train, &cli::source(self.data_dir.as_deref()))?;
+        let texts = dataset::training(&self.train, &cli::data_dir(self.data_dir.as_deref()))?;
         let size = self.size;
         let config = match self.kind {
             Kind::Words => VocabularyConfig::Words { size },

@@ -74,7 +74,7 @@ const SAME: Duration = Duration::from_secs(1);
 /// From now on Ctrl-C, or the signal to end, is noted; one that comes later ends the program at once.
 ///
 /// # Errors
-/// Where the handler cannot be installed.
+/// If the handler cannot be installed.
 pub fn catch_interrupts() -> Result<()> {
     static CAUGHT: OnceLock<()> = OnceLock::new();
     if CAUGHT.set(()).is_err() {
@@ -97,9 +97,9 @@ pub fn interrupted() -> bool {
 }
 
 /// Where data sets are: the folder given on the command line, or else the one that `SNCN_DATA` names.
-pub fn source(data_dir: Option<&Path>) -> DataDir {
+pub fn data_dir(given: Option<&Path>) -> DataDir {
     let named = || std::env::var_os("SNCN_DATA").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    DataDir { path: data_dir.map(Path::to_path_buf).or_else(named) }
+    DataDir { path: given.map(Path::to_path_buf).or_else(named) }
 }
 
 /// The most threads that are taken for every processor: more would only wait for each other.
@@ -109,7 +109,7 @@ const THREADS_A_PROCESSOR: usize = 8;
 /// eight for every processor it takes eight and prints that.
 ///
 /// # Errors
-/// Where it is 0.
+/// If it is 0.
 pub fn threads(count: Option<usize>) -> Result<()> {
     let Some(count) = count else { return Ok(()) };
     ensure!(count > 0, "--threads is 0; at least 1 is accepted");

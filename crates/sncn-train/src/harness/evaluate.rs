@@ -45,13 +45,13 @@ impl<T: Task> Evaluate<T> {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the checkpoint or a test set does not fit, or a file cannot be written.
+    /// If the checkpoint or a test set does not fit, or a file cannot be written.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
         let mut trained = Trained::<T>::read(&self.saved)?;
         let changed = T::configure(&mut trained.model, &self.options)?;
-        let (source, classes) = (cli::source(self.data_dir.as_deref()), &trained.header.classes);
-        let sets = T::test_sets(Testing { trained: &trained, source: &source, options: &self.options })?;
+        let (data_dir, classes) = (cli::data_dir(self.data_dir.as_deref()), &trained.header.classes);
+        let sets = T::test_sets(Testing { trained: &trained, data_dir: &data_dir, options: &self.options })?;
         let tests = if self.test.is_empty() { &trained.run.test } else { &self.test };
         self.csv.as_ref().map_or(Ok(()), |_| T::check_csv(tests).context("--csv"))?;
         // every name is looked up before the first of them is measured

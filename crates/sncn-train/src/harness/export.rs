@@ -17,7 +17,7 @@ pub struct Export {
 /// Refuses an output that would replace the input.
 ///
 /// # Errors
-/// Where both are one file.
+/// If both are one file.
 pub fn differ(input: &Path, output: &Path) -> Result<()> {
     let same = matches!((input.canonicalize(), output.canonicalize()), (Ok(input), Ok(output)) if input == output);
     ensure!(!same, "--output is {}, the file that is read; choose another name", output.display());
@@ -28,7 +28,7 @@ impl Export {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the checkpoint is damaged or the file cannot be written.
+    /// If the checkpoint is damaged or the file cannot be written.
     pub fn run(&self) -> Result<()> {
         differ(&self.checkpoint, &self.output)?;
         let count = Checkpoint::read(&self.checkpoint)?.export(&self.output)?;

@@ -51,7 +51,7 @@ impl Train {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the table, the data or a checkpoint does not fit, another process trains in the run's folder, or training fails.
+    /// If the table, the data or a checkpoint does not fit, another process trains in the run's folder, or training fails.
     pub fn run<T: Task>(&self) -> Result<Ending> {
         cli::threads(self.threads)?;
         let run = self.cell.run::<T>()?;
@@ -66,9 +66,14 @@ impl Train {
                 return Ok(Ending::Done);
             }
         }
-        let source = cli::source(self.data_dir.as_deref());
-        let begin =
-            Begin { run: &run, seed: self.cell.seed, source: &source, folder: Some(&self.run_dir), is_fresh: saved.is_none() };
+        let data_dir = cli::data_dir(self.data_dir.as_deref());
+        let begin = Begin {
+            run: &run,
+            seed: self.cell.seed,
+            data_dir: &data_dir,
+            folder: Some(&self.run_dir),
+            is_fresh: saved.is_none(),
+        };
         let prepared = T::prepare(&begin)?;
         let fit = Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new() };
         fit.run(folder, saved).with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))

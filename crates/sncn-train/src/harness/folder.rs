@@ -25,7 +25,7 @@ impl RunFolder {
     /// The newest checkpoint, if any.
     ///
     /// # Errors
-    /// Where it is damaged.
+    /// If it is damaged.
     pub(super) fn newest(&self) -> Result<Option<Checkpoint>> {
         Ok(checkpoint::newest(&self.path)?)
     }
@@ -33,7 +33,7 @@ impl RunFolder {
     /// The path to write to: from now on the folder exists and is this process's own.
     ///
     /// # Errors
-    /// Where it cannot be made, or another process trains there.
+    /// If it cannot be made, or another process trains there.
     pub(super) fn owned(&mut self) -> Result<&Path> {
         fs::create_dir_all(&self.path).with_context(|| format!("{}: cannot be made", self.path.display()))?;
         self.claim()?;

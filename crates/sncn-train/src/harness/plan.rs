@@ -23,7 +23,7 @@ impl Plan {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the table does not fit or a row is unknown.
+    /// If the table does not fit or a row is unknown.
     pub fn run<T: Task>(&self) -> Result<()> {
         let table = Table::<T>::read(&self.table)?;
         for row in &self.rows {

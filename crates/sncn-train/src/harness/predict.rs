@@ -21,7 +21,7 @@ impl<T: Task> Predict<T> {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the checkpoint does not fit, an input cannot be read, or a file cannot be written.
+    /// If the checkpoint does not fit, an input cannot be read, or a file cannot be written.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
         T::predict(&Trained::read(&self.saved)?, &self.options)

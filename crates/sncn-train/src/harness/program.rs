@@ -73,7 +73,7 @@ pub fn main<T: Task>(built: Build) -> ExitCode {
 /// Runs a command of a task as `main` does, without ending the process: for tests of a task.
 ///
 /// # Errors
-/// Where the arguments are wrong or the command fails.
+/// If the arguments are wrong or the command fails.
 pub fn run<T: Task>(arguments: &[&str]) -> Result<Ending> {
     Cli::<T>::try_parse_from(std::iter::once(T::INFO.program).chain(arguments.iter().copied()))?.command.run()
 }

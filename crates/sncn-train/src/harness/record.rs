@@ -75,7 +75,7 @@ impl Recorder {
     /// Writes the file.
     ///
     /// # Errors
-    /// Where it cannot be written; no half of it is left.
+    /// If it cannot be written; no half of it is left.
     pub fn write(&self, path: &Path) -> Result<()> {
         Ok(write_atomically(path, self.results.to_text()?.as_bytes())?)
     }

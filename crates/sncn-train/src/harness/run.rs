@@ -89,7 +89,7 @@ impl<S> Run<S> {
     /// The run as checkpoints and results hold it: without the keys that change no number.
     ///
     /// # Errors
-    /// Where it cannot be written as JSON.
+    /// If it cannot be written as JSON.
     pub fn resolved(&self) -> Result<Value> {
         Ok(without_remarks(serde_json::to_value(&self.row)?))
     }
@@ -111,7 +111,7 @@ impl<S> Run<S> {
     /// The optimiser of this run over these variables.
     ///
     /// # Errors
-    /// Where a setting is out of range, or a factor of the learning rate is of no variable.
+    /// If a setting is out of range, or a factor of the learning rate is of no variable.
     pub fn optimizer(&self, vars: &Vars) -> Result<Optimizer> {
         let trainable = vars.trainable();
         for prefix in self.lr_factors.keys() {

@@ -28,7 +28,7 @@ impl Saved {
     /// Whether it is a folder without any checkpoint.
     ///
     /// # Errors
-    /// Where the folder cannot be read.
+    /// If the folder cannot be read.
     pub fn is_empty(&self) -> Result<bool> {
         self.run_dir.as_deref().map_or(Ok(false), |folder| Ok(checkpoint::list(folder)?.is_empty()))
     }
@@ -36,7 +36,7 @@ impl Saved {
     /// Reads it; one of an unfinished run is warned of.
     ///
     /// # Errors
-    /// Where there is none, or it is damaged.
+    /// If there is none, or it is damaged.
     pub fn read(&self) -> Result<Checkpoint> {
         let saved = match (&self.run_dir, &self.checkpoint) {
             (_, Some(file)) => Checkpoint::read(file)?,
@@ -65,7 +65,7 @@ fn selected(folder: &Path) -> Result<Checkpoint> {
 /// The newest checkpoint in a folder.
 ///
 /// # Errors
-/// Where there is none, or it is damaged.
+/// If there is none, or it is damaged.
 pub fn newest(folder: &Path) -> Result<Checkpoint> {
     checkpoint::newest(folder)?.with_context(|| format!("{}: no checkpoint; train first", folder.display()))
 }
@@ -73,7 +73,7 @@ pub fn newest(folder: &Path) -> Result<Checkpoint> {
 /// The header of weights that were not trained here, for a run made up to describe their network.
 ///
 /// # Errors
-/// Where the run cannot be written as JSON.
+/// If the run cannot be written as JSON.
 pub fn foreign<S>(run: &Run<S>, classes: Vec<String>) -> Result<Header> {
     Ok(Header {
         format: FORMAT,
@@ -91,7 +91,7 @@ impl<T: Task> Trained<T> {
     /// The model that the command line names, with its weights.
     ///
     /// # Errors
-    /// Where there is no checkpoint, or it or a file that belongs beside it is damaged or of another task.
+    /// If there is no checkpoint, or it or a file that belongs beside it is damaged or of another task.
     pub fn read(saved: &Saved) -> Result<Self> {
         let folder = saved.folder().unwrap_or(Path::new("."));
         if saved.is_empty()?
@@ -105,7 +105,7 @@ impl<T: Task> Trained<T> {
     /// The model of a checkpoint that lies in `folder`.
     ///
     /// # Errors
-    /// Where a file that belongs beside it is damaged, or it is of another task or network.
+    /// If a file that belongs beside it is damaged, or it is of another task or network.
     pub fn of(checkpoint: Checkpoint, folder: &Path) -> Result<Self> {
         let SeededRun { run, seed } = checkpoint.header.run.clone();
         let run = table::read::<T>(run).context("the run in the checkpoint")?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Refuses a key of a row that the task has no use for.
 ///
 /// # Errors
-/// Where it is set.
+/// If it is set.
 pub fn unused(key: &str, value: &Value, task: &sncn_record::Task) -> Result<()> {
     ensure!(
         matches!(value, Value::Null | Value::Bool(false)),
@@ -21,7 +21,7 @@ pub fn unused(key: &str, value: &Value, task: &sncn_record::Task) -> Result<()> 
 /// Refuses all settings of a task's own: for tasks that have none.
 ///
 /// # Errors
-/// Where one is set.
+/// If one is set.
 pub fn none(run: &Run<Empty>, task: &sncn_record::Task) -> Result<()> {
     [("input", &run.input), ("augment", &run.augment), ("evaluate", &run.evaluate)]
         .into_iter()

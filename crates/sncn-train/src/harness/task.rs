@@ -56,20 +56,20 @@ pub trait Task: Sized + Debug + 'static {
     /// Opens the training data of a run and builds its network.
     ///
     /// # Errors
-    /// Where data is missing or damaged, or the network or a layer is unknown.
+    /// If data is missing or damaged, or the network or a layer is unknown.
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>>;
 
     /// Builds the model of a checkpoint with fresh variables, into which its weights are loaded afterwards.
     ///
     /// # Errors
-    /// Where the network or a layer is unknown, or a file that belongs beside the checkpoint is missing.
+    /// If the network or a layer is unknown, or a file that belongs beside the checkpoint is missing.
     fn rebuild(rebuild: &Rebuild<'_, Self>) -> Result<(Self::Model, Vars)>;
 
     /// What lies in a folder without a checkpoint but was trained elsewhere and can be used as it is; nothing where the task
     /// reads no such folders.
     ///
     /// # Errors
-    /// Where a file in the folder is damaged.
+    /// If a file in the folder is damaged.
     fn elsewhere(_folder: &Path) -> Result<Option<Trained<Self>>> {
         Ok(None)
     }
@@ -77,13 +77,13 @@ pub trait Task: Sized + Debug + 'static {
     /// Opens what test sets are taken from.
     ///
     /// # Errors
-    /// Where data is missing or damaged.
+    /// If data is missing or damaged.
     fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn TestSets<Self> + 'a>>;
 
     /// Changes a model as the options of `evaluate` ask, and gives a note on it for the results.
     ///
     /// # Errors
-    /// Where an option is out of range.
+    /// If an option is out of range.
     fn configure(_model: &mut Self::Model, _options: &Self::Evaluate) -> Result<Option<String>> {
         Ok(None)
     }
@@ -96,7 +96,7 @@ pub trait Task: Sized + Debug + 'static {
     /// Scores a model on a part of a test set; `observe` is called with the number of examples done since the last call.
     ///
     /// # Errors
-    /// Where an example cannot be read or the network does not take it.
+    /// If an example cannot be read or the network does not take it.
     fn score(model: &Self::Model, classes: usize, set: &Self::Set, pass: &Pass, observe: Observe<'_>) -> Result<Self::Score>;
 
     /// Prints what was measured.
@@ -120,7 +120,7 @@ pub trait Task: Sized + Debug + 'static {
     /// Runs the `predict` command.
     ///
     /// # Errors
-    /// Where an input cannot be read or a file cannot be written.
+    /// If an input cannot be read or a file cannot be written.
     fn predict(trained: &Trained<Self>, options: &Self::Predict) -> Result<()>;
 
     /// What `bench` measures besides a training step of a table's row.
@@ -156,7 +156,7 @@ pub struct Begin<'a, T: Task> {
     /// The seed of weights, order, augmentation and mixing.
     pub seed: u64,
     /// Where data sets are.
-    pub source: &'a DataDir,
+    pub data_dir: &'a DataDir,
     /// The folder of its checkpoints, where a task may keep files of its own; absent where nothing is kept, as in `bench`.
     pub folder: Option<&'a Path>,
     /// Whether it has no checkpoint yet, so that initial weights count.
@@ -209,7 +209,7 @@ pub struct Testing<'a, T: Task> {
     /// The model and its run.
     pub trained: &'a Trained<T>,
     /// Where data sets are.
-    pub source: &'a DataDir,
+    pub data_dir: &'a DataDir,
     /// Options of the command.
     pub options: &'a T::Evaluate,
 }
@@ -225,7 +225,7 @@ pub trait TestSets<T: Task> {
     /// The parts of the test set of that name.
     ///
     /// # Errors
-    /// Where the name is unknown (the known ones are listed), or its classes are not the model's.
+    /// If the name is unknown (the known ones are listed), or its classes are not the model's.
     fn parts(&self, name: &str) -> Result<Parts<'_, T::Set>>;
 
     /// What a reader of the numbers on these test sets should know.

@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use sncn_core::block::{ConvLayer, Head};
 use sncn_core::layer::{BatchNorm, Hooks};
 use sncn_core::{BuildContext, FeatureMap, Layers, Network, Pass, Seed, Vars};
+use sncn_record::task::CLASSIFY;
 use sncn_train::data::{Batch, DataError, Dataset};
 use sncn_train::evaluate::{Evaluation, evaluate};
 use sncn_train::harness::{Begin, Empty, NoCommand, Observe, Parts, Prepared, Rebuild, Run};
@@ -80,13 +81,8 @@ impl Pitch {
 }
 
 impl Task for Pitch {
-    const INFO: &'static sncn_record::Task = &sncn_record::Task {
-        name: "pitch",
-        program: "sncn-pitch",
-        examples: "tones",
-        counted: "tones",
-        ..sncn_record::task::CLASSIFY
-    };
+    const INFO: &'static sncn_record::Task =
+        &sncn_record::Task { name: "pitch", program: "sncn-pitch", examples: "tones", counted: "tones", ..CLASSIFY };
     const ABOUT: &'static str = "Tell tones by their pitch";
     const FIRST_STEPS: &'static str = "  sncn-pitch train --table tones.json --row sn --run-dir runs/mine";
     const TESTS: &'static str = "Test sets instead of the run's: tones, tones-c (five levels of noise)";

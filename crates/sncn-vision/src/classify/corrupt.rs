@@ -68,7 +68,7 @@ impl Corrupt {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a name or severity is unknown, an image does not decode, or a file cannot be written.
+    /// If a name or severity is unknown, an image does not decode, or a file cannot be written.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
         let frost = frost::textures(self.frost_dir.as_deref())?;
@@ -104,7 +104,7 @@ impl Corrupt {
 
     /// Every corruption of the test images as `<name>.npy`, severities one after another, and `labels.npy`.
     fn data_set(&self, names: &[&str], frost: &Frost) -> Result<()> {
-        let splits = crate::dataset::open(&self.input, &cli::source(self.data_dir.as_deref()))?;
+        let splits = crate::dataset::open(&self.input, &cli::data_dir(self.data_dir.as_deref()))?;
         let Some((_, images)) = splits.test.first() else { bail!("{}: no test images", self.input) };
         let images = setup::limited(images, self.limit);
         let dims = Dims { height: images.height(), width: images.width() };
@@ -189,7 +189,7 @@ impl Corrupt {
             let dims = dims(&image);
             (image.into_raw(), dims)
         } else {
-            let splits = crate::dataset::open(&self.input, &cli::source(self.data_dir.as_deref()))?;
+            let splits = crate::dataset::open(&self.input, &cli::data_dir(self.data_dir.as_deref()))?;
             let Some((_, images)) = splits.test.first() else { bail!("{}: no test images", self.input) };
             let dims = Dims { height: images.height(), width: images.width() };
             let mut image = vec![0; dims.bytes()];

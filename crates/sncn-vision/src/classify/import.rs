@@ -88,7 +88,7 @@ impl Import {
             out!("classes are numbered 0 to {}; give --data-dir to name them as {} does", count - 1, run.train);
             return Ok((0..count).map(|class| class.to_string()).collect());
         }
-        let classes = crate::dataset::open(&run.train, &cli::source(self.data_dir.as_deref()))?.train.classes().to_vec();
+        let classes = crate::dataset::open(&run.train, &cli::data_dir(self.data_dir.as_deref()))?.train.classes().to_vec();
         ensure!(
             classes.len() == count,
             "{count} classes, {} has {} ({}, …); name the data set that the weights were trained on with --train",
@@ -102,7 +102,7 @@ impl Import {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the file is damaged or of another network, or the checkpoint cannot be written.
+    /// If the file is damaged or of another network, or the checkpoint cannot be written.
     pub fn run(&self) -> Result<()> {
         let at = || self.file.display().to_string();
         differ(&self.file, &self.output)?;

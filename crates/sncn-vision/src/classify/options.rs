@@ -21,7 +21,7 @@ impl Options {
     /// The textures of frost.
     ///
     /// # Errors
-    /// Where the folder lacks a photograph.
+    /// If the folder lacks a photograph.
     pub fn frost(&self) -> Result<Frost> {
         frost::textures(self.frost_dir.as_deref())
     }

@@ -28,7 +28,7 @@ pub(super) fn limited(images: &Arc<dyn Images>, limit: Option<usize>) -> Arc<dyn
 /// The network of a run with fresh variables.
 ///
 /// # Errors
-/// Where the backbone or a layer is unknown, or mixing is asked for without a layer that mixes.
+/// If the backbone or a layer is unknown, or mixing is asked for without a layer that mixes.
 pub(super) fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Box<dyn Network>, Vars)> {
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
     let network = backbone::build(&run.backbone, &Blueprint { classes, layers: (&run.layers).into(), vars: &vars })

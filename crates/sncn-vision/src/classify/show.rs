@@ -71,7 +71,7 @@ impl Show {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where there are too few images, one does not decode, or the picture cannot be written.
+    /// If there are too few images, one does not decode, or the picture cannot be written.
     pub fn run(&self) -> Result<()> {
         ensure!((1..=64).contains(&self.contents), "--contents is {}; 1 to 64 is accepted", self.contents);
         ensure!((1..=64).contains(&self.styles), "--styles is {}; 1 to 64 is accepted", self.styles);
@@ -151,7 +151,7 @@ impl Show {
                 chosen(all.len()).into_iter().map(|index| all[index].clone()).collect()
             }
             [one] if !Path::new(one).is_file() => {
-                let splits = crate::dataset::open(one, &cli::source(self.data_dir.as_deref()))?;
+                let splits = crate::dataset::open(one, &cli::data_dir(self.data_dir.as_deref()))?;
                 let Some((_, clean)) = splits.test.first() else { bail!("{one}: no test images") };
                 enough(clean.len(), one)?;
                 let shifted: Vec<_> = splits.test.iter().skip(1).map(|(_, images)| images).collect();

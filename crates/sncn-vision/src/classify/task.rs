@@ -86,7 +86,7 @@ impl Task for Classify {
 
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
         let run = begin.run;
-        let splits = crate::dataset::open(&run.train, begin.source)?;
+        let splits = crate::dataset::open(&run.train, begin.data_dir)?;
         let classes = splits.train.classes().to_vec();
         let images = setup::limited(&splits.train, run.train_limit);
         let validation = match (run.early_stopping, run.train_limit.unwrap_or(usize::MAX), splits.train.len()) {
@@ -112,11 +112,11 @@ impl Task for Classify {
     }
 
     fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn harness::TestSets<Self> + 'a>> {
-        let Testing { trained, source, options } = testing;
+        let Testing { trained, data_dir, options } = testing;
         Ok(Box::new(TestSets {
             run: &trained.run,
-            splits: crate::dataset::open(&trained.run.train, source)?,
-            source,
+            splits: crate::dataset::open(&trained.run.train, data_dir)?,
+            data_dir,
             frost: options.frost()?,
             classes: &trained.header.classes,
         }))

@@ -26,7 +26,7 @@ pub(super) struct TestSets<'a> {
     /// The run's data set, opened once.
     pub(super) splits: Splits,
     /// Where data sets are.
-    pub(super) source: &'a DataDir,
+    pub(super) data_dir: &'a DataDir,
     /// Textures of the frost corruption.
     pub(super) frost: Frost,
     /// Classes that the network knows.
@@ -57,7 +57,7 @@ impl harness::TestSets<Classify> for TestSets<'_> {
         let (name, base) = (name.to_string(), unshifted(name));
         if let Some(base) = base.filter(|_| name.ends_with("-files")) {
             let images = self.own(base)?;
-            let folder = self.source.folder(base)?.join(&self.splits.corrupted);
+            let folder = self.data_dir.folder(base)?.join(&self.splits.corrupted);
             let mut parts = Vec::new();
             for corruption in corruptions(base) {
                 for (severity, images) in (1..).zip(arrays::corrupted(&folder, corruption, &*images)?) {
@@ -87,7 +87,7 @@ impl TestSets<'_> {
     /// The images of that name: of the run's own data set, or further ones in files.
     fn any(&self, name: &str) -> Result<Arc<dyn Images>> {
         let known = self.splits.test.iter().any(|(known, _)| known == name);
-        match (self.source.folder(name), self.splits.test.first()) {
+        match (self.data_dir.folder(name), self.splits.test.first()) {
             (Ok(folder), Some((first, _))) if !known && is_plain(name) => {
                 let like = self.own(first)?;
                 arrays::further(&folder, name, &*like)?.map_or_else(|| self.own(name), Ok)
@@ -142,7 +142,7 @@ impl TestSets<'_> {
 
     /// Where a further set of that name would lie.
     fn looked_for(&self, name: &str) -> String {
-        match self.source.folder(name) {
+        match self.data_dir.folder(name) {
             Ok(folder) if is_plain(name) => {
                 let pairs = arrays::candidate_files(&folder, name);
                 let pairs = pairs.map(|(images, labels)| format!("{} with {}", images.display(), labels.display()));

@@ -45,7 +45,7 @@ impl PairExamples {
     /// Pair `index`, cropped and corrupted.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub fn pair(&self, index: usize) -> Result<Pair> {
         let mut pair = self.pairs.read(index)?;
         if let Some(side) = self.centre {

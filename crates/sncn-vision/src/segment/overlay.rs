@@ -27,7 +27,7 @@ pub fn overlay(image: &[u8], labels: &[u32], legend: &Legend) -> Vec<u8> {
 /// Writes labels as a palette PNG whose values are the classes.
 ///
 /// # Errors
-/// Where the file cannot be written; no half of it is left.
+/// If the file cannot be written; no half of it is left.
 pub fn save_index(path: &Path, (height, width): (usize, usize), labels: &[u32], legend: &Legend) -> Result<()> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);

@@ -40,7 +40,7 @@ impl Protocol {
     /// A square window.
     ///
     /// # Errors
-    /// Where the side is too small.
+    /// If the side is too small.
     pub fn sliding(side: usize) -> Result<Self> {
         let protocol = Self { window: Some([side; 2]), stride: None };
         protocol.check()?;
@@ -113,7 +113,7 @@ impl Scorer<'_> {
     /// Counts the pixels of a test set, image after image; `observe` is called with 1 after each.
     ///
     /// # Errors
-    /// Where an image cannot be read or the network does not take it.
+    /// If an image cannot be read or the network does not take it.
     pub fn score(&self, data: &dyn Dataset, observe: &mut dyn FnMut(usize)) -> Result<Confusion> {
         let mut confusion = Confusion::new(self.classes).ignoring(VOID);
         for index in 0..data.len() {

@@ -37,7 +37,7 @@ impl Model {
 /// The model of a run with fresh variables.
 ///
 /// # Errors
-/// Where the network or a layer is unknown, or mixing is asked for without a layer that mixes.
+/// If the network or a layer is unknown, or mixing is asked for without a layer that mixes.
 pub(super) fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Model, Vars)> {
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
     let network = segment::build(&run.backbone, &Blueprint { classes, layers: (&run.layers).into(), vars: &vars })

@@ -53,7 +53,7 @@ impl Show {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where a checkpoint or the test set does not fit, or the picture cannot be written.
+    /// If a checkpoint or the test set does not fit, or the picture cannot be written.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
         ensure!((1..=1024).contains(&self.side), "--side is {}; 1 to 1024 is accepted", self.side);
@@ -66,11 +66,11 @@ impl Show {
         };
         let models = self.run_dirs.iter().map(read).collect::<Result<Vec<_>>>()?;
         let first = models.first().context("--run-dirs: at least one is wanted")?;
-        let (classes, source) = (&first.header.classes, cli::source(self.data_dir.as_deref()));
-        let splits = pairs::open(&first.run.train, &source)?;
+        let (classes, data_dir) = (&first.header.classes, cli::data_dir(self.data_dir.as_deref()));
+        let splits = pairs::open(&first.run.train, &data_dir)?;
         let legend = splits.train.legend().clone();
         let frost = Frost::generated(Seed::new(0));
-        let sets = TestSets { splits, source: &source, frost, classes, limit: None };
+        let sets = TestSets { splits, data_dir: &data_dir, frost, classes, limit: None };
         let (_, data) = sets.parts(&self.test)?.next().context("a test set of no parts")??;
         if let Some(index) = self.images.iter().find(|index| **index >= data.len()) {
             anyhow::bail!("--images: {index}; {} has {} images, from 0 on", self.test, data.len())

@@ -75,7 +75,7 @@ impl Task for Segment {
 
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
         let run = begin.run;
-        let splits = pairs::open(&run.train, begin.source)?;
+        let splits = pairs::open(&run.train, begin.data_dir)?;
         let classes = splits.train.legend().classes.clone();
         let images = PairSubset::first(&splits.train, run.train_limit);
         let after = run.train_limit.and_then(|limit| PairSubset::after(&splits.train, limit));
@@ -104,10 +104,10 @@ impl Task for Segment {
     }
 
     fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn harness::TestSets<Self> + 'a>> {
-        let Testing { trained, source, options } = testing;
+        let Testing { trained, data_dir, options } = testing;
         Ok(Box::new(TestSets {
-            splits: pairs::open(&trained.run.train, source)?,
-            source,
+            splits: pairs::open(&trained.run.train, data_dir)?,
+            data_dir,
             frost: options.images.frost()?,
             classes: &trained.header.classes,
             limit: trained.run.test_limit,

@@ -19,7 +19,7 @@ pub(super) struct TestSets<'a> {
     /// The run's data set, opened once.
     pub(super) splits: PairSplits,
     /// Where data sets are.
-    pub(super) source: &'a DataDir,
+    pub(super) data_dir: &'a DataDir,
     /// Textures of the frost corruption.
     pub(super) frost: Frost,
     /// Classes that the network knows.
@@ -60,7 +60,7 @@ impl TestSets<'_> {
     fn set(&self, name: &str) -> Result<Arc<dyn Pairs>> {
         let own = self.splits.test.iter().find(|(known, _)| known == name).map(|(_, pairs)| pairs.clone());
         let other = || match pairs::PAIR_SETS.iter().any(|(known, _)| *known == name) {
-            true => Ok(pairs::open(name, self.source)?.test.into_iter().next().map(|(_, pairs)| pairs)),
+            true => Ok(pairs::open(name, self.data_dir)?.test.into_iter().next().map(|(_, pairs)| pairs)),
             false => anyhow::Ok(None),
         };
         let Some(pairs) = own.map_or_else(other, |pairs| Ok(Some(pairs)))? else {

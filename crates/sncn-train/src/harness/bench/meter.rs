@@ -26,7 +26,7 @@ impl Meter {
     /// Median seconds of a step.
     ///
     /// # Errors
-    /// Where a step fails.
+    /// If a step fails.
     pub fn seconds<T>(&self, mut step: impl FnMut() -> Result<T>) -> Result<f64> {
         black_box(step()?);
         let mut times = Vec::new();

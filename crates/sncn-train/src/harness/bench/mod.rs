@@ -41,7 +41,7 @@ impl Bench {
     /// Runs the command.
     ///
     /// # Errors
-    /// Where the case is unknown (the known ones are listed), or what is measured fails.
+    /// If the case is unknown (the known ones are listed), or what is measured fails.
     pub fn run<T: Task>(&self) -> Result<()> {
         cli::threads(self.meter.threads)?;
         let cases = T::benches();
@@ -69,8 +69,8 @@ impl Bench {
         let (Some(table), Some(row)) = (&self.table, &self.row) else { bail!("bench row: give --table and --row") };
         ensure!(self.network.is_none(), "--network goes with the cases that `bench list` prints");
         let run = Cell { table: table.clone(), row: row.clone(), seed: 0 }.run::<T>()?;
-        let source = cli::source(self.data_dir.as_deref());
-        let begin = Begin { run: &run, seed: 0, source: &source, folder: None, is_fresh: true };
+        let data_dir = cli::data_dir(self.data_dir.as_deref());
+        let begin = Begin { run: &run, seed: 0, data_dir: &data_dir, folder: None, is_fresh: true };
         let prepared = T::prepare(&begin)?;
         let (network, data) = (T::network(&prepared.model), &*prepared.data);
         let (mut optimizer, recipe) = (run.optimizer(&prepared.vars)?, run.recipe(0));

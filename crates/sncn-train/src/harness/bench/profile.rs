@@ -26,7 +26,7 @@ impl Spent {
 /// the optimiser.
 ///
 /// # Errors
-/// Where a step fails.
+/// If a step fails.
 pub fn profile(meter: &Meter, case: &str, mut step: impl FnMut() -> Result<()>) -> Result<()> {
     step()?;
     let start = Instant::now();
