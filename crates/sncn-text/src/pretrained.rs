@@ -139,7 +139,7 @@ impl Pretrained {
         let mut found = Found::default();
         let all = vars.all().len();
         weights
-            .load(vars, &names, |fate, name, _| match fate {
+            .load(vars, &names, |outcome, name, _| match outcome {
                 Outcome::Fresh => found.fresh.push(name.to_string()),
                 Outcome::Surplus => found.surplus.push(name.to_string()),
                 _ => {}

@@ -51,7 +51,7 @@ pub struct CrossNormConfig {
     pub mode: Mode,
     /// What is cropped.
     pub crop: Crop,
-    /// β of the crop's share of the area (of the length, in a sequence), which is drawn from Beta(β, β).
+    /// β of the crop's fraction of the area (of the length, in a sequence), which is drawn from Beta(β, β).
     pub beta: f64,
     /// A crop is drawn again until it covers more than this fraction of the map.
     pub threshold: f64,
@@ -89,8 +89,8 @@ pub fn crop_box(height: usize, width: usize, ratio: f64, row: usize, column: usi
     let side = |len: usize| (len as f64 * ratio.sqrt()) as usize / 2;
     let clip = |centre: usize, half: usize, len: usize| (centre.saturating_sub(half), (centre + half).min(len));
     let ((top, bottom), (left, right)) = (clip(row, side(height), height), clip(column, side(width), width));
-    let share = ((bottom - top) * (right - left)) as f64 / (height * width) as f64;
-    (BoundingBox { top, left, bottom, right }, share)
+    let fraction = ((bottom - top) * (right - left)) as f64 / (height * width) as f64;
+    (BoundingBox { top, left, bottom, right }, fraction)
 }
 
 /// The same along a single row: a span of `ratio` of its length.
@@ -107,9 +107,9 @@ fn draw_box(config: &CrossNormConfig, height: usize, width: usize, rng: &mut imp
     for _ in 0..10_000 {
         let ratio = beta.sample(rng);
         let (row, column) = (rng.random_range(0..height), rng.random_range(0..width));
-        let (bbox, share) =
+        let (bbox, fraction) =
             if height == 1 { crop_span(width, ratio, column) } else { crop_box(height, width, ratio, row, column) };
-        if share > config.threshold && (bbox.bottom - bbox.top) * (bbox.right - bbox.left) > 1 {
+        if fraction > config.threshold && (bbox.bottom - bbox.top) * (bbox.right - bbox.left) > 1 {
             return Ok(Some(bbox));
         }
     }

@@ -191,7 +191,7 @@ fn joined_maps_agree_with_tensors() -> Result<()> {
 #[derive(Clone, Copy, Debug)]
 struct Smooth {
     mixer: &'static str,
-    /// Where layers hang: after the convolution, the norm, the GELU.
+    /// Where layers are attached: after the convolution, the norm, the GELU.
     at: [bool; 3],
 }
 
@@ -199,7 +199,7 @@ impl Smooth {
     fn forward(self, xs: &Tensor, vars: &Vars, pass: &Pass) -> Result<Tensor> {
         let cx = BuildContext::new(19, vars.builder());
         let mixers = (0..3).map(|_| build(self.mixer, serde_json::Map::new(), &cx)).collect::<Result<Vec<_>>>()?;
-        let hang = |i: usize, xs: FeatureMap| {
+        let attached = |i: usize, xs: FeatureMap| {
             if !self.at[i] {
                 return Ok(xs);
             }
@@ -213,8 +213,8 @@ impl Smooth {
         };
         let norm = |name: &str| BatchNorm::new(&cx.at(19, cx.vb.pp(name)));
         let xs = FeatureMap::from_tensor(xs, true, pass)?.gather_statistics(pass.train);
-        let ys = hang(0, conv(&xs, "one", (19, 3, 3, 3))?)?;
-        let ys = hang(2, hang(1, norm("bn0")?.on_map(&ys, pass)?)?.quick_gelu()?)?;
+        let ys = attached(0, conv(&xs, "one", (19, 3, 3, 3))?)?;
+        let ys = attached(2, attached(1, norm("bn0")?.on_map(&ys, pass)?)?.quick_gelu()?)?;
         let more = conv(&ys, "two", (19, 19, 3, 3))?.max_pool(2, 2, 0)?;
         let ys = ys.max_pool(2, 2, 0)?.dropout(0.5, pass.seed().named("drop"))?.add(&more)?;
         // the norm, as the network has it, and the bias alone, whose gradient is not nearly 0

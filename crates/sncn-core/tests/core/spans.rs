@@ -25,7 +25,7 @@ fn mixed(xs: &Tensor, mixture: &CrossNormDraw) -> Result<Tensor> {
     mixture.forward(xs, &Pass::train(Seed::new(0)).with_lengths(LENGTHS))
 }
 
-/// Mean and deviation of the tokens of one text and channel.
+/// Mean and standard deviation of the tokens of one text and channel.
 fn statistics(xs: &[Vec<Vec<f64>>], n: usize, c: usize, (start, end): (usize, usize)) -> (f64, f64) {
     let of: Vec<f64> = xs[n][start..end].iter().map(|token| token[c]).collect();
     let mean = of.iter().sum::<f64>() / of.len() as f64;
@@ -47,13 +47,13 @@ fn a_span_is_the_same_part_of_every_text() -> Result<()> {
         for (n, partner) in [1, 3, 0, 2].into_iter().enumerate() {
             for (i, token) in ys[n].iter().enumerate() {
                 for (c, y) in token.iter().enumerate() {
-                    let (mean, deviation) = statistics(&plain, n, c, to[n]);
+                    let (mean, std) = statistics(&plain, n, c, to[n]);
                     let (other, theirs) = statistics(&plain, partner, c, from[partner]);
                     let x = plain[n][i][c];
                     let want = match i {
                         _ if i >= LENGTHS[n] => 0.,
                         _ if i < to[n].0 || i >= to[n].1 => x,
-                        _ => theirs / deviation * (x - mean) + other,
+                        _ => theirs / std * (x - mean) + other,
                     };
                     assert!((y - want).abs() < 1e-9, "style {style}, content {content}, text {n}, token {i}: {y} for {want}");
                 }

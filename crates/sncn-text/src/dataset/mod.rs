@@ -146,6 +146,8 @@ mod tests {
         let all = open("reviews-train", &data_dir)?;
         assert_eq!((train.examples.len(), validation.examples.len(), all.examples.len()), (1800, 200, 2000));
         assert!(validation.examples.iter().all(|text| !train.examples.contains(text)));
+        let of_class = |label: u32| validation.examples.iter().filter(|text| text.label == label).count();
+        assert_eq!((of_class(0), of_class(1)), (100, 100), "labels alternate, and both classes are there");
         assert_eq!(all.clone().first(Some(3)).examples, all.examples[..3]);
         Ok(())
     }

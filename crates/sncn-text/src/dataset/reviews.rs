@@ -185,8 +185,8 @@ fn pick<'a>(from: &[&'a str], rng: &mut impl Rng) -> &'a str {
 /// Draws an opinion of a class; the first of the list are the most frequent.
 fn opinion(class: usize, rng: &mut impl Rng) -> &'static str {
     let words = OPINIONS[class];
-    let share: f64 = rng.random();
-    words[((share * share) * words.len() as f64) as usize]
+    let uniform: f64 = rng.random();
+    words[((uniform * uniform) * words.len() as f64) as usize]
 }
 
 fn review(domain: &Domain, label: usize, rng: &mut impl Rng) -> String {

@@ -38,19 +38,24 @@ impl Texts {
         self
     }
 
-    /// Splits off every `every`-th text for validation, which takes the same fraction of every class and file; returns the other
-    /// texts and the validation set.
+    /// Splits off every `every`-th text of each class for validation, whatever the order of the texts; returns the other texts and
+    /// the validation set.
     pub(super) fn split_validation(self, every: usize) -> (Self, Self) {
+        let mut seen = vec![0; self.classes.len()];
+        let chosen = self.examples.iter().map(|example| {
+            let count = &mut seen[example.label as usize];
+            *count += 1;
+            *count % every == 0
+        });
+        let chosen: Vec<bool> = chosen.collect();
         let part = |validation: bool| Self {
-            examples: self
-                .examples
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| (i % every == every - 1) == validation)
-                .map(|(_, e)| e.clone())
-                .collect(),
+            examples: self.examples.iter().zip(&chosen).filter(|(_, one)| **one == validation).map(|(e, _)| e.clone()).collect(),
             classes: self.classes.clone(),
-            describe: format!("{}, {} {every}th text", self.describe, if validation { "every" } else { "without every" }),
+            describe: format!(
+                "{}, {} {every}th text of each class",
+                self.describe,
+                if validation { "every" } else { "without every" }
+            ),
         };
         (part(false), part(true))
     }
