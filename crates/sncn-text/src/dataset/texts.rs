@@ -45,7 +45,7 @@ impl Texts {
         let chosen = self.examples.iter().map(|example| {
             let count = &mut seen[example.label as usize];
             *count += 1;
-            *count % every == 0
+            count.is_multiple_of(every)
         });
         let chosen: Vec<bool> = chosen.collect();
         let part = |validation: bool| Self {
