@@ -41,7 +41,7 @@ impl Texts {
     /// Splits off every `every`-th text of each class for validation, whatever the order of the texts; returns the other texts and
     /// the validation set.
     pub(super) fn split_validation(self, every: usize) -> (Self, Self) {
-        let mut seen = vec![0; self.classes.len()];
+        let mut seen = vec![0usize; self.classes.len()];
         let chosen = self.examples.iter().map(|example| {
             let count = &mut seen[example.label as usize];
             *count += 1;
