@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
 macro_rules! out {
@@ -12,10 +13,17 @@ macro_rules! out {
 
 /// Writes a line to standard output; what `out!` calls.
 pub(crate) fn line(text: std::fmt::Arguments<'_>) {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => eprintln!("error: standard output: {error}"),
-        _ => {}
+    let Err(error) = writeln!(std::io::stdout(), "{text}") else { return };
+    if error.kind() != std::io::ErrorKind::BrokenPipe && !UNWRITTEN.swap(true, Ordering::Relaxed) {
+        eprintln!("error: standard output cannot be written: {error}");
     }
+}
+
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a line could not be written to standard output, so that the command must not end well.
+pub(crate) fn output_is_lost() -> bool {
+    UNWRITTEN.load(Ordering::Relaxed)
 }
 
 /// Makes the root of the workspace the current folder, so that every path of the tree is relative to it, and returns the

@@ -74,6 +74,7 @@ fn main() -> ExitCode {
         Command::Tidy(command) => command.run(),
     });
     match result {
+        Ok(_) if files::output_is_lost() => ExitCode::FAILURE,
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");

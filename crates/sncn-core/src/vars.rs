@@ -99,12 +99,15 @@ impl Vars {
     /// Sets every variable and buffer to `get(name)`, converted to its type and device. On an error nothing is set.
     ///
     /// # Errors
-    /// Returns an error where `get` has no tensor for a name, or one of another shape.
+    /// Returns an error where `get` has no tensor for a name, or one of another shape, or one with a value that is NaN or infinite.
     pub fn load(&self, mut get: impl FnMut(&str) -> Option<Tensor>) -> Result<()> {
         let (mut missing, mut found) = (Vec::new(), Vec::new());
         for (name, var) in self.all() {
             match get(&name) {
-                Some(tensor) if tensor.shape() == var.shape() => found.push((var, tensor)),
+                Some(tensor) if tensor.shape() == var.shape() => {
+                    check_finite(&name, &tensor)?;
+                    found.push((var, tensor));
+                }
                 Some(tensor) => bail!("{name} has shape {:?}, the network wants {:?}", tensor.shape(), var.shape()),
                 None => missing.push(name),
             }
@@ -187,6 +190,23 @@ impl SimpleBackend for Vars {
     }
 }
 
+/// Refuses a tensor with a value that is NaN or infinite.
+fn check_finite(name: &str, tensor: &Tensor) -> Result<()> {
+    let values = tensor.flatten_all()?;
+    let found = match tensor.dtype() {
+        DType::F64 => values.to_vec1::<f64>()?.into_iter().enumerate().find(|(_, value)| !value.is_finite()),
+        dtype if dtype.is_float() => {
+            let values = values.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+            values.into_iter().map(f64::from).enumerate().find(|(_, value)| !value.is_finite())
+        }
+        _ => None,
+    };
+    match found {
+        Some((index, value)) => bail!("{name}: value {index} is {value}; weights must be finite: take an earlier checkpoint"),
+        None => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +247,20 @@ mod tests {
         assert!(vars.load(|_| None).unwrap_err().to_string().contains("a.weight"));
         let wrong = Tensor::zeros(3, DType::F32, &Device::Cpu)?;
         assert!(vars.load(|_| Some(wrong.clone())).unwrap_err().to_string().contains("shape"));
+        Ok(())
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_named() -> Result<()> {
+        let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+        vars.builder().get_with_hints(3, "weight", Init::Const(1.))?;
+        for (value, text) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+            let weights = Tensor::new(&[0f32, 1., value], &Device::Cpu)?;
+            let error = vars.load(|_| Some(weights.clone())).unwrap_err().to_string();
+            assert!(error.contains(&format!("weight: value 2 is {text}; weights must be finite")), "{error}");
+        }
+        let (_, kept) = vars.all().remove(0);
+        assert_eq!(kept.to_vec1::<f32>()?, [1., 1., 1.], "nothing is set");
         Ok(())
     }
 }

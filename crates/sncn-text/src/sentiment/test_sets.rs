@@ -21,6 +21,11 @@ fn alike(one: &[String], two: &[String]) -> bool {
 }
 
 impl harness::TestSets<Sentiment> for TestSets<'_> {
+    /// A path is called by the name of its file.
+    fn label(&self, name: &str) -> String {
+        name.rsplit(['/', '\\']).next().unwrap_or(name).to_string()
+    }
+
     fn parts(&self, name: &str) -> Result<Parts<'_, Examples>> {
         let Trained { header, run, model, .. } = self.trained;
         let (base, is_shifted) = name.strip_suffix("-c").map_or((name, false), |base| (base, true));
@@ -31,7 +36,7 @@ impl harness::TestSets<Sentiment> for TestSets<'_> {
             texts.classes.join(", "),
             header.classes.join(", ")
         );
-        let name = name.to_string();
+        let name = self.label(name);
         if !is_shifted {
             let set = Examples::new(&texts, &model.vocabulary, model.longest)?;
             return Ok(Box::new(std::iter::once(Ok((name, set)))));

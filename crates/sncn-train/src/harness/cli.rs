@@ -7,6 +7,7 @@ use sncn_core::{Pass, Precision};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Prints a line; a reader that has gone away (`| head`) neither stops the work nor fails it.
@@ -45,10 +46,17 @@ pub enum Ending {
 
 /// Writes a line to standard output; what `out!` calls.
 pub fn line(text: std::fmt::Arguments<'_>) {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => eprintln!("error: standard output: {error}"),
-        _ => {}
+    let Err(error) = writeln!(std::io::stdout(), "{text}") else { return };
+    if error.kind() != std::io::ErrorKind::BrokenPipe && !UNWRITTEN.swap(true, Ordering::Relaxed) {
+        eprintln!("error: standard output cannot be written: {error}");
     }
+}
+
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Whether a line could not be written to standard output, so that the program must not end well.
+pub fn output_is_lost() -> bool {
+    UNWRITTEN.load(Ordering::Relaxed)
 }
 
 /// The note on results of rounded convolutions.

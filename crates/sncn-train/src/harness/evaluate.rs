@@ -6,7 +6,7 @@ use super::{Recorder, cli, provenance};
 use crate::data::Dataset;
 use crate::files::write_atomically;
 use crate::out;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sncn_record::results;
 use std::path::PathBuf;
 
@@ -54,6 +54,10 @@ impl<T: Task> Evaluate<T> {
         let sets = T::test_sets(Testing { trained: &trained, data_dir: &data_dir, options: &self.options })?;
         let tests = if self.test.is_empty() { &trained.run.test } else { &self.test };
         self.csv.as_ref().map_or(Ok(()), |_| T::check_csv(tests).context("--csv"))?;
+        let labels: Vec<String> = tests.iter().map(|test| sets.label(test)).collect();
+        if let Some(at) = (1..labels.len()).find(|&at| labels[..at].contains(&labels[at])) {
+            bail!("--test: {} and another test set are both called {} in results; rename one", tests[at], labels[at])
+        }
         // every name is looked up before the first of them is measured
         let parts = tests.iter().map(|test| sets.parts(test)).collect::<Result<Vec<Parts<'_, T::Set>>>>()?;
         let (pass, exact) = T::passes(&self.options);

@@ -1,7 +1,7 @@
 //! `main`: the program of a task.
 
 use super::bench::Bench;
-use super::cli::Ending;
+use super::cli::{self, Ending};
 use super::evaluate::Evaluate;
 use super::export::Export;
 use super::fit::Train;
@@ -61,6 +61,7 @@ impl<T: Task> Command<T> {
 pub fn main<T: Task>(built: Build) -> ExitCode {
     provenance::set_built(built);
     match Cli::<T>::parse().command.run() {
+        Ok(Ending::Done) if cli::output_is_lost() => ExitCode::FAILURE,
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => ExitCode::from(130),
         Err(error) => {

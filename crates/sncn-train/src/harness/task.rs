@@ -228,6 +228,11 @@ pub trait TestSets<T: Task> {
     /// If the name is unknown (the known ones are listed), or its classes are not the model's.
     fn parts(&self, name: &str) -> Result<Parts<'_, T::Set>>;
 
+    /// What a test set is called in results: its name, unless the name is a path, since `/` parts a set from its shifts there.
+    fn label(&self, name: &str) -> String {
+        name.to_string()
+    }
+
     /// What a reader of the numbers on these test sets should know.
     fn notes(&self, _names: &[String]) -> Vec<String> {
         Vec::new()

@@ -3,7 +3,6 @@
 use super::setup;
 use crate::corruption::frost;
 use crate::corruption::{self, CORRUPTIONS, Dims, Frost, Variant};
-use crate::dataset::folder::ENDINGS;
 use crate::dataset::npy::NpyWriter;
 use crate::picture::{self, Sheet};
 use anyhow::{Context, Result, bail, ensure};
@@ -151,7 +150,7 @@ impl Corrupt {
     fn folder(&self, folder: &Path, names: &[&str], frost: &Frost) -> Result<()> {
         let mut files = picture::files(folder)?;
         files.truncate(self.limit.unwrap_or(usize::MAX));
-        ensure!(!files.is_empty(), "{}: no image files ({})", folder.display(), ENDINGS.join(", "));
+        ensure!(!files.is_empty(), "{}: no image files ({})", folder.display(), picture::ENDINGS.join(", "));
         let bar = cli::progress(files.len() * names.len() * self.severities.len(), "corrupt");
         for (index, file) in files.iter().enumerate() {
             let image = picture::read(file)?;

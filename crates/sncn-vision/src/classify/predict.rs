@@ -2,7 +2,8 @@
 
 use super::setup::Classify;
 use crate::augment::normalise;
-use anyhow::{Context, Result, ensure};
+use crate::picture;
+use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use image::imageops::FilterType;
 use sncn_train::harness::{Trained, cli};
@@ -31,7 +32,7 @@ pub(super) fn run(trained: &Trained<Classify>, options: &Predict) -> Result<()> 
     ensure!((8..=1024).contains(&options.size), "--size is {}; 8 to 1024 is accepted", options.size);
     let (classes, pass) = (&trained.header.classes, cli::pass(options.precision));
     for path in &options.images {
-        let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
+        let image = picture::open(path)?;
         let image = image.resize_to_fill(options.size, options.size, FilterType::Triangle).into_rgb8();
         let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(f32::from(byte))).collect();
         let side = options.size as usize;

@@ -7,6 +7,7 @@ use super::apply::{Corruption, Scratch};
 use super::dims::Dims;
 use super::filter::Border;
 use super::severity::{self, Variant, row};
+use crate::picture;
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 use rand::RngExt;
@@ -70,8 +71,7 @@ impl Frost {
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let read = |name: &&str| {
             let path = folder.join(name);
-            let image = image::open(&path)
-                .with_context(|| format!("{}: not readable; the frost folder holds {}", path.display(), FILES.join(", ")))?;
+            let image = picture::open(&path).with_context(|| format!("the frost folder holds {}", FILES.join(", ")))?;
             let image: RgbImage = image.into_rgb8();
             let dims = Dims { height: image.height() as usize, width: image.width() as usize };
             ensure!(dims.pixels() > 0, "{}: an empty image", path.display());

@@ -2,14 +2,13 @@
 
 use super::DataDir;
 use super::images::{Images, Splits};
+use crate::picture::{self, ENDINGS};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 const SIDE: usize = 32;
-/// File extensions of the images that are read.
-pub(crate) const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
 
 /// Opens `train` and `test` of the data folder.
 ///
@@ -82,7 +81,7 @@ impl Images for Folder {
 
     fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
         let (path, label) = self.files.get(index).with_context(|| format!("image {index} of {}", self.len()))?;
-        let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
+        let image = picture::open(path)?;
         let image = image.resize_to_fill(SIDE as u32, SIDE as u32, FilterType::Triangle).into_rgb8();
         ensure!(out.len() == image.as_raw().len(), "{} bytes for an image of {}", out.len(), image.as_raw().len());
         out.copy_from_slice(image.as_raw());

@@ -1,9 +1,11 @@
 //! `Sheet`: images in labelled rows and columns as one PNG, for `corrupt --sheet` and `show`. Also reading of image files.
 
 pub(crate) mod glyphs;
+mod open;
+
+pub(crate) use open::{ENDINGS, open};
 
 use crate::corruption::Dims;
-use crate::dataset::folder::ENDINGS;
 use anyhow::{Context, Result};
 use image::{Rgb, RgbImage, imageops};
 use sncn_core::BoundingBox;
@@ -96,13 +98,12 @@ pub(crate) fn save(path: &Path, picture: &RgbImage) -> Result<()> {
     Ok(sncn_train::files::write_atomically(path, &bytes.into_inner())?)
 }
 
-/// Reads an image file as RGB.
+/// Reads an image file as RGB, turned as it is to be seen, whatever its name says of its format.
 ///
 /// # Errors
-/// If the file is missing or cannot be decoded.
+/// If the file is missing, cannot be decoded, or is cut short.
 pub fn read(path: &Path) -> Result<RgbImage> {
-    let image = image::open(path).with_context(|| format!("{}: cannot be decoded as an image", path.display()))?;
-    Ok(image.into_rgb8())
+    Ok(open(path)?.into_rgb8())
 }
 
 /// Lists the image files in a folder and its sub-folders, sorted by name.

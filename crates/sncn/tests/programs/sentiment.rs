@@ -109,6 +109,29 @@ fn own_texts_are_trained_on_and_bad_rows_are_named() {
 }
 
 #[test]
+fn texts_by_their_paths_are_sets_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(folder.path(), r#","train_limit":32"#);
+    let run = folder.path().join("run");
+    train(&table, &run, "100").assert().success();
+    let other = folder.path().join("other");
+    fs::create_dir(&other).unwrap();
+    let paths = ["a.csv", "b.csv", "other/a.csv"].map(|name| folder.path().join(name));
+    paths.iter().for_each(|path| fs::write(path, "text,label\ngood,1\nbad,0\n").unwrap());
+    let [a, b, same] = paths.each_ref().map(|path| path.to_str().unwrap());
+    let evaluate = |test: &str| {
+        let mut evaluate = program();
+        evaluate.args(["evaluate", "--test", test, "--run-dir"]).arg(&run);
+        evaluate.assert()
+    };
+    let out = String::from_utf8(evaluate(&format!("{a},{b}")).success().get_output().stdout.clone()).unwrap();
+    let rows: Vec<&str> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(rows, ["test", "a.csv", "b.csv"], "{out}");
+    evaluate(&format!("{a},{same}")).failure().stderr(contains("both called a.csv in results; rename one"));
+    evaluate("reviews-films,reviews-films").failure().stderr(contains("both called reviews-films"));
+}
+
+#[test]
 fn what_does_not_fit_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");

@@ -53,6 +53,19 @@ fn the_commit_of_the_build_is_kept() {
     }
 }
 
+/// A disk that is full, say.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_is_lost_is_a_failure() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut plan = Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
+    let (_folder, path) = table(|_| {});
+    let output = plan.arg("plan").arg("--table").arg(path).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(text.matches("standard output cannot be written").count(), 1, "{text}");
+}
+
 #[test]
 fn threads_are_bounded() {
     let (folder, path) = table(|row| {
