@@ -148,21 +148,24 @@ impl Corrupt {
 
     /// Every image file as `<output>/<corruption>/<severity>/<same relative path>.png`.
     fn folder(&self, folder: &Path, names: &[&str], frost: &Frost) -> Result<()> {
-        let mut files = picture::files(folder)?;
+        let listing = picture::list(folder, Some(&self.output))?;
+        listing.remark().into_iter().for_each(|remark| eprintln!("{}: {remark}", folder.display()));
+        let mut files = listing.images;
         files.truncate(self.limit.unwrap_or(usize::MAX));
+        let targets = targets(&files, folder);
         ensure!(!files.is_empty(), "{}: no image files ({})", folder.display(), picture::ENDINGS.join(", "));
         let bar = cli::progress(files.len() * names.len() * self.severities.len(), "corrupt");
         for (index, file) in files.iter().enumerate() {
             let image = picture::read(file)?;
             let dims = dims(&image);
             let image = image.into_raw();
-            let relative = file.strip_prefix(folder).unwrap_or(file).with_extension("png");
+            let relative = &targets[index];
             for name in names {
                 for &severity in &self.severities {
                     let generator = corruption::build(name, severity, self.variant(), frost)?;
                     let mut out = vec![0; dims.bytes()];
                     generator.apply_one(&image, dims, Seed::new(self.seed), index as u64, &mut out)?;
-                    let target = self.output.join(name).join(severity.to_string()).join(&relative);
+                    let target = self.output.join(name).join(severity.to_string()).join(relative);
                     let out = RgbImage::from_raw(dims.width as u32, dims.height as u32, out).context("image size")?;
                     picture::save(&target, &out)?;
                     bar.inc(1);
@@ -216,4 +219,24 @@ impl Corrupt {
 
 fn dims(image: &RgbImage) -> Dims {
     Dims { height: image.height() as usize, width: image.width() as usize }
+}
+
+/// The paths of the corrupted copies below their folder: those of the files, with the ending `.png`; of files that differ in their
+/// endings alone, all of the name is kept: `a.jpg.png`.
+fn targets(files: &[PathBuf], folder: &Path) -> Vec<PathBuf> {
+    let relative = |file: &PathBuf| file.strip_prefix(folder).unwrap_or(file).to_path_buf();
+    let mut counts = std::collections::BTreeMap::new();
+    files.iter().for_each(|file| *counts.entry(relative(file).with_extension("png")).or_insert(0) += 1);
+    let target = |file: &PathBuf| {
+        let plain = relative(file).with_extension("png");
+        match counts.get(&plain) {
+            Some(1) => plain,
+            _ => {
+                let mut name = relative(file).into_os_string();
+                name.push(".png");
+                PathBuf::from(name)
+            }
+        }
+    };
+    files.iter().map(target).collect()
 }

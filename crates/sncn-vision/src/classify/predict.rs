@@ -22,7 +22,7 @@ pub struct Predict {
     /// Precision of the factors of convolutions, f32 or bf16.
     #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: cli::Rounding,
-    /// Image files (PNG, JPEG, BMP, WebP).
+    /// Image files (PNG, JPEG, BMP, WebP, TIFF, GIF, PNM).
     #[arg(required = true)]
     images: Vec<PathBuf>,
 }

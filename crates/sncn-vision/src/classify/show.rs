@@ -146,7 +146,7 @@ impl Show {
         let chosen = |count: usize| index::sample(&mut Seed::new(self.seed).named("show/images").rng(), count, wanted).into_vec();
         let files: Vec<PathBuf> = match self.input.as_slice() {
             [one] if Path::new(one).is_dir() => {
-                let all = picture::files(Path::new(one))?;
+                let all = picture::list(Path::new(one), None)?.images;
                 enough(all.len(), one)?;
                 chosen(all.len()).into_iter().map(|index| all[index].clone()).collect()
             }

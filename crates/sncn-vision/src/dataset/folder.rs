@@ -2,7 +2,7 @@
 
 use super::DataDir;
 use super::images::{Images, Splits};
-use crate::picture::{self, ENDINGS};
+use crate::picture::{self, ENDINGS, Listing};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use std::path::{Path, PathBuf};
@@ -33,32 +33,27 @@ pub(crate) struct Folder {
     path: PathBuf,
     classes: Vec<String>,
     files: Vec<(PathBuf, usize)>,
-}
-
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let entries = std::fs::read_dir(folder)
-        .with_context(|| format!("{}: not readable; <class>/<image> is looked for in it", folder.display()))?;
-    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
-    paths.sort();
-    Ok(paths)
+    /// On files that are no images.
+    remark: Option<String>,
 }
 
 impl Folder {
-    /// Lists the classes, which are the sub-folders sorted by name, and their images.
+    /// Lists the classes, which are the sub-folders sorted by name, and the images in and below them.
     ///
     /// # Errors
     /// If there is no class, or a class has no image.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let (mut classes, mut files) = (Vec::new(), Vec::new());
-        for folder in entries(path)?.into_iter().filter(|path| path.is_dir()) {
-            let ending = |path: &PathBuf| path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-            let images: Vec<_> = entries(&folder)?.into_iter().filter(|path| ENDINGS.contains(&ending(path).as_str())).collect();
-            ensure!(!images.is_empty(), "{}: no images ({})", folder.display(), ENDINGS.join(", "));
-            files.extend(images.into_iter().map(|path| (path, classes.len())));
+        let (mut classes, mut files, mut all) = (Vec::new(), Vec::new(), Listing::default());
+        let inside = picture::entries(path).context("expected a folder of classes, <class>/<image>")?;
+        for folder in inside.into_iter().filter(|path| path.is_dir()) {
+            let found = picture::list(&folder, None)?;
+            ensure!(!found.images.is_empty(), "{}: no images ({})", folder.display(), ENDINGS.join(", "));
+            files.extend(found.images.iter().map(|path| (path.clone(), classes.len())));
+            all.add(found);
             classes.push(folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default());
         }
         ensure!(!classes.is_empty(), "{}: no class folders; <class>/<image> is looked for in it", path.display());
-        Ok(Self { path: path.to_path_buf(), classes, files })
+        Ok(Self { path: path.to_path_buf(), classes, files, remark: all.remark() })
     }
 }
 
@@ -89,6 +84,7 @@ impl Images for Folder {
     }
 
     fn describe(&self) -> String {
-        format!("{} ({} images, {} classes)", self.path.display(), self.len(), self.classes.len())
+        let remark = self.remark.as_ref().map_or(String::new(), |remark| format!("; {remark}"));
+        format!("{} ({} images, {} classes{remark})", self.path.display(), self.len(), self.classes.len())
     }
 }

@@ -1,15 +1,17 @@
 //! `Sheet`: images in labelled rows and columns as one PNG, for `corrupt --sheet` and `show`. Also reading of image files.
 
 pub(crate) mod glyphs;
+mod list;
 mod open;
 
+pub(crate) use list::{Listing, entries, list};
 pub(crate) use open::{ENDINGS, open};
 
 use crate::corruption::Dims;
 use anyhow::{Context, Result};
 use image::{Rgb, RgbImage, imageops};
 use sncn_core::BoundingBox;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const GAP: usize = 2;
 const MARGIN: usize = 4;
@@ -104,29 +106,4 @@ pub(crate) fn save(path: &Path, picture: &RgbImage) -> Result<()> {
 /// If the file is missing, cannot be decoded, or is cut short.
 pub fn read(path: &Path) -> Result<RgbImage> {
     Ok(open(path)?.into_rgb8())
-}
-
-/// Lists the image files in a folder and its sub-folders, sorted by name.
-///
-/// # Errors
-/// If a folder cannot be read.
-pub fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    collect(folder, &mut found)?;
-    Ok(found)
-}
-
-fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).with_context(|| format!("{}: not readable", folder.display()))?;
-    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()?;
-    paths.sort();
-    for path in paths {
-        let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-        if path.is_dir() {
-            collect(&path, files)?;
-        } else if ENDINGS.contains(&extension.as_str()) {
-            files.push(path);
-        }
-    }
-    Ok(())
 }

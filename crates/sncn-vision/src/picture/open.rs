@@ -7,7 +7,7 @@ use std::io::Cursor;
 use std::path::Path;
 
 /// Endings of the names of image files, in lower case; in a folder only these are looked at.
-pub(crate) const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "bmp", "webp"];
+pub(crate) const ENDINGS: [&str; 11] = ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "gif", "ppm", "pgm", "pnm"];
 
 /// Reads an image file, turned as it is to be seen.
 ///
@@ -21,7 +21,9 @@ pub(crate) fn open(path: &Path) -> Result<DynamicImage> {
 fn decode(bytes: &[u8]) -> Result<DynamicImage> {
     ensure!(!bytes.is_empty(), "the file is empty");
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let Some(format) = reader.format() else { bail!("its content is none of the known formats: PNG, JPEG, BMP, WebP") };
+    let Some(format) = reader.format() else {
+        bail!("its content is none of the known formats: PNG, JPEG, BMP, WebP, TIFF, GIF, PNM")
+    };
     // a decoder of JPEG fills what is missing with grey
     ensure!(format != ImageFormat::Jpeg || is_whole_jpeg(bytes), "the file is cut short");
     let mut decoder = reader.into_decoder()?;
@@ -82,7 +84,7 @@ mod tests {
 
     #[test]
     fn the_content_decides_and_the_orientation_is_applied() {
-        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Pnm] {
             let mut bytes = Cursor::new(Vec::new());
             halves().write_to(&mut bytes, format).unwrap();
             assert_eq!(decode(bytes.get_ref()).unwrap().into_rgb8(), halves(), "{format:?}");

@@ -27,7 +27,7 @@ pub struct Predict {
     /// Precision of the factors of convolutions, f32 or bf16.
     #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: cli::Rounding,
-    /// Image files (PNG, JPEG, BMP, WebP), or folders of them.
+    /// Image files (PNG, JPEG, BMP, WebP, TIFF, GIF, PNM), or folders of them.
     #[arg(required = true)]
     images: Vec<PathBuf>,
 }
@@ -72,7 +72,7 @@ impl Predict {
     fn files(&self) -> Result<Vec<(PathBuf, String)>> {
         let mut files: Vec<(PathBuf, String)> = Vec::new();
         for path in &self.images {
-            let found = if path.is_dir() { picture::files(path)? } else { vec![path.clone()] };
+            let found = if path.is_dir() { picture::list(path, Some(&self.output))?.images } else { vec![path.clone()] };
             ensure!(!found.is_empty(), "{}: no images", path.display());
             for file in found {
                 let below = file.strip_prefix(path).ok().filter(|below| !below.as_os_str().is_empty());

@@ -234,6 +234,24 @@ fn corrupt_writes_copies_and_refuses_nonsense() {
     corrupt(&["--input", input.to_str().unwrap(), "--severities", "5"]).assert().success();
     let one = image::open(out.join("fog/5/inner/grey.png")).unwrap();
     assert_eq!((one.width(), one.height()), (33, 18));
+    // written into its own input, and again: its own output is no input
+    let inside = input.join("corrupted");
+    for _ in 0..2 {
+        let mut command = sncn();
+        command
+            .args(["corrupt", "--corruptions", "fog", "--severities", "1", "--input"])
+            .arg(&input)
+            .arg("--output")
+            .arg(&inside);
+        command.assert().success().stdout(contains(": 2 images × 1 corruptions"));
+    }
+    fs::write(pictures.join("notes.txt"), "").unwrap();
+    image::RgbImage::new(4, 4).save(pictures.join("grey.jpg")).unwrap();
+    // of two inputs of one stem both are written
+    let two = corrupt(&["--input", input.to_str().unwrap(), "--corruptions", "snow", "--severities", "2"]).assert().success();
+    two.stderr(contains("1 file passed over: .txt 1"));
+    assert!(["grey.jpg.png", "grey.png.png"].iter().all(|name| out.join("snow/2/inner").join(name).is_file()));
+    fs::remove_file(pictures.join("grey.jpg")).unwrap();
     fs::write(pictures.join("bad.png"), b"x").unwrap();
     refused(corrupt(&["--input", input.to_str().unwrap()]), &["bad.png", "cannot be decoded"]);
     let mut sheet = sncn();

@@ -46,7 +46,7 @@ pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
 fn split(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
     let (images, beside) = (folder.join("leftImg8bit").join(name), folder.join("gtFine").join(name));
     let mut files = Vec::new();
-    for image in picture::files(&images)? {
+    for image in picture::list(&images, None)?.images {
         let own = image.strip_prefix(&images).unwrap_or(&image).to_string_lossy().into_owned();
         let frame = own.strip_suffix("_leftImg8bit.png");
         let frame = frame.with_context(|| format!("{}: the names end in _leftImg8bit.png", image.display()))?;

@@ -36,7 +36,7 @@ impl FilePairs {
     /// # Errors
     /// If a folder is missing or empty, or an image has no labels or labels no image.
     pub(crate) fn of_folder(folder: &Path) -> Result<Vec<FilePair>> {
-        let images = picture::files(&folder.join("images"))?;
+        let images = picture::list(&folder.join("images"), None)?.images;
         ensure!(!images.is_empty(), "{}: no images; expected images/ and labels/ with files of the same names", folder.display());
         let beside = folder.join("labels");
         let partner = |image: PathBuf| {
@@ -48,7 +48,7 @@ impl FilePairs {
             }
         };
         let pairs = images.into_iter().map(partner).collect::<Result<Vec<_>>>()?;
-        let all = picture::files(&beside)?;
+        let all = picture::list(&beside, None)?.images;
         if let Some(lone) = all.iter().find(|file| !pairs.iter().any(|pair| pair.labels == **file)) {
             bail!("{}: no image of that name is in {}", lone.display(), folder.join("images").display())
         }
