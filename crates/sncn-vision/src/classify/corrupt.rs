@@ -127,11 +127,11 @@ impl Corrupt {
             }
             writer.finish()?;
         }
-        let mut labels = NpyWriter::create(&self.output.join("labels.npy"), &[])?;
+        let mut labels = NpyWriter::of_labels(&self.output.join("labels.npy"), images.classes().len())?;
         let mut scratch = vec![0; dims.bytes()];
         for _ in &self.severities {
             for index in 0..images.len() {
-                labels.write(&[images.read(index, &mut scratch)? as u8])?;
+                labels.write_label(images.read(index, &mut scratch)?)?;
             }
         }
         labels.finish()?;
