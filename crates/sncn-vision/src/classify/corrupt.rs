@@ -3,11 +3,13 @@
 use super::setup;
 use crate::corruption::frost;
 use crate::corruption::{self, CORRUPTIONS, Dims, Frost, Variant};
+use crate::dataset::arrays::{CONTENTS, Contents};
 use crate::dataset::npy::NpyWriter;
 use crate::picture::{self, Sheet};
 use anyhow::{Context, Result, bail, ensure};
 use image::RgbImage;
 use sncn_core::Seed;
+use sncn_train::files::write_atomically;
 use sncn_train::harness::cli;
 use std::path::{Path, PathBuf};
 
@@ -135,6 +137,8 @@ impl Corrupt {
             }
         }
         labels.finish()?;
+        let contents = Contents { severities: self.severities.clone(), images: images.len() };
+        write_atomically(&self.output.join(CONTENTS), serde_json::to_string(&contents)?.as_bytes())?;
         bar.finish_and_clear();
         out!(
             "{}: {} corruptions × {} severities of {}",

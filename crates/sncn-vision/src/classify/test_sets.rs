@@ -60,7 +60,7 @@ impl harness::TestSets<Classify> for TestSets<'_> {
             let folder = self.data_dir.folder(base)?.join(&self.splits.corrupted);
             let mut parts = Vec::new();
             for corruption in corruptions(base) {
-                for (severity, images) in (1..).zip(arrays::corrupted(&folder, corruption, &*images)?) {
+                for (severity, images) in arrays::corrupted(&folder, corruption, &*images)? {
                     parts.push(Ok((format!("{name}/{corruption}/{severity}"), Examples::new(limited(&images)))));
                 }
             }

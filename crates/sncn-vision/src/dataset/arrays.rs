@@ -6,6 +6,7 @@
 use super::images::Images;
 use super::npy::NpyFile;
 use anyhow::{Context, Result, bail, ensure};
+use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,16 +23,70 @@ pub(crate) struct Arrays {
     described: String,
 }
 
-/// Opens the five severities of a corruption in `folder`; image size and classes are those of `like`.
+/// What the corrupted files of a folder hold: severities one after another, each of so many images. It is in `corrupted.json`
+/// beside them; without that file they hold all five severities of all test images, as published sets do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contents {
+    /// In the order of the rows.
+    pub(crate) severities: Vec<usize>,
+    /// Of each severity.
+    pub(crate) images: usize,
+}
+
+/// The file that says what a folder of corrupted files holds.
+pub(crate) const CONTENTS: &str = "corrupted.json";
+
+impl Contents {
+    /// Reads that of a folder; of one without the file, all severities of `images` images.
+    ///
+    /// # Errors
+    /// If the file is damaged, or names a severity twice or one that is not 1 to 5.
+    fn read(folder: &Path, images: usize) -> Result<Self> {
+        let path = folder.join(CONTENTS);
+        let at = || path.display().to_string();
+        if !path.exists() {
+            return Ok(Self { severities: (1..=SEVERITIES).collect(), images });
+        }
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{}: not readable", at()))?;
+        let contents: Self = serde_json::from_str(&text).with_context(at)?;
+        let mut known = contents.severities.clone();
+        known.sort_unstable();
+        known.dedup();
+        ensure!(
+            known.len() == contents.severities.len()
+                && !known.is_empty()
+                && known.iter().all(|one| (1..=SEVERITIES).contains(one)),
+            "{}: severities {:?}; some of 1 to {SEVERITIES} are expected, each once",
+            at(),
+            contents.severities
+        );
+        Ok(contents)
+    }
+}
+
+/// Opens the severities of a corruption in `folder`, each with its number; image size and classes are those of `like`.
 ///
 /// # Errors
-/// If a file is missing, damaged or of another shape, or a label is not a class.
-pub(crate) fn corrupted(folder: &Path, name: &str, like: &dyn Images) -> Result<Vec<Arc<dyn Images>>> {
+/// If a file is missing, damaged, of another shape or with another number of images than is said, or a label is not a class.
+pub(crate) fn corrupted(folder: &Path, name: &str, like: &dyn Images) -> Result<Vec<(usize, Arc<dyn Images>)>> {
+    let contents = Contents::read(folder, like.len())?;
     let (images, labels) = (folder.join(format!("{name}.npy")), folder.join("labels.npy"));
-    let parts = read(&images, &labels, SEVERITIES, like).with_context(|| format!("corruption {name}"))?;
-    let named = (1..).zip(parts).map(|(severity, part)| {
+    let parts = read(&images, &labels, contents.severities.len(), like).with_context(|| format!("corruption {name}"))?;
+    let (found, wanted) = (parts.first().map_or(0, |part| part.len()), contents.images);
+    ensure!(
+        found == wanted,
+        "{}: {} rows; {} × {wanted} are expected, severities {:?} of {wanted} images. If it holds others, say so in {}: \
+         {{\"severities\": [3], \"images\": 10}}",
+        images.display(),
+        found * parts.len(),
+        parts.len(),
+        contents.severities,
+        folder.join(CONTENTS).display()
+    );
+    let named = contents.severities.into_iter().zip(parts).map(|(severity, part)| {
         let described = format!("{} at severity {severity}", part.described);
-        Arc::new(Arrays { described, ..part }) as Arc<dyn Images>
+        (severity, Arc::new(Arrays { described, ..part }) as Arc<dyn Images>)
     });
     Ok(named.collect())
 }

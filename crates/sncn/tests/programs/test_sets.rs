@@ -46,6 +46,21 @@ fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
     let text = String::from_utf8(output).unwrap().replace("-c-files/", "-c/");
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!((lines.len(), &lines[..300]), (600, &lines[300..]));
+    // severities are not guessed from the number of rows
+    let files = data.join("shapes-c");
+    fs::remove_file(files.join("corrupted.json")).unwrap();
+    refused(evaluate("shapes-c-files"), &["gaussian_noise.npy", "15 rows; 5 × ", "corrupted.json"]);
+    let mut corrupt = sncn();
+    corrupt
+        .args(["corrupt", "--input", "shapes", "--limit", "3", "--severities", "4,2", "--output"])
+        .arg(&files)
+        .assert()
+        .success();
+    let output = evaluate("shapes-c-files").arg("--json").assert().success().get_output().stdout.clone();
+    let text = String::from_utf8(output).unwrap();
+    assert!(text.contains("shapes-c-files/fog/4") && text.contains("shapes-c-files/fog/2") && !text.contains("/fog/1"), "{text}");
+    fs::write(files.join("corrupted.json"), r#"{"severities": [4, 4], "images": 3}"#).unwrap();
+    refused(evaluate("shapes-c-files"), &["corrupted.json", "severities [4, 4]"]);
     npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), 10i64.to_le_bytes()].concat());
     refused(evaluate("moon.1"), &["labels.npy", "element 1 is label 10", "0 to 9"]);
     npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), (-1i64).to_le_bytes()].concat());
