@@ -13,7 +13,7 @@ pub(crate) type Files = Vec<(String, String)>;
 
 /// The report as Markdown with its pictures: `numbers` says where every number is, `notes` is what a person remarks.
 pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Files) {
-    let (table, measure, differences) = (sheet.table, sheet.table.measure(), sheet.differences());
+    let (table, measure, differences) = (sheet.table, sheet.table.task(), sheet.differences());
     let name = table::safe(&table.name);
     let mut files = Files::new();
     // a picture, and the line that shows it

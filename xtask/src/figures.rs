@@ -14,7 +14,7 @@ const BINS: usize = 15;
 pub(crate) fn heat(sheet: &Sheet, set: &str) -> HeatMap {
     let (rows, names) = (sheet.measured(), sheet.corruption_names(set));
     let mean = |results: &[Results], split: &str| sheet.percent(results, split).map(|estimate| estimate.mean);
-    let name = sheet.table.measure().called;
+    let name = sheet.table.task().called;
     if let [(row, results)] = rows.as_slice() {
         let cells = |name: &&str| -> Vec<Option<f64>> {
             let severities = (1..=5).map(|severity| mean(results, &format!("{set}/{name}/{severity}")));
@@ -78,7 +78,7 @@ pub(crate) fn confusions(sheet: &Sheet) -> Vec<(String, HeatMap)> {
     let rows = sheet.measured();
     let baseline = rows.iter().find(|(row, _)| sheet.table.baseline.as_ref() == Some(&row.name));
     let Some((row, results)) = baseline.or(rows.first()) else { return Vec::new() };
-    let counted = sheet.table.measure().counted;
+    let counted = sheet.table.task().counted;
     let of = |set: &String| Some((set.clone(), confusion(&row.name, results, set, counted)?));
     sheet.sets.iter().filter_map(of).collect()
 }
@@ -112,7 +112,7 @@ pub(crate) fn csv(sheet: &Sheet) -> String {
     let mut text = "row,set,corruption,severity,metric,seeds,mean,standard_error\n".to_string();
     for (row, results) in sheet.measured() {
         let splits = results.first().map(|first| first.splits()).into_iter().flatten();
-        let metrics = |split| results.first().map(|first| first.metrics(sheet.table.measure(), split)).unwrap_or_default();
+        let metrics = |split| results.first().map(|first| first.metrics(sheet.table.task(), split)).unwrap_or_default();
         for (split, metric) in splits.flat_map(|split| metrics(split).into_iter().map(move |metric| (split, metric))) {
             let count = results.iter().filter(|results| results.value(split, &metric).is_some()).count();
             let Some(estimate) = percent(results, split, &metric) else { continue };

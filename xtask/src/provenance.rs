@@ -20,8 +20,8 @@ pub(crate) fn lines(sheet: &Sheet) -> String {
     line("selection", said(&|header| selection(&header.selection)));
     // results that were made otherwise are left out
     let measured = sheet.rows().filter(|(_, results)| !results.is_empty());
-    line("training", distinct(measured.map(|(row, _)| training(&row.run, sheet.table.measure().examples))).join("; "));
-    line(&format!("test {}", sheet.table.measure().counted), tests(sheet));
+    line("training", distinct(measured.map(|(row, _)| training(&row.run, sheet.table.task().examples))).join("; "));
+    line(&format!("test {}", sheet.table.task().counted), tests(sheet));
     line("machine", said(&|header| machine(header)));
     line("commit", said(&|header| commit(&header.built)));
     line("trained at commit", said(&|header| if header.trained.is_unknown() { String::new() } else { commit(&header.trained) }));
@@ -82,10 +82,8 @@ fn training(run: &Run, examples: &str) -> String {
 
 fn tests(sheet: &Sheet) -> String {
     let sizes = sheet.sets.iter().filter_map(|set| {
-        let found = sheet
-            .rows()
-            .flat_map(|(_, results)| results)
-            .filter_map(|results| results.examples(set, sheet.table.measure().metric));
+        let found =
+            sheet.rows().flat_map(|(_, results)| results).filter_map(|results| results.examples(set, sheet.table.task().metric));
         let found: Vec<String> = distinct(found).iter().map(usize::to_string).collect();
         let each = if sheet.has_corruptions(set) { " in each corruption and severity" } else { "" };
         (!found.is_empty()).then(|| format!("{set} n = {}{each}", found.join(" or ")))

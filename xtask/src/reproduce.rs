@@ -80,7 +80,7 @@ impl Reproduce {
 
     /// Makes what is missing of one table.
     fn one(&self, here: &Path, table: &Table) -> Result<ExitCode> {
-        let Some(program) = program::built(here, table.measure())? else { return Ok(ExitCode::from(130)) };
+        let Some(program) = program::built(here, table.task())? else { return Ok(ExitCode::from(130)) };
         let Some(cells) = self.plan(&program, table)? else { return Ok(ExitCode::from(130)) };
         let (mut kept, mut made) = (0, 0);
         for (index, cell) in cells.iter().enumerate() {
@@ -132,7 +132,7 @@ impl Reproduce {
         };
         let output = String::from_utf8_lossy(&output);
         let cells = output.lines().map(|line| serde_json::from_str(line).with_context(|| format!("not a cell: {line}")));
-        let cells: Vec<Cell> = cells.collect::<Result<_>>().with_context(|| format!("{} plan", table.measure().program))?;
+        let cells: Vec<Cell> = cells.collect::<Result<_>>().with_context(|| format!("{} plan", table.task().program))?;
         ensure!(!cells.is_empty(), "{}: no cells; give it runs and seeds", table.path.display());
         Ok(Some(cells))
     }
@@ -178,14 +178,14 @@ impl Reproduce {
             }
         }
         match results::wanted(&results, cell.seed, &cell.run) {
-            Some(why) if !self.dry_run => bail!("{} ended well, but {} is {why}", table.measure().program, results.display()),
+            Some(why) if !self.dry_run => bail!("{} ended well, but {} is {why}", table.task().program, results.display()),
             _ => Ok(Step::Done),
         }
     }
 
     fn start(&self, command: &mut Command, table: &Table, cell: &Cell) -> Result<Step> {
         if self.dry_run {
-            out!("  {}", shown(table.measure().program, command));
+            out!("  {}", shown(table.task().program, command));
             return Ok(Step::Done);
         }
         match child::run(command)? {
@@ -201,7 +201,7 @@ impl Reproduce {
                 };
                 bail!(
                     "{} failed ({status}); the reason stands above{advice}. Results so far are kept: run the same command to go on",
-                    shown(table.measure().program, command)
+                    shown(table.task().program, command)
                 )
             }
         }

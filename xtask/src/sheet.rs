@@ -90,18 +90,18 @@ impl<'a> Sheet<'a> {
 
     /// The heading of a set's main number.
     pub(crate) fn label(&self, set: &str) -> String {
-        let measure = self.table.measure();
+        let measure = self.table.task();
         format!("{set} {} %", if is_corrupted(set) { measure.corrupted.0 } else { measure.called })
     }
 
     /// The main number of a set, or of a part of one, over the seeds.
     pub(crate) fn percent(&self, results: &[Results], split: &str) -> Option<Estimate> {
-        percent(results, split, self.table.measure().metric)
+        percent(results, split, self.table.task().metric)
     }
 
     /// The difference to the baseline on `set`, paired by seed, in percentage points, and the number of pairs.
     pub(crate) fn difference(&self, row: &Row, results: &[Results], set: &str) -> Option<(Estimate, usize)> {
-        let (name, metric) = (self.table.baseline_of(row)?, self.table.measure().metric);
+        let (name, metric) = (self.table.baseline_of(row)?, self.table.task().metric);
         let (_, baseline) = self.rows().find(|(row, _)| row.name == name)?;
         let pairs: Vec<f64> = results
             .iter()
@@ -123,7 +123,7 @@ impl<'a> Sheet<'a> {
     /// set.
     pub(crate) fn main(&self) -> Grid {
         let published = distinct(self.rows().flat_map(|(row, _)| row.published.keys()).cloned());
-        let metric = self.table.measure().metric;
+        let metric = self.table.task().metric;
         let of_set = |key: &String| self.sets.iter().any(|set| *key == format!("{set}.{metric}"));
         let calibrated: Vec<&String> = self.clean().into_iter().chain(self.corrupted()).collect();
         let compared = self.headline().filter(|_| !self.baselines().is_empty());
@@ -227,7 +227,7 @@ impl<'a> Sheet<'a> {
         let group = |set: &String| (set.clone(), with.iter().map(|(_, results)| bar(set, results)).collect());
         Chart {
             title: self.table.title.clone(),
-            axis: format!("{} %", self.table.measure().called),
+            axis: format!("{} %", self.table.task().called),
             series: with.iter().map(|(row, _)| row.name.clone()).collect(),
             groups: self.sets.iter().map(group).collect(),
         }

@@ -104,7 +104,7 @@ impl Table {
     }
 
     /// What it is about.
-    pub(crate) fn measure(&self) -> &'static Task {
+    pub(crate) fn task(&self) -> &'static Task {
         // `read` has looked the task up
         Task::of(&self.task).unwrap_or(&CLASSIFY)
     }

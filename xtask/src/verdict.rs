@@ -39,7 +39,7 @@ pub(crate) fn verdict(sheet: &Sheet) -> Vec<String> {
         }
         judged.extend(found.into_iter().filter(|one| one.pairs > 1));
     }
-    let measure = sheet.table.measure();
+    let measure = sheet.table.task();
     let of = |wanted: Verdict| judged.iter().filter(|one| one.difference.verdict() == wanted).collect::<Vec<_>>();
     let (helped, hurt) = match measure.low {
         true => (of(Verdict::Below), of(Verdict::Above)),
@@ -130,7 +130,7 @@ mod tests {
         let mut table: Table = complete(&runs);
         table.file.task = task.to_string();
         table.file.baseline = Some(named(0));
-        let metric = table.measure().metric;
+        let metric = table.task().metric;
         let of = |row: usize, seed: u64| -> Results {
             let values: Vec<_> = sets.iter().enumerate().map(|(set, name)| (name.clone(), value(row, seed, set))).collect();
             result(&named(row), seed, metric, &values)

@@ -38,8 +38,9 @@ impl harness::TestSets<Sentiment> for TestSets<'_> {
         );
         let name = self.label(name);
         if !is_shifted {
-            let set = Examples::new(&texts, &model.vocabulary, model.longest)?;
-            return Ok(Box::new(std::iter::once(Ok((name, set)))));
+            // encoded when its turn comes, so that one set at a time is in memory as token ids
+            let set = move || Ok((name, Examples::new(&texts, &model.vocabulary, model.longest)?));
+            return Ok(Box::new(std::iter::once_with(set)));
         }
         let cells = SHIFTS.iter().flat_map(|&shift| (1..=SEVERITIES).map(move |severity| (shift, severity)));
         Ok(Box::new(cells.map(move |(shift, severity)| {

@@ -18,10 +18,9 @@ macro_rules! out {
 }
 
 /// What the factors of convolutions are rounded to.
-#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
     /// As they are.
-    #[default]
     F32,
     /// bf16, summed in f32: faster where the processor has it, at a small loss of accuracy.
     Bf16,

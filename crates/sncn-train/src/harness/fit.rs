@@ -96,7 +96,12 @@ impl<T: Task> Fit<'_, T> {
         let (run, data) = (self.run, &**data);
         ensure!(data.len() > 1, "{}: the training set has {} example(s); at least 2 are wanted", run.train, data.len());
         if run.early_stopping.is_some() && self.prepared.validation.is_none() {
-            bail!("early_stopping is set, and {} has no validation set for it: take it away", run.train)
+            bail!(
+                "early_stopping is set, and training leaves no example of {} for validation ({} are trained on): set train_limit to \
+                 fewer than there are, or take early_stopping away",
+                run.train,
+                data.len()
+            )
         }
         let mut optimizer = run.optimizer(vars)?;
         let epoch = steps_per_epoch(data.len(), run.batch_size);

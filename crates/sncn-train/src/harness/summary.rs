@@ -1,7 +1,6 @@
 //! Reading measurements back: one number, and those of shifted test sets by shift and severity; what `evaluate` prints of them.
 
 use super::Measurement;
-
 use crate::corruption_error::CorruptionErrors;
 use anyhow::{Result, ensure};
 use sncn_record::Task;
@@ -109,14 +108,12 @@ pub fn csv(task: &Task, measurements: &[Measurement]) -> String {
 mod tests {
     use super::*;
 
+    fn measured(split: &str, metric: &str, value: f64) -> Measurement {
+        Measurement { split: split.to_string(), metric: metric.to_string(), value, n: 10 }
+    }
+
     #[test]
     fn shifted_sets_are_told_apart_and_others_left_out() {
-        let measured = |split: &str, metric: &str, value: f64| Measurement {
-            split: split.to_string(),
-            metric: metric.to_string(),
-            value,
-            n: 10,
-        };
         let all = [
             measured("s", "error", 0.1),
             measured("s-c/fog/1", "error", 0.2),
@@ -129,14 +126,9 @@ mod tests {
         assert_eq!(sets[0].1.rows(), [("fog".to_string(), vec![0.2, 0.4])]);
         assert_eq!((value(&all, "s-c/fog/1", "ece"), value(&all, "s", "ece")), (Some(0.9), None));
     }
+
     #[test]
     fn shifted_sets_become_rows_of_csv() {
-        let measured = |split: &str, metric: &str, value: f64| Measurement {
-            split: split.to_string(),
-            metric: metric.to_string(),
-            value,
-            n: 10,
-        };
         let measurements = [
             measured("s", "error", 0.1),
             measured("s-c/fog/1", "error", 0.2),

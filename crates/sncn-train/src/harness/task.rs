@@ -175,7 +175,7 @@ pub struct Prepared<T: Task> {
     pub classes: Vec<String>,
     /// What the training set is, in words.
     pub describe: String,
-    /// Examples that are kept out of training, for runs with early stopping.
+    /// Examples that are kept out of training, for runs with early stopping; nothing where there are none, which is then refused.
     pub validation: Option<T::Set>,
 }
 

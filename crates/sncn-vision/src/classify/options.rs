@@ -7,7 +7,7 @@ use sncn_train::harness::cli::{self, Rounding};
 use std::path::PathBuf;
 
 /// How corrupted images are made, and how exactly networks compute.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Debug)]
 pub struct Options {
     /// Folder of the frost photographs (default: generated textures, and a note on them).
     #[arg(long)]

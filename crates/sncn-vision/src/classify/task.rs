@@ -9,9 +9,10 @@ use super::setup::{self, Classify, Settings};
 use super::show::Show;
 use super::test_sets::TestSets;
 use crate::augment::Augment;
+use crate::dataset::Images;
 use crate::dataset::subset::Subset;
 use crate::examples::Examples;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
 use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
@@ -89,18 +90,11 @@ impl Task for Classify {
         let splits = crate::dataset::open(&run.train, begin.data_dir)?;
         let classes = splits.train.classes().to_vec();
         let images = setup::limited(&splits.train, run.train_limit);
-        let validation = match (run.early_stopping, run.train_limit.unwrap_or(usize::MAX), splits.train.len()) {
-            (None, _, _) => None,
-            (Some(_), limit, all) if limit < all => {
-                let after: Arc<dyn crate::dataset::Images> = Arc::new(Subset::after(splits.train.clone(), limit));
-                Some(Examples::new(setup::limited(&after, run.test_limit)))
-            }
-            (Some(_), _, all) => bail!(
-                "early_stopping goes by the training images after train_limit, and there are none: set train_limit below the {all} \
-                 of {}",
-                run.train
-            ),
-        };
+        let limit = run.train_limit.filter(|&limit| run.early_stopping.is_some() && limit < splits.train.len());
+        let validation = limit.map(|limit| {
+            let after: Arc<dyn Images> = Arc::new(Subset::after(splits.train.clone(), limit));
+            Examples::new(setup::limited(&after, run.test_limit))
+        });
         let (model, vars) = setup::network(run, classes.len(), begin.seed)?;
         let describe = images.describe();
         let data = Box::new(Examples::augmented(images, run.settings.unwrap_or_default()));

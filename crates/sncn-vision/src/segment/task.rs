@@ -78,21 +78,8 @@ impl Task for Segment {
         let splits = pairs::open(&run.train, begin.data_dir)?;
         let classes = splits.train.legend().classes.clone();
         let images = PairSubset::first(&splits.train, run.train_limit);
-        let after = run.train_limit.and_then(|limit| PairSubset::after(&splits.train, limit));
-        let validation = match run.early_stopping {
-            None => None,
-            Some(_) => Some(PairExamples::new(PairSubset::first(
-                &after.with_context(|| {
-                    format!(
-                        "early_stopping goes by the training images after train_limit, and there are none: set train_limit below \
-                         the {} of {}",
-                        splits.train.len(),
-                        run.train
-                    )
-                })?,
-                run.test_limit,
-            ))),
-        };
+        let after = run.early_stopping.and(run.train_limit).and_then(|limit| PairSubset::after(&splits.train, limit));
+        let validation = after.map(|after| PairExamples::new(PairSubset::first(&after, run.test_limit)));
         let describe = images.describe();
         let (model, vars) = setup::network(run, classes.len(), begin.seed)?;
         let data = Box::new(PairExamples::new(images).transformed(run.settings.transform.clone()));

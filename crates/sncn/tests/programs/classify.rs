@@ -54,12 +54,7 @@ fn a_stopped_run_resumes_to_the_same_bytes_with_any_thread_count() {
     let (folder, path) = table(|_| {});
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     train(&path, &whole).args(["--threads", "1"]).assert().success();
-    let in_two_threads = || {
-        let mut command = train(&path, &broken);
-        command.args(["--threads", "2"]);
-        command
-    };
-    resumes(&in_two_threads, &broken, [5, 11], 9, 20);
+    resumes(&|| train(&path, &broken), &broken, [5, 11], 9, 20);
     fs::remove_file(checkpoints(&broken).last().unwrap()).unwrap();
     let other = fs::File::open(broken.join(".lock")).unwrap();
     other.lock().unwrap();
@@ -175,6 +170,23 @@ fn a_table_with_mistakes_is_explained() {
     let mut plan = sncn();
     plan.args(["plan", "--table", "nowhere.json"]);
     refused(plan, &["nowhere.json"]);
+}
+
+#[test]
+fn early_stopping_goes_by_images_that_are_not_trained_on() {
+    let stopping = |limit: Value| {
+        let (folder, path) = table(|row| {
+            row["early_stopping"] = json!({"patience": 1});
+            row["train_limit"] = limit;
+        });
+        let text = fs::read_to_string(&path).unwrap().replace(r#""select":"last""#, r#""select":"validation""#);
+        fs::write(&path, text).unwrap();
+        (folder, path)
+    };
+    let (folder, path) = stopping(json!(null));
+    refused(train(&path, &folder.path().join("run")), &["early_stopping is set", "no example of shapes", "set train_limit"]);
+    let (folder, path) = stopping(json!(160));
+    train(&path, &folder.path().join("run")).assert().success().stderr(contains("on the validation set is epoch"));
 }
 
 #[test]

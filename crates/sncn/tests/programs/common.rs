@@ -79,9 +79,14 @@ pub(crate) fn training(mut command: Command, table: &Path, run_dir: &Path) -> Co
     command
 }
 
-/// Trains `total` steps in three runs, which must be the `whole` one: the first stops at `steps[0]`, the second at `steps[1]`, whose
+/// Trains `total` steps in two threads and three runs, which must be the `whole` one: the first stops at `steps[0]`, the second at `steps[1]`, whose
 /// checkpoint is lost, as if the machine had gone down there, so that the last goes on from `from`.
 pub(crate) fn resumes(train: &dyn Fn() -> Command, run_dir: &Path, steps: [u64; 2], from: u64, total: u64) {
+    let train = || {
+        let mut command = train();
+        command.args(["--threads", "2"]);
+        command
+    };
     let stopped = |after: u64| {
         let mut command = train();
         let words = contains(format!("stopped at step {after} of {total}")).and(contains("run the same command to resume"));

@@ -265,24 +265,16 @@ fn folders_that_do_not_fit_are_named() {
     said("model.safetensors: damaged, or no safetensors file");
     fs::remove_file(&weights).unwrap();
     said("none of model.safetensors, pytorch_model.bin exists");
-    program()
-        .args(["predict", "--run-dir"])
-        .arg(&pretrained)
-        .write_stdin("x")
-        .assert()
-        .failure()
-        .stderr(contains("no checkpoint"));
+    let unfit = |words: &str| {
+        let mut predict = program();
+        predict.args(["predict", "--run-dir"]).arg(&pretrained).write_stdin("x").assert().failure().stderr(contains(words));
+    };
+    unfit("no checkpoint");
     // without a classifier there is nothing to predict with, but something to train on
     let (_, vars) = encoder(Family::Bert, &config(Family::Bert));
     let mut tensors = published(Family::Bert, &vars);
     tensors.retain(|name, _| !name.starts_with("classifier."));
     candle_core::safetensors::save(&tensors, &weights).unwrap();
-    program()
-        .args(["predict", "--run-dir"])
-        .arg(&pretrained)
-        .write_stdin("x")
-        .assert()
-        .failure()
-        .stderr(contains("no weights of a classifier"));
+    unfit("no weights of a classifier");
     train(&table, &run).assert().success().stderr(contains("initial ones: classifier.weight, classifier.bias; not used: none"));
 }

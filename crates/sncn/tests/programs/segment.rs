@@ -23,12 +23,7 @@ fn a_stopped_run_resumes_to_the_same_bytes_and_the_net_is_measured_and_used() {
     let (folder, path) = segment_table(|_| {});
     let (whole, broken) = (folder.path().join("whole"), folder.path().join("broken"));
     train(&path, &whole).args(["--threads", "1"]).assert().success();
-    let in_two_threads = || {
-        let mut command = train(&path, &broken);
-        command.args(["--threads", "2"]);
-        command
-    };
-    resumes(&in_two_threads, &broken, [4, 10], 9, 16);
+    resumes(&|| train(&path, &broken), &broken, [4, 10], 9, 16);
     let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
     assert_eq!(last(&whole), last(&broken));
     let results = |folder: &Path, threads: &str| {
