@@ -1,18 +1,19 @@
 //! `Pretrained`: a BERT, RoBERTa or DistilBERT encoder in Hugging Face's layout, a folder with `config.json`, `model.safetensors` (or
-//! `pytorch_model.bin`) and `tokenizer.json` (or `vocab.txt`), with or without a classifier.
+//! `pytorch_model.bin`) and `tokenizer.json` (or the files it is made of), with or without a classifier.
 
 use crate::Vocabulary;
 use crate::backbone::{EncoderConfig, Family};
+use crate::vocabulary::folder;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sncn_core::{LayerConfig, Vars};
+use sncn_train::text_file::{self, quoted};
 use sncn_weights::weights::{NameMap, Outcome, Weights};
 use std::path::{Path, PathBuf};
 
 /// The name of the file with the sizes.
 pub(crate) const CONFIG: &str = "config.json";
 const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-const VOCABULARIES: [&str; 2] = ["tokenizer.json", "vocab.txt"];
 
 /// A folder with the sizes, weights and vocabulary of an encoder.
 #[derive(Clone, Debug)]
@@ -20,8 +21,10 @@ pub struct Pretrained {
     folder: PathBuf,
     /// The sizes of the encoder.
     pub config: EncoderConfig,
-    /// The class names in `config.json`, in the order of their numbers; empty if there are none.
+    /// The class names in `config.json`, in the order of their numbers; `LABEL_0`, … where it has none.
     pub classes: Vec<String>,
+    /// Whether every class has a probability of its own (`problem_type`), so that a text may be of several.
+    pub is_multi_label: bool,
 }
 
 /// The outcome of loading weights.
@@ -61,6 +64,37 @@ fn renamed(family: Family, name: &str) -> String {
     name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
 }
 
+/// The class names of a `config.json`, from `id2label` (an object or a list), else `label2id`, else as many as `num_labels` (2 if that is
+/// left out too) of the form `LABEL_0`.
+fn classes(config: &Value) -> Result<Vec<String>> {
+    let text = |name: &Value| name.as_str().map_or_else(|| name.to_string(), str::to_string);
+    let mut classes: Vec<(usize, String)> = match (&config["id2label"], &config["label2id"]) {
+        (Value::Array(names), _) => names.iter().map(text).enumerate().collect(),
+        (Value::Object(names), _) => {
+            let number =
+                |number: &String| number.parse().with_context(|| format!("id2label: {} is not a number", quoted(number)));
+            names.iter().map(|(key, name)| Ok((number(key)?, text(name)))).collect::<Result<_>>()?
+        }
+        (_, Value::Object(numbers)) => {
+            let number = |number: &Value| number.as_u64().and_then(|number| usize::try_from(number).ok());
+            let pair = |(name, value): (&String, &Value)| {
+                Ok((number(value).with_context(|| format!("label2id: {} has no number", quoted(name)))?, name.clone()))
+            };
+            numbers.iter().map(pair).collect::<Result<_>>()?
+        }
+        _ => {
+            let count = config["num_labels"].as_u64().unwrap_or(2).min(1 << 20);
+            (0..count as usize).map(|number| (number, format!("LABEL_{number}"))).collect()
+        }
+    };
+    classes.sort_unstable();
+    let is_whole = classes.iter().enumerate().all(|(i, (number, _))| i == *number);
+    ensure!(is_whole, "id2label: the numbers are not 0 to {}", classes.len().saturating_sub(1));
+    let twice = classes.iter().find(|(i, name)| classes[..*i].iter().any(|(_, other)| other == name));
+    ensure!(twice.is_none(), "id2label: two classes are named {}", quoted(twice.map_or("", |(_, name)| name)));
+    Ok(classes.into_iter().map(|(_, name)| name).collect())
+}
+
 impl Pretrained {
     /// Reads `config.json`.
     ///
@@ -70,34 +104,23 @@ impl Pretrained {
         let path = folder.join(CONFIG);
         let at = || path.display().to_string();
         let wanted = "expected a folder with config.json, model.safetensors and tokenizer.json";
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{}: not readable; {wanted}", at()))?;
-        let value: Value = serde_json::from_str(&text).with_context(at)?;
-        let config: EncoderConfig = serde_path_to_error::deserialize(&value).with_context(at)?;
-        let mut classes: Vec<(usize, String)> = Vec::new();
-        for (number, name) in value.get("id2label").and_then(Value::as_object).into_iter().flatten() {
-            let number = number.parse().with_context(|| format!("{}: id2label: {number:?} is not a number", at()))?;
-            classes.push((number, name.as_str().map_or_else(|| name.to_string(), str::to_string)));
-        }
-        classes.sort_unstable();
-        ensure!(
-            classes.iter().enumerate().all(|(i, (number, _))| i == *number),
-            "{}: id2label: the numbers are not 0 to {}",
-            at(),
-            classes.len().saturating_sub(1)
-        );
-        Ok(Self { folder: folder.to_path_buf(), config, classes: classes.into_iter().map(|(_, name)| name).collect() })
+        ensure!(path.is_file(), "{}: not readable; {wanted}", at());
+        let value: Value = serde_json::from_str(&text_file::read(&path)?.text).with_context(at)?;
+        let config = EncoderConfig::published(&value).with_context(at)?;
+        let classes = classes(&value).with_context(at)?;
+        let is_multi_label = value.get("problem_type").and_then(Value::as_str) == Some("multi_label_classification");
+        Ok(Self { folder: folder.to_path_buf(), config, classes, is_multi_label })
     }
 
-    /// Reads the vocabulary and checks it.
+    /// Reads the vocabulary and checks it; also returns the most tokens of a text, as the encoder and its tokenizer have it.
     ///
     /// # Errors
-    /// If the file is missing or damaged, or does not fit the sizes of the weights.
-    pub fn vocabulary(&self) -> Result<Vocabulary> {
-        let path = first(&self.folder, &VOCABULARIES)
-            .with_context(|| format!("{}: none of {} exists", self.folder.display(), VOCABULARIES.join(", ")))?;
-        let vocabulary = Vocabulary::read(&path)?;
-        self.check(&vocabulary).with_context(|| path.display().to_string())?;
-        Ok(vocabulary)
+    /// If the files are missing or damaged, or do not fit the sizes of the weights.
+    pub fn vocabulary(&self) -> Result<(Vocabulary, usize)> {
+        let read = folder::read(&self.folder, self.config.family)?;
+        self.check(&read.vocabulary).with_context(|| format!("{}: its tokenizer", self.folder.display()))?;
+        let most = self.config.longest();
+        Ok((read.vocabulary, read.longest.map_or(most, |longest| longest.min(most))))
     }
 
     /// Checks that a vocabulary fits the weights.

@@ -18,6 +18,7 @@ pub mod objective;
 pub mod perturb;
 pub mod predict;
 pub mod schedule;
+pub mod text_file;
 pub mod train;
 
 pub use checkpoint::Checkpoint;

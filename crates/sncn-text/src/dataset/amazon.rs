@@ -1,10 +1,10 @@
 //! `amazon-<domain>`: Amazon reviews of one domain (Blitzer et al. 2007), as JSON lines `amazon-reviews/<domain>.jsonl` with `text`
 //! and `label`, or in the publisher's files `sorted_data_acl/<domain>/{negative,positive}.review`.
 
-use super::table::{Columns, Labels, read};
+use super::table::{Columns, read_sentiment};
 use super::texts::{Example, Texts};
 use anyhow::{Context, Result, ensure};
-use sncn_train::DataDir;
+use sncn_train::{DataDir, text_file};
 use std::path::Path;
 
 /// Opens the reviews of one domain.
@@ -22,15 +22,13 @@ pub(crate) fn open(data_dir: &DataDir, domain: &str) -> Result<Texts> {
         return Ok(Texts::sentiment(examples, format!("Amazon reviews of {domain}, {}", folder.display())));
     }
     let path = data.join("amazon-reviews").join(format!("{domain}.jsonl"));
-    let examples = read(&path, &Columns::new("text", "label"), &Labels::sentiment())
-        .with_context(|| format!("neither {} nor a table exists; see cargo xtask data list", folder.display()))?;
-    Ok(Texts::sentiment(examples, path.display().to_string()))
+    read_sentiment(&path, &Columns::new("text", "label"), "")
+        .with_context(|| format!("neither {} nor a table exists; see cargo xtask data list", folder.display()))
 }
 
 /// The texts of a file in the publisher's format: elements in angle brackets, without a root element and without escapes.
 fn of_file(path: &Path, label: u32) -> Result<Vec<Example>> {
-    let bytes = std::fs::read(path).with_context(|| format!("{}: not readable", path.display()))?;
-    let content = String::from_utf8_lossy(&bytes);
+    let content = text_file::read(path)?.text;
     let (begin, end) = ("<review_text>", "</review_text>");
     let mut examples = Vec::new();
     for part in content.split(begin).skip(1) {

@@ -1,10 +1,10 @@
 //! `imdb`: movie reviews (Maas et al. 2011), as JSON lines `imdb/{train,test}.jsonl`, plain or gzipped, or in the publisher's folders
 //! `aclImdb/{train,test}/{pos,neg}/*.txt`.
 
-use super::table::{Columns, Labels, read};
+use super::table::{Columns, read_sentiment};
 use super::texts::{Example, Texts};
 use anyhow::{Context, Result, bail};
-use sncn_train::DataDir;
+use sncn_train::{DataDir, text_file};
 use std::path::Path;
 
 /// Opens one split, `train` or `test`.
@@ -16,8 +16,7 @@ pub(crate) fn open(data_dir: &DataDir, split: &str) -> Result<Texts> {
     for name in [format!("imdb/{split}.jsonl"), format!("imdb/{split}.jsonl.gz")] {
         let path = data.join(name);
         if path.is_file() {
-            let examples = read(&path, &Columns::new("text", "label"), &Labels::sentiment())?;
-            return Ok(Texts::sentiment(examples, format!("IMDb {split}, {}", path.display())));
+            return read_sentiment(&path, &Columns::new("text", "label"), &format!("IMDb {split}, "));
         }
     }
     let folder = data.join("aclImdb").join(split);
@@ -38,10 +37,7 @@ fn of_folder(folder: &Path, label: u32) -> Result<Vec<Example>> {
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.retain(|path| path.extension().is_some_and(|end| end == "txt"));
     paths.sort();
-    let text = |path: &std::path::PathBuf| {
-        let bytes = std::fs::read(path).with_context(|| format!("{}: not readable", path.display()))?;
-        Ok(Example { text: String::from_utf8_lossy(&bytes).into_owned(), label })
-    };
+    let text = |path: &std::path::PathBuf| Ok(Example { text: text_file::read(path)?.text, label });
     paths.iter().map(text).collect()
 }
 

@@ -6,15 +6,17 @@
 mod amazon;
 mod imdb;
 pub mod reviews;
-mod table;
+pub mod table;
 mod texts;
 
-pub use texts::{CLASSES, Example, Texts};
+pub use table::CLASSES;
+pub use texts::{Example, Texts};
 
 use anyhow::{Context, Result, bail, ensure};
 use sncn_train::DataDir;
+use sncn_train::text_file::quoted;
 use std::path::Path;
-use table::{Columns, Labels};
+use table::{Columns, ENDINGS};
 
 /// Every `VALIDATION`-th text of a training set belongs to the validation set.
 const VALIDATION: usize = 10;
@@ -72,6 +74,7 @@ pub fn training(name: &str, data_dir: &DataDir) -> Result<Texts> {
 pub fn split(name: &str, data_dir: &DataDir) -> Result<(Texts, Texts)> {
     let (train, validation) = named(&trained_on(name), data_dir)?.split_validation(VALIDATION);
     ensure!(train.examples.len() > 1, "{name}: the training set has {} text(s); expected at least 2", train.examples.len());
+    ensure!(train.classes.len() > 1, "{name}: all texts are of class {:?}; expected at least 2 classes", train.classes.concat());
     Ok((train, validation))
 }
 
@@ -80,13 +83,15 @@ fn named(name: &str, data_dir: &DataDir) -> Result<Texts> {
         Some((_, open)) => open(data_dir),
         None => {
             if let Some((path, columns)) = path_of(name) {
-                return table(path, &columns);
+                return table::read(path, &columns);
             }
             let known: Vec<_> = TEXT_SETS.iter().map(|(name, _)| *name).collect();
             bail!(
-                "unknown set of texts {name:?}; known: {}, each <set>-train as <set>-validation too, or the path of a .jsonl, .tsv or .csv file (<path>:<column of \
-                 texts>:<column of labels> where they are not text and label)",
-                known.join(", ")
+                "unknown set of texts {}, and no such file; known: {}, each <set>-train as <set>-validation too, or the path of a .{} file \
+                 (<path>:<column of texts>:<column of labels> where they are not text and label)",
+                quoted(name),
+                known.join(", "),
+                ENDINGS.join(", .")
             )
         }
     }
@@ -108,11 +113,6 @@ fn trained_on(set: &str) -> String {
     if path_of(set).is_some() { set.to_string() } else { format!("{set}-train") }
 }
 
-fn table(path: &Path, columns: &Columns) -> Result<Texts> {
-    let examples = table::read(path, columns, &Labels::sentiment())?;
-    Ok(Texts::sentiment(examples, path.display().to_string()))
-}
-
 /// SST-2 (Socher et al. 2013) in GLUE's form or as sentences: tab-separated, `sentence` and `label`.
 fn sst2(data_dir: &DataDir, files: &[&str]) -> Result<Texts> {
     let data = data_dir.folder("sst2")?;
@@ -121,18 +121,18 @@ fn sst2(data_dir: &DataDir, files: &[&str]) -> Result<Texts> {
         ["sst2", "SST-2"].map(|name| data.join(name)).into_iter().find(|path| path.is_dir()).unwrap_or(data.join("sst2"));
     let mut examples = Vec::new();
     for file in files {
-        examples.extend(table(&folder.join(file), &Columns::new("sentence", "label"))?.examples);
+        examples.extend(table::read_sentiment(&folder.join(file), &Columns::new("sentence", "label"), "")?.examples);
     }
     Ok(Texts::sentiment(examples, format!("SST-2, {} in {}", files.join(" and "), folder.display())))
 }
 
-/// The user's own texts: `own/{train,test}` as .jsonl, .tsv or .csv, plain or gzipped, with columns `text` and `label`.
+/// The user's own texts: `own/{train,test}` as a table with columns `text` and `label`, plain or gzipped.
 fn own(data_dir: &DataDir, part: &str) -> Result<Texts> {
     let folder = data_dir.folder("own")?.join("own");
-    let names = ["jsonl", "jsonl.gz", "tsv", "tsv.gz", "csv", "csv.gz"].map(|end| format!("{part}.{end}"));
+    let names: Vec<_> = ENDINGS.iter().flat_map(|end| [format!("{part}.{end}"), format!("{part}.{end}.gz")]).collect();
     let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
     let found = found.with_context(|| format!("{}: none of {} exists", folder.display(), names.join(", ")))?;
-    table(&found, &Columns::new("text", "label"))
+    table::read(&found, &Columns::new("text", "label"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! `Texts`: labelled texts in memory.
 
-/// The classes of sentiment.
-pub const CLASSES: [&str; 2] = ["negative", "positive"];
+use super::table::{CLASSES, matched};
+use anyhow::Result;
 
 /// A text with its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Texts {
     pub examples: Vec<Example>,
     /// Class names, in label order.
     pub classes: Vec<String>,
+    /// The whole number that stands for each class in the file, where numbers do.
+    pub(crate) numbers: Option<Vec<i64>>,
     /// A line for users: name, size and origin of the data.
     pub describe: String,
 }
@@ -26,7 +28,21 @@ pub struct Texts {
 impl Texts {
     /// Texts with the classes negative and positive.
     pub(super) fn sentiment(examples: Vec<Example>, describe: String) -> Self {
-        Self { examples, classes: CLASSES.map(str::to_string).to_vec(), describe }
+        Self { examples, classes: CLASSES.map(str::to_string).to_vec(), numbers: None, describe }
+    }
+
+    /// The same texts with the numbers that their classes have in a network with the classes `network`. Classes are the same by name
+    /// (`pos` and `POSITIVE`, `5` and `5 stars`), or by number, where a set's labels are numbers or the network's classes have no names
+    /// (`LABEL_0`).
+    ///
+    /// # Errors
+    /// If a class that occurs is none of the network's; the error lists both.
+    pub fn in_classes(mut self, network: &[String]) -> Result<Self> {
+        let mut occurs = vec![false; self.classes.len()];
+        self.examples.iter().for_each(|example| occurs[example.label as usize] = true);
+        let places = matched(&self.classes, self.numbers.as_deref(), &occurs, network)?;
+        self.examples.iter_mut().for_each(|example| example.label = places[example.label as usize]);
+        Ok(Self { classes: network.to_vec(), numbers: None, ..self })
     }
 
     /// The first `limit` texts; all of them without a limit.
@@ -51,6 +67,7 @@ impl Texts {
         let part = |validation: bool| Self {
             examples: self.examples.iter().zip(&chosen).filter(|(_, one)| **one == validation).map(|(e, _)| e.clone()).collect(),
             classes: self.classes.clone(),
+            numbers: self.numbers.clone(),
             describe: format!(
                 "{}, {} {every}th text of each class",
                 self.describe,

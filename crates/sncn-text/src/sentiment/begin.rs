@@ -26,7 +26,7 @@ pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, d
             pretrained.as_ref().map_or(Ok(()), |pretrained| pretrained.check(&vocabulary))?;
             vocabulary
         }
-        (None, Some(pretrained)) => pretrained.vocabulary()?,
+        (None, Some(pretrained)) => pretrained.vocabulary()?.0,
         (None, None) => bail!("run {:?}: input.vocabulary is missing", run.name),
     };
     if let Some(folder) = folder {

@@ -167,22 +167,24 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
     let classes = pretrained.classes.clone();
     ensure!(
         classes.len() > 1,
-        "{}: id2label names {} classes; at least 2 are wanted",
+        "{}: id2label names {} class(es); at least 2 are wanted (a network with one output gives a score, no class)",
         folder.join(CONFIG).display(),
         classes.len()
     );
+    let (vocabulary, longest) = pretrained.vocabulary()?;
+    let is_multi_label = pretrained.is_multi_label;
     // how the weights were trained is not known: the run's training settings are placeholders that nothing reads
     let run = table::read::<Sentiment>(json!({
         "name": folder.display().to_string(), "train": "reviews", "test": ["reviews-films"], "backbone": PRETRAINED, "epochs": 1,
         "batch_size": 1, "lr": 1e-5, "optimizer": {"kind": "adam", "betas": [0.9, 0.999], "eps": 1e-8, "weight_decay": 0.0},
         "schedule": {"kind": "constant"}, "objective": {"kind": "plain"},
-        "input": {"longest": pretrained.config.longest(), "pretrained": folder}
+        "input": {"longest": longest, "pretrained": folder}
     }))?;
     let header = saved::foreign(&run, classes)?;
-    let parts = Parts { vocabulary: pretrained.vocabulary()?, pretrained: Some(pretrained) };
+    let parts = Parts { vocabulary, pretrained: Some(pretrained) };
     let (network, vars) = parts.network(&run, header.classes.len(), 0)?;
     parts.pretrained.as_ref().map_or(Ok(()), |pretrained| pretrained.load_whole(&vars))?;
-    let model = Model { network, vocabulary: parts.vocabulary, longest: run.settings.input.longest };
+    let model = Model { network, vocabulary: parts.vocabulary, longest, is_multi_label };
     Ok(Trained { header, run, seed: 0, model })
 }
 

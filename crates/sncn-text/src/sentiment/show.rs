@@ -8,7 +8,6 @@ use super::model::Sentiment;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 use sncn_core::Pass;
-use sncn_core::loss::softmax;
 use sncn_train::files::write_atomically;
 use sncn_train::harness::saved::Saved;
 use sncn_train::harness::{Trained, cli};
@@ -62,7 +61,7 @@ impl Show {
                 }
                 Ok(())
             })?;
-            let row = softmax(&scores.to_dtype(DType::F64)?)?.to_vec2::<f64>()?.concat();
+            let row = model.probabilities(&scores)?;
             let class = argmax(&row);
             let tokens: Vec<String> = ids.iter().map(|&id| model.vocabulary.token(id).unwrap_or_default()).collect();
             let label = header.classes.get(class).map_or("", String::as_str);

@@ -112,7 +112,7 @@ impl Task for Sentiment {
             Some(_) => Some(Examples::new(&validation, vocabulary, input.longest)?),
             None => None,
         };
-        let model = Model { network, vocabulary: parts.vocabulary, longest: input.longest };
+        let model = Model { network, vocabulary: parts.vocabulary, longest: input.longest, is_multi_label: false };
         Ok(Prepared { model, vars, data: Box::new(data), classes: texts.classes, describe, validation })
     }
 
@@ -120,7 +120,8 @@ impl Task for Sentiment {
         let Rebuild { run, seed, classes, folder } = *rebuild;
         let parts = Parts::kept(run, folder)?;
         let (network, vars) = parts.network(run, classes.len(), seed)?;
-        Ok((Model { network, vocabulary: parts.vocabulary, longest: run.settings.input.longest }, vars))
+        let longest = run.settings.input.longest;
+        Ok((Model { network, vocabulary: parts.vocabulary, longest, is_multi_label: false }, vars))
     }
 
     fn elsewhere(folder: &Path) -> Result<Option<Trained<Self>>> {

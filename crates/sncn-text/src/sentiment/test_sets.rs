@@ -4,7 +4,7 @@ use super::model::Sentiment;
 use crate::dataset;
 use crate::examples::Examples;
 use crate::shift::{self, SEVERITIES, SHIFTS};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sncn_train::DataDir;
 use sncn_train::harness::{self, Parts, Trained};
 
@@ -12,12 +12,6 @@ use sncn_train::harness::{self, Parts, Trained};
 pub(super) struct TestSets<'a> {
     pub(super) trained: &'a Trained<Sentiment>,
     pub(super) data_dir: &'a DataDir,
-}
-
-/// Whether two lists of classes are the same, whatever their letters; `LABEL_<number>` names nothing.
-fn alike(one: &[String], two: &[String]) -> bool {
-    let same = |i: usize, a: &String, b: &String| a.to_lowercase() == b.to_lowercase() || *b == format!("LABEL_{i}");
-    one.len() == two.len() && one.iter().zip(two).enumerate().all(|(i, (a, b))| same(i, a, b))
 }
 
 impl harness::TestSets<Sentiment> for TestSets<'_> {
@@ -29,13 +23,13 @@ impl harness::TestSets<Sentiment> for TestSets<'_> {
     fn parts(&self, name: &str) -> Result<Parts<'_, Examples>> {
         let Trained { header, run, model, .. } = self.trained;
         let (base, is_shifted) = name.strip_suffix("-c").map_or((name, false), |base| (base, true));
-        let texts = dataset::open(base, self.data_dir)?.first(run.test_limit);
         ensure!(
-            alike(&texts.classes, &header.classes),
-            "{name}: its classes ({}) are not the network's ({})",
-            texts.classes.join(", "),
-            header.classes.join(", ")
+            !model.is_multi_label,
+            "{name}: the network gives every class a probability of its own (problem_type of config.json), and a test set has one class \
+             a text: use predict"
         );
+        let texts = dataset::open(base, self.data_dir)?.first(run.test_limit);
+        let texts = texts.in_classes(&header.classes).with_context(|| name.to_string())?;
         let name = self.label(name);
         if !is_shifted {
             // encoded when its turn comes, so that one set at a time is in memory as token ids

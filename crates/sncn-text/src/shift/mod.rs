@@ -37,7 +37,7 @@ pub fn shifted(texts: &Texts, (name, apply): (&str, Apply), severity: usize) -> 
         Example { text, label: example.label }
     };
     let examples = texts.examples.par_iter().enumerate().map(one).collect();
-    Texts { examples, classes: texts.classes.clone(), describe: format!("{}, {name} {severity}", texts.describe) }
+    Texts { examples, classes: texts.classes.clone(), numbers: None, describe: format!("{}, {name} {severity}", texts.describe) }
 }
 
 #[cfg(test)]
@@ -50,8 +50,12 @@ mod tests {
     #[test]
     fn every_shift_is_fixed_keeps_labels_and_grows_with_its_severity() {
         let example = |i: u32| Example { text: format!("{TEXT} Number {i}."), label: i % 2 };
-        let texts =
-            Texts { examples: (0..60).map(example).collect(), classes: vec!["a".into(), "b".into()], describe: "t".into() };
+        let texts = Texts {
+            examples: (0..60).map(example).collect(),
+            classes: vec!["a".into(), "b".into()],
+            numbers: None,
+            describe: "t".into(),
+        };
         for &(name, apply) in SHIFTS {
             let mut changed = Vec::new();
             for severity in 1..=SEVERITIES {

@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::predict::Predict;
 use super::provenance;
 use super::task::{Command as _, Task};
+use crate::text_file::abridged;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use sncn_record::Build;
@@ -65,7 +66,7 @@ pub fn main<T: Task>(built: Build) -> ExitCode {
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => ExitCode::from(130),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", abridged(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

@@ -2,6 +2,7 @@
 
 use super::run::Run;
 use super::task::Task;
+use crate::text_file;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -64,8 +65,7 @@ impl<T: Task> Table<T> {
     /// # Errors
     /// Names the file and the key that does not fit, or the program that takes the table.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("{}: the table cannot be read", path.display()))?;
-        Self::parse(&text).with_context(|| path.display().to_string())
+        Self::parse(&text_file::read(path)?.text).with_context(|| path.display().to_string())
     }
 
     /// Reads the text of a table file.

@@ -11,7 +11,9 @@ pub enum Family {
     /// BERT (Devlin et al. 2019).
     #[default]
     Bert,
-    /// RoBERTa (Liu et al. 2019): positions are numbered from the padding id + 1.
+    /// RoBERTa (Liu et al. 2019), and XLM-RoBERTa and CamemBERT, which differ in their vocabularies: positions are numbered from the
+    /// padding id + 1.
+    #[serde(alias = "xlm-roberta", alias = "camembert")]
     Roberta,
     /// DistilBERT (Sanh et al. 2019): no token types and no pooler; a dense layer precedes its classifier.
     Distilbert,
@@ -96,6 +98,7 @@ pub struct EncoderConfig {
 pub enum Activation {
     /// GELU with the error function.
     #[default]
+    #[serde(alias = "gelu_python")]
     Gelu,
 }
 

@@ -3,6 +3,7 @@
 
 mod config;
 mod layer;
+mod published;
 
 pub use config::{Activation, EncoderConfig, Family, Head, NormPosition, Positions};
 

@@ -1,11 +1,16 @@
 //! `Vocabulary`: converts texts to token ids. It is trained on the training texts (words or word pieces) or read from a
 //! `tokenizer.json` or a list of word pieces, and saved as a `tokenizer.json` beside a run's checkpoints.
 
+mod build;
+pub(crate) mod folder;
+
 use crate::pieces;
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, ensure};
+use build::{Manner, Special, converted};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::json;
+use sncn_train::text_file;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tokenizers::{
@@ -42,37 +47,6 @@ const SPECIAL: [&str; 4] = [PAD, UNKNOWN, "[CLS]", "[SEP]"];
 pub struct Vocabulary {
     tokenizer: Tokenizer,
     pad: u32,
-}
-
-/// Converts an error of `tokenizers`.
-fn converted(error: tokenizers::Error) -> anyhow::Error {
-    anyhow!("{error}")
-}
-
-/// A tokenizer with BERT's normalisation and special tokens over a model of this kind.
-fn bert(kind: &str, vocabulary: Map<String, Value>) -> Result<Tokenizer> {
-    let id = |token: &str| vocabulary.get(token).and_then(Value::as_u64).with_context(|| format!("{token} is not in it"));
-    let ids = SPECIAL.iter().map(|token| id(token)).collect::<Result<Vec<_>>>()?;
-    let added: Vec<Value> = SPECIAL
-        .iter()
-        .zip(&ids)
-        .map(|(token, id)| {
-            json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true})
-        })
-        .collect();
-    let mut model = json!({"type": kind, "unk_token": UNKNOWN, "vocab": vocabulary});
-    if kind == "WordPiece" {
-        model["continuing_subword_prefix"] = json!("##");
-        model["max_input_chars_per_word"] = json!(100);
-    }
-    let file = json!({
-        "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
-        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true, "strip_accents": null, "lowercase": true},
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "post_processor": {"type": "BertProcessing", "sep": [SPECIAL[3], ids[3]], "cls": [SPECIAL[2], ids[2]]},
-        "decoder": null, "model": model,
-    });
-    Tokenizer::from_bytes(file.to_string()).map_err(converted)
 }
 
 /// The count of every word of the texts, as split by the tokenizer.
@@ -117,12 +91,13 @@ impl Vocabulary {
         ensure!(size > SPECIAL.len(), "vocabulary: size is {size}; more than {} is accepted", SPECIAL.len());
         let special = SPECIAL.map(str::to_string);
         let numbered = |tokens: &[String]| tokens.iter().enumerate().map(|(id, token)| (token.clone(), json!(id))).collect();
-        let counts = counted(&bert(kind, numbered(&special))?, texts)?;
+        let manner = Manner::new(Special::bert());
+        let counts = counted(&build::bert(kind, numbered(&special), &manner)?, texts)?;
         let room = size - special.len();
         let learnt = if kind == "WordLevel" { pieces::words(&counts, room) } else { pieces::pieces(&counts, room) };
         // a text may contain the name of a special token
         let learnt = learnt.into_iter().filter(|token| !SPECIAL.contains(&token.as_str()));
-        Self::of(bert(kind, numbered(&special.into_iter().chain(learnt).collect::<Vec<_>>()))?)
+        Self::of(build::bert(kind, numbered(&special.into_iter().chain(learnt).collect::<Vec<_>>()), &manner)?, PAD)
     }
 
     /// Reads a file ending in `.json` as a `tokenizer.json`, any other as a list of word pieces.
@@ -131,21 +106,17 @@ impl Vocabulary {
     /// If the file is missing, damaged or lacks a special token.
     pub fn read(path: &Path) -> Result<Self> {
         let at = || path.display().to_string();
-        let bytes = std::fs::read(path).with_context(|| format!("{}: the vocabulary cannot be read", at()))?;
-        if path.extension().is_some_and(|end| end == "json") {
-            return Self::of(Tokenizer::from_bytes(bytes).map_err(converted).with_context(at)?).with_context(at);
-        }
-        let mut vocabulary = Map::new();
-        for (line, token) in String::from_utf8(bytes).with_context(at)?.lines().enumerate() {
-            if vocabulary.insert(token.to_string(), json!(line)).is_some() {
-                bail!("{}:{}: {token:?} is repeated", at(), line + 1)
-            }
-        }
-        Self::of(bert("WordPiece", vocabulary).with_context(at)?).with_context(at)
+        let tokenizer = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json")) {
+            Tokenizer::from_bytes(text_file::read(path)?.text).map_err(converted)
+        } else {
+            build::bert("WordPiece", folder::lines(path)?, &Manner::new(Special::bert()))
+        };
+        Self::of(tokenizer.with_context(at)?, PAD).with_context(at)
     }
 
-    fn of(tokenizer: Tokenizer) -> Result<Self> {
-        let named = [PAD, "<pad>"].iter().find_map(|token| tokenizer.token_to_id(token));
+    /// The vocabulary of a tokenizer that pads with the token `pad`.
+    fn of(tokenizer: Tokenizer, pad: &str) -> Result<Self> {
+        let named = [pad, PAD, "<pad>"].iter().find_map(|token| tokenizer.token_to_id(token));
         let pad = named.or_else(|| tokenizer.get_padding().map(|padding| padding.pad_id));
         Ok(Self { pad: pad.context("the vocabulary has no token for padding ([PAD] or <pad>)")?, tokenizer })
     }
