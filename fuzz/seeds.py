@@ -1,5 +1,7 @@
 # Makes a few inputs for every target, in corpus/<target> beside this file; what the fuzzer finds lands there too.
 # Needs nothing but Python.
+import gzip
+import json
 import pathlib
 import pickle
 import shutil
@@ -66,3 +68,28 @@ seed("labels", "grey", png(8, 0, b"", 3, [b"\x00\x01\x02", b"\xff\x01\x00"]))
 seed("labels", "palette", png(2, 3, bytes(12), 3, [b"\x18", b"\x40"]))
 seed("labels", "rgb", png(8, 2, b"", 2, [bytes([1, 2, 3, 0, 0, 255])]))
 seed("labels", "list", b"sky 1 2 3\nroad 4 5 6\n")
+
+rows = [("a fine film", 1), ("caf\u00e9, bad", 0)]
+records = [{"text": text, "label": label} for text, label in rows]
+table = "text,label\n" + "".join(f'"{text}",{label}\n' for text, label in rows)
+seed("texts", "lines", b"\x00" + "\n".join(map(json.dumps, records)).encode())
+seed("texts", "list", b"\x00" + json.dumps(records).encode())
+seed("texts", "columns", b"\x00" + json.dumps({"data": {"text": [row[0] for row in rows], "label": [1.0, True]}}).encode())
+seed("texts", "index", b"\x00" + json.dumps({"text": {"0": "a", "1": "b"}, "label": {"0": "5 stars", "1": "1 star"}}).encode())
+seed("texts", "split", b"\x00" + json.dumps({"columns": ["text", "label"], "data": [list(row) for row in rows]}).encode())
+for name, encoding in [("plain", "utf-8"), ("mark", "utf-8-sig"), ("wide", "utf-16"), ("latin", "latin-1")]:
+    seed("texts", name, b"\x01" + table.encode(encoding))
+seed("texts", "packed", b"\x01" + gzip.compress(table.encode()))
+seed("texts", "semicolons", b"\x01sep=;\r\ntext;label\r\na;sport\r\nb;arts\r\n")
+seed("texts", "tabs", b"\x02" + table.replace(",", "\t").encode())
+config = {"model_type": "bert", "vocab_size": 32, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8,
+          "max_position_embeddings": 16, "id2label": {"0": "bad", "1": "good"}}
+settings = {"do_lower_case": False, "strip_accents": None, "tokenize_chinese_chars": True, "model_max_length": 12,
+            "added_tokens_decoder": {"9": {"content": "so-so", "special": False, "normalized": True}}}
+special = {"unk_token": "[UNK]", "cls_token": {"content": "[CLS]"}}
+pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "us", "##s", "film"]
+first = [json.dumps(part) for part in (config, settings, special)]
+seed("encoder_folder", "pieces", "\0".join([*first, "\n".join(pieces)]).encode())
+pairs = {piece: i for i, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", "g", "o", "d", "oo", "\u0120"])}
+roberta = [json.dumps({**config, "model_type": "roberta"}), "{}", "{}"]
+seed("encoder_folder", "pairs", "\0".join([*roberta, json.dumps(pairs), "#version: 0.2\no o\n"]).encode())

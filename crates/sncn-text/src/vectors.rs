@@ -3,6 +3,7 @@
 
 use crate::Vocabulary;
 use anyhow::{Context, Result, bail, ensure};
+use sncn_train::text_file::{no_text, quoted};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -27,6 +28,9 @@ impl Vectors {
     pub fn read(path: &Path, vocabulary: &Vocabulary) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("{}: the word vectors cannot be read", path.display()))?;
         let (mut reader, mut bytes) = (BufReader::new(file), Vec::new());
+        if let Some(what) = no_text(reader.fill_buf().with_context(|| path.display().to_string())?) {
+            bail!("{}: {what}", path.display())
+        }
         let (mut of, mut width): (BTreeMap<u32, Vec<f32>>, usize) = (BTreeMap::new(), 0);
         for line in 1.. {
             let at = || format!("{}:{line}", path.display());
@@ -35,7 +39,7 @@ impl Vectors {
                 break;
             }
             let text = String::from_utf8_lossy(&bytes);
-            let text = text.trim_end();
+            let text = if line == 1 { text.trim_start_matches('\u{feff}') } else { &text }.trim_end();
             if text.is_empty() {
                 continue;
             }
@@ -54,9 +58,9 @@ impl Vectors {
             let number = |text: &&str| text.parse::<f32>().ok().filter(|value| value.is_finite());
             let Some(values) = values.iter().map(number).collect::<Option<Vec<f32>>>() else {
                 bail!(
-                    "{}: {:?} is followed by something that is not a number, or the line does not have {width} values",
+                    "{}: {} is followed by something that is not a number, or the line does not have {width} values",
                     at(),
-                    word
+                    quoted(word)
                 )
             };
             if let Some(id) = vocabulary.id(word).filter(|_| more.is_empty()) {
@@ -88,6 +92,7 @@ mod tests {
         let mut values: Vec<_> = glove.by_id.values().cloned().collect();
         values.sort_by(|one, two| one[0].total_cmp(&two[0]));
         assert_eq!((values, glove.width, glove.missing), (vec![vec![0., 0., 0.], vec![1., -2.5, 0.3]], 3, 5));
+        assert_eq!(read(b"\xef\xbb\xbfgood 1 -2.5 0.3\nbad 0 0 0\n")?, glove);
         assert_eq!(read(b"2 3\ngood 1 -2.5 0.3\nbad 0 0 0\n")?, glove);
         Ok(())
     }
@@ -99,6 +104,7 @@ mod tests {
         assert!(error(b"good 1 2 3\nbad 1 x 3\n").contains("vectors.txt:2"));
         assert!(error(b"good 1 2 3\nbad 1 nan 3\n").contains("vectors.txt:2"));
         assert!(error(b"").contains("no word vectors"));
+        assert!(error(b"PK\x03\x04rest").contains("vectors.txt: a zip archive"));
         assert!(error(b"zzz 1 2\n").contains("none of its words"));
     }
 }

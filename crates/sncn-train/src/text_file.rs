@@ -80,11 +80,10 @@ pub fn decode(bytes: Vec<u8>) -> Result<TextFile, String> {
     } else {
         bytes
     };
-    let begins = |start: &[u8]| bytes.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
-    if let Some((_, what)) = NO_TEXT.iter().find(|(start, _)| begins(start)) {
+    if let Some(what) = no_text(&bytes) {
         return Err(what.to_string());
     }
-    if begins(b"\xff\xfe\0\0") || begins(b"\0\0\xfe\xff") {
+    if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
         return Err("UTF-32; save it as UTF-8".to_string());
     }
     if let Some(encoding) = utf_16(&bytes) {
@@ -101,6 +100,12 @@ pub fn decode(bytes: Vec<u8>) -> Result<TextFile, String> {
         }
         Err(error) => other(error.as_bytes()),
     }
+}
+
+/// What a file that begins with these bytes is, and what to do, if it is known to be no text.
+pub fn no_text(bytes: &[u8]) -> Option<&'static str> {
+    let begins = |start: &[u8]| bytes.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
+    NO_TEXT.iter().find(|(start, _)| begins(start)).map(|(_, what)| *what)
 }
 
 /// UTF-16, by its byte order mark or because nearly every second byte of the beginning is 0, as in text of any Western language.
@@ -179,6 +184,10 @@ pub fn each_line<E: From<io::Error>>(
     mut each: impl FnMut(&str) -> Result<(), E>,
 ) -> Result<Option<String>, E> {
     let begin = reader.fill_buf()?;
+    // a line of text may well begin like a web page
+    if let Some(what) = no_text(begin).filter(|_| begin.iter().take(4).any(|byte| !byte.is_ascii() || byte.is_ascii_control())) {
+        return Err(io::Error::other(what).into());
+    }
     if [b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff"].iter().any(|mark| begin.starts_with(*mark)) {
         let mut bytes = Vec::new();
         reader.read_to_end(&mut bytes)?;
@@ -318,6 +327,9 @@ mod tests {
             (all, remark.as_deref()),
             (vec!["café".into(), "plain".into()], Some("1 line is not UTF-8: read as Windows-1252 (Latin-1)"))
         );
+        assert_eq!(lines(b"<html>\nBZh").0.len(), 2);
+        let image = each_line(b"\x89PNG\r\n\x1a\n".as_slice(), |_| Ok::<_, io::Error>(())).unwrap_err().to_string();
+        assert!(image.contains("a PNG image"), "{image}");
         let wide = [b"\xff\xfe".as_slice(), &utf_16("один\nдва", false)].concat();
         assert_eq!(lines(&wide), (vec!["один".into(), "два".into()], Some("read as UTF-16LE".to_string())));
     }

@@ -10,6 +10,7 @@ pub mod table;
 mod texts;
 
 pub use table::CLASSES;
+pub(crate) use texts::Labels;
 pub use texts::{Example, Texts};
 
 use anyhow::{Context, Result, bail, ensure};

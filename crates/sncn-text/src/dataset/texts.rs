@@ -1,7 +1,8 @@
 //! `Texts`: labelled texts in memory.
 
 use super::table::{CLASSES, matched};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use sncn_train::text_file::{listed, quoted};
 
 /// A text with its class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,15 @@ pub struct Example {
     pub label: u32,
 }
 
+/// What stands for each class in a file.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Labels {
+    /// The whole number, where numbers do.
+    pub(crate) numbers: Option<Vec<i64>>,
+    /// Where it stands first.
+    pub(crate) places: Vec<String>,
+}
+
 /// Labelled texts in memory.
 #[derive(Clone, Debug)]
 pub struct Texts {
@@ -19,8 +29,8 @@ pub struct Texts {
     pub examples: Vec<Example>,
     /// Class names, in label order.
     pub classes: Vec<String>,
-    /// The whole number that stands for each class in the file, where numbers do.
-    pub(crate) numbers: Option<Vec<i64>>,
+    /// What stands for each class in the file that the texts are from; empty for texts that are from none.
+    pub(crate) labels: Labels,
     /// A line for users: name, size and origin of the data.
     pub describe: String,
 }
@@ -28,7 +38,7 @@ pub struct Texts {
 impl Texts {
     /// Texts with the classes negative and positive.
     pub(super) fn sentiment(examples: Vec<Example>, describe: String) -> Self {
-        Self { examples, classes: CLASSES.map(str::to_string).to_vec(), numbers: None, describe }
+        Self { examples, classes: CLASSES.map(str::to_string).to_vec(), labels: Labels::default(), describe }
     }
 
     /// The same texts with the numbers that their classes have in a network with the classes `network`. Classes are the same by name
@@ -36,13 +46,21 @@ impl Texts {
     /// (`LABEL_0`).
     ///
     /// # Errors
-    /// If a class that occurs is none of the network's; the error lists both.
+    /// If a class that occurs is none of the network's; the error says where it stands, and lists both sides.
     pub fn in_classes(mut self, network: &[String]) -> Result<Self> {
         let mut occurs = vec![false; self.classes.len()];
         self.examples.iter().for_each(|example| occurs[example.label as usize] = true);
-        let places = matched(&self.classes, self.numbers.as_deref(), &occurs, network)?;
+        let places = matched(&self.classes, self.labels.numbers.as_deref(), &occurs, network).map_err(|class| {
+            let place = self.labels.places.get(class).map_or_else(|| self.describe.clone(), String::clone);
+            anyhow!(
+                "{place}: class {} is none of the network's ({}); the set has {}",
+                quoted(&self.classes[class]),
+                listed(network),
+                listed(&self.classes)
+            )
+        })?;
         self.examples.iter_mut().for_each(|example| example.label = places[example.label as usize]);
-        Ok(Self { classes: network.to_vec(), numbers: None, ..self })
+        Ok(Self { classes: network.to_vec(), labels: Labels::default(), ..self })
     }
 
     /// The first `limit` texts; all of them without a limit.
@@ -67,7 +85,7 @@ impl Texts {
         let part = |validation: bool| Self {
             examples: self.examples.iter().zip(&chosen).filter(|(_, one)| **one == validation).map(|(e, _)| e.clone()).collect(),
             classes: self.classes.clone(),
-            numbers: self.numbers.clone(),
+            labels: self.labels.clone(),
             describe: format!(
                 "{}, {} {every}th text of each class",
                 self.describe,

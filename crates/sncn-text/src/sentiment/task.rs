@@ -62,7 +62,7 @@ impl Task for Sentiment {
   sncn-sentiment evaluate --run-dir runs/mine
   echo 'not bad at all' | sncn-sentiment predict --run-dir runs/mine";
     const TESTS: &'static str = "Test sets instead of the run's: sst2; imdb-validation (what training leaves); imdb-c (8 shifts × 5 \
-        severities, made as it goes); the path of a .jsonl, .tsv or .csv file with columns text and label, or \
+        severities, made as it goes); the path of a .csv, .tsv, .json or .jsonl file with columns text and label, or \
         <path>:<texts>:<labels> where they have other names";
 
     type Settings = Settings;

@@ -9,7 +9,7 @@ mod words;
 
 pub use severity::SEVERITIES;
 
-use crate::dataset::{Example, Texts};
+use crate::dataset::{Example, Labels, Texts};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use sncn_core::Seed;
@@ -37,7 +37,12 @@ pub fn shifted(texts: &Texts, (name, apply): (&str, Apply), severity: usize) -> 
         Example { text, label: example.label }
     };
     let examples = texts.examples.par_iter().enumerate().map(one).collect();
-    Texts { examples, classes: texts.classes.clone(), numbers: None, describe: format!("{}, {name} {severity}", texts.describe) }
+    Texts {
+        examples,
+        classes: texts.classes.clone(),
+        labels: Labels::default(),
+        describe: format!("{}, {name} {severity}", texts.describe),
+    }
 }
 
 #[cfg(test)]
@@ -53,7 +58,7 @@ mod tests {
         let texts = Texts {
             examples: (0..60).map(example).collect(),
             classes: vec!["a".into(), "b".into()],
-            numbers: None,
+            labels: Labels::default(),
             describe: "t".into(),
         };
         for &(name, apply) in SHIFTS {

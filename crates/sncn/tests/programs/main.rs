@@ -3,6 +3,7 @@
 
 mod classify;
 mod common;
+mod huggingface;
 mod import;
 mod pretrained;
 mod segment;
@@ -10,3 +11,4 @@ mod sentiment;
 mod shared;
 mod tables;
 mod test_sets;
+mod texts;

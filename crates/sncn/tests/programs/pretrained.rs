@@ -14,13 +14,13 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FAMILIES: [Family; 3] = [Family::Bert, Family::Roberta, Family::Distilbert];
+pub(crate) const FAMILIES: [Family; 3] = [Family::Bert, Family::Roberta, Family::Distilbert];
 
 /// Words of the vocabulary behind the four special tokens.
-const WORDS: [&str; 12] = ["good", "bad", "film", "plot", "a", "the", "not", "very", "great", "awful", ".", ","];
+pub(crate) const WORDS: [&str; 12] = ["good", "bad", "film", "plot", "a", "the", "not", "very", "great", "awful", ".", ","];
 
 /// A small `config.json` of that family, as Hugging Face writes it.
-fn config(family: Family) -> Value {
+pub(crate) fn config(family: Family) -> Value {
     let common =
         json!({"vocab_size": 16, "pad_token_id": 1, "id2label": {"1": "POSITIVE", "0": "NEGATIVE"}, "initializer_range": 0.02});
     let own = match family {
@@ -86,7 +86,7 @@ fn tokenizer(family: Family) -> String {
 }
 
 /// A folder with an encoder of that family.
-fn folder(at: &Path, family: Family) -> PathBuf {
+pub(crate) fn folder(at: &Path, family: Family) -> PathBuf {
     let folder = at.join(format!("{family:?}"));
     fs::create_dir_all(&folder).unwrap();
     let config = config(family);
@@ -147,7 +147,7 @@ fn encoders_equal_those_of_candle_transformers() -> Result<()> {
     Ok(())
 }
 
-fn program() -> Command {
+pub(crate) fn program() -> Command {
     let mut command = Command::cargo_bin("sncn-sentiment").unwrap();
     command.env_remove("SNCN_DATA");
     command

@@ -1,7 +1,7 @@
 //! `Label`: what stands in a column of labels, and the classes that a column means.
 
-use anyhow::{Result, bail, ensure};
-use sncn_train::text_file::{listed, quoted};
+use anyhow::{Result, ensure};
+use sncn_train::text_file::quoted;
 use std::collections::BTreeMap;
 
 /// The classes of sentiment.
@@ -144,24 +144,29 @@ impl Meaning {
     }
 }
 
-/// The network's class of every class of a test set: of the same name; or, where a set's labels are numbers, or the network's classes
-/// have no names (`LABEL_0`), that of the same number. Only the classes that occur must have one.
+/// The network's class of every class of a test set, which has the classes `own`: of the same name; or, where a set's labels are
+/// `numbers`, or the network's classes have no names (`LABEL_0`), that of the same number. Only the classes that occur must have one.
 ///
 /// # Errors
-/// If a class has none; the error lists both sides.
-pub(crate) fn matched(own: &[String], numbers: Option<&[i64]>, occurs: &[bool], network: &[String]) -> Result<Vec<u32>> {
+/// The first class that occurs and has none.
+pub(crate) fn matched(own: &[String], numbers: Option<&[i64]>, occurs: &[bool], network: &[String]) -> Result<Vec<u32>, usize> {
     let labels: Vec<Label> = network.iter().map(|name| Label::of_class(name)).collect();
-    let all = |place: &dyn Fn(usize) -> Option<usize>| -> Option<Vec<u32>> {
-        (0..own.len()).map(|class| place(class).or((!occurs[class]).then_some(0)).map(|place| place as u32)).collect()
+    let of_sentiment = |class: u32| labels.len() == 2 && labels.iter().all(|label| label.sentiment(false).is_some()) && class < 2;
+    let by_name = |class: usize| {
+        let label = Label::of_class(&own[class]);
+        let same = labels.iter().position(|known| *known == label);
+        let alike = || label.sentiment(false).filter(|&class| of_sentiment(class));
+        same.or_else(|| labels.iter().position(|known| known.sentiment(false).is_some() && known.sentiment(false) == alike()))
     };
-    let by_name = |class: usize| labels.iter().position(|label| *label == Label::of_class(&own[class]));
     let by_number = |class: usize| usize::try_from(numbers?[class]).ok().filter(|&number| number < network.len());
     let is_nameless = network.iter().enumerate().all(|(i, name)| *name == format!("LABEL_{i}"));
-    let of_sentiment = |class: usize| (is_nameless && network.len() == 2 && own == CLASSES).then_some(class);
-    let Some(found) = all(&by_name).or_else(|| all(&by_number)).or_else(|| all(&of_sentiment)) else {
-        bail!("its classes ({}) are not the network's ({})", listed(own), listed(network))
+    let in_order = |class: usize| (is_nameless && network.len() == 2 && own == CLASSES).then_some(class);
+    let all = |place: &dyn Fn(usize) -> Option<usize>| -> Result<Vec<u32>, usize> {
+        (0..own.len())
+            .map(|class| place(class).or((!occurs[class]).then_some(0)).map(|place| place as u32).ok_or(class))
+            .collect()
     };
-    Ok(found)
+    all(&by_name).or_else(|first| all(&by_number).or_else(|_| all(&in_order)).map_err(|_| first))
 }
 
 #[cfg(test)]
@@ -230,9 +235,9 @@ mod tests {
             (&["0", "7"], Some([0, 7].as_slice()), &["arts", "sport"]),
             (&["arts"], None, &["LABEL_0", "LABEL_1"]),
         ] {
-            let error = place(own, numbers, network).unwrap_err().to_string();
-            assert!(error.contains("are not the network's"), "{error}");
+            assert!(place(own, numbers, network).is_err(), "{own:?}");
         }
+        assert_eq!(place(&["1", "7"], Some(&[1, 7]), &["negative", "positive"]), Err(1), "1 is positive, 7 is nothing");
         let absent = matched(&names(&["arts", "sport"]), None, &[false, true], &names(&["sport", "news"]));
         assert_eq!(absent.unwrap()[1], 0, "a class that does not occur needs no place");
     }

@@ -10,7 +10,7 @@ mod separated;
 pub use labels::CLASSES;
 pub(crate) use labels::matched;
 
-use super::texts::{Example, Texts};
+use super::texts::{Example, Labels, Texts};
 use anyhow::{Context, Result, bail, ensure};
 use labels::{Label, Meaning, Seen};
 use sncn_train::text_file::{self, listed, quoted};
@@ -65,12 +65,19 @@ impl Table {
         Ok(())
     }
 
+    /// The texts with the classes that their labels mean; `what` begins the description.
     fn texts(self, meaning: Meaning, path: &Path, what: &str) -> Texts {
-        let examples =
-            self.examples.into_iter().map(|row| Example { label: meaning.classes[row.label as usize], ..row }).collect();
-        let remark = self.remark.map_or_else(String::new, |remark| format!(" ({remark})"));
+        let Self { examples, seen, remark } = self;
+        let mut seen: Vec<Seen> = seen.into_values().collect();
+        seen.sort_unstable_by_key(|seen| seen.number);
+        let mut places = vec![String::new(); meaning.names.len()];
+        for Seen { number, place, .. } in seen.into_iter().rev() {
+            places[meaning.classes[number] as usize] = place;
+        }
+        let examples = examples.into_iter().map(|row| Example { label: meaning.classes[row.label as usize], ..row }).collect();
+        let remark = remark.map_or_else(String::new, |remark| format!(" ({remark})"));
         let describe = format!("{what}{}{remark}", path.display());
-        Texts { examples, classes: meaning.names, numbers: meaning.numbers, describe }
+        Texts { examples, classes: meaning.names, labels: Labels { numbers: meaning.numbers, places }, describe }
     }
 }
 
