@@ -129,18 +129,18 @@ fn utf_16(bytes: &[u8]) -> Option<&'static encoding_rs::Encoding> {
     }
 }
 
-/// Text that is not UTF-8: UTF-8 with damaged characters where enough of those beyond ASCII are whole, else Windows-1252.
+/// Text that is not UTF-8: UTF-8 with damaged characters where some of those beyond ASCII are whole, else Windows-1252. Where most
+/// characters are beyond ASCII it is another encoding, in which some bytes look like UTF-8 by chance.
 fn other(bytes: &[u8]) -> Result<TextFile, String> {
-    let counts = Bytes::of(bytes);
-    if counts.is_utf_8() {
-        let bad = counts.bad;
+    let Bytes { good, bad } = Bytes::of(bytes);
+    let is_foreign = bytes.iter().filter(|byte| !byte.is_ascii()).count() * 4 > bytes.len();
+    if good > 0 && (good >= bad || !is_foreign) {
         let remark = format!("{bad} character{} not UTF-8, now U+FFFD", if bad == 1 { " is" } else { "s are" });
         let text = String::from_utf8_lossy(bytes);
         return Ok(TextFile { text: text.trim_start_matches('\u{feff}').to_string(), remark: Some(remark) });
     }
-    let high = bytes.iter().filter(|byte| !byte.is_ascii()).count();
     let undefined = bytes.iter().any(|byte| matches!(byte, 0x81 | 0x8d | 0x8f | 0x90 | 0x9d));
-    if undefined || high * 4 > bytes.len() {
+    if undefined || is_foreign {
         return Err(
             "neither UTF-8 nor Windows-1252 (Latin-1); save it as UTF-8, such as with iconv -f <encoding> -t utf-8".to_string()
         );
@@ -166,11 +166,6 @@ impl Bytes {
             counts.bad += usize::from(!chunk.invalid().is_empty());
         }
         counts
-    }
-
-    /// Whether these are damaged UTF-8 rather than another encoding, in which few bytes look like UTF-8 by chance.
-    fn is_utf_8(&self) -> bool {
-        2 * self.good >= self.bad
     }
 }
 
@@ -205,7 +200,7 @@ pub fn each_line<E: From<io::Error>>(
             Ok(text) => Cow::Borrowed(text),
             Err(_) => {
                 odd += 1;
-                if Bytes::of(&line).is_utf_8() { String::from_utf8_lossy(&line) } else { western(&line) }
+                if Bytes::of(&line).good > 0 { String::from_utf8_lossy(&line) } else { western(&line) }
             }
         };
         let text = if first { text.trim_start_matches('\u{feff}') } else { &text };
@@ -292,10 +287,10 @@ mod tests {
 
     #[test]
     fn damaged_characters_are_counted_and_other_files_are_named() {
-        let file = decode(b"caf\xc3\xa9 \xe9 x\xff".to_vec()).unwrap();
+        let file = decode(b"in the caf\xc3\xa9 \xe9 x\xff".to_vec()).unwrap();
         assert_eq!(
             (file.text.as_str(), file.remark.as_deref()),
-            ("café \u{fffd} x\u{fffd}", Some("2 characters are not UTF-8, now U+FFFD"))
+            ("in the café \u{fffd} x\u{fffd}", Some("2 characters are not UTF-8, now U+FFFD"))
         );
         let refused = |bytes: &[u8], word: &str| {
             let error = decode(bytes.to_vec()).unwrap_err();
@@ -306,6 +301,7 @@ mod tests {
         refused(b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n", "git lfs pull");
         refused(b"\xff\xfe\0\0a\0\0\0", "UTF-32");
         refused(&encoding_rs::WINDOWS_1251.encode("Очень хороший фильм, смотреть всем").0, "iconv");
+        refused(&encoding_rs::GBK.encode("text\n很好的电影，我喜欢").0, "iconv");
         assert_eq!(decode(Vec::new()).unwrap().text, "");
         let missing = read(Path::new("nowhere/at.all")).unwrap_err().to_string();
         assert_eq!(missing, "nowhere/at.all: not readable");

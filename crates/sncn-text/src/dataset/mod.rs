@@ -86,6 +86,10 @@ fn named(name: &str, data_dir: &DataDir) -> Result<Texts> {
             if let Some((path, columns)) = path_of(name) {
                 return table::read(path, &columns);
             }
+            ensure!(
+                !Path::new(name).is_dir(),
+                "{name}: a folder; give the path of a table in it, or the name of a set and its folder by --data-dir"
+            );
             let known: Vec<_> = TEXT_SETS.iter().map(|(name, _)| *name).collect();
             bail!(
                 "unknown set of texts {}, and no such file; known: {}, each <set>-train as <set>-validation too, or the path of a .{} file \

@@ -16,6 +16,7 @@ use anyhow::{Context, Result};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
 use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
+use sncn_train::text_file::listed;
 use std::path::Path;
 
 /// Commands that only `sncn-sentiment` has.
@@ -85,6 +86,7 @@ impl Task for Sentiment {
         let Begin { run, seed, data_dir, folder, is_fresh } = *begin;
         let Settings { input, augment } = &run.settings;
         let (train, validation) = dataset::split(&run.train, data_dir)?;
+        train.remarks.iter().for_each(|remark| eprintln!("{}: {remark}", run.train));
         let (texts, validation) = (train.first(run.train_limit), validation.first(run.test_limit));
         let parts = match folder.filter(|_| !is_fresh) {
             Some(folder) => Parts::kept(run, folder)?,
@@ -98,10 +100,12 @@ impl Task for Sentiment {
         }
         let vocabulary = &parts.vocabulary;
         let describe = format!(
-            "{}: {} tokens in {} texts, {} in the vocabulary",
+            "{}: {} tokens in {} texts of {} classes ({}), {} in the vocabulary",
             texts.describe,
             data.tokens(),
             texts.examples.len(),
+            texts.classes.len(),
+            listed(&texts.classes),
             vocabulary.len()
         );
         if let Some(Augment::WordDropout { rate }) = *augment {

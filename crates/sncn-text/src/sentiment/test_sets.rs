@@ -4,7 +4,7 @@ use super::model::Sentiment;
 use crate::dataset;
 use crate::examples::Examples;
 use crate::shift::{self, SEVERITIES, SHIFTS};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use sncn_train::DataDir;
 use sncn_train::harness::{self, Parts, Trained};
 
@@ -29,7 +29,8 @@ impl harness::TestSets<Sentiment> for TestSets<'_> {
              a text: use predict"
         );
         let texts = dataset::open(base, self.data_dir)?.first(run.test_limit);
-        let texts = texts.in_classes(&header.classes).with_context(|| name.to_string())?;
+        texts.remarks.iter().for_each(|remark| eprintln!("{name}: {remark}"));
+        let texts = texts.in_classes(&header.classes)?;
         let name = self.label(name);
         if !is_shifted {
             // encoded when its turn comes, so that one set at a time is in memory as token ids

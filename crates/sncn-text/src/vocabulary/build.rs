@@ -126,7 +126,9 @@ pub(super) fn bert(kind: &str, vocabulary: Map<String, Value>, manner: &Manner) 
 pub(super) fn byte_pairs(vocabulary: Map<String, Value>, merges: &[(&str, &str)], manner: &Manner) -> Result<Tokenizer> {
     let special = &manner.special;
     let (begin, end) = (id(&vocabulary, &special.begin)?, id(&vocabulary, &special.end)?);
-    let added = all_added(&vocabulary, manner);
+    let mut added = all_added(&vocabulary, manner);
+    // the space before it belongs to it
+    added.iter_mut().filter(|added| added["content"] == special.mask).for_each(|mask| mask["lstrip"] = json!(true));
     let file = json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
         "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": manner.prefix_space, "trim_offsets": true, "use_regex": true},

@@ -48,7 +48,7 @@ impl Reader<'_> {
 
     /// Adds an object with the keys of a text and its label.
     fn record(&mut self, value: &Value, place: &dyn Fn() -> String) -> Result<()> {
-        let Value::Object(fields) = value else {
+        let Some(fields) = self.fields(value) else {
             let Columns { text, label } = self.columns;
             bail!("{}: {} is no object with the keys {text:?} and {label:?}", place(), quoted(&value.to_string()))
         };
@@ -114,10 +114,30 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether a value is an object with the key of a text.
+    /// The object that has the key of a text: a value itself, or the one object in it, as servers of data sets give rows; else the value,
+    /// if that is an object.
+    fn fields<'v>(&self, value: &'v Value) -> Option<&'v Map<String, Value>> {
+        let fields = value.as_object()?;
+        let has = |fields: &&Map<String, Value>| fields.keys().any(|key| Columns::find(&self.columns.text, &[key]).is_ok());
+        if has(&fields) {
+            return Some(fields);
+        }
+        let inner: Vec<_> = fields.values().filter_map(Value::as_object).collect();
+        Some(
+            if let [inner] = inner[..]
+                && has(&inner)
+            {
+                inner
+            } else {
+                fields
+            },
+        )
+    }
+
+    /// Whether a value is a record.
     fn has_text(&self, value: &Value) -> bool {
-        let names = |fields: &Map<String, Value>| fields.keys().any(|key| Columns::find(&self.columns.text, &[key]).is_ok());
-        value.as_object().is_some_and(names)
+        let has = |fields: &Map<String, Value>| fields.keys().any(|key| Columns::find(&self.columns.text, &[key]).is_ok());
+        self.fields(value).is_some_and(has)
     }
 
     /// Whether a value is rows, or has some under a key.

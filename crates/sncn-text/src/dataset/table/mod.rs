@@ -38,6 +38,7 @@ impl Columns {
         let is = |name: &&str| name.trim() == wanted;
         let resembles = |name: &&str| name.trim().eq_ignore_ascii_case(wanted);
         let place = names.iter().position(is).or_else(|| names.iter().position(resembles));
+        ensure!(names.iter().filter(|name| is(name)).count() < 2, "two columns are named {wanted:?}");
         place.with_context(|| {
             format!(
                 "no column {wanted:?}; there are: {}. Name the columns as <path>:<column of texts>:<column of labels>",
@@ -75,9 +76,9 @@ impl Table {
             places[meaning.classes[number] as usize] = place;
         }
         let examples = examples.into_iter().map(|row| Example { label: meaning.classes[row.label as usize], ..row }).collect();
-        let remark = remark.map_or_else(String::new, |remark| format!(" ({remark})"));
-        let describe = format!("{what}{}{remark}", path.display());
-        Texts { examples, classes: meaning.names, labels: Labels { numbers: meaning.numbers, places }, describe }
+        let describe = format!("{what}{}", path.display());
+        let labels = Labels { numbers: meaning.numbers, places };
+        Texts { examples, classes: meaning.names, labels, describe, remarks: remark.into_iter().collect() }
     }
 }
 
