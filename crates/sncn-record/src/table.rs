@@ -41,6 +41,9 @@ pub enum TableError {
     /// A key is unknown or missing, or its value is of another type; the message begins with the key's path.
     #[error(transparent)]
     Key(#[from] serde_path_to_error::Error<serde_json::Error>),
+    /// Something follows the table.
+    #[error("the file does not end with the table")]
+    More(#[source] serde_json::Error),
     /// `select` is unknown.
     #[error("select is {0:?}; \"last\" and \"validation\" are accepted")]
     Select(String),
@@ -80,7 +83,10 @@ impl Table {
     /// # Errors
     /// Names the key that does not fit.
     pub fn parse(text: &str) -> Result<Self, TableError> {
-        let table: Self = serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_str(text))?;
+        // a byte order mark, as some editors write it, is no part of the text
+        let mut reader = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
+        let table: Self = serde_path_to_error::deserialize(&mut reader)?;
+        reader.end().map_err(TableError::More)?;
         if !["last", "validation"].contains(&table.select.as_str()) {
             return Err(TableError::Select(table.select));
         }
@@ -178,6 +184,9 @@ mod tests {
     fn tables_without_seeds_or_with_another_selection_are_refused() -> Result<(), TableError> {
         let no_seeds = r#"{"title":"t","task":"classify","seeds":[],"select":"last","runs":[]}"#;
         assert!(matches!(Table::parse(no_seeds), Err(TableError::NoSeeds)));
+        let whole = no_seeds.replacen("[]", "[0]", 1);
+        assert_eq!(Table::parse(&format!("\u{feff}{whole}\n")).unwrap(), Table::parse(&whole).unwrap());
+        assert!(matches!(Table::parse(&format!("{whole}{whole}")), Err(TableError::More(_))));
         let stops = table(r#"{"name":"a","early_stopping":{"patience":1}},{"name":"b"}"#)?;
         assert_eq!((stops[0].selection(), stops[1].selection()), ("validation", "last"));
         let best = no_seeds.replacen("[]", "[0]", 1).replace("last", "best");
