@@ -1,12 +1,28 @@
 //! Tokenizers in the form of a `tokenizer.json`, from a vocabulary and the settings beside it.
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Map, Value, json};
+use sncn_train::text_file;
+use std::path::Path;
 use tokenizers::Tokenizer;
 
 /// Converts an error of `tokenizers`.
 pub(super) fn converted(error: tokenizers::Error) -> anyhow::Error {
     anyhow!("{error}")
+}
+
+/// A list of word pieces, one a line: the pieces with their numbers.
+///
+/// # Errors
+/// If a piece is repeated; the error names the line.
+pub(super) fn lines(path: &Path) -> Result<Map<String, Value>> {
+    let mut vocabulary = Map::new();
+    for (line, token) in text_file::read(path)?.text.lines().enumerate() {
+        if vocabulary.insert(token.to_string(), json!(line)).is_some() {
+            bail!("{}:{}: {} is repeated", path.display(), line + 1, text_file::quoted(token))
+        }
+    }
+    Ok(vocabulary)
 }
 
 /// The names of the special tokens.

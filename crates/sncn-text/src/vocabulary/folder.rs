@@ -106,23 +106,9 @@ fn manner(folder: &Path, family: Family, settings: &Map<String, Value>) -> Resul
     Ok(manner)
 }
 
-/// A list of word pieces, one a line: the pieces with their numbers.
-///
-/// # Errors
-/// If a piece is repeated; the error names the line.
-pub(super) fn lines(path: &Path) -> Result<Map<String, Value>> {
-    let mut vocabulary = Map::new();
-    for (line, token) in text_file::read(path)?.text.lines().enumerate() {
-        if vocabulary.insert(token.to_string(), json!(line)).is_some() {
-            bail!("{}:{}: {} is repeated", path.display(), line + 1, text_file::quoted(token))
-        }
-    }
-    Ok(vocabulary)
-}
-
 /// The pairs of a `merges.txt`.
 fn merges<'a>(text: &'a str, path: &Path) -> Result<Vec<(&'a str, &'a str)>> {
-    let lines = text.lines().enumerate().filter(|(i, line)| !line.is_empty() && !(*i == 0 && line.starts_with("#version")));
+    let lines = text.lines().enumerate().filter(|(i, line)| !(line.is_empty() || *i == 0 && line.starts_with("#version")));
     let pair = |(i, line): (usize, &'a str)| {
         let pair = line.split_once(' ').filter(|(_, second)| !second.contains(' '));
         pair.with_context(|| format!("{}:{}: {} is no pair of pieces", path.display(), i + 1, text_file::quoted(line)))
@@ -160,7 +146,7 @@ pub(crate) fn read(folder: &Path, family: Family) -> Result<Folder> {
                 text_file::quoted(class),
                 WORD_PIECES.join(", ")
             );
-            build::bert("WordPiece", lines(&path)?, &manner)
+            build::bert("WordPiece", build::lines(&path)?, &manner)
         }
         _ => {
             let pairs = folder.join("merges.txt");

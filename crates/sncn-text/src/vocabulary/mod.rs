@@ -109,7 +109,7 @@ impl Vocabulary {
         let tokenizer = if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("json")) {
             Tokenizer::from_bytes(text_file::read(path)?.text).map_err(converted)
         } else {
-            build::bert("WordPiece", folder::lines(path)?, &Manner::new(Special::bert()))
+            build::bert("WordPiece", build::lines(path)?, &Manner::new(Special::bert()))
         };
         Self::of(tokenizer.with_context(at)?, PAD).with_context(at)
     }

@@ -1,7 +1,7 @@
 //! Texts in JSON, in the forms that programs write: an object a line, a list of objects, an object of columns, rows with a list of the
 //! columns' names, and each of them under a key.
 
-use super::{Columns, Table};
+use super::rows::{Columns, Rows};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Deserializer, Map, Value};
 use sncn_train::text_file::{listed, quoted};
@@ -11,7 +11,7 @@ use std::path::Path;
 const DEPTH: usize = 3;
 
 /// Reads the rows into `table`.
-pub(super) fn read(text: &str, columns: &Columns, path: &Path, table: &mut Table) -> Result<()> {
+pub(super) fn read(text: &str, columns: &Columns, path: &Path, table: &mut Rows) -> Result<()> {
     let mut values = Deserializer::from_str(text).into_iter::<Value>();
     let mut reader = Reader { columns, path, table };
     let (mut line, mut seen, mut count, mut first) = (1, 0, 0, None);
@@ -38,7 +38,7 @@ pub(super) fn read(text: &str, columns: &Columns, path: &Path, table: &mut Table
 struct Reader<'a> {
     columns: &'a Columns,
     path: &'a Path,
-    table: &'a mut Table,
+    table: &'a mut Rows,
 }
 
 impl Reader<'_> {

@@ -1,6 +1,6 @@
-//! Tables with a header whose columns are separated by a character.
+//! Rowss with a header whose columns are separated by a character.
 
-use super::{Columns, Table};
+use super::rows::{Columns, Rows};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 const SEPARATORS: [u8; 3] = [b',', b';', b'\t'];
 
 /// Reads the rows into `table`; without a `separator` it is that of the header.
-pub(super) fn read(text: &str, separator: Option<u8>, columns: &Columns, path: &Path, table: &mut Table) -> Result<()> {
+pub(super) fn read(text: &str, separator: Option<u8>, columns: &Columns, path: &Path, table: &mut Rows) -> Result<()> {
     let (text, skipped, stated) = match text.strip_prefix("sep=").and_then(|rest| rest.split_once('\n')) {
         // the line by which spreadsheets state the separator
         Some((stated, rest)) if separator.is_none() => (rest, 1, stated.trim().bytes().next()),
