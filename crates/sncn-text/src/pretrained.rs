@@ -118,7 +118,7 @@ impl Pretrained {
     /// If the files are missing or damaged, or do not fit the sizes of the weights.
     pub fn vocabulary(&self) -> Result<(Vocabulary, usize)> {
         let read = folder::read(&self.folder, self.config.family)?;
-        self.check(&read.vocabulary).with_context(|| format!("{}: its tokenizer", self.folder.display()))?;
+        self.check(&read.vocabulary).with_context(|| read.path.display().to_string())?;
         let most = self.config.longest();
         Ok((read.vocabulary, read.longest.map_or(most, |longest| longest.min(most))))
     }

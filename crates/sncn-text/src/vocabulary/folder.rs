@@ -7,7 +7,7 @@ use crate::backbone::Family;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 use sncn_train::text_file;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tokenizers::Tokenizer;
 
 /// Files that a tokenizer may be in, the best first.
@@ -28,6 +28,8 @@ const WORD_PIECES: [&str; 6] = [
 pub(crate) struct Folder {
     /// The tokenizer.
     pub(crate) vocabulary: Vocabulary,
+    /// The file that it is in.
+    pub(crate) path: PathBuf,
     /// The most tokens that it gives of a text (`model_max_length`), if that is stated.
     pub(crate) longest: Option<usize>,
 }
@@ -155,5 +157,5 @@ pub(crate) fn read(folder: &Path, family: Family) -> Result<Folder> {
         }
     };
     let vocabulary = Vocabulary::of(tokenizer.with_context(at)?, &manner.special.pad).with_context(at)?;
-    Ok(Folder { vocabulary, longest })
+    Ok(Folder { vocabulary, path, longest })
 }

@@ -230,7 +230,7 @@ fn strange_texts_have_a_treatment() {
     let table = table(folder.path(), r#","backbone":"encoder1_16","train_limit":32"#);
     let run = folder.path().join("run");
     train(&table, &run, "100").assert().success();
-    let mut lines = b"\xff\xfe broken\n\n\x00\n".to_vec();
+    let mut lines = b"\xfd\xfc broken\n\n\x00\n".to_vec();
     lines.extend("word ".repeat(100_000).bytes());
     let mut predict = program();
     predict.args(["predict", "--run-dir"]).arg(&run).write_stdin(lines);
