@@ -23,10 +23,9 @@ use std::{fs, io};
 const STATE: &str = "optimizer/";
 /// The file name of the weights of the best epoch, in runs with early stopping.
 pub(crate) const SELECTED: &str = "selected.safetensors";
-/// What a program takes instead of what is no checkpoint.
-const TAKEN: &str = "a checkpoint is a .safetensors file that train wrote, or `sncn-classify import FILE --backbone NAME --output \
-    MODEL.safetensors` made of other weights (for images of classes; sncn-segment has no such command, and sncn-sentiment takes a folder in \
-    Hugging Face's layout as --run-dir)";
+/// What to do with what is no checkpoint.
+const TAKEN: &str = "`sncn-classify import FILE --backbone NAME --output MODEL.safetensors` makes one of an image classifier's weights; \
+    sncn-sentiment takes a folder in Hugging Face's layout, as --run-dir; sncn-segment takes what it trained alone";
 /// The number of checkpoints of a run that are kept.
 pub const KEPT: usize = 2;
 
@@ -57,7 +56,7 @@ pub enum CheckpointError {
         source: Option<BoxError>,
     },
     /// What is there is no checkpoint: weights of another program, a picture, a folder.
-    #[error("{}: {found}, not a checkpoint; {}", path.display(), TAKEN)]
+    #[error("{}: {found}, not a checkpoint that train wrote; {TAKEN}", path.display())]
     Foreign {
         /// The file or folder.
         path: PathBuf,

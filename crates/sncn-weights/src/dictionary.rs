@@ -47,6 +47,14 @@ impl Entry {
         &self.tensor.shape
     }
 
+    /// Why the tensor cannot be read, if it cannot.
+    pub(crate) fn fault(&self) -> Option<&str> {
+        match &self.tensor.source {
+            Source::Fault(what) => Some(what),
+            _ => None,
+        }
+    }
+
     /// Returns the element type, as the file's format calls it.
     pub fn kind(&self) -> &str {
         &self.tensor.kind
@@ -107,7 +115,12 @@ pub(crate) fn contents(all: &[Dictionary]) -> String {
         let entries = &dictionary.entries;
         let first: Vec<_> = entries.iter().take(3).map(|entry| clip(&entry.name, 40)).collect();
         let more = if entries.len() > first.len() { ", …" } else { "" };
-        format!("{} ({} tensors: {}{more})", dictionary.title(), entries.len(), first.join(", "))
+        let tensors = if entries.len() == 1 { "tensor" } else { "tensors" };
+        format!("{} ({} {tensors}: {}{more})", dictionary.title(), entries.len(), first.join(", "))
     };
-    if all.is_empty() { "no dictionary of tensors".to_string() } else { list(all.iter().map(one)) }
+    if all.is_empty() {
+        "no dictionary of tensors; save the state_dict() of the network".to_string()
+    } else {
+        list(all.iter().map(one))
+    }
 }

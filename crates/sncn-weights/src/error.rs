@@ -33,7 +33,7 @@ pub enum WeightsError {
     #[error("no index of weights: {0}")]
     Index(String),
     /// Files that the index names are not there.
-    #[error("{missing} of the {all} files it names are missing, the first {first}; fetch them into the same folder")]
+    #[error("missing: {missing} of the {all} files that it names (the first: {first}); fetch them into the same folder")]
     Parts {
         /// How many are missing.
         missing: usize,

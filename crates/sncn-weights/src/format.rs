@@ -142,6 +142,12 @@ fn zipped(bytes: &[u8]) -> Format {
     if names.iter().any(|name| name == "config.json") && ends(".h5") > 0 {
         return other("a Keras model (.keras)", CONVERT);
     }
+    if names.iter().any(|name| name.contains("/models/")) && names.iter().any(|name| name.contains("/data/weights/")) {
+        return other("a program of torch.export (.pt2)", "save the state_dict() of its module");
+    }
+    if ends("/version") > 0 && ends("/byteorder") + ends("/.format_version") > 0 {
+        return other("a file of torch.save that was cut short while it was written", "save it again");
+    }
     let first: Vec<_> = names.iter().take(3).map(|name| clip(name, 50)).collect();
     other(format!("a zip archive ({} files: {}, …)", names.len(), first.join(", ")), "unpack it and give what was in it")
 }

@@ -97,16 +97,12 @@ pub(crate) struct Matching<'a> {
 }
 
 impl Matching<'_> {
-    /// The best prefix of a dictionary, and how many names of the network it gives.
-    pub(crate) fn best(&self, entries: &[Entry]) -> (Prefix, usize) {
-        let mut best = (Prefix { unwrapped: true, chain: String::new() }, 0);
-        for prefix in prefixes(entries) {
-            let found: HashSet<String> = entries.iter().filter_map(|entry| self.name(&prefix, entry)).collect();
-            if found.len() > best.1 {
-                best = (prefix, found.len());
-            }
-        }
-        best
+    /// The prefixes of a dictionary that give names of the network, and how many each gives, the best one first.
+    pub(crate) fn fits(&self, entries: &[Entry]) -> Vec<(Prefix, usize)> {
+        let count = |prefix: &Prefix| entries.iter().filter_map(|entry| self.name(prefix, entry)).collect::<HashSet<_>>().len();
+        let mut all: Vec<_> = prefixes(entries).into_iter().map(|prefix| (count(&prefix), prefix)).collect();
+        all.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+        all.into_iter().filter(|(count, _)| *count > 0).map(|(count, prefix)| (prefix, count)).collect()
     }
 
     /// The network's name of an entry, if it has one.
@@ -117,23 +113,13 @@ impl Matching<'_> {
     /// The index of the entry for each name of the network.
     ///
     /// # Errors
-    /// Returns an error where two entries have one name, or another chain gives as many names from other entries.
+    /// Returns an error where two entries have one name.
     pub(crate) fn assign(&self, entries: &[Entry], best: &Prefix) -> Result<HashMap<String, usize>> {
         let mut found: HashMap<String, usize> = HashMap::new();
-        let twice =
-            |a: usize, b: usize, name| WeightsError::Twice(entries[a].name.to_string(), entries[b].name.to_string(), name);
         for (at, entry) in entries.iter().enumerate() {
             let Some(name) = self.name(best, entry) else { continue };
             if let Some(known) = found.insert(name.clone(), at) {
-                return Err(twice(known, at, name));
-            }
-        }
-        for other in prefixes(entries).iter().filter(|other| !best.chain.is_empty() && other.unwrapped && *other != best) {
-            let names: Vec<_> = entries.iter().enumerate().filter_map(|(at, e)| Some((self.name(other, e)?, at))).collect();
-            let count = names.iter().map(|(name, _)| name).collect::<HashSet<_>>().len();
-            let differs = |(name, at): &&(String, usize)| found.get(name).is_some_and(|known| known != at);
-            if let Some((name, at)) = names.iter().find(differs).filter(|_| count == found.len()) {
-                return Err(twice(found[name], *at, name.clone()));
+                return Err(WeightsError::Twice(entries[known].name.to_string(), entry.name.to_string(), name));
             }
         }
         Ok(found)

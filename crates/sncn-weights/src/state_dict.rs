@@ -1,6 +1,6 @@
 //! `StateDict`: the dictionary of tensors that a network's variables are in, and loading it.
 
-use crate::dictionary::{Entry, Source};
+use crate::dictionary::Entry;
 use crate::error::{Result, WeightsError};
 use crate::weights::Weights;
 use candle_core::Tensor;
@@ -64,13 +64,19 @@ pub struct StateDict<'w> {
     /// The index of the entry for each name of the network that is there.
     pub(crate) found: HashMap<String, usize>,
     pub(crate) map: &'w NameMap<'w>,
-    /// Where it is, how its names begin, and what else is there.
-    pub remarks: Vec<String>,
+    /// Where it is and how its names begin, with the number of names of the network; `None` where nothing else could be meant.
+    pub place: Option<String>,
+    /// What else in the file has names of the network.
+    pub others: Option<String>,
 }
 
 impl fmt::Debug for StateDict<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StateDict").field("found", &self.found).field("remarks", &self.remarks).finish_non_exhaustive()
+        f.debug_struct("StateDict")
+            .field("found", &self.found)
+            .field("place", &self.place)
+            .field("others", &self.others)
+            .finish_non_exhaustive()
     }
 }
 
@@ -95,7 +101,7 @@ impl StateDict<'_> {
         if all.is_empty() {
             return Err(WeightsError::NoVariables);
         }
-        let fits = |name: &str, want: &[usize]| self.entry(name).filter(|entry| entry.shape() == want && fault(entry).is_none());
+        let fits = |name: &str, want: &[usize]| self.entry(name).filter(|entry| entry.shape() == want);
         let needed: Vec<_> = all.iter().filter_map(|(name, var)| Some((name, fits(name, var.dims())?))).collect();
         let tensors = self.weights.tensors(&needed.iter().map(|&(_, entry)| entry).collect::<Vec<_>>())?;
         let mut values: HashMap<&str, Tensor> = needed.iter().map(|(name, _)| name.as_str()).zip(tensors).collect();
@@ -111,11 +117,6 @@ impl StateDict<'_> {
                     let kind =
                         if tensor.dtype() == var.dtype() { String::new() } else { format!(", converted from {}", entry.kind()) };
                     report(if same { Outcome::Matched } else { Outcome::Renamed }, name, &format!("{want:?}{from}{kind}"));
-                }
-                (Some(entry), _) if fault(entry).is_some() => {
-                    let what = fault(entry).unwrap_or_default();
-                    report(Outcome::Mismatch, name, what);
-                    wrong.push(format!("{name} cannot be read: {what}"));
                 }
                 (found, _) if (self.map.keep_initial)(name) => {
                     let other = found.map_or_else(String::new, |entry| format!(": {:?} in the file", entry.shape()));
@@ -145,13 +146,5 @@ impl StateDict<'_> {
             return Err(WeightsError::Network { wrong, variables, first, surplus });
         }
         Ok(vars.load(|name| values.get(name).cloned())?)
-    }
-}
-
-/// Why a tensor cannot be read, if it cannot.
-fn fault(entry: &Entry) -> Option<&str> {
-    match &entry.tensor.source {
-        Source::Fault(what) => Some(what),
-        _ => None,
     }
 }

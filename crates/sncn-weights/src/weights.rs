@@ -1,15 +1,16 @@
 //! `Weights`: the tensors of a file or folder of another program, and the dictionary among them that a network's variables are in.
 //!
 //! One rule. Candidates are all dictionaries of tensors, at any depth, that have a name of the network after what wrappers
-//! added is left out (`prefix.rs`). The one with most names of the network is taken; of equal ones the first in the file.
+//! added is left out (`prefix.rs`). The one with most names of the network is taken; of equal ones the first in the file. What else has
+//! names of the network is told with their number.
 
 use crate::dictionary::{Described, Dictionary, Entry, Source, contents, list};
 use crate::error::{Result, WeightsError};
 use crate::folder;
 use crate::format::Format;
 use crate::index::Index;
-use crate::prefix::Matching;
-use crate::pth::Pth;
+use crate::prefix::{Matching, Prefix};
+use crate::pth::{Pth, PthError};
 use crate::state_dict::{NameMap, StateDict};
 use candle_core::safetensors::BufferedSafetensors;
 use candle_core::{Device, Tensor};
@@ -154,32 +155,40 @@ impl Weights {
     pub fn find<'w>(&'w self, names: &[String], map: &'w NameMap<'w>, key: Option<&str>) -> Result<StateDict<'w>> {
         let known: HashSet<&str> = names.iter().map(String::as_str).collect();
         let matching = Matching { names: &known, rename: map.rename };
-        let candidates: Vec<Cow<Dictionary>> = match key {
-            Some(key) => self.dictionaries.iter().filter_map(|dictionary| under(dictionary, key)).collect(),
-            None => self.dictionaries.iter().map(Cow::Borrowed).collect(),
-        };
+        let candidates =
+            key.map_or_else(|| self.dictionaries.iter().map(Cow::Borrowed).collect(), |key| under(&self.dictionaries, key));
         if let Some(key) = key.filter(|_| candidates.is_empty()) {
             return Err(WeightsError::Key { key: key.to_string(), holds: contents(&self.dictionaries) });
         }
-        let mut fits: Vec<_> =
-            candidates.into_iter().map(|d| (matching.best(&d.entries), d)).filter(|(best, _)| best.1 > 0).collect();
+        // the candidates: a dictionary, a prefix, and how many names of the network they give
+        let mut fits = Vec::new();
+        for (at, dictionary) in candidates.iter().enumerate() {
+            fits.extend(matching.fits(&dictionary.entries).into_iter().map(|(prefix, count)| (at, prefix, count)));
+        }
         // of equal ones max_by_key would take the last
-        let best = (0..fits.len()).rev().max_by_key(|&at| fits[at].0.1);
+        let best = (0..fits.len()).rev().max_by_key(|&at| fits[at].2);
         let Some(best) = best else { return Err(WeightsError::Other(contents(&self.dictionaries))) };
-        let ((prefix, count), dictionary) = fits.remove(best);
-        let found = matching.assign(&dictionary.entries, &prefix)?;
-        let mut remarks = Vec::new();
-        if !dictionary.path.is_empty() {
-            remarks.push(format!("{count} of {} names are in {}", known.len(), dictionary.title()));
+        let (chosen, prefix, count) = fits.remove(best);
+        let entries = &candidates[chosen].entries;
+        let found = matching.assign(entries, &prefix)?;
+        if let Some((name, what)) = found.values().find_map(|&at| Some((entries[at].name.to_string(), entries[at].fault()?))) {
+            return Err(PthError::Tensor { name, what: what.to_string() }.into());
         }
-        if !prefix.chain().is_empty() {
-            remarks.push(format!("the names begin with {}", prefix.chain()));
-        }
-        if !fits.is_empty() {
-            let others = fits.iter().map(|((_, count), other)| format!("{} ({count} of {} names)", other.title(), known.len()));
-            remarks.push(format!("also there: {}; a key chooses one", list(others)));
-        }
-        Ok(StateDict { weights: self, entries: dictionary.into_owned().entries, found, map, remarks })
+        let title = |at: usize, chain: &str| match (candidates[at].title(), chain) {
+            (title, "") => title,
+            (title, chain) => format!("{title}, names that begin with {chain}"),
+        };
+        let place = Some(title(chosen, prefix.chain())).filter(|_| self.dictionaries.len() > 1 || !prefix.chain().is_empty());
+        let place = place.map(|title| format!("{title} ({count} of {} names)", known.len()));
+        // another way to read the same dictionary is worth a word only where its names begin otherwise
+        let mut seen = HashSet::from([chosen]);
+        fits.retain(|(at, prefix, _)| seen.insert(*at) || !prefix.chain().is_empty());
+        let other = |(at, prefix, count): &(usize, Prefix, usize)| {
+            format!("{} ({count} of {} names)", title(*at, prefix.chain()), known.len())
+        };
+        let others = (!fits.is_empty()).then(|| list(fits.iter().map(other)));
+        let dictionary = candidates.into_iter().nth(chosen).unwrap_or_default();
+        Ok(StateDict { weights: self, entries: dictionary.into_owned().entries, found, map, place, others })
     }
 
     /// The tensors of these entries.
@@ -203,15 +212,20 @@ impl Weights {
     }
 }
 
-/// What is under a key: a dictionary at or below that path, or the names of one that begin with it, without that beginning.
-fn under<'d>(dictionary: &'d Dictionary, key: &str) -> Option<Cow<'d, Dictionary>> {
-    let path = dictionary.path();
-    if path == key || path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')) {
-        return Some(Cow::Borrowed(dictionary));
+/// What is under a key: the dictionaries at or below that path; if there are none, those whose names begin with the key, or with what
+/// follows their path in it, without that beginning.
+fn under<'d>(all: &'d [Dictionary], key: &str) -> Vec<Cow<'d, Dictionary>> {
+    let below = |path: &str| path == key || path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    let at: Vec<_> = all.iter().filter(|dictionary| below(&dictionary.path())).map(Cow::Borrowed).collect();
+    if !at.is_empty() {
+        return at;
     }
-    let rest = if path.is_empty() { key } else { key.strip_prefix(&path)?.strip_prefix('.')? };
-    let begin = format!("{}.", rest.trim_end_matches('.'));
-    let cut = |entry: &Entry| Some(Entry { name: entry.name.strip_prefix(&begin)?.into(), ..entry.clone() });
-    let entries: Vec<Entry> = dictionary.entries.iter().filter_map(cut).collect();
-    (!entries.is_empty()).then(|| Cow::Owned(Dictionary { path: dictionary.path.clone(), entries }))
+    let cut = |dictionary: &'d Dictionary| {
+        let rest = key.strip_prefix(&dictionary.path()).and_then(|rest| rest.strip_prefix('.')).unwrap_or(key);
+        let begin = format!("{}.", rest.trim_end_matches('.'));
+        let cut = |entry: &Entry| Some(Entry { name: entry.name.strip_prefix(&begin)?.into(), ..entry.clone() });
+        let entries: Vec<Entry> = dictionary.entries.iter().filter_map(cut).collect();
+        (!entries.is_empty()).then(|| Cow::Owned(Dictionary { path: dictionary.path.clone(), entries }))
+    };
+    all.iter().filter_map(cut).collect()
 }

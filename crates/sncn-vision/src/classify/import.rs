@@ -128,7 +128,8 @@ impl Import {
         let at = || weights.path().display().to_string();
         let advice = || format!("{}: check --backbone, --layers, --classes and --key", at());
         let found = weights.find(&Self::variables(&run)?, &NameMap::STRICT, self.key.as_deref()).with_context(advice)?;
-        found.remarks.iter().for_each(|remark| out!("{remark}"));
+        found.place.iter().for_each(|place| out!("found in {place}"));
+        found.others.iter().for_each(|others| out!("also there, chosen by --key: {others}"));
         let count = self.count(&run, &found).with_context(advice)?;
         let classes = self.names(&run, count).with_context(at)?;
         let (_network, vars) = setup::network(&run, count, 0)?;

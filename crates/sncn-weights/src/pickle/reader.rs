@@ -42,11 +42,16 @@ impl<'a> Reader<'a> {
         Ok(self.bytes[range].iter().rev().fold(0, |value, &byte| (value << 8) | u64::from(byte)))
     }
 
-    fn line(&mut self) -> Result<&'a str> {
+    fn raw_line(&mut self) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let Some(length) = rest.iter().position(|&byte| byte == b'\n') else { return Err(PickleError::Truncated(self.at)) };
         self.at += length + 1;
-        std::str::from_utf8(&rest[..length]).or_else(|_| self.malformed("a line is not UTF-8"))
+        Ok(&rest[..length])
+    }
+
+    fn line(&mut self) -> Result<&'a str> {
+        let line = self.raw_line()?;
+        std::str::from_utf8(line).or_else(|_| self.malformed("a line is not UTF-8"))
     }
 
     fn text(&mut self, length: u64) -> Result<Node> {
@@ -71,18 +76,16 @@ impl<'a> Reader<'a> {
     /// A string as protocol 0 writes it: in quotes (those of Python 2), or with escapes (`raw`). One with escapes is not decoded.
     fn quoted(&mut self, raw: bool) -> Result<Node> {
         let begin = self.at;
-        let line = self.line()?;
-        if line.contains('\\') {
-            return Ok(Node::Other);
-        }
-        if raw {
-            return Ok(Node::Text(line.to_string()));
-        }
-        let quote = |byte: u8| line.len() >= 2 && line.as_bytes().first() == Some(&byte) && line.as_bytes().last() == Some(&byte);
-        if !quote(b'\'') && !quote(b'"') {
+        let line = self.raw_line()?;
+        let quote = |byte: u8| line.len() >= 2 && line.first() == Some(&byte) && line.last() == Some(&byte);
+        if !raw && !quote(b'\'') && !quote(b'"') {
             return self.malformed("a string without quotes");
         }
-        Ok(Node::Bytes(begin + 1..begin + line.len() - 1))
+        match std::str::from_utf8(line) {
+            Ok(text) if !text.contains('\\') && raw => Ok(Node::Text(text.to_string())),
+            Ok(text) if !text.contains('\\') => Ok(Node::Bytes(begin + 1..begin + line.len() - 1)),
+            _ => Ok(Node::Other),
+        }
     }
 
     /// The key of the memo in the rest of a line.

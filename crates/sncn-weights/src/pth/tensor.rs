@@ -13,11 +13,25 @@ const DIMENSIONS: usize = 64;
 /// A storage, as described in the pickle.
 #[derive(Debug, PartialEq)]
 pub(super) struct Storage {
-    /// Its element type; `None` for an untyped storage, whose elements are bytes.
+    /// Its element type; `None` for an untyped storage, whose elements are bytes, and for those of types that are not read.
     pub(super) kind: Option<&'static Kind>,
     /// Number of elements.
     pub(super) count: usize,
+    /// Size of an element in bytes.
+    size: usize,
 }
+
+/// Storages of element types that are not read, and the sizes of these in bytes: others may follow them in the file.
+const UNREAD: [(&str, usize); 8] = [
+    ("UntypedStorage", 1),
+    ("ComplexFloatStorage", 8),
+    ("ComplexDoubleStorage", 16),
+    ("QInt8Storage", 1),
+    ("QUInt8Storage", 1),
+    ("QInt32Storage", 4),
+    ("QUInt4x2Storage", 1),
+    ("QUInt2x4Storage", 1),
+];
 
 /// The storages of a file, by their keys.
 pub(super) type Storages = HashMap<String, Storage>;
@@ -25,12 +39,12 @@ pub(super) type Storages = HashMap<String, Storage>;
 impl Storage {
     /// Its size in bytes, where that does not overflow.
     pub(super) fn bytes(&self) -> Option<usize> {
-        self.count.checked_mul(self.kind.map_or(1, |kind| kind.bytes))
+        self.count.checked_mul(self.size)
     }
 
     /// A description for error messages.
     pub(super) fn describe(&self) -> String {
-        format!("{} elements of {}", self.count, self.kind.map_or("one byte", |kind| kind.name))
+        format!("{} elements of {}", self.count, self.kind.map_or(format!("{} bytes", self.size), |kind| kind.name.to_string()))
     }
 }
 
@@ -87,15 +101,24 @@ fn storage(pickle: &Pickle, id: Id) -> std::result::Result<(String, Storage), St
     if rest.iter().any(|&view| *pickle.node(view) != Node::None) {
         return Err("its storage is a view of another: save the file again with PyTorch 1.6 or later".into());
     }
-    let Node::Global { name, .. } = pickle.node(*class) else { return Err("its storage has no type".into()) };
+    let (_, name) = global(pickle, *class).ok_or("its storage has no type")?;
     let kind = KINDS.iter().find(|kind| kind.storage == name);
-    if kind.is_none() && name != "UntypedStorage" {
-        let known: Vec<_> = KINDS.iter().map(|kind| kind.storage).filter(|name| !name.is_empty()).collect();
-        return Err(format!("its storage is a {name:?}; {}, UntypedStorage are accepted", known.join(", ")));
-    }
+    let unread = UNREAD.iter().find(|(unread, _)| *unread == name).map(|&(_, size)| size);
+    let size = kind.map(|kind| kind.bytes).or(unread).ok_or_else(|| unaccepted(name))?;
     let key = short(pickle, *key).ok_or("its storage has no key")?;
     let count = pickle.int(*count).and_then(|count| usize::try_from(count).ok()).ok_or("its storage has no size")?;
-    Ok((key, Storage { kind, count }))
+    Ok((key, Storage { kind, count, size }))
+}
+
+/// Why a tensor on a storage of that class cannot be read.
+fn unaccepted(class: &str) -> String {
+    let known: Vec<_> = KINDS.iter().map(|kind| kind.storage).filter(|name| !name.is_empty()).collect();
+    format!("its storage is a {class:.60?}; {}, UntypedStorage are accepted", known.join(", "))
+}
+
+/// The class of a storage, from its persistent id.
+fn class<'p>(pickle: &'p Pickle, id: Id) -> Option<&'p str> {
+    Some(global(pickle, *pickle.items(id)?.get(1)?)?.1)
 }
 
 /// All storages that the pickle describes.
@@ -124,7 +147,11 @@ pub(super) fn slice(pickle: &Pickle, id: Id, storages: &Storages) -> std::result
     let storage = storages.get(&key).ok_or("its storage is not in the file")?;
     let kind = match name {
         "_rebuild_tensor_v3" => rest.get(2).and_then(|&id| dtype(pickle, id)).ok_or("an element type that is not accepted")?,
-        _ => storage.kind.ok_or("an untyped storage without an element type")?,
+        _ => match (storage.kind, class(pickle, location)) {
+            (Some(kind), _) => kind,
+            (None, Some(name)) if name != "UntypedStorage" => return Err(unaccepted(name)),
+            _ => return Err("an untyped storage without an element type".into()),
+        },
     };
     if pickle.items(shape).is_some_and(|shape| shape.len() > DIMENSIONS) {
         return Err(format!("more than {DIMENSIONS} dimensions"));

@@ -3,6 +3,7 @@
 
 mod classify;
 mod common;
+mod foreign;
 mod import;
 mod pretrained;
 mod segment;
