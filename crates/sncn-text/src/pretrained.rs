@@ -7,13 +7,13 @@ use crate::vocabulary::folder;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sncn_core::{LayerConfig, Vars};
+use sncn_train::files;
 use sncn_train::text_file::{self, quoted};
-use sncn_weights::weights::{NameMap, Outcome, Weights};
+use sncn_weights::{NameMap, Outcome, Weights};
 use std::path::{Path, PathBuf};
 
 /// The name of the file with the sizes.
 pub(crate) const CONFIG: &str = "config.json";
-const WEIGHTS: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
 
 /// A folder with the sizes, weights and vocabulary of an encoder.
 #[derive(Clone, Debug)]
@@ -34,17 +34,15 @@ pub struct Found {
     pub matched: usize,
     /// Variables of the classifier or of attached layers that keep their initial values.
     pub fresh: Vec<String>,
+    /// Those of them that the file has with another shape, and that shape.
+    pub other_shape: Vec<(String, Vec<usize>)>,
     /// Tensors of the file that the network does not have.
     pub surplus: Vec<String>,
 }
 
-/// Whether a folder holds an encoder in Hugging Face's layout.
+/// Whether a folder holds an encoder in Hugging Face's layout, with or without weights that are read.
 pub(crate) fn is_pretrained(folder: &Path) -> bool {
-    folder.join(CONFIG).is_file() && first(folder, &WEIGHTS).is_some()
-}
-
-fn first(folder: &Path, names: &[&str]) -> Option<PathBuf> {
-    names.iter().map(|name| folder.join(name)).find(|path| path.is_file())
+    folder.join(CONFIG).is_file()
 }
 
 /// The network's name for a tensor of the file: without the prefix of the family, and in current spelling.
@@ -56,7 +54,9 @@ fn renamed(family: Family, name: &str) -> String {
     };
     let name = name.strip_prefix(beginning).unwrap_or(name);
     let name = match family {
-        // its classifier has two layers, the first of which is what BERT calls the pooler
+        // its classifier has two layers, the first of which is what BERT calls the pooler; a pooler that is left over from pretraining
+        // is no part of the classifier
+        Family::Roberta if name.starts_with("pooler.") => format!("roberta.{name}"),
         Family::Roberta => name.replace("classifier.dense.", "pooler.dense.").replace("classifier.out_proj.", "classifier."),
         _ => name.to_string(),
     };
@@ -150,25 +150,26 @@ impl Pretrained {
     /// # Errors
     /// If the file is missing, damaged, or of another network; then no variable is changed.
     pub fn load(&self, vars: &Vars, layers: &[LayerConfig]) -> Result<Found> {
-        let path = first(&self.folder, &WEIGHTS)
-            .with_context(|| format!("{}: none of {} exists", self.folder.display(), WEIGHTS.join(", ")))?;
-        let at = || path.display().to_string();
-        let bytes = std::fs::read(&path).with_context(|| format!("{}: not readable", at()))?;
-        let weights = Weights::read(&path, &bytes).with_context(at)?;
+        let weights = Weights::open(&self.folder, files::look)?;
+        let at = || weights.path().display().to_string();
         let head = |name: &str| ["classifier.", "pooler.", "pre_classifier."].iter().any(|start| name.starts_with(start));
         let attached = |name: &str| name.split('.').any(|part| layers.iter().any(|layer| layer.kind == part));
         let names =
             NameMap { rename: &|name| renamed(self.config.family, name), keep_initial: &|name| head(name) || attached(name) };
         let mut found = Found::default();
-        let all = vars.all().len();
-        weights
-            .load(vars, &names, |outcome, name, _| match outcome {
-                Outcome::Fresh => found.fresh.push(name.to_string()),
+        let all: Vec<String> = vars.all().into_iter().map(|(name, _)| name).collect();
+        let theirs = weights.find(&all, &names, None).with_context(at)?;
+        theirs
+            .load(vars, |outcome, name, _| match outcome {
+                Outcome::Fresh => {
+                    found.fresh.push(name.to_string());
+                    found.other_shape.extend(theirs.shape(name).map(|shape| (name.to_string(), shape.to_vec())));
+                }
                 Outcome::Surplus => found.surplus.push(name.to_string()),
                 _ => {}
             })
             .with_context(at)?;
-        found.matched = all - found.fresh.len();
+        found.matched = all.len() - found.fresh.len();
         Ok(found)
     }
 
@@ -178,6 +179,14 @@ impl Pretrained {
     /// As [`Pretrained::load`], and if a variable of the classifier is missing.
     pub fn load_whole(&self, vars: &Vars) -> Result<()> {
         let found = self.load(vars, &[])?;
+        if let Some((name, shape)) = found.other_shape.first() {
+            let classes = self.classes.len();
+            bail!(
+                "{}: {name} has shape {shape:?} in the file, {CONFIG}'s id2label names {classes} classes: weights of another classifier; \
+                 correct id2label or fetch the weights again",
+                self.folder.display()
+            )
+        }
         if let Some(name) = found.fresh.first() {
             bail!(
                 "{}: no weights of a classifier ({name} is missing): train it first, by a row with backbone \"pretrained\"",
@@ -200,6 +209,7 @@ mod tests {
         assert_eq!(name(Family::Roberta, "roberta.encoder.layer.1.output.dense.weight"), "encoder.layer.1.output.dense.weight");
         assert_eq!(name(Family::Roberta, "classifier.dense.bias"), "pooler.dense.bias");
         assert_eq!(name(Family::Roberta, "classifier.out_proj.bias"), "classifier.bias");
+        assert_eq!(name(Family::Roberta, "roberta.pooler.dense.bias"), "roberta.pooler.dense.bias");
         assert_eq!(name(Family::Distilbert, "distilbert.transformer.layer.0.ffn.lin1.bias"), "transformer.layer.0.ffn.lin1.bias");
         assert_eq!(name(Family::Distilbert, "pre_classifier.bias"), "pre_classifier.bias");
     }

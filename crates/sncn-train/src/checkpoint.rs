@@ -15,6 +15,7 @@ use sncn_core::Vars;
 use sncn_core::optim::Optimizer;
 use sncn_record::SeededRun;
 pub use sncn_record::checkpoint::{FORMAT, Header, KEY, Validation};
+use sncn_weights::Format;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -22,6 +23,9 @@ use std::{fs, io};
 const STATE: &str = "optimizer/";
 /// The file name of the weights of the best epoch, in runs with early stopping.
 pub(crate) const SELECTED: &str = "selected.safetensors";
+/// What to do with what is no checkpoint.
+const TAKEN: &str = "`sncn-classify import FILE --backbone NAME --output MODEL.safetensors` makes one of an image classifier's weights; \
+    sncn-sentiment takes a folder in Hugging Face's layout, as --run-dir; sncn-segment takes what it trained alone";
 /// The number of checkpoints of a run that are kept.
 pub const KEPT: usize = 2;
 
@@ -51,9 +55,14 @@ pub enum CheckpointError {
         /// The reader's error, if any.
         source: Option<BoxError>,
     },
-    /// A safetensors file of another program.
-    #[error("{}: a safetensors file, but not a checkpoint of sncn (its metadata lacks {KEY:?})", .0.display())]
-    Foreign(PathBuf),
+    /// What is there is no checkpoint: weights of another program, a picture, a folder.
+    #[error("{}: {found}, not a checkpoint that train wrote; {TAKEN}", path.display())]
+    Foreign {
+        /// The file or folder.
+        path: PathBuf,
+        /// What it is, with an article.
+        found: String,
+    },
     /// The file has a format that this version cannot read.
     #[error("{}: format {format} is newer than this program, which reads {FORMAT}", path.display())]
     Format {
@@ -236,12 +245,21 @@ impl Checkpoint {
     /// If the file is missing, truncated, damaged, or not a checkpoint of this project.
     pub fn read(path: &Path) -> Result<Self> {
         let damaged = |what, source| CheckpointError::Damaged { path: path.to_path_buf(), what, source };
+        let foreign = |found: &str| CheckpointError::Foreign { path: path.to_path_buf(), found: found.to_string() };
+        if path.is_dir() {
+            return Err(foreign("a folder (of a run, it is given as --run-dir)"));
+        }
         let bytes = fs::read(path).map_err(|error| file(path, "not readable", error))?;
+        match Format::of(&bytes) {
+            // of a checkpoint that is cut short before its brace nothing can be told
+            Format::Safetensors => {}
+            found => return Err(foreign(&found.to_string())),
+        }
         let (_, metadata) =
             SafeTensors::read_metadata(&bytes).map_err(|error| damaged(" (no safetensors header)", Some(error.into())))?;
         let read = SafeTensors::deserialize(&bytes).map_err(|error| damaged(" or truncated", Some(error.into())))?;
         let Some(text) = metadata.metadata().as_ref().and_then(|map| map.get(KEY)) else {
-            return Err(CheckpointError::Foreign(path.to_path_buf()));
+            return Err(foreign("a safetensors file without a run in it"));
         };
         let header: Header = serde_json::from_str(text).map_err(|error| damaged(": the header", Some(error.into())))?;
         if header.format != FORMAT {

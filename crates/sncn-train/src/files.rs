@@ -1,5 +1,6 @@
-//! Atomic writing of files.
+//! Atomic writing of files, and looking at what lies at a path.
 
+use sncn_weights::Content;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -40,4 +41,18 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
         let _ = fs::remove_file(&temporary);
         WriteError::File(path.to_path_buf(), error)
     })
+}
+
+/// What lies at a path: the bytes of a file, or the names in a folder, sorted. What [`sncn_weights::Weights::open`] looks with.
+///
+/// # Errors
+/// If there is nothing, or it cannot be read.
+pub fn look(path: &Path) -> io::Result<Content> {
+    if !path.is_dir() {
+        return fs::read(path).map(Content::File);
+    }
+    let name = |entry: io::Result<fs::DirEntry>| entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names = fs::read_dir(path)?.map(name).collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    Ok(Content::Folder(names))
 }

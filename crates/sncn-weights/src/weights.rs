@@ -1,240 +1,231 @@
-//! `Weights`: the tensors of a `.pth` or safetensors file, loaded into a network's variables by name.
+//! `Weights`: the tensors of a file or folder of another program, and the dictionary among them that a network's variables are in.
+//!
+//! One rule. Candidates are all dictionaries of tensors, at any depth, that have a name of the network after what wrappers
+//! added is left out (`prefix.rs`). The one with most names of the network is taken; of equal ones the first in the file. What else has
+//! names of the network is told with their number.
 
+use crate::dictionary::{Described, Dictionary, Entry, Source, contents, list};
+use crate::error::{Result, WeightsError};
+use crate::folder;
+use crate::format::Format;
+use crate::index::Index;
+use crate::prefix::{Matching, Prefix};
 use crate::pth::{Pth, PthError};
+use crate::state_dict::{NameMap, StateDict};
+use candle_core::safetensors::BufferedSafetensors;
 use candle_core::{Device, Tensor};
-use sncn_core::Vars;
-use std::collections::HashMap;
-use std::fmt;
-use std::path::Path;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// The prefix that `DataParallel` adds to every name.
-const WRAPPED: &str = "module.";
-/// The variable that may be absent: it counts training steps and does not affect the output.
-const COUNTER: &str = "num_batches_tracked";
-
-/// Why a file cannot be read, or is not that of the network.
-#[derive(Debug, thiserror::Error)]
-pub enum WeightsError {
-    /// A file named `.safetensors` that is not one.
-    #[error("damaged, or no safetensors file")]
-    Safetensors(#[source] candle_core::Error),
-    /// A file that is not a state dict of `torch.save`.
-    #[error(transparent)]
-    Pth(#[from] PthError),
-    /// The file has no tensor of this name.
-    #[error("no tensor {0}")]
-    Tensor(String),
-    /// The file has no tensor for a variable that every network of its kind has.
-    #[error("it has no {name}: of another network ({count} tensors: {first}, …)")]
-    Other {
-        /// Name of the variable.
-        name: String,
-        /// Number of tensors in the file.
-        count: usize,
-        /// Names of the first of them.
-        first: String,
-    },
-    /// Two tensors of the file have the same name after renaming.
-    #[error("{0} and {1} are both named {2} in the network; remove one of them")]
-    Twice(String, String, String),
-    /// Variables are missing in the file, or have another shape there.
-    #[error(
-        "{wrong} of {variables} variables are missing or of another shape (the first: {first}), {surplus} names are surplus: \
-         weights of another network"
-    )]
-    Network {
-        /// Number of such variables.
-        wrong: usize,
-        /// Number of all variables of the network.
-        variables: usize,
-        /// The first of them, and what is wrong with it.
-        first: String,
-        /// Number of tensors of the file that are not in the network.
-        surplus: usize,
-    },
-    /// The network has no variables.
-    #[error("the network has no variables")]
-    NoVariables,
-    /// candle could not set a variable.
-    #[error(transparent)]
-    Set(#[from] candle_core::Error),
+/// What lies at a path.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// A file, with its bytes.
+    File(Vec<u8>),
+    /// A folder, with the names in it.
+    Folder(Vec<String>),
 }
 
-type Result<T> = std::result::Result<T, WeightsError>;
-
-/// The name, shape and type of a tensor in the file.
-struct Entry {
-    name: String,
-    shape: Vec<usize>,
-    kind: String,
+/// An open file.
+enum Part {
+    Pth(Pth),
+    Safetensors(BufferedSafetensors),
 }
 
-/// The values of all tensors.
-enum Values<'a> {
-    Pth(Pth<'a>),
-    Safetensors(HashMap<String, Tensor>),
+/// The tensors of a file, of the files of an index, or of a folder. Only those that a network needs are made.
+pub struct Weights {
+    path: PathBuf,
+    parts: Vec<Part>,
+    dictionaries: Vec<Dictionary>,
 }
 
-/// How the tensors of a file are matched with a network's variables.
-pub struct NameMap<'a> {
-    /// Returns the network's name for the name of a tensor in the file, from which `DataParallel`'s prefix `module.` was removed.
-    pub rename: &'a dyn Fn(&str) -> String,
-    /// Returns whether a variable keeps its initial value where the file has no tensor of its name and shape.
-    pub keep_initial: &'a dyn Fn(&str) -> bool,
-}
-
-impl NameMap<'_> {
-    /// The names of the file are those of the network, and no variable may be missing.
-    pub const STRICT: NameMap<'static> = NameMap { rename: &|name| name.to_string(), keep_initial: &|_| false };
-}
-
-/// The outcome of loading for one variable, or for one tensor of the file that is not in the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Loaded from the tensor of the same name.
-    Matched,
-    /// Loaded from a tensor of another name.
-    Renamed,
-    /// Not in the file with this shape: the variable keeps its initial value, as [`NameMap::keep_initial`] allows.
-    Fresh,
-    /// A counter of training steps that is not in the file: it is set to 0.
-    Absent,
-    /// Not in the file: an error.
-    Missing,
-    /// In the file with another shape: an error.
-    Mismatch,
-    /// A tensor of the file that is not in the network.
-    Surplus,
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Matched => "matched",
-            Self::Renamed => "renamed",
-            Self::Fresh => "fresh",
-            Self::Absent => "absent",
-            Self::Missing => "missing",
-            Self::Mismatch => "mismatch",
-            Self::Surplus => "surplus",
-        })
-    }
-}
-
-/// The tensors of a file. Only those that a network needs are converted.
-pub struct Weights<'a> {
-    entries: Vec<Entry>,
-    values: Values<'a>,
-    /// Remarks about the file: entries that are not tensors, and the key under which the state dict was found.
-    pub remarks: Vec<String>,
-}
-
-impl<'a> Weights<'a> {
-    /// Reads the bytes of the file `path`: a safetensors file where its name ends in `.safetensors`, else a file of `torch.save`.
+impl Weights {
+    /// Opens the weights at a path: a file of `torch.save`, a TorchScript archive, a safetensors file, an index of several such files, or
+    /// a folder with one of them. What a file is, its content tells. `look` reads a file, or lists a folder.
     ///
     /// # Errors
-    /// Returns an error where the bytes are not such a file, are damaged, or have no state dict.
-    pub fn read(path: &Path, bytes: &'a [u8]) -> Result<Self> {
-        if path.extension().is_some_and(|end| end == "safetensors") {
-            let tensors = candle_core::safetensors::load_buffer(bytes, &Device::Cpu).map_err(WeightsError::Safetensors)?;
-            let entry = |(name, tensor): (&String, &Tensor)| Entry {
-                name: name.clone(),
-                shape: tensor.dims().to_vec(),
-                kind: tensor.dtype().as_str().to_string(),
-            };
-            let mut entries: Vec<_> = tensors.iter().map(entry).collect();
-            entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-            return Ok(Self { entries, values: Values::Safetensors(tensors), remarks: Vec::new() });
-        }
-        let file = Pth::read(bytes)?;
-        let mut remarks: Vec<String> = file.others().iter().map(|name| format!("no tensor  {name}")).collect();
-        remarks.extend(file.under().map(|key| format!("the state dict is under {key:?}")));
-        let entry = |name: &str| Entry {
-            name: name.to_string(),
-            shape: file.shape(name).unwrap_or_default().to_vec(),
-            kind: file.kind(name).unwrap_or_default().to_string(),
+    /// Returns an error that names the file where it cannot be read, is damaged, is of another format, or parts are missing.
+    pub fn open(path: &Path, look: impl Fn(&Path) -> io::Result<Content>) -> Result<Self> {
+        let at = |path: &Path, error| WeightsError::At { path: path.to_path_buf(), error: Box::new(error) };
+        let seen = |path: &Path| look(path).map_err(|error| at(path, WeightsError::Read(error.kind())));
+        let (path, bytes) = match seen(path)? {
+            Content::File(bytes) => (path.to_path_buf(), bytes),
+            Content::Folder(names) => {
+                let name = folder::choose(&names).map_err(|what| at(path, WeightsError::Folder(what)))?;
+                let inner = path.join(name);
+                match seen(&inner)? {
+                    Content::File(bytes) => (inner, bytes),
+                    Content::Folder(_) => return Err(at(&inner, WeightsError::Folder("a folder; a file is wanted".into()))),
+                }
+            }
         };
-        Ok(Self { entries: file.names().map(entry).collect(), values: Values::Pth(file), remarks })
+        let opened = match Format::of(&bytes) {
+            Format::Index => Self::indexed(&path, &bytes, &look),
+            _ => Self::read(bytes),
+        };
+        let mut weights =
+            opened.map_err(|error| if matches!(error, WeightsError::At { .. }) { error } else { at(&path, error) })?;
+        weights.path = path;
+        Ok(weights)
     }
 
-    fn tensor(&self, name: &str) -> Result<Tensor> {
-        match &self.values {
-            Values::Pth(file) => Ok(file.tensor(name)?),
-            Values::Safetensors(tensors) => tensors.get(name).cloned().ok_or_else(|| WeightsError::Tensor(name.to_string())),
-        }
-    }
-
-    /// Returns the shape of the tensor `name`, with or without `DataParallel`'s prefix.
+    /// Reads the bytes of one file.
     ///
     /// # Errors
-    /// Returns [`WeightsError::Other`] where there is none.
-    pub fn shape(&self, name: &str) -> Result<&[usize]> {
-        let found = self.entries.iter().find(|entry| entry.name.trim_start_matches(WRAPPED) == name);
-        let entry = found.ok_or_else(|| {
-            let first: Vec<_> = self.entries.iter().take(5).map(|entry| entry.name.as_str()).collect();
-            WeightsError::Other { name: name.to_string(), count: self.entries.len(), first: first.join(", ") }
-        })?;
-        Ok(&entry.shape)
+    /// As [`Weights::open`], but the error names no file.
+    pub fn read(bytes: Vec<u8>) -> Result<Self> {
+        let (part, dictionaries) = match Format::of(&bytes) {
+            Format::Torch => {
+                let file = Pth::read(bytes)?;
+                let dictionaries = file.dictionaries().to_vec();
+                (Part::Pth(file), dictionaries)
+            }
+            Format::Safetensors => {
+                let file = BufferedSafetensors::new(bytes).map_err(|error| WeightsError::Safetensors(error.to_string()))?;
+                let mut tensors = file.tensors();
+                tensors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+                let mut entries = Vec::new();
+                for (name, view) in &tensors {
+                    let (name, shape, kind): (Arc<str>, _, _) =
+                        (name.as_str().into(), view.shape().to_vec(), format!("{:?}", view.dtype()));
+                    let tensor = Arc::new(Described { shape, kind, source: Source::Named(name.clone()) });
+                    entries.push(Entry { name, tensor, part: 0 });
+                }
+                drop(tensors);
+                let dictionary = Dictionary { path: Vec::new(), entries };
+                (Part::Safetensors(file), vec![dictionary])
+            }
+            other => return Err(WeightsError::Format(other)),
+        };
+        Ok(Self { path: PathBuf::new(), parts: vec![part], dictionaries })
     }
 
-    /// Sets the variables to the tensors of the file. `report` is called once for each variable and each surplus tensor, with the
-    /// outcome, the name, and details such as shapes.
+    /// Opens the files of an index.
+    fn indexed(path: &Path, bytes: &[u8], look: impl Fn(&Path) -> io::Result<Content>) -> Result<Self> {
+        let index = Index::read(bytes)?;
+        let mut all = Self { path: PathBuf::new(), parts: Vec::new(), dictionaries: vec![Dictionary::default()] };
+        let mut missing = Vec::new();
+        for (name, wanted) in &index.files {
+            let file = folder::beside(path, name);
+            let at = |error| WeightsError::At { path: file.clone(), error: Box::new(error) };
+            let bytes = match look(&file) {
+                Ok(Content::File(bytes)) => bytes,
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(WeightsError::Read(error.kind()))),
+                _ => {
+                    missing.push(name);
+                    continue;
+                }
+            };
+            let one = Self::read(bytes).map_err(at)?;
+            let wanted: HashSet<&str> = wanted.iter().map(String::as_str).collect();
+            let entries = one.dictionaries.into_iter().flat_map(|dictionary| dictionary.entries);
+            let part = all.parts.len();
+            let entries = entries.filter(|entry| wanted.contains(entry.name())).map(|entry| Entry { part, ..entry });
+            all.dictionaries[0].entries.extend(entries);
+            all.parts.extend(one.parts);
+        }
+        match missing.first() {
+            Some(first) => {
+                let (missing, all, first) = (missing.len(), index.files.len(), first.chars().take(100).collect());
+                Err(WeightsError::Parts { missing, all, first })
+            }
+            None => Ok(all),
+        }
+    }
+
+    /// Returns the path of the file that was opened: in a folder, that of the file in it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns the dictionaries of tensors, in the order of the file.
+    pub fn dictionaries(&self) -> &[Dictionary] {
+        &self.dictionaries
+    }
+
+    /// Finds the dictionary that the variables of these names are in, by the rule above. `key` names one: by the keys and attributes that
+    /// lead to it, or to one above it, joined by dots, or by the beginning of the names in it, or by one after the other.
     ///
     /// # Errors
-    /// Returns an error, and sets nothing, where two tensors have one name after renaming, a variable is missing or has another
-    /// shape (`num_batches_tracked` may be missing), or the network has no variables.
-    pub fn load(&self, vars: &Vars, names: &NameMap, mut report: impl FnMut(Outcome, &str, &str)) -> Result<()> {
-        let mut ours: HashMap<String, &Entry> = HashMap::new();
-        for entry in &self.entries {
-            let name = (names.rename)(entry.name.trim_start_matches(WRAPPED));
-            if let Some(other) = ours.insert(name.clone(), entry) {
-                return Err(WeightsError::Twice(other.name.clone(), entry.name.clone(), name));
-            }
+    /// Returns an error that tells what is there where nothing has a name of the network or is under the key, and where two tensors
+    /// have one name.
+    pub fn find<'w>(&'w self, names: &[String], map: &'w NameMap<'w>, key: Option<&str>) -> Result<StateDict<'w>> {
+        let known: HashSet<&str> = names.iter().map(String::as_str).collect();
+        let matching = Matching { names: &known, rename: map.rename };
+        let candidates =
+            key.map_or_else(|| self.dictionaries.iter().map(Cow::Borrowed).collect(), |key| under(&self.dictionaries, key));
+        if let Some(key) = key.filter(|_| candidates.is_empty()) {
+            return Err(WeightsError::Key { key: key.to_string(), holds: contents(&self.dictionaries) });
         }
-        let mut wrong = Vec::new();
-        let mut values = HashMap::new();
-        for (name, var) in vars.all() {
-            let (want, found) = (var.dims(), ours.remove(name.as_str()));
-            match found {
-                Some(entry) if entry.shape == want => {
-                    let tensor = self.tensor(&entry.name)?;
-                    let same = entry.name == name;
-                    let from = if same { String::new() } else { format!(" from {}", entry.name) };
-                    let kind =
-                        if tensor.dtype() == var.dtype() { String::new() } else { format!(", converted from {}", entry.kind) };
-                    report(if same { Outcome::Matched } else { Outcome::Renamed }, &name, &format!("{want:?}{from}{kind}"));
-                    values.insert(name, tensor);
-                }
-                found if (names.keep_initial)(&name) => {
-                    let other = found.map_or_else(String::new, |entry| format!(": {:?} in the file", entry.shape));
-                    report(Outcome::Fresh, &name, &format!("{want:?}{other}"));
-                    // a variable cannot be set to its own storage
-                    values.insert(name, var.as_tensor().copy()?);
-                }
-                Some(entry) => {
-                    report(Outcome::Mismatch, &name, &format!("{:?} in the file, {want:?} in the network", entry.shape));
-                    wrong.push(format!("{name} has shape {:?} instead of {want:?}", entry.shape));
-                }
-                None if name.ends_with(COUNTER) => {
-                    report(Outcome::Absent, &name, "0 is taken");
-                    values.insert(name, var.zeros_like()?);
-                }
-                None => {
-                    report(Outcome::Missing, &name, &format!("{want:?}"));
-                    wrong.push(format!("{name} is missing"));
-                }
-            }
+        // the candidates: a dictionary, a prefix, and how many names of the network they give
+        let mut fits = Vec::new();
+        for (at, dictionary) in candidates.iter().enumerate() {
+            fits.extend(matching.fits(&dictionary.entries).into_iter().map(|(prefix, count)| (at, prefix, count)));
         }
-        let mut surplus: Vec<_> = ours.into_values().collect();
-        surplus.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        surplus.iter().for_each(|entry| report(Outcome::Surplus, &entry.name, &format!("{:?}", entry.shape)));
-        if let Some(first) = wrong.first() {
-            let (wrong, variables, first, surplus) = (wrong.len(), vars.all().len(), first.clone(), surplus.len());
-            return Err(WeightsError::Network { wrong, variables, first, surplus });
+        // of equal ones max_by_key would take the last
+        let best = (0..fits.len()).rev().max_by_key(|&at| fits[at].2);
+        let Some(best) = best else { return Err(WeightsError::Other(contents(&self.dictionaries))) };
+        let (chosen, prefix, count) = fits.remove(best);
+        let entries = &candidates[chosen].entries;
+        let found = matching.assign(entries, &prefix)?;
+        if let Some((name, what)) = found.values().find_map(|&at| Some((entries[at].name.to_string(), entries[at].fault()?))) {
+            return Err(PthError::Tensor { name, what: what.to_string() }.into());
         }
-        if values.is_empty() {
-            return Err(WeightsError::NoVariables);
-        }
-        Ok(vars.load(|name| values.get(name).cloned())?)
+        let title = |at: usize, chain: &str| match (candidates[at].title(), chain) {
+            (title, "") => title,
+            (title, chain) => format!("{title}, names that begin with {chain}"),
+        };
+        let place = Some(title(chosen, prefix.chain())).filter(|_| self.dictionaries.len() > 1 || !prefix.chain().is_empty());
+        let place = place.map(|title| format!("{title} ({count} of {} names)", known.len()));
+        // another way to read the same dictionary is worth a word only where its names begin otherwise
+        let mut seen = HashSet::from([chosen]);
+        fits.retain(|(at, prefix, _)| seen.insert(*at) || !prefix.chain().is_empty());
+        let other = |(at, prefix, count): &(usize, Prefix, usize)| {
+            format!("{} ({count} of {} names)", title(*at, prefix.chain()), known.len())
+        };
+        let others = (!fits.is_empty()).then(|| list(fits.iter().map(other)));
+        let dictionary = candidates.into_iter().nth(chosen).unwrap_or_default();
+        Ok(StateDict { weights: self, entries: dictionary.into_owned().entries, found, map, place, others })
     }
+
+    /// The tensors of these entries.
+    pub(crate) fn tensors(&self, entries: &[&Entry]) -> Result<Vec<Tensor>> {
+        let mut made: HashMap<usize, Tensor> = HashMap::new();
+        for (part, file) in self.parts.iter().enumerate() {
+            let own: Vec<usize> = (0..entries.len()).filter(|&at| entries[at].part == part).collect();
+            let tensors = match file {
+                Part::Pth(file) => file.tensors(&own.iter().map(|&at| entries[at]).collect::<Vec<_>>())?,
+                Part::Safetensors(file) => {
+                    let load = |&at: &usize| match &entries[at].tensor.source {
+                        Source::Named(name) => file.load(name, &Device::Cpu),
+                        _ => Err(candle_core::Error::Msg(format!("{}: not of this file", entries[at].name))),
+                    };
+                    own.iter().map(load).collect::<candle_core::Result<_>>()?
+                }
+            };
+            made.extend(own.into_iter().zip(tensors));
+        }
+        Ok((0..entries.len()).filter_map(|at| made.remove(&at)).collect())
+    }
+}
+
+/// What is under a key: the dictionaries at or below that path; if there are none, those whose names begin with the key, or with what
+/// follows their path in it, without that beginning.
+fn under<'d>(all: &'d [Dictionary], key: &str) -> Vec<Cow<'d, Dictionary>> {
+    let below = |path: &str| path == key || path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    let at: Vec<_> = all.iter().filter(|dictionary| below(&dictionary.path())).map(Cow::Borrowed).collect();
+    if !at.is_empty() {
+        return at;
+    }
+    let cut = |dictionary: &'d Dictionary| {
+        let rest = key.strip_prefix(&dictionary.path()).and_then(|rest| rest.strip_prefix('.')).unwrap_or(key);
+        let begin = format!("{}.", rest.trim_end_matches('.'));
+        let cut = |entry: &Entry| Some(Entry { name: entry.name.strip_prefix(&begin)?.into(), ..entry.clone() });
+        let entries: Vec<Entry> = dictionary.entries.iter().filter_map(cut).collect();
+        (!entries.is_empty()).then(|| Cow::Owned(Dictionary { path: dictionary.path.clone(), entries }))
+    };
+    all.iter().filter_map(cut).collect()
 }

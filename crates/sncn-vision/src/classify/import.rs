@@ -4,17 +4,23 @@ use super::setup::{self, Classify, Settings};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sncn_train::checkpoint;
+use sncn_train::files;
 use sncn_train::harness::export::differ;
 use sncn_train::harness::{Run, Table, cli, saved};
-use sncn_weights::weights::{NameMap, Weights};
+use sncn_weights::{NameMap, StateDict, Weights};
 use std::path::PathBuf;
 
-/// Makes a checkpoint from published weights (.pth as torch.save writes it, or .safetensors). Prints every name: matched, renamed
-/// (DataParallel's `module.` dropped), missing, surplus, or of another shape.
+/// Makes a checkpoint from published weights: a file of torch.save, a TorchScript archive, a safetensors file, an index of several, or a
+/// folder with one of them. Prints every name: matched, renamed (what wrappers such as DataParallel added is left out), missing, surplus,
+/// or of another shape.
 #[derive(clap::Args, Debug)]
 pub struct Import {
-    /// The file with the state dict.
+    /// The file or folder with the weights.
     file: PathBuf,
+    /// Which of several dictionaries of tensors in it, such as state_dict_ema or model_ema.module, or how the names of the right
+    /// ones begin (default: the one with most names of the network).
+    #[arg(long)]
+    key: Option<String>,
     /// Network, such as wrn40_2 or allconv.
     #[arg(long, required_unless_present = "table", conflicts_with = "table")]
     backbone: Option<String>,
@@ -61,13 +67,19 @@ impl Import {
         Table::<Classify>::parse(&table.to_string()).and_then(|table| table.row("imported").cloned()).context("--layers")
     }
 
+    /// The names of the network's variables; they are the same for any number of classes.
+    fn variables(run: &Run<Settings>) -> Result<Vec<String>> {
+        let (_network, vars) = setup::network(run, 2, 0)?;
+        Ok(vars.all().into_iter().map(|(name, _)| name).collect())
+    }
+
     /// How many classes the weights have: the dimension that differs between networks of two and of three classes.
-    fn count(&self, run: &Run<Settings>, weights: &Weights) -> Result<usize> {
+    fn count(&self, run: &Run<Settings>, weights: &StateDict) -> Result<usize> {
         let (_network, two) = setup::network(run, 2, 0)?;
         let (_network, three) = setup::network(run, 3, 0)?;
         for ((name, two), (_, three)) in two.all().into_iter().zip(three.all()) {
             if let Some(axis) = (0..two.rank()).find(|&axis| two.dims()[axis] != three.dims()[axis]) {
-                let shape = weights.shape(&name)?;
+                let shape = weights.shape(&name).with_context(|| format!("it has no {name}: weights of another network"))?;
                 ensure!(
                     shape.len() == two.rank() && shape[axis] > 0,
                     "{name} has shape {shape:?}, {} dimensions are wanted: of another network",
@@ -104,7 +116,6 @@ impl Import {
     /// # Errors
     /// If the file is damaged or of another network, or the checkpoint cannot be written.
     pub fn run(&self) -> Result<()> {
-        let at = || self.file.display().to_string();
         differ(&self.file, &self.output)?;
         let run = self.described()?;
         ensure!(
@@ -113,14 +124,16 @@ impl Import {
             run.train,
             crate::dataset::DATASETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
         );
-        let bytes = std::fs::read(&self.file).with_context(|| format!("{}: not readable", self.file.display()))?;
-        let weights = Weights::read(&self.file, &bytes).with_context(at)?;
-        weights.remarks.iter().for_each(|remark| out!("{remark}"));
-        let advice = || format!("{}: check --backbone, --layers and --classes", at());
-        let count = self.count(&run, &weights).with_context(advice)?;
+        let weights = Weights::open(&self.file, files::look)?;
+        let at = || weights.path().display().to_string();
+        let advice = || format!("{}: check --backbone, --layers, --classes and --key", at());
+        let found = weights.find(&Self::variables(&run)?, &NameMap::STRICT, self.key.as_deref()).with_context(advice)?;
+        found.place.iter().for_each(|place| out!("found in {place}"));
+        found.others.iter().for_each(|others| out!("also there, chosen by --key: {others}"));
+        let count = self.count(&run, &found).with_context(advice)?;
         let classes = self.names(&run, count).with_context(at)?;
         let (_network, vars) = setup::network(&run, count, 0)?;
-        weights.load(&vars, &NameMap::STRICT, |outcome, name, more| out!("{outcome:10} {name} {more}")).with_context(advice)?;
+        found.load(&vars, |outcome, name, more| out!("{outcome:10} {name} {more}")).with_context(advice)?;
         checkpoint::save_weights(&self.output, &vars, saved::foreign(&run, classes)?)?;
         out!("{}: {} variables, {count} classes", self.output.display(), vars.all().len());
         Ok(())

@@ -6,8 +6,8 @@ pub enum PickleError {
     /// The bytes end within an instruction, or a length points past the end.
     #[error("the pickle is truncated at byte {0}")]
     Truncated(usize),
-    /// An instruction that data files do not use.
-    #[error("pickle instruction {op:#04x} at byte {at} is not accepted (data only: nothing is run)")]
+    /// A byte that is no instruction of a pickle.
+    #[error("pickle instruction {op:#04x} at byte {at} is not known: damaged, or no pickle")]
     Instruction {
         /// The opcode.
         op: u8,
@@ -68,4 +68,6 @@ pub enum Node {
     },
     /// A persistent id: a reference to something outside the pickle.
     Persistent(Id),
+    /// A value that no data file needs: an integer of more than 64 bits, a string that is not Unicode.
+    Other,
 }

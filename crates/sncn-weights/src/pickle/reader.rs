@@ -42,19 +42,56 @@ impl<'a> Reader<'a> {
         Ok(self.bytes[range].iter().rev().fold(0, |value, &byte| (value << 8) | u64::from(byte)))
     }
 
-    fn line(&mut self) -> Result<&'a str> {
+    fn raw_line(&mut self) -> Result<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let Some(length) = rest.iter().position(|&byte| byte == b'\n') else { return Err(PickleError::Truncated(self.at)) };
         self.at += length + 1;
-        std::str::from_utf8(&rest[..length]).or_else(|_| self.malformed("a line is not UTF-8"))
+        Ok(&rest[..length])
+    }
+
+    fn line(&mut self) -> Result<&'a str> {
+        let line = self.raw_line()?;
+        std::str::from_utf8(line).or_else(|_| self.malformed("a line is not UTF-8"))
     }
 
     fn text(&mut self, length: u64) -> Result<Node> {
         let range = self.range(length)?;
-        match std::str::from_utf8(&self.bytes[range]) {
-            Ok(text) => Ok(Node::Text(text.to_string())),
-            Err(_) => self.malformed("a text is not UTF-8"),
+        // Python writes half a surrogate pair, as in the name of an odd file, as what is no UTF-8
+        Ok(std::str::from_utf8(&self.bytes[range]).map_or(Node::Other, |text| Node::Text(text.to_string())))
+    }
+
+    /// The rest of a line in which protocol 0 writes a number: one that does not fit is a value that no data file needs.
+    fn digits(&mut self) -> Result<Node> {
+        let line = self.line()?;
+        let digits = line.trim_end_matches('L');
+        Ok(match (line, digits.parse()) {
+            ("00", _) => Node::Bool(false),
+            ("01", _) => Node::Bool(true),
+            (_, Ok(value)) => Node::Int(value),
+            _ if digits.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit()) && !digits.is_empty() => Node::Other,
+            _ => return self.malformed("an integer is wanted"),
+        })
+    }
+
+    /// A string as protocol 0 writes it: in quotes (those of Python 2), or with escapes (`raw`). One with escapes is not decoded.
+    fn quoted(&mut self, raw: bool) -> Result<Node> {
+        let begin = self.at;
+        let line = self.raw_line()?;
+        let quote = |byte: u8| line.len() >= 2 && line.first() == Some(&byte) && line.last() == Some(&byte);
+        if !raw && !quote(b'\'') && !quote(b'"') {
+            return self.malformed("a string without quotes");
         }
+        match std::str::from_utf8(line) {
+            Ok(text) if !text.contains('\\') && raw => Ok(Node::Text(text.to_string())),
+            Ok(text) if !text.contains('\\') => Ok(Node::Bytes(begin + 1..begin + line.len() - 1)),
+            _ => Ok(Node::Other),
+        }
+    }
+
+    /// The key of the memo in the rest of a line.
+    fn key(&mut self) -> Result<u64> {
+        let line = self.line()?;
+        line.parse().or_else(|_| self.malformed("the key of a memo entry is no number"))
     }
 
     fn push(&mut self, node: Node) {
@@ -95,7 +132,8 @@ impl<'a> Reader<'a> {
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::List(list) | Node::Tuple(list) => list.extend(items),
-            // a list subclass: the items are not needed to read data, but they must not be lost in silence
+            // a deque or another class that holds items: its call stays as it is
+            Node::Call { .. } | Node::Persistent(_) | Node::Other => {}
             _ => return self.malformed("items are appended to what is no list"),
         }
         Ok(())
@@ -122,6 +160,9 @@ impl<'a> Reader<'a> {
         };
         match &mut self.nodes[dict] {
             Node::Dict(dict) => dict.extend(pairs),
+            // an object whose state is no dictionary
+            _ if dict != top => {}
+            Node::Persistent(_) | Node::Other => {}
             _ => return self.malformed("items are set on what is no dictionary"),
         }
         Ok(())
@@ -138,8 +179,8 @@ impl<'a> Reader<'a> {
         let top = self.top()?;
         match &mut self.nodes[top] {
             Node::Call { state: slot @ None, .. } => *slot = Some(state),
-            Node::Call { .. } => {} // attributes of an OrderedDict: its items count, not its metadata
-            _ => return self.malformed("a state is set on what was not called"),
+            // attributes of an OrderedDict: its items count, not its metadata; what else has a state needs none
+            _ => {}
         }
         Ok(())
     }
@@ -166,7 +207,8 @@ impl<'a> Reader<'a> {
         let range = self.range(length)?;
         let bytes = &self.bytes[range];
         if bytes.len() > 8 {
-            return self.malformed("an integer of more than 64 bits");
+            self.push(Node::Other);
+            return Ok(());
         }
         let fill = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
         let mut all = [fill; 8];
@@ -196,13 +238,16 @@ impl<'a> Reader<'a> {
                 self.push(Node::Int(value as i64));
             }
             b'I' | b'L' => {
-                let line = self.line()?;
-                match (line, line.trim_end_matches('L').parse()) {
-                    ("00", _) => self.push(Node::Bool(false)),
-                    ("01", _) => self.push(Node::Bool(true)),
-                    (_, Ok(value)) => self.push(Node::Int(value)),
-                    _ => return self.malformed("an integer is wanted"),
-                }
+                let value = self.digits()?;
+                self.push(value);
+            }
+            b'F' => match self.line()?.parse() {
+                Ok(value) => self.push(Node::Float(value)),
+                Err(_) => return self.malformed("a float is wanted"),
+            },
+            b'S' | b'V' => {
+                let value = self.quoted(op == b'V')?;
+                self.push(value);
             }
             0x8a | 0x8b => {
                 let length = self.number(if op == 0x8a { 1 } else { 4 })?;
@@ -238,7 +283,7 @@ impl<'a> Reader<'a> {
                 let items = self.marked()?;
                 self.push(Node::List(items));
             }
-            b't' => {
+            b't' | 0x91 => {
                 let items = self.marked()?;
                 self.push(Node::Tuple(items));
             }
@@ -264,7 +309,10 @@ impl<'a> Reader<'a> {
                 let items = self.marked()?;
                 self.set(&items)?;
             }
+            // what is dropped may be the mark itself
+            b'0' if self.marks.last().is_some_and(|&mark| mark == self.stack.len()) => drop(self.marked()?),
             b'0' => drop(self.pop()?),
+            b'1' => drop(self.marked()?),
             b'2' => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -285,10 +333,51 @@ impl<'a> Reader<'a> {
                 }
             }
             b'R' | 0x81 => self.call()?,
+            // a call with named arguments: the names are not needed
+            0x92 => {
+                self.pop()?;
+                self.call()?;
+            }
+            // instances of Python 2: the class and its arguments are above a mark, or the class is named here
+            b'i' => {
+                let (module, name) = (self.line()?.to_string(), self.line()?.to_string());
+                let arguments = self.marked()?;
+                self.global(module, name);
+                self.push(Node::Tuple(arguments));
+                self.call()?;
+            }
+            b'o' => {
+                let mut items = self.marked()?.into_iter();
+                let Some(callable) = items.next() else { return self.malformed("an instance without a class") };
+                self.stack.push(callable);
+                self.push(Node::Tuple(items.collect()));
+                self.call()?;
+            }
+            // numbers that stand for classes, and buffers outside the pickle
+            0x82..=0x84 => {
+                self.number(1 << (op - 0x82))?;
+                self.push(Node::Other);
+            }
+            0x97 => self.push(Node::Other),
+            0x98 => drop(self.top()?),
             b'b' => self.build()?,
             b'Q' => {
                 let id = self.pop()?;
                 self.push(Node::Persistent(id));
+            }
+            b'P' => {
+                let id = self.line()?.to_string();
+                self.push(Node::Text(id));
+                let id = self.pop()?;
+                self.push(Node::Persistent(id));
+            }
+            b'p' => {
+                let key = self.key()?;
+                self.put(key)?;
+            }
+            b'g' => {
+                let key = self.key()?;
+                self.get(key)?;
             }
             b'q' | b'r' => {
                 let key = self.number(if op == b'q' { 1 } else { 4 })?;

@@ -46,10 +46,16 @@ fn nothing_is_run_and_nesting_is_harmless() {
     // os.system("true"): a call that is never made
     let pickle = Pickle::read(b"cos\nsystem\n(U\x04truetR.").unwrap();
     assert!(matches!(pickle.node(pickle.root()), Node::Call { state: None, .. }));
-    // instructions that would look something up outside
-    for op in [b'i', b'o', b'P', 0x82, 0x92] {
-        assert!(matches!(Pickle::read(&[op, b'.']), Err(PickleError::Instruction { at: 0, .. })), "{op}");
+    // nor are classes that instances of Python 2, numbers or buffers outside stand for looked up
+    for call in [b"(U\x02idios\nsystem\n.".as_slice(), b"(cos\nsystem\nU\x02ido.", b"cos\nsystem\n)}\x92."] {
+        let pickle = Pickle::read(call).unwrap();
+        assert!(matches!(pickle.node(pickle.root()), Node::Call { state: None, .. }), "{call:?}");
     }
+    for other in [b"\x82\x01.".as_slice(), b"\x83\x01\x02.", b"\x84\x01\x02\x03\x04.", b"\x97\x98."] {
+        let pickle = Pickle::read(other).unwrap();
+        assert_eq!(*pickle.node(pickle.root()), Node::Other, "{other:?}");
+    }
+    assert!(matches!(Pickle::read(b"\x99."), Err(PickleError::Instruction { at: 0, op: 0x99 })));
     let mut deep = vec![b']'; 1_000_000];
     deep.extend(vec![b'a'; 999_999]);
     deep.push(b'.');
@@ -74,4 +80,33 @@ fn bytes_of_python_3_in_protocol_2_are_read_and_a_call_of_itself_is_not_followed
     // the argument list holds the call itself
     let pickle = Pickle::read(b"]q\x00c_codecs\nencode\nh\x00Rq\x01h\x00h\x01a0.").unwrap();
     assert_eq!(pickle.bytes(pickle.root()), None);
+}
+
+#[test]
+fn values_that_no_data_file_needs_are_passed_over() {
+    let root = |bytes: &[u8]| {
+        let pickle = Pickle::read(bytes).unwrap();
+        pickle.node(pickle.root()).clone()
+    };
+    // 2⁶³ + 5 in binary and in text, below zero too, half a surrogate pair, and strings with escapes
+    for other in [
+        b"\x8a\x09\x05\0\0\0\0\0\0\x80\0.".as_slice(),
+        b"L9223372036854775813L\n.",
+        b"I-92233720368547758130\n.",
+        b"X\x03\0\0\0\xed\xa0\x80.",
+        b"V\\u20ac\n.",
+        b"S'\\x00'\n.",
+    ] {
+        assert_eq!(root(other), Node::Other, "{other:?}");
+    }
+    assert!(Pickle::read(b"Inone\n.").is_err() && Pickle::read(b"F1.5x\n.").is_err() && Pickle::read(b"Sx\n.").is_err());
+    assert_eq!((root(b"F-1.5\n."), root(b"Va\n."), root(b"I-7\n.")), (Node::Float(-1.5), Node::Text("a".into()), Node::Int(-7)));
+    let pickle = Pickle::read(b"S'ab'\np1\n0g1\n.").unwrap();
+    assert_eq!(pickle.text(pickle.root()), Some("ab".to_string()));
+    // a deque with items, a class with a list of its own, a frozen set, a mark that is dropped, a state of what is no call
+    for held in [b"ccollections\ndeque\n)R(K\x01K\x02e.".as_slice(), b"ca\nb\n)\x81K\x01b(K\x01K\x02u.", b"P7\n(K\x01e."] {
+        assert!(matches!(root(held), Node::Call { .. } | Node::Persistent(_)), "{held:?}");
+    }
+    assert_eq!(root(b"(K\x01K\x02\x91."), Node::Tuple(vec![0, 1]));
+    assert_eq!((root(b"K\x01((K\x0210."), root(b"]}b.")), (Node::Int(1), Node::List(vec![])));
 }

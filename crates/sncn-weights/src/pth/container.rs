@@ -1,11 +1,12 @@
 //! The two formats of `torch.save`: where the object's pickle and the storages are.
 
 use super::error::{PthError, Result, part};
-use super::state::Storage;
+use super::tensor::Storages;
 use crate::pickle::{Node, Pickle};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Cursor, Read};
+use std::ops::Range;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -14,35 +15,33 @@ const MAGIC: &[u8] = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
 /// The version of the older format.
 const PROTOCOL: i64 = 1001;
 
-/// An open file.
-pub(super) enum Container<'a> {
+/// Where the magic number of the older format is, if it is there.
+pub(crate) fn older(bytes: &[u8]) -> Option<usize> {
+    let magic = |&at: &usize| bytes.get(at..).is_some_and(|rest| rest.starts_with(MAGIC));
+    [2, 11].into_iter().find(magic).filter(|_| bytes.first() == Some(&0x80))
+}
+
+/// Where the parts of a file are.
+#[derive(Debug)]
+pub(super) enum Container {
     /// The zip archive.
-    Zip(Archive<'a>),
+    Zip,
     /// The older format.
-    Legacy {
-        /// The whole file.
-        bytes: &'a [u8],
+    Older {
         /// Where the object's pickle begins.
         object: usize,
+        /// Where the storages are.
+        ranges: HashMap<String, Range<usize>>,
     },
 }
 
-/// A zip archive whose records are in one folder.
-pub(super) struct Archive<'a> {
-    zip: ZipArchive<Cursor<&'a [u8]>>,
-    folder: String,
-    /// Bytes that may still be read: overlapping records would be more than the file.
-    left: u64,
-}
-
-impl<'a> Container<'a> {
+impl Container {
     /// Detects the format and checks the byte order.
-    pub(super) fn open(bytes: &'a [u8]) -> Result<Self> {
+    pub(super) fn open(bytes: &[u8]) -> Result<Self> {
         if bytes.starts_with(b"PK") {
-            return Archive::open(bytes).map(Container::Zip);
+            return Archive::open(bytes).map(|_| Self::Zip);
         }
-        let opening = [2, 11].into_iter().find(|&at| bytes.get(at..).is_some_and(|rest| rest.starts_with(MAGIC)));
-        let (Some(opening), Some(0x80)) = (opening, bytes.first()) else { return Err(PthError::Form) };
+        let Some(opening) = older(bytes) else { return Err(PthError::Form) };
         let mut at = opening + MAGIC.len();
         let protocol = next(bytes, &mut at, "the protocol's pickle")?;
         if protocol.int(protocol.root()) != Some(PROTOCOL) {
@@ -53,50 +52,68 @@ impl<'a> Container<'a> {
         if little != Some(&Node::Bool(true)) {
             return part("the pickle about the system", "little_endian is not true; only little-endian storages are read");
         }
-        Ok(Container::Legacy { bytes, object: at })
+        Ok(Self::Older { object: at, ranges: HashMap::new() })
     }
 
     /// The object's pickle; in the older format with everything after it.
-    pub(super) fn object(&mut self) -> Result<Cow<'a, [u8]>> {
+    pub(super) fn object<'a>(&self, bytes: &'a [u8]) -> Result<&'a [u8]> {
         match self {
-            Container::Zip(archive) => {
-                archive.record("data.pkl")?.map_or_else(|| part("data.pkl", "missing"), |b| Ok(Cow::Owned(b)))
+            Self::Zip => {
+                let mut archive = Archive::open(bytes)?;
+                let Some(range) = archive.record("data.pkl")? else { return part("data.pkl", "missing") };
+                Ok(&bytes[range])
             }
-            Container::Legacy { bytes, object } => Ok(Cow::Borrowed(&bytes[*object..])),
+            Self::Older { object, .. } => Ok(&bytes[*object..]),
         }
     }
 
-    /// The bytes of the storages in `used`; `all` are those that the object's pickle, of `length` bytes, describes.
-    pub(super) fn storages(
-        mut self,
-        all: &HashMap<String, Storage>,
-        used: &[&str],
-        length: usize,
-    ) -> Result<HashMap<String, Cow<'a, [u8]>>> {
-        if let Container::Legacy { bytes, object } = self {
-            let all = legacy(bytes, object + length, all)?;
-            return match used.iter().find(|key| !all.contains_key(**key)) {
+    /// Finds the storages of the older format, which follow the object's pickle of `length` bytes.
+    pub(super) fn locate(&mut self, bytes: &[u8], length: usize, storages: &Storages) -> Result<()> {
+        if let Self::Older { object, ranges } = self {
+            *ranges = in_a_row(bytes, *object + length, storages)?;
+        }
+        Ok(())
+    }
+
+    /// Where the storages in `used` are, checked against their checksums and sizes.
+    pub(super) fn ranges(
+        &self,
+        bytes: &[u8],
+        storages: &Storages,
+        used: &BTreeSet<&str>,
+    ) -> Result<HashMap<String, Range<usize>>> {
+        if let Self::Older { ranges, .. } = self {
+            return match used.iter().find(|key| !ranges.contains_key(**key)) {
                 Some(key) => part(&format!("storage {key:?}"), "missing from the list of keys"),
-                None => Ok(all),
+                None => Ok(ranges.clone()),
             };
         }
+        let mut archive = Archive::open(bytes)?;
         let mut found = HashMap::new();
-        for key in used {
-            let (Container::Zip(archive), Some(storage)) = (&mut self, all.get(*key)) else { continue };
+        for &key in used {
+            let Some(storage) = storages.get(key) else { continue };
             let name = format!("data/{key}");
-            let Some(record) = archive.record(&name)? else { return part(&name, "missing from the archive") };
-            if Some(record.len()) != storage.bytes() {
-                return part(&name, format!("{} bytes, but {} in the pickle", record.len(), storage.describe()));
+            let Some(range) = archive.record(&name)? else { return part(&name, "missing from the archive") };
+            if Some(range.len()) != storage.bytes() {
+                return part(&name, format!("{} bytes, but {} in the pickle", range.len(), storage.describe()));
             }
-            found.insert(key.to_string(), Cow::Owned(record));
+            found.insert(key.to_string(), range);
         }
         Ok(found)
     }
 }
 
+/// An open zip archive, whose records are in one folder.
+struct Archive<'a> {
+    zip: ZipArchive<Cursor<&'a [u8]>>,
+    folder: String,
+    /// Bytes that may still be read: overlapping records would be more than the file.
+    left: u64,
+}
+
 impl<'a> Archive<'a> {
     fn open(bytes: &'a [u8]) -> Result<Self> {
-        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(PthError::Archive)?;
+        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| PthError::Archive(error.to_string()))?;
         let names: Vec<String> = zip.file_names().filter_map(|name| name.ok().map(Cow::into_owned)).collect();
         let folders: Vec<&str> = names.iter().filter_map(|name| name.strip_suffix("/data.pkl")).collect();
         let folder = match folders[..] {
@@ -105,16 +122,16 @@ impl<'a> Archive<'a> {
             _ => return part("data.pkl", "occurs twice in the archive"),
         };
         let mut archive = Self { zip, folder, left: bytes.len() as u64 };
-        match archive.record("byteorder")?.as_deref() {
+        match archive.record("byteorder")?.map(|range| &bytes[range]) {
             None | Some(b"little") => Ok(archive),
             Some(_) => part("byteorder", "not \"little\"; only little-endian storages are read"),
         }
     }
 
-    /// The bytes of a record, checked against its checksum; `None` where there is no such record.
-    fn record(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
+    /// Where the bytes of a record are, checked against its checksum; `None` where there is no such record.
+    fn record(&mut self, name: &str) -> Result<Option<Range<usize>>> {
         let full = format!("{}/{name}", self.folder);
-        let file = match self.zip.by_name(&full) {
+        let mut file = match self.zip.by_name(&full) {
             Ok(file) => file,
             Err(ZipError::FileNotFound) => return Ok(None),
             Err(error) => return part(name, error.to_string()),
@@ -127,14 +144,20 @@ impl<'a> Archive<'a> {
             return part(name, format!("{size} bytes, more than the file has: damaged or hostile"));
         };
         self.left = left;
-        let mut bytes = Vec::new();
-        if let Err(error) = file.take(size.saturating_add(1)).read_to_end(&mut bytes) {
-            return part(name, format!("damaged or cut short ({error}); fetch the file again"));
+        let begin = file.data_start();
+        let read = match std::io::copy(&mut (&mut file).take(size.saturating_add(1)), &mut std::io::sink()) {
+            Ok(read) => read,
+            Err(error) => return part(name, format!("damaged or cut short ({error}); fetch the file again")),
+        };
+        let range = || {
+            let begin = usize::try_from(begin?).ok()?;
+            let end = begin.checked_add(usize::try_from(size).ok()?)?;
+            (read == size).then_some(begin..end)
+        };
+        match range() {
+            Some(range) => Ok(Some(range)),
+            None => part(name, format!("{read} of {size} bytes: damaged or cut short; fetch the file again")),
         }
-        if bytes.len() as u64 != size {
-            return part(name, format!("{} of {size} bytes: damaged or cut short; fetch the file again", bytes.len()));
-        }
-        Ok(Some(bytes))
     }
 }
 
@@ -146,7 +169,7 @@ fn next<'a>(bytes: &'a [u8], at: &mut usize, name: &'static str) -> Result<Pickl
 }
 
 /// The storages of the older format: at `at` a list of their keys, then for each the number of elements and the bytes.
-fn legacy<'a>(bytes: &'a [u8], mut at: usize, all: &HashMap<String, Storage>) -> Result<HashMap<String, Cow<'a, [u8]>>> {
+fn in_a_row(bytes: &[u8], mut at: usize, all: &Storages) -> Result<HashMap<String, Range<usize>>> {
     const KEYS: &str = "the list of storage keys";
     let keys = next(bytes, &mut at, KEYS)?;
     let Some(ids) = keys.items(keys.root()) else { return part(KEYS, "not a list") };
@@ -160,10 +183,10 @@ fn legacy<'a>(bytes: &'a [u8], mut at: usize, all: &HashMap<String, Storage>) ->
             let found_count = count.map_or("the file ends".to_string(), |count| format!("{count} elements"));
             return part(&name, format!("{found_count}, but {} in the pickle: damaged or cut short", storage.describe()));
         }
-        let data = storage.bytes().and_then(|size| bytes.get(at + 8..(at + 8).checked_add(size)?));
-        let Some(data) = data else { return part(&name, format!("cut short: expected {}", storage.describe())) };
-        at += 8 + data.len();
-        found.insert(key, Cow::Borrowed(data));
+        let end = storage.bytes().and_then(|size| (at + 8).checked_add(size)).filter(|&end| end <= bytes.len());
+        let Some(end) = end else { return part(&name, format!("cut short: expected {}", storage.describe())) };
+        found.insert(key, at + 8..end);
+        at = end;
     }
     Ok(found)
 }

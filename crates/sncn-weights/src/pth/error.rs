@@ -9,8 +9,8 @@ pub enum PthError {
     #[error("not a file that torch.save wrote (neither its zip archive nor the older form); write one with torch.save")]
     Form,
     /// The zip archive is damaged.
-    #[error("the zip archive is damaged or cut short; fetch the file again")]
-    Archive(#[source] zip::result::ZipError),
+    #[error("the zip archive is damaged or cut short ({0}); fetch the file again")]
+    Archive(String),
     /// A part of the file is missing, damaged or not accepted.
     #[error("{part}: {what}")]
     Part {
@@ -27,7 +27,7 @@ pub enum PthError {
         /// What is wrong.
         source: PickleError,
     },
-    /// A tensor of the state dict cannot be read.
+    /// A tensor cannot be read.
     #[error("tensor {name:?}: {what}")]
     Tensor {
         /// Its name.
@@ -35,9 +35,6 @@ pub enum PthError {
         /// What is wrong.
         what: String,
     },
-    /// The file has no state dict.
-    #[error("{0}")]
-    Content(String),
 }
 
 pub(super) type Result<T> = std::result::Result<T, PthError>;

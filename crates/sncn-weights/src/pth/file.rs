@@ -1,94 +1,85 @@
-//! `Pth`: a state dict.
+//! `Pth`: the tensors that `torch.save` wrote.
 
-use super::container;
+use super::container::Container;
 use super::error::{PthError, Result};
 use super::kind::StorageSlice;
-use super::state;
+use super::{tensor, tree};
+use crate::dictionary::{Dictionary, Entry, Source};
 use crate::pickle::Pickle;
 use candle_core::{DType, Device, Tensor};
-use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
-/// A state dict of PyTorch.
+/// A file of `torch.save`, or a TorchScript archive. It owns its bytes, and tensors are made when they are asked for.
 #[derive(Debug)]
-pub struct Pth<'a> {
-    entries: Vec<(String, StorageSlice)>,
-    /// The index of each name among them.
-    indices: HashMap<String, usize>,
-    others: Vec<String>,
-    under: Option<&'static str>,
-    storages: HashMap<String, Cow<'a, [u8]>>,
+pub struct Pth {
+    bytes: Vec<u8>,
+    container: Container,
+    storages: tensor::Storages,
+    dictionaries: Vec<Dictionary>,
 }
 
-impl<'a> Pth<'a> {
-    /// Reads the bytes of a file that `torch.save` wrote.
+impl Pth {
+    /// Reads the bytes of a file.
     ///
     /// # Errors
-    /// Returns an error where the file is damaged, has no state dict, or a tensor is not inside its storage.
-    pub fn read(bytes: &'a [u8]) -> Result<Self> {
-        let mut file = container::Container::open(bytes)?;
-        let object = file.object()?;
-        let pickle = Pickle::read(&object).map_err(|source| PthError::Pickle { part: "the pickled object", source })?;
-        let dict = state::find(&pickle)?;
-        let storages = state::storages(&pickle)?;
+    /// Returns an error where the bytes are of no such file, or it is damaged. A file without tensors has no dictionaries.
+    pub fn read(bytes: Vec<u8>) -> Result<Self> {
+        let mut container = Container::open(&bytes)?;
+        let object = container.object(&bytes)?;
+        let pickle = Pickle::read(object).map_err(|source| PthError::Pickle { part: "the pickled object", source })?;
+        let storages = tensor::storages(&pickle)?;
+        let dictionaries = tree::dictionaries(&pickle, &storages);
         let after = pickle.bytes_read();
-        let found = state::entries(&pickle, dict.id, &storages)?;
-        let mut used: Vec<&str> = found.slices.iter().map(|(_, slice)| slice.key.as_str()).collect();
-        used.sort_unstable();
-        used.dedup();
-        let storages = file.storages(&storages, &used, after)?;
-        Ok(Self { entries: found.slices, indices: found.indices, others: found.others, under: dict.under, storages })
+        container.locate(&bytes, after, &storages)?;
+        Ok(Self { bytes, container, storages, dictionaries })
     }
 
-    /// Returns the names of the tensors, in the order of the file.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|(name, _)| name.as_str())
+    /// Returns the dictionaries of tensors at any depth of the saved object, in the order of the file.
+    pub fn dictionaries(&self) -> &[Dictionary] {
+        &self.dictionaries
     }
 
-    /// Returns the names of the entries of the state dict that are not tensors.
-    pub fn others(&self) -> &[String] {
-        &self.others
-    }
-
-    /// Returns the key of the saved object under which the state dict is; `None` where the object is the state dict.
-    pub fn under(&self) -> Option<&'static str> {
-        self.under
-    }
-
-    fn slice(&self, name: &str) -> Option<&StorageSlice> {
-        self.indices.get(name).and_then(|&at| self.entries.get(at)).map(|(_, slice)| slice)
-    }
-
-    /// Returns the shape of a tensor.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
-        self.slice(name).map(|slice| slice.shape.as_slice())
-    }
-
-    /// Returns the element type of a tensor, as in `torch.<kind>`.
-    pub fn kind(&self, name: &str) -> Option<&'static str> {
-        self.slice(name).map(|slice| slice.kind.name)
-    }
-
-    /// Returns a tensor on the CPU. float16 and bfloat16 become f32, which represents them exactly; integers and bools become i64.
+    /// Returns the tensors of some entries on the CPU. float16 and bfloat16 become f32, which represents them exactly; integers and
+    /// bools become i64.
     ///
     /// # Errors
-    /// Returns an error where there is no such tensor.
-    pub fn tensor(&self, name: &str) -> Result<Tensor> {
-        let fail = |what: String| PthError::Tensor { name: name.to_string(), what };
-        let slice = self.slice(name).ok_or_else(|| fail("not in the state dict".into()))?;
-        let storage = self.storages.get(&slice.key).ok_or_else(|| fail(format!("no storage {:?}", slice.key)))?;
-        let values = slice.gather(storage).ok_or_else(|| fail("out of its storage".into()))?;
-        let shape = slice.shape.as_slice();
-        let tensor = match slice.kind.float {
-            Some(dtype) => Tensor::from_raw_buffer(&values, dtype, shape, &Device::Cpu)
-                .and_then(|tensor| if slice.kind.bytes == 2 { tensor.to_dtype(DType::F32) } else { Ok(tensor) }),
-            None => {
-                let signed = slice.kind.signed;
-                let numbers = values.chunks_exact(slice.kind.bytes).map(|bytes| whole_number(bytes, signed)).collect();
-                Tensor::from_vec::<_, i64>(numbers, shape, &Device::Cpu)
-            }
+    /// Returns an error where a storage is missing or damaged, or a tensor is not inside its storage.
+    pub fn tensors(&self, entries: &[&Entry]) -> Result<Vec<Tensor>> {
+        let slice = |entry: &Entry| match &entry.tensor.source {
+            Source::Storage(slice) => Ok(slice.clone()),
+            Source::Named(_) => Err(fault(entry, "not of this file")),
+            Source::Fault(what) => Err(fault(entry, what)),
         };
-        tensor.map_err(|error| fail(error.to_string()))
+        let slices = entries.iter().map(|entry| slice(entry)).collect::<Result<Vec<_>>>()?;
+        let used: BTreeSet<&str> = slices.iter().map(|slice| slice.key.as_str()).collect();
+        let ranges = self.container.ranges(&self.bytes, &self.storages, &used)?;
+        let tensor = |(entry, slice): (&&Entry, &StorageSlice)| {
+            let storage = ranges.get(slice.key.as_str()).and_then(|range| self.bytes.get(range.clone()));
+            let storage = storage.ok_or_else(|| fault(entry, "its storage is not in the file"))?;
+            let values = slice.gather(storage).ok_or_else(|| fault(entry, "out of its storage"))?;
+            made(slice, &values).map_err(|error| fault(entry, &error.to_string()))
+        };
+        entries.iter().zip(&slices).map(tensor).collect()
+    }
+}
+
+fn fault(entry: &Entry, what: &str) -> PthError {
+    PthError::Tensor { name: entry.name.to_string(), what: what.to_string() }
+}
+
+/// The tensor of these elements.
+fn made(slice: &StorageSlice, values: &[u8]) -> candle_core::Result<Tensor> {
+    let shape = slice.shape.as_slice();
+    match slice.kind.float {
+        Some(dtype) => {
+            let tensor = Tensor::from_raw_buffer(values, dtype, shape, &Device::Cpu)?;
+            if slice.kind.bytes == 2 { tensor.to_dtype(DType::F32) } else { Ok(tensor) }
+        }
+        None => {
+            let signed = slice.kind.signed;
+            let numbers = values.chunks_exact(slice.kind.bytes).map(|bytes| whole_number(bytes, signed)).collect();
+            Tensor::from_vec::<_, i64>(numbers, shape, &Device::Cpu)
+        }
     }
 }
 

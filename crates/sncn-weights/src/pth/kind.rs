@@ -4,7 +4,7 @@ use candle_core::DType;
 
 /// An element type of PyTorch.
 #[derive(Debug, PartialEq)]
-pub(super) struct Kind {
+pub(crate) struct Kind {
     /// `torch.<name>`.
     pub(super) name: &'static str,
     /// The name of its typed storage; empty for the newest types, which have none.
@@ -41,8 +41,8 @@ pub(super) const KINDS: &[Kind] = &[
 ];
 
 /// A tensor as a part of a storage; offset and strides are in elements.
-#[derive(Debug)]
-pub(super) struct StorageSlice {
+#[derive(Clone, Debug)]
+pub(crate) struct StorageSlice {
     pub(super) key: String,
     pub(super) kind: &'static Kind,
     pub(super) offset: usize,

@@ -3,6 +3,7 @@
 
 mod classify;
 mod common;
+mod foreign;
 mod huggingface;
 mod import;
 mod pretrained;

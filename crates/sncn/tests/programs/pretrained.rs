@@ -262,14 +262,14 @@ fn folders_that_do_not_fit_are_named() {
     let weights = pretrained.join("model.safetensors");
     let whole = fs::read(&weights).unwrap();
     fs::write(&weights, &whole[..whole.len() / 2]).unwrap();
-    said("model.safetensors: damaged, or no safetensors file");
+    said("model.safetensors: a safetensors file that is damaged or cut short");
     fs::remove_file(&weights).unwrap();
-    said("none of model.safetensors, pytorch_model.bin exists");
+    said("no weights in it: none of model.safetensors");
     let unfit = |words: &str| {
         let mut predict = program();
         predict.args(["predict", "--run-dir"]).arg(&pretrained).write_stdin("x").assert().failure().stderr(contains(words));
     };
-    unfit("no checkpoint");
+    unfit("no weights in it: none of model.safetensors");
     // without a classifier there is nothing to predict with, but something to train on
     let (_, vars) = encoder(Family::Bert, &config(Family::Bert));
     let mut tensors = published(Family::Bert, &vars);
@@ -277,4 +277,82 @@ fn folders_that_do_not_fit_are_named() {
     candle_core::safetensors::save(&tensors, &weights).unwrap();
     unfit("no weights of a classifier");
     train(&table, &run).assert().success().stderr(contains("initial ones: classifier.weight, classifier.bias; not used: none"));
+}
+
+#[test]
+fn what_a_folder_has_too_much_or_instead_is_told_apart() {
+    let at = tempfile::tempdir().unwrap();
+    let said = |folder: &Path| {
+        let output = program().args(["predict", "--run-dir"]).arg(folder).write_stdin("good film\n").output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let tensor = |shape: &[usize]| Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
+    for family in FAMILIES {
+        let folder = folder(at.path(), family);
+        let weights = folder.join("model.safetensors");
+        let (whole, _) = said(&folder);
+        assert!(whole.contains("probabilities"), "{whole}");
+        let (_, vars) = encoder(family, &config(family));
+        let good = published(family, &vars);
+        // left over from pretraining
+        let begin = format!("{family:?}").to_lowercase();
+        let mut tensors = good.clone();
+        tensors.insert(format!("{begin}.embeddings.position_ids"), tensor(&[1, 26]));
+        tensors.insert("cls.predictions.bias".into(), tensor(&[16]));
+        if family != Family::Bert {
+            tensors.insert(format!("{begin}.pooler.dense.weight"), tensor(&[16, 16]));
+            tensors.insert(format!("{begin}.pooler.dense.bias"), tensor(&[16]));
+        }
+        candle_core::safetensors::save(&tensors, &weights).unwrap();
+        assert_eq!(said(&folder).0, whole, "{family:?}");
+        // under a wrapper and another name, in two files with an index
+        let wrapped: HashMap<String, Tensor> = good.iter().map(|(n, t)| (format!("_orig_mod.{n}"), t.clone())).collect();
+        fs::remove_file(&weights).unwrap();
+        candle_core::safetensors::save(&wrapped, folder.join("pytorch_model.bin")).unwrap();
+        assert_eq!(said(&folder).0, whole, "{family:?}");
+        fs::remove_file(folder.join("pytorch_model.bin")).unwrap();
+        let (one, two): (HashMap<_, _>, HashMap<_, _>) = good.clone().into_iter().partition(|(name, _)| name.contains("layer.0"));
+        let map: HashMap<_, _> =
+            good.keys().map(|name| (name, if one.contains_key(name) { "1.safetensors" } else { "2.safetensors" })).collect();
+        candle_core::safetensors::save(&one, folder.join("1.safetensors")).unwrap();
+        candle_core::safetensors::save(&two, folder.join("2.safetensors")).unwrap();
+        fs::write(folder.join("model.safetensors.index.json"), json!({"weight_map": map}).to_string()).unwrap();
+        assert_eq!(said(&folder).0, whole, "{family:?}");
+        // a classifier of three classes
+        let mut tensors = good.clone();
+        for (name, tensor) in &mut tensors {
+            if ["classifier.weight", "classifier.bias", "classifier.out_proj.weight", "classifier.out_proj.bias"]
+                .contains(&name.as_str())
+            {
+                *tensor = Tensor::cat(&[&*tensor, &tensor.narrow(0, 0, 1).unwrap()], 0).unwrap();
+            }
+        }
+        candle_core::safetensors::save(&tensors, &weights).unwrap();
+        let (_, error) = said(&folder);
+        assert!(
+            error.contains("classifier.weight has shape [3, 16] in the file, config.json's id2label names 2 classes"),
+            "{error}"
+        );
+    }
+    let only = at.path().join("Bert");
+    for name in ["model.safetensors", "model.safetensors.index.json", "1.safetensors", "2.safetensors"] {
+        fs::remove_file(only.join(name)).unwrap();
+    }
+    for (name, words) in [
+        ("tf_model.h5", "only TensorFlow's weights are in it"),
+        ("flax_model.msgpack", "only Flax's weights are in it"),
+        ("adapter_model.safetensors", "only an adapter is in it, without its base model"),
+    ] {
+        fs::write(only.join(name), "").unwrap();
+        let (_, error) = said(&only);
+        assert!(error.contains(words) && !error.contains("no checkpoint"), "{error}");
+        fs::remove_file(only.join(name)).unwrap();
+    }
+    fs::write(only.join("model.safetensors"), "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 438000000\n")
+        .unwrap();
+    let (_, error) = said(&only);
+    assert!(
+        error.contains("model.safetensors: a Git LFS pointer to a file of 438000000 bytes") && error.contains("git lfs pull"),
+        "{error}"
+    );
 }

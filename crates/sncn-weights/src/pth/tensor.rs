@@ -1,12 +1,9 @@
-//! The state dict in the object's pickle: its key, its storages, its tensors.
+//! The storages and tensors that a pickled object describes.
 
-use super::error::{PthError, Result, part};
+use super::error::{Result, part};
 use super::kind::{KINDS, Kind, StorageSlice};
 use crate::pickle::{Id, Node, Pickle};
-use std::collections::{BTreeSet, HashMap};
-
-/// Keys under which training programs keep a state dict.
-const KEYS: [&str; 4] = ["state_dict", "model", "net", "model_state_dict"];
+use std::collections::HashMap;
 
 /// The most bytes of a name or key: a longer one that is repeated could take more memory than the file.
 const LONGEST: usize = 1024;
@@ -16,32 +13,43 @@ const DIMENSIONS: usize = 64;
 /// A storage, as described in the pickle.
 #[derive(Debug, PartialEq)]
 pub(super) struct Storage {
-    /// Its element type; `None` for an untyped storage, whose elements are bytes.
+    /// Its element type; `None` for an untyped storage, whose elements are bytes, and for those of types that are not read.
     pub(super) kind: Option<&'static Kind>,
     /// Number of elements.
     pub(super) count: usize,
+    /// Size of an element in bytes.
+    size: usize,
 }
+
+/// Storages of element types that are not read, and the sizes of these in bytes: others may follow them in the file.
+const UNREAD: [(&str, usize); 8] = [
+    ("UntypedStorage", 1),
+    ("ComplexFloatStorage", 8),
+    ("ComplexDoubleStorage", 16),
+    ("QInt8Storage", 1),
+    ("QUInt8Storage", 1),
+    ("QInt32Storage", 4),
+    ("QUInt4x2Storage", 1),
+    ("QUInt2x4Storage", 1),
+];
+
+/// The storages of a file, by their keys.
+pub(super) type Storages = HashMap<String, Storage>;
 
 impl Storage {
     /// Its size in bytes, where that does not overflow.
     pub(super) fn bytes(&self) -> Option<usize> {
-        self.count.checked_mul(self.kind.map_or(1, |kind| kind.bytes))
+        self.count.checked_mul(self.size)
     }
 
     /// A description for error messages.
     pub(super) fn describe(&self) -> String {
-        format!("{} elements of {}", self.count, self.kind.map_or("one byte", |kind| kind.name))
+        format!("{} elements of {}", self.count, self.kind.map_or(format!("{} bytes", self.size), |kind| kind.name.to_string()))
     }
 }
 
-/// The state dict, and the key it was found under.
-pub(super) struct Found {
-    pub(super) id: Id,
-    pub(super) under: Option<&'static str>,
-}
-
 /// A name or key.
-fn short(pickle: &Pickle, id: Id) -> Option<String> {
+pub(super) fn short(pickle: &Pickle, id: Id) -> Option<String> {
     let length = match pickle.node(id) {
         Node::Text(text) => text.len(),
         Node::Bytes(range) => range.len(),
@@ -50,66 +58,37 @@ fn short(pickle: &Pickle, id: Id) -> Option<String> {
     if length <= LONGEST { pickle.text(id) } else { None }
 }
 
-/// The pairs of a dictionary, also of an `OrderedDict`.
-fn pairs<'p>(pickle: &'p Pickle, id: Id) -> Option<&'p [(Id, Id)]> {
-    match pickle.node(id) {
-        Node::Dict(pairs) => Some(pairs),
-        Node::Call { callable, state: Some(state), .. } if pickle.is_global(*callable, "OrderedDict") => {
-            match pickle.node(*state) {
-                Node::Dict(pairs) => Some(pairs),
-                _ => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-/// Finds the state dict.
-pub(super) fn find(pickle: &Pickle) -> Result<Found> {
-    let has_tensors = |id: Id| pairs(pickle, id).is_some_and(|pairs| pairs.iter().any(|&(_, value)| is_tensor(pickle, value)));
-    let root = pickle.root();
-    if has_tensors(root) {
-        return Ok(Found { id: root, under: None });
-    }
-    if matches!(pickle.node(root), Node::Call { .. }) && pickle.entry(root, "_modules").is_some() {
-        return Err(PthError::Content(
-            "a whole module was saved, which only its own code can rebuild; save its state_dict() instead".into(),
-        ));
-    }
-    for key in KEYS {
-        if let Some(id) = pickle.entry(root, key).filter(|&id| has_tensors(id)) {
-            return Ok(Found { id, under: Some(key) });
-        }
-    }
-    let keys: Vec<String> = pairs(pickle, root).unwrap_or_default().iter().take(8).filter_map(|p| short(pickle, p.0)).collect();
-    let has = if keys.is_empty() { "no dictionary with names".to_string() } else { format!("the keys {}", keys.join(", ")) };
-    Err(PthError::Content(format!(
-        "no state dict with tensors in it: the saved object has {has}; it may be a state dict itself or hold one under {}",
-        KEYS.join(", ")
-    )))
-}
-
 /// The name of the function and the arguments of a call into `torch._utils`.
 fn call<'p>(pickle: &'p Pickle, id: Id) -> Option<(&'p str, &'p [Id])> {
     let Node::Call { callable, arguments, .. } = pickle.node(id) else { return None };
-    let Node::Global { module, name } = pickle.node(*callable) else { return None };
-    (module == "torch._utils").then_some((name.as_str(), pickle.items(*arguments)?))
+    let (module, name) = global(pickle, *callable)?;
+    let arguments = pickle.items(*arguments)?;
+    if (module, name) == ("torch._tensor", "_rebuild_from_type_v2") {
+        // a tensor with attributes of its own, or of a class of its own: the function, the class, the arguments, the attributes
+        let &[function, _, arguments, _] = arguments else { return None };
+        let (module, name) = global(pickle, function)?;
+        return (module == "torch._utils").then_some((name, pickle.items(arguments)?));
+    }
+    (module == "torch._utils").then_some((name, arguments))
 }
 
-/// The call that rebuilds a tensor, which may be the argument of one that rebuilds a parameter.
-fn tensor(pickle: &Pickle, id: Id) -> Option<Id> {
-    match call(pickle, id)? {
-        ("_rebuild_parameter" | "_rebuild_parameter_with_state", arguments) => {
-            let &inner = arguments.first()?;
-            matches!(call(pickle, inner)?.0, "_rebuild_tensor_v2" | "_rebuild_tensor_v3").then_some(inner)
-        }
-        ("_rebuild_tensor_v2" | "_rebuild_tensor_v3", _) => Some(id),
+fn global<'p>(pickle: &'p Pickle, id: Id) -> Option<(&'p str, &'p str)> {
+    match pickle.node(id) {
+        Node::Global { module, name } => Some((module, name)),
         _ => None,
     }
 }
 
-fn is_tensor(pickle: &Pickle, id: Id) -> bool {
-    tensor(pickle, id).is_some()
+/// The call that rebuilds a tensor, which may be the argument of one that rebuilds a parameter.
+pub(super) fn tensor(pickle: &Pickle, id: Id) -> Option<Id> {
+    const REBUILD: [&str; 3] = ["_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"];
+    match call(pickle, id)? {
+        ("_rebuild_parameter" | "_rebuild_parameter_with_state", arguments) => {
+            let &inner = arguments.first()?;
+            REBUILD.contains(&call(pickle, inner)?.0).then_some(inner)
+        }
+        (name, _) => REBUILD.contains(&name).then_some(id),
+    }
 }
 
 /// The key and the description of a storage from its persistent id: ("storage", type, key, location, count, …).
@@ -122,20 +101,29 @@ fn storage(pickle: &Pickle, id: Id) -> std::result::Result<(String, Storage), St
     if rest.iter().any(|&view| *pickle.node(view) != Node::None) {
         return Err("its storage is a view of another: save the file again with PyTorch 1.6 or later".into());
     }
-    let Node::Global { name, .. } = pickle.node(*class) else { return Err("its storage has no type".into()) };
+    let (_, name) = global(pickle, *class).ok_or("its storage has no type")?;
     let kind = KINDS.iter().find(|kind| kind.storage == name);
-    if kind.is_none() && name != "UntypedStorage" {
-        let known: Vec<_> = KINDS.iter().map(|kind| kind.storage).filter(|name| !name.is_empty()).collect();
-        return Err(format!("its storage is a {name:?}; {}, UntypedStorage are accepted", known.join(", ")));
-    }
+    let unread = UNREAD.iter().find(|(unread, _)| *unread == name).map(|&(_, size)| size);
+    let size = kind.map(|kind| kind.bytes).or(unread).ok_or_else(|| unaccepted(name))?;
     let key = short(pickle, *key).ok_or("its storage has no key")?;
     let count = pickle.int(*count).and_then(|count| usize::try_from(count).ok()).ok_or("its storage has no size")?;
-    Ok((key, Storage { kind, count }))
+    Ok((key, Storage { kind, count, size }))
+}
+
+/// Why a tensor on a storage of that class cannot be read.
+fn unaccepted(class: &str) -> String {
+    let known: Vec<_> = KINDS.iter().map(|kind| kind.storage).filter(|name| !name.is_empty()).collect();
+    format!("its storage is a {class:.60?}; {}, UntypedStorage are accepted", known.join(", "))
+}
+
+/// The class of a storage, from its persistent id.
+fn class<'p>(pickle: &'p Pickle, id: Id) -> Option<&'p str> {
+    Some(global(pickle, *pickle.items(id)?.get(1)?)?.1)
 }
 
 /// All storages that the pickle describes.
-pub(super) fn storages(pickle: &Pickle) -> Result<HashMap<String, Storage>> {
-    let mut found: HashMap<String, Storage> = HashMap::new();
+pub(super) fn storages(pickle: &Pickle) -> Result<Storages> {
+    let mut found: Storages = HashMap::new();
     for node in pickle.nodes() {
         let Node::Persistent(id) = node else { continue };
         // other persistent ids are an error only where a tensor of the state dict uses them
@@ -150,41 +138,8 @@ pub(super) fn storages(pickle: &Pickle) -> Result<HashMap<String, Storage>> {
     Ok(found)
 }
 
-/// The entries of a state dict.
-pub(super) struct Entries {
-    pub(super) slices: Vec<(String, StorageSlice)>,
-    /// The index of each name among them.
-    pub(super) indices: HashMap<String, usize>,
-    pub(super) others: Vec<String>,
-}
-
-/// Reads the entries of the state dict; of a name that occurs twice, the last entry is used.
-pub(super) fn entries(pickle: &Pickle, dict: Id, storages: &HashMap<String, Storage>) -> Result<Entries> {
-    let mut indices: HashMap<String, usize> = HashMap::new();
-    let (mut slices, mut others): (Vec<(String, StorageSlice)>, BTreeSet<String>) = Default::default();
-    for &(name, value) in pairs(pickle, dict).unwrap_or_default() {
-        let Some(name) = short(pickle, name) else {
-            others.insert("(a name that is not a short string)".to_string());
-            continue;
-        };
-        let Some(id) = tensor(pickle, value) else {
-            others.insert(name);
-            continue;
-        };
-        let slice = slice(pickle, id, storages).map_err(|what| PthError::Tensor { name: name.clone(), what })?;
-        match indices.get(&name) {
-            Some(&at) => slices[at].1 = slice,
-            None => {
-                indices.insert(name.clone(), slices.len());
-                slices.push((name, slice));
-            }
-        }
-    }
-    Ok(Entries { slices, indices, others: others.into_iter().collect() })
-}
-
 /// The tensor that a call of `_rebuild_tensor_v2` or `_v3` would make, checked against its storage.
-fn slice(pickle: &Pickle, id: Id, storages: &HashMap<String, Storage>) -> std::result::Result<StorageSlice, String> {
+pub(super) fn slice(pickle: &Pickle, id: Id, storages: &Storages) -> std::result::Result<StorageSlice, String> {
     let (name, arguments) = call(pickle, id).ok_or("not rebuilt by torch._utils")?;
     let &[location, offset, shape, strides, ref rest @ ..] = arguments else { return Err("too few arguments".into()) };
     let Node::Persistent(location) = *pickle.node(location) else { return Err("its storage is not in the file".into()) };
@@ -192,7 +147,11 @@ fn slice(pickle: &Pickle, id: Id, storages: &HashMap<String, Storage>) -> std::r
     let storage = storages.get(&key).ok_or("its storage is not in the file")?;
     let kind = match name {
         "_rebuild_tensor_v3" => rest.get(2).and_then(|&id| dtype(pickle, id)).ok_or("an element type that is not accepted")?,
-        _ => storage.kind.ok_or("an untyped storage without an element type")?,
+        _ => match (storage.kind, class(pickle, location)) {
+            (Some(kind), _) => kind,
+            (None, Some(name)) if name != "UntypedStorage" => return Err(unaccepted(name)),
+            _ => return Err("an untyped storage without an element type".into()),
+        },
     };
     if pickle.items(shape).is_some_and(|shape| shape.len() > DIMENSIONS) {
         return Err(format!("more than {DIMENSIONS} dimensions"));
