@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 /// Segments that wrappers of modules add, anywhere in a name: data parallelism, compilation, sharding, checkpointed activations.
 const WRAPPERS: [&str; 5] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"];
 /// Attributes under which programs keep the network itself, at the beginning of a name.
-const HOLDERS: [&str; 24] = [
+const HOLDERS: [&str; 22] = [
     "model",
     "net",
     "network",
@@ -23,7 +23,6 @@ const HOLDERS: [&str; 24] = [
     "_net",
     "base_model",
     "inner_model",
-    "classifier_model",
     "ema",
     "ema_model",
     "model_ema",
@@ -34,10 +33,10 @@ const HOLDERS: [&str; 24] = [
     "base_encoder",
     "encoder_q",
     "feature_extractor",
-    "visual",
     "trunk",
-    "wrapped",
-    "resnet",
+    // behind a layer that normalises, in a sequence
+    "0",
+    "1",
 ];
 /// The most attributes in a chain.
 const CHAIN: usize = 4;

@@ -171,7 +171,8 @@ impl Weights {
         let (chosen, prefix, count) = fits.remove(best);
         let entries = &candidates[chosen].entries;
         let found = matching.assign(entries, &prefix)?;
-        if let Some((name, what)) = found.values().find_map(|&at| Some((entries[at].name.to_string(), entries[at].fault()?))) {
+        let fault = |name: &String| found.get(name).and_then(|&at| Some((entries[at].name.to_string(), entries[at].fault()?)));
+        if let Some((name, what)) = names.iter().find_map(fault) {
             return Err(PthError::Tensor { name, what: what.to_string() }.into());
         }
         let title = |at: usize, chain: &str| match (candidates[at].title(), chain) {

@@ -111,6 +111,15 @@ fn other_shapes_missing_and_unreadable_tensors_are_named_and_surplus_ones_are_no
     };
     let (value, lines) = of(surplus).unwrap();
     assert_eq!((value, lines.last().unwrap().as_str()), (1., "surplus phase []"));
+    // 1e300 in f64 is infinite in f32
+    let large = |saved: &mut Saved| {
+        let tensor = saved.tensor(&[2, 2], 0.);
+        let at = tensor.windows(12).position(|window| window == b"FloatStorage").unwrap();
+        saved.replace_last(1e300_f64.to_le_bytes().repeat(4));
+        let tensor = [&tensor[..at], b"DoubleStorage", &tensor[at + 12..]].concat();
+        with(saved, "fc.weight", tensor)
+    };
+    refused(of(large), &["fc.weight: value 0 is inf", "must be finite"]);
     for value in [f32::NAN, f32::INFINITY] {
         refused(of(|saved| saved.state("", value)), &["block.0.conv.weight", "must be finite"]);
     }
