@@ -169,7 +169,7 @@ fn what_pytorch_wrote_is_read() {
     for (bytes, place) in [(MODULE, None), (SCRIPT, None), (VALUES, Some("state_dict (3 of 3 names)"))] {
         let (value, lines) = loaded(&Weights::read(bytes.to_vec()).unwrap(), None).unwrap();
         assert_eq!(value, 1.5);
-        assert_eq!(place.is_none_or(|place| lines[0] == place), true, "{lines:?}");
+        assert!(place.is_none_or(|place| lines[0] == place), "{lines:?}");
         for name in ["norm.running_var [2]", "norm.num_batches_tracked []"] {
             assert!(lines.contains(&format!("surplus {name}")), "{lines:?}");
         }

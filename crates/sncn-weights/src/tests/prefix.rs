@@ -22,6 +22,7 @@ fn prefixes_are_left_out_in_any_order() {
         "network.",
         "model.module.",
         "1.",
+        "my_net.",
         "module.1.",
         "module.model._orig_mod.net.",
     ] {
