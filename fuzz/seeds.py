@@ -33,6 +33,14 @@ def batch(key, label):
 
 for name in ["zip", "legacy", "nested"]:
     seed("pth", name, (data / f"{name}.pth").read_bytes())
+for name in ["script.pt", "module.pth", "values.pth"]:
+    seed("pth", name, (data / name).read_bytes())
+    with zipfile.ZipFile(data / name) as archive:
+        seed("pickle", name, archive.read(f"{pathlib.Path(name).stem}/data.pkl"))
+header = b'{"module.fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
+seed("pth", "safetensors", struct.pack("<Q", len(header)) + header + bytes(8))
+seed("pth", "index", b'{"metadata": {}, "weight_map": {"fc.bias": "model-00001-of-00001.safetensors"}}')
+seed("pth", "pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
 for name in ["zip", "nested"]:
     with zipfile.ZipFile(data / f"{name}.pth") as archive:
         seed("pickle", name, archive.read(f"{name}/data.pkl"))

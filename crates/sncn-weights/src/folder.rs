@@ -8,7 +8,7 @@ pub(crate) const USUAL: [&str; 4] =
 /// How names of other files with weights end.
 const ENDS: [&str; 7] = [".safetensors", ".safetensors.index.json", ".bin", ".bin.index.json", ".pth", ".pt", ".ckpt"];
 /// Files of weights that are not read, what they are, and what to do.
-const UNREAD: [(&str, &str); 6] = [
+const UNREAD: [(&str, &str); 7] = [
     (
         "adapter_model.",
         "only an adapter is in it, without its base model: merge the two (merge_and_unload of peft) and save the whole model",
@@ -20,6 +20,10 @@ const UNREAD: [(&str, &str); 6] = [
     ),
     ("saved_model.pb", "only TensorFlow's weights are in it: convert them to PyTorch's"),
     ("model.onnx", "only an ONNX model is in it: save the PyTorch model that it was made from"),
+    (
+        "__0_0.distcp",
+        "a checkpoint of torch.distributed is in it: join it (python -m torch.distributed.checkpoint.format_utils dcp_to_torch)",
+    ),
     ("rust_model.ot", "only rust-bert's weights are in it: take the PyTorch model that they were made from"),
 ];
 

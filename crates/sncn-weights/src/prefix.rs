@@ -1,9 +1,8 @@
-//! What wrappers put before the names of a network's parameters, and how a dictionary of tensors is matched with a network.
+//! What programs put before the names of a network's parameters, and how a dictionary of tensors is matched with a network.
 //!
-//! One rule. The segments of wrappers ([`WRAPPERS`]) are left out wherever they are. Of the names that remain, every chain of
-//! the attributes that programs keep a network under ([`HOLDERS`]) which some name begins with is tried, the empty one too: names that
-//! begin with it lose it, others stay. The chain that gives most names of the network is taken; of equal ones the first, the empty
-//! one before all.
+//! One rule. The segments of wrappers ([`WRAPPERS`]) are left out wherever they are. Of the names that remain, what stands before names
+//! of the network (`model.`, `net.`, `backbone.`, `encoder.`, `1.`, one after another) is a candidate, nothing at all too: names that begin with it lose it,
+//! others stay. The one that gives most names of the network is taken; of equal ones nothing at all, then the first in the file.
 
 use crate::dictionary::Entry;
 use crate::error::{Result, WeightsError};
@@ -12,37 +11,10 @@ use std::collections::{HashMap, HashSet};
 
 /// Segments that wrappers of modules add, anywhere in a name: data parallelism, compilation, sharding, checkpointed activations.
 const WRAPPERS: [&str; 5] = ["module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"];
-/// Attributes under which programs keep the network itself, at the beginning of a name.
-const HOLDERS: [&str; 24] = [
-    "model",
-    "net",
-    "network",
-    "backbone",
-    "encoder",
-    "_model",
-    "_net",
-    "base_model",
-    "inner_model",
-    "classifier_model",
-    "ema",
-    "ema_model",
-    "model_ema",
-    "averaged_model",
-    "student",
-    "teacher",
-    "online_encoder",
-    "base_encoder",
-    "encoder_q",
-    "feature_extractor",
-    "visual",
-    "trunk",
-    "wrapped",
-    "resnet",
-];
-/// The most attributes in a chain.
-const CHAIN: usize = 4;
-/// The most chains that are tried.
-const CHAINS: usize = 32;
+/// The most attributes that may stand before a name.
+const CHAIN: usize = 6;
+/// The most chains that are tried for a dictionary.
+const CHAINS: usize = 16;
 
 /// A way to bring names of a file to those of a network.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,24 +42,6 @@ impl Prefix {
     }
 }
 
-/// Every prefix that the names of these entries allow.
-fn prefixes(entries: &[Entry]) -> Vec<Prefix> {
-    let mut all = vec![Prefix { unwrapped: true, chain: String::new() }];
-    for entry in entries {
-        let name = all[0].strip(&entry.name).into_owned();
-        let mut chain = String::new();
-        for part in name.split('.').take_while(|part| HOLDERS.contains(part)).take(CHAIN) {
-            chain = format!("{chain}{part}.");
-            if all.len() < CHAINS && !all.iter().any(|known| known.chain == chain) {
-                all.push(Prefix { unwrapped: true, chain: chain.clone() });
-            }
-        }
-    }
-    // a network whose own names have such a segment
-    all.push(Prefix::default());
-    all
-}
-
 /// What the names of a network and of a file are to each other.
 pub(crate) struct Matching<'a> {
     /// The names of the network.
@@ -100,9 +54,34 @@ impl Matching<'_> {
     /// The prefixes of a dictionary that give names of the network, and how many each gives, the best one first.
     pub(crate) fn fits(&self, entries: &[Entry]) -> Vec<(Prefix, usize)> {
         let count = |prefix: &Prefix| entries.iter().filter_map(|entry| self.name(prefix, entry)).collect::<HashSet<_>>().len();
-        let mut all: Vec<_> = prefixes(entries).into_iter().map(|prefix| (count(&prefix), prefix)).collect();
+        // the last is for a network whose own names have the segment of a wrapper
+        let prefixes = self.prefixes(entries).into_iter().chain([Prefix::default()]);
+        let mut all: Vec<_> = prefixes.map(|prefix| (count(&prefix), prefix)).collect();
         all.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
         all.into_iter().filter(|(count, _)| *count > 0).map(|(count, prefix)| (prefix, count)).collect()
+    }
+
+    /// What stands before names of the network, where it does so at least half as often as the most frequent.
+    fn prefixes(&self, entries: &[Entry]) -> Vec<Prefix> {
+        let none = Prefix { unwrapped: true, chain: String::new() };
+        let mut chains: Vec<(String, usize)> = vec![(String::new(), 0)];
+        let mut known = HashMap::from([(String::new(), 0)]);
+        for entry in entries {
+            let name = none.strip(&entry.name);
+            let begins = std::iter::once(0).chain(name.match_indices('.').map(|(at, _)| at + 1).take(CHAIN));
+            for (chain, rest) in begins.map(|at| name.split_at(at)) {
+                if self.names.contains((self.rename)(rest).as_str()) {
+                    let at = *known.entry(chain.to_string()).or_insert(chains.len());
+                    if at == chains.len() {
+                        chains.push((chain.to_string(), 0));
+                    }
+                    chains[at].1 += 1;
+                }
+            }
+        }
+        let most = chains.iter().map(|(_, count)| *count).max().unwrap_or(0);
+        chains.retain(|(_, count)| *count > 0 && *count * 2 >= most);
+        chains.into_iter().take(CHAINS).map(|(chain, _)| Prefix { unwrapped: true, chain }).collect()
     }
 
     /// The network's name of an entry, if it has one.

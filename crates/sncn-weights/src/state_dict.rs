@@ -117,6 +117,11 @@ impl StateDict<'_> {
                     let kind =
                         if tensor.dtype() == var.dtype() { String::new() } else { format!(", converted from {}", entry.kind()) };
                     report(if same { Outcome::Matched } else { Outcome::Renamed }, name, &format!("{want:?}{from}{kind}"));
+                    // what is finite in f64 need not be so in f32
+                    if var.dtype().is_float() {
+                        let tensor = tensor.to_dtype(var.dtype())?;
+                        values.insert(name, tensor);
+                    }
                 }
                 (found, _) if (self.map.keep_initial)(name) => {
                     let other = found.map_or_else(String::new, |entry| format!(": {:?} in the file", entry.shape()));

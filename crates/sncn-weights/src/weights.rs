@@ -171,7 +171,8 @@ impl Weights {
         let (chosen, prefix, count) = fits.remove(best);
         let entries = &candidates[chosen].entries;
         let found = matching.assign(entries, &prefix)?;
-        if let Some((name, what)) = found.values().find_map(|&at| Some((entries[at].name.to_string(), entries[at].fault()?))) {
+        let fault = |name: &String| found.get(name).and_then(|&at| Some((entries[at].name.to_string(), entries[at].fault()?)));
+        if let Some((name, what)) = names.iter().find_map(fault) {
             return Err(PthError::Tensor { name, what: what.to_string() }.into());
         }
         let title = |at: usize, chain: &str| match (candidates[at].title(), chain) {
@@ -180,9 +181,9 @@ impl Weights {
         };
         let place = Some(title(chosen, prefix.chain())).filter(|_| self.dictionaries.len() > 1 || !prefix.chain().is_empty());
         let place = place.map(|title| format!("{title} ({count} of {} names)", known.len()));
-        // another way to read the same dictionary is worth a word only where its names begin otherwise
-        let mut seen = HashSet::from([chosen]);
-        fits.retain(|(at, prefix, _)| seen.insert(*at) || !prefix.chain().is_empty());
+        // another way to read a dictionary is worth a word only where its names begin otherwise
+        let mut seen = HashSet::from([(chosen, prefix.chain().to_string())]);
+        fits.retain(|(at, prefix, _)| seen.insert((*at, prefix.chain().to_string())));
         let other = |(at, prefix, count): &(usize, Prefix, usize)| {
             format!("{} ({count} of {} names)", title(*at, prefix.chain()), known.len())
         };

@@ -177,10 +177,9 @@ impl<'a> Reader<'a> {
     fn build(&mut self) -> Result<()> {
         let state = self.pop()?;
         let top = self.top()?;
-        match &mut self.nodes[top] {
-            Node::Call { state: slot @ None, .. } => *slot = Some(state),
-            // attributes of an OrderedDict: its items count, not its metadata; what else has a state needs none
-            _ => {}
+        // not the attributes of an OrderedDict: its items count, not its metadata; what else has a state needs none
+        if let Node::Call { state: slot @ None, .. } = &mut self.nodes[top] {
+            *slot = Some(state);
         }
         Ok(())
     }

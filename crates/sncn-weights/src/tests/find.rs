@@ -111,6 +111,15 @@ fn other_shapes_missing_and_unreadable_tensors_are_named_and_surplus_ones_are_no
     };
     let (value, lines) = of(surplus).unwrap();
     assert_eq!((value, lines.last().unwrap().as_str()), (1., "surplus phase []"));
+    // 1e300 in f64 is infinite in f32
+    let large = |saved: &mut Saved| {
+        let tensor = saved.tensor(&[2, 2], 0.);
+        let at = tensor.windows(12).position(|window| window == b"FloatStorage").unwrap();
+        saved.replace_last(1e300_f64.to_le_bytes().repeat(4));
+        let tensor = [&tensor[..at], b"DoubleStorage", &tensor[at + 12..]].concat();
+        with(saved, "fc.weight", tensor)
+    };
+    refused(of(large), &["fc.weight: value 0 is inf", "must be finite"]);
     for value in [f32::NAN, f32::INFINITY] {
         refused(of(|saved| saved.state("", value)), &["block.0.conv.weight", "must be finite"]);
     }
@@ -160,7 +169,7 @@ fn what_pytorch_wrote_is_read() {
     for (bytes, place) in [(MODULE, None), (SCRIPT, None), (VALUES, Some("state_dict (3 of 3 names)"))] {
         let (value, lines) = loaded(&Weights::read(bytes.to_vec()).unwrap(), None).unwrap();
         assert_eq!(value, 1.5);
-        assert_eq!(place.is_none_or(|place| lines[0] == place), true, "{lines:?}");
+        assert!(place.is_none_or(|place| lines[0] == place), "{lines:?}");
         for name in ["norm.running_var [2]", "norm.num_batches_tracked []"] {
             assert!(lines.contains(&format!("surplus {name}")), "{lines:?}");
         }

@@ -59,6 +59,11 @@ impl Saved {
         [begin, place.concat(), b"tQK\0".to_vec(), sizes(shape), sizes(&strides), b"\x89NtR".to_vec()].concat()
     }
 
+    /// Gives the last tensor's storage other bytes.
+    pub(crate) fn replace_last(&mut self, bytes: Vec<u8>) {
+        self.records.last_mut().unwrap().1 = bytes;
+    }
+
     /// The pickle of the network's state dict, each name after `prefix`, all values `value`.
     pub(crate) fn state(&mut self, prefix: &str, value: f32) -> Vec<u8> {
         let names: Vec<String> = NAMES.iter().map(|(name, _)| format!("{prefix}{name}")).collect();

@@ -55,6 +55,7 @@ fn a_folder_has_one_usual_name_or_one_file_of_weights() {
     refused(found(&[("d/best.pth", torch(3.)), ("d/last.pth", torch(3.))]), &["d: 2 files", "best.pth, last.pth", "name one"]);
     refused(found(&[("d/log.txt", vec![])]), &["d: no weights in it: none of model.safetensors, "]);
     refused(found(&[("d/tf_model.h5", vec![]), ("d/config.json", vec![])]), &["only TensorFlow's weights", "convert"]);
+    refused(found(&[("d/.metadata", vec![]), ("d/__0_0.distcp", vec![])]), &["torch.distributed", "dcp_to_torch"]);
     refused(found(&[("d/flax_model.msgpack", vec![])]), &["only Flax's weights", "convert"]);
     refused(found(&[("d/adapter_model.safetensors", vec![])]), &["only an adapter", "without its base model", "merge"]);
 }

@@ -21,6 +21,9 @@ fn prefixes_are_left_out_in_any_order() {
         "encoder.",
         "network.",
         "model.module.",
+        "1.",
+        "my_net.",
+        "module.1.",
         "module.model._orig_mod.net.",
     ] {
         let (value, lines) = of(|saved| saved.state(prefix, 2.), None).unwrap();
