@@ -2,7 +2,7 @@
 
 use crate::corruption::Dims;
 use crate::dataset::Images;
-use crate::picture::{self, Sheet};
+use crate::picture::{self, Limit, Sheet};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use image::Rgb;
@@ -168,7 +168,7 @@ impl Show {
             }
         };
         let read = |path: &PathBuf| -> Result<Picture> {
-            let image = image::DynamicImage::from(picture::read(path)?);
+            let image = image::DynamicImage::from(picture::read(path, Limit::default())?);
             let image = image.resize_to_fill(self.size, self.size, FilterType::Triangle).into_rgb8();
             let name = path.file_stem().context("a file without a name")?.to_string_lossy().into_owned();
             Ok(Picture { name, values: image.into_raw() })

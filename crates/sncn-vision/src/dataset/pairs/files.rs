@@ -3,7 +3,7 @@
 use super::labels;
 use super::legend::Legend;
 use super::pair::{Pair, Pairs};
-use crate::picture;
+use crate::picture::{self, Limit};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,7 @@ impl Pairs for FilePairs {
 
     fn read(&self, index: usize) -> Result<Pair> {
         let files = self.files.get(index).with_context(|| format!("image {index} of {}", self.len()))?;
-        let image = picture::read(&files.image)?;
+        let image = picture::read(&files.image, Limit::default())?;
         let at = || files.labels.display().to_string();
         let bytes = std::fs::read(&files.labels).with_context(at)?;
         let (height, width, labels) = labels::decode(&bytes, &self.legend).with_context(at)?;
