@@ -11,6 +11,7 @@ pub mod npy;
 pub mod pairs;
 pub mod shapes;
 pub(crate) mod subset;
+mod text;
 
 pub use images::{Images, Splits};
 pub use sncn_train::DataDir;

@@ -6,6 +6,7 @@ mod python;
 
 use super::DataDir;
 use super::images::{Images, Splits};
+use super::text::decoded;
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,8 +66,7 @@ impl Layout {
         if let Some((key, _)) = self.keys {
             return python::names(bytes, key);
         }
-        let text = std::str::from_utf8(bytes).context("not UTF-8 text")?;
-        Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect())
+        Ok(decoded(bytes)?.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect())
     }
 }
 
