@@ -19,6 +19,11 @@ impl Default for Limit {
 }
 
 impl Limit {
+    /// At most so many megapixels.
+    pub fn of_megapixels(megapixels: u32) -> Self {
+        Self { megapixels }
+    }
+
     /// Checks the size that an image claims.
     ///
     /// # Errors
@@ -42,7 +47,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_one_of_pixels_and_the_error_names_the_option() {
-        let limit = Limit { megapixels: 2 };
+        let limit = Limit::of_megapixels(2);
         assert!(limit.check(2000, 1000).is_ok() && limit.check(0, u32::MAX).is_ok());
         let error = limit.check(u32::MAX, u32::MAX).unwrap_err().to_string();
         assert!(error.contains("at most 2") && error.contains("--max-megapixels"), "{error}");

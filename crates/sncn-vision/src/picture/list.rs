@@ -6,8 +6,18 @@ use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Names of files and folders that systems leave beside images, besides those that begin with a dot.
-const SYSTEM: [&str; 4] = ["__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN"];
+/// Names of files and folders that systems and network drives leave beside images, besides those that begin with a dot, in lower case.
+const SYSTEM: [&str; 9] = [
+    "__macosx",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "@eadir",
+    "#recycle",
+];
 
 /// The image files of a folder.
 #[derive(Debug, Default)]
@@ -41,8 +51,8 @@ impl Listing {
 
 /// Whether a file or folder is hidden, or left there by a system.
 pub(crate) fn is_hidden(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with('.') || SYSTEM.contains(&name.as_ref())
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    name.starts_with('.') || SYSTEM.contains(&name.as_str())
 }
 
 /// The paths in a folder that are not hidden, sorted by name.
@@ -152,6 +162,8 @@ mod tests {
             "Thumbs.db",
             "desktop.ini",
             "__MACOSX/c.png",
+            "@eaDir/a.png",
+            "Thumbs.DB",
             ".ipynb_checkpoints/d.png",
             "sub/e.webp",
             "notes.txt",

@@ -9,7 +9,7 @@ mod targets;
 pub use limit::Limit;
 pub(crate) use list::{Listing, entries, given, list};
 pub use open::decode;
-pub(crate) use open::{ENDINGS, Stored, format, once, open};
+pub(crate) use open::{ENDINGS, Stored, format, once, open, png_orientation};
 pub(crate) use targets::{stems, with_ending};
 
 use crate::corruption::Dims;

@@ -26,8 +26,13 @@ impl Stored {
     /// If the file is empty, of no known format, larger than the limit or cut short.
     pub(crate) fn decode(bytes: &[u8], limit: Limit) -> Result<Self> {
         let format = format(bytes)?;
-        // a decoder of JPEG fills what is missing with grey
-        ensure!(format != ImageFormat::Jpeg || is_whole_jpeg(bytes), "the file is cut short");
+        let whole = match format {
+            // a decoder of JPEG fills what is missing with grey
+            ImageFormat::Jpeg => is_whole_jpeg(bytes),
+            ImageFormat::WebP => is_whole_riff(bytes),
+            _ => true,
+        };
+        ensure!(whole, "the file is cut short");
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
         reader.no_limits();
         let mut decoder = reader.into_decoder().map_err(once)?;
@@ -35,6 +40,7 @@ impl Stored {
         limit.check(width, height)?;
         // a note that cannot be read is none
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let orientation = if format == ImageFormat::Png { png_orientation(bytes) } else { orientation };
         Ok(Self { image: DynamicImage::from_decoder(decoder).map_err(once)?, orientation })
     }
 
@@ -106,7 +112,28 @@ fn hint(bytes: &[u8]) -> &'static str {
 
 /// An error of a decoder, said once: its own text has that of its causes.
 pub(crate) fn once(error: impl std::fmt::Display) -> anyhow::Error {
-    anyhow!("{error}")
+    let text = error.to_string();
+    let ends = ["end of file", "fill whole buffer", "eof"].iter().any(|words| text.to_lowercase().contains(words));
+    if ends { anyhow!("the file is cut short ({text})") } else { anyhow!(text) }
+}
+
+/// The orientation that a PNG notes in its chunk eXIf, which may lie before the pixels or after them.
+pub(crate) fn png_orientation(bytes: &[u8]) -> Orientation {
+    let mut at = 8;
+    while let Some(&[a, b, c, d]) = bytes.get(at..at + 4) {
+        let (length, content) = (u32::from_be_bytes([a, b, c, d]) as usize, at + 8);
+        if bytes.get(at + 4..content) == Some(b"eXIf") {
+            let exif = content.checked_add(length).and_then(|end| bytes.get(content..end));
+            return exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+        }
+        at = content.saturating_add(length).saturating_add(4).min(bytes.len());
+    }
+    Orientation::NoTransforms
+}
+
+/// Whether a WebP file is as long as its header says.
+fn is_whole_riff(bytes: &[u8]) -> bool {
+    matches!(bytes.get(4..8), Some(&[a, b, c, d]) if u32::from_le_bytes([a, b, c, d]) as usize <= bytes.len() - 8)
 }
 
 /// Whether a JPEG file has its end-of-image marker (ITU T.81, B.1.1): segments are passed over by their lengths, so that the marker of
@@ -171,6 +198,13 @@ mod tests {
         }
         assert_eq!(decode(&jpeg(None)).unwrap().into_rgb8().dimensions(), (40, 24));
         // 6: to be turned clockwise, so that the left half is above; 8: the other way; 3: upside down
+        let mut png = Cursor::new(Vec::new());
+        halves().write_to(&mut png, ImageFormat::Png).unwrap();
+        let mut png = png.into_inner();
+        let end = png.len() - 12;
+        let exif = [&26u32.to_be_bytes()[..], b"eXIf", &orientation(6), &[0; 4]].concat();
+        png.splice(end..end, exif);
+        assert_eq!(png_orientation(&png), Orientation::Rotate90);
         for (value, (x, y), size) in [(6, (12, 5), (24, 40)), (8, (12, 35), (24, 40)), (3, (35, 12), (40, 24))] {
             let turned = decode(&jpeg(Some(orientation(value)))).unwrap().into_rgb8();
             assert_eq!(turned.dimensions(), size, "orientation {value}");
@@ -190,9 +224,12 @@ mod tests {
                 assert!(error(&whole[..part]).contains("cut short"), "{part} of {}", whole.len());
             }
         }
-        let mut png = Cursor::new(Vec::new());
-        halves().write_to(&mut png, ImageFormat::Png).unwrap();
-        assert!(decode(&png.get_ref()[..png.get_ref().len() / 2]).is_err());
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Pnm] {
+            let mut whole = Cursor::new(Vec::new());
+            halves().write_to(&mut whole, format).unwrap();
+            let text = error(&whole.get_ref()[..whole.get_ref().len() * 6 / 10]);
+            assert!(text.contains("cut short") && !text.contains(": "), "{format:?}: {text}");
+        }
         assert!(error(b"").contains("empty"));
         assert!(error(b"<html>404</html>").contains("none of the known formats"));
     }

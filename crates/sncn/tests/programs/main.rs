@@ -4,6 +4,7 @@
 mod classify;
 mod common;
 mod import;
+mod pictures;
 mod pretrained;
 mod segment;
 mod sentiment;

@@ -9,7 +9,7 @@ use crate::corruption::frost;
 use crate::corruption::{self, CORRUPTIONS, Dims, Generator, Variant};
 use crate::dataset::arrays::{CONTENTS, Contents};
 use crate::dataset::npy::NpyWriter;
-use crate::dataset::{DATASETS, Images};
+use crate::dataset::{self, Images};
 use crate::picture::{self, Limit};
 use anyhow::{Context, Result, bail, ensure};
 use files::Copies;
@@ -93,13 +93,7 @@ impl Corrupt {
         let built = cells.map(|(name, severity)| corruption::build(name, severity, self.variant(), &frost));
         let generators = built.collect::<Result<Vec<_>>>()?;
         let input = PathBuf::from(&self.input);
-        let known = DATASETS.iter().map(|(name, _)| *name).collect::<Vec<_>>();
-        ensure!(
-            input.exists() || known.contains(&self.input.as_str()),
-            "{}: no such file or folder, and no data set; known: {}",
-            self.input,
-            known.join(", ")
-        );
+        dataset::check_given(&self.input)?;
         if frost.is_generated() && names.contains(&"frost") {
             eprintln!("{}", frost::GENERATED);
         }
@@ -131,7 +125,7 @@ impl Corrupt {
 
     /// The clean test images of the data set.
     fn data_set(&self) -> Result<Arc<dyn Images>> {
-        let splits = crate::dataset::open(&self.input, &cli::data_dir(self.data_dir.as_deref()))?;
+        let splits = dataset::open(&self.input, &cli::data_dir(self.data_dir.as_deref()))?;
         let Some((_, images)) = splits.test.into_iter().next() else { bail!("{}: no test images", self.input) };
         Ok(images)
     }

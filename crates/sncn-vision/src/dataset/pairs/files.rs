@@ -141,3 +141,96 @@ pub(super) fn from_publisher(folder: PathBuf, parts: &str, homepage: &str) -> Re
     }
     Ok(folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::codecs::jpeg::JpegEncoder;
+    use image::{GrayImage, ImageEncoder, Luma, RgbImage};
+
+    /// A folder of these images and label files, whose content does not matter.
+    fn folder(images: &[&str], labels: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (what, names) in [("images", images), ("labels", labels)] {
+            std::fs::create_dir_all(folder.path().join(what)).unwrap();
+            names.iter().for_each(|name| std::fs::write(folder.path().join(what).join(name), "").unwrap());
+        }
+        folder
+    }
+
+    #[test]
+    fn label_files_are_found_by_the_names_that_all_of_them_have() {
+        let layout = |suffix: &str| Layout { suffix: Some(suffix.to_string()), ..Layout::default() };
+        let found = |images: &[&str], labels: &[&str], layout: &Layout| {
+            let folder = folder(images, labels);
+            FilePairs::of_folder(folder.path(), layout).map(|(pairs, remark)| {
+                let names = pairs.iter().map(|pair| pair.labels.file_name().unwrap().to_string_lossy().into_owned());
+                (names.collect::<Vec<_>>(), remark.unwrap_or_default())
+            })
+        };
+        let usual = Layout::default();
+        let (names, remark) = found(&["a.jpg", "b.1.JPEG"], &["a.PNG", "b.1.tif"], &usual).unwrap();
+        assert_eq!((names, remark.as_str()), (vec!["a.PNG".to_string(), "b.1.tif".to_string()], ""));
+        let (names, remark) = found(&["a.jpg", "b.jpg"], &["a_mask.png", "b_mask.png"], &usual).unwrap();
+        assert_eq!((names.len(), remark.as_str()), (2, "labels of a.jpg are a_mask.png"));
+        assert_eq!(found(&["a.jpg"], &["a.jpg.png"], &usual).unwrap().1, "labels of a.jpg are a.jpg.png");
+        assert!(found(&["a.jpg"], &["a-own.png"], &layout("-own")).is_ok());
+        for (images, labels, suffix, words) in [
+            (&["a.jpg", "b.jpg"][..], &["a_mask.png", "b_gt.png"][..], None, ["b.jpg", "b_mask.png is missing"]),
+            (&["a.jpg"], &["a.png"], Some("_x"), ["a_x.png is missing", "labels.json"]),
+            (&["a.jpg"], &["a.png", "a.bmp"], None, ["two label files", "a.bmp"]),
+            (&["a.jpg"], &["a.png", "c.png"], None, ["c.png", "no image of that name"]),
+        ] {
+            let error = found(images, labels, &suffix.map_or(usual.clone(), layout)).unwrap_err().to_string();
+            words.iter().for_each(|word| assert!(error.contains(word), "{word} is not in {error}"));
+        }
+    }
+
+    /// EXIF of one entry, the orientation.
+    fn noted(orientation: u8) -> Vec<u8> {
+        let mut exif = b"MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        exif
+    }
+
+    /// The labels of a photograph stored as 24 × 16 pixels with that orientation, and of a label file.
+    fn labels(orientation: u8, labels: &GrayImage, own: Option<u8>) -> Result<(usize, usize, Vec<u8>)> {
+        let folder = folder(&[], &[]);
+        let pair = FilePair { image: folder.path().join("a.jpg"), labels: folder.path().join("a.png") };
+        let mut bytes = Vec::new();
+        let mut encoder = JpegEncoder::new(&mut bytes);
+        encoder.set_exif_metadata(noted(orientation))?;
+        encoder.write_image(RgbImage::new(24, 16).as_raw(), 24, 16, image::ExtendedColorType::Rgb8)?;
+        std::fs::write(&pair.image, bytes)?;
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+        if let Some(own) = own {
+            encoder.set_exif_metadata(noted(own))?;
+        }
+        encoder.write_image(labels.as_raw(), labels.width(), labels.height(), image::ExtendedColorType::L8)?;
+        std::fs::write(&pair.labels, bytes)?;
+        let pair = FilePairs::new(vec![pair], Legend::parse("a\nb\n")?, "").read(0)?;
+        Ok((pair.height, pair.width, pair.labels))
+    }
+
+    #[test]
+    fn labels_are_those_of_the_image_as_it_is_seen() -> Result<()> {
+        // class 1 in the first pixel
+        let corner = |width, height| GrayImage::from_fn(width, height, |x, y| Luma([u8::from(x + y == 0)]));
+        let place = |(height, width, labels): (usize, usize, Vec<u8>)| {
+            (height, width, labels.iter().position(|&label| label == 1).unwrap_or_default())
+        };
+        // drawn upright
+        assert_eq!(place(labels(6, &corner(16, 24), None)?), (24, 16, 0));
+        // drawn on the pixels as they are stored: turned clockwise with the image, so that the corner is on the right
+        assert_eq!(place(labels(6, &corner(24, 16), None)?), (24, 16, 15));
+        // with an orientation of their own
+        assert_eq!(place(labels(6, &corner(24, 16), Some(8))?), (24, 16, 23 * 16));
+        assert_eq!(place(labels(1, &corner(24, 16), None)?), (16, 24, 0));
+        // both sizes fit: as it is seen
+        assert_eq!(place(labels(3, &corner(24, 16), None)?), (16, 24, 0));
+        let error = labels(6, &corner(12, 8), None).unwrap_err().to_string();
+        assert!(error.contains("16 × 24 pixels") && error.contains("12 × 8"), "{error}");
+        Ok(())
+    }
+}

@@ -113,8 +113,7 @@ impl Samples {
         Limit::default().check(reader.info().width, reader.info().height)?;
         let (colour, depth) = reader.output_color_type();
         let (width, height) = (reader.info().width as usize, reader.info().height as usize);
-        let exif = reader.info().exif_metadata.as_deref();
-        let orientation = exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+        let orientation = picture::png_orientation(bytes);
         let mut data = vec![0; reader.output_buffer_size().context("more bytes than memory has")?];
         let info = reader.next_frame(&mut data).map_err(damaged)?;
         let channels = match colour {

@@ -39,7 +39,7 @@ pub(crate) struct Layout {
     pub(super) suffix: Option<String>,
     /// The value of every line of the class list, in their order; absent: 0, 1, 2, …
     #[serde(default)]
-    values: Option<Vec<u16>>,
+    pub(super) values: Option<Vec<u16>>,
 }
 
 impl Layout {
