@@ -36,7 +36,7 @@ for name in ["zip", "legacy", "nested"]:
 for name in ["script.pt", "module.pth", "values.pth"]:
     seed("pth", name, (data / name).read_bytes())
     with zipfile.ZipFile(data / name) as archive:
-        seed("pickle", name, archive.read(f"{pathlib.Path(name).stem}/data.pkl"))
+        seed("pickle", name, archive.read(next(entry for entry in archive.namelist() if entry.endswith("/data.pkl"))))
 header = b'{"module.fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 seed("pth", "safetensors", struct.pack("<Q", len(header)) + header + bytes(8))
 seed("pth", "index", b'{"metadata": {}, "weight_map": {"fc.bias": "model-00001-of-00001.safetensors"}}')
@@ -101,3 +101,49 @@ seed("encoder_folder", "pieces", "\0".join([*first, "\n".join(pieces)]).encode()
 pairs = {piece: i for i, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", "g", "o", "d", "oo", "\u0120"])}
 roberta = [json.dumps({**config, "model_type": "roberta"}), "{}", "{}"]
 seed("encoder_folder", "pairs", "\0".join([*roberta, json.dumps(pairs), "#version: 0.2\no o\n"]).encode())
+
+
+def jpeg(segments=b""):
+    """8 x 8 grey pixels of one value: a DC table of one code, an AC table of the end of a block."""
+    def segment(marker, content):
+        return b"\xff" + bytes([marker]) + struct.pack(">H", len(content) + 2) + content
+
+    table = segment(0xDB, b"\x00" + bytes([1] * 64))
+    codes = segment(0xC4, b"\x00\x01" + bytes(15) + b"\x00") + segment(0xC4, b"\x10\x01" + bytes(15) + b"\x00")
+    frame = segment(0xC0, struct.pack(">BHHB", 8, 8, 16, 1) + b"\x01\x11\x00")
+    scan = segment(0xDA, b"\x01\x01\x00\x00\x3f\x00")
+    return b"\xff\xd8" + segments + table + frame + codes + scan + b"\x0f" + b"\xff\xd9"
+
+
+tiff_header = b"MM\0\x2a\0\0\0\x08"
+orientation = tiff_header + b"\0\x01" + b"\x01\x12\0\x03\0\0\0\x01\0\x06\0\0" + bytes(4)
+exif = b"Exif\0\0" + orientation
+seed("images", "jpeg", jpeg())
+seed("images", "jpeg_exif", jpeg(b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif))
+seed("images", "png", png(8, 2, b"", 2, [bytes([1, 2, 3, 0, 0, 255])]))
+seed("images", "png_palette", png(2, 3, bytes(12), 3, [b"\x18", b"\x40"]))
+seed("images", "png_large", png(8, 0, b"", 60000, [b"\x00"] * 3))
+seed("images", "pgm", b"P5 3 2 255\n" + bytes(6))
+seed("images", "ppm_text", b"P3 1 1 255\n1 2 3\n")
+pixels = bytes(2 * 8)
+seed("images", "bmp", b"BM" + struct.pack("<IIIIiiHHIIiiII", 54 + 16, 0, 54, 40, 2, 2, 1, 24, 0, 16, 0, 0, 0, 0) + pixels)
+seed("images", "gif", b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6) + b",\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0;")
+
+
+def tiff():
+    """2 x 1 grey pixels, one strip."""
+    entries = [(256, 3, 2), (257, 3, 1), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 3, 1), (279, 4, 2), (274, 3, 6)]
+    entries.sort()
+    content = b"II\x2a\0" + struct.pack("<I", 10) + b"\x01\x02" + struct.pack("<H", len(entries))
+    for tag, kind, value in entries:
+        content += struct.pack("<HHII", tag, kind, 1, value)
+    return content + bytes(4)
+
+
+seed("images", "tiff", tiff())
+# lossless: a signature, 1 x 1, no transforms, no cache, no groups, five codes of one symbol each
+lossless = b"\x2f" + bytes(4) + b"\x88\x88\x08" + bytes(4)
+chunk = b"VP8L" + struct.pack("<I", len(lossless)) + lossless + (b"\0" if len(lossless) % 2 else b"")
+seed("images", "webp", b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk)
+seed("images", "heic", struct.pack(">I", 24) + b"ftypheic" + bytes(12))
+seed("images", "page", b"<!DOCTYPE html><html>404</html>")

@@ -102,6 +102,14 @@ pub fn decode(bytes: Vec<u8>) -> Result<TextFile, String> {
     }
 }
 
+/// Decodes the bytes of a file of lines, such as a class list; every line ends in `\n`, whatever it ended in.
+///
+/// # Errors
+/// As [`decode`].
+pub fn lines(bytes: Vec<u8>) -> Result<String, String> {
+    Ok(decode(bytes)?.text.replace("\r\n", "\n").replace('\r', "\n"))
+}
+
 /// What a file that begins with these bytes is, and what to do, if it is known to be no text.
 pub fn no_text(bytes: &[u8]) -> Option<&'static str> {
     let begins = |start: &[u8]| bytes.get(..start.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(start));
@@ -283,6 +291,18 @@ mod tests {
         let packed = packer.finish().unwrap();
         assert_eq!(told(&packed), "");
         assert!(decode(packed[..packed.len() / 2].to_vec()).unwrap_err().contains("gzip, and damaged"));
+    }
+
+    #[test]
+    fn lines_end_alike() {
+        for bytes in [
+            b"sky\nroad\n".as_slice(),
+            b"\xef\xbb\xbfsky\r\nroad\r\n",
+            b"sky\rroad\r",
+            b"\xff\xfes\0k\0y\0\n\0r\0o\0a\0d\0\r\0\n\0",
+        ] {
+            assert_eq!(lines(bytes.to_vec()).unwrap(), "sky\nroad\n");
+        }
     }
 
     #[test]

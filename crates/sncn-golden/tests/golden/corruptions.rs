@@ -26,7 +26,7 @@ struct Draws {
     normal: Vec<f32>,
     u: Vec<f32>,
     v: Vec<f32>,
-    moves: Vec<i32>,
+    moves: Vec<i8>,
     angle: f64,
     counts: Vec<u32>,
 }
@@ -69,7 +69,8 @@ fn corrupt(
             return Some((out, y));
         }
         "zoom_blur" => {
-            let y = ZoomBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch).to_vec();
+            let mut y = Vec::new();
+            ZoomBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch, |_, row| y.extend_from_slice(row));
             truncate(&y, &mut out);
             return Some((out, wide(&y)));
         }
@@ -77,12 +78,25 @@ fn corrupt(
             MotionBlur::new(severity, variant).unwrap().blur(image, dims, draws.angle, &mut scratch, &mut out);
             return Some((out, Vec::new()));
         }
-        "gaussian_blur" => GaussianBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch).to_vec(),
-        "defocus_blur" => DefocusBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch).to_vec(),
+        "gaussian_blur" => {
+            y.clear();
+            GaussianBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch, |_, row| y.extend_from_slice(row));
+            y
+        }
+        "defocus_blur" => {
+            y.clear();
+            DefocusBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch, |_, row| y.extend_from_slice(row));
+            y
+        }
         "glass_blur" => {
             let blur = GlassBlur::new(severity, variant).unwrap();
-            blur.float(image, dims, &draws.moves, &mut scratch.f64s, &mut out);
-            scratch.f64s[1].clone()
+            let work = &mut scratch.f64s[0];
+            blur.first(image, dims, work, &mut out);
+            let passes = draws.moves.chunks_exact(2 * dims.pixels()).take(blur.reach_and_passes().1);
+            passes.for_each(|moves| blur.exchange(dims, moves, &mut out));
+            y.clear();
+            blur.second(&out, dims, work, |_, row| y.extend_from_slice(row));
+            y
         }
         "contrast" => {
             let mut table = [0.0; 768];
@@ -127,7 +141,7 @@ fn cifar_draws(severity: usize, image: usize) -> Draws {
         normal: f32s("normal", &[image]),
         u: f32s("impulse_u", &[image]),
         v: f32s("impulse_v", &[image]),
-        moves: dy.iter().zip(&dx).flat_map(|(&y, &x)| [y as i32, x as i32]).collect(),
+        moves: dy.iter().zip(&dx).flat_map(|(&y, &x)| [y as i8, x as i8]).collect(),
         angle: f64::from(f32s("motion_angle", &[severity - 1, image])[0]),
         counts: f32s("poisson_counts", &[severity - 1, image]).iter().map(|&n| n as u32).collect(),
     }
@@ -197,7 +211,7 @@ pub(crate) fn golden_imagenet_tiles() -> Result<()> {
             all.angle = f64::from(draws.f32("motion_angle").unwrap().data[severity - 1]);
             if name == "glass_blur" {
                 let (d, passes) = GlassBlur::new(severity, Variant::Imagenet).unwrap().reach_and_passes();
-                let draw = |u: f32| (2.0 * d as f64 * f64::from(u)).floor() as i32 - d as i32;
+                let draw = |u: f32| (2.0 * d as f64 * f64::from(u)).floor() as i8 - d as i8;
                 let pair = |i: usize, p: usize| [shift(&u, 29 * i, 17 * i, p), shift(&u, 29 * i + 113, 17 * i + 71, p)].map(draw);
                 all.moves = (0..passes).flat_map(|i| (0..side * side).flat_map(move |p| pair(i, p))).collect();
             }

@@ -25,11 +25,11 @@ fn wide(values: &[f32]) -> Vec<f64> {
 /// What the golden data injects for one image.
 #[derive(Default)]
 struct Draws {
-    normal: Vec<f64>,
+    normal: Vec<f32>,
     fog: Vec<f64>,
     affine: Vec<f64>,
-    dx: Vec<f64>,
-    dy: Vec<f64>,
+    dx: Vec<f32>,
+    dy: Vec<f32>,
     angle: f64,
     crop: Vec<u8>,
 }
@@ -44,7 +44,8 @@ fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Di
             let side = fog.map_side(dims);
             let (mut map, mut next) = (vec![0.0; side * side], draws.fog.iter().cycle());
             fog.plasma(side, &mut map, || *next.next().unwrap());
-            fog.float(image, dims, side, &map, &mut y);
+            y.clear();
+            fog.float(image, dims, (side, &map), &mut vec![0.0; 3 * dims.width], |_, row| y.extend_from_slice(row));
         }
         "frost" => {
             let overlay = FrostOverlay::new(severity, variant, &FROST).unwrap();
@@ -54,29 +55,27 @@ fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Di
         }
         "snow" => {
             let snow = Snow::new(severity, variant).unwrap();
-            let mut z = draws.normal.clone();
             let (mut layer, mut blurred) = (vec![0; dims.pixels()], vec![0; dims.pixels()]);
-            snow.layer(dims, &mut z, &mut scratch.f64s[0], &mut layer);
+            snow.layer(dims, &draws.normal, &mut scratch.f64s[0], &mut layer);
             snow.blur(&layer, dims, draws.angle, &mut scratch.f64s[0], &mut blurred);
-            snow.float(image, &blurred, &mut y);
+            snow.float(image, &blurred, 0, &mut y);
         }
         "spatter" => {
             let spatter = Spatter::new(severity, variant).unwrap();
             let mut strength = vec![0.0; dims.pixels()];
             let buffers = Buffers { line: &mut scratch.f64s[0], bytes: &mut scratch.u8s[0], work: &mut scratch.i32s };
-            spatter.strength(dims, &mut draws.normal.clone(), buffers, &mut strength);
+            spatter.strength(dims, &draws.normal, buffers, &mut strength);
             spatter.float(image, &strength, &mut y);
         }
         "elastic_transform" => {
             let elastic = ElasticTransform::new(severity, variant).unwrap();
-            let x: Vec<[f64; 3]> = image.as_chunks::<3>().0.iter().map(|p| p.map(|v| f64::from(f32::from(v) / 255.0))).collect();
             let map = elastic.source_map(dims, &draws.affine.clone().try_into().unwrap());
-            let mut warped = x.clone();
-            elastic.affine(&x, dims, &map, &mut warped);
+            let mut warped = vec![[0.0; 3]; dims.pixels()];
+            elastic.affine(image, dims, &map, 0..dims.height, &mut warped);
             let (mut dx, mut dy) = (draws.dx.clone(), draws.dy.clone());
             elastic.displacement(dims, &draws.dx, &mut scratch.f64s[0], &mut dx);
             elastic.displacement(dims, &draws.dy, &mut scratch.f64s[0], &mut dy);
-            elastic.displace(&warped, dims, &dx, &dy, y.as_chunks_mut::<3>().0);
+            elastic.displace((0, &warped), dims, [&dx, &dy], 0..dims.height, y.as_chunks_mut::<3>().0);
         }
         _ => {
             build(name, severity, variant, &FROST).unwrap().apply_one(image, dims, Seed::new(0), 0, &mut out).unwrap();
@@ -104,13 +103,13 @@ fn compare(what: &str, name: &str, got: &[u8], want: &[u8]) {
 
 fn cifar_draws(severity: usize, image: usize) -> Draws {
     let draws = tensors("cifar_draws");
-    let f32s = |key: &str, at: &[usize]| wide(draws.f32(key).unwrap().part(at));
+    let f32s = |key: &str, at: &[usize]| draws.f32(key).unwrap().part(at).to_vec();
     Draws {
-        fog: f32s("fog_u", &[image]),
-        affine: f32s("elastic_affine_u", &[image]),
+        fog: wide(&f32s("fog_u", &[image])),
+        affine: wide(&f32s("elastic_affine_u", &[image])),
         dx: f32s("elastic_dx_u", &[image]),
         dy: f32s("elastic_dy_u", &[image]),
-        angle: f32s("snow_angle", &[severity - 1, image])[0],
+        angle: f64::from(f32s("snow_angle", &[severity - 1, image])[0]),
         crop: draws.u8("frost_crop").unwrap().part(&[severity - 1, image]).to_vec(),
         ..Draws::default()
     }
@@ -129,7 +128,7 @@ pub(crate) fn golden_cifar_weather() -> Result<()> {
                 let mut draws = if drawn { cifar_draws(severity, image) } else { Draws::default() };
                 if drawn {
                     let channel = usize::from(name == "spatter");
-                    draws.normal = wide(normal.part(&[image])).into_iter().skip(channel).step_by(3).collect();
+                    draws.normal = normal.part(&[image]).iter().copied().skip(channel).step_by(3).collect();
                 }
                 let (got, y) = corrupt(name, severity, Variant::Cifar, images.part(&[image]), dims, &draws);
                 compare(&format!("{name} {severity} image {image}"), name, &got, want.part(&[severity - 1, image]));
@@ -167,9 +166,9 @@ pub(crate) fn golden_intermediate_values() -> Result<()> {
             fog.plasma(side, &mut map, || *next.next().unwrap());
             near(&format!("fog {what}"), &map, plasma.part(&at), 1e-6);
             let snow = Snow::new(severity, Variant::Cifar).unwrap();
-            let mut z: Vec<f64> = wide(normal.part(&[image])).into_iter().step_by(3).collect();
+            let z: Vec<f32> = normal.part(&[image]).iter().copied().step_by(3).collect();
             let (mut layer, mut blurred) = (vec![0; z.len()], vec![0; z.len()]);
-            snow.layer(dims, &mut z, &mut scratch.f64s[0], &mut layer);
+            snow.layer(dims, &z, &mut scratch.f64s[0], &mut layer);
             assert_eq!(layer, golden.u8("snow_layer_before").unwrap().part(&at), "snow {what}");
             snow.blur(&layer, dims, draws.angle, &mut scratch.f64s[0], &mut blurred);
             assert_eq!(blurred, golden.u8("snow_layer_blurred").unwrap().part(&at), "snow {what}");
@@ -178,7 +177,7 @@ pub(crate) fn golden_intermediate_values() -> Result<()> {
                 let mut moved = u.clone();
                 elastic.displacement(dims, u, &mut scratch.f64s[0], &mut moved);
                 let want = golden.f32("elastic_displacement").unwrap();
-                near(&format!("elastic {what}"), &moved, want.part(&[severity - 1, image, axis]), 1e-5);
+                near(&format!("elastic {what}"), &wide(&moved), want.part(&[severity - 1, image, axis]), 1e-5);
             }
         }
     }
@@ -192,9 +191,9 @@ pub(crate) fn golden_imagenet_weather() -> Result<()> {
     let (z, u) = (draws.f32("Z").unwrap().data, draws.f32("U").unwrap().data);
     let side = image.shape[0];
     let dims = Dims { height: side, width: side };
-    let signed = |a: usize, b: usize| -> Vec<f64> {
+    let signed = |a: usize, b: usize| -> Vec<f32> {
         let at = |i: usize| u[(i / side + a) % side * side + (i % side + b) % side];
-        (0..side * side).map(|i| 2.0 * f64::from(at(i)) - 1.0).collect()
+        (0..side * side).map(|i| 2.0 * at(i) - 1.0).collect()
     };
     let size = index["tiles224"]["size"].as_u64().unwrap() as usize;
     let corners: Vec<(usize, usize)> = serde_json::from_value(index["tiles224"]["row_col"].clone()).unwrap();
@@ -202,8 +201,8 @@ pub(crate) fn golden_imagenet_weather() -> Result<()> {
         let want = golden.u8(name).unwrap();
         for severity in 1..=5 {
             let all = Draws {
-                normal: wide(&z),
-                fog: signed(0, 0),
+                normal: z.clone(),
+                fog: wide(&signed(0, 0)),
                 affine: wide(&draws.f32("elastic_affine_u").unwrap().data),
                 dx: signed(0, 0),
                 dy: signed(113, 71),

@@ -2,7 +2,7 @@
 
 use super::setup::Classify;
 use crate::augment::normalise;
-use crate::picture;
+use crate::picture::{self, Limit};
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use image::imageops::FilterType;
@@ -22,7 +22,9 @@ pub struct Predict {
     /// Precision of the factors of convolutions, f32 or bf16.
     #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: cli::Rounding,
-    /// Image files (PNG, JPEG, BMP, WebP, TIFF, GIF, PNM).
+    #[command(flatten)]
+    limit: Limit,
+    /// Image files (PNG, JPEG, BMP, WebP, TIFF, GIF, PNM), or folders of them.
     #[arg(required = true)]
     images: Vec<PathBuf>,
 }
@@ -31,8 +33,8 @@ pub struct Predict {
 pub(super) fn run(trained: &Trained<Classify>, options: &Predict) -> Result<()> {
     ensure!((8..=1024).contains(&options.size), "--size is {}; 8 to 1024 is accepted", options.size);
     let (classes, pass) = (&trained.header.classes, cli::pass(options.precision));
-    for path in &options.images {
-        let image = picture::open(path)?;
+    for (path, _) in &picture::given(&options.images, None)? {
+        let image = picture::open(path, options.limit)?;
         let image = image.resize_to_fill(options.size, options.size, FilterType::Triangle).into_rgb8();
         let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(f32::from(byte))).collect();
         let side = options.size as usize;

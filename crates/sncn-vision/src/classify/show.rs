@@ -2,7 +2,7 @@
 
 use crate::corruption::Dims;
 use crate::dataset::Images;
-use crate::picture::{self, Sheet};
+use crate::picture::{self, Limit, Sheet};
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use image::Rgb;
@@ -146,11 +146,12 @@ impl Show {
         let chosen = |count: usize| index::sample(&mut Seed::new(self.seed).named("show/images").rng(), count, wanted).into_vec();
         let files: Vec<PathBuf> = match self.input.as_slice() {
             [one] if Path::new(one).is_dir() => {
-                let all = picture::list(Path::new(one), None)?.images;
+                let all = picture::given(&[PathBuf::from(one)], None)?;
                 enough(all.len(), one)?;
-                chosen(all.len()).into_iter().map(|index| all[index].clone()).collect()
+                chosen(all.len()).into_iter().map(|index| all[index].0.clone()).collect()
             }
             [one] if !Path::new(one).is_file() => {
+                crate::dataset::check_given(one)?;
                 let splits = crate::dataset::open(one, &cli::data_dir(self.data_dir.as_deref()))?;
                 let Some((_, clean)) = splits.test.first() else { bail!("{one}: no test images") };
                 enough(clean.len(), one)?;
@@ -168,7 +169,7 @@ impl Show {
             }
         };
         let read = |path: &PathBuf| -> Result<Picture> {
-            let image = image::DynamicImage::from(picture::read(path)?);
+            let image = image::DynamicImage::from(picture::read(path, Limit::default())?);
             let image = image.resize_to_fill(self.size, self.size, FilterType::Triangle).into_rgb8();
             let name = path.file_stem().context("a file without a name")?.to_string_lossy().into_owned();
             Ok(Picture { name, values: image.into_raw() })

@@ -22,7 +22,7 @@ use std::sync::Arc;
 /// Commands that only `sncn-classify` has.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
-    /// Write corrupted copies of a data set (.npy, laid out as CIFAR-10-C) or of a folder of images.
+    /// Write corrupted copies of a data set (.npy, laid out as CIFAR-10-C), or of a folder of images or one image.
     Corrupt(Corrupt),
     /// Draw a grid of contents (rows) in styles (columns): CrossNorm on the pixels of images.
     Show(Show),

@@ -1,7 +1,7 @@
 //! Blurs: Gaussian, defocus (disc kernel), frosted glass (local exchange of pixels), motion and zoom.
 
-use super::apply::{Corruption, Scratch, sized};
-use super::bytes::{UNIT, truncate, truncate_unit, unit};
+use super::apply::{CHUNK, Corruption, STRIP, Scratch, sized};
+use super::bytes::{UNIT_SINGLE, truncate, truncate_unit, unit};
 use super::dims::Dims;
 use super::filter::{Border, Correlate, Gauss, Motion, Zoom};
 use super::severity::{self, Variant, row};
@@ -12,6 +12,18 @@ use std::sync::OnceLock;
 
 fn rgb(dims: Dims) -> [usize; 3] {
     [dims.height, dims.width, 3]
+}
+
+/// Writes a row of an image as values in 0..1.
+fn from_bytes(image: &[u8], dims: Dims) -> impl FnMut(usize, &mut [f64]) {
+    #[inline(always)]
+    move |h, row| unit(&image[3 * h * dims.width..][..row.len()], row)
+}
+
+/// Writes a row of values in 0..1 as bytes.
+fn to_bytes(dims: Dims, out: &mut [u8]) -> impl FnMut(usize, &[f64]) {
+    #[inline(always)]
+    move |h, row| truncate_unit(row, &mut out[3 * h * dims.width..][..row.len()])
 }
 
 /// Gaussian blur: y = Gauss(X, σ), border nearest.
@@ -26,23 +38,15 @@ impl GaussianBlur {
         Ok(Self { gauss: Gauss::new(sigma, 4.0, Border::Nearest) })
     }
 
-    /// The result in 0..1 before clipping, height × width × 3.
-    pub fn float<'a>(&self, image: &[u8], dims: Dims, scratch: &'a mut Scratch) -> &'a [f64] {
-        let [x, y, line, ..] = &mut scratch.f64s;
-        let (x, y) = (sized(x, dims.bytes()), sized(y, dims.bytes()));
-        unit(image, x);
-        self.gauss.apply(x, rgb(dims), line, y);
-        y
+    /// Calls `emit(h, row)` for every row of the result in 0..1, before clipping; a row is width × 3.
+    pub fn float(&self, image: &[u8], dims: Dims, scratch: &mut Scratch, emit: impl FnMut(usize, &[f64])) {
+        self.gauss.each_row(rgb(dims), &mut scratch.f64s[0], from_bytes(image, dims), emit);
     }
 }
 
 impl Corruption for GaussianBlur {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = self.float(image, dims, scratch);
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || truncate_unit(y, out),
-        );
+        self.float(image, dims, scratch, to_bytes(dims, out));
     }
 }
 
@@ -80,23 +84,15 @@ impl DefocusBlur {
         Ok(Self { correlate: Correlate::new(&kernel, side), kernel })
     }
 
-    /// The result in 0..1 before clipping, height × width × 3.
-    pub fn float<'a>(&self, image: &[u8], dims: Dims, scratch: &'a mut Scratch) -> &'a [f64] {
-        let [x, y, padded, ..] = &mut scratch.f64s;
-        let (x, y) = (sized(x, dims.bytes()), sized(y, dims.bytes()));
-        unit(image, x);
-        self.correlate.apply(x, rgb(dims), padded, y);
-        y
+    /// Calls `emit(h, row)` for every row of the result in 0..1, before clipping; a row is width × 3.
+    pub fn float(&self, image: &[u8], dims: Dims, scratch: &mut Scratch, emit: impl FnMut(usize, &[f64])) {
+        self.correlate.each_row(rgb(dims), &mut scratch.f64s[0], from_bytes(image, dims), emit);
     }
 }
 
 impl Corruption for DefocusBlur {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = self.float(image, dims, scratch);
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || truncate_unit(y, out),
-        );
+        self.float(image, dims, scratch, to_bytes(dims, out));
     }
 }
 
@@ -119,51 +115,52 @@ impl GlassBlur {
         (self.reach, self.passes)
     }
 
-    /// Draws (dy, dx) from {−d, …, d − 1} for every pass and pixel: [pass, h, w, 2].
-    pub fn draw(&self, rng: &mut ChaCha8Rng, bits: &mut [u8], moves: &mut [i32]) {
-        rng.fill_bytes(bits);
+    /// Draws (dy, dx) from {−d, …, d − 1} for every pixel of a pass: [h, w, 2].
+    pub fn draw(&self, rng: &mut ChaCha8Rng, moves: &mut [i8]) {
         let (range, reach) = (2 * self.reach as u64, self.reach as i32);
-        for (m, &b) in moves.iter_mut().zip(bits.as_chunks::<4>().0) {
-            *m = ((u64::from(u32::from_le_bytes(b)) * range) >> 32) as i32 - reach;
+        let mut bits = [0; 4 * CHUNK];
+        for moves in moves.chunks_mut(CHUNK) {
+            let bits = &mut bits[..4 * moves.len()];
+            rng.fill_bytes(bits);
+            for (m, &b) in moves.iter_mut().zip(bits.as_chunks::<4>().0) {
+                *m = (((u64::from(u32::from_le_bytes(b)) * range) >> 32) as i32 - reach) as i8;
+            }
         }
     }
 
-    /// The result in 0..1 for the displacements `moves` of [`Self::draw`], written to `f64s[1]`.
-    pub fn float(&self, image: &[u8], dims: Dims, moves: &[i32], f64s: &mut [Vec<f64>; 6], bytes: &mut [u8]) {
-        let [x, y, line, ..] = f64s;
-        let (x, y) = (sized(x, dims.bytes()), sized(y, dims.bytes()));
-        unit(image, x);
-        self.gauss.apply(x, rgb(dims), line, y);
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || truncate_unit(y, bytes),
-        );
+    /// The first blur, to bytes.
+    pub fn first(&self, image: &[u8], dims: Dims, work: &mut Vec<f64>, bytes: &mut [u8]) {
+        self.gauss.each_row(rgb(dims), work, from_bytes(image, dims), to_bytes(dims, bytes));
+    }
+
+    /// One pass: copies pixels from where `moves` of [`Self::draw`] say.
+    pub fn exchange(&self, dims: Dims, moves: &[i8], bytes: &mut [u8]) {
         let (pixels, _) = bytes.as_chunks_mut::<3>();
-        for moves in moves.chunks_exact(2 * dims.pixels()).take(self.passes) {
-            for h in (self.reach + 1..=dims.height.saturating_sub(self.reach)).rev() {
-                for w in (self.reach + 1..=dims.width.saturating_sub(self.reach)).rev() {
-                    let at = h * dims.width + w;
-                    let from = at as isize + moves[2 * at] as isize * dims.width as isize + moves[2 * at + 1] as isize;
-                    pixels[at] = pixels[from as usize];
-                }
+        for h in (self.reach + 1..=dims.height.saturating_sub(self.reach)).rev() {
+            for w in (self.reach + 1..=dims.width.saturating_sub(self.reach)).rev() {
+                let at = h * dims.width + w;
+                let from = at as isize + isize::from(moves[2 * at]) * dims.width as isize + isize::from(moves[2 * at + 1]);
+                pixels[at] = pixels[from as usize];
             }
         }
-        unit(bytes, x);
-        self.gauss.apply(x, rgb(dims), line, y);
+    }
+
+    /// The second blur: calls `emit(h, row)` for every row of the result in 0..1.
+    pub fn second(&self, bytes: &[u8], dims: Dims, work: &mut Vec<f64>, emit: impl FnMut(usize, &[f64])) {
+        self.gauss.each_row(rgb(dims), work, from_bytes(bytes, dims), emit);
     }
 }
 
 impl Corruption for GlassBlur {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let count = 2 * self.passes * dims.pixels();
-        let moves = sized(&mut scratch.i32s[0], count);
-        self.draw(rng, sized(&mut scratch.u8s[0], 4 * count), moves);
-        self.float(image, dims, moves, &mut scratch.f64s, out);
-        let y = &scratch.f64s[1][..dims.bytes()];
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || truncate_unit(y, out),
-        );
+        let moves = sized(&mut scratch.i8s[0], 2 * dims.pixels());
+        let (work, bytes) = (&mut scratch.f64s[0], sized(&mut scratch.u8s[0], dims.bytes()));
+        self.first(image, dims, work, bytes);
+        for _ in 0..self.passes {
+            self.draw(rng, moves);
+            self.exchange(dims, moves, bytes);
+        }
+        self.second(bytes, dims, work, to_bytes(dims, out));
     }
 }
 
@@ -213,8 +210,8 @@ impl ZoomBlur {
         self.factors.iter().map(|&factor| Zoom::new(dims.height, dims.width, factor)).collect()
     }
 
-    /// The result in 0..255, clipped.
-    pub fn float<'a>(&self, image: &[u8], dims: Dims, scratch: &'a mut Scratch) -> &'a [f32] {
+    /// Calls `emit(h, row)` for every row of the result in 0..255, clipped; a row is width × 3.
+    pub fn float(&self, image: &[u8], dims: Dims, scratch: &mut Scratch, mut emit: impl FnMut(usize, &[f32])) {
         let mut fresh = Vec::new();
         // the plan of the first size is kept; other sizes are planned at every call
         let (known, plan) = self.plan.get_or_init(|| (dims, self.zooms(dims)));
@@ -224,39 +221,51 @@ impl ZoomBlur {
             fresh.extend(self.zooms(dims));
             &fresh
         };
+        let (width, image) = (dims.width, image.as_chunks::<3>().0);
         let [x, work, ..] = &mut scratch.f64s;
         let [sum, y, ..] = &mut scratch.f32s;
-        let (x, work) = (sized(x, 4 * dims.pixels()), sized(work, 8 * dims.width));
-        let (sum, y) = (sized(sum, 4 * dims.pixels()), sized(y, dims.bytes()));
-        let ((x, _), (work, _), (sum, _)) = (x.as_chunks_mut::<4>(), work.as_chunks_mut::<4>(), sum.as_chunks_mut::<4>());
-        for (x, v) in x.iter_mut().zip(image.as_chunks::<3>().0) {
-            *x = [v[0], v[1], v[2], 0].map(|v| f64::from(UNIT[usize::from(v)] as f32));
+        let ((work, _), y) = (sized(work, 8 * width).as_chunks_mut::<4>(), sized(y, 3 * width));
+        for top in (0..dims.height).step_by(STRIP) {
+            let rows = top..(top + STRIP).min(dims.height);
+            let (sum, _) = sized(sum, 4 * rows.len() * width).as_chunks_mut::<4>();
+            // what the strip and all its zooms are made of
+            let sources = || plan.iter().map(|zoom| zoom.source(&rows));
+            let first = sources().map(|rows| rows.start).min().unwrap_or(top).min(top);
+            let last = sources().map(|rows| rows.end).max().unwrap_or(0).max(rows.end);
+            let (x, _) = sized(x, 4 * (last - first) * width).as_chunks_mut::<4>();
+            for (x, v) in x.iter_mut().zip(&image[first * width..last * width]) {
+                *x = [UNIT_SINGLE[usize::from(v[0])], UNIT_SINGLE[usize::from(v[1])], UNIT_SINGLE[usize::from(v[2])], 0.0];
+            }
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    sum.fill([0.0; 4]);
+                    let own = &x[(top - first) * width..][..sum.len()];
+                    for zoom in plan {
+                        if zoom.is_identity() {
+                            add(sum, own);
+                        } else {
+                            zoom.each_row(
+                                rows.clone(),
+                                (first, &*x),
+                                work,
+                                #[inline(always)]
+                                |h, row| add(&mut sum[(h - top) * width..], row),
+                            );
+                        }
+                    }
+                    let count = (self.factors.len() + 1) as f32;
+                    for (h, (sum, own)) in (top..).zip(sum.chunks_exact(width).zip(own.chunks_exact(width))) {
+                        for ((y, s), x) in y.as_chunks_mut::<3>().0.iter_mut().zip(sum).zip(own) {
+                            for c in 0..3 {
+                                y[c] = ((x[c] as f32 + s[c]) / count).clamp(0.0, 1.0) * 255.0;
+                            }
+                        }
+                        emit(h, y);
+                    }
+                },
+            );
         }
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                sum.fill([0.0; 4]);
-                for zoom in plan {
-                    if zoom.is_identity() {
-                        add(sum, x);
-                    } else {
-                        zoom.each_row(
-                            x,
-                            work,
-                            #[inline(always)]
-                            |h, row| add(&mut sum[h * dims.width..], row),
-                        );
-                    }
-                }
-                let count = (self.factors.len() + 1) as f32;
-                for ((y, s), x) in y.as_chunks_mut::<3>().0.iter_mut().zip(&*sum).zip(&*x) {
-                    for c in 0..3 {
-                        y[c] = ((x[c] as f32 + s[c]) / count).clamp(0.0, 1.0) * 255.0;
-                    }
-                }
-            },
-        );
-        y
     }
 }
 
@@ -271,10 +280,12 @@ fn add(sum: &mut [[f32; 4]], row: &[[f64; 4]]) {
 
 impl Corruption for ZoomBlur {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = self.float(image, dims, scratch);
-        pulp::Arch::new().dispatch(
+        self.float(
+            image,
+            dims,
+            scratch,
             #[inline(always)]
-            || truncate(y, out),
+            |h, row| truncate(row, &mut out[3 * h * dims.width..][..row.len()]),
         );
     }
 }

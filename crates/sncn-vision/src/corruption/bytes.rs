@@ -11,6 +11,17 @@ pub(super) static UNIT: [f64; 256] = {
     table
 };
 
+/// The values of [`UNIT`] in single precision, as some corruptions begin with them.
+pub(super) static UNIT_SINGLE: [f64; 256] = {
+    let mut table = [0.0; 256];
+    let mut v = 0;
+    while v < 256 {
+        table[v] = UNIT[v] as f32 as f64;
+        v += 1;
+    }
+    table
+};
+
 /// Writes the bytes as values in 0..1 into `x`, which is as long.
 #[inline(always)]
 pub(super) fn unit(image: &[u8], x: &mut [f64]) {

@@ -1,6 +1,6 @@
 //! Colour corruptions: contrast, brightness (V of HSV) and saturation (S of HSV).
 
-use super::apply::{Corruption, Scratch, sized};
+use super::apply::{CHUNK, Corruption, Scratch, sized};
 use super::bytes::{UNIT, truncate_unit};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
@@ -147,13 +147,15 @@ impl Brightness {
 }
 
 impl Corruption for Brightness {
-    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = sized(&mut scratch.f64s[0], dims.bytes());
+    fn apply(&self, image: &[u8], _: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        let y = sized(&mut scratch.f64s[0], CHUNK);
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                self.float(image, y);
-                truncate_unit(y, out);
+                for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
+                    self.float(image, y);
+                    truncate_unit(y, out);
+                }
             },
         );
     }
@@ -185,13 +187,15 @@ impl Saturate {
 }
 
 impl Corruption for Saturate {
-    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = sized(&mut scratch.f64s[0], dims.bytes());
+    fn apply(&self, image: &[u8], _: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        let y = sized(&mut scratch.f64s[0], CHUNK);
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                self.float(image, y);
-                truncate_unit(y, out);
+                for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
+                    self.float(image, y);
+                    truncate_unit(y, out);
+                }
             },
         );
     }

@@ -2,14 +2,15 @@
 //!
 //! Interpolation is bilinear at exact coordinates, as in current releases of the library that the benchmark used.
 
-use super::apply::{Corruption, Scratch, sized};
-use super::bytes::{UNIT, truncate_unit};
+use super::apply::{Corruption, STRIP, Scratch, sized};
+use super::bytes::{UNIT_SINGLE, truncate_unit};
 use super::dims::Dims;
 use super::filter::{Border, Gauss};
 use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
 
 /// The elastic transform at one severity.
 pub struct ElasticTransform {
@@ -48,35 +49,69 @@ impl ElasticTransform {
         [x[0], x[1], x[2], y[0], y[1], y[2]]
     }
 
-    /// Displacements in pixels, rounded to single precision, from one uniform draw in [−1, 1) for each pixel.
-    pub fn displacement(&self, dims: Dims, u: &[f64], line: &mut Vec<f64>, out: &mut [f64]) {
-        self.smooth.apply(u, [dims.height, dims.width, 1], line, out);
-        out.iter_mut().for_each(|d| *d = f64::from((self.alpha * *d) as f32));
+    /// Displacements in pixels, in single precision, from one uniform draw in [−1, 1) for each pixel.
+    pub fn displacement(&self, dims: Dims, u: &[f32], work: &mut Vec<f64>, out: &mut [f32]) {
+        let width = dims.width;
+        self.smooth.each_row(
+            [dims.height, width, 1],
+            work,
+            #[inline(always)]
+            |h, row| row.iter_mut().zip(&u[h * width..]).for_each(|(x, &u)| *x = f64::from(u)),
+            #[inline(always)]
+            |h, row| out[h * width..].iter_mut().zip(row).for_each(|(out, d)| *out = (self.alpha * d) as f32),
+        );
     }
 
-    /// The affine part: writes `x` (pixels in 0..1) under `map` into `warped`.
-    pub fn affine(&self, x: &[[f64; 3]], dims: Dims, map: &[f64; 6], warped: &mut [[f64; 3]]) {
-        for (h, row) in warped.chunks_exact_mut(dims.width).enumerate() {
+    /// The affine part: writes the `rows` of the image under `map` into `warped`, in 0..1.
+    pub fn affine(&self, image: &[u8], dims: Dims, map: &[f64; 6], rows: Range<usize>, warped: &mut [[f32; 3]]) {
+        let (pixels, _) = image.as_chunks::<3>();
+        let at = |i: usize| pixels[i].map(|v| UNIT_SINGLE[usize::from(v)]);
+        for (h, row) in rows.zip(warped.chunks_exact_mut(dims.width)) {
             for (w, out) in row.iter_mut().enumerate() {
                 let (px, py) = (w as f64, h as f64);
                 let (sx, sy) = (map[0] * px + map[1] * py + map[2], map[3] * px + map[4] * py + map[5]);
-                *out = bilinear(x, dims, sy, sx, Border::Reflect101).map(|v| f64::from(v as f32));
+                *out = bilinear(at, dims, sy, sx, Border::Reflect101).map(|v| v as f32);
             }
         }
     }
 
-    /// The displacement part: writes `warped` (pixels in 0..1), displaced by `dx` and `dy`, into `y`.
-    pub fn displace(&self, warped: &[[f64; 3]], dims: Dims, dx: &[f64], dy: &[f64], y: &mut [[f64; 3]]) {
-        for (i, out) in y.iter_mut().enumerate() {
+    /// The rows of the warped image that the displacements of `rows` reach.
+    fn reached(rows: &Range<usize>, dims: Dims, dy: &[f32]) -> Range<usize> {
+        let (mut first, mut last) = (dims.height, 0);
+        for h in rows.clone() {
+            let row = &dy[h * dims.width..][..dims.width];
+            let (low, high) = row.iter().fold((f32::MAX, f32::MIN), |(low, high), &d| (low.min(d), high.max(d)));
+            let floor = |d: f32| (h as f64 + f64::from(d)).floor() as isize;
+            for at in floor(low)..=floor(high) + 1 {
+                let at = Border::Reflect.index(at, dims.height);
+                (first, last) = (first.min(at), last.max(at));
+            }
+        }
+        first..last + 1
+    }
+
+    /// The displacement part: writes the `rows` of the warped image, displaced by `dx` and `dy`, into `y`; `warped` begins with row
+    /// `first`.
+    pub fn displace(
+        &self,
+        (first, warped): (usize, &[[f32; 3]]),
+        dims: Dims,
+        [dx, dy]: [&[f32]; 2],
+        rows: Range<usize>,
+        y: &mut [[f64; 3]],
+    ) {
+        let start = first * dims.width;
+        let at = |i: usize| warped[i - start].map(f64::from);
+        for (i, out) in (rows.start * dims.width..rows.end * dims.width).zip(y) {
             let (h, w) = ((i / dims.width) as f64, (i % dims.width) as f64);
-            *out = bilinear(warped, dims, h + dy[i], w + dx[i], Border::Reflect);
+            *out = bilinear(at, dims, h + f64::from(dy[i]), w + f64::from(dx[i]), Border::Reflect);
         }
     }
 }
 
-/// The bilinearly interpolated pixel at (row, column).
+/// The bilinearly interpolated pixel at (row, column); `at` gives the pixels by their numbers.
 #[inline(always)]
-fn bilinear(x: &[[f64; 3]], dims: Dims, row: f64, column: f64, border: Border) -> [f64; 3] {
+fn bilinear(at: impl Fn(usize) -> [f64; 3], dims: Dims, row: f64, column: f64, border: Border) -> [f64; 3] {
     let (r, c) = (row.floor(), column.floor());
     let (t, s) = (row - r, column - c);
     let (r, c) = (r as isize, c as isize);
@@ -87,24 +122,31 @@ fn bilinear(x: &[[f64; 3]], dims: Dims, row: f64, column: f64, border: Border) -
         let (height, width) = (dims.height, dims.width);
         (border.index(r, height), border.index(r + 1, height), border.index(c, width), border.index(c + 1, width))
     };
-    let (a, b) = (&x[r0 * dims.width + c0], &x[r0 * dims.width + c1]);
-    let (d, e) = (&x[r1 * dims.width + c0], &x[r1 * dims.width + c1]);
+    let (a, b) = (at(r0 * dims.width + c0), at(r0 * dims.width + c1));
+    let (d, e) = (at(r1 * dims.width + c0), at(r1 * dims.width + c1));
     std::array::from_fn(|k| (1.0 - t) * ((1.0 - s) * a[k] + s * b[k]) + t * ((1.0 - s) * d[k] + s * e[k]))
 }
 
 impl Corruption for ElasticTransform {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let [x, warped, u, dx, dy, line] = &mut scratch.f64s;
-        let (x, warped, u) = (sized(x, dims.bytes()), sized(warped, dims.bytes()), sized(u, dims.pixels()));
+        let [u, dx, dy, warped, ..] = &mut scratch.f32s;
+        let [y, work, ..] = &mut scratch.f64s;
+        let u = sized(u, dims.pixels());
         let (dx, dy) = (sized(dx, dims.pixels()), sized(dy, dims.pixels()));
         let affine: [f64; 6] = std::array::from_fn(|_| rng.random_range(-1.0..1.0));
         for plane in [&mut *dx, &mut *dy] {
-            u.iter_mut().for_each(|u| *u = f64::from(rng.random_range(-1.0f32..1.0)));
-            self.displacement(dims, u, line, plane);
+            u.iter_mut().for_each(|u| *u = rng.random_range(-1.0f32..1.0));
+            self.displacement(dims, u, work, plane);
         }
-        x.iter_mut().zip(image).for_each(|(x, &v)| *x = f64::from(UNIT[usize::from(v)] as f32));
-        self.affine(x.as_chunks::<3>().0, dims, &self.source_map(dims, &affine), warped.as_chunks_mut::<3>().0);
-        self.displace(warped.as_chunks::<3>().0, dims, dx, dy, x.as_chunks_mut::<3>().0);
-        truncate_unit(x, out);
+        let map = self.source_map(dims, &affine);
+        for top in (0..dims.height).step_by(STRIP) {
+            let rows = top..(top + STRIP).min(dims.height);
+            let reached = Self::reached(&rows, dims, dy);
+            let (warped, _) = sized(warped, 3 * reached.len() * dims.width).as_chunks_mut::<3>();
+            self.affine(image, dims, &map, reached.clone(), warped);
+            let y = sized(y, 3 * rows.len() * dims.width);
+            self.displace((reached.start, warped), dims, [dx, dy], rows.clone(), y.as_chunks_mut::<3>().0);
+            truncate_unit(y, &mut out[3 * top * dims.width..]);
+        }
     }
 }

@@ -3,6 +3,7 @@
 //! Images are height × width × channels, interleaved. Sums are in f64 and in a fixed order.
 
 use super::apply::sized;
+use std::ops::Range;
 
 /// How a row a b c d is extended beyond its ends; all rules continue periodically for offsets larger than the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,31 +53,43 @@ impl Gauss {
         Self { weights, border }
     }
 
-    /// Writes the filtered `src` into `dst`; both have `dims` = height, width, channels. `line` is a work buffer.
-    pub(crate) fn apply(&self, src: &[f64], dims: [usize; 3], line: &mut Vec<f64>, dst: &mut [f64]) {
+    /// Calls `emit(h, row)` for every filtered row of a plane of `dims` = height, width, channels; `source(h, row)` writes a row of it.
+    /// `work` is a work buffer; it holds the rows that the filter reaches and not the plane.
+    #[inline(always)]
+    pub(crate) fn each_row(
+        &self,
+        dims: [usize; 3],
+        work: &mut Vec<f64>,
+        mut source: impl FnMut(usize, &mut [f64]),
+        mut emit: impl FnMut(usize, &[f64]),
+    ) {
         let [height, width, channels] = dims;
         let radius = self.weights.len() - 1;
-        if radius == 0 {
-            dst.copy_from_slice(src);
-            return;
-        }
         let (row, pad) = (width * channels, radius * channels);
-        let line = sized(line, row + 2 * pad);
+        let count = height.min(2 * radius + 1);
+        let work = sized(work, count * row + (row + 2 * pad) + row);
+        let (rows, work) = work.split_at_mut(count * row);
+        let (line, out) = work.split_at_mut(row + 2 * pad);
+        let mut rows = Window { rows, wide: row, count, filled: 0 };
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
                 for h in 0..height {
+                    rows.fill_to((h + radius).min(height - 1), &mut source);
+                    if radius == 0 {
+                        emit(h, rows.row(h));
+                        continue;
+                    }
                     let middle = &mut line[pad..pad + row];
-                    for (m, s) in middle.iter_mut().zip(&src[h * row..][..row]) {
+                    for (m, s) in middle.iter_mut().zip(rows.row(h)) {
                         *m = self.weights[0] * s;
                     }
                     for k in (1..=radius).rev() {
-                        let up = self.border.index(h as isize - k as isize, height) * row;
-                        let down = self.border.index((h + k) as isize, height) * row;
-                        add_pair(middle, &src[up..][..row], &src[down..][..row], self.weights[k]);
+                        let up = rows.row(self.border.index(h as isize - k as isize, height));
+                        let down = rows.row(self.border.index((h + k) as isize, height));
+                        add_pair(middle, up, down, self.weights[k]);
                     }
                     pad_line(line, radius, radius, width, channels, self.border);
-                    let out = &mut dst[h * row..][..row];
                     for (o, m) in out.iter_mut().zip(&line[pad..][..row]) {
                         *o = self.weights[0] * m;
                     }
@@ -84,9 +97,37 @@ impl Gauss {
                         let (left, right) = (pad - k * channels, pad + k * channels);
                         add_pair(out, &line[left..][..row], &line[right..][..row], self.weights[k]);
                     }
+                    emit(h, out);
                 }
             },
         );
+    }
+}
+
+/// The rows of a plane that a filter needs at once on its way down: row `h` lies at place `h` modulo their number.
+struct Window<'a> {
+    rows: &'a mut [f64],
+    wide: usize,
+    count: usize,
+    filled: usize,
+}
+
+impl Window<'_> {
+    /// Lets `source` write the rows up to `last`, each once.
+    #[inline(always)]
+    fn fill_to(&mut self, last: usize, mut source: impl FnMut(usize, &mut [f64])) {
+        while self.filled <= last {
+            let place = self.filled % self.count;
+            source(self.filled, &mut self.rows[place * self.wide..][..self.wide]);
+            self.filled += 1;
+        }
+    }
+
+    /// Row `h`, one of the last `count` that were filled.
+    #[inline(always)]
+    fn row(&self, h: usize) -> &[f64] {
+        let place = if h < self.count { h } else { h % self.count };
+        &self.rows[place * self.wide..][..self.wide]
     }
 }
 
@@ -133,31 +174,46 @@ impl Correlate {
         let half = (side / 2) as isize;
         let tap = |(i, &k): (usize, &f32)| ((i / side) as isize - half, (i % side) as isize - half, f64::from(k));
         let taps: Vec<_> = kernel.iter().enumerate().map(tap).filter(|tap| tap.2 != 0.0).collect();
-        let radius = taps.iter().map(|tap| tap.1.unsigned_abs()).max().unwrap_or(0);
+        let radius = taps.iter().map(|tap| tap.0.unsigned_abs().max(tap.1.unsigned_abs())).max().unwrap_or(0);
         Self { taps, radius }
     }
 
-    /// Writes the filtered `src` into `dst`; both have `dims` = height, width, channels. `padded` is a work buffer.
-    pub(crate) fn apply(&self, src: &[f64], dims: [usize; 3], padded: &mut Vec<f64>, dst: &mut [f64]) {
+    /// Calls `emit(h, row)` for every filtered row of a plane of `dims` = height, width, channels; `source(h, row)` writes a row of it.
+    /// `work` is a work buffer; it holds the rows that the kernel reaches and not the plane.
+    #[inline(always)]
+    pub(crate) fn each_row(
+        &self,
+        dims: [usize; 3],
+        work: &mut Vec<f64>,
+        mut source: impl FnMut(usize, &mut [f64]),
+        mut emit: impl FnMut(usize, &[f64]),
+    ) {
         let [height, width, channels] = dims;
         let (row, wide) = (width * channels, (width + 2 * self.radius) * channels);
-        let padded = sized(padded, height * wide);
-        for (line, src) in padded.chunks_exact_mut(wide).zip(src.chunks_exact(row)) {
-            line[self.radius * channels..][..row].copy_from_slice(src);
-            pad_line(line, self.radius, self.radius, width, channels, Border::Reflect101);
-        }
+        let count = height.min(2 * self.radius + 1);
+        let (rows, out) = sized(work, count * wide + row).split_at_mut(count * wide);
+        let mut rows = Window { rows, wide, count, filled: 0 };
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                for (h, out) in dst.chunks_exact_mut(row).enumerate() {
+                for h in 0..height {
+                    rows.fill_to(
+                        (h + self.radius).min(height - 1),
+                        #[inline(always)]
+                        |h, line| {
+                            source(h, &mut line[self.radius * channels..][..row]);
+                            pad_line(line, self.radius, self.radius, width, channels, Border::Reflect101);
+                        },
+                    );
                     out.fill(0.0);
                     for &(a, b, k) in &self.taps {
-                        let from = Border::Reflect101.index(h as isize + a, height) * wide
-                            + (self.radius as isize + b) as usize * channels;
-                        for (o, s) in out.iter_mut().zip(&padded[from..][..row]) {
+                        let from = rows.row(Border::Reflect101.index(h as isize + a, height));
+                        let from = &from[(self.radius as isize + b) as usize * channels..][..row];
+                        for (o, s) in out.iter_mut().zip(from) {
                             *o += k * s;
                         }
                     }
+                    emit(h, out);
                 }
             },
         );
@@ -189,25 +245,31 @@ impl Motion {
         let len = self.weights.len();
         let (p, q) = (len as f64 * theta.to_radians().sin(), len as f64 * theta.to_radians().cos());
         let shift = |i: usize, along: f64| (i as f64 * along / p.hypot(q) - 0.5).ceil() as isize;
-        let last = shift(len - 1, q);
-        let (left, right) = ((-last).max(0) as usize, last.max(0) as usize);
+        let (across, down) = (shift(len - 1, q), shift(len - 1, p));
+        let (left, right) = ((-across).max(0) as usize, across.max(0) as usize);
         let (row, wide) = (width * channels, (width + left + right) * channels);
-        let (sum, padded) = sized(work, row + height * wide).split_at_mut(row);
+        let count = height.min(down.unsigned_abs() + 1);
+        let (sum, rows) = sized(work, row + count * wide).split_at_mut(row);
+        let mut rows = Window { rows, wide, count, filled: 0 };
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                for (line, src) in padded.chunks_exact_mut(wide).zip(src.chunks_exact(row)) {
-                    for (l, &s) in line[left * channels..][..row].iter_mut().zip(src) {
-                        *l = 257.0 * f64::from(s);
-                    }
-                    pad_line(line, left, right, width, channels, Border::Nearest);
-                }
                 for (h, out) in dst.chunks_exact_mut(row).enumerate() {
+                    rows.fill_to(
+                        Border::Nearest.index(h as isize + down.max(0), height),
+                        #[inline(always)]
+                        |h, line| {
+                            for (l, &s) in line[left * channels..][..row].iter_mut().zip(&src[h * row..][..row]) {
+                                *l = 257.0 * f64::from(s);
+                            }
+                            pad_line(line, left, right, width, channels, Border::Nearest);
+                        },
+                    );
                     sum.fill(0.0);
                     for (i, &weight) in self.weights.iter().enumerate() {
-                        let from = Border::Nearest.index(h as isize + shift(i, p), height) * wide
-                            + (left as isize + shift(i, q)) as usize * channels;
-                        for (s, v) in sum.iter_mut().zip(&padded[from..][..row]) {
+                        let from = rows.row(Border::Nearest.index(h as isize + shift(i, p), height));
+                        let from = &from[(left as isize + shift(i, q)) as usize * channels..][..row];
+                        for (s, v) in sum.iter_mut().zip(from) {
                             *s += weight * v;
                         }
                     }
@@ -274,14 +336,28 @@ impl Zoom {
         self.rows.is_identity() && self.columns.is_identity()
     }
 
-    /// Calls `emit(h, row)` for each output row h; `src` is height × width pixels of C channels, `work` holds at least 2 rows.
+    /// The input rows that some output rows are made of.
+    pub(crate) fn source(&self, rows: &Range<usize>) -> Range<usize> {
+        let points = &self.rows.points[rows.clone()];
+        points.first().map_or(0, |point| point.0)..points.last().map_or(0, |point| point.1 + 1)
+    }
+
+    /// Calls `emit(h, row)` for each output row h of `rows`; `src` is the input from row `first` on, pixels of C channels, and `work`
+    /// holds at least 2 rows.
     #[inline(always)]
-    pub fn each_row<const C: usize>(&self, src: &[[f64; C]], work: &mut [[f64; C]], mut emit: impl FnMut(usize, &[[f64; C]])) {
+    pub fn each_row<const C: usize>(
+        &self,
+        rows: Range<usize>,
+        (first, src): (usize, &[[f64; C]]),
+        work: &mut [[f64; C]],
+        mut emit: impl FnMut(usize, &[[f64; C]]),
+    ) {
         let width = self.columns.points.len();
         let (line, rest) = work.split_at_mut(width);
         let out = &mut rest[..width];
-        for (h, &(low, high, t)) in self.rows.points.iter().enumerate() {
-            let (a, b) = (&src[low * width..][..width], &src[high * width..][..width]);
+        for h in rows {
+            let (low, high, t) = self.rows.points[h];
+            let (a, b) = (&src[(low - first) * width..][..width], &src[(high - first) * width..][..width]);
             for ((l, a), b) in line.iter_mut().zip(a).zip(b) {
                 for c in 0..C {
                     l[c] = (1.0 - t) * a[c] + t * b[c];

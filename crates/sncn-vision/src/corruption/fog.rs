@@ -63,17 +63,24 @@ impl Fog {
         }
     }
 
-    /// Writes the result in 0..1, before clipping, for a height map of that side into `y`.
-    pub fn float(&self, image: &[u8], dims: Dims, side: usize, map: &[f64], y: &mut [f64]) {
+    /// Calls `emit(h, row)` for every row of the result in 0..1, before clipping, for a height map of that side; `y` holds a row.
+    pub fn float(
+        &self,
+        image: &[u8],
+        dims: Dims,
+        (side, map): (usize, &[f64]),
+        y: &mut [f64],
+        mut emit: impl FnMut(usize, &[f64]),
+    ) {
         let most = UNIT[usize::from(image.iter().copied().max().unwrap_or(0))];
-        for h in 0..dims.height {
-            let (from, row) = (h * dims.width * 3, &map[h * side..][..dims.width]);
-            let pixels = y[from..from + 3 * dims.width].as_chunks_mut::<3>().0.iter_mut();
-            for ((y, x), a) in pixels.zip(image[from..].as_chunks::<3>().0).zip(row) {
+        for (h, image) in image.chunks_exact(3 * dims.width).enumerate() {
+            let row = &map[h * side..][..dims.width];
+            for ((y, x), a) in y.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0).zip(row) {
                 for c in 0..3 {
                     y[c] = (UNIT[usize::from(x[c])] + self.amount * a) * most / (most + self.amount);
                 }
             }
+            emit(h, y);
         }
     }
 }
@@ -82,9 +89,12 @@ impl Corruption for Fog {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
         let side = self.map_side(dims);
         let [map, y, ..] = &mut scratch.f64s;
-        let (map, y) = (sized(map, side * side), sized(y, dims.bytes()));
+        let (map, y) = (sized(map, side * side), sized(y, 3 * dims.width));
         self.plasma(side, map, || rng.random_range(-1.0..1.0));
-        self.float(image, dims, side, map, y);
-        truncate_unit(y, out);
+        self.float(image, dims, (side, map), y, |h, row| truncate_unit(row, &mut out[3 * h * dims.width..][..row.len()]));
+    }
+
+    fn memory(&self, dims: Dims) -> usize {
+        size_of::<f64>() * self.map_side(dims).pow(2)
     }
 }

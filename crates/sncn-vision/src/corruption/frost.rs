@@ -7,14 +7,14 @@ use super::apply::{Corruption, Scratch};
 use super::dims::Dims;
 use super::filter::Border;
 use super::severity::{self, Variant, row};
-use crate::picture;
+use crate::picture::{self, Limit};
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use sncn_core::Seed;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The photographs, in the order of the textures; the benchmark never uses its sixth.
 const FILES: [&str; 5] = ["frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"];
@@ -51,19 +51,20 @@ impl Texture {
     }
 }
 
-/// The textures of frost, at full size and reduced.
+/// The textures of frost; generated ones are made when they are first asked for.
 pub struct Frost {
-    full: Arc<[Texture]>,
-    reduced: Arc<[Texture]>,
-    generated: bool,
+    full: Full,
+    /// Every fifth pixel of them.
+    reduced: OnceLock<Arc<[Texture]>>,
+}
+
+/// The textures at full size.
+enum Full {
+    Photographs(Arc<[Texture]>),
+    Generated(Seed, OnceLock<Arc<[Texture]>>),
 }
 
 impl Frost {
-    fn new(full: Vec<Texture>, generated: bool) -> Self {
-        let reduced = full.iter().map(Texture::reduced).collect();
-        Self { full: full.into(), reduced, generated }
-    }
-
     /// Reads the benchmark's photographs from a folder; alpha channels are dropped.
     ///
     /// # Errors
@@ -71,17 +72,23 @@ impl Frost {
     pub fn from_folder(folder: &Path) -> Result<Self> {
         let read = |name: &&str| {
             let path = folder.join(name);
-            let image = picture::open(&path).with_context(|| format!("the frost folder holds {}", FILES.join(", ")))?;
+            let image =
+                picture::open(&path, Limit::default()).with_context(|| format!("the frost folder holds {}", FILES.join(", ")))?;
             let image: RgbImage = image.into_rgb8();
             let dims = Dims { height: image.height() as usize, width: image.width() as usize };
             ensure!(dims.pixels() > 0, "{}: an empty image", path.display());
             Ok(Texture { dims, bytes: image.into_raw() })
         };
-        Ok(Self::new(FILES.iter().map(read).collect::<Result<_>>()?, false))
+        Ok(Self { full: Full::Photographs(FILES.iter().map(read).collect::<Result<_>>()?), reduced: OnceLock::new() })
     }
 
-    /// Generates textures: six octaves of ridged value noise, stretched along a direction of growth.
+    /// Generated textures.
     pub fn generated(seed: Seed) -> Self {
+        Self { full: Full::Generated(seed, OnceLock::new()), reduced: OnceLock::new() }
+    }
+
+    /// Six octaves of ridged value noise, stretched along a direction of growth.
+    fn generate(seed: Seed) -> Arc<[Texture]> {
         let dims = Dims { height: 256, width: 320 };
         let texture = |number: usize| {
             let seed = seed.named("frost").fold_in(number as u64);
@@ -101,19 +108,26 @@ impl Frost {
             };
             Texture { dims, bytes: (0..dims.pixels()).flat_map(pixel).collect() }
         };
-        Self::new((0..FILES.len()).map(texture).collect(), true)
+        (0..FILES.len()).map(texture).collect()
+    }
+
+    fn full(&self) -> &Arc<[Texture]> {
+        match &self.full {
+            Full::Photographs(textures) => textures,
+            Full::Generated(seed, made) => made.get_or_init(|| Self::generate(*seed)),
+        }
     }
 
     /// Whether the textures are generated and not the photographs.
     pub fn is_generated(&self) -> bool {
-        self.generated
+        matches!(self.full, Full::Generated(..))
     }
 
     /// The textures of a variant.
     pub fn textures(&self, variant: Variant) -> Arc<[Texture]> {
         match variant {
-            Variant::Cifar => self.reduced.clone(),
-            Variant::Imagenet => self.full.clone(),
+            Variant::Cifar => self.reduced.get_or_init(|| self.full().iter().map(Texture::reduced).collect()).clone(),
+            Variant::Imagenet => self.full().clone(),
         }
     }
 }

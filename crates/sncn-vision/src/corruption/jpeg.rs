@@ -198,13 +198,14 @@ impl JpegCompression {
     }
 }
 
-/// Splits the image into Y, Cb and Cr planes, padded by repeating the edge.
+/// Splits rows 2·`pair` and 2·`pair` + 1 of the image into Y, Cb and Cr, padded by repeating the edge; each plane has two rows.
 #[inline(always)]
-fn split(image: &[u8], dims: Dims, wide: usize, planes: [&mut [i32]; 3]) {
+fn split(image: &[u8], dims: Dims, wide: usize, pair: usize, planes: [&mut [i32]; 3]) {
     let [luma, blue, red] = planes;
-    for h in 0..luma.len() / wide {
-        let from = &image[3 * dims.width * h.min(dims.height - 1)..][..3 * dims.width];
-        let (luma, blue, red) = (&mut luma[h * wide..][..wide], &mut blue[h * wide..][..wide], &mut red[h * wide..][..wide]);
+    for row in 0..2 {
+        let from = &image[3 * dims.width * (2 * pair + row).min(dims.height - 1)..][..3 * dims.width];
+        let at = row * wide;
+        let (luma, blue, red) = (&mut luma[at..][..wide], &mut blue[at..][..wide], &mut red[at..][..wide]);
         for (w, pixel) in from.as_chunks::<3>().0.iter().enumerate() {
             let [r, g, b] = pixel.map(i32::from);
             luma[w] = (fixed(0.299) * r + fixed(0.587) * g + fixed(0.114) * b + 32768) >> 16;
@@ -219,15 +220,13 @@ fn split(image: &[u8], dims: Dims, wide: usize, planes: [&mut [i32]; 3]) {
     }
 }
 
-/// Halves both sides of a plane: (sum of four + bias) div 4, bias 1 in even columns and 2 in odd ones.
+/// Halves both sides of two rows: (sum of four + bias) div 4, bias 1 in even columns and 2 in odd ones.
 #[inline(always)]
-fn halve(plane: &[i32], wide: usize, half: &mut [i32]) {
-    for (out, rows) in half.chunks_exact_mut(wide / 2).zip(plane.chunks_exact(2 * wide)) {
-        let (top, bottom) = rows.split_at(wide);
-        let pairs = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
-        for (w, (out, (a, b))) in out.iter_mut().zip(pairs).enumerate() {
-            *out = (a[0] + a[1] + b[0] + b[1] + 1 + (w as i32 & 1)) >> 2;
-        }
+fn halve(rows: &[i32], wide: usize, half: &mut [i32]) {
+    let (top, bottom) = rows.split_at(wide);
+    let pairs = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+    for (w, (out, (a, b))) in half.iter_mut().zip(pairs).enumerate() {
+        *out = (a[0] + a[1] + b[0] + b[1] + 1 + (w as i32 & 1)) >> 2;
     }
 }
 
@@ -259,16 +258,18 @@ impl Corruption for JpegCompression {
         let (rows, columns) = (dims.height.div_ceil(2), dims.width.div_ceil(2));
         let [luma, full_blue, full_red, blue, red, line] = &mut scratch.i32s;
         let (luma, line) = (sized(luma, high * wide), sized(line, 3 * wide));
-        let (full_blue, full_red) = (sized(full_blue, high * wide), sized(full_red, high * wide));
+        let (full_blue, full_red) = (sized(full_blue, 2 * wide), sized(full_red, 2 * wide));
         let (blue, red) = (sized(blue, small), sized(red, small));
         let (sums, rest) = line.split_at_mut(wide);
         let (cb, cr) = rest.split_at_mut(wide);
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                split(image, dims, wide, [&mut *luma, &mut *full_blue, &mut *full_red]);
-                halve(full_blue, wide, blue);
-                halve(full_red, wide, red);
+                for (pair, luma) in luma.chunks_exact_mut(2 * wide).enumerate() {
+                    split(image, dims, wide, pair, [luma, &mut *full_blue, &mut *full_red]);
+                    halve(full_blue, wide, &mut blue[pair * narrow..][..narrow]);
+                    halve(full_red, wide, &mut red[pair * narrow..][..narrow]);
+                }
                 self.luma.plane(luma, wide);
                 self.chroma.plane(blue, narrow);
                 self.chroma.plane(red, narrow);

@@ -153,6 +153,11 @@ impl Generator {
         self.severity
     }
 
+    /// About how many bytes of work buffers an image of that size takes.
+    pub fn memory(&self, dims: Dims) -> usize {
+        self.corruption.memory(dims)
+    }
+
     fn stream(&self, seed: Seed) -> Seed {
         seed.named("corrupt").named(self.name).fold_in(self.severity as u64)
     }
@@ -179,7 +184,10 @@ impl Generator {
         let stream = self.stream(seed);
         out.par_chunks_mut(bytes).zip(images.par_chunks(bytes)).enumerate().for_each(|(i, (out, image))| {
             let mut rng = stream.fold_in(first_index.wrapping_add(i as u64)).rng();
-            SCRATCH.with_borrow_mut(|scratch| self.corruption.apply(image, dims, &mut rng, scratch, out));
+            SCRATCH.with_borrow_mut(|scratch| {
+                self.corruption.apply(image, dims, &mut rng, scratch, out);
+                scratch.release();
+            });
         });
         Ok(())
     }

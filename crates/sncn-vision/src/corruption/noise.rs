@@ -1,6 +1,6 @@
 //! Noise: Gaussian y = X + c z, speckle y = X + c X z, shot y = Poisson(c X) / c, and impulse (salt and pepper).
 
-use super::apply::{Corruption, Scratch, sized};
+use super::apply::{CHUNK, Corruption, Scratch, sized};
 use super::bytes::truncate;
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
@@ -12,6 +12,21 @@ use rand_distr::{Distribution, StandardNormal};
 /// Fills `z` with independent standard normal values (ziggurat).
 pub(crate) fn normals(z: &mut [f32], rng: &mut ChaCha8Rng) {
     z.iter_mut().for_each(|z| *z = StandardNormal.sample(rng));
+}
+
+/// Lets `mix` replace standard normal draws by values in 0..255, and writes these as bytes.
+fn normally(image: &[u8], rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8], mix: impl Fn(&[u8], &mut [f32])) {
+    for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
+        let y = sized(&mut scratch.f32s[0], image.len());
+        normals(y, rng);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                mix(image, y);
+                truncate(y, out);
+            },
+        );
+    }
 }
 
 /// Gaussian noise: y = X + c z with z ~ N(0, 1) for each pixel and channel.
@@ -36,15 +51,14 @@ impl GaussianNoise {
 }
 
 impl Corruption for GaussianNoise {
-    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = sized(&mut scratch.f32s[0], dims.bytes());
-        normals(y, rng);
-        pulp::Arch::new().dispatch(
+    fn apply(&self, image: &[u8], _: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        normally(
+            image,
+            rng,
+            scratch,
+            out,
             #[inline(always)]
-            || {
-                self.mix(image, y);
-                truncate(y, out);
-            },
+            |image, y| self.mix(image, y),
         );
     }
 }
@@ -72,15 +86,14 @@ impl SpeckleNoise {
 }
 
 impl Corruption for SpeckleNoise {
-    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = sized(&mut scratch.f32s[0], dims.bytes());
-        normals(y, rng);
-        pulp::Arch::new().dispatch(
+    fn apply(&self, image: &[u8], _: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        normally(
+            image,
+            rng,
+            scratch,
+            out,
             #[inline(always)]
-            || {
-                self.mix(image, y);
-                truncate(y, out);
-            },
+            |image, y| self.mix(image, y),
         );
     }
 }
@@ -171,11 +184,13 @@ impl ShotNoise {
 }
 
 impl Corruption for ShotNoise {
-    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let bits = sized(&mut scratch.u8s[0], 8 * dims.bytes());
-        rng.fill_bytes(bits);
-        for ((out, &v), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<8>().0) {
-            *out = self.byte(self.samplers[usize::from(v)].sample(u64::from_le_bytes(bits)));
+    fn apply(&self, image: &[u8], _: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
+            let bits = sized(&mut scratch.u8s[0], 8 * image.len());
+            rng.fill_bytes(bits);
+            for ((out, &v), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<8>().0) {
+                *out = self.byte(self.samplers[usize::from(v)].sample(u64::from_le_bytes(bits)));
+            }
         }
     }
 }
@@ -204,21 +219,23 @@ impl ImpulseNoise {
 }
 
 impl Corruption for ImpulseNoise {
-    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+    fn apply(&self, image: &[u8], _: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
         // the upper 31 bits of each word give u, the lowest one v
         const UNIT: f64 = 1.0 / 2_147_483_648.0;
-        let bits = sized(&mut scratch.u8s[0], 4 * dims.bytes());
-        rng.fill_bytes(bits);
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let threshold = (self.share / UNIT) as u32;
-                for ((out, &value), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<4>().0) {
-                    let bits = u32::from_le_bytes(bits);
-                    let extreme = if bits & 1 == 0 { 255 } else { 0 };
-                    *out = if bits >> 1 <= threshold { extreme } else { value };
-                }
-            },
-        );
+        let threshold = (self.share / UNIT) as u32;
+        for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
+            let bits = sized(&mut scratch.u8s[0], 4 * image.len());
+            rng.fill_bytes(bits);
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for ((out, &value), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<4>().0) {
+                        let bits = u32::from_le_bytes(bits);
+                        let extreme = if bits & 1 == 0 { 255 } else { 0 };
+                        *out = if bits >> 1 <= threshold { extreme } else { value };
+                    }
+                },
+            );
+        }
     }
 }

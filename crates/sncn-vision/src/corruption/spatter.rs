@@ -1,14 +1,14 @@
 //! Spatter: mud (a thresholded, smoothed noise layer in brown) or water (its edges, lit through a distance map, in pale blue).
 
-use super::apply::{Corruption, Scratch, sized};
-use super::bytes::{UNIT, truncate_unit};
+use super::apply::{CHUNK, Corruption, Scratch, sized};
+use super::bytes::{UNIT_SINGLE, truncate_unit};
 use super::dims::Dims;
 use super::filter::{Border, Gauss};
+use super::noise::normals;
 use super::severity::{self, Variant, row};
 use super::water::relief;
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 
 const MUD: [f64; 3] = [63.0 / 255.0, 42.0 / 255.0, 20.0 / 255.0];
 const WATER: [f64; 3] = [175.0 / 255.0, 238.0 / 255.0, 238.0 / 255.0];
@@ -43,24 +43,35 @@ impl Spatter {
         Ok(Self { mean, std, smooth: gauss(sigma), threshold, strength, mud })
     }
 
-    /// Writes the strength M of the spatter at each pixel into `strength`; `z` holds a standard normal draw for each pixel and
-    /// is overwritten.
-    pub fn strength(&self, dims: Dims, z: &mut [f64], buffers: Buffers<'_>, strength: &mut [f64]) {
+    /// Writes the strength M of the spatter at each pixel into `strength`; `z` holds a standard normal draw for each pixel.
+    pub fn strength(&self, dims: Dims, z: &[f32], buffers: Buffers<'_>, strength: &mut [f64]) {
         let Buffers { line, bytes, work } = buffers;
-        let shape = [dims.height, dims.width, 1];
-        z.iter_mut().for_each(|z| *z = self.mean + self.std * *z);
-        self.smooth.apply(z, shape, line, strength);
+        let (shape, width) = ([dims.height, dims.width, 1], dims.width);
+        let bytes = sized(bytes, strength.len());
+        // what becomes of the smoothed layer: a mask of mud, or the water's level
+        let byte = |l: f64| match &self.mud {
+            Some(_) => u8::from(l > self.threshold),
+            None if l < self.threshold => 0,
+            None => (255.0 * l).clamp(0.0, 255.0) as u8,
+        };
+        self.smooth.each_row(
+            shape,
+            line,
+            |h, row| row.iter_mut().zip(&z[h * width..]).for_each(|(x, &z)| *x = self.mean + self.std * f64::from(z)),
+            |h, row| bytes[h * width..].iter_mut().zip(row).for_each(|(b, &l)| *b = byte(l)),
+        );
         if let Some(gauss) = &self.mud {
-            for (z, &l) in z.iter_mut().zip(&*strength) {
-                *z = if l > self.threshold { 1.0 } else { 0.0 };
-            }
-            gauss.apply(z, shape, line, strength);
-            strength.iter_mut().for_each(|m| *m = if *m < 0.8 { 0.0 } else { *m });
+            gauss.each_row(
+                shape,
+                line,
+                |h, row| row.iter_mut().zip(&bytes[h * width..]).for_each(|(x, &b)| *x = f64::from(b)),
+                |h, row| {
+                    let rows = strength[h * width..].iter_mut().zip(row);
+                    rows.for_each(|(m, &l)| *m = if l < 0.8 { 0.0 } else { l });
+                },
+            );
             return;
         }
-        let byte = |l: f64| if l < self.threshold { 0 } else { (255.0 * l).clamp(0.0, 255.0) as u8 };
-        let bytes = sized(bytes, strength.len());
-        bytes.iter_mut().zip(&*strength).for_each(|(b, &l)| *b = byte(l));
         let lit = relief(bytes, dims, work);
         for ((m, &l), &r) in strength.iter_mut().zip(&*bytes).zip(lit) {
             *m = f64::from(l) * f64::from(r);
@@ -70,11 +81,11 @@ impl Spatter {
         strength.iter_mut().for_each(|m| *m *= scale);
     }
 
-    /// The result in 0..1 before clipping, height × width × 3.
+    /// The result in 0..1 before clipping, for some pixels and the strength at each.
     pub fn float(&self, image: &[u8], strength: &[f64], y: &mut [f64]) {
         for ((y, x), m) in y.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0).zip(strength) {
             for c in 0..3 {
-                let x = f64::from(UNIT[usize::from(x[c])] as f32);
+                let x = UNIT_SINGLE[usize::from(x[c])];
                 y[c] = if self.mud.is_some() { x * (1.0 - m) + m * MUD[c] } else { x + m * WATER[c] };
             }
         }
@@ -83,12 +94,20 @@ impl Spatter {
 
 impl Corruption for Spatter {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let [z, strength, y, line, ..] = &mut scratch.f64s;
-        let (z, strength, y) = (sized(z, dims.pixels()), sized(strength, dims.pixels()), sized(y, dims.bytes()));
-        z.iter_mut().for_each(|z| *z = f64::from(Distribution::<f32>::sample(&StandardNormal, rng)));
+        let [line, strength, y, ..] = &mut scratch.f64s;
+        let (strength, y) = (sized(strength, dims.pixels()), sized(y, CHUNK));
+        let z = sized(&mut scratch.f32s[0], dims.pixels());
+        normals(z, rng);
         let buffers = Buffers { line, bytes: &mut scratch.u8s[0], work: &mut scratch.i32s };
         self.strength(dims, z, buffers, strength);
-        self.float(image, strength, y);
-        truncate_unit(y, out);
+        for ((image, out), strength) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)).zip(strength.chunks(CHUNK / 3)) {
+            self.float(image, strength, y);
+            truncate_unit(y, out);
+        }
+    }
+
+    fn memory(&self, dims: Dims) -> usize {
+        let planes = if self.mud.is_some() { 0 } else { 7 * size_of::<i32>() };
+        (planes + size_of::<f64>() + size_of::<f32>() + 1) * dims.pixels()
     }
 }

@@ -2,7 +2,7 @@
 
 use super::DataDir;
 use super::images::{Images, Splits};
-use crate::picture::{self, ENDINGS, Listing};
+use crate::picture::{self, ENDINGS, Limit, Listing};
 use anyhow::{Context, Result, ensure};
 use image::imageops::FilterType;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ impl Images for Folder {
 
     fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
         let (path, label) = self.files.get(index).with_context(|| format!("image {index} of {}", self.len()))?;
-        let image = picture::open(path)?;
+        let image = picture::open(path, Limit::default())?;
         let image = image.resize_to_fill(SIDE as u32, SIDE as u32, FilterType::Triangle).into_rgb8();
         ensure!(out.len() == image.as_raw().len(), "{} bytes for an image of {}", out.len(), image.as_raw().len());
         out.copy_from_slice(image.as_raw());

@@ -15,7 +15,7 @@ pub(crate) mod subset;
 pub use images::{Images, Splits};
 pub use sncn_train::DataDir;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 /// Opens a data set in a data folder.
 pub type Open = fn(&DataDir) -> Result<Splits>;
@@ -23,6 +23,20 @@ pub type Open = fn(&DataDir) -> Result<Splits>;
 /// Every data set by name.
 pub const DATASETS: &[(&str, Open)] =
     &[("shapes", shapes::open), ("cifar10", cifar::open_10), ("cifar100", cifar::open_100), ("folder", folder::open)];
+
+/// Checks that what a user gives as data is a file or folder, or the name of a data set.
+///
+/// # Errors
+/// If it is neither; the error lists the data sets.
+pub(crate) fn check_given(given: &str) -> Result<()> {
+    let known: Vec<_> = DATASETS.iter().map(|(known, _)| *known).collect();
+    ensure!(
+        std::path::Path::new(given).exists() || known.contains(&given),
+        "{given}: no such file or folder, and no data set; known: {}",
+        known.join(", ")
+    );
+    Ok(())
+}
 
 /// Opens a data set by name.
 ///

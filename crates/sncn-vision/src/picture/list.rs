@@ -2,12 +2,22 @@
 //! once however many links lead to it, and what is passed over is counted.
 
 use super::open::ENDINGS;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Names of files and folders that systems leave beside images, besides those that begin with a dot.
-const SYSTEM: [&str; 4] = ["__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN"];
+/// Names of files and folders that systems and network drives leave beside images, besides those that begin with a dot, in lower case.
+const SYSTEM: [&str; 9] = [
+    "__macosx",
+    "thumbs.db",
+    "ehthumbs.db",
+    "desktop.ini",
+    "$recycle.bin",
+    "system volume information",
+    "lost+found",
+    "@eadir",
+    "#recycle",
+];
 
 /// The image files of a folder.
 #[derive(Debug, Default)]
@@ -41,8 +51,8 @@ impl Listing {
 
 /// Whether a file or folder is hidden, or left there by a system.
 pub(crate) fn is_hidden(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with('.') || SYSTEM.contains(&name.as_ref())
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    name.starts_with('.') || SYSTEM.contains(&name.as_str())
 }
 
 /// The paths in a folder that are not hidden, sorted by name.
@@ -66,6 +76,43 @@ pub(crate) fn list(folder: &Path, except: Option<&Path>) -> Result<Listing> {
     let mut listing = Listing::default();
     collect(folder, &mut visited, &mut listing)?;
     Ok(listing)
+}
+
+/// The image files of files and folders that a user gives, each once, with their names: those below their folder. What is below
+/// `output`, which the command writes, is none of them. Remarks on what was passed over are printed.
+///
+/// # Errors
+/// If one is neither file nor folder, a folder has no images, or it is the output itself.
+pub(crate) fn given(inputs: &[PathBuf], output: Option<&Path>) -> Result<Vec<(PathBuf, PathBuf)>> {
+    let real = |path: &Path| path.canonicalize().ok();
+    let (mut files, mut known) = (Vec::new(), BTreeSet::new());
+    for input in inputs {
+        let found = if input.is_dir() {
+            ensure!(
+                output.and_then(real).is_none_or(|output| real(input) != Some(output)),
+                "{}: the output would go between the input's files: name another folder for it",
+                input.display()
+            );
+            let listing = list(input, output)?;
+            let remark = listing.remark();
+            if listing.images.is_empty() {
+                let remark = remark.map_or(String::new(), |remark| format!("; {remark}"));
+                bail!("{}: no image files ({}){remark}", input.display(), ENDINGS.join(", "))
+            }
+            remark.into_iter().for_each(|remark| eprintln!("{}: {remark}", input.display()));
+            listing.images
+        } else if input.exists() {
+            vec![input.clone()]
+        } else {
+            bail!("{}: no such file or folder", input.display())
+        };
+        for file in found.into_iter().filter(|file| known.insert(real(file).unwrap_or_else(|| file.clone()))) {
+            let name = file.strip_prefix(input).ok().filter(|name| !name.as_os_str().is_empty());
+            let name = name.or_else(|| file.file_name().map(Path::new)).unwrap_or(&file).to_path_buf();
+            files.push((file, name));
+        }
+    }
+    Ok(files)
 }
 
 fn collect(folder: &Path, visited: &mut BTreeSet<PathBuf>, listing: &mut Listing) -> Result<()> {
@@ -115,6 +162,8 @@ mod tests {
             "Thumbs.db",
             "desktop.ini",
             "__MACOSX/c.png",
+            "@eaDir/a.png",
+            "Thumbs.DB",
             ".ipynb_checkpoints/d.png",
             "sub/e.webp",
             "notes.txt",
@@ -127,6 +176,20 @@ mod tests {
         let listing = list(folder.path(), Some(&folder.path().join("sub"))).unwrap();
         assert_eq!(names(folder.path(), &listing), ["a.png", "b.JPG"]);
         assert!(list(&folder.path().join("nowhere"), None).is_err());
+    }
+
+    #[test]
+    fn files_and_folders_are_given_once_with_names_and_what_is_missing_is_told() {
+        let folder = folder(&["a/x.png", "a/sub/y.jpg", "a/out/z.png", "b/notes.heic", "c.png"]);
+        let at = |path: &str| folder.path().join(path);
+        let files = given(&[at("a"), at("c.png"), at("a/x.png")], Some(&at("a/out"))).unwrap();
+        let names: Vec<_> = files.iter().map(|(_, name)| name.to_string_lossy().replace('\\', "/")).collect();
+        assert_eq!(names, ["sub/y.jpg", "x.png", "c.png"]);
+        let error = |path: &str, output: &str| given(&[at(path)], Some(&at(output))).unwrap_err().to_string();
+        assert!(error("nowhere", "o").contains("no such file or folder"));
+        assert!(error("a", "a").contains("name another folder"));
+        let none = error("b", "o");
+        assert!(none.contains("no image files (png, ") && none.contains("1 file passed over: .heic 1"), "{none}");
     }
 
     #[cfg(unix)]

@@ -1,7 +1,9 @@
 //! `open`: the one place where image files are read. The format is that of the content, whatever the file is named; the orientation
 //! that a camera noted (EXIF) is applied; a file that is cut short is refused.
 
-use anyhow::{Context, Result, bail, ensure};
+use super::limit::Limit;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use std::io::Cursor;
 use std::path::Path;
@@ -9,28 +11,129 @@ use std::path::Path;
 /// Endings of the names of image files, in lower case; in a folder only these are looked at.
 pub(crate) const ENDINGS: [&str; 11] = ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "gif", "ppm", "pgm", "pnm"];
 
+/// An image as its file stores it.
+pub(crate) struct Stored {
+    /// The pixels, not yet turned.
+    pub(crate) image: DynamicImage,
+    /// How they are to be turned, as a camera noted it.
+    pub(crate) orientation: Orientation,
+}
+
+impl Stored {
+    /// Decodes the bytes of an image file.
+    ///
+    /// # Errors
+    /// If the file is empty, of no known format, larger than the limit or cut short.
+    pub(crate) fn decode(bytes: &[u8], limit: Limit) -> Result<Self> {
+        let format = format(bytes)?;
+        let whole = match format {
+            // a decoder of JPEG fills what is missing with grey
+            ImageFormat::Jpeg => is_whole_jpeg(bytes),
+            ImageFormat::WebP => is_whole_riff(bytes),
+            _ => true,
+        };
+        ensure!(whole, "the file is cut short");
+        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+        reader.no_limits();
+        let mut decoder = reader.into_decoder().map_err(once)?;
+        let (width, height) = decoder.dimensions();
+        limit.check(width, height)?;
+        // a note that cannot be read is none
+        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+        let orientation = if format == ImageFormat::Png { png_orientation(bytes) } else { orientation };
+        Ok(Self { image: DynamicImage::from_decoder(decoder).map_err(once)?, orientation })
+    }
+
+    /// Reads and decodes an image file.
+    ///
+    /// # Errors
+    /// As [`Stored::decode`], or if there is no such file; the error names the file.
+    pub(crate) fn open(path: &Path, limit: Limit) -> Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| format!("{}: not readable", path.display()))?;
+        Self::decode(&bytes, limit).with_context(|| format!("{}: cannot be decoded as an image", path.display()))
+    }
+
+    /// The image, turned as it is to be seen.
+    pub(crate) fn turned(mut self) -> DynamicImage {
+        self.image.apply_orientation(self.orientation);
+        self.image
+    }
+}
+
 /// Reads an image file, turned as it is to be seen.
 ///
 /// # Errors
-/// If the file is missing or empty, is no image of a known format, or ends before its image does.
-pub(crate) fn open(path: &Path) -> Result<DynamicImage> {
-    let bytes = std::fs::read(path).with_context(|| format!("{}: not readable", path.display()))?;
-    decode(&bytes).with_context(|| format!("{}: cannot be decoded as an image", path.display()))
+/// If the file is missing or empty, is no image of a known format, is larger than the limit, or ends before its image does.
+pub(crate) fn open(path: &Path, limit: Limit) -> Result<DynamicImage> {
+    Ok(Stored::open(path, limit)?.turned())
 }
 
-fn decode(bytes: &[u8]) -> Result<DynamicImage> {
+/// Decodes the bytes of an image file, turned as the image is to be seen.
+///
+/// # Errors
+/// If the bytes are no image of a known format, it is larger than the limit, or they end before it does.
+pub fn decode(bytes: &[u8], limit: Limit) -> Result<DynamicImage> {
+    Ok(Stored::decode(bytes, limit)?.turned())
+}
+
+/// The format of a file, by its content.
+///
+/// # Errors
+/// If it is none that is read.
+pub(crate) fn format(bytes: &[u8]) -> Result<ImageFormat> {
     ensure!(!bytes.is_empty(), "the file is empty");
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    let Some(format) = reader.format() else {
-        bail!("its content is none of the known formats: PNG, JPEG, BMP, WebP, TIFF, GIF, PNM")
-    };
-    // a decoder of JPEG fills what is missing with grey
-    ensure!(format != ImageFormat::Jpeg || is_whole_jpeg(bytes), "the file is cut short");
-    let mut decoder = reader.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    Ok(image)
+    match image::guess_format(bytes) {
+        Ok(format) if format.reading_enabled() => Ok(format),
+        _ => bail!("its content is none of the known formats: PNG, JPEG, BMP, WebP, TIFF, GIF, PNM{}", hint(bytes)),
+    }
+}
+
+/// What other content people take for images.
+fn hint(bytes: &[u8]) -> &'static str {
+    let begins = |with: &[u8]| bytes.trim_ascii_start().get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    let brand =
+        |names: &[&[u8]]| bytes.get(4..8) == Some(b"ftyp") && bytes.get(8..12).is_some_and(|brand| names.contains(&brand));
+    if begins(b"<!doctype html") || begins(b"<html") {
+        "; it is a web page: was it downloaded?"
+    } else if begins(b"<svg") || begins(b"<?xml") {
+        "; it is XML or SVG: make a PNG of it"
+    } else if brand(&[b"heic", b"heix", b"mif1", b"hevc", b"msf1"]) {
+        "; it is HEIC: make a JPEG of it, or have the camera write JPEG"
+    } else if brand(&[b"avif", b"avis"]) {
+        "; it is AVIF: make a PNG of it"
+    } else if begins(b"version https://git-lfs") {
+        "; it is a pointer of Git LFS: fetch the file itself (git lfs pull)"
+    } else if bytes.iter().all(|&byte| byte == 0) {
+        "; all its bytes are zero: the copy failed"
+    } else {
+        ""
+    }
+}
+
+/// An error of a decoder, said once: its own text has that of its causes.
+pub(crate) fn once(error: impl std::fmt::Display) -> anyhow::Error {
+    let text = error.to_string();
+    let ends = ["end of file", "fill whole buffer", "eof"].iter().any(|words| text.to_lowercase().contains(words));
+    if ends { anyhow!("the file is cut short ({text})") } else { anyhow!(text) }
+}
+
+/// The orientation that a PNG notes in its chunk eXIf, which may lie before the pixels or after them.
+pub(crate) fn png_orientation(bytes: &[u8]) -> Orientation {
+    let mut at = 8;
+    while let Some(&[a, b, c, d]) = bytes.get(at..at + 4) {
+        let (length, content) = (u32::from_be_bytes([a, b, c, d]) as usize, at + 8);
+        if bytes.get(at + 4..content) == Some(b"eXIf") {
+            let exif = content.checked_add(length).and_then(|end| bytes.get(content..end));
+            return exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms);
+        }
+        at = content.saturating_add(length).saturating_add(4).min(bytes.len());
+    }
+    Orientation::NoTransforms
+}
+
+/// Whether a WebP file is as long as its header says.
+fn is_whole_riff(bytes: &[u8]) -> bool {
+    matches!(bytes.get(4..8), Some(&[a, b, c, d]) if u32::from_le_bytes([a, b, c, d]) as usize <= bytes.len() - 8)
 }
 
 /// Whether a JPEG file has its end-of-image marker (ITU T.81, B.1.1): segments are passed over by their lengths, so that the marker of
@@ -82,6 +185,10 @@ mod tests {
         exif
     }
 
+    fn decode(bytes: &[u8]) -> Result<DynamicImage> {
+        super::decode(bytes, Limit::default())
+    }
+
     #[test]
     fn the_content_decides_and_the_orientation_is_applied() {
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Pnm] {
@@ -91,6 +198,13 @@ mod tests {
         }
         assert_eq!(decode(&jpeg(None)).unwrap().into_rgb8().dimensions(), (40, 24));
         // 6: to be turned clockwise, so that the left half is above; 8: the other way; 3: upside down
+        let mut png = Cursor::new(Vec::new());
+        halves().write_to(&mut png, ImageFormat::Png).unwrap();
+        let mut png = png.into_inner();
+        let end = png.len() - 12;
+        let exif = [&26u32.to_be_bytes()[..], b"eXIf", &orientation(6), &[0; 4]].concat();
+        png.splice(end..end, exif);
+        assert_eq!(png_orientation(&png), Orientation::Rotate90);
         for (value, (x, y), size) in [(6, (12, 5), (24, 40)), (8, (12, 35), (24, 40)), (3, (35, 12), (40, 24))] {
             let turned = decode(&jpeg(Some(orientation(value)))).unwrap().into_rgb8();
             assert_eq!(turned.dimensions(), size, "orientation {value}");
@@ -110,9 +224,12 @@ mod tests {
                 assert!(error(&whole[..part]).contains("cut short"), "{part} of {}", whole.len());
             }
         }
-        let mut png = Cursor::new(Vec::new());
-        halves().write_to(&mut png, ImageFormat::Png).unwrap();
-        assert!(decode(&png.get_ref()[..png.get_ref().len() / 2]).is_err());
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP, ImageFormat::Tiff, ImageFormat::Pnm] {
+            let mut whole = Cursor::new(Vec::new());
+            halves().write_to(&mut whole, format).unwrap();
+            let text = error(&whole.get_ref()[..whole.get_ref().len() * 6 / 10]);
+            assert!(text.contains("cut short") && !text.contains(": "), "{format:?}: {text}");
+        }
         assert!(error(b"").contains("empty"));
         assert!(error(b"<html>404</html>").contains("none of the known formats"));
     }

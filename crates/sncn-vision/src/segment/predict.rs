@@ -5,12 +5,12 @@ use super::scoring::Protocol;
 use super::setup::Segment;
 use crate::augment::normalise;
 use crate::dataset::pairs::Legend;
-use crate::picture;
+use crate::picture::{self, Limit};
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use image::RgbImage;
 use sncn_train::harness::{Trained, cli};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Which images, and where their labels go: of `photo.jpg`, `photo-overlay.png` and `photo-labels.png`, and `legend.png`.
 #[derive(clap::Args, Debug)]
@@ -27,6 +27,8 @@ pub struct Predict {
     /// Precision of the factors of convolutions, f32 or bf16.
     #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: cli::Rounding,
+    #[command(flatten)]
+    limit: Limit,
     /// Image files (PNG, JPEG, BMP, WebP, TIFF, GIF, PNM), or folders of them.
     #[arg(required = true)]
     images: Vec<PathBuf>,
@@ -52,7 +54,7 @@ pub(super) fn run(trained: &Trained<Segment>, options: &Predict) -> Result<()> {
     let files = options.files()?;
     std::fs::create_dir_all(&options.output).with_context(|| format!("{}: cannot be made", options.output.display()))?;
     for (path, name) in &files {
-        let image = picture::read(path)?;
+        let image = picture::read(path, options.limit)?;
         let (height, width) = (image.height() as usize, image.width() as usize);
         let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(f32::from(byte))).collect();
         let labels = scorer.labels(&Tensor::from_vec(values, (1, height, width, 3), &Device::Cpu)?);
@@ -68,27 +70,13 @@ pub(super) fn run(trained: &Trained<Segment>, options: &Predict) -> Result<()> {
 }
 
 impl Predict {
-    /// The files with the names of what is made of them, which must differ.
+    /// The files with the names of what is made of them, which differ.
     fn files(&self) -> Result<Vec<(PathBuf, String)>> {
-        let mut files: Vec<(PathBuf, String)> = Vec::new();
-        for path in &self.images {
-            let found = if path.is_dir() { picture::list(path, Some(&self.output))?.images } else { vec![path.clone()] };
-            ensure!(!found.is_empty(), "{}: no images", path.display());
-            for file in found {
-                let below = file.strip_prefix(path).ok().filter(|below| !below.as_os_str().is_empty());
-                let below = below.or_else(|| file.file_name().map(Path::new)).unwrap_or(&file).with_extension("");
-                let name = below.to_string_lossy().replace(['/', '\\'], "-");
-                if let Some((other, _)) = files.iter().find(|(_, taken)| *taken == name) {
-                    anyhow::bail!(
-                        "{} and {} would both become {name}-overlay.png: label them one after the other",
-                        other.display(),
-                        file.display()
-                    )
-                }
-                files.push((file, name));
-            }
-        }
-        Ok(files)
+        let flat = |name: PathBuf| PathBuf::from(name.to_string_lossy().replace(['/', '\\'], "-"));
+        let files: Vec<_> = picture::given(&self.images, Some(&self.output))?;
+        let files: Vec<_> = files.into_iter().map(|(file, name)| (file, flat(name))).collect();
+        let names = picture::stems(&files)?.into_iter().map(|name| name.to_string_lossy().into_owned());
+        Ok(files.into_iter().map(|(file, _)| file).zip(names).collect())
     }
 }
 

@@ -81,6 +81,7 @@ impl Task for Segment {
         let after = run.early_stopping.and(run.train_limit).and_then(|limit| PairSubset::after(&splits.train, limit));
         let validation = after.map(|after| PairExamples::new(PairSubset::first(&after, run.test_limit)));
         let describe = images.describe();
+        pairs::absent(&*images)?.into_iter().for_each(|warning| eprintln!("warning: {warning}"));
         let (model, vars) = setup::network(run, classes.len(), begin.seed)?;
         let data = Box::new(PairExamples::new(images).transformed(run.settings.transform.clone()));
         Ok(Prepared { model, vars, data, classes, describe, validation })

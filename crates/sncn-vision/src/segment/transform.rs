@@ -176,10 +176,14 @@ fn sample(image: &[u8], (height, width): (usize, usize), (x, y): (f64, f64), pix
 }
 
 fn blurred(pair: &Pair) -> Vec<u8> {
-    let source: Vec<f64> = pair.image.iter().map(|&byte| f64::from(byte)).collect();
-    let mut out = vec![0.; source.len()];
-    Gauss::new(SIGMA, 2. / SIGMA, Border::Reflect101).apply(&source, [pair.height, pair.width, 3], &mut Vec::new(), &mut out);
-    out.iter().map(|value| value.round().clamp(0., 255.) as u8).collect()
+    let (mut out, wide) = (vec![0; pair.image.len()], 3 * pair.width);
+    Gauss::new(SIGMA, 2. / SIGMA, Border::Reflect101).each_row(
+        [pair.height, pair.width, 3],
+        &mut Vec::new(),
+        |h, row| row.iter_mut().zip(&pair.image[h * wide..]).for_each(|(value, &byte)| *value = f64::from(byte)),
+        |h, row| out[h * wide..].iter_mut().zip(row).for_each(|(out, value)| *out = value.round().clamp(0., 255.) as u8),
+    );
+    out
 }
 
 #[cfg(test)]

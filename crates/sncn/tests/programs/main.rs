@@ -6,6 +6,7 @@ mod common;
 mod foreign;
 mod huggingface;
 mod import;
+mod pictures;
 mod pretrained;
 mod segment;
 mod sentiment;

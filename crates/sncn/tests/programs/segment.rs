@@ -198,7 +198,8 @@ fn pairs_that_do_not_fit_are_named() {
         &|folder| all(folder, &|path| GrayImage::from_pixel(48, 40, image::Luma([9])).save(path).unwrap()),
         &["labels", "value 9", "row 0, column 0", "0 to 3"],
     );
-    refused_pairs(&|folder| all(folder, &|path| RgbImage::new(48, 40).save(path).unwrap()), &["coded by colours", "name r g b"]);
+    let red = RgbImage::from_pixel(48, 40, image::Rgb([200, 0, 0]));
+    refused_pairs(&|folder| all(folder, &|path| red.save(path).unwrap()), &["coded by colours", "name r g b"]);
     refused_pairs(&|folder| all(folder, &|path| fs::write(path, b"no picture").unwrap()), &["labels", "PNG"]);
     // images of two sizes fit into no batch without a crop
     refused_pairs(

@@ -6,7 +6,8 @@ mod python;
 
 use super::DataDir;
 use super::images::{Images, Splits};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
+use sncn_train::text_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,7 +66,7 @@ impl Layout {
         if let Some((key, _)) = self.keys {
             return python::names(bytes, key);
         }
-        let text = std::str::from_utf8(bytes).context("not UTF-8 text")?;
+        let text = text_file::lines(bytes.to_vec()).map_err(Error::msg)?;
         Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_string).collect())
     }
 }

@@ -6,6 +6,7 @@
 
 use super::colours::CAMVID;
 use super::files::{FilePair, FilePairs, from_publisher};
+use super::layout::Layout;
 use super::legend::Legend;
 use super::pair::{PairSplits, Pairs};
 use crate::dataset::DataDir;
@@ -31,13 +32,14 @@ pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
             *colour = *own;
         }
     }
-    let (train, day) = split(FilePairs::of_folder(&folder.join("day"))?);
+    let of_folder = |name: &str| Ok::<_, anyhow::Error>(FilePairs::of_folder(&folder.join(name), &Layout::default())?.0);
+    let (train, day) = split(of_folder("day")?);
     ensure!(
         !train.is_empty() && !day.is_empty(),
         "{}: too few frames for a training and a test set",
         folder.join("day").display()
     );
-    let dusk = FilePairs::of_folder(&folder.join("dusk"))?;
+    let dusk = of_folder("dusk")?;
     let set = |files, what: &str| -> Arc<dyn Pairs> { Arc::new(FilePairs::new(files, legend.clone(), what)) };
     let test = vec![
         ("camvid-day".to_string(), set(day, "CamVid, day, ends of the sequences")),

@@ -9,12 +9,14 @@
 
 use super::colours::CITYSCAPES;
 use super::files::{FilePair, FilePairs, from_publisher};
+use super::layout::Layout;
 use super::legend::Legend;
 use super::pair::{PairSplits, Pairs};
 use crate::dataset::DataDir;
 use crate::picture;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 use sncn_train::data::VOID;
+use sncn_train::text_file;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -66,10 +68,11 @@ pub(crate) fn open_gta5(data_dir: &DataDir) -> Result<PairSplits> {
     let data = data_dir.folder("gta5")?;
     let homepage = "https://download.visinf.tu-darmstadt.de/data/from_games/";
     let folder = from_publisher(data.join("gta5"), "images and labels", homepage)?;
-    let all = FilePairs::of_folder(&folder)?;
+    let (all, _) = FilePairs::of_folder(&folder, &Layout::default())?;
     let listed = |name: &str| -> Result<Option<Vec<FilePair>>> {
         let path = folder.join(name);
-        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+        let Ok(bytes) = std::fs::read(&path) else { return Ok(None) };
+        let text = text_file::lines(bytes).map_err(Error::msg).with_context(|| path.display().to_string())?;
         let find = |line: &str| {
             let found = all.iter().find(|files| files.image.file_name().is_some_and(|name| name == line));
             found.cloned().with_context(|| format!("{}: {line:?} is not in {}", path.display(), folder.join("images").display()))

@@ -1,7 +1,8 @@
 //! `folder`: the user's own images with labels: `<data-dir>/classes.txt` (see [`Legend`]), `<data-dir>/train/{images,labels}`, and
-//! every other sub-folder with `images` as a test set of that name.
+//! every other sub-folder with `images` as a test set of that name; perhaps `<data-dir>/labels.json` (see [`Layout`]).
 
 use super::files::FilePairs;
+use super::layout::Layout;
 use super::legend::Legend;
 use super::pair::{PairSplits, Pairs};
 use crate::dataset::DataDir;
@@ -14,10 +15,13 @@ use std::sync::Arc;
 /// If the class list or a folder is missing, or an image has no labels or labels no image.
 pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
     let folder = data_dir.folder("folder")?;
-    let legend = Legend::read(&folder.join("classes.txt"))?;
+    let layout = Layout::read(&folder)?;
+    let legend = layout.legend(Legend::read(&folder.join("classes.txt"))?, &folder)?;
     let set = |name: &str| -> Result<Arc<dyn Pairs>> {
         let part = folder.join(name);
-        Ok(Arc::new(FilePairs::new(FilePairs::of_folder(&part)?, legend.clone(), &part.display().to_string())))
+        let (files, remark) = FilePairs::of_folder(&part, &layout)?;
+        let remark = remark.map_or(String::new(), |remark| format!("; {remark}"));
+        Ok(Arc::new(FilePairs::new(files, legend.clone(), &format!("{}{remark}", part.display()))))
     };
     let train = set("train")?;
     let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;

@@ -4,15 +4,19 @@
 
 mod camvid;
 mod cityscapes;
+mod class_list;
 mod colours;
 mod files;
 mod folder;
 pub mod labels;
+mod layout;
 mod legend;
+mod occurrence;
 mod pair;
 pub mod scenes;
 
 pub use legend::{Colour, Legend};
+pub(crate) use occurrence::absent;
 pub(crate) use pair::PairSubset;
 pub use pair::{Pair, PairSplits, Pairs};
 

@@ -37,6 +37,14 @@ pub trait Pairs: Send + Sync {
     /// If there is no such pair or it cannot be read, image and labels have different sizes, or a label is not a class.
     fn read(&self, index: usize) -> Result<Pair>;
 
+    /// The classes of the pixels of pair `index`, in any order, where they can be read without its image; `None` where not.
+    ///
+    /// # Errors
+    /// If there is no such pair, or its labels cannot be read.
+    fn label_file(&self, _index: usize) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+
     /// A name for pair `index`, usable as a file name.
     fn name(&self, index: usize) -> String;
 
@@ -85,6 +93,10 @@ impl Pairs for PairSubset {
 
     fn read(&self, index: usize) -> Result<Pair> {
         self.pairs.read(self.range.start + index)
+    }
+
+    fn label_file(&self, index: usize) -> Result<Option<Vec<u8>>> {
+        self.pairs.label_file(self.range.start + index)
     }
 
     fn name(&self, index: usize) -> String {

@@ -1,0 +1,78 @@
+//! Copies of image files: every file as `<output>/<corruption>/<severity>/<same relative path>.png`.
+
+use super::queue::{Queue, locked};
+use crate::corruption::{Dims, Generator};
+use crate::picture::{self, Limit};
+use anyhow::{Context, Result};
+use image::RgbImage;
+use sncn_core::Seed;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+/// Bytes that the file of a corrupted image takes while it is made, for every byte of the image.
+const FILE: usize = 2;
+
+/// What is made of which files.
+pub(super) struct Copies<'a> {
+    /// The files, and their names.
+    pub(super) files: &'a [(PathBuf, PathBuf)],
+    /// The corruptions at all severities.
+    pub(super) generators: &'a [Generator],
+    /// Their seed.
+    pub(super) seed: Seed,
+    /// The largest images that are read.
+    pub(super) limit: Limit,
+    /// The folder of the copies.
+    pub(super) output: &'a Path,
+}
+
+/// An image while copies are made of it.
+struct Current {
+    image: Option<Arc<RgbImage>>,
+    left: usize,
+}
+
+impl Copies<'_> {
+    /// Writes all copies. A thread makes one copy at a time, so that those of a large image are made by all threads; an image is read
+    /// when its first copy is made and forgotten after its last. `done` is called after every copy.
+    ///
+    /// # Errors
+    /// If two copies would have one name, a file does not decode or one cannot be written.
+    pub(super) fn write(&self, done: impl Fn() + Sync) -> Result<()> {
+        let stems = picture::stems(self.files)?;
+        let each = self.generators.len();
+        let images: Vec<_> = self.files.iter().map(|_| Mutex::new(Current { image: None, left: each })).collect();
+        Queue::run(self.files.len() * each, |piece, queue| {
+            let (index, generator) = (piece / each, &self.generators[piece % each]);
+            let image = self.image(index, &images[index])?;
+            let dims = Dims { height: image.height() as usize, width: image.width() as usize };
+            // buffers are given back before the file is made
+            let share = queue.share(dims.bytes() + generator.memory(dims).max(FILE * dims.bytes()));
+            let mut out = vec![0; dims.bytes()];
+            generator.apply_one(image.as_raw(), dims, self.seed, index as u64, &mut out)?;
+            drop(image);
+            let mut current = locked(&images[index]);
+            current.left -= 1;
+            if current.left == 0 {
+                current.image = None;
+            }
+            drop(current);
+            let out = RgbImage::from_raw(dims.width as u32, dims.height as u32, out).context("image size")?;
+            let folder = self.output.join(generator.name()).join(generator.severity().to_string());
+            picture::save(&folder.join(picture::with_ending(&stems[index], ".png")), &out)?;
+            drop(share);
+            done();
+            Ok(())
+        })
+    }
+
+    fn image(&self, index: usize, current: &Mutex<Current>) -> Result<Arc<RgbImage>> {
+        let mut current = locked(current);
+        if let Some(image) = &current.image {
+            return Ok(image.clone());
+        }
+        let image = Arc::new(picture::read(&self.files[index].0, self.limit)?);
+        current.image = Some(image.clone());
+        Ok(image)
+    }
+}

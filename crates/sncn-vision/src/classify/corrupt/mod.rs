@@ -1,0 +1,200 @@
+//! `sncn-classify corrupt`: a data set's test images or image files, corrupted; or a contact sheet of everything.
+
+mod files;
+mod queue;
+mod sheet;
+
+use super::setup;
+use crate::corruption::frost;
+use crate::corruption::{self, CORRUPTIONS, Dims, Generator, Variant};
+use crate::dataset::arrays::{CONTENTS, Contents};
+use crate::dataset::npy::NpyWriter;
+use crate::dataset::{self, Images};
+use crate::picture::{self, Limit};
+use anyhow::{Context, Result, bail, ensure};
+use files::Copies;
+use sheet::Contact;
+use sncn_core::Seed;
+use sncn_train::files::write_atomically;
+use sncn_train::harness::cli;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Images corrupted at a time: memory does not grow with the data set.
+const CHUNK: usize = 512;
+
+/// Severity table.
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+pub(super) enum Severities {
+    /// CIFAR-10-C (32 × 32).
+    Cifar,
+    /// ImageNet-C (224 × 224).
+    Imagenet,
+}
+
+/// Write corrupted copies of a data set (.npy, laid out as CIFAR-10-C), of a folder of images or of an image file.
+#[derive(clap::Args, Debug)]
+pub struct Corrupt {
+    /// A data set (its clean test images), a folder of image files, or an image file.
+    #[arg(long)]
+    input: String,
+    /// Folder for the corrupted copies, or the PNG file of --sheet.
+    #[arg(long)]
+    output: PathBuf,
+    /// Corruptions (default: the 15 of the benchmark).
+    #[arg(long, value_delimiter = ',')]
+    corruptions: Vec<String>,
+    /// Severities, 1 to 5.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
+    severities: Vec<usize>,
+    /// Which table of severities: cifar (of CIFAR-10-C, 32 × 32) or imagenet (of ImageNet-C, 224 × 224).
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "cifar")]
+    variant: Severities,
+    /// Write one contact sheet of all corruptions × severities of the first image instead.
+    #[arg(long)]
+    sheet: bool,
+    /// How many pixels the sheet has at most from left to right; larger images are made smaller on it.
+    #[arg(long, default_value_t = 2000)]
+    sheet_width: usize,
+    #[command(flatten)]
+    limit_pixels: Limit,
+    /// Only the first images.
+    #[arg(long)]
+    limit: Option<usize>,
+    /// Seed of the corruptions.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder that holds the data sets.
+    #[arg(long)]
+    data_dir: Option<PathBuf>,
+    /// Folder of the frost photographs.
+    #[arg(long)]
+    frost_dir: Option<PathBuf>,
+    /// Threads (default: all processors); the result does not depend on it.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+impl Corrupt {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// If a name or severity is unknown, an image does not decode, or a file cannot be written.
+    pub fn run(&self) -> Result<()> {
+        cli::threads(self.threads)?;
+        ensure!((200..=20_000).contains(&self.sheet_width), "--sheet-width is {}; 200 to 20000 is accepted", self.sheet_width);
+        let names: Vec<&str> = match self.corruptions.as_slice() {
+            [] if self.sheet => CORRUPTIONS.iter().map(|entry| entry.name).collect(),
+            [] => corruption::benchmark().collect(),
+            names => names.iter().map(String::as_str).collect(),
+        };
+        let frost = frost::textures(self.frost_dir.as_deref())?;
+        let cells = names.iter().flat_map(|name| self.severities.iter().map(move |&severity| (name, severity)));
+        let built = cells.map(|(name, severity)| corruption::build(name, severity, self.variant(), &frost));
+        let generators = built.collect::<Result<Vec<_>>>()?;
+        let input = PathBuf::from(&self.input);
+        dataset::check_given(&self.input)?;
+        if frost.is_generated() && names.contains(&"frost") {
+            eprintln!("{}", frost::GENERATED);
+        }
+        let files = if input.exists() { picture::given(&[input], Some(&self.output))? } else { Vec::new() };
+        match files.first() {
+            Some((first, _)) if self.sheet => {
+                let image = picture::read(first, self.limit_pixels)?;
+                let dims = Dims { height: image.height() as usize, width: image.width() as usize };
+                self.write_sheet(image.into_raw(), dims, &names, &generators)
+            }
+            Some(_) => self.write_files(files, &names, &generators),
+            None if self.sheet => {
+                let images = self.data_set()?;
+                let dims = Dims { height: images.height(), width: images.width() };
+                let mut image = vec![0; dims.bytes()];
+                images.read(0, &mut image)?;
+                self.write_sheet(image, dims, &names, &generators)
+            }
+            None => self.write_arrays(&names, &generators),
+        }
+    }
+
+    fn variant(&self) -> Variant {
+        match self.variant {
+            Severities::Cifar => Variant::Cifar,
+            Severities::Imagenet => Variant::Imagenet,
+        }
+    }
+
+    /// The clean test images of the data set.
+    fn data_set(&self) -> Result<Arc<dyn Images>> {
+        let splits = dataset::open(&self.input, &cli::data_dir(self.data_dir.as_deref()))?;
+        let Some((_, images)) = splits.test.into_iter().next() else { bail!("{}: no test images", self.input) };
+        Ok(images)
+    }
+
+    /// Every corruption of the test images as `<name>.npy`, severities one after another, and `labels.npy`.
+    fn write_arrays(&self, names: &[&str], generators: &[Generator]) -> Result<()> {
+        let images = setup::limited(&self.data_set()?, self.limit);
+        let dims = Dims { height: images.height(), width: images.width() };
+        let shape = [dims.height, dims.width, 3];
+        std::fs::create_dir_all(&self.output).with_context(|| format!("{}: the folder cannot be made", self.output.display()))?;
+        let bar = cli::progress(names.len() * self.severities.len() * images.len(), "corrupt");
+        for (name, generators) in names.iter().zip(generators.chunks(self.severities.len().max(1))) {
+            let mut writer = NpyWriter::create(&self.output.join(format!("{name}.npy")), &shape)?;
+            for generator in generators {
+                for start in (0..images.len()).step_by(CHUNK) {
+                    let count = CHUNK.min(images.len() - start);
+                    let (mut clean, mut out) = (vec![0; count * dims.bytes()], vec![0; count * dims.bytes()]);
+                    for (i, image) in clean.chunks_exact_mut(dims.bytes()).enumerate() {
+                        images.read(start + i, image)?;
+                    }
+                    generator.apply_batch(&clean, dims, Seed::new(self.seed), start as u64, &mut out)?;
+                    writer.write(&out)?;
+                    bar.inc(count as u64);
+                }
+            }
+            writer.finish()?;
+        }
+        let mut labels = NpyWriter::of_labels(&self.output.join("labels.npy"), images.classes().len())?;
+        let mut scratch = vec![0; dims.bytes()];
+        for _ in &self.severities {
+            for index in 0..images.len() {
+                labels.write_label(images.read(index, &mut scratch)?)?;
+            }
+        }
+        labels.finish()?;
+        let contents = Contents { severities: self.severities.clone(), images: images.len() };
+        write_atomically(&self.output.join(CONTENTS), serde_json::to_string(&contents)?.as_bytes())?;
+        bar.finish_and_clear();
+        out!(
+            "{}: {} corruptions × {} severities of {}",
+            self.output.display(),
+            names.len(),
+            self.severities.len(),
+            images.describe()
+        );
+        Ok(())
+    }
+
+    /// Every image file as `<output>/<corruption>/<severity>/<same relative path>.png`.
+    fn write_files(&self, mut files: Vec<(PathBuf, PathBuf)>, names: &[&str], generators: &[Generator]) -> Result<()> {
+        files.truncate(self.limit.unwrap_or(usize::MAX));
+        let bar = cli::progress(files.len() * generators.len(), "corrupt");
+        let (seed, limit) = (Seed::new(self.seed), self.limit_pixels);
+        Copies { files: &files, generators, seed, limit, output: &self.output }.write(|| bar.inc(1))?;
+        bar.finish_and_clear();
+        out!(
+            "{}: {} images × {} corruptions × {} severities",
+            self.output.display(),
+            files.len(),
+            names.len(),
+            self.severities.len()
+        );
+        Ok(())
+    }
+
+    fn write_sheet(&self, image: Vec<u8>, dims: Dims, names: &[&str], generators: &[Generator]) -> Result<()> {
+        let contact = Contact { image, dims, width: self.sheet_width, seed: Seed::new(self.seed) };
+        contact.write(names, &self.severities, generators, &self.output)?;
+        out!("{}: rows {}", self.output.display(), names.join(", "));
+        Ok(())
+    }
+}

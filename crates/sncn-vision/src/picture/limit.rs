@@ -1,0 +1,56 @@
+//! `Limit`: the largest images that are read. A file of a few bytes may claim any size; the limit is held against its header, before
+//! memory is taken for its pixels.
+
+use anyhow::{Result, ensure};
+
+/// The largest images that are read, by their pixels.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Limit {
+    /// Images of more megapixels are refused.
+    #[arg(long = "max-megapixels", value_name = "MEGAPIXELS", default_value_t = Limit::default().megapixels)]
+    megapixels: u32,
+}
+
+impl Default for Limit {
+    /// 100 megapixels: what cameras make, and memory for it is 300 MB.
+    fn default() -> Self {
+        Self { megapixels: 100 }
+    }
+}
+
+impl Limit {
+    /// At most so many megapixels.
+    pub fn of_megapixels(megapixels: u32) -> Self {
+        Self { megapixels }
+    }
+
+    /// Checks the size that an image claims.
+    ///
+    /// # Errors
+    /// If it has more pixels; the error says how to read it all the same.
+    pub(crate) fn check(self, width: u32, height: u32) -> Result<()> {
+        let pixels = u64::from(width) * u64::from(height);
+        ensure!(
+            pixels <= u64::from(self.megapixels) * 1_000_000,
+            "{width} × {height} pixels are {} megapixels, and at most {} are read: make the image smaller (predict and corrupt take a \
+             larger --max-megapixels)",
+            pixels.div_ceil(1_000_000),
+            self.megapixels
+        );
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_one_of_pixels_and_the_error_names_the_option() {
+        let limit = Limit::of_megapixels(2);
+        assert!(limit.check(2000, 1000).is_ok() && limit.check(0, u32::MAX).is_ok());
+        let error = limit.check(u32::MAX, u32::MAX).unwrap_err().to_string();
+        assert!(error.contains("at most 2") && error.contains("--max-megapixels"), "{error}");
+        assert!(limit.check(2001, 1000).unwrap_err().to_string().contains("2001 × 1000 pixels are 3 megapixels"));
+    }
+}
