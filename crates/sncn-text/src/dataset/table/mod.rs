@@ -1,4 +1,4 @@
-//! Files with one text per row, read by [`read`]: JSON, tab- and comma-separated tables with a header, plain or packed by gzip.
+//! Files with one text per row, read whole: JSON, tab- and comma-separated tables with a header, plain or packed by gzip.
 //!
 //! The ending of the name says which; the encoding is found by [`sncn_train::text_file`]. In tab-separated files quotes are ordinary
 //! characters, as in GLUE; in comma-separated ones they enclose fields, which may contain line breaks.
