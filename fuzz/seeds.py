@@ -34,7 +34,8 @@ for name in ["zip", "legacy", "nested"]:
 for name in ["script.pt", "module.pth", "values.pth"]:
     seed("pth", name, (data / name).read_bytes())
     with zipfile.ZipFile(data / name) as archive:
-        seed("pickle", name, archive.read(f"{pathlib.Path(name).stem}/data.pkl"))
+        inside = next(record for record in archive.namelist() if record.endswith("/data.pkl"))
+        seed("pickle", name, archive.read(inside))
 header = b'{"module.fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 seed("pth", "safetensors", struct.pack("<Q", len(header)) + header + bytes(8))
 seed("pth", "index", b'{"metadata": {}, "weight_map": {"fc.bias": "model-00001-of-00001.safetensors"}}')

@@ -9,6 +9,7 @@ mod error;
 mod folder;
 mod format;
 mod index;
+mod parts;
 pub mod pickle;
 mod prefix;
 pub mod pth;

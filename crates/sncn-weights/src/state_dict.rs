@@ -2,7 +2,7 @@
 
 use crate::dictionary::Entry;
 use crate::error::{Result, WeightsError};
-use crate::weights::Weights;
+use crate::parts::{self, Part};
 use candle_core::Tensor;
 use sncn_core::Vars;
 use std::collections::{HashMap, HashSet};
@@ -57,9 +57,9 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// The dictionary that a network's variables are in, as [`Weights::find`] chose it.
+/// The dictionary that a network's variables are in, as [`crate::Weights::find`] chose it.
 pub struct StateDict<'w> {
-    pub(crate) weights: &'w Weights,
+    pub(crate) parts: &'w [Part],
     pub(crate) entries: Vec<Entry>,
     /// The index of the entry for each name of the network that is there.
     pub(crate) found: HashMap<String, usize>,
@@ -103,7 +103,7 @@ impl StateDict<'_> {
         }
         let fits = |name: &str, want: &[usize]| self.entry(name).filter(|entry| entry.shape() == want);
         let needed: Vec<_> = all.iter().filter_map(|(name, var)| Some((name, fits(name, var.dims())?))).collect();
-        let tensors = self.weights.tensors(&needed.iter().map(|&(_, entry)| entry).collect::<Vec<_>>())?;
+        let tensors = parts::tensors(self.parts, &needed.iter().map(|&(_, entry)| entry).collect::<Vec<_>>())?;
         let mut values: HashMap<&str, Tensor> = needed.iter().map(|(name, _)| name.as_str()).zip(tensors).collect();
         let mut wrong = Vec::new();
         let mut used = HashSet::new();

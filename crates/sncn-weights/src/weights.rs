@@ -9,13 +9,13 @@ use crate::error::{Result, WeightsError};
 use crate::folder;
 use crate::format::Format;
 use crate::index::Index;
+use crate::parts::Part;
 use crate::prefix::{Matching, Prefix};
 use crate::pth::{Pth, PthError};
 use crate::state_dict::{NameMap, StateDict};
 use candle_core::safetensors::BufferedSafetensors;
-use candle_core::{Device, Tensor};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,12 +27,6 @@ pub enum Content {
     File(Vec<u8>),
     /// A folder, with the names in it.
     Folder(Vec<String>),
-}
-
-/// An open file.
-enum Part {
-    Pth(Pth),
-    Safetensors(BufferedSafetensors),
 }
 
 /// The tensors of a file, of the files of an index, or of a folder. Only those that a network needs are made.
@@ -189,27 +183,7 @@ impl Weights {
         };
         let others = (!fits.is_empty()).then(|| list(fits.iter().map(other)));
         let dictionary = candidates.into_iter().nth(chosen).unwrap_or_default();
-        Ok(StateDict { weights: self, entries: dictionary.into_owned().entries, found, map, place, others })
-    }
-
-    /// The tensors of these entries.
-    pub(crate) fn tensors(&self, entries: &[&Entry]) -> Result<Vec<Tensor>> {
-        let mut made: HashMap<usize, Tensor> = HashMap::new();
-        for (part, file) in self.parts.iter().enumerate() {
-            let own: Vec<usize> = (0..entries.len()).filter(|&at| entries[at].part == part).collect();
-            let tensors = match file {
-                Part::Pth(file) => file.tensors(&own.iter().map(|&at| entries[at]).collect::<Vec<_>>())?,
-                Part::Safetensors(file) => {
-                    let load = |&at: &usize| match &entries[at].tensor.source {
-                        Source::Named(name) => file.load(name, &Device::Cpu),
-                        _ => Err(candle_core::Error::Msg(format!("{}: not of this file", entries[at].name))),
-                    };
-                    own.iter().map(load).collect::<candle_core::Result<_>>()?
-                }
-            };
-            made.extend(own.into_iter().zip(tensors));
-        }
-        Ok((0..entries.len()).filter_map(|at| made.remove(&at)).collect())
+        Ok(StateDict { parts: &self.parts, entries: dictionary.into_owned().entries, found, map, place, others })
     }
 }
 
