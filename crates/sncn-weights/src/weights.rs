@@ -176,7 +176,7 @@ impl Weights {
         let place = Some(title(chosen, prefix.chain())).filter(|_| self.dictionaries.len() > 1 || !prefix.chain().is_empty());
         let place = place.map(|title| format!("{title} ({count} of {} names)", known.len()));
         // another way to read a dictionary is worth a word only where its names begin otherwise
-        let mut seen = HashSet::from([(chosen, prefix.chain().to_string())]);
+        let mut seen = HashSet::from([(chosen, prefix.chain().to_string()), (chosen, String::new())]);
         fits.retain(|(at, prefix, _)| seen.insert((*at, prefix.chain().to_string())));
         let other = |(at, prefix, count): &(usize, Prefix, usize)| {
             format!("{} ({count} of {} names)", title(*at, prefix.chain()), known.len())
