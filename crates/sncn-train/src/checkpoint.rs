@@ -6,7 +6,7 @@
 //! the step, so nothing else is needed to resume bit for bit.
 
 use crate::BoxError;
-use crate::files::{WriteError, write_atomically};
+use crate::files::{WriteError, remove_abandoned, write_atomically};
 use candle_core::{DType, Device, Tensor};
 use safetensors::{SafeTensorError, SafeTensors, View};
 use serde_json::Value;
@@ -165,6 +165,7 @@ pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Heade
     header.sha256 = checked(&tensors)?;
     let path = folder.join(format!("checkpoint-{:08}.safetensors", header.step));
     write(&path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
+    remove_abandoned(folder);
     let all = list(folder)?;
     for old in &all[..all.len().saturating_sub(KEPT)] {
         fs::remove_file(old).map_err(|error| file(old, "an old checkpoint could not be removed", error))?;

@@ -4,6 +4,8 @@ use sncn_weights::Content;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Why a file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +18,28 @@ pub enum WriteError {
     File(PathBuf, #[source] io::Error),
 }
 
+/// How names of unfinished files begin; hidden, so that no folder of images or results has them.
+const UNFINISHED: &str = ".partial-";
+/// An unfinished file that nobody has written to for so long belongs to a program that was killed.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// A name for an unfinished file that no other program or thread uses at the same time.
+pub fn temporary() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("{UNFINISHED}{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Removes the unfinished files in a folder that programs left behind when they were killed.
+pub(crate) fn remove_abandoned(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let age = entry.metadata().and_then(|data| data.modified()).ok().and_then(|time| time.elapsed().ok());
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) && age.is_some_and(|age| age > ABANDONED) {
+            // a failed removal does no harm
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
 /// Writes `bytes` to `path`, whole or not at all: under a temporary name in the same folder, then synced and renamed. Missing
 /// folders are created.
 ///
@@ -24,8 +48,7 @@ pub enum WriteError {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| WriteError::Folder(folder.to_path_buf(), error))?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let temporary = folder.join(format!(".{name}.partial"));
+    let temporary = folder.join(temporary());
     let write = || -> io::Result<()> {
         let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
@@ -55,4 +78,26 @@ pub fn look(path: &Path) -> io::Result<Content> {
     let mut names = fs::read_dir(path)?.map(name).collect::<io::Result<Vec<_>>>()?;
     names.sort();
     Ok(Content::Folder(names))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_are_written_and_only_abandoned_files_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = folder.path().join(format!("{}.png", "n".repeat(251)));
+        write_atomically(&long, b"1").unwrap();
+        write_atomically(&long, b"2").unwrap();
+        assert_eq!(fs::read(&long).unwrap(), b"2");
+        let (old, new) = (folder.path().join(temporary()), folder.path().join(temporary()));
+        for path in [&old, &new] {
+            fs::write(path, "x").unwrap();
+        }
+        let before = std::time::SystemTime::now() - 2 * ABANDONED;
+        File::options().write(true).open(&old).unwrap().set_modified(before).unwrap();
+        remove_abandoned(folder.path());
+        assert_eq!((long.is_file(), old.is_file(), new.is_file()), (true, false, true));
+    }
 }

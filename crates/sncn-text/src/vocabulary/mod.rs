@@ -136,6 +136,11 @@ impl Vocabulary {
         self.len() == 0
     }
 
+    /// The token with the largest id, and that id.
+    pub(crate) fn largest(&self) -> Option<(String, u32)> {
+        self.tokenizer.get_vocab(true).into_iter().max_by_key(|(_, id)| *id)
+    }
+
     /// The id of a token.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)

@@ -2,6 +2,7 @@
 //! memory is taken for its pixels.
 
 use anyhow::{Result, ensure};
+use image::Limits;
 
 /// The largest images that are read, by their pixels.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -24,6 +25,17 @@ impl Limit {
         Self { megapixels }
     }
 
+    /// The memory that a decoder may take before the size of an image is known.
+    pub(crate) fn memory(self) -> Limits {
+        memory(u64::from(self.megapixels) * 1_000_000)
+    }
+
+    /// The memory that a decoder may take for an image of that size. Parts of a file may claim to be larger than their image: a frame of
+    /// an animation, a strip.
+    pub(crate) fn memory_of(width: u32, height: u32) -> Limits {
+        memory(u64::from(width) * u64::from(height))
+    }
+
     /// Checks the size that an image claims.
     ///
     /// # Errors
@@ -39,6 +51,13 @@ impl Limit {
         );
         Ok(())
     }
+}
+
+/// Twice the bytes of pixels of four floats, and what profiles and tables take.
+fn memory(pixels: u64) -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(32 * pixels + (64 << 20));
+    limits
 }
 
 #[cfg(test)]

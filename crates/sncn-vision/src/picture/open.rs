@@ -34,10 +34,11 @@ impl Stored {
         };
         ensure!(whole, "the file is cut short");
         let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        reader.no_limits();
+        reader.limits(limit.memory());
         let mut decoder = reader.into_decoder().map_err(once)?;
         let (width, height) = decoder.dimensions();
         limit.check(width, height)?;
+        decoder.set_limits(Limit::memory_of(width, height)).map_err(once)?;
         // a note that cannot be read is none
         let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
         let orientation = if format == ImageFormat::Png { png_orientation(bytes) } else { orientation };

@@ -3,4 +3,5 @@
 mod augment;
 mod backbones;
 mod corruptions;
+mod pictures;
 mod segment_networks;

@@ -78,3 +78,33 @@ fn threads_are_bounded() {
     let mut many = train(&path, &folder.path().join("many"));
     many.args(["--threads", "100000"]).assert().success().stderr(predicates::str::contains("--threads 100000: this machine has"));
 }
+
+/// Two terminals, or two jobs of a cluster: neither disturbs the other, and every file is whole.
+#[test]
+fn two_programs_at_once_write_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let pixels = |x: u32, y: u32| image::Rgb([x as u8 * 9, y as u8 * 9, 77]);
+    std::fs::create_dir(folder.path().join("pictures")).unwrap();
+    for i in 0..6 {
+        image::RgbImage::from_fn(24 + i, 24, pixels).save(folder.path().join(format!("pictures/{i}.png"))).unwrap();
+    }
+    let twice = |arguments: &[&str]| {
+        let start = || {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
+            command.args(arguments).current_dir(folder.path()).stdout(std::process::Stdio::null());
+            command.stderr(std::process::Stdio::piped()).spawn().unwrap()
+        };
+        for child in [start(), start()] {
+            let output = child.wait_with_output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+    };
+    let corrupt = ["corrupt", "--input", "pictures", "--severities", "1", "--corruptions", "fog,contrast,jpeg_compression"];
+    twice(&[&corrupt[..], &["--output", "copies"]].concat());
+    let copies = ["fog", "contrast", "jpeg_compression"].map(|name| folder.path().join("copies").join(name).join("1"));
+    for copy in &copies {
+        let names: Vec<_> = std::fs::read_dir(copy).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert_eq!(names.len(), 6, "{names:?}");
+        names.iter().for_each(|name| drop(image::open(name).unwrap()));
+    }
+}

@@ -1,6 +1,7 @@
 //! Writing as a stream: memory does not grow with the array.
 
 use anyhow::{Context, Result, ensure};
+use sncn_train::files;
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -48,8 +49,7 @@ impl NpyWriter {
     }
 
     fn with_element(path: &Path, row: &[usize], element: usize) -> Result<Self> {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let temporary = path.with_file_name(format!(".{name}.partial"));
+        let temporary = path.with_file_name(files::temporary());
         let file = File::create(&temporary).with_context(|| format!("{}: cannot be written", path.display()))?;
         let mut file = BufWriter::new(file);
         file.write_all(&[0; HEADER])?;
