@@ -14,6 +14,9 @@ pub const FORMAT: u32 = 1;
 pub struct Header {
     /// Version of this layout, [`FORMAT`].
     pub format: u32,
+    /// The name of the [`Task`](crate::Task) that the run belongs to; empty in checkpoints of before it was kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub task: String,
     /// Steps done.
     pub step: usize,
     /// Steps of the whole run.

@@ -240,6 +240,11 @@ pub fn newest(folder: &Path) -> Result<Option<Checkpoint>> {
 }
 
 impl Checkpoint {
+    /// The file that it was read from.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Reads and verifies a checkpoint file.
     ///
     /// # Errors

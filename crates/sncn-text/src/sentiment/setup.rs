@@ -180,7 +180,7 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
         "schedule": {"kind": "constant"}, "objective": {"kind": "plain"},
         "input": {"longest": longest, "pretrained": folder}
     }))?;
-    let header = saved::foreign(&run, classes)?;
+    let header = saved::foreign::<Sentiment>(&run, classes)?;
     let parts = Parts { vocabulary, pretrained: Some(pretrained) };
     let (network, vars) = parts.network(&run, header.classes.len(), 0)?;
     parts.pretrained.as_ref().map_or(Ok(()), |pretrained| pretrained.load_whole(&vars))?;

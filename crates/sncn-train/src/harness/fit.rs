@@ -166,6 +166,7 @@ impl<T: Task> Fit<'_, T> {
             run: self.resolved.clone(),
             classes: self.prepared.classes.clone(),
             validation: self.scores.clone(),
+            task: T::INFO.name.to_string(),
             built: provenance::built(),
             sha256: String::new(),
         }

@@ -3,7 +3,7 @@
 use super::task::{Rebuild, Task, Trained};
 use super::{Run, table};
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use sncn_core::Network;
 use sncn_record::{Build, SeededRun};
 use std::path::{Path, PathBuf};
@@ -28,9 +28,11 @@ impl Saved {
     /// Whether it is a folder without any checkpoint.
     ///
     /// # Errors
-    /// If the folder cannot be read.
+    /// If it is no folder, or cannot be read.
     pub fn is_empty(&self) -> Result<bool> {
-        self.run_dir.as_deref().map_or(Ok(false), |folder| Ok(checkpoint::list(folder)?.is_empty()))
+        let Some(folder) = self.run_dir.as_deref() else { return Ok(false) };
+        ensure!(!folder.is_file(), "{}: a file; --checkpoint takes it", folder.display());
+        Ok(checkpoint::list(folder)?.is_empty())
     }
 
     /// Reads it; one of an unfinished run is warned of.
@@ -67,6 +69,7 @@ fn selected(folder: &Path) -> Result<Checkpoint> {
 /// # Errors
 /// If there is none, or it is damaged.
 pub fn newest(folder: &Path) -> Result<Checkpoint> {
+    ensure!(folder.exists(), "{}: no such folder; correct the path, or train first", folder.display());
     checkpoint::newest(folder)?.with_context(|| format!("{}: no checkpoint; train first", folder.display()))
 }
 
@@ -74,9 +77,10 @@ pub fn newest(folder: &Path) -> Result<Checkpoint> {
 ///
 /// # Errors
 /// If the run cannot be written as JSON.
-pub fn foreign<S>(run: &Run<S>, classes: Vec<String>) -> Result<Header> {
+pub fn foreign<T: Task>(run: &Run<T::Settings>, classes: Vec<String>) -> Result<Header> {
     Ok(Header {
         format: FORMAT,
+        task: T::INFO.name.to_string(),
         step: 0,
         total: 0,
         run: SeededRun { run: run.resolved()?, seed: 0 },
@@ -107,6 +111,15 @@ impl<T: Task> Trained<T> {
     /// # Errors
     /// If a file that belongs beside it is damaged, or it is of another task or network.
     pub fn of(checkpoint: Checkpoint, folder: &Path) -> Result<Self> {
+        let task = &checkpoint.header.task;
+        ensure!(
+            task.is_empty() || task == T::INFO.name,
+            "{}: a checkpoint of the task {task:?}, and {} takes {:?}; {} takes it",
+            checkpoint.path().display(),
+            T::INFO.program,
+            T::INFO.name,
+            sncn_record::Task::of(task)?.program
+        );
         let SeededRun { run, seed } = checkpoint.header.run.clone();
         let run = table::read::<T>(run).context("the run in the checkpoint")?;
         let rebuild = Rebuild { run: &run, seed, classes: &checkpoint.header.classes, folder };

@@ -134,7 +134,7 @@ impl Import {
         let classes = self.names(&run, count).with_context(at)?;
         let (_network, vars) = setup::network(&run, count, 0)?;
         found.load(&vars, |outcome, name, more| out!("{outcome:10} {name} {more}")).with_context(advice)?;
-        checkpoint::save_weights(&self.output, &vars, saved::foreign(&run, classes)?)?;
+        checkpoint::save_weights(&self.output, &vars, saved::foreign::<Classify>(&run, classes)?)?;
         out!("{}: {} variables, {count} classes", self.output.display(), vars.all().len());
         Ok(())
     }

@@ -110,3 +110,25 @@ fn values_that_no_data_file_needs_are_passed_over() {
     assert_eq!(root(b"(K\x01K\x02\x91."), Node::Tuple(vec![0, 1]));
     assert_eq!((root(b"K\x01((K\x0210."), root(b"]}b.")), (Node::Int(1), Node::List(vec![])));
 }
+
+/// `{"a": [1, -2, 1 << 40, 0.5, None, True], "b": ("x", "y")}` as Python 3 writes it.
+#[test]
+fn every_protocol_gives_the_same_values() {
+    let protocols: [&[u8]; 6] = [
+        b"(dp0\nVa\np1\n(lp2\nI1\naI-2\naL1099511627776L\naF0.5\naNaI01\nasVb\np3\n(Vx\np4\nVy\np5\ntp6\ns.",
+        b"}q\x00(X\x01\x00\x00\x00aq\x01]q\x02(K\x01J\xfe\xff\xff\xffL1099511627776L\nG?\xe0\x00\x00\x00\x00\x00\x00NI01\neX\x01\x00\x00\x00bq\x03(X\x01\x00\x00\x00xq\x04X\x01\x00\x00\x00yq\x05tq\x06u.",
+        b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01]q\x02(K\x01J\xfe\xff\xff\xff\x8a\x06\x00\x00\x00\x00\x00\x01G?\xe0\x00\x00\x00\x00\x00\x00N\x88eX\x01\x00\x00\x00bq\x03X\x01\x00\x00\x00xq\x04X\x01\x00\x00\x00yq\x05\x86q\x06u.",
+        b"\x80\x03}q\x00(X\x01\x00\x00\x00aq\x01]q\x02(K\x01J\xfe\xff\xff\xff\x8a\x06\x00\x00\x00\x00\x00\x01G?\xe0\x00\x00\x00\x00\x00\x00N\x88eX\x01\x00\x00\x00bq\x03X\x01\x00\x00\x00xq\x04X\x01\x00\x00\x00yq\x05\x86q\x06u.",
+        b"\x80\x04\x95\x35\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94]\x94(K\x01J\xfe\xff\xff\xff\x8a\x06\0\0\0\0\0\x01G?\xe0\0\0\0\0\0\0N\x88e\x8c\x01b\x94\x8c\x01x\x94\x8c\x01y\x94\x86\x94u.",
+        b"\x80\x05\x95\x35\0\0\0\0\0\0\0}\x94(\x8c\x01a\x94]\x94(K\x01J\xfe\xff\xff\xff\x8a\x06\0\0\0\0\0\x01G?\xe0\0\0\0\0\0\0N\x88e\x8c\x01b\x94\x8c\x01x\x94\x8c\x01y\x94\x86\x94u.",
+    ];
+    for (protocol, bytes) in protocols.iter().enumerate() {
+        let pickle = Pickle::read(bytes).unwrap();
+        let entry = |key: &str| pickle.items(pickle.entry(pickle.root(), key).unwrap()).unwrap().to_vec();
+        let values: Vec<Node> = entry("a").into_iter().map(|id| pickle.node(id).clone()).collect();
+        let want = [Node::Int(1), Node::Int(-2), Node::Int(1 << 40), Node::Float(0.5), Node::None, Node::Bool(true)];
+        assert_eq!(values, want, "protocol {protocol}");
+        let texts: Vec<_> = entry("b").into_iter().map(|id| pickle.text(id).unwrap()).collect();
+        assert_eq!(texts, ["x", "y"], "protocol {protocol}");
+    }
+}

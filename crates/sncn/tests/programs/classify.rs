@@ -290,7 +290,7 @@ fn results_that_cannot_be_written_leave_nothing_behind() {
     refused(evaluate, &["--csv", "none of the test sets shapes is shifted", "shapes-c"]);
     let mut evaluate = sncn();
     evaluate.arg("evaluate").arg("--run-dir").arg(folder.path().join("empty"));
-    refused(evaluate, &["no checkpoint", "train first"]);
+    refused(evaluate, &["no such folder", "train first"]);
     sncn().args(["evaluate", "--run-dir"]).arg(&run).arg("--json").assert().success().stdout(contains("\"metric\":\"error\""));
 }
 

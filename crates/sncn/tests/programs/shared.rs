@@ -108,3 +108,22 @@ fn two_programs_at_once_write_the_same_files() {
         names.iter().for_each(|name| drop(image::open(name).unwrap()));
     }
 }
+
+#[test]
+fn what_is_no_run_of_the_program_is_told() {
+    let (folder, path) = table(|row| {
+        row["epochs"] = serde_json::json!(1);
+        row["train_limit"] = serde_json::json!(32);
+    });
+    let run = folder.path().join("run");
+    train(&path, &run).assert().success();
+    let predict = |program: &str, run: &std::path::Path| {
+        let mut command = assert_cmd::Command::cargo_bin(program).unwrap();
+        command.arg("predict").arg("--run-dir").arg(run).args((program != "sncn-sentiment").then_some("a.png"));
+        command
+    };
+    refused(predict("sncn-sentiment", &run), &["run", "a checkpoint of the task \"classify\"", "sncn-classify takes it"]);
+    refused(predict("sncn-classify", &folder.path().join("nowhere")), &["nowhere: no such folder; correct the path, or train first"]);
+    refused(predict("sncn-classify", &path), &["table.json: a file; --checkpoint takes it"]);
+    refused(predict("sncn-classify", folder.path()), &["no checkpoint; train first"]);
+}
