@@ -1,4 +1,5 @@
 //! Image files of every kind that people have become RGB as they are seen.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may stop")]
 
 use image::{DynamicImage, ImageFormat, LumaA, Rgb, RgbImage, Rgba};
 use png::{BitDepth, ColorType};
