@@ -41,13 +41,16 @@ pub(crate) fn enter_workspace() -> Result<PathBuf> {
     Ok(here)
 }
 
-/// Writes `bytes` as `path`: under a temporary name beside it, synced, renamed.
+/// Writes `bytes` as `path`: under a temporary name beside it, synced, renamed. What is no file, such as a pipe, is written to as it is.
 ///
 /// # Errors
 /// Where the disk is full or the folder cannot be written; the old file, if any, is untouched.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let write = || -> std::io::Result<()> {
+        if fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
+            return File::options().write(true).open(path)?.write_all(bytes);
+        }
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(".partial-").tempfile_in(folder)?;
         file.write_all(bytes)?;

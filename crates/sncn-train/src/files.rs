@@ -41,11 +41,19 @@ pub(crate) fn remove_abandoned(folder: &Path) {
 }
 
 /// Writes `bytes` to `path`, whole or not at all: under a temporary name in the same folder, then synced and renamed. Missing
-/// folders are created.
+/// folders are created. A link stays one, and the file that it leads to is written; what is no file, such as a terminal or a pipe, is
+/// written to as it is.
 ///
 /// # Errors
 /// If the folder or the file cannot be written; an old file is then unchanged.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    let given = path.to_path_buf();
+    let unwritten = |error| WriteError::File(given.clone(), error);
+    if fs::metadata(path).is_ok_and(|data| !data.is_file() && !data.is_dir()) {
+        return File::options().write(true).open(path).and_then(|mut to| to.write_all(bytes)).map_err(unwritten);
+    }
+    let target = if path.is_symlink() { fs::canonicalize(path).map_err(unwritten)? } else { path.to_path_buf() };
+    let path = target.as_path();
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| WriteError::Folder(folder.to_path_buf(), error))?;
     let temporary = folder.join(temporary());
@@ -62,7 +70,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
     write().map_err(|error| {
         // an unfinished file must not be mistaken for a result; a failed removal does no harm
         let _ = fs::remove_file(&temporary);
-        WriteError::File(path.to_path_buf(), error)
+        unwritten(error)
     })
 }
 
@@ -83,6 +91,24 @@ pub fn look(path: &Path) -> io::Result<Content> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn links_stay_and_what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        std::os::unix::fs::symlink("file", &link).unwrap();
+        write_atomically(&link, b"new").unwrap();
+        assert!(link.is_symlink() && fs::read(&file).unwrap() == b"new");
+        fs::remove_file(&file).unwrap();
+        assert!(write_atomically(&link, b"new").unwrap_err().to_string().contains("link"), "it leads nowhere");
+        // /dev/null through a link of our own: were it replaced, only the link would be
+        let null = folder.path().join("null");
+        std::os::unix::fs::symlink("/dev/null", &null).unwrap();
+        write_atomically(&null, b"gone").unwrap();
+        assert!(null.is_symlink() && fs::read(&null).unwrap().is_empty());
+    }
 
     #[test]
     fn long_names_are_written_and_only_abandoned_files_removed() {

@@ -61,7 +61,20 @@ impl<T: Task> Command<T> {
 /// Runs the program of a task with the arguments of this process. Its checkpoints and results keep `built`.
 pub fn main<T: Task>(built: Build) -> ExitCode {
     provenance::set_built(built);
-    match Cli::<T>::parse().command.run() {
+    let cli = match Cli::<T>::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => error.exit(),
+        Err(help) => {
+            return match help.print() {
+                Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                    eprintln!("error: standard output cannot be written: {error}");
+                    ExitCode::FAILURE
+                }
+                _ => ExitCode::SUCCESS,
+            };
+        }
+    };
+    match cli.command.run() {
         Ok(Ending::Done) if cli::output_is_lost() => ExitCode::FAILURE,
         Ok(Ending::Done) => ExitCode::SUCCESS,
         Ok(Ending::Interrupted) => ExitCode::from(130),

@@ -57,13 +57,14 @@ fn the_commit_of_the_build_is_kept() {
 #[cfg(target_os = "linux")]
 #[test]
 fn output_that_is_lost_is_a_failure() {
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-    let mut plan = Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
     let (_folder, path) = table(|_| {});
-    let output = plan.arg("plan").arg("--table").arg(path).stdout(full).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(text.matches("standard output cannot be written").count(), 1, "{text}");
+    for arguments in [&["plan", "--table", path.to_str().unwrap()][..], &["--help"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_sncn-classify")).args(arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(text.matches("standard output cannot be written").count(), 1, "{text}");
+    }
 }
 
 #[test]
@@ -123,7 +124,10 @@ fn what_is_no_run_of_the_program_is_told() {
         command
     };
     refused(predict("sncn-sentiment", &run), &["run", "a checkpoint of the task \"classify\"", "sncn-classify takes it"]);
-    refused(predict("sncn-classify", &folder.path().join("nowhere")), &["nowhere: no such folder; correct the path, or train first"]);
+    refused(
+        predict("sncn-classify", &folder.path().join("nowhere")),
+        &["nowhere: no such folder; correct the path, or train first"],
+    );
     refused(predict("sncn-classify", &path), &["table.json: a file; --checkpoint takes it"]);
     refused(predict("sncn-classify", folder.path()), &["no checkpoint; train first"]);
 }
