@@ -7,6 +7,7 @@ use super::images::Images;
 use super::npy::NpyFile;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use sncn_train::text_file;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,8 +49,7 @@ impl Contents {
         if !path.exists() {
             return Ok(Self { severities: (1..=SEVERITIES).collect(), images });
         }
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{}: not readable", at()))?;
-        let contents: Self = serde_json::from_str(&text).with_context(at)?;
+        let contents: Self = serde_json::from_str(&text_file::read(&path)?.text).with_context(at)?;
         let mut known = contents.severities.clone();
         known.sort_unstable();
         known.dedup();

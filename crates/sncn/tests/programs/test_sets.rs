@@ -59,6 +59,9 @@ fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
     let output = evaluate("shapes-c-files").arg("--json").assert().success().get_output().stdout.clone();
     let text = String::from_utf8(output).unwrap();
     assert!(text.contains("shapes-c-files/fog/4") && text.contains("shapes-c-files/fog/2") && !text.contains("/fog/1"), "{text}");
+    // as an editor saves it
+    fs::write(files.join("corrupted.json"), "\u{feff}{\"severities\": [4, 2],\r\n\"images\": 3}\r\n").unwrap();
+    evaluate("shapes-c-files").assert().success();
     fs::write(files.join("corrupted.json"), r#"{"severities": [4, 4], "images": 3}"#).unwrap();
     refused(evaluate("shapes-c-files"), &["corrupted.json", "severities [4, 4]"]);
     npy(&labels, "<i8", "2,", &[3i64.to_le_bytes(), 10i64.to_le_bytes()].concat());
