@@ -22,21 +22,15 @@ impl Contrast {
     /// The result in 0..1, before clipping, for every byte value v and channel: entry 3 v + channel.
     #[inline(always)]
     pub fn table(&self, image: &[u8], dims: Dims, table: &mut [f64; 768]) {
-        let mut sums = [0u64; 3];
-        for row in image.chunks_exact(3 * dims.width) {
-            for part in row.chunks(3 * 4096) {
-                let mut short = [0u32; 3];
-                for pixel in part.as_chunks::<3>().0 {
-                    for c in 0..3 {
-                        short[c] += u32::from(pixel[c]);
-                    }
-                }
-                for c in 0..3 {
-                    sums[c] += u64::from(short[c]);
-                }
+        // values in 0..1 are added pixel by pixel, as the published code does: in an image of one colour the rounding of this sum decides
+        // what the result is truncated to
+        let mut sums = [0f64; 3];
+        for pixel in image.as_chunks::<3>().0 {
+            for c in 0..3 {
+                sums[c] += UNIT[usize::from(pixel[c])];
             }
         }
-        let mean = sums.map(|sum| sum as f64 / dims.pixels() as f64 / 255.0);
+        let mean = sums.map(|sum| sum / dims.pixels() as f64);
         for (entry, x) in table.as_chunks_mut::<3>().0.iter_mut().zip(&UNIT) {
             for c in 0..3 {
                 entry[c] = (x - mean[c]) * self.factor + mean[c];

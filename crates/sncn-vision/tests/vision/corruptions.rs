@@ -74,3 +74,20 @@ fn wrong_requests_are_explained() {
     assert!(contrast.apply_one(&[0; 3072], DIMS, Seed::new(0), 0, &mut [0; 10]).is_err());
     assert!(contrast.apply_one(&[], Dims { height: 0, width: 4 }, Seed::new(0), 0, &mut []).is_err());
 }
+
+/// In an image of one colour the rounding of the mean decides. The values are those of the published formula in NumPy 2.4.
+#[test]
+fn contrast_of_one_colour_is_rounded_as_published() {
+    let contrast = build("contrast", 1, Variant::Imagenet, frost()).unwrap();
+    for (height, width, wanted) in [
+        (32, 32, [(1, 0), (77, 77), (128, 127), (200, 199), (255, 255)]),
+        (61, 97, [(1, 0), (77, 76), (128, 127), (200, 200), (254, 254)]),
+    ] {
+        let dims = Dims { height, width };
+        for (value, want) in wanted {
+            let mut out = vec![0; dims.bytes()];
+            contrast.apply_one(&vec![value; dims.bytes()], dims, Seed::new(0), 0, &mut out).unwrap();
+            assert!(out.iter().all(|&found| found == want), "{height} × {width} of {value}: {}", out[0]);
+        }
+    }
+}
