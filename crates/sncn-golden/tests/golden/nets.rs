@@ -11,8 +11,12 @@ use sncn_golden::{Case, Index, Trial, relative_error};
 use sncn_kernels::optim;
 use sncn_kernels::simd::Form;
 use sncn_vision::backbone::{Blueprint, DenseNet, DenseNetConfig, build};
+use std::sync::Mutex;
 
 fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
+    if case.params["cnsn_type"].is_null() {
+        return Ok(Vec::new());
+    }
     let at = match case.text("pos")? {
         "1" => "conv",
         "2" => "norm",
@@ -38,6 +42,7 @@ fn model(case: &Trial) -> Result<Model> {
             let sizes = (case.integer("depth")?, case.integer("cardinality")?, case.integer("base_width")?);
             build(&format!("resnext{}_{}x{}", sizes.0, sizes.1, sizes.2), &blueprint)?
         }
+        "resnet50_ibn" => build(&format!("resnet50_ibn_{}", case.text("ibn")?), &blueprint)?,
         "densenet" => Box::new(DenseNet::new(&densenet(case)?, &blueprint)?),
         arch => build(arch, &blueprint)?,
     };
@@ -171,17 +176,31 @@ fn sgd_case(case: &Trial, model: &Model, xs: &Tensor, labels: &[u32], passes: &[
 }
 
 /// The networks whose cases run here.
-pub(crate) const NETWORKS: [&str; 4] = ["wideresnet", "resnext", "allconv", "densenet"];
+pub(crate) const NETWORKS: [&str; 6] = ["wideresnet", "resnext", "allconv", "densenet", "resnet50", "resnet50_ibn"];
 
 pub(crate) fn golden_networks_and_training_steps() -> Result<()> {
     let index = Index::load("nets")?;
-    for case in &index.cases()? {
-        match case.op {
-            _ if !NETWORKS.contains(&case.text("arch")?) => {}
-            "network" => holds(case, network_case)?,
-            "method_step" => holds(case, step_case)?,
-            other => bail!("no test of {other:?}"),
-        }
+    let mut cases = index.cases()?;
+    let mut known = Vec::new();
+    for case in cases.drain(..) {
+        known.extend(NETWORKS.contains(&case.text("arch")?).then_some(case));
     }
-    Ok(())
+    // operations in double precision use one thread: the cases share all of them, the last, which are the largest, first
+    let left = Mutex::new(known);
+    let next = || left.lock().ok().and_then(|mut left| left.pop());
+    let work = || -> Result<()> {
+        while let Some(case) = next() {
+            match case.op {
+                "network" => holds(&case, network_case)?,
+                "method_step" => holds(&case, step_case)?,
+                other => bail!("no test of {other:?}"),
+            }
+        }
+        Ok(())
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(4);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }

@@ -31,7 +31,7 @@ pub use densenet::{DenseNet, DenseNetConfig};
 
 use allconv::AllConvNet;
 use candle_core::{Result, bail};
-use resnet::ResNet18;
+use resnet::ResNet;
 use resnext::ResNext;
 use sncn_core::Network;
 use wide_resnet::WideResNet;
@@ -45,7 +45,7 @@ pub const BACKBONES: &[(&str, Build)] = &[
     ("allconv", AllConvNet::named),
     ("densenet[b|bc]<depth>_<growth>", DenseNet::named),
     ("resnext<depth>_<cardinality>x<width>", ResNext::named),
-    ("resnet18", ResNet18::named),
+    ("[cifar_]resnet<18|34|50|101>[_ibn_a|_ibn_b]", ResNet::named),
 ];
 
 /// Builds a backbone by name, such as `wrn40_2`, `allconv` or `densenet40_12`.
@@ -89,7 +89,7 @@ mod tests {
             ("allconv", "activation"),
             ("densenet10_4", "conv1_pre"),
             ("resnext11_2x4", "post"),
-            ("resnet18", "post"),
+            ("cifar_resnet18", "post"),
         ] {
             let (cn, sn) = (LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at));
             let baseline = initial(name, &[])?;

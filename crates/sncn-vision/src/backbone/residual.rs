@@ -7,9 +7,25 @@
 
 use candle_core::Result;
 use sncn_core::block::{ConvLayer, Downsample};
-use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Ibn, Layer};
+use sncn_core::layer::{BatchNorm, BuildContext, GroupNorm, Hooks, Ibn, Layer};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Layers, Pass};
+
+/// For each depth, the number of blocks of every stage and whether they are bottlenecks.
+pub(super) const DEPTHS: [(usize, [usize; 4], bool); 4] =
+    [(18, [2, 2, 2, 2], false), (34, [3, 4, 6, 3], false), (50, [3, 4, 6, 3], true), (101, [3, 4, 23, 3], true)];
+
+/// The norms of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Norms {
+    /// BatchNorm after every convolution.
+    Batch,
+    /// The first norm is IBN-a (Pan et al. 2018): InstanceNorm on half of the channels.
+    IbnA,
+    /// BatchNorm, and InstanceNorm after the addition, before the ReLU, as at the end of a stage of IBN-b (Pan et al. 2018). No layer is
+    /// attached at `post` then.
+    IbnB,
+}
 
 /// The settings of a block.
 #[derive(Clone, Copy)]
@@ -20,8 +36,7 @@ pub(super) struct BlockConfig<'a> {
     pub(super) stride: usize,
     /// Dilation of the 3×3 convolutions.
     pub(super) dilation: usize,
-    /// Whether the first norm is IBN-a (Pan et al. 2018).
-    pub(super) ibn: bool,
+    pub(super) norms: Norms,
     /// Whether `post` is after the ReLU.
     pub(super) post_rectified: bool,
     pub(super) layers: Layers<'a>,
@@ -37,6 +52,8 @@ impl BlockConfig<'_> {
 /// A residual block.
 pub(super) struct Residual {
     branch: Vec<(ConvLayer, Box<dyn Layer>)>,
+    /// The norm after the addition.
+    last: Option<GroupNorm>,
     downsample: Option<Downsample>,
     pub(super) hooks: Hooks,
     post_rectified: bool,
@@ -54,17 +71,20 @@ impl Residual {
         for (number, (channels, kernel, conv)) in (1..).zip(convs) {
             let weights = ConvLayer::new(vb.pp(format!("conv{number}")), before, channels, kernel, false, conv)?;
             let cx = cx.at(channels, vb.pp(format!("bn{number}")));
-            let norm: Box<dyn Layer> = match shape.ibn && number == 1 {
+            let norm: Box<dyn Layer> = match shape.norms == Norms::IbnA && number == 1 {
                 true => Box::new(Ibn::new(&cx)?),
                 false => Box::new(BatchNorm::new(&cx)?),
             };
             branch.push((weights, norm));
             before = channels;
         }
+        let is_last = shape.norms == Norms::IbnB;
+        let last = if is_last { Some(GroupNorm::instance(&cx.at(to, vb.pp("IN")))?) } else { None };
         let downsample = Downsample::new(cx, from, to, shape.stride)?;
         let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
-        let hooks = Hooks::new(shape.layers, &positions, &cx.at(to, vb.pp("cnsn")))?;
-        Ok(Self { branch, downsample, hooks, post_rectified: shape.post_rectified })
+        let attached: Vec<_> = shape.layers.configs.iter().filter(|layer| !is_last || layer.at != "post").cloned().collect();
+        let hooks = Hooks::new(shape.layers.of(&attached), &positions, &cx.at(to, vb.pp("cnsn")))?;
+        Ok(Self { branch, last, downsample, hooks, post_rectified: shape.post_rectified })
     }
 
     pub(super) fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
@@ -77,6 +97,9 @@ impl Residual {
         let ys = hooks.on_map("residual", ys, pass)?;
         let shortcut = self.downsample.as_ref().map_or_else(|| Ok(xs.clone()), |downsample| downsample.on_map(xs, pass))?;
         let shortcut = hooks.on_map("identity", shortcut, pass)?;
+        if let Some(last) = &self.last {
+            return last.on_map(&ys.add(&shortcut)?, pass)?.relu();
+        }
         if self.post_rectified || hooks.is_empty_at("post") {
             return hooks.on_map("post", ys.add_relu(&shortcut, !hooks.is_empty())?, pass);
         }

@@ -1,68 +1,126 @@
-//! ResNet-18 (He et al. 2016) for 32×32 images: `resnet18`, with a 3×3 stem and no pooling before the first stage.
+//! ResNets (He et al. 2016): `resnet<18|34|50|101>` for photographs, with torchvision's stem (a 7×7 convolution and a pooling, each of
+//! stride 2), and `cifar_resnet<depth>` for 32×32 images, with a 3×3 stem and no pooling before the first stage.
 //!
-//! The positions are those of [`super::residual`]. Names as in torchvision: `layer1.0.conv1.weight`.
+//! `_ibn_a` makes the first norm of every block of stages 1 to 3 IBN-a; `_ibn_b` makes the stem's norm InstanceNorm and adds one after
+//! the last addition of stages 1 and 2 (Pan et al. 2018). The positions are those of [`super::residual`]; blocks that end in an
+//! InstanceNorm have no `post`. Names as in torchvision: `layer1.0.conv1.weight`.
 
 use super::blueprint::Blueprint;
-use super::residual::{BlockConfig, Residual};
+use super::residual::{BlockConfig, DEPTHS, Norms, Residual};
 use candle_core::{Result, Tensor};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
+use sncn_core::layer::{BatchNorm, BuildContext, GroupNorm, Hooks, Layer};
+use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Network, Pass};
 
-/// ResNet-18 for images (N, H, W, 3); the output is (N, classes).
-pub(crate) struct ResNet18 {
-    stem: (ConvLayer, BatchNorm),
+/// What a name stands for.
+struct Design {
+    blocks: [usize; 4],
+    bottleneck: bool,
+    /// Whether it is for 32×32 images.
+    small: bool,
+    norms: Norms,
+}
+
+impl Design {
+    fn of(name: &str) -> Option<Self> {
+        let (name, small) = name.strip_prefix("cifar_").map_or((name, false), |name| (name, true));
+        let (name, norms) = [("_ibn_a", Norms::IbnA), ("_ibn_b", Norms::IbnB)]
+            .into_iter()
+            .find_map(|(ending, norms)| Some((name.strip_suffix(ending)?, norms)))
+            .unwrap_or((name, Norms::Batch));
+        let depth: usize = name.strip_prefix("resnet")?.parse().ok()?;
+        let &(_, blocks, bottleneck) = DEPTHS.iter().find(|(known, ..)| *known == depth)?;
+        Some(Self { blocks, bottleneck, small, norms })
+    }
+
+    /// The norms of block `index` of stage `stage`, counted from 1.
+    fn norms(&self, stage: usize, index: usize) -> Norms {
+        match self.norms {
+            Norms::IbnA if stage < 4 => Norms::IbnA,
+            Norms::IbnB if stage < 3 && index + 1 == self.blocks[stage - 1] => Norms::IbnB,
+            _ => Norms::Batch,
+        }
+    }
+}
+
+/// A ResNet for images (N, H, W, 3); the output is (N, classes).
+pub(crate) struct ResNet {
+    stem: ConvLayer,
+    norm: Stem,
+    /// Whether a pooling follows the stem.
+    pooled: bool,
     blocks: Vec<Residual>,
     head: Head,
     sites: usize,
-    /// Whether layers are attached to the blocks.
-    attached: bool,
+    /// Whether a norm or an attached layer needs statistics of images.
+    statistics: bool,
 }
 
-impl ResNet18 {
-    /// Builds `resnet18`; `None` for other names.
+/// The norm of the stem.
+enum Stem {
+    Batch(BatchNorm),
+    Instance(GroupNorm),
+}
+
+impl ResNet {
+    /// Builds a network by name; `None` for names of other families.
     pub(crate) fn named(name: &str, blueprint: &Blueprint) -> Option<Result<Box<dyn Network>>> {
-        (name == "resnet18").then(|| Self::new(blueprint).map(|network| Box::new(network) as _))
+        Some(Self::new(&Design::of(name)?, blueprint).map(|network| Box::new(network) as _))
     }
 
-    /// Builds four stages of two blocks, with widths 64 to 512.
+    /// Builds four stages with widths 64 to 512.
     ///
     /// # Errors
     /// If an attached layer has an unknown kind, position, stage or setting.
-    pub(crate) fn new(blueprint: &Blueprint) -> Result<Self> {
+    fn new(design: &Design, blueprint: &Blueprint) -> Result<Self> {
         Hooks::check_stages(blueprint.layers.configs, 4)?;
         let cx = BuildContext::new(64, blueprint.vars.builder());
-        let stem = ConvLayer::same(cx.vb.pp("conv1"), 3, 64, 3, 1)?;
-        let stem = (stem, BatchNorm::new(&cx.at(64, cx.vb.pp("bn1")))?);
+        let (kernel, conv) = match design.small {
+            true => (3, Conv { padding: 1, ..Conv::default() }),
+            false => (7, Conv { stride: 2, padding: 3, ..Conv::default() }),
+        };
+        let stem = ConvLayer::new(cx.vb.pp("conv1"), 3, 64, kernel, false, conv)?;
+        let of_stem = cx.at(64, cx.vb.pp("bn1"));
+        let norm = match design.norms {
+            Norms::IbnB => Stem::Instance(GroupNorm::instance(&of_stem)?),
+            _ => Stem::Batch(BatchNorm::new(&of_stem)?),
+        };
         let (mut blocks, mut from) = (Vec::new(), 64);
-        for stage in 1..=4 {
-            for layer in 0..2 {
+        for (stage, count) in (1..).zip(design.blocks) {
+            for index in 0..count {
                 let shape = BlockConfig {
-                    bottleneck: false,
+                    bottleneck: design.bottleneck,
                     width: 32 << stage,
-                    stride: if stage > 1 && layer == 0 { 2 } else { 1 },
+                    stride: if stage > 1 && index == 0 { 2 } else { 1 },
                     dilation: 1,
-                    ibn: false,
+                    norms: design.norms(stage, index),
                     post_rectified: false,
                     layers: blueprint.layers,
                 };
-                let cx = cx.at(shape.width, cx.vb.pp(format!("layer{stage}.{layer}"))).in_stage(stage);
+                let cx = cx.at(shape.width, cx.vb.pp(format!("layer{stage}.{index}"))).in_stage(stage);
                 blocks.push(Residual::new(&cx, from, &shape)?);
                 from = shape.channels();
             }
         }
         let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, head, sites: cx.sites(), attached: !blueprint.layers.configs.is_empty() })
+        let statistics = !blueprint.layers.configs.is_empty() || design.norms != Norms::Batch;
+        Ok(Self { stem, norm, pooled: !design.small, blocks, head, sites: cx.sites(), statistics })
     }
 }
 
-impl Network for ResNet18 {
+impl Network for ResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
-            let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
-            self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
+            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.statistics);
+            let xs = self.stem.on_map(&xs)?;
+            let xs = match &self.norm {
+                Stem::Batch(norm) => norm.norm_relu(&xs, pass)?,
+                Stem::Instance(norm) => norm.on_map(&xs, pass)?.relu()?,
+            };
+            let xs = if self.pooled { xs.max_pool(3, 2, 1)? } else { xs };
+            self.head.forward(&self.blocks.iter().try_fold(xs, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
         })
     }
 

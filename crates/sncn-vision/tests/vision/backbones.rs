@@ -15,8 +15,15 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("densenet10_4", &["conv1_pre", "conv1_post"]),
     ("densenetbc10_4", &["conv1_pre", "conv1_post", "conv2_post"]),
     ("resnext11_2x4", &["pre", "residual", "identity", "post"]),
-    ("resnet18", &["pre", "residual", "identity", "post"]),
+    ("cifar_resnet18", &["pre", "residual", "identity", "post"]),
+    ("resnet18_ibn_a", &["residual"]),
+    ("resnet18_ibn_b", &["pre", "post"]),
 ];
+
+/// The side of images that leave every network at least two positions a channel in its last stage.
+fn side(name: &str) -> usize {
+    if name.starts_with("resnet") { 64 } else { 32 }
+}
 
 fn check(name: &str, at: Option<&str>) -> Result<()> {
     let hung = ["crossnorm", "selfnorm"].map(|kind| (kind.to_string(), at));
@@ -24,7 +31,7 @@ fn check(name: &str, at: Option<&str>) -> Result<()> {
     let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
     let network = build(name, &Blueprint { classes: 7, layers: (&layers).into(), vars: &vars })?;
     let images = Vars::new(Seed::new(5), DType::F32, &Device::Cpu);
-    let xs = images.builder().get_with_hints((2, 32, 32, 3), "xs", Init::Randn { mean: 0., stdev: 1. })?.detach();
+    let xs = images.builder().get_with_hints((2, side(name), side(name), 3), "xs", Init::Randn { mean: 0., stdev: 1. })?.detach();
     let finite = |t: &Tensor| anyhow::Ok(t.flatten_all()?.to_vec1::<f32>()?.iter().all(|v| v.is_finite()));
     for pass in [Pass::train(Seed::new(1)), Pass::eval()] {
         let scores = network.forward(&xs, &pass)?;
@@ -106,7 +113,7 @@ fn passed(name: &str, at: &str) -> Result<Vec<(String, Vec<f64>)>> {
     let vars = Vars::new(Seed::new(3), DType::F64, &Device::Cpu);
     let network = build(name, &Blueprint { classes: 7, layers: (&layers).into(), vars: &vars })?;
     let images = Vars::new(Seed::new(5), DType::F64, &Device::Cpu);
-    let xs = images.builder().get_with_hints((3, 32, 32, 3), "xs", Init::Randn { mean: 0., stdev: 1. })?;
+    let xs = images.builder().get_with_hints((3, side(name), side(name), 3), "xs", Init::Randn { mean: 0., stdev: 1. })?;
     let scores = network.forward(&xs, &Pass::mixing(network.sites(), network.sites(), Seed::new(2)))?;
     let grads = cross_entropy(&scores, &[1, 4, 0], None)?.backward()?;
     let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f64>();

@@ -9,7 +9,7 @@
 mod head;
 
 use super::blueprint::Blueprint;
-use super::residual::{BlockConfig, Residual};
+use super::residual::{BlockConfig, DEPTHS, Norms, Residual};
 use candle_core::{Result, Tensor, bail};
 use head::{Decoder, DeepLabHead, FcnHead};
 use sncn_core::block::ConvLayer;
@@ -19,10 +19,6 @@ use sncn_core::{FeatureMap, Network, Pass};
 
 /// The pattern of the names.
 pub const NAMES: &str = "<fcn|deeplabv3plus>_resnet<18|34|50|101>[_<width>][_ibn]";
-
-/// For each depth, the number of blocks of every stage and whether they are bottlenecks.
-const DEPTHS: [(usize, [usize; 4], bool); 4] =
-    [(18, [2, 2, 2, 2], false), (34, [3, 4, 6, 3], false), (50, [3, 4, 6, 3], true), (101, [3, 4, 23, 3], true)];
 
 /// Dilation of every stage.
 const DILATIONS: [usize; 4] = [1, 1, 2, 4];
@@ -95,7 +91,7 @@ impl Segmenter {
                     width: width << (stage - 1),
                     stride: if stage == 2 && block == 0 { 2 } else { 1 },
                     dilation,
-                    ibn: design.ibn && stage < 4,
+                    norms: if design.ibn && stage < 4 { Norms::IbnA } else { Norms::Batch },
                     post_rectified: true,
                     layers: blueprint.layers,
                 };
