@@ -135,14 +135,14 @@ impl Pretrained {
             vocabulary.len(),
             self.folder.join(CONFIG).display()
         );
-        let largest = vocabulary.largest();
-        ensure!(
-            largest.as_ref().is_none_or(|(_, id)| (*id as usize) < vocab_size),
-            "token {} has the id {}, and there are weights for ids below {vocab_size} (vocab_size of {}): of another network",
-            quoted(&largest.clone().unwrap_or_default().0),
-            largest.clone().unwrap_or_default().1,
-            self.folder.join(CONFIG).display()
-        );
+        if let Some((token, id)) = vocabulary.largest() {
+            ensure!(
+                (id as usize) < vocab_size,
+                "token {} has the id {id}, and there are weights for ids below {vocab_size} (vocab_size of {}): of another network",
+                quoted(&token),
+                self.folder.join(CONFIG).display()
+            );
+        }
         ensure!(
             vocabulary.pad() == pad_token_id,
             "the vocabulary pads with {}, the weights with {pad_token_id} (pad_token_id of {}): of another network",

@@ -24,9 +24,6 @@ pub use pth::Pth;
 pub use state_dict::{NameMap, Outcome, StateDict};
 pub use weights::{Content, Weights};
 
-#[cfg(test)]
-mod tests;
-
 /// Runs the README's example as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

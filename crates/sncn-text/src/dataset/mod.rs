@@ -33,10 +33,10 @@ pub const TEXT_SETS: &[(&str, Open)] = &[
     ("reviews-kitchen", |_| Ok(reviews::kitchen("test", 1000))),
     ("imdb-train", |data_dir| imdb::open(data_dir, "train")),
     ("imdb", |data_dir| imdb::open(data_dir, "test")),
-    ("sst2-train", |data_dir| sst2(data_dir, &["train.tsv"])),
-    ("sst2", |data_dir| sst2(data_dir, &["dev.tsv"])),
-    ("sst2-sentences-train", |data_dir| sst2(data_dir, &["sentences-train.tsv"])),
-    ("sst2-sentences", |data_dir| sst2(data_dir, &["sentences-test.tsv"])),
+    ("sst2-train", |data_dir| sst2(data_dir, "train.tsv")),
+    ("sst2", |data_dir| sst2(data_dir, "dev.tsv")),
+    ("sst2-sentences-train", |data_dir| sst2(data_dir, "sentences-train.tsv")),
+    ("sst2-sentences", |data_dir| sst2(data_dir, "sentences-test.tsv")),
     ("amazon-books", |data_dir| amazon::open(data_dir, "books")),
     ("amazon-dvd", |data_dir| amazon::open(data_dir, "dvd")),
     ("amazon-electronics", |data_dir| amazon::open(data_dir, "electronics")),
@@ -119,16 +119,12 @@ fn trained_on(set: &str) -> String {
 }
 
 /// SST-2 (Socher et al. 2013) in GLUE's form or as sentences: tab-separated, `sentence` and `label`.
-fn sst2(data_dir: &DataDir, files: &[&str]) -> Result<Texts> {
+fn sst2(data_dir: &DataDir, file: &str) -> Result<Texts> {
     let data = data_dir.folder("sst2")?;
     // the publisher's archive uses the second name
     let folder =
         ["sst2", "SST-2"].map(|name| data.join(name)).into_iter().find(|path| path.is_dir()).unwrap_or(data.join("sst2"));
-    let mut examples = Vec::new();
-    for file in files {
-        examples.extend(table::read_sentiment(&folder.join(file), &Columns::new("sentence", "label"), "")?.examples);
-    }
-    Ok(Texts::sentiment(examples, format!("SST-2, {} in {}", files.join(" and "), folder.display())))
+    table::read_sentiment(&folder.join(file), &Columns::new("sentence", "label"), "SST-2, ")
 }
 
 /// The user's own texts: `own/{train,test}` as a table with columns `text` and `label`, plain or gzipped.

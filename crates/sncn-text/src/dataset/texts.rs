@@ -34,13 +34,13 @@ pub struct Texts {
     /// A line for users: name, size and origin of the data.
     pub describe: String,
     /// What users should know of how the files were read, such as an encoding that was guessed.
-    pub remarks: Vec<String>,
+    pub remark: Option<String>,
 }
 
 impl Texts {
     /// Texts with the classes negative and positive.
     pub(super) fn sentiment(examples: Vec<Example>, describe: String) -> Self {
-        Self { examples, classes: CLASSES.map(str::to_string).to_vec(), labels: Labels::default(), describe, remarks: Vec::new() }
+        Self { examples, classes: CLASSES.map(str::to_string).to_vec(), labels: Labels::default(), describe, remark: None }
     }
 
     /// The same texts with the numbers that their classes have in a network with the classes `network`. Classes are the same by name
@@ -88,7 +88,7 @@ impl Texts {
             examples: self.examples.iter().zip(&chosen).filter(|(_, one)| **one == validation).map(|(e, _)| e.clone()).collect(),
             classes: self.classes.clone(),
             labels: self.labels.clone(),
-            remarks: self.remarks.clone(),
+            remark: self.remark.clone(),
             describe: format!(
                 "{}, {} {every}th text of each class",
                 self.describe,

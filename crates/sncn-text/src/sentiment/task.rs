@@ -86,7 +86,7 @@ impl Task for Sentiment {
         let Begin { run, seed, data_dir, folder, is_fresh } = *begin;
         let Settings { input, augment } = &run.settings;
         let (train, validation) = dataset::split(&run.train, data_dir)?;
-        train.remarks.iter().for_each(|remark| eprintln!("{}: {remark}", run.train));
+        train.remark.iter().for_each(|remark| eprintln!("{}: {remark}", run.train));
         let (texts, validation) = (train.first(run.train_limit), validation.first(run.test_limit));
         let parts = match folder.filter(|_| !is_fresh) {
             Some(folder) => Parts::kept(run, folder)?,

@@ -29,7 +29,7 @@ impl harness::TestSets<Sentiment> for TestSets<'_> {
              a text: use predict"
         );
         let texts = dataset::open(base, self.data_dir)?.first(run.test_limit);
-        texts.remarks.iter().for_each(|remark| eprintln!("{name}: {remark}"));
+        texts.remark.iter().for_each(|remark| eprintln!("{name}: {remark}"));
         let texts = texts.in_classes(&header.classes)?;
         let name = self.label(name);
         if !is_shifted {

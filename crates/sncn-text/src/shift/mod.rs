@@ -42,7 +42,7 @@ pub fn shifted(texts: &Texts, (name, apply): (&str, Apply), severity: usize) -> 
         classes: texts.classes.clone(),
         labels: Labels::default(),
         describe: format!("{}, {name} {severity}", texts.describe),
-        remarks: Vec::new(),
+        remark: None,
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
             classes: vec!["a".into(), "b".into()],
             labels: Labels::default(),
             describe: "t".into(),
-            remarks: Vec::new(),
+            remark: None,
         };
         for &(name, apply) in SHIFTS {
             let mut changed = Vec::new();

@@ -66,6 +66,6 @@ impl Rows {
         let examples = examples.into_iter().map(|row| Example { label: meaning.classes[row.label as usize], ..row }).collect();
         let describe = format!("{what}{}", path.display());
         let labels = Labels { numbers: meaning.numbers, places };
-        Texts { examples, classes: meaning.names, labels, describe, remarks: remark.into_iter().collect() }
+        Texts { examples, classes: meaning.names, labels, describe, remark }
     }
 }

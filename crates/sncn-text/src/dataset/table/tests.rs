@@ -95,11 +95,11 @@ fn encodings_are_found_and_told() -> Result<()> {
     ] {
         let found = texts("a.csv", &bytes)?;
         assert_eq!(found.examples[0].text, "caf\u{e9}");
-        assert_eq!(found.remarks.first().map(String::as_str), told);
+        assert_eq!(found.remark.as_deref(), told);
     }
     let damaged = texts("a.tsv", b"text\tlabel\ncaf\xc3\xa9 \xff\x00x\t1\n")?;
     assert_eq!(damaged.examples[0].text, "caf\u{e9} \u{fffd}\0x");
-    assert_eq!(damaged.remarks, ["1 character is not UTF-8, now U+FFFD"]);
+    assert_eq!(damaged.remark.as_deref(), Some("1 character is not UTF-8, now U+FFFD"));
     assert!(error("a.csv", b"PK\x03\x04").contains("spreadsheet"));
     Ok(())
 }

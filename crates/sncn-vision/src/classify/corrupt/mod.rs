@@ -1,6 +1,6 @@
 //! `sncn-classify corrupt`: a data set's test images or image files, corrupted; or a contact sheet of everything.
 
-mod files;
+mod copies;
 mod queue;
 mod sheet;
 
@@ -12,7 +12,7 @@ use crate::dataset::npy::NpyWriter;
 use crate::dataset::{self, Images};
 use crate::picture::{self, Limit};
 use anyhow::{Context, Result, bail, ensure};
-use files::Copies;
+use copies::Copies;
 use sheet::Contact;
 use sncn_core::Seed;
 use sncn_train::files::write_atomically;

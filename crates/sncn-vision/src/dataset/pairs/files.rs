@@ -60,7 +60,7 @@ impl FilePairs {
             _ => {
                 let labels = picture::with_ending(&beside.join(key(image, &naming)), ".png");
                 bail!(
-                    "{}: its label file {} is missing (where they are named in another way, {FILE} beside classes.txt says so:                      {{\"suffix\": \"_mask\"}})",
+                    "{}: its label file {} is missing (where they are named in another way, {FILE} beside classes.txt says so: {{\"suffix\": \"_mask\"}})",
                     image.display(),
                     labels.display()
                 )

@@ -1,14 +1,14 @@
 //! What files are by their content, and what is said of those that are not read.
 
 use super::*;
-use crate::Format;
+use sncn_weights::Format;
 
 #[test]
 fn formats_are_told_by_content() {
     let mut saved = Saved::default();
     let object = saved.state("", 1.);
     assert_eq!(Format::of(&saved.file(&object)), Format::Torch);
-    assert_eq!(Format::of(include_bytes!("../../tests/data/legacy.pth")), Format::Torch);
+    assert_eq!(Format::of(include_bytes!("../data/legacy.pth")), Format::Torch);
     assert_eq!(Format::of(&safetensors("", 1.)), Format::Safetensors);
     assert_eq!(Format::of(b"{\"metadata\": {}, \"weight_map\": {\"a\": \"b\"}}"), Format::Index);
 }
@@ -59,5 +59,5 @@ fn damaged_files_are_refused_without_repeating_the_decoder() {
     let object = saved.state("", 1.);
     let whole = saved.file(&object);
     refused(Weights::read(whole[..whole.len() / 2].to_vec()), &["the zip archive is damaged or cut short", "fetch"]);
-    refused(Weights::read(include_bytes!("../../tests/data/legacy.pth")[..700].to_vec()), &["truncated"]);
+    refused(Weights::read(include_bytes!("../data/legacy.pth")[..700].to_vec()), &["truncated"]);
 }

@@ -1,29 +1,30 @@
 //! Tests: files made by hand, and what opening, finding and loading them gives.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 mod find;
 mod format;
 mod open;
 mod prefix;
 
-use crate::{NameMap, Outcome, Weights, WeightsError};
 use candle_core::{DType, Device};
 use sncn_core::{Seed, Vars};
+use sncn_weights::{NameMap, Outcome, Weights, WeightsError};
 use std::error::Error;
 use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 
 /// The names of the network that the tests load, with their shapes.
-pub(crate) const NAMES: [(&str, &[usize]); 3] = [("block.0.conv.weight", &[2, 3]), ("fc.weight", &[2, 2]), ("fc.bias", &[2])];
+const NAMES: [(&str, &[usize]); 3] = [("block.0.conv.weight", &[2, 3]), ("fc.weight", &[2, 2]), ("fc.bias", &[2])];
 
 /// Its variables.
-pub(crate) fn network() -> Vars {
+fn network() -> Vars {
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
     NAMES.iter().for_each(|&(name, shape)| drop(vars.builder().get(shape, name).unwrap()));
     vars
 }
 
 /// An archive of these records.
-pub(crate) fn zipped(records: &[(String, Vec<u8>)]) -> Vec<u8> {
+fn zipped(records: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in records {
         writer.start_file(name, SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored)).unwrap();
@@ -34,13 +35,13 @@ pub(crate) fn zipped(records: &[(String, Vec<u8>)]) -> Vec<u8> {
 
 /// A file of `torch.save` in the making: its storages.
 #[derive(Default)]
-pub(crate) struct Saved {
+struct Saved {
     records: Vec<(String, Vec<u8>)>,
 }
 
 impl Saved {
     /// The pickle of a tensor whose values are all `value`.
-    pub(crate) fn tensor(&mut self, shape: &[usize], value: f32) -> Vec<u8> {
+    fn tensor(&mut self, shape: &[usize], value: f32) -> Vec<u8> {
         let (key, count) = (self.records.len().to_string(), shape.iter().product::<usize>());
         self.records.push((format!("a/data/{key}"), value.to_le_bytes().repeat(count)));
         let sizes = |sizes: &[usize]| {
@@ -60,42 +61,42 @@ impl Saved {
     }
 
     /// Gives the last tensor's storage other bytes.
-    pub(crate) fn replace_last(&mut self, bytes: Vec<u8>) {
+    fn replace_last(&mut self, bytes: Vec<u8>) {
         self.records.last_mut().unwrap().1 = bytes;
     }
 
     /// The pickle of the network's state dict, each name after `prefix`, all values `value`.
-    pub(crate) fn state(&mut self, prefix: &str, value: f32) -> Vec<u8> {
+    fn state(&mut self, prefix: &str, value: f32) -> Vec<u8> {
         let names: Vec<String> = NAMES.iter().map(|(name, _)| format!("{prefix}{name}")).collect();
         let tensors: Vec<Vec<u8>> = NAMES.iter().map(|(_, shape)| self.tensor(shape, value)).collect();
         dict(&names.iter().map(String::as_str).zip(tensors).collect::<Vec<_>>())
     }
 
     /// The file whose object has that pickle.
-    pub(crate) fn file(mut self, object: &[u8]) -> Vec<u8> {
+    fn file(mut self, object: &[u8]) -> Vec<u8> {
         self.records.insert(0, ("a/data.pkl".to_string(), [b"\x80\x02", object, b"."].concat()));
         zipped(&self.records)
     }
 }
 
 /// The pickle of a text.
-pub(crate) fn text(text: &str) -> Vec<u8> {
+fn text(text: &str) -> Vec<u8> {
     [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
 }
 
 /// The pickle of a dictionary.
-pub(crate) fn dict(pairs: &[(&str, Vec<u8>)]) -> Vec<u8> {
+fn dict(pairs: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let pair = |(key, value): &(&str, Vec<u8>)| [text(key), value.clone(), b"s".to_vec()].concat();
     [b"}".to_vec(), pairs.iter().flat_map(pair).collect()].concat()
 }
 
 /// The pickle of an object with that state.
-pub(crate) fn object(class: &str, state: &[u8]) -> Vec<u8> {
+fn object(class: &str, state: &[u8]) -> Vec<u8> {
     [format!("c__main__\n{class}\n)").as_bytes(), b"\x81", state, b"b"].concat()
 }
 
 /// The first value of the last bias after loading, and a line for every outcome and remark.
-pub(crate) fn loaded(weights: &Weights, key: Option<&str>) -> Result<(f32, Vec<String>), WeightsError> {
+fn loaded(weights: &Weights, key: Option<&str>) -> Result<(f32, Vec<String>), WeightsError> {
     let names: Vec<String> = NAMES.iter().map(|(name, _)| name.to_string()).collect();
     let found = weights.find(&names, &NameMap::STRICT, key)?;
     let mut lines: Vec<String> = found.place.iter().chain(&found.others).cloned().collect();
@@ -106,7 +107,7 @@ pub(crate) fn loaded(weights: &Weights, key: Option<&str>) -> Result<(f32, Vec<S
 }
 
 /// The message of an error with its causes, each of which says something new.
-pub(crate) fn message(error: &WeightsError) -> String {
+fn message(error: &WeightsError) -> String {
     let mut text = String::new();
     let mut next: Option<&dyn Error> = Some(error);
     while let Some(cause) = next {
@@ -121,13 +122,13 @@ pub(crate) fn message(error: &WeightsError) -> String {
 }
 
 /// Checks that a result is an error with these words.
-pub(crate) fn refused<T>(result: Result<T, WeightsError>, words: &[&str]) {
+fn refused<T>(result: Result<T, WeightsError>, words: &[&str]) {
     let text = message(&result.err().expect("an error"));
     words.iter().for_each(|word| assert!(text.contains(word), "{word:?} is not in: {text}"));
 }
 
 /// A safetensors file of the network's state dict, each name after `prefix`, all values `value`.
-pub(crate) fn safetensors(prefix: &str, value: f32) -> Vec<u8> {
+fn safetensors(prefix: &str, value: f32) -> Vec<u8> {
     let (mut header, mut data) = (Vec::new(), Vec::new());
     for (name, shape) in NAMES {
         let begin = data.len();

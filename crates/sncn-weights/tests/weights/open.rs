@@ -1,7 +1,7 @@
 //! Files, folders and indices, looked at through a table of paths.
 
 use super::*;
-use crate::Content;
+use sncn_weights::Content;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -163,9 +163,9 @@ fn whole_modules_and_scripts_give_the_names_of_their_state_dict() {
 
 #[test]
 fn what_pytorch_wrote_is_read() {
-    const MODULE: &[u8] = include_bytes!("../../tests/data/module.pth");
-    const SCRIPT: &[u8] = include_bytes!("../../tests/data/script.pt");
-    const VALUES: &[u8] = include_bytes!("../../tests/data/values.pth");
+    const MODULE: &[u8] = include_bytes!("../data/module.pth");
+    const SCRIPT: &[u8] = include_bytes!("../data/script.pt");
+    const VALUES: &[u8] = include_bytes!("../data/values.pth");
     for (bytes, place) in [(MODULE, None), (SCRIPT, None), (VALUES, Some("state_dict (3 of 3 names)"))] {
         let (value, lines) = loaded(&Weights::read(bytes.to_vec()).unwrap(), None).unwrap();
         assert_eq!(value, 1.5);
