@@ -40,6 +40,13 @@ pub struct Run {
     /// How examples become what the network is given: settings of the task's own, absent for its usual way.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,
+    /// Which parts of the training data are for what: settings of the task's own, absent for its usual way.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub data: Value,
+    /// The file of weights that training begins with; below the data folder where the path is relative and there is no such file here.
+    /// Absent: random ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// How training examples are augmented: settings of the task's own kinds, `true` for its usual one (random crop and
     /// flip of images), absent or `false` for none.
     #[serde(default = "nothing")]

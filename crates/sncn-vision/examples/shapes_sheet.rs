@@ -3,9 +3,8 @@
 //! Run with `cargo run -p sncn-vision --example shapes_sheet -- data/shapes.png`.
 
 use anyhow::{Context, Result};
-use sncn_vision::corruption::Dims;
 use sncn_vision::dataset::{DataDir, shapes};
-use sncn_vision::picture::Sheet;
+use sncn_vision::picture::{Photo, Sheet};
 use std::path::Path;
 
 fn main() -> Result<()> {
@@ -13,13 +12,13 @@ fn main() -> Result<()> {
     let splits = shapes::open(&DataDir::default())?;
     let rows: Vec<String> = splits.test.iter().map(|(name, _)| name.clone()).collect();
     let columns = [splits.train.classes(), splits.train.classes()].concat();
-    let dims = Dims { height: splits.train.height(), width: splits.train.width() };
+    let dims = splits.train.dims().context("images of one size")?;
     let mut sheet = Sheet::new(dims, 64, &rows, &columns);
     for (row, (_, images)) in splits.test.iter().enumerate() {
         for column in 0..columns.len() {
-            let mut bytes = vec![0; dims.bytes()];
-            images.read(column, &mut bytes)?;
-            sheet.place(bytes, row, column)?;
+            let mut photo = Photo::default();
+            images.read(column, &mut photo)?;
+            sheet.place(photo.into_bytes(), row, column)?;
         }
     }
     sheet.save(Path::new(&path))

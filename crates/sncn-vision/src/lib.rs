@@ -9,7 +9,9 @@ pub mod classify;
 pub mod corruption;
 pub mod dataset;
 pub mod examples;
+pub mod initial;
 pub mod picture;
+pub mod preprocess;
 pub mod segment;
 
 /// The example of the README, as a test.

@@ -70,6 +70,7 @@ impl Task for Sentiment {
     type Model = Model;
     type Set = Examples;
     type Score = Score;
+    type Train = Empty;
     type Evaluate = Empty;
     type Predict = Lines;
     type Command = Command;
@@ -83,7 +84,7 @@ impl Task for Sentiment {
     }
 
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
-        let Begin { run, seed, data_dir, folder, is_fresh } = *begin;
+        let Begin { run, seed, data_dir, folder, is_fresh, .. } = *begin;
         let Settings { input, augment } = &run.settings;
         let (train, validation) = dataset::split(&run.train, data_dir)?;
         train.remark.iter().for_each(|remark| eprintln!("{}: {remark}", run.train));

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 /// Train one row of a table with one seed; run it again to resume.
 #[derive(clap::Args, Debug)]
-pub struct Train {
+pub struct Train<T: Task> {
     #[command(flatten)]
     cell: Cell,
     /// Folder of the checkpoints; if it holds some of this run, training goes on from the newest.
@@ -34,6 +34,8 @@ pub struct Train {
     /// Threads (default: all processors); the result does not depend on it.
     #[arg(long)]
     threads: Option<usize>,
+    #[command(flatten)]
+    options: T::Train,
 }
 
 /// Of equal scores the first counts.
@@ -47,12 +49,12 @@ fn is_over(scores: &[Validation], early_stopping: EarlyStopping) -> bool {
     since.is_some_and(|epochs| epochs >= early_stopping.patience)
 }
 
-impl Train {
+impl<T: Task> Train<T> {
     /// Runs the command.
     ///
     /// # Errors
     /// If the table, the data or a checkpoint does not fit, another process trains in the run's folder, or training fails.
-    pub fn run<T: Task>(&self) -> Result<Ending> {
+    pub fn run(&self) -> Result<Ending> {
         cli::threads(self.threads)?;
         let run = self.cell.run::<T>()?;
         let resolved = SeededRun { run: run.resolved()?, seed: self.cell.seed };
@@ -71,6 +73,7 @@ impl Train {
             run: &run,
             seed: self.cell.seed,
             data_dir: &data_dir,
+            options: &self.options,
             folder: Some(&self.run_dir),
             is_fresh: saved.is_none(),
         };
@@ -82,7 +85,7 @@ impl Train {
 
 /// A run in training.
 struct Fit<'a, T: Task> {
-    command: &'a Train,
+    command: &'a Train<T>,
     run: &'a Run<T::Settings>,
     resolved: SeededRun,
     prepared: &'a Prepared<T>,

@@ -33,7 +33,7 @@ struct Cli<T: Task> {
 
 #[derive(Subcommand, Debug)]
 enum Command<T: Task> {
-    Train(Train),
+    Train(Train<T>),
     Evaluate(Evaluate<T>),
     Predict(Predict<T>),
     Plan(Plan),
@@ -46,7 +46,7 @@ enum Command<T: Task> {
 impl<T: Task> Command<T> {
     fn run(&self) -> Result<Ending> {
         let done = match self {
-            Self::Train(command) => return command.run::<T>(),
+            Self::Train(command) => return command.run(),
             Self::Evaluate(command) => command.run(),
             Self::Predict(command) => command.run(),
             Self::Plan(command) => command.run::<T>(),

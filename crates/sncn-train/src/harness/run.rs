@@ -14,7 +14,7 @@ use sncn_record::run::without_remarks;
 use std::ops::Deref;
 
 /// Nothing: the settings of a row before its task has read them, options and commands of a task that has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Args)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct Empty {}
 
 /// One row of a table with its settings read, those of its task among them (`S`). What needs no reading (names, numbers) is that
@@ -84,6 +84,12 @@ impl<S> Run<S> {
     pub fn with<T>(self, settings: T) -> Run<T> {
         let Self { row, optimizer, schedule, objective, mix, layers, settings: _ } = self;
         Run { row, optimizer, schedule, objective, mix, layers, settings }
+    }
+
+    /// The same run with another key `input`, if one is given.
+    pub(super) fn with_input(mut self, input: Option<Value>) -> Self {
+        self.row.input = input.unwrap_or(self.row.input);
+        self
     }
 
     /// The run as checkpoints and results hold it: without the keys that change no number.

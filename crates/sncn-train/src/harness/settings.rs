@@ -18,6 +18,23 @@ pub fn unused(key: &str, value: &Value, task: &sncn_record::Task) -> Result<()> 
     Ok(())
 }
 
+/// Refuses the key `data`: for tasks whose data sets have no parts that a run could name.
+///
+/// # Errors
+/// If it is set.
+pub fn no_parts(run: &Run<Empty>, task: &sncn_record::Task) -> Result<()> {
+    unused("data", &run.data, task)
+}
+
+/// Refuses the key `weights`: for tasks that begin with weights in another way, or with none.
+///
+/// # Errors
+/// If it is set.
+pub fn no_weights(run: &Run<Empty>, task: &sncn_record::Task) -> Result<()> {
+    ensure!(run.weights.is_none(), "weights is set; tables of task {:?} have no such setting: take it away", task.name);
+    Ok(())
+}
+
 /// Refuses all settings of a task's own: for tasks that have none.
 ///
 /// # Errors
@@ -25,7 +42,9 @@ pub fn unused(key: &str, value: &Value, task: &sncn_record::Task) -> Result<()> 
 pub fn none(run: &Run<Empty>, task: &sncn_record::Task) -> Result<()> {
     [("input", &run.input), ("augment", &run.augment), ("evaluate", &run.evaluate)]
         .into_iter()
-        .try_for_each(|(key, value)| unused(key, value, task))
+        .try_for_each(|(key, value)| unused(key, value, task))?;
+    no_parts(run, task)?;
+    no_weights(run, task)
 }
 
 /// Reads the settings under a key; nothing where they are absent or `false`, and the usual ones, if the task has some, where

@@ -38,7 +38,8 @@ impl Cell {
 pub fn of_row<T: Task>(row: sncn_record::Run) -> Result<Run<T::Settings>> {
     let run = Run::new(row)?;
     let settings = T::settings(&run)?;
-    Ok(run.with(settings))
+    let input = T::input(&settings)?.filter(|_| !run.input.is_null());
+    Ok(run.with(settings).with_input(input))
 }
 
 /// Reads a run as checkpoints hold it.

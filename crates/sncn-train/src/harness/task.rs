@@ -13,6 +13,7 @@ use crate::confusion::Confusion;
 use crate::data::Dataset;
 use crate::evaluate::Evaluation;
 use anyhow::Result;
+use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
 use sncn_record::Measurement;
 use std::fmt::Debug;
@@ -37,6 +38,8 @@ pub trait Task: Sized + Debug + 'static {
     type Set: Dataset;
     /// What is found on a part of a test set.
     type Score: Score;
+    /// Options of `train` that only this task has.
+    type Train: clap::Args + Debug + Default;
     /// Options of `evaluate` that only this task has.
     type Evaluate: clap::Args + Debug;
     /// Options and inputs of `predict`.
@@ -49,6 +52,14 @@ pub trait Task: Sized + Debug + 'static {
     /// # Errors
     /// Names the key that does not fit, that the task would ignore, or that does not go with the row's objective.
     fn settings(run: &Run<Empty>) -> Result<Self::Settings>;
+
+    /// The key `input` as checkpoints hold it, where a row may give a name instead of settings.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON.
+    fn input(_settings: &Self::Settings) -> Result<Option<Value>> {
+        Ok(None)
+    }
 
     /// The network of a model.
     fn network(model: &Self::Model) -> &dyn Network;
@@ -157,6 +168,8 @@ pub struct Begin<'a, T: Task> {
     pub seed: u64,
     /// Where data sets are.
     pub data_dir: &'a DataDir,
+    /// Options of the command.
+    pub options: &'a T::Train,
     /// The folder of its checkpoints, where a task may keep files of its own; absent where nothing is kept, as in `bench`.
     pub folder: Option<&'a Path>,
     /// Whether it has no checkpoint yet, so that initial weights count.

@@ -91,6 +91,7 @@ impl Task for Pitch {
     type Model = Box<dyn Network>;
     type Set = Tones;
     type Score = Evaluation;
+    type Train = Empty;
     type Evaluate = Empty;
     type Predict = Empty;
     type Command = NoCommand;

@@ -6,7 +6,6 @@
 //! them, so tests can give [`mix`] chosen values.
 
 use super::level::{AUTOCONTRAST, BRIGHTNESS, COLOR, CONTRAST, EQUALIZE, Levelled, SHARPNESS, SOLARIZE, fraction, int};
-use super::normalise::normalise_all;
 use super::operation::{OperationCall, chain};
 use super::{affine, table};
 use crate::corruption::Dims;
@@ -108,7 +107,7 @@ impl AugMix {
     }
 }
 
-/// Writes the normalised mixture of `image` and its chains into `out`, which has as many values as the image has bytes.
+/// Writes the mixture of `image` and its chains into `out`, which has as many values as the image has bytes.
 pub fn mix(drawn: &AugMixDraw, image: &[u8], dims: Dims, buffers: &mut [Vec<u8>; 2], out: &mut [f32]) {
     let [result, spare] = buffers;
     result.resize(image.len(), 0);
@@ -123,6 +122,4 @@ pub fn mix(drawn: &AugMixDraw, image: &[u8], dims: Dims, buffers: &mut [Vec<u8>;
         let weight = (drawn.weight * weight) as f32;
         out.iter_mut().zip(&*result).for_each(|(out, &v)| *out += weight * f32::from(v));
     }
-    // weights sum to 1, so the mixture may be normalised at the end
-    normalise_all(out);
 }

@@ -1,8 +1,8 @@
 //! Augmentation of training images: crop and flip, Cutout, AutoAugment, AugMix.
 //!
-//! Images are RGB bytes, interleaved height × width × 3; results are normalised, (v/255 − ½)/½. All draws come from the
-//! stream of the example. Every kind draws the same crop and flip first and everything else from a stream named after the
-//! kind, so runs that differ in the kind see the same crops.
+//! Images are RGB bytes, interleaved height × width × 3; results are normalised. The crop and flip come before
+//! ([`Preprocessing::fit_at_random`](crate::preprocess::Preprocessing::fit_at_random)), from the stream of the example; every
+//! kind draws from a stream named after it, so runs that differ in the kind see the same crops.
 
 pub mod affine;
 pub mod augmix;
@@ -11,16 +11,14 @@ pub mod crop;
 pub mod cutout;
 mod enhance;
 mod level;
-mod normalise;
 pub mod operation;
 mod table;
 
 pub use augmix::AugMix;
-pub use normalise::normalise;
 
 use crate::corruption::Dims;
-use anyhow::{Result, ensure};
-use normalise::normalise_all;
+use crate::preprocess::Normalisation;
+use anyhow::{Result, bail, ensure};
 use operation::chain;
 use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
@@ -30,7 +28,7 @@ use std::cell::RefCell;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augment {
-    /// Random crop of the zero-padded image, mirrored half of the time.
+    /// The random crop, mirrored half of the time, alone.
     CropFlip {},
     /// Crop and flip, then one square of the normalised image set to 0.
     Cutout {
@@ -61,7 +59,6 @@ const fn cutout_size() -> usize {
 /// Buffers that a thread reuses from image to image.
 #[derive(Default)]
 struct Scratch {
-    crop: Vec<u8>,
     buffers: [Vec<u8>; 2],
     drawn: augmix::AugMixDraw,
 }
@@ -89,40 +86,45 @@ impl Augment {
         Ok(())
     }
 
-    /// Writes [`views`](Self::views) normalised images (height × width × 3) one after another into `out`; `seed` is the
-    /// stream of the example.
+    /// Writes [`views`](Self::views) normalised images (height × width × 3 each) into `out`. `crop` is the image after crop and
+    /// flip, `seed` the stream of the example.
     ///
     /// # Errors
-    /// If a setting is out of range, or `image` or `out` does not have the length that `dims` requires.
-    pub fn apply(&self, image: &[u8], dims: Dims, seed: Seed, out: &mut [f32]) -> Result<()> {
+    /// If a setting is out of range, there are more or fewer places in `out` than views, or `crop` or a place does not have the
+    /// length that `dims` requires.
+    pub fn apply(&self, crop: &[u8], dims: Dims, by: &Normalisation, seed: Seed, out: &mut [&mut [f32]]) -> Result<()> {
         self.check()?;
         let (size, Dims { height, width }) = (dims.bytes(), dims);
-        ensure!(size > 0 && image.len() == size, "augment: {} bytes are no {height} x {width} x 3 image", image.len());
-        let wanted = self.views() * size;
-        ensure!(out.len() == wanted, "augment: output of {} values, {wanted} wanted for {} views", out.len(), self.views());
+        ensure!(size > 0 && crop.len() == size, "augment: {} bytes are no {height} x {width} x 3 image", crop.len());
+        let (wanted, found) = (self.views(), out.len());
+        let [first, views @ ..] = out else { bail!("augment: no place for {wanted} views") };
+        ensure!(found == wanted, "augment: places for {found} views, there are {wanted}");
+        let lengths = std::iter::once(first.len()).chain(views.iter().map(|view| view.len()));
+        ensure!(
+            lengths.clone().all(|length| length == size),
+            "augment: places of {:?} values, {size} are wanted",
+            lengths.collect::<Vec<_>>()
+        );
         SCRATCH.with_borrow_mut(|scratch| {
-            let Scratch { crop, buffers, drawn } = scratch;
-            crop.resize(size, 0);
-            crop::crop_and_flip(image, height, width, seed, crop);
+            let Scratch { buffers, drawn } = scratch;
             buffers.iter_mut().for_each(|buffer| buffer.resize(size, 0));
-            let (first, views) = out.split_at_mut(size);
-            let mut bytes = &*crop;
+            let mut bytes = crop;
             if let Self::Autoaugment { .. } = self {
                 autoaugment::draw(dims, &mut seed.named("autoaugment").rng(), &mut drawn.calls);
                 let [result, spare] = buffers;
                 chain(&drawn.calls, crop, dims, spare, result);
                 bytes = result;
             }
-            first.iter_mut().zip(bytes).for_each(|(out, &v)| *out = f32::from(v));
-            normalise_all(first);
+            by.of_bytes(bytes, first);
             match *self {
                 Self::Cutout { size } | Self::Autoaugment { cutout: size } => {
                     cutout::hide(first, dims, cutout::draw(size, dims, &mut seed.named("cutout").rng()));
                 }
                 Self::Augmix(settings) => {
-                    for (view, out) in (1..).zip(views.chunks_exact_mut(size)) {
+                    for (view, out) in (1..).zip(views) {
                         settings.draw(dims, &mut seed.named("augmix").fold_in(view).rng(), drawn);
                         augmix::mix(drawn, crop, dims, buffers, out);
+                        by.apply(out);
                     }
                 }
                 Self::CropFlip {} => {}

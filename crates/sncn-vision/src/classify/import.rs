@@ -1,6 +1,7 @@
 //! `sncn-classify import`: weights that PyTorch saved, as a checkpoint that `evaluate` and `predict` take.
 
 use super::setup::{self, Classify, Settings};
+use crate::dataset;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sncn_train::checkpoint;
@@ -100,7 +101,7 @@ impl Import {
             out!("classes are numbered 0 to {}; give --data-dir to name them as {} does", count - 1, run.train);
             return Ok((0..count).map(|class| class.to_string()).collect());
         }
-        let classes = crate::dataset::open(&run.train, &cli::data_dir(self.data_dir.as_deref()))?.train.classes().to_vec();
+        let classes = dataset::open(&run.train, &cli::data_dir(self.data_dir.as_deref()))?.classes().to_vec();
         ensure!(
             classes.len() == count,
             "{count} classes, {} has {} ({}, …); name the data set that the weights were trained on with --train",
@@ -119,10 +120,10 @@ impl Import {
         differ(&self.file, &self.output)?;
         let run = self.described()?;
         ensure!(
-            crate::dataset::DATASETS.iter().any(|(name, _)| *name == run.train),
+            dataset::names().any(|name| name == run.train),
             "--train is {:?}; known: {}",
             run.train,
-            crate::dataset::DATASETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+            dataset::names().collect::<Vec<_>>().join(", ")
         );
         let weights = Weights::open(&self.file, files::look)?;
         let at = || weights.path().display().to_string();

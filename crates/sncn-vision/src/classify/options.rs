@@ -1,10 +1,38 @@
 //! Options of `evaluate` that both programs for images have.
 
 use crate::corruption::{Frost, frost};
+use crate::dataset::photos::Check;
 use anyhow::Result;
 use sncn_core::Pass;
 use sncn_train::harness::cli::{self, Rounding};
 use std::path::PathBuf;
+
+/// How closely the files of a data set are looked at before training.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Look {
+    /// Their headers.
+    #[default]
+    Headers,
+    /// All of them: they are decoded.
+    Full,
+}
+
+/// How image files are checked before training starts.
+#[derive(clap::Args, Clone, Copy, Debug, Default)]
+pub struct TrainOptions {
+    /// How image files are checked before training starts: headers, or full (they are decoded, which finds what is cut short).
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "headers")]
+    check: Look,
+    /// Leave out image files that cannot be read, and say how many.
+    #[arg(long)]
+    skip_unreadable: bool,
+}
+
+impl TrainOptions {
+    pub(super) fn check(self) -> Check {
+        Check { decodes: self.check == Look::Full, skips: self.skip_unreadable }
+    }
+}
 
 /// How corrupted images are made, and how exactly networks compute.
 #[derive(clap::Args, Debug)]

@@ -1,11 +1,9 @@
 //! `sncn-classify predict`: image files to labels with probabilities.
 
 use super::setup::Classify;
-use crate::augment::normalise;
-use crate::picture::{self, Limit};
-use anyhow::{Result, ensure};
+use crate::picture::{self, Limit, Photo};
+use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
-use image::imageops::FilterType;
 use sncn_train::harness::{Trained, cli};
 use sncn_train::predict::probabilities;
 use std::path::PathBuf;
@@ -13,9 +11,6 @@ use std::path::PathBuf;
 /// Which images, and what is printed.
 #[derive(clap::Args, Debug)]
 pub struct Predict {
-    /// Side of the images the network was trained on; others are resized and centre-cropped to it.
-    #[arg(long, default_value_t = 32)]
-    size: u32,
     /// How many labels to print for an image.
     #[arg(long, default_value_t = 3)]
     top: usize,
@@ -31,13 +26,13 @@ pub struct Predict {
 
 /// Prints a line for each image: its most probable classes.
 pub(super) fn run(trained: &Trained<Classify>, options: &Predict) -> Result<()> {
-    ensure!((8..=1024).contains(&options.size), "--size is {}; 8 to 1024 is accepted", options.size);
     let (classes, pass) = (&trained.header.classes, cli::pass(options.precision));
+    let (preprocessing, mut fitted) = (&trained.run.settings.preprocessing, Photo::default());
+    let side = preprocessing.size;
     for (path, _) in &picture::given(&options.images, None)? {
-        let image = picture::open(path, options.limit)?;
-        let image = image.resize_to_fill(options.size, options.size, FilterType::Triangle).into_rgb8();
-        let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(f32::from(byte))).collect();
-        let side = options.size as usize;
+        let photo = Photo::from(picture::read(path, options.limit)?);
+        preprocessing.fit(&photo, &mut fitted).with_context(|| path.display().to_string())?;
+        let values = preprocessing.normalisation().values(fitted.bytes());
         let rows = probabilities(trained.network(), &Tensor::from_vec(values, (1, side, side, 3), &Device::Cpu)?, &pass)?;
         let mut ranked: Vec<(f64, &str)> = rows.concat().into_iter().zip(classes.iter().map(String::as_str)).collect();
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -2,20 +2,75 @@
 
 use crate::augment::Augment;
 use crate::backbone::{self, Blueprint};
-use crate::dataset::Images;
 use crate::dataset::subset::Subset;
+use crate::dataset::{Images, Parts, Splits};
+use crate::examples::Corrupt;
+use crate::preprocess::Preprocessing;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
-use sncn_core::{Network, Seed, Vars};
-use sncn_train::harness::Run;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sncn_core::{Layers, Network, Seed, Vars};
+use sncn_train::harness::{Run, settings};
 use std::sync::Arc;
 
 /// Image classification.
 #[derive(Debug)]
 pub struct Classify;
 
-/// How training images are augmented, if they are.
-pub type Settings = Option<Augment>;
+/// What a row says of images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// How images become inputs.
+    pub preprocessing: Preprocessing,
+    /// How training images are augmented, if they are.
+    pub augment: Option<Augment>,
+    /// Which parts of a folder are for what.
+    pub parts: Parts,
+    /// How test images are corrupted.
+    pub evaluation: Evaluation,
+}
+
+/// How test images are corrupted: the key `evaluate` of a row.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Before or after they are brought to the network's size.
+    #[serde(default)]
+    pub corrupt: Corrupt,
+    /// Severities, 1 to 5.
+    #[serde(default = "Evaluation::all")]
+    pub severities: Vec<usize>,
+}
+
+impl Default for Evaluation {
+    fn default() -> Self {
+        Self { corrupt: Corrupt::default(), severities: Self::all() }
+    }
+}
+
+impl Evaluation {
+    fn all() -> Vec<usize> {
+        (1..=5).collect()
+    }
+
+    /// Reads the key `evaluate` of a row; absent: the benchmark's own.
+    ///
+    /// # Errors
+    /// Names the key that does not fit, and what is accepted.
+    pub fn read(value: &Value) -> Result<Self> {
+        let read: Self = settings::optional("evaluate", value, Some(Self::default()))?.unwrap_or_default();
+        let mut known = read.severities.clone();
+        known.sort_unstable();
+        known.dedup();
+        anyhow::ensure!(
+            !known.is_empty() && known.len() == read.severities.len() && known.iter().all(|one| (1..=5).contains(one)),
+            "evaluate.severities is {:?}; some of 1 to 5 are accepted, each once",
+            read.severities
+        );
+        Ok(read)
+    }
+}
 
 /// The first `limit` images.
 pub(super) fn limited(images: &Arc<dyn Images>, limit: Option<usize>) -> Arc<dyn Images> {
@@ -25,14 +80,35 @@ pub(super) fn limited(images: &Arc<dyn Images>, limit: Option<usize>) -> Arc<dyn
     }
 }
 
+/// What a run leaves out of training, to choose on: what the data set keeps for that, or what `limit` leaves.
+pub(super) fn left_out(splits: &Splits, limit: Option<usize>) -> Option<Arc<dyn Images>> {
+    splits.validation.clone().or_else(|| {
+        let (train, limit) = (splits.train.as_ref()?, limit?);
+        (limit < train.len()).then(|| Arc::new(Subset::after(train.clone(), limit)) as _)
+    })
+}
+
 /// The network of a run with fresh variables.
 ///
 /// # Errors
 /// If the backbone or a layer is unknown, or mixing is asked for without a layer that mixes.
 pub(super) fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Box<dyn Network>, Vars)> {
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
-    let network = backbone::build(&run.backbone, &Blueprint { classes, layers: (&run.layers).into(), vars: &vars })
-        .with_context(|| format!("run {:?}", run.name))?;
+    let network = build(run, classes, (&run.layers).into(), &vars)?;
     run.check_mixing(&*network)?;
     Ok((network, vars))
+}
+
+/// The variables of a run's network without attached layers.
+///
+/// # Errors
+/// If the backbone is unknown.
+pub(super) fn plain(run: &Run<Settings>, classes: usize) -> Result<Vars> {
+    let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+    build(run, classes, [].as_slice().into(), &vars)?;
+    Ok(vars)
+}
+
+fn build(run: &Run<Settings>, classes: usize, layers: Layers<'_>, vars: &Vars) -> Result<Box<dyn Network>> {
+    backbone::build(&run.backbone, &Blueprint { classes, layers, vars }).with_context(|| format!("run {:?}", run.name))
 }

@@ -2,11 +2,11 @@
 
 use crate::corruption::Dims;
 use crate::dataset::Images;
-use crate::picture::{self, Limit, Sheet};
+use crate::picture::{self, Limit, Photo, Sheet};
+use crate::preprocess::Preprocessing;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use image::Rgb;
-use image::imageops::FilterType;
 use rand::seq::index;
 use sncn_core::layer::{Crop, CrossNormConfig};
 use sncn_core::{BoundingBox, CrossNormDraw, Layer, Pass, Seed};
@@ -53,9 +53,9 @@ pub struct Show {
     /// Seed of the images that are drawn from a data set or a folder, and of the boxes.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Side that image files are brought to.
+    /// Side that images are brought to, but for small ones of one size.
     #[arg(long, default_value_t = 128)]
-    size: u32,
+    size: usize,
     /// Folder that holds the data sets.
     #[arg(long)]
     data_dir: Option<PathBuf>,
@@ -160,7 +160,7 @@ impl Show {
                     let style = place.checked_sub(self.contents).filter(|_| !shifted.is_empty());
                     taken(style.map_or(&**clean, |style| &**shifted[style % shifted.len()]), index)
                 });
-                return Ok((taken.collect::<Result<_>>()?, Dims { height: clean.height(), width: clean.width() }));
+                return self.of_one_size(taken.collect::<Result<_>>()?);
             }
             files => {
                 enough(files.len(), "--input")?;
@@ -168,22 +168,33 @@ impl Show {
                 files.iter().map(PathBuf::from).collect()
             }
         };
-        let read = |path: &PathBuf| -> Result<Picture> {
-            let image = image::DynamicImage::from(picture::read(path, Limit::default())?);
-            let image = image.resize_to_fill(self.size, self.size, FilterType::Triangle).into_rgb8();
+        let read = |path: &PathBuf| -> Result<(String, Photo)> {
             let name = path.file_stem().context("a file without a name")?.to_string_lossy().into_owned();
-            Ok(Picture { name, values: image.into_raw() })
+            Ok((name, Photo::from(picture::read(path, Limit::default())?)))
         };
-        let side = self.size as usize;
-        Ok((files.iter().map(read).collect::<Result<_>>()?, Dims { height: side, width: side }))
+        self.of_one_size(files.iter().map(read).collect::<Result<_>>()?)
+    }
+
+    /// The images as they are where they have one size, or brought to that of the option.
+    fn of_one_size(&self, photos: Vec<(String, Photo)>) -> Result<(Vec<Picture>, Dims)> {
+        let first = photos.first().map_or(Dims::default(), |(_, photo)| photo.dims());
+        let is_small = first.height.max(first.width) <= SIDE && photos.iter().all(|(_, photo)| photo.dims() == first);
+        let size = Preprocessing { size: self.size, resize: self.size, ..Default::default() };
+        let fitted = |(name, photo): (String, Photo)| -> Result<Picture> {
+            let mut fitted = Photo::default();
+            let photo = if is_small { photo } else { size.fit(&photo, &mut fitted).map(|()| fitted)? };
+            Ok(Picture { name, values: photo.into_bytes() })
+        };
+        let pictures = photos.into_iter().map(fitted).collect::<Result<_>>()?;
+        Ok((pictures, if is_small { first } else { size.dims() }))
     }
 }
 
 /// One image of a data set, named after its class.
-fn taken(images: &dyn Images, index: usize) -> Result<Picture> {
-    let mut values = vec![0; 3 * images.height() * images.width()];
-    let label = images.read(index, &mut values)?;
-    Ok(Picture { name: images.classes().get(label).cloned().unwrap_or_default(), values })
+fn taken(images: &dyn Images, index: usize) -> Result<(String, Photo)> {
+    let mut photo = Photo::default();
+    let label = images.read(index, &mut photo)?;
+    Ok((images.classes().get(label).cloned().unwrap_or_default(), photo))
 }
 
 fn mark(sheet: &mut Sheet, window: Option<BoundingBox>, row: usize, column: usize, colour: Rgb<u8>) {

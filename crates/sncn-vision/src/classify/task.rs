@@ -3,21 +3,22 @@
 use super::bench;
 use super::corrupt::Corrupt;
 use super::import::Import;
-use super::options::Options;
+use super::options::{Options, TrainOptions};
 use super::predict::{self, Predict};
 use super::setup::{self, Classify, Settings};
 use super::show::Show;
 use super::test_sets::TestSets;
 use crate::augment::Augment;
-use crate::dataset::Images;
-use crate::dataset::subset::Subset;
+use crate::dataset::{self, Parts};
 use crate::examples::Examples;
+use crate::initial;
+use crate::preprocess::Preprocessing;
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
 use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
 use sncn_train::objective::Objective;
-use std::sync::Arc;
 
 /// Commands that only `sncn-classify` has.
 #[derive(clap::Subcommand, Debug)]
@@ -59,13 +60,12 @@ impl Task for Classify {
     type Model = Box<dyn Network>;
     type Set = Examples;
     type Score = Evaluation;
+    type Train = TrainOptions;
     type Evaluate = Options;
     type Predict = Predict;
     type Command = Command;
 
     fn settings(run: &Run<Empty>) -> Result<Settings> {
-        settings::unused("input", &run.input, Self::INFO)?;
-        settings::unused("evaluate", &run.evaluate, Self::INFO)?;
         ensure!(
             !matches!(run.objective, Objective::Segment { .. }),
             "the objective \"segment\" is for labelled pixels: tables of task \"segment\" have it"
@@ -78,7 +78,17 @@ impl Task for Classify {
             "the objective takes {wanted} view(s) of an image, augment gives {views}; objective and augment of kind \"augmix\" \
              (3 views) go together"
         );
-        Ok(augment)
+        let preprocessing = match &run.input {
+            Value::Null => Preprocessing::default(),
+            given => Preprocessing::read(given)?,
+        };
+        initial::check(run.weights.as_ref())?;
+        let (parts, evaluation) = (Parts::read(&run.data)?, setup::Evaluation::read(&run.evaluate)?);
+        Ok(Settings { preprocessing, augment, parts, evaluation })
+    }
+
+    fn input(settings: &Settings) -> Result<Option<Value>> {
+        Ok(Some(serde_json::to_value(settings.preprocessing)?))
     }
 
     fn network(model: &Self::Model) -> &dyn Network {
@@ -87,17 +97,20 @@ impl Task for Classify {
 
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
         let run = begin.run;
-        let splits = crate::dataset::open(&run.train, begin.data_dir)?;
-        let classes = splits.train.classes().to_vec();
-        let images = setup::limited(&splits.train, run.train_limit);
-        let limit = run.train_limit.filter(|&limit| run.early_stopping.is_some() && limit < splits.train.len());
-        let validation = limit.map(|limit| {
-            let after: Arc<dyn Images> = Arc::new(Subset::after(splits.train.clone(), limit));
-            Examples::new(setup::limited(&after, run.test_limit))
-        });
+        let Settings { preprocessing, augment, parts, .. } = &run.settings;
+        let splits = dataset::open_parts(&run.train, begin.data_dir, parts, Some(begin.options.check()))?;
+        let train = splits.trained(&run.train)?;
+        let classes = train.classes().to_vec();
+        let images = setup::limited(train, run.train_limit);
+        let kept = run.early_stopping.and(setup::left_out(&splits, run.train_limit));
+        let validation = kept.map(|kept| Examples::new(setup::limited(&kept, run.test_limit), *preprocessing));
         let (model, vars) = setup::network(run, classes.len(), begin.seed)?;
+        if let Some(file) = run.weights.as_ref().filter(|_| begin.is_fresh) {
+            let plain = |classes| setup::plain(run, classes);
+            initial::begin_with(file, begin.data_dir, &vars, classes.len(), plain)?;
+        }
         let describe = images.describe();
-        let data = Box::new(Examples::augmented(images, run.settings.unwrap_or_default()));
+        let data = Box::new(Examples::new(images, *preprocessing).augmented(augment.unwrap_or_default()));
         Ok(Prepared { model, vars, data, classes, describe, validation })
     }
 
@@ -109,7 +122,7 @@ impl Task for Classify {
         let Testing { trained, data_dir, options } = testing;
         Ok(Box::new(TestSets {
             run: &trained.run,
-            splits: crate::dataset::open(&trained.run.train, data_dir)?,
+            splits: dataset::open_parts(&trained.run.train, data_dir, &trained.run.settings.parts, None)?,
             data_dir,
             frost: options.frost()?,
             classes: &trained.header.classes,

@@ -1,20 +1,29 @@
 //! Named test sets: a set of the run's data as it is, `<set>-c` (its 15 corruptions × 5 severities, generated here),
-//! `<set>-c-files` (the same, read from `.npy` files such as the published CIFAR-10-C), `<set>-validation` (the training images
-//! after the run's `train_limit`), and further sets in `.npy` files, such as CIFAR-10.1, by the name of their folder.
+//! `<set>-c-files` (the same, read from files such as the published CIFAR-10-C and ImageNet-C), `<set>-validation` (what is kept out
+//! of training), further sets in `.npy` files, such as CIFAR-10.1, by the name of their folder, and photographs in class folders, by
+//! their path.
 //!
 //! `<set>-validation` is what settings are chosen on; its corruptions (`<set>-validation-c`) are the benchmark's four extra ones,
 //! so that nothing is chosen on the 15 that are reported.
 
 use super::setup::{self, Classify, Settings};
 use crate::corruption::{self, Frost, Group, Variant, frost};
-use crate::dataset::subset::Subset;
+use crate::dataset::photos::{self, Shifted};
+use crate::dataset::relabelled::Relabelled;
 use crate::dataset::{DataDir, Images, Splits, arrays};
-use crate::examples::Examples;
-use anyhow::{Result, bail, ensure};
+use crate::examples::{Corrupt, Examples};
+use anyhow::{Context, Result, bail, ensure};
 use sncn_core::Seed;
 use sncn_train::harness::summary::unshifted;
 use sncn_train::harness::{self, Parts, Run};
+use std::path::Path;
 use std::sync::Arc;
+
+/// Images up to this side are corrupted as CIFAR-10-C's.
+const LARGEST_OF_CIFAR: usize = 64;
+
+/// A corruption with a severity.
+type Cell = (String, usize);
 
 /// The seed of the corruptions: one set of corrupted images for all runs that are compared.
 const CORRUPTION_SEED: Seed = Seed::new(0);
@@ -53,39 +62,98 @@ fn numbered(classes: &[String]) -> bool {
 
 impl harness::TestSets<Classify> for TestSets<'_> {
     fn parts(&self, name: &str) -> Result<Parts<'_, Examples>> {
-        let limited = |images: &Arc<dyn Images>| setup::limited(images, self.run.test_limit);
-        let (name, base) = (name.to_string(), unshifted(name));
+        let Settings { preprocessing, ref evaluation, .. } = self.run.settings;
+        let clean = move |images: &Arc<dyn Images>| Examples::new(setup::limited(images, self.run.test_limit), preprocessing);
+        let (label, base) = (self.label(name), unshifted(name));
         if let Some(base) = base.filter(|_| name.ends_with("-files")) {
-            let images = self.own(base)?;
-            let folder = self.data_dir.folder(base)?.join(&self.splits.corrupted);
-            let mut parts = Vec::new();
-            for corruption in corruptions(base) {
-                for (severity, images) in arrays::corrupted(&folder, corruption, &*images)? {
-                    parts.push(Ok((format!("{name}/{corruption}/{severity}"), Examples::new(limited(&images)))));
-                }
-            }
-            return Ok(Box::new(parts.into_iter()));
+            let parts = self.in_files(base)?.into_iter();
+            return Ok(Box::new(
+                parts.map(move |((shift, severity), images)| Ok((format!("{label}/{shift}/{severity}"), clean(&images)))),
+            ));
         }
-        let images = limited(&self.any(base.unwrap_or(&name))?);
-        let Some(base) = base else { return Ok(Box::new(std::iter::once(Ok((name, Examples::new(images)))))) };
-        let cells = corruptions(base).flat_map(|corruption| (1..=5).map(move |severity| (corruption, severity)));
+        if let Some(shifted) = folder(name).map(photos::shifted).transpose()?.filter(|shifted| !shifted.is_empty()) {
+            let part = |(shift, severity, folder): Shifted| {
+                let images = self.fits(&folder.display().to_string(), &photos::class_folders(&folder)?)?;
+                Ok((format!("{label}/{shift}/{severity}"), clean(&images)))
+            };
+            // every folder is listed before the first is measured
+            let parts: Vec<_> = shifted.into_iter().map(part).collect::<Result<_>>()?;
+            return Ok(Box::new(parts.into_iter().map(Ok)));
+        }
+        let images = self.any(base.unwrap_or(name))?;
+        let Some(base) = base else { return Ok(Box::new(std::iter::once(Ok((label, clean(&images)))))) };
+        let severities = &evaluation.severities;
+        let cells = corruptions(base).flat_map(|corruption| severities.iter().map(move |&severity| (corruption, severity)));
         let cells: Vec<(&str, usize)> = cells.collect();
         Ok(Box::new(cells.into_iter().map(move |(corruption, severity)| {
-            let generator = corruption::build(corruption, severity, Variant::Cifar, &self.frost)?;
-            let part = Examples::corrupted(images.clone(), generator, CORRUPTION_SEED);
-            Ok((format!("{name}/{corruption}/{severity}"), part))
+            let generator = corruption::build(corruption, severity, self.variant(), &self.frost)?;
+            let part = clean(&images).corrupted(generator, CORRUPTION_SEED, evaluation.corrupt);
+            Ok((format!("{label}/{corruption}/{severity}"), part))
         })))
+    }
+
+    fn label(&self, name: &str) -> String {
+        match Path::new(name).file_name() {
+            Some(last) if folder(unshifted(name).unwrap_or(name)).is_some() => last.to_string_lossy().into_owned(),
+            _ => name.to_string(),
+        }
     }
 
     fn notes(&self, names: &[String]) -> Vec<String> {
         let generated = self.frost.is_generated() && names.iter().any(|name| takes_frost(name));
-        generated.then(|| frost::GENERATED.to_string()).into_iter().collect()
+        let severities = matches!(self.variant(), Variant::Imagenet) && names.iter().any(|name| name.ends_with("-c"));
+        let original = self.run.settings.evaluation.corrupt == Corrupt::Original && severities;
+        let notes = [
+            (generated, frost::GENERATED.to_string()),
+            (
+                severities,
+                format!("severities of ImageNet-C, since images have {} pixels a side", self.run.settings.preprocessing.size),
+            ),
+            (original, "images are corrupted before they are resized".to_string()),
+        ];
+        notes.into_iter().filter_map(|(holds, note)| holds.then_some(note)).collect()
     }
 }
 
+/// The folder or table that a test set's name is the path of, where it is one and not a name alone.
+fn folder(name: &str) -> Option<&Path> {
+    let path = Path::new(name);
+    let is_named = is_plain(name) && path.extension().is_none() && !path.is_dir();
+    (!is_named && path.exists()).then_some(path)
+}
+
 impl TestSets<'_> {
-    /// The images of that name: of the run's own data set, or further ones in files.
+    /// The table of severities: that of CIFAR-10-C up to 64 pixels, that of ImageNet-C above.
+    fn variant(&self) -> Variant {
+        if self.run.settings.preprocessing.size > LARGEST_OF_CIFAR { Variant::Imagenet } else { Variant::Cifar }
+    }
+
+    /// The corrupted copies of a set in files, with corruption and severity: in ImageNet-C's layout, or `.npy` files.
+    fn in_files(&self, base: &str) -> Result<Vec<(Cell, Arc<dyn Images>)>> {
+        let images = self.own(base)?;
+        let folder = self.data_dir.folder(base)?.join(&self.splits.corrupted);
+        let mut parts: Vec<(Cell, Arc<dyn Images>)> = Vec::new();
+        if images.dims().is_none() && folder.is_dir() {
+            for (corruption, severity, folder) in photos::shifted(&folder)? {
+                let images = self.fits(&folder.display().to_string(), &photos::class_folders(&folder)?)?;
+                parts.push(((corruption, severity), images));
+            }
+            ensure!(!parts.is_empty(), "{}: no <corruption>/<severity>/<class>/<image> in it", folder.display());
+            return Ok(parts);
+        }
+        for corruption in corruptions(base) {
+            for (severity, images) in arrays::corrupted(&folder, corruption, &*images)? {
+                parts.push(((corruption.to_string(), severity), images));
+            }
+        }
+        Ok(parts)
+    }
+
+    /// The images of that name: of the run's own data set, of a folder or table at that path, or further ones in `.npy` files.
     fn any(&self, name: &str) -> Result<Arc<dyn Images>> {
+        if let Some(path) = folder(name) {
+            return self.fits(name, &photos::class_folders(path)?);
+        }
         let known = self.splits.test.iter().any(|(known, _)| known == name);
         match (self.data_dir.folder(name), self.splits.test.first()) {
             (Ok(folder), Some((first, _))) if !known && is_plain(name) => {
@@ -105,10 +173,10 @@ impl TestSets<'_> {
         let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) else {
             let known: Vec<_> = splits.test.iter().map(|(known, _)| known.as_str()).collect();
             bail!(
-                "unknown test set {name:?}; {} has: {} (each also with -c, corrupted here, and with -c-files, read from .npy files); \
-                {}{VALIDATION} is what its train_limit leaves of the training images (also with -c, the four extra corruptions); {}",
+                "unknown test set {name:?}; {} has: {} (each also with -c, corrupted here, and with -c-files, read from files); \
+                {}{VALIDATION} is what it keeps out of training (also with -c, the four extra corruptions); {}",
                 self.run.train,
-                known.join(", "),
+                if known.is_empty() { "none".to_string() } else { known.join(", ") },
                 self.run.train,
                 self.looked_for(name)
             )
@@ -116,28 +184,25 @@ impl TestSets<'_> {
         self.fits(name, images)
     }
 
-    /// The training images that the run left out.
+    /// The images that the run left out of training.
     fn left_out(&self, name: &str) -> Result<Arc<dyn Images>> {
-        let (train, all) = (&self.splits.train, self.splits.train.len());
-        match self.run.train_limit {
-            Some(limit) if limit < all => Ok(Arc::new(Subset::after(train.clone(), limit))),
-            limit => bail!(
-                "{name} is what train_limit leaves of the training images, which is nothing: train_limit is {}, there are {all}; \
-                train with a lower one",
+        let (limit, all) = (self.run.train_limit, self.splits.train.as_ref().map_or(0, |train| train.len()));
+        setup::left_out(&self.splits, limit).with_context(|| {
+            format!(
+                "{name} is what is kept out of training, which is nothing: train_limit is {}, there are {all} images; train with a \
+                 lower one, or with a part for validation",
                 limit.map_or("not set".to_string(), |limit| limit.to_string())
-            ),
-        }
+            )
+        })
     }
 
-    /// The images again, if their classes are those of the network.
+    /// The images with the labels of the network's classes, which theirs must be among.
     fn fits(&self, name: &str, images: &Arc<dyn Images>) -> Result<Arc<dyn Images>> {
-        ensure!(
-            images.classes() == self.classes || (images.classes().len() == self.classes.len() && numbered(self.classes)),
-            "{name}: its classes ({}) are not those the network was trained on ({})",
-            images.classes().join(", "),
-            self.classes.join(", ")
-        );
-        Ok(images.clone())
+        let is_same = images.classes() == self.classes;
+        if is_same || (images.classes().len() == self.classes.len() && numbered(self.classes)) {
+            return Ok(images.clone());
+        }
+        Ok(Arc::new(Relabelled::new(images.clone(), self.classes).with_context(|| name.to_string())?))
     }
 
     /// Where a further set of that name would lie.

@@ -1,7 +1,7 @@
 //! `Dims`: the size of an image.
 
 /// The size of an RGB image stored as height × width × 3 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dims {
     /// Rows.
     pub height: usize,
@@ -10,6 +10,11 @@ pub struct Dims {
 }
 
 impl Dims {
+    /// The size of a square.
+    pub const fn square(side: usize) -> Self {
+        Self { height: side, width: side }
+    }
+
     /// The number of pixels: height · width.
     pub const fn pixels(self) -> usize {
         self.height * self.width

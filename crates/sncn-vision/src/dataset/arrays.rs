@@ -5,6 +5,8 @@
 
 use super::images::Images;
 use super::npy::NpyFile;
+use crate::corruption::Dims;
+use crate::picture::Photo;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use sncn_train::text_file;
@@ -20,6 +22,7 @@ pub(crate) struct Arrays {
     labels: Arc<[usize]>,
     first: usize,
     count: usize,
+    dims: Dims,
     classes: Vec<String>,
     described: String,
 }
@@ -117,12 +120,13 @@ fn read(path: &Path, label_path: &Path, parts: usize, like: &dyn Images) -> Resu
     let images = Arc::new(NpyFile::open(path)?);
     let (at, shape, classes) = (path.display(), images.shape(), like.classes());
     ensure!(images.dtype() == "|u1", "{at}: elements of type {:?}; expected bytes (|u1)", images.dtype());
-    let (height, width) = (like.height(), like.width());
     let count = if parts == 1 { "images".to_string() } else { format!("{parts} × images") };
-    ensure!(
-        shape.len() == 4 && shape[1..] == [height, width, 3] && shape[0] > 0 && shape[0].is_multiple_of(parts),
-        "{at}: shape {shape:?}; expected ({count}, {height}, {width}, 3)"
-    );
+    let sides = like.dims().map_or("height, width".to_string(), |Dims { height, width }| format!("{height}, {width}"));
+    let wanted = || format!("{at}: shape {shape:?}; expected ({count}, {sides}, 3)");
+    let &[rows, height, width, 3] = shape else { bail!(wanted()) };
+    let dims = Dims { height, width };
+    ensure!(like.dims().is_none_or(|like| like == dims) && dims.pixels() > 0, wanted());
+    ensure!(rows > 0 && rows.is_multiple_of(parts), wanted());
     let labels: Arc<[usize]> = NpyFile::open(label_path)?.numbers()?.into();
     let label_at = label_path.display();
     ensure!(labels.len() == shape[0], "{label_at}: {} labels for the {} images of {at}", labels.len(), shape[0]);
@@ -135,6 +139,7 @@ fn read(path: &Path, label_path: &Path, parts: usize, like: &dyn Images) -> Resu
         labels: labels.clone(),
         first: part * count,
         count,
+        dims,
         classes: classes.to_vec(),
         described: at.to_string(),
     };
@@ -146,22 +151,23 @@ impl Images for Arrays {
         self.count
     }
 
-    fn height(&self) -> usize {
-        self.images.shape()[1]
-    }
-
-    fn width(&self) -> usize {
-        self.images.shape()[2]
+    fn dims(&self) -> Option<Dims> {
+        Some(self.dims)
     }
 
     fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
+    fn label(&self, index: usize) -> Result<usize> {
         ensure!(index < self.count, "image {index} of {}", self.count);
-        self.images.read_row(self.first + index, out)?;
         Ok(self.labels[self.first + index])
+    }
+
+    fn read(&self, index: usize, out: &mut Photo) -> Result<usize> {
+        let label = self.label(index)?;
+        self.images.read_row(self.first + index, out.reset(self.dims))?;
+        Ok(label)
     }
 
     fn describe(&self) -> String {

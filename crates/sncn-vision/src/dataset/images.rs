@@ -1,9 +1,11 @@
-//! `Images`: labelled RGB images of one size.
+//! `Images`: labelled RGB images.
 //!
 //! Your own data set implements the trait:
 //!
 //! ```
+//! use sncn_vision::corruption::Dims;
 //! use sncn_vision::dataset::Images;
+//! use sncn_vision::picture::Photo;
 //!
 //! /// Two grey images, dark and light.
 //! struct Grey([String; 2]);
@@ -13,21 +15,21 @@
 //!         2
 //!     }
 //!
-//!     fn height(&self) -> usize {
-//!         32
-//!     }
-//!
-//!     fn width(&self) -> usize {
-//!         32
+//!     fn dims(&self) -> Option<Dims> {
+//!         Some(Dims::square(32))
 //!     }
 //!
 //!     fn classes(&self) -> &[String] {
 //!         &self.0
 //!     }
 //!
-//!     fn read(&self, index: usize, out: &mut [u8]) -> anyhow::Result<usize> {
-//!         out.fill([60, 190][index]);
+//!     fn label(&self, index: usize) -> anyhow::Result<usize> {
 //!         Ok(index)
+//!     }
+//!
+//!     fn read(&self, index: usize, out: &mut Photo) -> anyhow::Result<usize> {
+//!         out.reset(Dims::square(32)).fill([60, 190][index]);
+//!         self.label(index)
 //!     }
 //!
 //!     fn describe(&self) -> String {
@@ -35,15 +37,17 @@
 //!     }
 //! }
 //!
-//! let (grey, mut pixels) = (Grey(["dark".to_string(), "light".to_string()]), vec![0; 32 * 32 * 3]);
-//! let label = grey.read(1, &mut pixels).expect("image 1 exists");
-//! assert_eq!((label, pixels[0]), (1, 190));
+//! let (grey, mut photo) = (Grey(["dark".to_string(), "light".to_string()]), Photo::default());
+//! let label = grey.read(1, &mut photo).expect("image 1 exists");
+//! assert_eq!((label, photo.bytes()[0]), (1, 190));
 //! ```
 
-use anyhow::Result;
+use crate::corruption::Dims;
+use crate::picture::Photo;
+use anyhow::{Context, Result};
 use std::sync::Arc;
 
-/// Labelled RGB images of one size, height × width × 3 bytes each.
+/// Labelled RGB images, of one size or of any sizes.
 pub trait Images: Send + Sync {
     /// The number of images.
     fn len(&self) -> usize;
@@ -53,20 +57,23 @@ pub trait Images: Send + Sync {
         self.len() == 0
     }
 
-    /// Rows of every image in pixels.
-    fn height(&self) -> usize;
-
-    /// Columns of every image in pixels.
-    fn width(&self) -> usize;
+    /// The size of every image where all have the same; nothing for files of any size.
+    fn dims(&self) -> Option<Dims>;
 
     /// Class names, in label order.
     fn classes(&self) -> &[String];
 
-    /// Writes image `index` into `out` (height × width × 3 bytes) and returns its label.
+    /// The label of image `index`, without reading the image.
     ///
     /// # Errors
-    /// If there is no such image or it cannot be read, or `out` has another length.
-    fn read(&self, index: usize, out: &mut [u8]) -> Result<usize>;
+    /// If there is no such image.
+    fn label(&self, index: usize) -> Result<usize>;
+
+    /// Reads image `index` into `out`, whose content is replaced, and returns its label.
+    ///
+    /// # Errors
+    /// If there is no such image or it cannot be read.
+    fn read(&self, index: usize, out: &mut Photo) -> Result<usize>;
 
     /// A line for users: name, size and origin of the data.
     fn describe(&self) -> String;
@@ -74,10 +81,39 @@ pub trait Images: Send + Sync {
 
 /// A training set with its named test sets.
 pub struct Splits {
-    /// The training set.
-    pub train: Arc<dyn Images>,
+    /// The training set; nothing where there are images to test on alone.
+    pub train: Option<Arc<dyn Images>>,
+    /// What is kept out of training to choose on, where the data set itself says so.
+    pub validation: Option<Arc<dyn Images>>,
     /// The test sets by name, the clean one first.
     pub test: Vec<(String, Arc<dyn Images>)>,
     /// Sub-folder of the data folder for corrupted copies of the clean test images; it need not exist.
     pub corrupted: String,
+}
+
+impl Splits {
+    /// A training set with named test sets, the clean one first; `corrupted` is where corrupted copies of it may lie.
+    pub fn new(train: Arc<dyn Images>, test: Vec<(String, Arc<dyn Images>)>, corrupted: &str) -> Self {
+        Self { train: Some(train), validation: None, test, corrupted: corrupted.to_string() }
+    }
+
+    /// Class names, in label order.
+    pub fn classes(&self) -> &[String] {
+        let sets = self.train.iter().chain(&self.validation).chain(self.test.iter().map(|(_, images)| images));
+        sets.map(|images| images.classes()).next().unwrap_or_default()
+    }
+
+    /// The images to train on.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn trained(&self, name: &str) -> Result<&Arc<dyn Images>> {
+        self.train.as_ref().with_context(|| {
+            let tests: Vec<&str> = self.test.iter().map(|(name, _)| name.as_str()).collect();
+            format!(
+                "{name}: no images to train on ({} to test on); a part called train is looked for, or parts are named by the key data",
+                if tests.is_empty() { "none".to_string() } else { tests.join(", ") }
+            )
+        })
+    }
 }

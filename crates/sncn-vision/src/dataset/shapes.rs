@@ -6,6 +6,8 @@
 
 use super::DataDir;
 use super::images::{Images, Splits};
+use crate::corruption::Dims;
+use crate::picture::Photo;
 use anyhow::{Result, ensure};
 use rand::{Rng, RngExt};
 use sncn_core::Seed;
@@ -73,7 +75,7 @@ pub fn open(_: &DataDir) -> Result<Splits> {
         })
     };
     let test = STYLES.iter().map(|&(name, style)| (name.to_string(), split(name, style, "test", TEST))).collect();
-    Ok(Splits { train: split("shapes", Style::Plain, "train", TRAIN), test, corrupted: "shapes-c".to_string() })
+    Ok(Splits::new(split("shapes", Style::Plain, "train", TRAIN), test, "shapes-c"))
 }
 
 /// One generated split; an index has the same content in every style.
@@ -172,22 +174,21 @@ impl Images for Shapes {
         self.count
     }
 
-    fn height(&self) -> usize {
-        SIDE
-    }
-
-    fn width(&self) -> usize {
-        SIDE
+    fn dims(&self) -> Option<Dims> {
+        Some(Dims::square(SIDE))
     }
 
     fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
+    fn label(&self, index: usize) -> Result<usize> {
         ensure!(index < self.count, "image {index} of {}", self.count);
-        ensure!(out.len() == 3 * SIDE * SIDE, "{} bytes for an image of {}", out.len(), 3 * SIDE * SIDE);
-        let label = index % SHAPES.len();
+        Ok(index % SHAPES.len())
+    }
+
+    fn read(&self, index: usize, out: &mut Photo) -> Result<usize> {
+        let (label, out) = (self.label(index)?, out.reset(Dims::square(SIDE)));
         let mut content = self.seed.named("content").fold_in(index as u64).rng();
         let mut centre = || SIDE as f32 / 2. + content.random_range(-4.0f32..4.0);
         let (cx, cy) = (centre(), centre());

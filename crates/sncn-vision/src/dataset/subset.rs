@@ -1,6 +1,8 @@
-//! `Subset`: a range of another data set's images.
+//! `Subset`: some of another data set's images.
 
 use super::images::Images;
+use crate::corruption::Dims;
+use crate::picture::Photo;
 use anyhow::{Result, ensure};
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,26 +27,33 @@ impl Subset {
     }
 }
 
+impl Subset {
+    /// The index in the whole.
+    fn of(&self, index: usize) -> Result<usize> {
+        ensure!(index < self.len(), "image {index} of {}", self.len());
+        Ok(self.range.start + index)
+    }
+}
+
 impl Images for Subset {
     fn len(&self) -> usize {
         self.range.len()
     }
 
-    fn height(&self) -> usize {
-        self.images.height()
-    }
-
-    fn width(&self) -> usize {
-        self.images.width()
+    fn dims(&self) -> Option<Dims> {
+        self.images.dims()
     }
 
     fn classes(&self) -> &[String] {
         self.images.classes()
     }
 
-    fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
-        ensure!(index < self.len(), "image {index} of {}", self.len());
-        self.images.read(self.range.start + index, out)
+    fn label(&self, index: usize) -> Result<usize> {
+        self.images.label(self.of(index)?)
+    }
+
+    fn read(&self, index: usize, out: &mut Photo) -> Result<usize> {
+        self.images.read(self.of(index)?, out)
     }
 
     fn describe(&self) -> String {

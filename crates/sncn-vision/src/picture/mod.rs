@@ -4,12 +4,14 @@ pub(crate) mod glyphs;
 mod limit;
 mod list;
 mod open;
+mod photo;
 mod targets;
 
 pub use limit::Limit;
 pub(crate) use list::{Listing, entries, given, list};
 pub use open::decode;
-pub(crate) use open::{ENDINGS, Stored, format, once, open, png_orientation};
+pub(crate) use open::{ENDINGS, Stored, check, format, once, open, png_orientation};
+pub use photo::Photo;
 pub(crate) use targets::{stems, with_ending};
 
 use crate::corruption::Dims;

@@ -5,11 +5,15 @@ use super::limit::Limit;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
-use std::io::Cursor;
+use std::fs::File;
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 /// Endings of the names of image files, in lower case; in a folder only these are looked at.
 pub(crate) const ENDINGS: [&str; 11] = ["png", "jpg", "jpeg", "bmp", "webp", "tif", "tiff", "gif", "ppm", "pgm", "pnm"];
+
+/// Bytes of a file that tell its format.
+const FIRST: u64 = 512;
 
 /// An image as its file stores it.
 pub(crate) struct Stored {
@@ -59,6 +63,31 @@ impl Stored {
         self.image.apply_orientation(self.orientation);
         self.image
     }
+}
+
+/// Whether an image file can be read: by its header alone, or by decoding it too.
+///
+/// # Errors
+/// What [`open`] would find; of a header, that there is none of a known format, or that the image is larger than the limit.
+pub(crate) fn check(path: &Path, limit: Limit, decodes: bool) -> Result<()> {
+    if decodes {
+        return open(path, limit).map(drop);
+    }
+    let at = || format!("{}: not readable", path.display());
+    let mut file = BufReader::new(File::open(path).with_context(at)?);
+    let format = {
+        let mut first = Vec::new();
+        (&mut file).take(FIRST).read_to_end(&mut first).with_context(at)?;
+        format(&first).with_context(|| path.display().to_string())?
+    };
+    file.rewind().with_context(at)?;
+    let read = || -> Result<()> {
+        let mut reader = ImageReader::with_format(file, format);
+        reader.limits(limit.memory());
+        let (width, height) = reader.into_decoder().map_err(once)?.dimensions();
+        limit.check(width, height)
+    };
+    read().with_context(|| path.display().to_string())
 }
 
 /// Reads an image file, turned as it is to be seen.

@@ -2,9 +2,9 @@
 //! [`crate::examples`], augmentation and corruption draw from the example's own stream.
 
 use super::transform::Transform;
-use crate::augment::normalise;
 use crate::corruption::{Dims, Generator};
 use crate::dataset::pairs::{Pair, Pairs};
+use crate::preprocess::Normalisation;
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -93,7 +93,7 @@ impl PairExamples {
         let one = |&index: &usize| -> Result<Example> {
             let pair = self.pair(index)?;
             let Some((transform, seed)) = transform else {
-                let values = pair.image.iter().map(|&byte| normalise(f32::from(byte))).collect();
+                let values = Normalisation::CIFAR.values(&pair.image);
                 return Ok(((pair.height, pair.width), values, pair.labels.iter().map(|&label| u32::from(label)).collect()));
             };
             let size = transform.size((pair.height, pair.width));

@@ -3,9 +3,9 @@
 use super::overlay;
 use super::scoring::Protocol;
 use super::setup::Segment;
-use crate::augment::normalise;
 use crate::dataset::pairs::Legend;
 use crate::picture::{self, Limit};
+use crate::preprocess::Normalisation;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use image::RgbImage;
@@ -56,7 +56,7 @@ pub(super) fn run(trained: &Trained<Segment>, options: &Predict) -> Result<()> {
     for (path, name) in &files {
         let image = picture::read(path, options.limit)?;
         let (height, width) = (image.height() as usize, image.width() as usize);
-        let values: Vec<f32> = image.as_raw().iter().map(|&byte| normalise(f32::from(byte))).collect();
+        let values = Normalisation::CIFAR.values(image.as_raw());
         let labels = scorer.labels(&Tensor::from_vec(values, (1, height, width, 3), &Device::Cpu)?);
         let labels = labels.with_context(|| format!("{}: {width} × {height} pixels", path.display()))?;
         let blended = overlay::overlay(image.as_raw(), &labels, &legend);

@@ -3,10 +3,10 @@
 use super::overlay;
 use super::setup::Segment;
 use super::test_sets::TestSets;
-use crate::augment::normalise;
 use crate::corruption::{Dims, Frost};
 use crate::dataset::pairs::{self, Legend};
 use crate::picture::Sheet;
+use crate::preprocess::Normalisation;
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
 use sncn_core::{Pass, Seed};
@@ -97,7 +97,7 @@ impl Show {
         for (column, trained) in (2..).zip(&models) {
             let scorer = trained.model.scorer(classes.len(), Pass::eval());
             for (row, pair) in pairs.iter().enumerate() {
-                let values: Vec<f32> = pair.image.iter().map(|&byte| normalise(f32::from(byte))).collect();
+                let values = Normalisation::CIFAR.values(&pair.image);
                 let mut labels = scorer.labels(&Tensor::from_vec(values, (1, pair.height, pair.width, 3), &Device::Cpu)?)?;
                 // what has no truth is not judged
                 labels

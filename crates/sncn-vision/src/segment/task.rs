@@ -56,12 +56,14 @@ impl Task for Segment {
     type Model = Model;
     type Set = PairExamples;
     type Score = Pixels;
+    type Train = Empty;
     type Evaluate = Evaluate;
     type Predict = Predict;
     type Command = Command;
 
     fn settings(run: &Run<Empty>) -> Result<Settings> {
         settings::unused("input", &run.input, Self::INFO)?;
+        settings::no_parts(run, Self::INFO)?;
         ensure!(
             matches!(run.objective, Objective::Segment { .. }),
             "the objective is not for labelled pixels; {{\"kind\": \"segment\"}} is accepted"

@@ -5,9 +5,9 @@
 //! once, bilinearly, and its labels at the nearest pixel. What lies outside is the mean grey with label 255.
 
 use super::style::Style;
-use crate::augment::normalise;
 use crate::corruption::filter::{Border, Gauss};
 use crate::dataset::pairs::Pair;
+use crate::preprocess::Normalisation;
 use anyhow::{Result, ensure};
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
@@ -114,7 +114,7 @@ impl Transform {
             labels.push(label);
             sample(image, (pair.height, pair.width), (x - 0.5, y - 0.5), pixel);
         }
-        values.iter_mut().for_each(|value| *value = normalise(*value));
+        Normalisation::CIFAR.apply(values);
         if let Some(style) = &self.style {
             style.apply(values, (rows, columns), seed.named("style"));
         }

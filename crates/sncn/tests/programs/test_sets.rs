@@ -79,7 +79,7 @@ fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
 
 #[test]
 fn images_held_out_of_training_have_corruptions_of_their_own() {
-    let all = sncn_vision::dataset::open("shapes", &Default::default()).unwrap().train.len();
+    let all = sncn_vision::dataset::open("shapes", &Default::default()).unwrap().train.unwrap().len();
     let (folder, path) = table(|row| {
         row["test"] = json!(["shapes-validation", "shapes-validation-c"]);
         row["train_limit"] = json!(all - 7);

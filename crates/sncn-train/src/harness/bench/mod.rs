@@ -70,7 +70,8 @@ impl Bench {
         ensure!(self.network.is_none(), "--network goes with the cases that `bench list` prints");
         let run = Cell { table: table.clone(), row: row.clone(), seed: 0 }.run::<T>()?;
         let data_dir = cli::data_dir(self.data_dir.as_deref());
-        let begin = Begin { run: &run, seed: 0, data_dir: &data_dir, folder: None, is_fresh: true };
+        let options = T::Train::default();
+        let begin = Begin { run: &run, seed: 0, data_dir: &data_dir, options: &options, folder: None, is_fresh: true };
         let prepared = T::prepare(&begin)?;
         let (network, data) = (T::network(&prepared.model), &*prepared.data);
         let (mut optimizer, recipe) = (run.optimizer(&prepared.vars)?, run.recipe(0));

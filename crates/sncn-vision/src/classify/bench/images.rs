@@ -1,7 +1,8 @@
 //! Images a second of AugMix and of the corruption generator, 32 × 32, severity 3.
 
-use crate::augment::{AugMix, Augment};
+use crate::augment::{AugMix, Augment, crop};
 use crate::corruption::{Dims, Frost, Variant, benchmark, build};
+use crate::preprocess::Normalisation;
 use anyhow::Result;
 use rayon::prelude::*;
 use sncn_core::Seed;
@@ -30,7 +31,13 @@ pub(super) fn run(meter: &Meter) -> Result<()> {
     let mut out = vec![0f32; views * images.len()];
     let seconds = meter.seconds(|| {
         let each = out.par_chunks_exact_mut(views * DIMS.bytes()).zip(images.par_chunks_exact(DIMS.bytes())).enumerate();
-        each.map(|(i, (out, image))| augmix.apply(image, DIMS, Seed::new(3).fold_in(i as u64), out)).collect::<Result<()>>()
+        each.map(|(i, (out, image))| {
+            let (seed, mut cropped) = (Seed::new(3).fold_in(i as u64), [0; DIMS.bytes()]);
+            crop::crop_and_flip(image, DIMS.height, DIMS.width, seed, &mut cropped);
+            let mut places: Vec<&mut [f32]> = out.chunks_exact_mut(DIMS.bytes()).collect();
+            augmix.apply(&cropped, DIMS, &Normalisation::CIFAR, seed, &mut places)
+        })
+        .collect::<Result<()>>()
     })?;
     // the first view is the crop itself
     emit("AugMix", "views", ((views - 1) * IMAGES) as f64 / seconds, "images/s");

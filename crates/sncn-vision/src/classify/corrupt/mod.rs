@@ -10,7 +10,7 @@ use crate::corruption::{self, CORRUPTIONS, Dims, Generator, Variant};
 use crate::dataset::arrays::{CONTENTS, Contents};
 use crate::dataset::npy::NpyWriter;
 use crate::dataset::{self, Images};
-use crate::picture::{self, Limit};
+use crate::picture::{self, Limit, Photo};
 use anyhow::{Context, Result, bail, ensure};
 use copies::Copies;
 use sheet::Contact;
@@ -106,11 +106,10 @@ impl Corrupt {
             }
             Some(_) => self.write_files(files, &names, &generators),
             None if self.sheet => {
-                let images = self.data_set()?;
-                let dims = Dims { height: images.height(), width: images.width() };
-                let mut image = vec![0; dims.bytes()];
-                images.read(0, &mut image)?;
-                self.write_sheet(image, dims, &names, &generators)
+                let mut photo = Photo::default();
+                self.data_set()?.read(0, &mut photo)?;
+                let dims = photo.dims();
+                self.write_sheet(photo.into_bytes(), dims, &names, &generators)
             }
             None => self.write_arrays(&names, &generators),
         }
@@ -133,18 +132,22 @@ impl Corrupt {
     /// Every corruption of the test images as `<name>.npy`, severities one after another, and `labels.npy`.
     fn write_arrays(&self, names: &[&str], generators: &[Generator]) -> Result<()> {
         let images = setup::limited(&self.data_set()?, self.limit);
-        let dims = Dims { height: images.height(), width: images.width() };
+        let dims = images.dims().with_context(|| {
+            format!("{}: its images have sizes of their own: give the folder that they are in as --input", images.describe())
+        })?;
         let shape = [dims.height, dims.width, 3];
         std::fs::create_dir_all(&self.output).with_context(|| format!("{}: the folder cannot be made", self.output.display()))?;
         let bar = cli::progress(names.len() * self.severities.len() * images.len(), "corrupt");
+        let mut photo = Photo::default();
         for (name, generators) in names.iter().zip(generators.chunks(self.severities.len().max(1))) {
             let mut writer = NpyWriter::create(&self.output.join(format!("{name}.npy")), &shape)?;
             for generator in generators {
                 for start in (0..images.len()).step_by(CHUNK) {
                     let count = CHUNK.min(images.len() - start);
-                    let (mut clean, mut out) = (vec![0; count * dims.bytes()], vec![0; count * dims.bytes()]);
-                    for (i, image) in clean.chunks_exact_mut(dims.bytes()).enumerate() {
-                        images.read(start + i, image)?;
+                    let (mut clean, mut out) = (Vec::with_capacity(count * dims.bytes()), vec![0; count * dims.bytes()]);
+                    for index in start..start + count {
+                        images.read(index, &mut photo)?;
+                        clean.extend_from_slice(photo.bytes());
                     }
                     generator.apply_batch(&clean, dims, Seed::new(self.seed), start as u64, &mut out)?;
                     writer.write(&out)?;
@@ -154,10 +157,9 @@ impl Corrupt {
             writer.finish()?;
         }
         let mut labels = NpyWriter::of_labels(&self.output.join("labels.npy"), images.classes().len())?;
-        let mut scratch = vec![0; dims.bytes()];
         for _ in &self.severities {
             for index in 0..images.len() {
-                labels.write_label(images.read(index, &mut scratch)?)?;
+                labels.write_label(images.label(index)?)?;
             }
         }
         labels.finish()?;

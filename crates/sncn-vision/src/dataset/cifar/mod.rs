@@ -6,6 +6,8 @@ mod python;
 
 use super::DataDir;
 use super::images::{Images, Splits};
+use crate::corruption::Dims;
+use crate::picture::Photo;
 use anyhow::{Context, Error, Result, bail, ensure};
 use sncn_train::text_file;
 use std::path::{Path, PathBuf};
@@ -150,7 +152,7 @@ fn open(set: &Set, data_dir: &DataDir) -> Result<Splits> {
     let train: Vec<PathBuf> = layout.train.iter().map(|file| folder.join(file)).collect();
     let train = Arc::new(Cifar::read(set, layout, &train, classes.clone())?);
     let test = Arc::new(Cifar::read(set, layout, &[folder.join(layout.test)], classes)?);
-    Ok(Splits { train, test: vec![(set.name.to_string(), test)], corrupted: set.corrupted.to_string() })
+    Ok(Splits::new(train, vec![(set.name.to_string(), test)], set.corrupted))
 }
 
 /// The layout that is found in `given`, or in the layout's own folder below it.
@@ -195,6 +197,12 @@ impl Cifar {
     fn record(&self) -> usize {
         self.labels + 3 * PIXELS
     }
+
+    /// The labels and pixels of an image.
+    fn image(&self, index: usize) -> Result<&[u8]> {
+        let record = self.bytes.chunks_exact(self.record()).nth(index);
+        record.with_context(|| format!("image {index} of {}", self.len()))
+    }
 }
 
 impl Images for Cifar {
@@ -202,23 +210,22 @@ impl Images for Cifar {
         self.bytes.len() / self.record()
     }
 
-    fn height(&self) -> usize {
-        SIDE
-    }
-
-    fn width(&self) -> usize {
-        SIDE
+    fn dims(&self) -> Option<Dims> {
+        Some(Dims::square(SIDE))
     }
 
     fn classes(&self) -> &[String] {
         &self.classes
     }
 
-    fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
-        let Some(record) = self.bytes.chunks_exact(self.record()).nth(index) else { bail!("image {index} of {}", self.len()) };
+    fn label(&self, index: usize) -> Result<usize> {
+        Ok(usize::from(self.image(index)?[self.labels - 1]))
+    }
+
+    fn read(&self, index: usize, out: &mut Photo) -> Result<usize> {
+        let record = self.image(index)?;
         let planes = &record[self.labels..];
-        ensure!(out.len() == 3 * PIXELS, "{} bytes for an image of {}", out.len(), 3 * PIXELS);
-        for (i, pixel) in out.chunks_exact_mut(3).enumerate() {
+        for (i, pixel) in out.reset(Dims::square(SIDE)).chunks_exact_mut(3).enumerate() {
             pixel.copy_from_slice(&[planes[i], planes[PIXELS + i], planes[2 * PIXELS + i]]);
         }
         Ok(usize::from(record[self.labels - 1]))

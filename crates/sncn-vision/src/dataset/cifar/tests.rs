@@ -58,10 +58,13 @@ fn both_layouts_give_the_same_images() {
     }
     let one = open_10(&data_dir(&folder.path().join("p"))).unwrap();
     let two = open_10(&data_dir(&folder.path().join("b"))).unwrap();
-    assert_eq!((one.train.len(), one.train.classes()), (10, two.train.classes()));
-    let (mut a, mut b) = (vec![0; 3072], vec![0; 3072]);
+    assert_eq!((one.trained("cifar10").unwrap().len(), one.classes()), (10, two.classes()));
+    let (mut a, mut b) = (Photo::default(), Photo::default());
     for index in 0..10 {
-        assert_eq!(one.train.read(index, &mut a).unwrap(), two.train.read(index, &mut b).unwrap());
+        assert_eq!(
+            one.trained("cifar10").unwrap().read(index, &mut a).unwrap(),
+            two.trained("cifar10").unwrap().read(index, &mut b).unwrap()
+        );
         assert_eq!(a, b);
     }
     // the folder itself may be given, and a damaged batch is named
@@ -87,8 +90,8 @@ fn cifar_100_has_fine_labels_in_both_layouts() {
         fs::write(python.join(file), batch("fine_labels", &[99, 3])).unwrap();
     }
     let set = open_100(&data_dir(folder.path())).unwrap();
-    let mut image = vec![0; 3072];
-    assert_eq!(set.train.read(0, &mut image).unwrap(), 99);
+    let mut image = Photo::default();
+    assert_eq!(set.trained("cifar100").unwrap().read(0, &mut image).unwrap(), 99);
     let missing = format!("{:#}", open_10(&data_dir(folder.path())).err().unwrap());
     assert!(missing.contains("cifar-10-batches-bin") && missing.contains("cifar-10-batches-py"), "{missing}");
 }

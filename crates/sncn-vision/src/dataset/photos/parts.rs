@@ -1,0 +1,65 @@
+//! `Parts`: which parts of a folder of photographs are for what; the key `data` of a row.
+
+use anyhow::{Result, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sncn_train::harness::settings;
+
+/// Names of the parts of a data set, such as `train` and `val`, or domains.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parts {
+    /// Parts that are trained on; empty: the one called `train` or `training`, or all images where there are no parts.
+    #[serde(default)]
+    pub train: Vec<String>,
+    /// What is kept out of training to choose on; absent: the part called `val`, `valid`, `validation` or `dev`, or a tenth.
+    #[serde(default)]
+    pub validation: Option<Validation>,
+    /// Parts that are test sets under their own names; empty: that called `test` or `testing`, and where `train` is set, all
+    /// others.
+    #[serde(default)]
+    pub test: Vec<String>,
+}
+
+/// What is kept out of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Validation {
+    /// This fraction of the training images of every class; 0: nothing.
+    Fraction(f64),
+    /// These parts.
+    Parts(Vec<String>),
+}
+
+impl Parts {
+    /// Reads the key `data` of a row; absent: the usual.
+    ///
+    /// # Errors
+    /// Names the key that does not fit, and what is accepted.
+    pub fn read(value: &Value) -> Result<Self> {
+        let parts: Self = settings::optional("data", value, Some(Self::default()))?.unwrap_or_default();
+        if let Some(Validation::Fraction(fraction)) = parts.validation {
+            ensure!(
+                (0. ..1.).contains(&fraction),
+                "data.validation is {fraction}; a fraction of the training images is accepted, 0 to below 1, or a list of parts"
+            );
+        }
+        let named = |names: &[String], other: &[String]| names.iter().find(|name| other.contains(name)).cloned();
+        let kept: &[String] = match &parts.validation {
+            Some(Validation::Parts(names)) => names,
+            _ => &[],
+        };
+        let twice = named(&parts.train, kept).or(named(&parts.train, &parts.test));
+        ensure!(
+            twice.is_none(),
+            "data: the part {:?} is trained on and tested on; take it out of one list",
+            twice.unwrap_or_default()
+        );
+        Ok(parts)
+    }
+
+    /// Whether any part is named.
+    pub(super) fn names_some(&self) -> bool {
+        !self.train.is_empty() || !self.test.is_empty() || matches!(self.validation, Some(Validation::Parts(_)))
+    }
+}

@@ -1,0 +1,154 @@
+//! `open`: what of a folder's photographs is trained on, kept for validation, and tested on.
+
+use super::super::images::{Images, Splits};
+use super::check::Check;
+use super::files::PhotoFiles;
+use super::layout::{self, Part, TEST, TRAIN, VALIDATION};
+use super::parts::{Parts, Validation};
+use anyhow::{Context, Result, bail};
+use rand::seq::SliceRandom;
+use sncn_core::Seed;
+use sncn_train::text_file::listed;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The fraction of every class that is kept for validation where nothing else is said.
+const KEPT: f64 = 0.1;
+
+/// Opens the photographs at a path as the data set `name`. Of the published sets `val` is the test set, and nothing is kept for
+/// validation unless `parts` says so.
+///
+/// # Errors
+/// If a part is missing, a part has classes that are not trained on, or files cannot be read.
+pub(crate) fn open(name: &str, path: &Path, parts: &Parts, check: Option<Check>, val_is_test: bool) -> Result<Splits> {
+    let found = layout::read(path, parts)?;
+    let at = path.display();
+    let wanted = |names: &[String], key: &str| -> Result<Vec<Part>> {
+        let part = |name: &String| {
+            let known: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).filter(|name| !name.is_empty()).collect();
+            let known = if known.is_empty() { "it has none".to_string() } else { format!("it has: {}", listed(&known)) };
+            found
+                .iter()
+                .find(|(known, _)| known == name)
+                .cloned()
+                .with_context(|| format!("data.{key}: {at} has no part {name:?}; {known}"))
+        };
+        names.iter().map(part).collect()
+    };
+    let called = |names: &[&str]| -> Vec<Part> {
+        found.iter().filter(|(name, _)| names.contains(&name.to_lowercase().as_str())).cloned().collect()
+    };
+    let usual = match called(&TRAIN) {
+        none if none.is_empty() => found.iter().filter(|(name, _)| name.is_empty()).cloned().collect(),
+        some => some,
+    };
+    let trained = if parts.train.is_empty() { usual } else { wanted(&parts.train, "train")? };
+    let mut kept = match &parts.validation {
+        Some(Validation::Parts(names)) => wanted(names, "validation")?,
+        None if !val_is_test && parts.train.is_empty() => called(&VALIDATION),
+        _ => Vec::new(),
+    };
+    let tested = match parts.test.as_slice() {
+        [] if !parts.train.is_empty() => {
+            let other = |(name, _): &&Part| [&trained, &kept].iter().all(|parts| parts.iter().all(|(part, _)| part != name));
+            found.iter().filter(other).cloned().collect()
+        }
+        [] => {
+            let mut tested = called(if val_is_test { &VALIDATION } else { &TEST });
+            tested.iter_mut().for_each(|part| part.0 = name.to_string());
+            tested
+        }
+        names => wanted(names, "test")?,
+    };
+    let train = joined(&trained)?;
+    let classes = match &train {
+        Some(train) => train.classes.clone(),
+        // sets to test on alone have their own classes
+        None => joined(&kept.iter().chain(&tested).cloned().collect::<Vec<_>>())?.map_or_else(Vec::new, |all| all.classes),
+    };
+    if let Some(train) = train.as_ref().filter(|_| kept.is_empty()) {
+        let fraction = match parts.validation {
+            Some(Validation::Fraction(fraction)) => fraction,
+            _ if val_is_test => 0.,
+            _ => KEPT,
+        };
+        if fraction > 0. {
+            let (most, few) = divided(train, fraction);
+            return finish(name, Some(most), vec![(String::new(), few)], tested, check, &classes);
+        }
+    }
+    kept.retain(|(_, files)| !files.files.is_empty());
+    finish(name, train, kept, tested, check, &classes)
+}
+
+fn finish(
+    name: &str,
+    train: Option<PhotoFiles>,
+    kept: Vec<Part>,
+    tested: Vec<Part>,
+    check: Option<Check>,
+    classes: &[String],
+) -> Result<Splits> {
+    let look = |files: PhotoFiles| check.map_or(Ok(files.clone()), |how| files.clone().checked(how));
+    let shared = |files: PhotoFiles| -> Arc<dyn Images> { Arc::new(files) };
+    let known = |part: &Part| Ok((part.0.clone(), part.1.labelled_as(classes)?));
+    let kept = joined(&kept.iter().map(known).collect::<Result<Vec<Part>>>()?)?;
+    let test = tested.iter().map(|part| Ok((part.0.clone(), shared(part.1.labelled_as(classes)?)))).collect::<Result<_>>()?;
+    Ok(Splits {
+        train: train.map(look).transpose()?.map(shared),
+        validation: kept.map(look).transpose()?.map(shared),
+        test,
+        corrupted: format!("{name}-c"),
+    })
+}
+
+/// The images of several parts together; nothing where there is no part. A class that only some have is a class of all.
+fn joined(parts: &[Part]) -> Result<Option<PhotoFiles>> {
+    let [(_, first), rest @ ..] = parts else { return Ok(None) };
+    if rest.is_empty() {
+        return Ok(Some(first.clone()));
+    }
+    let mut classes: Vec<String> = Vec::new();
+    for (_, part) in parts {
+        classes.extend(part.classes.iter().filter(|class| !classes.contains(class)).cloned().collect::<Vec<_>>());
+    }
+    classes.sort();
+    let parts = parts.iter().map(|(_, part)| part.labelled_as(&classes)).collect::<Result<Vec<_>>>()?;
+    let origin = parts.iter().map(|part| part.origin.clone()).collect::<Vec<_>>().join(" + ");
+    let remarks = parts.iter().flat_map(|part| part.remarks.clone()).collect();
+    let files = parts.into_iter().flat_map(|part| part.files).collect();
+    Ok(Some(PhotoFiles::of(origin, classes, files, remarks)))
+}
+
+/// Most images of every class, and a fraction of them, at least one where there are two: the same ones for every run.
+fn divided(all: &PhotoFiles, fraction: f64) -> (PhotoFiles, PhotoFiles) {
+    let (mut most, mut few) = (Vec::new(), Vec::new());
+    for class in 0..all.classes.len() {
+        let mut own: Vec<usize> = (0..all.files.len()).filter(|&index| all.files[index].1 == class).collect();
+        own.shuffle(&mut Seed::new(0).named("split").fold_in(class as u64).rng());
+        let count =
+            ((own.len() as f64 * fraction).round() as usize).clamp(usize::from(own.len() > 1), own.len().saturating_sub(1));
+        let (first, rest) = own.split_at(count);
+        few.extend_from_slice(first);
+        most.extend_from_slice(rest);
+    }
+    most.sort_unstable();
+    few.sort_unstable();
+    (all.only(&most), all.only(&few))
+}
+
+/// The images of class folders, such as a user gives as a test set: of the folder's test part, its validation part, or all.
+///
+/// # Errors
+/// If there are no images.
+pub(crate) fn class_folders(path: &Path) -> Result<Arc<dyn Images>> {
+    let found = layout::read(path, &Parts::default())?;
+    let called = |names: &[&str]| found.iter().find(|(name, _)| names.contains(&name.to_lowercase().as_str()));
+    match called(&TEST).or_else(|| called(&VALIDATION)).or_else(|| found.iter().find(|(name, _)| name.is_empty())) {
+        Some((_, files)) => Ok(Arc::new(files.clone())),
+        None => bail!("{}: it has only a part to train on; give the folder of the part itself", path.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
