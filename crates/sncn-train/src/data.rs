@@ -65,7 +65,7 @@ impl DataError {
 }
 
 /// Examples by index.
-pub trait Dataset {
+pub trait Dataset: Sync {
     /// The number of examples.
     fn len(&self) -> usize;
 

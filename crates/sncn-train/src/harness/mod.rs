@@ -16,6 +16,7 @@ pub mod record;
 pub mod run;
 pub mod saved;
 pub mod settings;
+pub mod start;
 pub mod summary;
 pub mod table;
 pub mod task;

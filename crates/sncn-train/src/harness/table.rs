@@ -5,31 +5,7 @@ use super::task::Task;
 use crate::text_file;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-
-/// A cell of a table: which row with which seed.
-#[derive(clap::Args, Clone, Debug)]
-pub struct Cell {
-    /// Table file, such as models/quick.json.
-    #[arg(long)]
-    pub table: PathBuf,
-    /// Name of a row of the table.
-    #[arg(long)]
-    pub row: String,
-    /// Seed of weights, order, augmentation and mixing.
-    #[arg(long, default_value_t = 0)]
-    pub seed: u64,
-}
-
-impl Cell {
-    /// The resolved run.
-    ///
-    /// # Errors
-    /// Names the file and the key that does not fit.
-    pub fn run<T: Task>(&self) -> Result<Run<T::Settings>> {
-        Table::<T>::read(&self.table)?.row(&self.row).cloned().with_context(|| self.table.display().to_string())
-    }
-}
+use std::path::Path;
 
 /// Reads a row for a task, with every setting.
 ///

@@ -6,6 +6,7 @@
 use super::Recorder;
 use super::bench::Case;
 use super::run::{Empty, Run};
+use super::start::{Given, Row};
 use super::summary;
 use crate::DataDir;
 use crate::checkpoint::Header;
@@ -60,6 +61,12 @@ pub trait Task: Sized + Debug + 'static {
     fn input(_settings: &Self::Settings) -> Result<Option<Value>> {
         Ok(None)
     }
+
+    /// The row that stands for data, a network and a method, for users without a table.
+    ///
+    /// # Errors
+    /// If the data does not exist, or the method is unknown (the known ones are listed).
+    fn row(given: &Given<'_>) -> Result<Row>;
 
     /// The network of a model.
     fn network(model: &Self::Model) -> &dyn Network;

@@ -11,7 +11,7 @@ pub use meter::{Meter, emit, peak_memory};
 pub use profile::profile;
 
 use super::cli;
-use super::table::Cell;
+use super::table::Table;
 use super::task::{Begin, Task};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::PathBuf;
@@ -68,7 +68,7 @@ impl Bench {
     fn row<T: Task>(&self) -> Result<()> {
         let (Some(table), Some(row)) = (&self.table, &self.row) else { bail!("bench row: give --table and --row") };
         ensure!(self.network.is_none(), "--network goes with the cases that `bench list` prints");
-        let run = Cell { table: table.clone(), row: row.clone(), seed: 0 }.run::<T>()?;
+        let run = Table::<T>::read(table)?.row(row).cloned().with_context(|| table.display().to_string())?;
         let data_dir = cli::data_dir(self.data_dir.as_deref());
         let options = T::Train::default();
         let begin = Begin { run: &run, seed: 0, data_dir: &data_dir, options: &options, folder: None, is_fresh: true };

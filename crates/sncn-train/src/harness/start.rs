@@ -1,0 +1,207 @@
+//! `Start`: what is trained, a row of a table, or data, a network and a method, which become a table of one row.
+
+use super::run::Run;
+use super::table::{Table, of_row};
+use super::task::Task;
+use crate::DataDir;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+/// What is trained.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Start {
+    /// Table file, such as models/quick.json.
+    #[arg(long, requires = "row", required_unless_present = "data")]
+    table: Option<PathBuf>,
+    /// Name of a row of the table.
+    #[arg(long, requires = "table")]
+    row: Option<String>,
+    /// Train without a table: your own data (a folder or file), or the name of a data set.
+    #[arg(long, conflicts_with_all = ["table", "row"])]
+    data: Option<String>,
+    /// The network, with --data (default: one that fits the data).
+    #[arg(long, requires = "data")]
+    network: Option<String>,
+    /// The method, with --data: baseline, cn, sn, cnsn, mixstyle, and others that an unknown name lists.
+    #[arg(long, requires = "data", default_value = "cnsn")]
+    method: String,
+    /// Weights to begin with, with --data: a file that PyTorch or this program saved.
+    #[arg(long, requires = "data")]
+    weights: Option<String>,
+    /// Passes over the data, with --data (default: as many as usual for the network).
+    #[arg(long, requires = "data", value_parser = clap::value_parser!(u64).range(1..))]
+    epochs: Option<u64>,
+    /// Another value of a key of the row: epochs=5, optimizer.weight_decay=0.001, layers=[]. May be given several times.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seed of weights, order, augmentation and mixing.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// What a user gives instead of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    /// A path, or the name of a data set.
+    pub data: &'a str,
+    /// The network.
+    pub network: Option<&'a str>,
+    /// The method.
+    pub method: &'a str,
+    /// A file of weights.
+    pub weights: Option<&'a str>,
+    /// Passes over the data.
+    pub epochs: Option<usize>,
+    /// Where data sets are.
+    pub data_dir: &'a DataDir,
+}
+
+/// The row that stands for what a user gave.
+#[derive(Debug)]
+pub struct Row {
+    /// Its keys; `name` is added where it is missing.
+    pub keys: Map<String, Value>,
+    /// The folder of the data, where it is the user's own.
+    pub data_dir: Option<PathBuf>,
+    /// What was chosen, in sentences.
+    pub said: Vec<String>,
+    /// The arguments of `evaluate` once training has ended.
+    pub evaluation: Vec<String>,
+}
+
+/// What is trained, read.
+pub(super) struct Started<T: Task> {
+    /// The run.
+    pub(super) run: Run<T::Settings>,
+    /// Where its data is.
+    pub(super) data_dir: DataDir,
+    /// The text of the table that stands for it, where that was made here.
+    pub(super) table: Option<String>,
+    /// What was chosen.
+    pub(super) said: Vec<String>,
+    /// The arguments of `evaluate` once training has ended; nothing for a row of a table.
+    pub(super) evaluation: Option<Vec<String>>,
+}
+
+impl Start {
+    /// Reads the row, or makes one.
+    ///
+    /// # Errors
+    /// Names the key or option that does not fit, and what is accepted.
+    pub(super) fn read<T: Task>(&self, data_dir: DataDir) -> Result<Started<T>> {
+        let overrides = self.set.iter().map(|set| parse(set)).collect::<Result<Vec<_>>>()?;
+        if let (Some(path), Some(name)) = (&self.table, &self.row) {
+            let table = Table::<T>::read(path)?;
+            let at = || path.display().to_string();
+            let run = table.row(name).cloned().with_context(at)?;
+            if overrides.is_empty() {
+                return Ok(Started { run, data_dir, table: None, said: Vec::new(), evaluation: None });
+            }
+            let keys = table.file.rows().find(|keys| keys.get("name").and_then(Value::as_str) == Some(name)).with_context(at)?;
+            let (run, text) = self.changed::<T>(keys, overrides, table.file.title)?;
+            return Ok(Started { run, data_dir, table: Some(text), said: Vec::new(), evaluation: None });
+        }
+        let data = self.data.as_deref().context("give --table and --row, or --data")?;
+        let epochs = self.epochs.map(|epochs| epochs as usize);
+        let (network, method, weights) = (self.network.as_deref(), self.method.as_str(), self.weights.as_deref());
+        let Row { mut keys, data_dir: own, said, evaluation } =
+            T::row(&Given { data, network, method, weights, epochs, data_dir: &data_dir })?;
+        keys.entry("name").or_insert_with(|| method.into());
+        let title = format!("{} on {data}", self.method);
+        let (run, text) = self.changed::<T>(keys, overrides, title)?;
+        let data_dir = own.map_or(data_dir, |path| DataDir { path: Some(path) });
+        Ok(Started { run, data_dir, table: Some(text), said, evaluation: Some(evaluation) })
+    }
+
+    /// The row with the values of `--set`, and the text of a table of it alone.
+    fn changed<T: Task>(
+        &self,
+        mut keys: Map<String, Value>,
+        overrides: Vec<(Vec<String>, Value)>,
+        title: String,
+    ) -> Result<(Run<T::Settings>, String)> {
+        for (path, value) in overrides {
+            set(&mut keys, &path, value).with_context(|| format!("--set {}", path.join(".")))?;
+        }
+        // remarks that belong to the row's place in its table
+        ["baseline", "published", "note"].iter().for_each(|key| drop(keys.remove(*key)));
+        let run = of_row::<T>(sncn_record::Run::read(keys.clone())?)?;
+        let table = json!({"title": title, "task": T::INFO.name, "seeds": [self.seed], "select": run.selection(), "runs": [keys]});
+        Ok((run, format!("{}\n", serde_json::to_string_pretty(&table)?)))
+    }
+}
+
+/// The keys and the value of `key.key=value`; a value that is not JSON is text.
+fn parse(text: &str) -> Result<(Vec<String>, Value)> {
+    let (keys, value) = text.split_once('=').with_context(|| format!("--set {text}: KEY=VALUE is expected, such as epochs=5"))?;
+    let keys: Vec<String> = keys.trim().split('.').map(str::to_string).collect();
+    ensure!(keys.iter().all(|key| !key.is_empty()), "--set {text}: a key is empty; KEY=VALUE is expected, such as optimizer.lr=0.1");
+    let value = value.trim();
+    Ok((keys, serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))))
+}
+
+/// Sets the value at the path of keys; `null` takes a key away.
+fn set(keys: &mut Map<String, Value>, path: &[String], value: Value) -> Result<()> {
+    match path {
+        [] => bail!("no key"),
+        [last] if value.is_null() => drop(keys.remove(last)),
+        [last] => drop(keys.insert(last.clone(), value)),
+        [first, rest @ ..] => match keys.entry(first.clone()).or_insert_with(|| json!({})) {
+            Value::Object(inside) => set(inside, rest, value)?,
+            other => bail!("{first} is {other}, which has no keys; set it as a whole"),
+        },
+    }
+    Ok(())
+}
+
+/// Whether what a user gave as data is a path rather than the name of a data set.
+///
+/// # Errors
+/// If it is neither.
+pub fn is_path(given: &str, known: &[&str]) -> Result<bool> {
+    let exists = Path::new(given).exists();
+    ensure!(
+        exists || known.contains(&given),
+        "--data {given}: no such file or folder, and no data set; known: {}",
+        known.join(", ")
+    );
+    Ok(exists)
+}
+
+/// What a method changes in a row: the keys that it adds.
+pub type Method = (&'static str, fn() -> Value);
+
+/// The keys of the method of that name.
+///
+/// # Errors
+/// If the name is unknown; the known ones are listed.
+pub fn method(name: &str, known: &[Method]) -> Result<Map<String, Value>> {
+    let found = known.iter().find(|(known, _)| *known == name).map(|(_, keys)| keys());
+    match found {
+        Some(Value::Object(keys)) => Ok(keys),
+        _ => bail!("--method {name}: unknown; known: {}", known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_json_or_text_and_are_set_where_the_keys_lead() -> Result<()> {
+        let mut keys = Map::new();
+        for text in ["epochs=5", "backbone=resnet18", "optimizer.kind=sgd", "optimizer.momentum = 0.5", "layers=[]", "augment=true"] {
+            let (path, value) = parse(text)?;
+            set(&mut keys, &path, value)?;
+        }
+        let expected = json!({"epochs": 5, "backbone": "resnet18", "optimizer": {"kind": "sgd", "momentum": 0.5}, "layers": [], "augment": true});
+        assert_eq!(Value::Object(keys.clone()), expected);
+        let (path, value) = parse("augment=null")?;
+        set(&mut keys, &path, value)?;
+        assert!(!keys.contains_key("augment"));
+        assert!(set(&mut keys, &["epochs".to_string(), "x".to_string()], Value::from(1)).unwrap_err().to_string().contains("set it as a whole"));
+        assert!(parse("epochs").unwrap_err().to_string().contains("KEY=VALUE") && parse(".x=1").is_err());
+        Ok(())
+    }
+}
