@@ -5,6 +5,7 @@
 //! (the optimiser's, a layer's) are kept as JSON; the program that trains checks them when it reads the table.
 
 pub mod checkpoint;
+pub mod corruption_error;
 pub mod provenance;
 pub mod results;
 pub mod run;

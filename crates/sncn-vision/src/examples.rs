@@ -42,6 +42,10 @@ impl Dataset for Examples {
         self.images.len()
     }
 
+    fn class_subset(&self) -> Option<&[usize]> {
+        self.images.class_subset()
+    }
+
     fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError> {
         let dims = Dims { height: self.images.height(), width: self.images.width() };
         let (size, views) = (dims.bytes(), if augment.is_some() { self.augment.views() } else { 1 });

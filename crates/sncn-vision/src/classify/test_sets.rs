@@ -12,6 +12,7 @@ use crate::dataset::{DataDir, Images, Splits, arrays};
 use crate::examples::Examples;
 use anyhow::{Result, bail, ensure};
 use sncn_core::Seed;
+use sncn_record::corruption_error::{ALEXNET, Reference};
 use sncn_train::harness::summary::unshifted;
 use sncn_train::harness::{self, Parts, Run};
 use std::sync::Arc;
@@ -35,6 +36,11 @@ pub(super) struct TestSets<'a> {
 
 /// Ending of the name of the training images that a run does not train on.
 const VALIDATION: &str = "-validation";
+
+/// The data set whose corruption errors are divided by AlexNet's, where the network knows all its classes.
+const IMAGENET: &str = "imagenet";
+/// As many has it.
+const IMAGENET_CLASSES: usize = 1000;
 
 /// The corruptions that the set corrupted here takes.
 fn corruptions(base: &str) -> impl Iterator<Item = &'static str> {
@@ -75,6 +81,11 @@ impl harness::TestSets<Classify> for TestSets<'_> {
             let part = Examples::corrupted(images.clone(), generator, CORRUPTION_SEED);
             Ok((format!("{name}/{corruption}/{severity}"), part))
         })))
+    }
+
+    fn reference(&self, name: &str) -> Option<&'static Reference> {
+        let is_imagenet = unshifted(name) == Some(IMAGENET) && self.classes.len() == IMAGENET_CLASSES;
+        is_imagenet.then_some(&ALEXNET)
     }
 
     fn notes(&self, names: &[String]) -> Vec<String> {

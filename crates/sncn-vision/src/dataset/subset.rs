@@ -42,6 +42,10 @@ impl Images for Subset {
         self.images.classes()
     }
 
+    fn class_subset(&self) -> Option<&[usize]> {
+        self.images.class_subset()
+    }
+
     fn read(&self, index: usize, out: &mut [u8]) -> Result<usize> {
         ensure!(index < self.len(), "image {index} of {}", self.len());
         self.images.read(self.range.start + index, out)
