@@ -14,7 +14,7 @@ pub mod task;
 
 pub use provenance::Build;
 pub use results::{Machine, Measurement, Results};
-pub use run::{Cell, EarlyStopping, Run, RunError, SeededRun};
+pub use run::{Cell, EarlyStopping, Ema, Run, RunError, SeededRun};
 pub use table::{Table, TableError};
 pub use task::{TASKS, Task, UnknownTask};
 
