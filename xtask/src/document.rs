@@ -6,7 +6,20 @@ use crate::provenance;
 use crate::sheet::Sheet;
 use crate::table;
 use crate::verdict::verdict;
+use sncn_record::corruption_error::MCE_ALEXNET;
 use std::path::Path;
+
+/// Metrics that have a table of rows × test sets of their own: metric, heading, what it is over.
+const TABLES: [(&str, &str, &str); 4] = [
+    ("top5_error", "Top-5 error", "how often the right class is not among the five with the highest scores"),
+    ("error_all_classes", "Error over all classes", "of sets of some of the network's classes, with all to choose from"),
+    (
+        "top5_error_all_classes",
+        "Top-5 error over all classes",
+        "of sets of some of the network's classes, with all to choose from",
+    ),
+    ("macro_f1", "Macro-F1", "over the classes that occur"),
+];
 
 /// The files beside a report: name and content.
 pub(crate) type Files = Vec<(String, String)>;
@@ -35,6 +48,10 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
         text += "mCE: mean corruption error, the error over all corruptions and severities of a set, not normalised by another \
                  network's; the ECE of a corrupted set is the same mean. Relative: the mCE beyond the error on the uncorrupted \
                  set, in percentage points. ";
+        if sheet.sets.iter().any(|set| sheet.has(set, MCE_ALEXNET)) {
+            text += "mCE (AlexNet): the error of every corruption divided by AlexNet's, averaged; relative mCE (AlexNet): the same of \
+                     what corruption adds to the error. ";
+        }
     }
     if measure.metric == "miou" {
         text +=
@@ -67,10 +84,12 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
         let kind = format!("-{}", table::safe(set));
         text += &picture(&kind, &format!("{} on {set} by corruption", measure.title), figures::heat(sheet, set).svg());
     }
-    let f1 = sheet.macro_f1();
-    if !f1.is_empty() {
-        text += "\n## Macro-F1\n\nIn percent, over the classes that occur; of a corrupted set, the mean over its parts.\n\n";
-        text += &f1.markdown();
+    for (metric, heading, says) in TABLES {
+        let grid = sheet.by_set(metric);
+        if !grid.is_empty() {
+            text += &format!("\n## {heading}\n\nIn percent, {says}; of a corrupted set, the mean over its parts.\n\n");
+            text += &grid.markdown();
+        }
     }
     if let Some(diagram) = figures::reliability(sheet) {
         text += "\n## Calibration\n\nThe fraction of right answers at each level of confidence. The gap between the two is what the \

@@ -7,6 +7,7 @@ use crate::table::{self, Table};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sncn_record::Task;
+use sncn_record::corruption_error::CorruptionErrors;
 use sncn_record::results::Header;
 use sncn_record::run::without_remarks;
 use std::collections::BTreeMap;
@@ -122,6 +123,18 @@ impl Results {
     /// A value of a set: its own, or the mean over all its corruptions and severities.
     pub(crate) fn of_set(&self, set: &str, metric: &str) -> Option<f64> {
         self.value(set, metric).or_else(|| self.mean(set, metric))
+    }
+
+    /// The errors of a set by corruption and severity.
+    pub(crate) fn corruption_errors(&self, set: &str) -> CorruptionErrors {
+        let mut errors = CorruptionErrors::default();
+        for split in &self.splits {
+            let corruption = split.strip_prefix(set).and_then(|rest| rest.strip_prefix('/')?.split('/').next());
+            if let (Some(corruption), Some(error)) = (corruption, self.value(split, "error")) {
+                errors.add(corruption, error);
+            }
+        }
+        errors
     }
 
     /// The corruptions of a set, in the file's order.

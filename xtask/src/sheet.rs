@@ -5,6 +5,7 @@ use crate::grid::Grid;
 use crate::results::{Collected, Results};
 use crate::statistics::{Estimate, Verdict};
 use crate::table::{Row, Table};
+use sncn_record::corruption_error::{MCE_ALEXNET, NORMALISED};
 
 /// What the report of one table is rendered from.
 pub(crate) struct Sheet<'a> {
@@ -88,10 +89,24 @@ impl<'a> Sheet<'a> {
         self.baselines().iter().any(|baseline| baseline.name == row.name)
     }
 
-    /// The heading of a set's main number.
+    /// The heading of a set's main number. The plain mean over corruptions is called mCE only of the whole benchmark, and not beside
+    /// one that is divided by another network's errors.
     pub(crate) fn label(&self, set: &str) -> String {
         let measure = self.table.task();
-        format!("{set} {} %", if is_corrupted(set) { measure.corrupted.0 } else { measure.called })
+        let errors = self.rows().flat_map(|(_, results)| results).map(|one| (one, one.corruption_errors(set)));
+        let part = errors.filter(|(_, errors)| !errors.rows().is_empty()).find_map(|(results, errors)| {
+            let is_divided = results.value(set, MCE_ALEXNET).is_some();
+            let severities = errors.rows().iter().map(|(_, row)| row.len()).max().unwrap_or(0);
+            match (is_divided, errors.is_benchmark()) {
+                (true, _) => Some(format!("{set} mean {} %", measure.called)),
+                (_, true) => None,
+                _ => Some(format!("{set} mean {} of {} × {severities} %", measure.called, errors.rows().len())),
+            }
+        });
+        match part.filter(|_| is_corrupted(set) && measure.low) {
+            Some(label) => label,
+            None => format!("{set} {} %", if is_corrupted(set) { measure.corrupted.0 } else { measure.called }),
+        }
     }
 
     /// The main number of a set, or of a part of one, over the seeds.
@@ -141,9 +156,13 @@ impl<'a> Sheet<'a> {
             if self.rows().any(|(_, results)| relative(results).is_some()) {
                 columns.push((format!("{set} relative"), Box::new(move |_, results| cell(relative(results)))));
             }
+            for (divided, called) in NORMALISED {
+                if self.has(set, divided) {
+                    columns.push((format!("{set} {called} %"), Box::new(move |_, results| cell(percent(results, set, divided)))));
+                }
+            }
         }
-        let measured = |set: &str| self.rows().any(|(_, results)| percent(results, set, "ece").is_some());
-        for set in calibrated.into_iter().filter(|set| metric == "error" || measured(set)) {
+        for set in calibrated.into_iter().filter(|set| metric == "error" || self.has(set, "ece")) {
             columns.push((format!("{set} ECE %"), Box::new(|_, results| cell(percent(results, set, "ece")))));
         }
         if let Some(set) = compared {
@@ -159,11 +178,16 @@ impl<'a> Sheet<'a> {
         grid
     }
 
-    /// Rows × test sets: macro-F1, where it was measured.
-    pub(crate) fn macro_f1(&self) -> Grid {
+    /// Whether that was measured of a set, or of its parts, in some row.
+    pub(crate) fn has(&self, set: &str, metric: &str) -> bool {
+        self.rows().any(|(_, results)| percent(results, set, metric).is_some())
+    }
+
+    /// Rows × test sets: a metric such as macro-F1, where it was measured.
+    pub(crate) fn by_set(&self, metric: &str) -> Grid {
         let mut grid = Grid::new(std::iter::once("row".to_string()).chain(self.sets.iter().cloned()).collect());
         for (row, results) in self.rows() {
-            let values: Vec<_> = self.sets.iter().map(|set| percent(results, set, "macro_f1")).collect();
+            let values: Vec<_> = self.sets.iter().map(|set| percent(results, set, metric)).collect();
             if values.iter().any(Option::is_some) {
                 grid.push(std::iter::once(row.name.clone()).chain(values.into_iter().map(cell)).collect());
             }
@@ -272,7 +296,10 @@ pub(crate) mod tests {
             .lines()
             .map(|line| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect::<Vec<_>>().join("|"))
             .collect();
-        assert_eq!(lines[0], "row|seeds|s error %|s-c mCE %|published s-c %|s-c relative|s ECE %|s-c ECE %|Δ s-c");
+        assert_eq!(
+            lines[0],
+            "row|seeds|s error %|s-c mean error of 2 × 2 %|published s-c %|s-c relative|s ECE %|s-c ECE %|Δ s-c"
+        );
         assert_eq!(lines[1], "base|2|11.00 ± 1.00|32.00 ± 2.00|–|21.00 ± 1.00|1.10 ± 0.10|3.20 ± 0.20|baseline");
         assert_eq!(lines[2], "good|2|11.50 ± 1.50|25.50 ± 1.50|16.9|14.00 ± 0.00|1.15 ± 0.15|2.55 ± 0.15|-6.50 ± 0.50*");
         assert_eq!(lines[3], "later|0|–|–|–|–|–|–|–");

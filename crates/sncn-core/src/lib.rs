@@ -12,6 +12,7 @@
 //! | build a network that tables can attach layers to | [`FeatureMap`], [`Hooks`], [`block`] |
 //! | train | [`Vars`], [`Pass`], [`loss`], [`backward`](fn@backward), [`optim::Optimizer`] |
 
+mod average;
 mod backward;
 pub mod block;
 pub mod graph;
@@ -27,6 +28,7 @@ pub mod seed;
 pub mod stats;
 pub mod vars;
 
+pub use average::WeightAverage;
 pub use backward::backward;
 pub use graph::{Attention, FeatureMap, Lookup, MapGradients, TokenMap, observe};
 pub use layer::{BuildContext, CrossNormDraw, Hooks, Layer, LayerConfig, Layers};

@@ -1,4 +1,4 @@
-//! Losses on logits with the classes last, (…, K): cross-entropy with an ignored label, Jensen–Shannon consistency.
+//! Losses on logits with the classes last, (…, K): cross-entropy with an ignored label or smoothed labels, Jensen–Shannon consistency.
 
 use crate::ops;
 use candle_core::{D, DType, Result, Tensor, bail};
@@ -72,6 +72,24 @@ pub fn cross_entropy(logits: &Tensor, labels: &[u32], ignore: Option<u32>) -> Re
     kept_items(logits, labels, ignore)?.0.mean_all()
 }
 
+/// Computes the mean cross-entropy of logits (…, K) with smoothed labels (Szegedy et al. 2016, arXiv 1512.00567, section 7): the target
+/// of the labelled class is 1 − e + e/K, that of every other e/K, with e = `smoothing`. PyTorch's
+/// `cross_entropy(…, label_smoothing=e)`. With e above 0 all logits must be finite.
+///
+/// # Errors
+/// As [`cross_entropy`], and where `smoothing` is not from 0 to 1.
+pub fn smoothed_cross_entropy(logits: &Tensor, labels: &[u32], smoothing: f64) -> Result<Tensor> {
+    if !(0. ..=1.).contains(&smoothing) {
+        bail!("cross-entropy: a smoothing of {smoothing}; 0 to 1 is accepted")
+    }
+    let labelled = cross_entropy(logits, labels, None)?;
+    if smoothing == 0. {
+        return Ok(labelled);
+    }
+    let uniform = log_softmax(logits)?.mean_all()?.neg()?;
+    (labelled * (1. - smoothing))? + (uniform * smoothing)?
+}
+
 /// Computes the Jensen–Shannon consistency of three predictions, logits (N, K) each (AugMix, Hendrycks et al. 2020, section 3):
 /// the mean of KL(pᵢ ‖ m) over the three, with m = clamp(mean of the pᵢ, 1e-7, 1), summed over classes and averaged over the batch.
 ///
@@ -95,4 +113,49 @@ pub fn jensen_shannon(logits: [&Tensor; 3]) -> Result<Tensor> {
 /// Returns an error where it is not a scalar.
 pub fn value(loss: &Tensor) -> Result<f64> {
     loss.to_dtype(DType::F64)?.to_scalar()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    fn logits(dtype: DType) -> Result<Var> {
+        let values = (0..15).map(|i| f64::from(i * i % 7) * 0.7 - 2.);
+        Var::from_tensor(&Tensor::from_iter(values, &Device::Cpu)?.reshape((3, 5))?.to_dtype(dtype)?)
+    }
+
+    const LABELS: [u32; 3] = [4, 0, 2];
+
+    #[test]
+    fn smoothed_labels_are_spread_over_all_classes() -> Result<()> {
+        for smoothing in [0., 0.1, 0.5, 1.] {
+            let target = |item: usize, class: usize| {
+                let own = if LABELS[item] as usize == class { 1. } else { 0. };
+                (1. - smoothing) * own + smoothing / 5.
+            };
+            let logs = log_softmax(logits(DType::F64)?.as_tensor())?.to_vec2::<f64>()?;
+            let terms = (0..3).flat_map(|item| (0..5).map(move |class| (item, class)));
+            let want = -terms.map(|(item, class)| target(item, class) * logs[item][class]).sum::<f64>() / 3.;
+            let got = value(&smoothed_cross_entropy(logits(DType::F64)?.as_tensor(), &LABELS, smoothing)?)?;
+            assert!((got - want).abs() < 1e-14, "{smoothing}: {got} is not {want}");
+            let fast = value(&smoothed_cross_entropy(logits(DType::F32)?.as_tensor(), &LABELS, smoothing)?)?;
+            assert!((fast - want).abs() < 1e-6, "{smoothing}: {fast} is not {want}");
+            // softmax − target, over the number of items
+            let (x, fast) = (logits(DType::F64)?, logits(DType::F32)?);
+            let gradient = |x: &Var| smoothed_cross_entropy(x.as_tensor(), &LABELS, smoothing)?.backward();
+            let p = softmax(x.as_tensor())?.to_vec2::<f64>()?;
+            let (exact, single) = (gradient(&x)?, gradient(&fast)?);
+            let exact = exact.get(&x).map(Tensor::to_vec2::<f64>).transpose()?.unwrap_or_default();
+            let single = single.get(&fast).map(Tensor::to_vec2::<f32>).transpose()?.unwrap_or_default();
+            for (item, class) in (0..3).flat_map(|item| (0..5).map(move |class| (item, class))) {
+                let want = (p[item][class] - target(item, class)) / 3.;
+                assert!((exact[item][class] - want).abs() < 1e-14, "{smoothing}: {item}, {class}");
+                assert!((f64::from(single[item][class]) - want).abs() < 1e-6, "{smoothing}: {item}, {class}");
+            }
+        }
+        let error = smoothed_cross_entropy(logits(DType::F64)?.as_tensor(), &LABELS, 1.5).unwrap_err().to_string();
+        assert!(error.contains("a smoothing of 1.5; 0 to 1 is accepted"), "{error}");
+        Ok(())
+    }
 }

@@ -5,6 +5,7 @@
 //! (the optimiser's, a layer's) are kept as JSON; the program that trains checks them when it reads the table.
 
 pub mod checkpoint;
+pub mod corruption_error;
 pub mod provenance;
 pub mod results;
 pub mod run;
@@ -13,7 +14,7 @@ pub mod task;
 
 pub use provenance::Build;
 pub use results::{Machine, Measurement, Results};
-pub use run::{Cell, EarlyStopping, Run, RunError, SeededRun};
+pub use run::{Cell, EarlyStopping, Ema, Run, RunError, SeededRun};
 pub use table::{Table, TableError};
 pub use task::{TASKS, Task, UnknownTask};
 

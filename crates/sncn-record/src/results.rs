@@ -72,7 +72,9 @@ fn read_selection<'de, D: Deserializer<'de>>(name: D) -> Result<String, D::Error
 pub struct Measurement {
     /// Test set, or `<set>/<corruption>/<severity>`.
     pub split: String,
-    /// `error`, `macro_f1`, `nll`, `ece`; for a set that is not corrupted also `reliability/<bin>/{count,accuracy,confidence}`
+    /// `error`, `macro_f1`, `nll`, `ece`, with more than five classes `top5_error`; for a set of some of the network's classes, over
+    /// which these are, `error_all_classes` and `top5_error_all_classes` too; for the corruptions of ImageNet as a whole `mce_alexnet`
+    /// and `relative_mce_alexnet` (see [`corruption_error`](crate::corruption_error)); for a set that is not corrupted also `reliability/<bin>/{count,accuracy,confidence}`
     /// and `confusion/<label>/<prediction>`, where they are not 0. Of labelled pixels `miou`, `miou_present`, `mean_accuracy`,
     /// `pixel_accuracy` and `iou/<class>`.
     pub metric: String,

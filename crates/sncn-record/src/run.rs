@@ -21,7 +21,7 @@ pub struct Run {
     pub backbone: String,
     /// Passes over the training set.
     pub epochs: usize,
-    /// Examples a step.
+    /// Examples a batch.
     pub batch_size: usize,
     /// Base learning rate.
     pub lr: f64,
@@ -51,6 +51,15 @@ pub struct Run {
     /// flip of images), absent or `false` for none.
     #[serde(default = "nothing")]
     pub augment: Value,
+    /// How much of every example's weight is spread over all classes in cross-entropies, from 0 to 1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
+    /// Batches whose mean gradient makes a step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// How weights are averaged over the steps; absent: they are not. The averaged ones are evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<Ema>,
     /// The largest norm of all gradients together; absent: they are not clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
@@ -86,6 +95,26 @@ pub struct Run {
 pub struct EarlyStopping {
     /// Epochs without a better score after which training ends.
     pub patience: usize,
+}
+
+/// Weights averaged over the steps of training: average ← decay · average + (1 − decay) · weight.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ema {
+    /// The share of the average that a step keeps, between 0 and 1.
+    pub decay: f64,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(value: &usize) -> bool {
+    *value == 1
 }
 
 /// No augmentation.
@@ -155,6 +184,12 @@ impl Run {
         ensure!(self.epochs > 0, "epochs is 0; at least 1 is accepted");
         ensure!(self.batch_size > 0, "batch_size is 0; at least 1 is accepted");
         ensure!(self.lr.is_finite() && self.lr > 0., "lr is {}; a positive number is accepted", self.lr);
+        let smoothing = self.label_smoothing;
+        ensure!((0. ..=1.).contains(&smoothing), "label_smoothing is {smoothing}; 0 to 1 is accepted");
+        ensure!(self.accumulate > 0, "accumulate is 0; at least 1 is accepted");
+        if let Some(Ema { decay }) = self.ema {
+            ensure!(decay > 0. && decay < 1., "ema.decay is {decay}; more than 0 and less than 1 is accepted");
+        }
         if let Some(clip) = self.clip {
             ensure!(clip.is_finite() && clip > 0., "clip is {clip}; a positive number is accepted");
         }

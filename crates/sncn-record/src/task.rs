@@ -78,7 +78,15 @@ pub const CLASSIFY: Task = Task {
     low: true,
     counted: "images",
     columns: &[("error", "error %"), ("macro_f1", "macro F1 %"), ("ece", "ECE %")],
-    further: &["nll"],
+    further: &[
+        "nll",
+        "top5_error",
+        "error_all_classes",
+        "top5_error_all_classes",
+        "mce_alexnet",
+        "relative_mce_alexnet",
+        "mean_ce_alexnet",
+    ],
 };
 
 /// Pixels to classes.
@@ -113,7 +121,7 @@ pub const SENTIMENT: Task = Task {
     low: false,
     counted: "texts",
     columns: &[("accuracy", "accuracy %"), ("macro_f1", "macro F1 %"), ("ece", "ECE %")],
-    further: &["error", "nll"],
+    further: &["error", "nll", "top5_error"],
 };
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Checkpoints: one safetensors file with weights, optimiser state, step and the resolved run.
 //!
-//! Weights have their state-dict names, so any safetensors reader can use them; optimiser state has the prefix `optimizer/`.
+//! Weights have their state-dict names, so any safetensors reader can use them; optimiser state has the prefix `optimizer/`. Of a run
+//! that averages its weights, the averaged ones have these names, and those that training goes on from have the prefix `trained/`.
 //! The metadata key `sncn` holds a JSON document with the step, the run and the SHA-256 of all tensors. A file is written
 //! under a temporary name, synced and renamed; the last two are kept. Every random stream is derived from the run's seed and
 //! the step, so nothing else is needed to resume bit for bit.
@@ -11,16 +12,17 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{SafeTensorError, SafeTensors, View};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sncn_core::Vars;
 use sncn_core::optim::Optimizer;
+use sncn_core::{Vars, WeightAverage};
 use sncn_record::SeededRun;
 pub use sncn_record::checkpoint::{FORMAT, Header, KEY, Validation};
 use sncn_weights::Format;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 const STATE: &str = "optimizer/";
+const TRAINED: &str = "trained/";
 /// The file name of the weights of the best epoch, in runs with early stopping.
 pub(crate) const SELECTED: &str = "selected.safetensors";
 /// What to do with what is no checkpoint.
@@ -155,12 +157,27 @@ fn digest<V: View>(mut tensors: Vec<(&str, V)>) -> String {
     sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Saves `vars` and `optimizer` as `<folder>/checkpoint-<step>.safetensors` and removes all but the last [`KEPT`] checkpoints.
+/// Saves `vars`, their `average` where there is one, and `optimizer` as `<folder>/checkpoint-<step>.safetensors` and removes all but
+/// the last [`KEPT`] checkpoints.
 ///
 /// # Errors
 /// If the file cannot be written, or an old one cannot be removed.
-pub fn save(folder: &Path, vars: &Vars, optimizer: &Optimizer, mut header: Header) -> Result<PathBuf> {
+pub fn save(
+    folder: &Path,
+    vars: &Vars,
+    average: Option<&WeightAverage>,
+    optimizer: &Optimizer,
+    mut header: Header,
+) -> Result<PathBuf> {
     let mut tensors = weights_of(vars);
+    if let Some(average) = average {
+        let (averages, mut trained): (HashMap<&str, &Tensor>, _) = (average.values().collect(), Vec::new());
+        for (name, tensor) in &mut tensors {
+            let own = averages.get(name.as_str()).map(|averaged| std::mem::replace(tensor, (*averaged).clone()));
+            trained.extend(own.map(|own| (format!("{TRAINED}{name}"), own)));
+        }
+        tensors.extend(trained);
+    }
     tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor)));
     header.sha256 = checked(&tensors)?;
     let path = folder.join(format!("checkpoint-{:08}.safetensors", header.step));
@@ -181,6 +198,11 @@ pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<()> 
     let tensors = weights_of(vars);
     header.sha256 = checked(&tensors)?;
     write(path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))
+}
+
+/// Whether a tensor is what networks are evaluated with.
+fn is_weight(name: &str) -> bool {
+    !name.starts_with(STATE) && !name.starts_with(TRAINED)
 }
 
 fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
@@ -279,13 +301,13 @@ impl Checkpoint {
         Ok(Self { header, tensors, path: path.to_path_buf() })
     }
 
-    /// Loads the weights into `vars`.
+    /// Loads the weights into `vars`: of a run that averages them, the averages.
     ///
     /// # Errors
     /// If the variables and the saved weights do not have the same names and shapes.
     pub fn load_weights(&self, vars: &Vars) -> Result<()> {
         let known: Vec<String> = vars.all().into_iter().map(|(name, _)| name).collect();
-        let surplus = self.tensors.keys().filter(|name| !name.starts_with(STATE) && !known.contains(name)).min();
+        let surplus = self.tensors.keys().filter(|name| is_weight(name) && !known.contains(name)).min();
         if let Some(name) = surplus {
             return Err(CheckpointError::Surplus { path: self.path.clone(), name: name.clone() });
         }
@@ -293,12 +315,25 @@ impl Checkpoint {
             .map_err(|source| CheckpointError::Network { path: self.path.clone(), source })
     }
 
+    /// Loads the weights that training goes on from into `vars`, of a run that averages them.
+    ///
+    /// # Errors
+    /// If one of the trainable variables is missing or has another shape.
+    pub fn load_trained(&self, vars: &Vars) -> Result<()> {
+        let trainable: HashSet<String> = vars.trainable().into_iter().map(|(name, _)| name).collect();
+        let get = |name: &str| match trainable.contains(name) {
+            true => self.tensors.get(&format!("{TRAINED}{name}")).cloned(),
+            false => self.tensors.get(name).cloned(),
+        };
+        vars.load(get).map_err(|source| CheckpointError::Network { path: self.path.clone(), source })
+    }
+
     /// Writes the weights, with PyTorch's names, as a plain safetensors file; returns the number of tensors.
     ///
     /// # Errors
     /// If the file cannot be written; no partial file is left.
     pub fn export(&self, path: &Path) -> Result<usize> {
-        let weights = self.tensors.iter().filter(|(name, _)| !name.starts_with(STATE));
+        let weights = self.tensors.iter().filter(|(name, _)| is_weight(name));
         let weights: Vec<_> = weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
         // the key that other programs look for
         write(path, &weights, HashMap::from([("format".to_string(), "pt".to_string())]))?;

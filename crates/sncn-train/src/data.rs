@@ -81,6 +81,12 @@ pub trait Dataset: Sync {
     /// If an example cannot be read.
     fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError>;
 
+    /// The classes that the set has, by their indices, where it has only some of the network's (as ImageNet-R has 200 of 1000); nothing
+    /// where it has all. Evaluation then lets the network choose among these alone. Labels count all of the network's classes.
+    fn class_subset(&self) -> Option<&[usize]> {
+        None
+    }
+
     /// The indices of the batches of one training epoch; [`epoch_batches`] unless a data set overrides it.
     fn batches(&self, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {
         epoch_batches(self.len(), batch_size, epoch, seed)

@@ -1,9 +1,14 @@
-//! Evaluation of a network on one test set: confusion matrix, calibration, predictions.
+//! Evaluation of a network on one test set: confusion matrix, calibration, ranks, predictions.
+//!
+//! A data set of only some of the network's classes ([`Dataset::class_subset`]) is scored over these alone, as ImageNet-R is
+//! published; how it would be with all classes to choose from is told beside.
 
 use crate::calibration::{Calibration, LabelError};
 use crate::confusion::{Confusion, ConfusionError};
 use crate::data::{DataError, Dataset};
-use crate::predict::{argmax, probabilities};
+use crate::predict::{argmax, probabilities_among, scores};
+use crate::rank::{Ranks, rank};
+use sncn_core::loss::softmax;
 use sncn_core::{Network, Pass};
 
 /// The measurements of a network on a test set.
@@ -15,6 +20,10 @@ pub struct Evaluation {
     pub calibration: Calibration,
     /// The predicted class of every example.
     pub predictions: Vec<u32>,
+    /// Where the label of every example stands among the classes that can be answered.
+    pub ranks: Ranks,
+    /// Where it stands among all classes of the network, if the data set has only some of them. All else is over these alone.
+    pub all_classes: Option<Ranks>,
 }
 
 /// Why an evaluation failed.
@@ -32,6 +41,31 @@ pub enum EvaluateError {
     /// A label is not one of the network's classes.
     #[error(transparent)]
     Label(#[from] LabelError),
+    /// The classes that a data set has are not classes of the network, or a label is not among them.
+    #[error("a data set of {listed} of {classes} classes: {what}")]
+    Subset {
+        /// The number of classes that the data set lists.
+        listed: usize,
+        /// The number of classes of the network.
+        classes: usize,
+        /// What does not fit, and what is accepted.
+        what: String,
+    },
+}
+
+/// Checks the classes that a data set has; those that can be answered, and whether each of the network's is among them.
+fn check_subset(subset: Option<&[usize]>, classes: usize) -> Result<Vec<bool>, EvaluateError> {
+    let Some(subset) = subset else { return Ok(vec![true; classes]) };
+    let fails = |what: String| Err(EvaluateError::Subset { listed: subset.len(), classes, what });
+    let mut listed = vec![false; classes];
+    for &class in subset {
+        match listed.get_mut(class) {
+            None => return fails(format!("{class} is none; 0 to {} is accepted", classes.saturating_sub(1))),
+            Some(true) => return fails(format!("{class} is listed twice")),
+            Some(known) => *known = true,
+        }
+    }
+    if subset.is_empty() { fails("at least one is wanted".to_string()) } else { Ok(listed) }
 }
 
 /// Evaluates `network` on `data` in batches with the given evaluation pass; `observe` is called after each batch with its number
@@ -47,19 +81,114 @@ pub fn evaluate(
     pass: &Pass,
     mut observe: impl FnMut(usize),
 ) -> Result<Evaluation, EvaluateError> {
-    let mut result =
-        Evaluation { confusion: Confusion::new(classes), calibration: Calibration::default(), predictions: Vec::new() };
+    let subset = data.class_subset();
+    let listed = check_subset(subset, classes)?;
+    let mut result = Evaluation {
+        confusion: Confusion::new(classes),
+        calibration: Calibration::default(),
+        predictions: Vec::new(),
+        ranks: Ranks::new(subset.map_or(classes, <[usize]>::len)),
+        all_classes: subset.map(|_| Ranks::new(classes)),
+    };
     let indices: Vec<usize> = (0..data.len()).collect();
     for indices in indices.chunks(batch_size.max(1)) {
         let batch = data.batch(indices, None)?;
-        let rows = probabilities(network, &batch.inputs, &batch.pass(pass.clone()))?;
+        let scores = scores(network, &batch.inputs, &batch.pass(pass.clone()))?;
+        let rows = match subset {
+            Some(subset) => probabilities_among(&scores, subset)?,
+            None => softmax(&scores)?.to_vec2::<f64>()?,
+        };
         let predictions: Vec<u32> = rows.iter().map(|row| argmax(row) as u32).collect();
         result.confusion.add(&batch.labels, &predictions)?;
-        for (row, &label) in rows.iter().zip(&batch.labels) {
-            result.calibration.add(row, label as usize)?;
+        for ((row, scores), &label) in rows.iter().zip(scores.to_vec2::<f64>()?).zip(&batch.labels) {
+            let label = label as usize;
+            if listed.get(label) == Some(&false) {
+                let what = format!("it has an example of class {label}, which is not among them");
+                return Err(EvaluateError::Subset { listed: result.ranks.classes(), classes, what });
+            }
+            result.calibration.add(row, label)?;
+            result.ranks.add(rank(&scores, label, subset));
+            if let Some(ranks) = &mut result.all_classes {
+                ranks.add(rank(&scores, label, None));
+            }
         }
         result.predictions.extend(predictions);
         observe(indices.len());
     }
     Ok(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Batch;
+    use candle_core::{Device, Tensor};
+    use sncn_core::Seed;
+
+    /// Scores that are the inputs.
+    struct Identity;
+
+    impl Network for Identity {
+        fn forward(&self, xs: &Tensor, _: &Pass) -> candle_core::Result<Tensor> {
+            Ok(xs.clone())
+        }
+
+        fn sites(&self) -> usize {
+            0
+        }
+    }
+
+    /// Examples of seven classes, of which the data set may have only some.
+    struct Given {
+        scores: Vec<[f32; 7]>,
+        labels: Vec<u32>,
+        subset: Option<Vec<usize>>,
+    }
+
+    impl Dataset for Given {
+        fn len(&self) -> usize {
+            self.labels.len()
+        }
+
+        fn batch(&self, indices: &[usize], _: Option<Seed>) -> Result<Batch, DataError> {
+            let rows: Vec<f32> = indices.iter().flat_map(|&index| self.scores[index]).collect();
+            let labels = indices.iter().map(|&index| self.labels[index]).collect();
+            Ok(Batch { inputs: Tensor::from_vec(rows, (indices.len(), 7), &Device::Cpu)?, lengths: None, labels, views: 1 })
+        }
+
+        fn class_subset(&self) -> Option<&[usize]> {
+            self.subset.as_deref()
+        }
+    }
+
+    /// Labels 2, 2 and 6; class 0 has the highest score throughout.
+    fn given(subset: Option<Vec<usize>>) -> Given {
+        let scores = vec![[9., 5., 4., 3., 2., 1., 0.], [9., 8., 2., 7., 6., 5., 4.], [9., 0., 0., 0., 3., 0., 2.]];
+        Given { scores, labels: vec![2, 2, 6], subset }
+    }
+
+    fn measure(data: &Given) -> Result<Evaluation, EvaluateError> {
+        evaluate(&Identity, data, 7, 2, &Pass::eval(), |_| ())
+    }
+
+    #[test]
+    fn a_set_of_some_classes_is_scored_over_these_and_over_all() -> Result<(), EvaluateError> {
+        let all = measure(&given(None))?;
+        assert_eq!((all.confusion.error(), all.ranks.error(1), all.ranks.error(5)), (1., 1., 1. / 3.));
+        assert_eq!((all.all_classes, all.predictions), (None, vec![0, 0, 0]));
+        let some = measure(&given(Some(vec![6, 2, 4])))?;
+        assert_eq!(some.predictions, [2, 4, 4]);
+        assert_eq!((some.confusion.error(), some.ranks.error(1), some.ranks.error(2)), (2. / 3., 2. / 3., 1. / 3.));
+        assert_eq!(some.all_classes, Some(all.ranks));
+        assert!(some.calibration.nll() < all.calibration.nll());
+        Ok(())
+    }
+
+    #[test]
+    fn subsets_that_do_not_fit_are_refused() {
+        let refused = |subset: &[usize]| measure(&given(Some(subset.to_vec()))).unwrap_err().to_string();
+        assert_eq!(refused(&[2, 7]), "a data set of 2 of 7 classes: 7 is none; 0 to 6 is accepted");
+        assert!(refused(&[2, 6, 2]).contains("2 is listed twice") && refused(&[]).contains("at least one is wanted"));
+        assert!(refused(&[2, 3]).contains("an example of class 6, which is not among them"));
+    }
 }

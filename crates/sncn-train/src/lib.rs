@@ -7,7 +7,6 @@
 pub mod calibration;
 pub mod checkpoint;
 pub mod confusion;
-pub mod corruption_error;
 pub mod data;
 pub mod data_dir;
 mod error;
@@ -17,6 +16,7 @@ pub mod harness;
 pub mod objective;
 pub mod perturb;
 pub mod predict;
+pub mod rank;
 pub mod schedule;
 pub mod text_file;
 pub mod train;
@@ -26,6 +26,7 @@ pub use data::{Batch, DataError, Dataset};
 pub use data_dir::DataDir;
 pub use error::BoxError;
 pub use objective::{MixConfig, Objective};
+pub use sncn_record::corruption_error;
 
 /// The example of the README, as a test.
 #[cfg(doctest)]

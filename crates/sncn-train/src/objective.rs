@@ -10,6 +10,8 @@
 //! - mixup, cutmix, adversarial: cross-entropy of perturbed inputs.
 //! - segment: cross-entropy of all pixels that are not void + a·the same of the auxiliary head, in a mixed pass if the batch mixes.
 //!
+//! [`Objective::smoothed`] takes every cross-entropy with labels of examples (not of pixels) from smoothed labels.
+//!
 //! ```
 //! use candle_core::{DType, Device, Result, Tensor};
 //! use sncn_core::{Network, Pass, Seed};
@@ -42,7 +44,7 @@ use crate::perturb::{self, Attack};
 use candle_core::{Result, Tensor, bail};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
-use sncn_core::loss::{cross_entropy, jensen_shannon};
+use sncn_core::loss::{cross_entropy, jensen_shannon, smoothed_cross_entropy};
 use sncn_core::{Network, Pass, Seed};
 
 /// When layers that mix instances (CrossNorm, MixStyle) are active.
@@ -142,59 +144,98 @@ impl Objective {
         }
     }
 
+    /// This objective with smoothed labels: `smoothing` of every example's weight is spread over all classes.
+    pub fn smoothed(self, smoothing: f64) -> Loss {
+        Loss { objective: self, smoothing }
+    }
+
     /// The scalar loss of one batch; `seed` is the stream of the step.
     ///
     /// # Errors
     /// If the batch does not have [`views`](Self::views) views, or the network fails.
     pub fn loss(&self, network: &dyn Network, batch: &Batch, mix: Option<MixConfig>, seed: Seed) -> Result<Tensor> {
-        if batch.views != self.views() {
-            bail!("the objective takes {} view(s) of each instance, the data set gives {}", self.views(), batch.views)
+        self.smoothed(0.).loss(network, batch, mix, seed)
+    }
+
+    /// The cross-entropy of one batch in a given pass, in segmentation over the pixels that are not void.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn loss_in(&self, network: &dyn Network, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+        self.smoothed(0.).loss_in(network, batch, pass)
+    }
+}
+
+/// An objective with smoothed labels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Loss {
+    /// The objective.
+    pub objective: Objective,
+    /// e, from 0 to 1: the labelled class has the target 1 − e + e/K, every other e/K (PyTorch's `label_smoothing`). Labels of pixels
+    /// are never smoothed.
+    pub smoothing: f64,
+}
+
+impl Loss {
+    /// The scalar loss of one batch; `seed` is the stream of the step.
+    ///
+    /// # Errors
+    /// If the batch does not have as many views as the objective takes, or the network fails.
+    pub fn loss(&self, network: &dyn Network, batch: &Batch, mix: Option<MixConfig>, seed: Seed) -> Result<Tensor> {
+        let views = self.objective.views();
+        if batch.views != views {
+            bail!("the objective takes {views} view(s) of each instance, the data set gives {}", batch.views)
         }
         let mixes = mix.is_some_and(|mix| seed.named("coin").rng().random_bool(mix.probability.clamp(0., 1.)));
-        let passes = Passes { network, batch, active: mix.map_or(0, |mix| mix.active), seed };
+        let passes = Passes { network, batch, active: mix.map_or(0, |mix| mix.active), smoothing: self.smoothing, seed };
         let (xs, labels) = (&batch.inputs, &batch.labels);
         let once = if mixes { passes.mixed(0) } else { passes.clean() };
-        match *self {
-            Self::Consistency { weight } if mixes => {
+        match self.objective {
+            Objective::Consistency { weight } if mixes => {
                 let clean = network.forward(xs, &passes.clean())?;
-                cross_entropy(&clean, labels, None)? + passes.consistency(&clean, xs, weight)?
+                passes.cross_entropy(&clean, labels)? + passes.consistency(&clean, xs, weight)?
             }
-            Self::Plain {} | Self::Consistency { .. } | Self::Segment { .. } => self.loss_in(network, batch, &once),
-            Self::Augmix { weight, consistency } => {
+            Objective::Plain {} | Objective::Consistency { .. } | Objective::Segment { .. } => {
+                self.loss_in(network, batch, &once)
+            }
+            Objective::Augmix { weight, consistency } => {
                 let pass = if consistency.is_some() { passes.clean() } else { once };
                 let all = network.forward(xs, &pass)?;
                 let n = labels.len();
                 let [clean, one, two] = [all.narrow(0, 0, n)?, all.narrow(0, n, n)?, all.narrow(0, 2 * n, n)?];
-                let loss = (cross_entropy(&clean, labels, None)? + (jensen_shannon([&clean, &one, &two])? * weight)?)?;
+                let loss = (passes.cross_entropy(&clean, labels)? + (jensen_shannon([&clean, &one, &two])? * weight)?)?;
                 match consistency {
                     Some(weight) if mixes => loss + passes.consistency(&clean, &xs.narrow(0, 0, n)?, weight)?,
                     _ => Ok(loss),
                 }
             }
-            Self::Mixup { alpha } => passes.blended(perturb::mixup(xs, alpha, seed.named("mixup"))?, &once),
-            Self::Cutmix { alpha, probability } => {
+            Objective::Mixup { alpha } => passes.blended(perturb::mixup(xs, alpha, seed.named("mixup"))?, &once),
+            Objective::Cutmix { alpha, probability } => {
                 passes.blended(perturb::cutmix(xs, alpha, probability, seed.named("cutmix"))?, &once)
             }
-            Self::Adversarial(attack) => {
-                let loss = |xs: &Tensor| cross_entropy(&network.forward(xs, &once)?, labels, None);
+            Objective::Adversarial(attack) => {
+                let loss = |xs: &Tensor| passes.cross_entropy(&network.forward(xs, &once)?, labels);
                 loss(&attack.perturb(xs, seed.named("adversarial"), loss)?)
             }
         }
     }
-}
 
-impl Objective {
     /// The cross-entropy of one batch in a given pass, in segmentation over the pixels that are not void.
+    ///
+    /// # Errors
+    /// If the network fails.
     pub fn loss_in(&self, network: &dyn Network, batch: &Batch, pass: &Pass) -> Result<Tensor> {
         let (xs, labels) = (&batch.inputs, &batch.labels);
-        let Self::Segment { auxiliary } = self else { return cross_entropy(&network.forward(xs, pass)?, labels, None) };
+        let Objective::Segment { auxiliary } = self.objective else {
+            return smoothed_cross_entropy(&network.forward(xs, pass)?, labels, self.smoothing);
+        };
         let (logits, other) = network.forward_auxiliary(xs, pass)?;
         if labels.iter().all(|&label| label == VOID) {
             return logits.sum_all()? * 0.;
         }
         let loss = cross_entropy(&logits, labels, Some(VOID))?;
         match other {
-            Some(other) => loss + (cross_entropy(&other, labels, Some(VOID))? * *auxiliary)?,
+            Some(other) => loss + (cross_entropy(&other, labels, Some(VOID))? * auxiliary)?,
             None => Ok(loss),
         }
     }
@@ -205,10 +246,15 @@ struct Passes<'a> {
     network: &'a dyn Network,
     batch: &'a Batch,
     active: usize,
+    smoothing: f64,
     seed: Seed,
 }
 
 impl Passes<'_> {
+    fn cross_entropy(&self, logits: &Tensor, labels: &[u32]) -> Result<Tensor> {
+        smoothed_cross_entropy(logits, labels, self.smoothing)
+    }
+
     fn clean(&self) -> Pass {
         self.batch.pass(Pass::train(self.seed.named("clean")))
     }
@@ -229,7 +275,7 @@ impl Passes<'_> {
         let logits = self.network.forward(&blend.inputs, pass)?;
         let labels = &self.batch.labels;
         let theirs: Vec<u32> = blend.partner.iter().map(|&i| labels[i]).collect();
-        let own = (cross_entropy(&logits, labels, None)? * blend.lambda)?;
-        own + (cross_entropy(&logits, &theirs, None)? * (1. - blend.lambda))?
+        let own = (self.cross_entropy(&logits, labels)? * blend.lambda)?;
+        own + (self.cross_entropy(&logits, &theirs)? * (1. - blend.lambda))?
     }
 }

@@ -1,11 +1,16 @@
 //! The training loop.
 //!
+//! A step takes the mean gradient of one batch or, where gradients accumulate, of several: BatchNorm's statistics, mixing and
+//! perturbations belong to each batch by itself. What is left at the end of an epoch is a step of fewer batches, and the mean is over
+//! these. The learning-rate schedule, checkpoints and averages of weights count steps.
+//!
 //! Step k belongs to epoch k div steps-per-epoch. Order, augmentation and mixing draw from the streams `order/<epoch>`,
-//! `augment/<epoch>/<example>` and `step/<k>`, so a run that is resumed at step k gives the same results as an uninterrupted one.
+//! `augment/<epoch>/<example>` and `step/<b>`, where b counts the batches of the run, so a run that is resumed at a step gives the same
+//! results as an uninterrupted one.
 
 use crate::BoxError;
 use crate::data::{DataError, Dataset};
-use crate::objective::{MixConfig, Objective};
+use crate::objective::{Loss, MixConfig};
 use crate::schedule::ScheduleConfig;
 use candle_core::DType;
 use candle_core::backprop::GradStore;
@@ -15,8 +20,10 @@ use sncn_core::{Network, Seed, Vars};
 /// The settings of training.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// Examples per step.
+    /// Examples per batch.
     pub batch_size: usize,
+    /// Batches per step.
+    pub accumulate: usize,
     /// Passes over the data.
     pub epochs: usize,
     /// The base learning rate.
@@ -24,7 +31,7 @@ pub struct Recipe {
     /// The learning-rate schedule.
     pub schedule: ScheduleConfig,
     /// The loss.
-    pub objective: Objective,
+    pub objective: Loss,
     /// When layers that mix instances are active; `None`: never.
     pub mix: Option<MixConfig>,
     /// The run's seed.
@@ -76,9 +83,14 @@ pub enum TrainError {
     /// There is nothing to train on.
     #[error("the training set is empty")]
     NoExamples,
-    /// The batch size is 0.
-    #[error("batch_size is 0; expected at least 1")]
-    NoBatch,
+    /// The batch size is 0, or the number of batches per step.
+    #[error("batch_size is {batch_size}, accumulate is {accumulate}; at least 1 is accepted for both")]
+    NoBatch {
+        /// The batch size.
+        batch_size: usize,
+        /// The number of batches per step.
+        accumulate: usize,
+    },
     /// A batch could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -90,9 +102,58 @@ pub enum TrainError {
     Observer(BoxError),
 }
 
-/// The number of steps in one epoch.
-pub(crate) fn steps_per_epoch(examples: usize, batch_size: usize) -> usize {
-    (examples / batch_size.max(1)).max(1)
+impl Recipe {
+    /// The number of batches in one epoch of so many examples.
+    fn batches_per_epoch(&self, examples: usize) -> usize {
+        (examples / self.batch_size.max(1)).max(1)
+    }
+
+    /// The number of steps in one epoch of so many examples.
+    pub(crate) fn steps_per_epoch(&self, examples: usize) -> usize {
+        self.batches_per_epoch(examples).div_ceil(self.accumulate.max(1))
+    }
+
+    /// The mean loss of these batches, which are numbers `first`… of the run, and its gradient.
+    ///
+    /// # Errors
+    /// If a batch cannot be read, the network fails, or a loss is not finite (`step` is the number that the error names).
+    pub(crate) fn gradient(
+        &self,
+        network: &dyn Network,
+        vars: &Vars,
+        data: &dyn Dataset,
+        (batches, first): (&[Vec<usize>], usize),
+        augment: Option<Seed>,
+        step: usize,
+    ) -> Result<(f64, GradStore), TrainError> {
+        let (count, mut mean, mut sum) = (batches.len().max(1) as f64, 0., None);
+        for (number, indices) in (first..).zip(batches) {
+            let batch = data.batch(indices, augment)?;
+            let loss = self.objective.loss(network, &batch, self.mix, self.seed.named("step").fold_in(number as u64))?;
+            let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+            if !value.is_finite() {
+                return Err(TrainError::NotFinite { step, loss: value });
+            }
+            mean += value / count;
+            let loss = if batches.len() > 1 { (loss / count)? } else { loss };
+            sum = Some(added(vars, sum, sncn_core::backward(&loss)?)?);
+        }
+        Ok((mean, sum.ok_or(TrainError::NoExamples)?))
+    }
+}
+
+/// The gradients of all variables in both stores, added.
+fn added(vars: &Vars, sum: Option<GradStore>, mut more: GradStore) -> candle_core::Result<GradStore> {
+    let Some(mut sum) = sum else { return Ok(more) };
+    for (_, var) in vars.trainable() {
+        let Some(gradient) = more.remove(var.as_tensor()) else { continue };
+        let gradient = match sum.remove(var.as_tensor()) {
+            Some(held) => (held + gradient)?,
+            None => gradient,
+        };
+        sum.insert(var.as_tensor(), gradient);
+    }
+    Ok(sum)
 }
 
 /// Trains from step `start` to the end, or until `observe`, which is called after every step, returns [`Control::Stop`]; returns
@@ -112,31 +173,27 @@ pub fn train<E: Into<BoxError>>(
     if data.is_empty() {
         return Err(TrainError::NoExamples);
     }
-    if recipe.batch_size == 0 {
-        return Err(TrainError::NoBatch);
+    let Recipe { batch_size, accumulate, .. } = *recipe;
+    if batch_size == 0 || accumulate == 0 {
+        return Err(TrainError::NoBatch { batch_size, accumulate });
     }
-    let steps = steps_per_epoch(data.len(), recipe.batch_size);
+    let (steps, in_epoch) = (recipe.steps_per_epoch(data.len()), recipe.batches_per_epoch(data.len()));
     let total = steps * recipe.epochs;
     let mut done = start;
     while done < total {
         let epoch = done / steps;
-        let batches = data.batches(recipe.batch_size, epoch, recipe.seed);
+        let batches = data.batches(batch_size, epoch, recipe.seed);
         let augment = recipe.augment.then(|| recipe.seed.named("augment").fold_in(epoch as u64));
-        for indices in batches.iter().skip(done % steps) {
-            let batch = data.batch(indices, augment)?;
-            let loss = recipe.objective.loss(network, &batch, recipe.mix, recipe.seed.named("step").fold_in(done as u64))?;
-            let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-            if !value.is_finite() {
-                return Err(TrainError::NotFinite { step: done + 1, loss: value });
-            }
-            let grads = sncn_core::backward(&loss)?;
+        for (group, batches) in batches.chunks(accumulate).enumerate().skip(done % steps) {
+            let first = epoch * in_epoch + group * accumulate;
+            let (loss, grads) = recipe.gradient(network, vars, data, (batches, first), augment, done + 1)?;
             if done == start {
                 check_gradients(network, vars, &grads)?;
             }
             let lr = recipe.schedule.lr_at(done, total, steps, recipe.lr);
             optimizer.step(&grads, lr)?;
             done += 1;
-            let step = Step { done, total, loss: value, lr, examples: indices.len() };
+            let step = Step { done, total, loss, lr, examples: batches.iter().map(Vec::len).sum() };
             if observe(step, optimizer).map_err(|error| TrainError::Observer(error.into()))? == Control::Stop {
                 return Ok(done);
             }
@@ -151,4 +208,121 @@ fn check_gradients(network: &dyn Network, vars: &Vars, grads: &GradStore) -> Res
     let without = vars.trainable().into_iter().filter(|(_, var)| grads.get(var.as_tensor()).is_none()).map(|(name, _)| name);
     let without: Vec<String> = without.filter(|name| !declared(name)).collect();
     if without.is_empty() { Ok(()) } else { Err(TrainError::NoGradient(without)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Batch;
+    use crate::objective::Objective;
+    use candle_core::{Device, Tensor};
+    use sncn_core::Pass;
+    use sncn_core::optim::OptimizerConfig;
+
+    /// A linear classifier of three classes; with `centred`, on what is left of the inputs without their mean over the batch.
+    struct Linear {
+        weight: Tensor,
+        centred: bool,
+    }
+
+    impl Network for Linear {
+        fn forward(&self, xs: &Tensor, _: &Pass) -> candle_core::Result<Tensor> {
+            match self.centred {
+                true => xs.broadcast_sub(&xs.mean_keepdim(0)?)?.matmul(&self.weight),
+                false => xs.matmul(&self.weight),
+            }
+        }
+
+        fn sites(&self) -> usize {
+            0
+        }
+    }
+
+    /// So many examples of four values.
+    struct Numbers(usize);
+
+    impl Dataset for Numbers {
+        fn len(&self) -> usize {
+            self.0
+        }
+
+        fn batch(&self, indices: &[usize], _: Option<Seed>) -> Result<Batch, DataError> {
+            let values = indices.iter().flat_map(|&i| (0..4).map(move |k| ((i * 7 + k * 3) % 11) as f64 / 11.));
+            let inputs = Tensor::from_iter(values, &Device::Cpu)?.reshape((indices.len(), 4))?;
+            let labels = indices.iter().map(|&i| (i % 3) as u32).collect();
+            Ok(Batch { inputs, lengths: None, labels, views: 1 })
+        }
+    }
+
+    fn linear(centred: bool) -> candle_core::Result<(Linear, Vars)> {
+        let vars = Vars::new(Seed::new(1), DType::F64, &Device::Cpu);
+        let weight = vars.builder().get((4, 3), "weight")?;
+        vars.all()[0].1.set(&Tensor::from_iter((0..12).map(|i| f64::from(i % 5) - 2.), &Device::Cpu)?.reshape((4, 3))?)?;
+        Ok((Linear { weight, centred }, vars))
+    }
+
+    fn recipe(batch_size: usize, accumulate: usize, objective: Objective) -> Recipe {
+        let (schedule, objective) = (ScheduleConfig::Cosine { floor: 0. }, objective.smoothed(0.1));
+        Recipe { batch_size, accumulate, epochs: 2, lr: 0.1, schedule, objective, mix: None, seed: Seed::new(5), augment: false }
+    }
+
+    /// The mean loss and gradient of batches that begin as number `first` of the run.
+    fn gradient(centred: bool, recipe: &Recipe, batches: &[Vec<usize>], first: usize) -> (f64, Vec<f64>) {
+        let (network, vars) = linear(centred).unwrap();
+        let (loss, grads) = recipe.gradient(&network, &vars, &Numbers(12), (batches, first), None, 1).unwrap();
+        let gradient = grads.get(&network.weight).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+        (loss, gradient)
+    }
+
+    fn near(a: &(f64, Vec<f64>), b: &(f64, Vec<f64>)) -> bool {
+        (a.0 - b.0).abs() < 1e-14 && a.1.iter().zip(&b.1).all(|(a, b)| (a - b).abs() < 1e-14)
+    }
+
+    #[test]
+    fn the_gradient_of_several_batches_is_their_mean() {
+        let parts: Vec<Vec<usize>> = vec![vec![0, 1, 2], vec![3, 4, 5], vec![6, 7, 8]];
+        for objective in [Objective::Plain {}, Objective::Mixup { alpha: 1. }] {
+            for centred in [false, true] {
+                let recipe = recipe(3, 3, objective);
+                let together = gradient(centred, &recipe, &parts, 6);
+                let alone = (0..3).map(|at| gradient(centred, &recipe, &parts[at..=at], 6 + at)).collect::<Vec<_>>();
+                let mean = |of: &dyn Fn(&(f64, Vec<f64>)) -> f64| alone.iter().map(of).sum::<f64>() / 3.;
+                let want = (mean(&|one| one.0), (0..12).map(|at| mean(&|one| one.1[at])).collect());
+                assert!(near(&together, &want), "{objective:?}: {together:?} is not {want:?}");
+                // one large batch gives the same where nothing is shared within a batch, and not otherwise
+                let whole = gradient(centred, &recipe, &[parts.concat()], 6);
+                assert_eq!(near(&together, &whole), objective == Objective::Plain {} && !centred, "{objective:?} {centred}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_an_epoch_is_a_step_of_fewer_batches() {
+        let (network, vars) = linear(false).unwrap();
+        let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0. };
+        // 23 examples: 7 batches of 3, in groups of 3, 3 and 1
+        let recipe = recipe(3, 3, Objective::Plain {});
+        let run = |start: usize, vars: &Vars, network: &Linear, optimizer: &mut Optimizer| {
+            let mut steps = Vec::new();
+            let observe = |step: Step, _: &Optimizer| {
+                steps.push((step.done, step.total, step.examples, step.lr));
+                Ok::<_, BoxError>(if step.done == 2 && start == 0 { Control::Stop } else { Control::Continue })
+            };
+            train(network, vars, optimizer, &Numbers(23), &recipe, start, observe).unwrap();
+            steps
+        };
+        let mut optimizer = Optimizer::new(config, vars.trainable()).unwrap();
+        let mut steps = run(0, &vars, &network, &mut optimizer);
+        steps.extend(run(2, &vars, &network, &mut optimizer));
+        let examples: Vec<usize> = steps.iter().map(|step| step.2).collect();
+        assert_eq!(examples, [9, 9, 3, 9, 9, 3]);
+        assert!(steps.iter().enumerate().all(|(at, step)| (step.0, step.1) == (at + 1, 6)), "{steps:?}");
+        assert_eq!(
+            steps.iter().map(|step| step.3).collect::<Vec<_>>(),
+            (0..6).map(|k| recipe.schedule.lr_at(k, 6, 3, 0.1)).collect::<Vec<_>>()
+        );
+        let none = Recipe { accumulate: 0, ..recipe };
+        let error = train(&network, &vars, &mut optimizer, &Numbers(9), &none, 0, |_, _| Ok::<_, BoxError>(Control::Stop));
+        assert!(error.unwrap_err().to_string().contains("accumulate is 0"));
+    }
 }

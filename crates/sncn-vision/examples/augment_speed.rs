@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use sncn_core::Seed;
 use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, DEFAULT_OPERATIONS, mix};
 use sncn_vision::augment::crop::crop_and_flip;
-use sncn_vision::augment::{AugMix, Augment};
+use sncn_vision::augment::{AugMix, Augment, Policy};
 use sncn_vision::corruption::Dims;
 use std::time::Instant;
 
@@ -71,7 +71,7 @@ fn main() -> Result<()> {
     let kinds = [
         ("crop_flip", Augment::CropFlip {}),
         ("cutout", Augment::Cutout { size: 16 }),
-        ("autoaugment", Augment::Autoaugment { cutout: 16 }),
+        ("autoaugment", Augment::Autoaugment { policy: Policy::Cifar10, cutout: None }),
         ("augmix, three views", Augment::Augmix(settings)),
     ];
     for (name, augment) in kinds {

@@ -103,6 +103,10 @@ impl Dataset for Examples {
         self.images.len()
     }
 
+    fn class_subset(&self) -> Option<&[usize]> {
+        self.images.class_subset()
+    }
+
     fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError> {
         let (count, dims) = (indices.len(), self.preprocessing.dims());
         let (size, views) = (dims.bytes(), if augment.is_some() { self.augment.views() } else { 1 });

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 /// What is not built yet, by file. This list may only shrink: what is built or no longer in the file has to leave it.
 const NOT_BUILT: [(&str, &[&str]); 3] = [
     ("layers", &["efdmix", "padain", "dsu"]),
-    ("losses_optim", &["fixmatch", "ema"]),
+    ("losses_optim", &["fixmatch"]),
     (
         "relatives",
         &[
@@ -27,8 +27,6 @@ const NOT_BUILT: [(&str, &[&str]); 3] = [
             "inversion_loss",
             "inversion_steps",
             "temperature_scaling",
-            "mce_alexnet",
-            "topk_error",
         ],
     ),
 ];
@@ -60,7 +58,8 @@ pub(crate) fn golden_layers_all_have_a_test() -> Result<()> {
 }
 
 pub(crate) fn golden_losses_and_optimisers_all_have_a_test() -> Result<()> {
-    let known = [losses_optim::LOSSES.as_slice(), &losses_optim::OPTIMISERS, &[losses_optim::CLIPPING]];
+    let steps = [losses_optim::CLIPPING, losses_optim::AVERAGE];
+    let known = [losses_optim::LOSSES.as_slice(), &losses_optim::OPTIMISERS, &steps];
     is_covered("losses_optim", op, &known.concat())
 }
 
@@ -78,5 +77,5 @@ pub(crate) fn golden_texts_all_have_a_test() -> Result<()> {
 }
 
 pub(crate) fn golden_relatives_all_have_a_test() -> Result<()> {
-    is_covered("relatives", op, &[])
+    is_covered("relatives", op, &metrics::RELATIVES)
 }

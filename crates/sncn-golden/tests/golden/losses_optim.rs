@@ -6,12 +6,15 @@ use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::loss::{cross_entropy, cross_entropy_per_item, jensen_shannon, value};
 use sncn_core::optim::{Optimizer, OptimizerConfig, clip_coefficient};
 use sncn_core::reference::forced;
+use sncn_core::{Seed, Vars, WeightAverage};
 use sncn_golden::{Case, Index, relative_error};
 
 /// The losses whose cases run here.
 pub(crate) const LOSSES: [&str; 5] = ["cross_entropy", "seg_loss", "jsd", "ce_plus_jsd", "ce_plus_two_jsd"];
 /// The optimisers whose cases run here.
 pub(crate) const OPTIMISERS: [&str; 3] = ["sgd", "adam", "adamw"];
+/// The average of weights.
+pub(crate) const AVERAGE: &str = "ema";
 /// The clipping of gradients.
 pub(crate) const CLIPPING: &str = "clip_grad_norm";
 
@@ -170,6 +173,28 @@ pub(crate) fn golden_clipped_gradients() -> Result<()> {
         close(case, "the scale", scale, (most / (norm + 1e-6)).min(1.))?;
         for (name, grad) in names.iter().zip(&grads) {
             same(case, &format!("{name}.after"), &(grad * scale)?)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn golden_averaged_weights() -> Result<()> {
+    let index = Index::load("losses_optim")?;
+    for case in index.cases()?.iter().filter(|case| case.op == AVERAGE) {
+        let read = |name: &str| -> Result<Tensor> {
+            let array = case.f32(name)?;
+            Ok(Tensor::from_vec(array.data, array.shape, &Device::Cpu)?)
+        };
+        let (vars, start) = (Vars::new(Seed::new(0), DType::F32, &Device::Cpu), read("shadow.init")?);
+        vars.builder().get(start.shape(), "w")?;
+        let (_, weight) = vars.all().remove(0);
+        weight.set(&start)?;
+        let mut average = WeightAverage::new(case.number("decay")?, &vars)?;
+        for step in (0..).take_while(|step| case.has(&format!("w.{step}"))) {
+            weight.set(&read(&format!("w.{step}"))?)?;
+            average.update()?;
+            let (_, averaged) = average.values().next().context("no average")?;
+            same(case, &format!("shadow.{step}"), averaged)?;
         }
     }
     Ok(())

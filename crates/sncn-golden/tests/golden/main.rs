@@ -27,6 +27,7 @@ fn main() -> std::process::ExitCode {
         ],
         "losses_optim.json" => [
             coverage::golden_losses_and_optimisers_all_have_a_test,
+            losses_optim::golden_averaged_weights,
             losses_optim::golden_clipped_gradients,
             losses_optim::golden_losses,
             losses_optim::golden_optimisers,
@@ -38,7 +39,11 @@ fn main() -> std::process::ExitCode {
             nets::golden_networks_and_training_steps,
             segment::golden_segmentation_networks_and_steps,
         ],
-        "relatives.json" => [coverage::golden_relatives_all_have_a_test],
+        "relatives.json" => [
+            coverage::golden_relatives_all_have_a_test,
+            metrics::golden_errors_divided_by_those_of_alexnet,
+            metrics::golden_top_k_errors,
+        ],
         "text.json" => [coverage::golden_texts_all_have_a_test, text::golden_text_cases],
         "corruptions/statistics.json" => [statistics::golden_statistics],
         "corruptions/index.json" => [

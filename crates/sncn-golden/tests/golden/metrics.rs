@@ -5,10 +5,14 @@ use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use serde_json::Value;
 use sncn_core::loss::softmax;
+use sncn_golden::Index;
 use sncn_train::calibration::Calibration;
 use sncn_train::confusion::Confusion;
-use sncn_train::corruption_error::CorruptionErrors;
+use sncn_train::corruption_error::{ALEXNET, CorruptionErrors, SEVERITIES};
+use sncn_train::rank::{Ranks, rank};
 
+/// The metrics of `relatives.json` whose cases run here.
+pub(crate) const RELATIVES: [&str; 2] = ["mce_alexnet", "topk_error"];
 /// The metrics whose cases run here.
 pub(crate) const METRICS: [&str; 4] = ["segmentation", "ece", "classification", "mce"];
 
@@ -92,6 +96,56 @@ pub(crate) fn golden_metrics() -> Result<()> {
                 close(case, "mce_normalised_percent", normalised.iter().sum::<f64>() / normalised.len() as f64)?;
             }
             other => bail!("unknown metric {other}"),
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn golden_errors_divided_by_those_of_alexnet() -> Result<()> {
+    let index = Index::load("relatives")?;
+    for case in index.cases()?.iter().filter(|case| case.op == "mce_alexnet") {
+        let floats = |value: &Value| value.as_array().into_iter().flatten().filter_map(Value::as_f64).collect::<Vec<_>>();
+        let names = case.params["corruptions"].as_array().context("corruptions")?;
+        let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
+        let wanted: Vec<(&str, f64)> = names.iter().copied().zip(floats(&case.params["alexnet_error_fraction"])).collect();
+        ensure!(ALEXNET.errors == *wanted, "{}: other errors of AlexNet than {:?}", case.id, ALEXNET.errors);
+        close(&case.params, "alexnet_clean_error_percent", 100. * ALEXNET.clean)?;
+        for net in case.params["nets"].as_array().context("nets")? {
+            let mut errors = CorruptionErrors::default();
+            for (name, top1) in names.iter().zip(floats(&net["top1_percent"])) {
+                (0..SEVERITIES).for_each(|_| errors.add(name, 1. - top1 / 100.));
+            }
+            let clean = net["clean_top1_percent"].as_f64().context("clean_top1_percent")?;
+            let found = errors.normalised_by(&ALEXNET, Some(1. - clean / 100.))?;
+            ensure!(found.is_whole && errors.is_benchmark(), "{}: not whole", case.id);
+            let percent = |values: &[f64]| values.iter().map(|value| 100. * value).collect::<Vec<_>>();
+            all_close(net, "ce_percent", &percent(&found.by_corruption))?;
+            all_close(net, "relative_ce_percent", &percent(&found.relative_by_corruption))?;
+            close(net, "mce_percent", 100. * found.mean())?;
+            close(net, "relative_mce_percent", 100. * found.relative_mean())?;
+            close(net, "mean_top1_percent", 100. * (1. - errors.mean()))?;
+            let told = net["published_mce_percent"].as_f64().context("published_mce_percent")?;
+            ensure!((100. * found.mean() - told).abs() <= 0.01, "{}: published is {told}", case.id);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn golden_top_k_errors() -> Result<()> {
+    let index = Index::load("relatives")?;
+    for case in index.cases()?.iter().filter(|case| case.op == "topk_error") {
+        let (logits, labels, ranks) = (case.f32("logits")?, case.i64("labels")?.data, case.i64("rank")?.data);
+        let classes = logits.shape[1];
+        let mut found = Ranks::new(classes);
+        for ((row, &label), &wanted) in logits.data.chunks_exact(classes).zip(&labels).zip(&ranks) {
+            let row: Vec<f64> = row.iter().map(|&score| f64::from(score)).collect();
+            let rank = rank(&row, label as usize, None);
+            ensure!(rank == wanted as usize, "{}: rank {rank}, wanted {wanted}", case.id);
+            found.add(rank);
+        }
+        for (k, wanted) in case.params["error_percent"].as_object().context("error_percent")? {
+            let (error, wanted) = (100. * found.error(k.parse()?), wanted.as_f64().context("an error")?);
+            ensure!((error - wanted).abs() <= 1e-9, "{}: top-{k} error {error}, wanted {wanted}", case.id);
         }
     }
     Ok(())

@@ -85,6 +85,9 @@ impl<T: Task> Evaluate<T> {
             }
             found.record(&mut recorder, &split, classes, is_whole);
         }
+        for (test, label) in tests.iter().zip(&labels) {
+            sets.reference(test).into_iter().for_each(|reference| recorder.add_normalised(label, reference));
+        }
         self.finish(&recorder, classes, &notes)
     }
 

@@ -7,10 +7,10 @@ use super::table::Cell;
 use super::task::{Begin, Prepared, Score, Task};
 use super::{Run, provenance};
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header, SELECTED, Validation};
-use crate::train::{Control, steps_per_epoch, train};
+use crate::train::{Control, train};
 use anyhow::{Context, Result, bail, ensure};
-use sncn_core::Pass;
 use sncn_core::optim::Optimizer;
+use sncn_core::{Pass, WeightAverage};
 use sncn_record::{EarlyStopping, SeededRun};
 use std::path::PathBuf;
 
@@ -78,7 +78,7 @@ impl<T: Task> Train<T> {
             is_fresh: saved.is_none(),
         };
         let prepared = T::prepare(&begin)?;
-        let fit = Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new() };
+        let fit = Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new(), average: None };
         fit.run(folder, saved).with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))
     }
 }
@@ -90,6 +90,7 @@ struct Fit<'a, T: Task> {
     resolved: SeededRun,
     prepared: &'a Prepared<T>,
     scores: Vec<Validation>,
+    average: Option<WeightAverage>,
 }
 
 impl<T: Task> Fit<'_, T> {
@@ -107,15 +108,21 @@ impl<T: Task> Fit<'_, T> {
             )
         }
         let mut optimizer = run.optimizer(vars)?;
-        let epoch = steps_per_epoch(data.len(), run.batch_size);
+        let recipe = run.recipe(self.resolved.seed);
+        let epoch = recipe.steps_per_epoch(data.len());
         let total = epoch * run.epochs;
         let mut start = 0;
-        if let Some(saved) = saved {
+        if let Some(saved) = &saved {
             saved.load_weights(vars)?;
             saved.load_optimizer(&mut optimizer)?;
             start = saved.header.step;
-            self.scores = saved.header.validation;
+            self.scores = saved.header.validation.clone();
             eprintln!("resuming at step {start} of {total}");
+        }
+        self.average = run.average(vars)?;
+        if let (Some(saved), Some(_)) = (saved, &self.average) {
+            // the average has begun with the averages that were saved
+            saved.load_trained(vars)?;
         }
         cli::catch_interrupts()?;
         eprintln!("{} on {describe}: {} parameters, {total} steps", run.backbone, vars.parameter_count());
@@ -125,8 +132,8 @@ impl<T: Task> Fit<'_, T> {
         let done = if start >= stop_after {
             start
         } else {
-            let recipe = run.recipe(self.resolved.seed);
             train(T::network(model), vars, &mut optimizer, data, &recipe, start, |step, optimizer| -> Result<Control> {
+                self.average.as_mut().map_or(Ok(()), WeightAverage::update)?;
                 if let Some(early_stopping) = run.early_stopping.filter(|_| step.done.is_multiple_of(epoch)) {
                     self.validate(&mut folder, step.done, total)?;
                     if is_over(&self.scores, early_stopping) {
@@ -175,8 +182,20 @@ impl<T: Task> Fit<'_, T> {
         }
     }
 
-    /// Scores the network on the validation set; keeps its weights if there were none better.
+    /// Scores the network, with its averaged weights where there are some, on the validation set; keeps its weights if there were
+    /// none better.
     fn validate(&mut self, folder: &mut RunFolder, step: usize, total: usize) -> Result<()> {
+        match self.average.take() {
+            Some(average) => {
+                let done = average.with(|| self.score(folder, step, total));
+                self.average = Some(average);
+                done?
+            }
+            None => self.score(folder, step, total),
+        }
+    }
+
+    fn score(&mut self, folder: &mut RunFolder, step: usize, total: usize) -> Result<()> {
         let Prepared { model, vars, classes, validation, .. } = self.prepared;
         let set = validation.as_ref().context("no validation set")?;
         let score = T::score(model, classes.len(), set, &Pass::eval(), &mut |_| ())?.value();
@@ -189,7 +208,8 @@ impl<T: Task> Fit<'_, T> {
     }
 
     fn save(&self, folder: &mut RunFolder, optimizer: &Optimizer, step: usize, total: usize) -> Result<()> {
-        checkpoint::save(folder.owned()?, &self.prepared.vars, optimizer, self.header(step, total))?;
+        let header = self.header(step, total);
+        checkpoint::save(folder.owned()?, &self.prepared.vars, self.average.as_ref(), optimizer, header)?;
         Ok(())
     }
 }

@@ -1,11 +1,17 @@
 //! `Recorder`: collects the measurements of an evaluation and writes its results file.
 
+use super::summary;
 use crate::confusion::Confusion;
 use crate::evaluate::Evaluation;
 use crate::files::write_atomically;
+use crate::rank::Ranks;
 use anyhow::Result;
+use sncn_record::corruption_error::{MCE_ALEXNET, MEAN_CE_ALEXNET, RELATIVE_MCE_ALEXNET, Reference};
 use sncn_record::results::{Header, Measurement, Results};
 use std::path::Path;
+
+/// k of the top-k error that is recorded beside the error, which is top-1.
+const TOP: usize = 5;
 
 /// Collects measurements and writes them once, whole.
 pub struct Recorder {
@@ -24,10 +30,16 @@ impl Recorder {
         self.results.measurements.push(measurement);
     }
 
-    /// Adds what an evaluation of one test set found; with `detail`, its reliability bins and confusion counts too.
+    /// Adds what an evaluation of one test set found; with `detail`, its reliability bins and confusion counts too. The top-5 error
+    /// is only there where more than five classes can be answered: with fewer it is 0 by definition.
     pub fn add_evaluation(&mut self, split: &str, found: &Evaluation, detail: bool) {
         let (n, calibration, confusion) = (found.predictions.len(), &found.calibration, &found.confusion);
         self.add(split, "error", confusion.error(), n);
+        self.add_top(split, "", &found.ranks, n);
+        if let Some(ranks) = &found.all_classes {
+            self.add(split, "error_all_classes", ranks.error(1), n);
+            self.add_top(split, "_all_classes", ranks, n);
+        }
         self.add(split, "macro_f1", confusion.macro_f1_present(), n);
         self.add(split, "nll", calibration.nll(), n);
         self.add(split, "ece", calibration.ece(), n);
@@ -58,6 +70,31 @@ impl Recorder {
         }
         if detail {
             self.add_confusion(split, confusion, n);
+        }
+    }
+
+    /// Adds the top-5 error where more than five classes can be answered.
+    fn add_top(&mut self, split: &str, among: &str, ranks: &Ranks, n: usize) {
+        if ranks.classes() > TOP {
+            self.add(split, &format!("top{TOP}_error{among}"), ranks.error(TOP), n);
+        }
+    }
+
+    /// Adds the corruption errors of the test set `set` divided by those of a reference network, where what was measured of the set can
+    /// be: the mCE and, with the error on the set that was corrupted, the relative mCE; the mean of what there is, under a name of its
+    /// own, where some of the reference's corruptions were not measured.
+    pub fn add_normalised(&mut self, set: &str, reference: &Reference) {
+        let measurements = self.measurements();
+        let Some((_, errors)) = summary::shifted(measurements, "error").into_iter().find(|(name, _)| *name == set) else {
+            return;
+        };
+        let clean = summary::unshifted(set).and_then(|base| summary::value(measurements, base, "error"));
+        let Ok(found) = errors.normalised_by(reference, clean) else { return };
+        let under = |m: &&Measurement| m.metric == "error" && m.split.strip_prefix(set).is_some_and(|rest| rest.starts_with('/'));
+        let n = measurements.iter().find(under).map_or(0, |m| m.n);
+        self.add(set, if found.is_whole { MCE_ALEXNET } else { MEAN_CE_ALEXNET }, found.mean(), n);
+        if found.is_whole && clean.is_some() {
+            self.add(set, RELATIVE_MCE_ALEXNET, found.relative_mean(), n);
         }
     }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sncn_core::layer::LayerConfig;
 use sncn_core::optim::{Optimizer, OptimizerConfig};
-use sncn_core::{Network, Seed, Vars};
+use sncn_core::{Network, Seed, Vars, WeightAverage};
 use sncn_record::run::without_remarks;
 use std::ops::Deref;
 
@@ -107,7 +107,8 @@ impl<S> Run<S> {
             epochs: self.epochs,
             lr: self.lr,
             schedule: self.schedule.clone(),
-            objective: self.objective,
+            objective: self.objective.smoothed(self.label_smoothing),
+            accumulate: self.accumulate,
             mix: self.mix,
             seed: Seed::new(seed),
             augment: !matches!(self.augment, Value::Null | Value::Bool(false)),
@@ -131,6 +132,14 @@ impl<S> Run<S> {
         }
         let factor = |name: &str| self.lr_factors.iter().find(|(prefix, _)| name.starts_with(*prefix)).map_or(1., |(_, f)| *f);
         Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_lr_factors(factor).with_clip_norm(self.clip))
+    }
+
+    /// The average of these variables' weights, beginning with what they are now, if the run keeps one.
+    ///
+    /// # Errors
+    /// If a variable cannot be copied.
+    pub fn average(&self, vars: &Vars) -> Result<Option<WeightAverage>> {
+        Ok(self.ema.map(|ema| WeightAverage::new(ema.decay, vars)).transpose()?)
     }
 
     /// Refuses mixing where the network has no layer that mixes.
@@ -157,6 +166,11 @@ impl<S> Run<S> {
             self.mix.is_some()
                 || !matches!(self.objective, Objective::Consistency { .. } | Objective::Augmix { consistency: Some(_), .. }),
             "the objective asks for consistency of mixed passes, but mix is not set"
+        );
+        ensure!(
+            self.label_smoothing == 0. || !matches!(self.objective, Objective::Segment { .. }),
+            "label_smoothing is {}; labels of pixels are not smoothed: take label_smoothing away",
+            self.label_smoothing
         );
         Ok(self.objective.check()?)
     }
@@ -192,6 +206,24 @@ mod tests {
         assert!(error(r#"{"name":"a","objective":{"kind":"none"}}"#).contains("run \"a\": objective.kind: unknown variant"));
         assert!(error(r#"{"name":"a","objective":{"kind":"consistency","weight":10}}"#).contains("mix is not set"));
         assert!(error(r#"{"name":"a","objective":{"kind":"mixup","alpha":0}}"#).contains("objective.alpha is 0"));
+        for (keys, told) in [
+            (r#""label_smoothing":1.5"#, "label_smoothing is 1.5; 0 to 1 is accepted"),
+            (r#""label_smoothing":-0.1"#, "label_smoothing is -0.1; 0 to 1 is accepted"),
+            (r#""label_smoothing":"a""#, "label_smoothing: invalid type"),
+            (
+                r#""label_smoothing":0.1,"objective":{"kind":"segment"}"#,
+                "label_smoothing is 0.1; labels of pixels are not smoothed",
+            ),
+            (r#""accumulate":0"#, "accumulate is 0; at least 1 is accepted"),
+            (r#""accumulate":1.5"#, "accumulate: invalid type"),
+            (r#""ema":{"decay":1}"#, "ema.decay is 1; more than 0 and less than 1 is accepted"),
+            (r#""ema":{"decay":0}"#, "ema.decay is 0;"),
+            (r#""ema":{"rate":0.9}"#, "ema.rate: unknown field"),
+            (r#""ema":0.9"#, "ema: invalid type"),
+        ] {
+            let found = error(&format!(r#"{{"name":"a",{keys}}}"#));
+            assert!(found.contains("run \"a\": ") && found.contains(told), "{keys}: {found}");
+        }
     }
 
     #[test]
@@ -204,8 +236,13 @@ mod tests {
             resolved.to_string(),
             r#"{"name":"a","train":"shapes","test":["shapes"],"backbone":"wrn10_1","epochs":1,"batch_size":8,"lr":0.1,"optimizer":{"kind":"sgd","momentum":0.9,"nesterov":true,"weight_decay":0.0005},"schedule":{"kind":"constant"},"objective":{"kind":"augmix","weight":12.0,"consistency":null},"mix":null,"layers":[],"augment":false,"train_limit":null,"test_limit":null}"#
         );
-        let Value::Object(keys) = resolved.clone() else { bail!("no object") };
-        assert_eq!(Run::new(sncn_record::Run::read(keys)?)?.resolved()?, resolved);
+        let options = r#"{"name":"b","label_smoothing":0.1,"accumulate":4,"ema":{"decay":0.999}}"#;
+        let more = table(options)?[0].clone().resolved()?;
+        assert!(more.to_string().contains(r#""label_smoothing":0.1,"accumulate":4,"ema":{"decay":0.999}"#), "{more}");
+        for resolved in [resolved, more] {
+            let Value::Object(keys) = resolved.clone() else { bail!("no object") };
+            assert_eq!(Run::new(sncn_record::Run::read(keys)?)?.resolved()?, resolved);
+        }
         Ok(())
     }
 }

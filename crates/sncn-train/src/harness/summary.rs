@@ -1,7 +1,7 @@
 //! Reading measurements back: one number, and those of shifted test sets by shift and severity; what `evaluate` prints of them.
 
 use super::Measurement;
-use crate::corruption_error::CorruptionErrors;
+use crate::corruption_error::{CorruptionErrors, NORMALISED};
 use anyhow::{Result, ensure};
 use sncn_record::Task;
 
@@ -65,7 +65,15 @@ pub fn print_shifts(task: &Task, measurements: &[Measurement]) {
             let cells: String = row.iter().map(|value| format!(" {:7.2}", 100. * value)).collect();
             crate::out!("{name:24}{cells} {:7.2}", 100. * mean);
         }
-        crate::out!("{} {:.2} %", task.corrupted.1, 100. * rows.mean());
+        let of = match task.low && !rows.is_benchmark() {
+            true => format!(" of {} x {severities}, which are not the benchmark's", rows.rows().len()),
+            false => String::new(),
+        };
+        crate::out!("{}{of} {:.2} %", task.corrupted.1, 100. * rows.mean());
+        for (metric, called) in NORMALISED {
+            let found = value(measurements, set, metric);
+            found.into_iter().for_each(|found| crate::out!("{called} {:.2} %", 100. * found));
+        }
         let clean = unshifted(set).and_then(|base| Some((base, value(measurements, base, task.metric)?)));
         if let Some((base, clean)) = clean {
             let (difference, clean) = (100. * rows.relative(clean), 100. * clean);

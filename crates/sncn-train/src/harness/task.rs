@@ -17,6 +17,7 @@ use anyhow::Result;
 use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
 use sncn_record::Measurement;
+use sncn_record::corruption_error::Reference;
 use std::fmt::Debug;
 use std::path::Path;
 
@@ -251,6 +252,12 @@ pub trait TestSets<T: Task> {
     /// What a test set is called in results: its name, unless the name is a path, since `/` parts a set from its shifts there.
     fn label(&self, name: &str) -> String {
         name.to_string()
+    }
+
+    /// The network by whose errors those of a corrupted test set are divided too, where that means something: AlexNet for the
+    /// corruptions of ImageNet's 1000 classes. What is measured is recorded as it is beside.
+    fn reference(&self, _name: &str) -> Option<&'static Reference> {
+        None
     }
 
     /// What a reader of the numbers on these test sets should know.

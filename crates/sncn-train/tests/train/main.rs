@@ -85,6 +85,57 @@ fn early_stopping_goes_by_the_validation_set_of_any_task() {
     assert!(run_dir.join("selected.safetensors").is_file());
 }
 
+/// The tensors of a checkpoint file whose names begin with `prefix`, without it.
+fn tensors(path: &Path, prefix: &str) -> Vec<(String, Vec<f32>)> {
+    let all = candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap();
+    let mut found: Vec<_> = all
+        .iter()
+        .filter(|(_, tensor)| tensor.dtype() == candle_core::DType::F32)
+        .filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?.to_string(), tensor)))
+        .map(|(name, tensor)| (name, tensor.flatten_all().unwrap().to_vec1().unwrap()))
+        .collect();
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    found
+}
+
+#[test]
+fn averaged_weights_and_accumulated_gradients_resume_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = table(folder.path(), |table| {
+        table["select"] = json!("validation");
+        let row = &mut table["runs"][0];
+        row["early_stopping"] = json!({"patience": 9});
+        row["ema"] = json!({"decay": 0.9});
+        row["accumulate"] = json!(3);
+        row["label_smoothing"] = json!(0.1);
+        row["clip"] = json!(1.0);
+    });
+    let (whole, parts) = (folder.path().join("whole"), folder.path().join("parts"));
+    // 10 batches an epoch are 4 steps, the last of one batch
+    assert_eq!(train(&table, &whole, &[]), Ok(Ending::Done));
+    for stop in ["3", "6"] {
+        assert_eq!(train(&table, &parts, &["--stop-after", stop]), Ok(Ending::Interrupted));
+    }
+    assert_eq!(train(&table, &parts, &[]), Ok(Ending::Done));
+    assert_eq!(weights(&whole).header, weights(&parts).header, "a resumed run is not the unbroken one");
+    assert_eq!((weights(&whole).header.step, weights(&whole).header.validation.len()), (16, 4));
+    for file in ["checkpoint-00000016.safetensors", "selected.safetensors"] {
+        assert_eq!(std::fs::read(whole.join(file)).unwrap(), std::fs::read(parts.join(file)).unwrap(), "{file}");
+    }
+    // what is evaluated and exported are the averages, and what was selected had the weights that were scored
+    let last = whole.join("checkpoint-00000016.safetensors");
+    let (averaged, trained) = (tensors(&last, "head."), tensors(&last, "trained/head."));
+    assert!(averaged.len() == 2 && trained.len() == 2 && averaged != trained);
+    assert!(tensors(&last, "trained/").iter().all(|(name, _)| !name.contains("running_")));
+    let best = weights(&whole).header.validation.into_iter().reduce(|best, one| if one.score > best.score { one } else { best });
+    if best.is_some_and(|best| best.step == 16) {
+        assert_eq!(tensors(&whole.join("selected.safetensors"), "head."), averaged);
+    }
+    let exported = folder.path().join("ear.safetensors");
+    assert_eq!(run(&["export", last.to_str().unwrap(), "--output", exported.to_str().unwrap()]), Ok(Ending::Done));
+    assert_eq!((tensors(&exported, "head."), tensors(&exported, "trained/").len()), (averaged, 0));
+}
+
 #[test]
 fn what_does_not_fit_is_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();

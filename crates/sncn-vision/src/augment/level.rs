@@ -19,25 +19,32 @@ pub struct Levelled {
     pub operation: Operation,
     /// The parameter for a level and an image size.
     pub parameter: fn(f64, Dims) -> f64,
-    /// Whether the parameter is negated half of the time.
+    /// Whether what `parameter` gives is negated half of the time.
     pub signed: bool,
+    /// What is added to it: 1 for enhancements that strengthen or weaken alike, otherwise 0.
+    pub centre: f64,
 }
 
 impl Levelled {
     /// An operation whose parameter has no sign.
     pub(crate) const fn plain(name: &'static str, operation: Operation, parameter: fn(f64, Dims) -> f64) -> Self {
-        Self { name, operation, parameter, signed: false }
+        Self { name, operation, parameter, signed: false, centre: 0.0 }
     }
 
     /// An operation whose parameter is negated half of the time.
     pub(crate) const fn signed(name: &'static str, operation: Operation, parameter: fn(f64, Dims) -> f64) -> Self {
-        Self { name, operation, parameter, signed: true }
+        Self { name, operation, parameter, signed: true, centre: 0.0 }
+    }
+
+    /// An enhancement whose factor is 1 plus or minus `amount`, each half of the time.
+    pub(crate) const fn around_one(name: &'static str, operation: Operation, amount: fn(f64, Dims) -> f64) -> Self {
+        Self { name, operation, parameter: amount, signed: true, centre: 1.0 }
     }
 
     /// The operation with its parameter at `level`; draws the sign if the operation is signed.
     pub(crate) fn call(&self, level: f64, dims: Dims, rng: &mut ChaCha8Rng) -> OperationCall {
         let sign = if self.signed && rng.random_bool(0.5) { -1.0 } else { 1.0 };
-        OperationCall { operation: self.operation, parameter: sign * (self.parameter)(level, dims) }
+        OperationCall { operation: self.operation, parameter: self.centre + sign * (self.parameter)(level, dims) }
     }
 }
 

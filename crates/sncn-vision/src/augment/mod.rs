@@ -15,6 +15,7 @@ pub mod operation;
 mod table;
 
 pub use augmix::AugMix;
+pub use autoaugment::Policy;
 
 use crate::corruption::Dims;
 use crate::preprocess::Normalisation;
@@ -36,11 +37,14 @@ pub enum Augment {
         #[serde(default = "cutout_size")]
         size: usize,
     },
-    /// Crop and flip, AutoAugment's policy for CIFAR-10 on the bytes, then Cutout, in the order of the paper.
+    /// Crop and flip, one of AutoAugment's policies on the bytes, then Cutout, in the order of the paper.
     Autoaugment {
-        /// Side of the square; 16 in the paper, 0 for the policy alone.
-        #[serde(default = "cutout_size")]
-        cutout: usize,
+        /// The policy.
+        #[serde(default)]
+        policy: Policy,
+        /// Side of the square, 0 for the policy alone; absent: as published with the policy ([`Policy::cutout`]).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cutout: Option<usize>,
     },
     /// Crop and flip, then three views: the crop itself and two mixtures of it, each from its own stream.
     Augmix(AugMix),
@@ -109,17 +113,19 @@ impl Augment {
             let Scratch { buffers, drawn } = scratch;
             buffers.iter_mut().for_each(|buffer| buffer.resize(size, 0));
             let mut bytes = crop;
-            if let Self::Autoaugment { .. } = self {
-                autoaugment::draw(dims, &mut seed.named("autoaugment").rng(), &mut drawn.calls);
+            if let Self::Autoaugment { policy, .. } = self {
+                policy.draw(dims, &mut seed.named("autoaugment").rng(), &mut drawn.calls);
                 let [result, spare] = buffers;
                 chain(&drawn.calls, crop, dims, spare, result);
                 bytes = result;
             }
+            let hide = |image: &mut [f32], size: usize| {
+                cutout::hide(image, dims, cutout::draw(size, dims, &mut seed.named("cutout").rng()));
+            };
             by.of_bytes(bytes, first);
             match *self {
-                Self::Cutout { size } | Self::Autoaugment { cutout: size } => {
-                    cutout::hide(first, dims, cutout::draw(size, dims, &mut seed.named("cutout").rng()));
-                }
+                Self::Cutout { size } => hide(first, size),
+                Self::Autoaugment { policy, cutout } => hide(first, cutout.unwrap_or(policy.cutout())),
                 Self::Augmix(settings) => {
                     for (view, out) in (1..).zip(views) {
                         settings.draw(dims, &mut seed.named("augmix").fold_in(view).rng(), drawn);

@@ -20,6 +20,7 @@
 mod allconv;
 mod blueprint;
 mod densenet;
+mod image;
 mod residual;
 mod resnet;
 mod resnext;
@@ -48,11 +49,15 @@ pub const BACKBONES: &[(&str, Build)] = &[
     ("[cifar_]resnet<18|34|50|101>[_ibn_a|_ibn_b]", ResNet::named),
 ];
 
-/// Builds a backbone by name, such as `wrn40_2`, `allconv` or `densenet40_12`.
+/// Builds a backbone by name, such as `wrn40_2`, `allconv` or `densenet40_12`. Layers at the position `image` act on its input.
 ///
 /// # Errors
 /// If the name is unknown (the error lists the patterns), a size in it is out of range, or an attached layer does not fit.
 pub fn build(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
+    image::build(blueprint, |blueprint| named(name, blueprint))
+}
+
+fn named(name: &str, blueprint: &Blueprint) -> Result<Box<dyn Network>> {
     match BACKBONES.iter().find_map(|(_, build)| build(name, blueprint)) {
         Some(network) => network,
         None => {
@@ -90,6 +95,7 @@ mod tests {
             ("densenet10_4", "conv1_pre"),
             ("resnext11_2x4", "post"),
             ("cifar_resnet18", "post"),
+            ("resnet18", "image"),
         ] {
             let (cn, sn) = (LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at));
             let baseline = initial(name, &[])?;

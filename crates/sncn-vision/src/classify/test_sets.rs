@@ -14,6 +14,7 @@ use crate::dataset::{DataDir, Images, Splits, arrays};
 use crate::examples::{Corrupt, Examples};
 use anyhow::{Context, Result, bail, ensure};
 use sncn_core::Seed;
+use sncn_record::corruption_error::{ALEXNET, Reference};
 use sncn_train::harness::summary::unshifted;
 use sncn_train::harness::{self, Parts, Run};
 use std::path::Path;
@@ -44,6 +45,11 @@ pub(super) struct TestSets<'a> {
 
 /// Ending of the name of the training images that a run does not train on.
 const VALIDATION: &str = "-validation";
+
+/// The data set whose corruption errors are divided by AlexNet's, where the network knows all its classes.
+const IMAGENET: &str = "imagenet";
+/// As many has it.
+const IMAGENET_CLASSES: usize = 1000;
 
 /// The corruptions that the set corrupted here takes.
 fn corruptions(base: &str) -> impl Iterator<Item = &'static str> {
@@ -97,6 +103,11 @@ impl harness::TestSets<Classify> for TestSets<'_> {
             Some(last) if folder(unshifted(name).unwrap_or(name)).is_some() => last.to_string_lossy().into_owned(),
             _ => name.to_string(),
         }
+    }
+
+    fn reference(&self, name: &str) -> Option<&'static Reference> {
+        let is_imagenet = unshifted(name) == Some(IMAGENET) && self.classes.len() == IMAGENET_CLASSES;
+        is_imagenet.then_some(&ALEXNET)
     }
 
     fn notes(&self, names: &[String]) -> Vec<String> {

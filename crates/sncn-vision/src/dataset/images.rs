@@ -63,6 +63,12 @@ pub trait Images: Send + Sync {
     /// Class names, in label order.
     fn classes(&self) -> &[String];
 
+    /// The classes that occur, by their indices in [`classes`](Self::classes), where the set has only some of those that networks know (as
+    /// ImageNet-R has 200 of 1000); nothing where it has all. Networks then choose among these alone.
+    fn class_subset(&self) -> Option<&[usize]> {
+        None
+    }
+
     /// The label of image `index`, without reading the image.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ pub(crate) struct Relabelled {
     /// For every own class its place among the others.
     places: Vec<usize>,
     classes: Vec<String>,
+    /// Whether some of the others do not occur.
+    is_subset: bool,
 }
 
 impl Relabelled {
@@ -26,8 +28,9 @@ impl Relabelled {
         if !unknown.is_empty() {
             bail!("classes that the network does not know: {}; it was trained on: {}", listed(&unknown), listed(classes))
         }
-        let places = images.classes().iter().filter_map(place).collect();
-        Ok(Self { images, places, classes: classes.to_vec() })
+        let places: Vec<usize> = images.classes().iter().filter_map(place).collect();
+        let is_subset = places.len() < classes.len();
+        Ok(Self { images, places, classes: classes.to_vec(), is_subset })
     }
 }
 
@@ -42,6 +45,10 @@ impl Images for Relabelled {
 
     fn classes(&self) -> &[String] {
         &self.classes
+    }
+
+    fn class_subset(&self) -> Option<&[usize]> {
+        self.is_subset.then_some(self.places.as_slice())
     }
 
     fn label(&self, index: usize) -> Result<usize> {

@@ -48,6 +48,10 @@ impl Images for Subset {
         self.images.classes()
     }
 
+    fn class_subset(&self) -> Option<&[usize]> {
+        self.images.class_subset()
+    }
+
     fn label(&self, index: usize) -> Result<usize> {
         self.images.label(self.of(index)?)
     }

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use sncn_core::Seed;
 use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, DEFAULT_OPERATIONS, mix};
-use sncn_vision::augment::autoaugment::{self, CIFAR10};
+use sncn_vision::augment::autoaugment::{CIFAR10, IMAGENET, Policy};
 use sncn_vision::augment::crop::{self, PADDING, crop};
 use sncn_vision::augment::operation::{OPERATIONS, operation};
 use sncn_vision::augment::{AugMix, Augment, affine, cutout};
@@ -21,8 +21,10 @@ fn kinds() -> Vec<Augment> {
     vec![
         Augment::CropFlip {},
         Augment::Cutout { size: 16 },
-        Augment::Autoaugment { cutout: 16 },
-        Augment::Autoaugment { cutout: 0 },
+        Augment::Autoaugment { policy: Policy::Cifar10, cutout: None },
+        Augment::Autoaugment { policy: Policy::Cifar10, cutout: Some(0) },
+        Augment::Autoaugment { policy: Policy::Imagenet, cutout: None },
+        Augment::Autoaugment { policy: Policy::Imagenet, cutout: Some(5) },
         Augment::Augmix(AugMix::default()),
         Augment::Augmix(AugMix { all: true, severity: 10, width: 2, depth: Some(4) }),
     ]
@@ -179,7 +181,7 @@ fn neutral_numbers_give_the_image() {
 #[test]
 fn lists_name_operations_of_the_registry() {
     let image = image(DIMS, 2);
-    let policy = CIFAR10.iter().flatten().map(|choice| &choice.0);
+    let policy = CIFAR10.iter().chain(&IMAGENET).flatten().map(|choice| &choice.0);
     for entry in AUGMIX.iter().chain(policy) {
         let number = (entry.parameter)(3.0, DIMS);
         let (mut one, mut two) = (vec![0; image.len()], vec![1; image.len()]);
@@ -187,7 +189,7 @@ fn lists_name_operations_of_the_registry() {
         operation(entry.name).unwrap()(&image, DIMS, number, &mut two);
         assert!(one == two, "{}", entry.name);
     }
-    assert!(CIFAR10.iter().flatten().all(|choice| choice.1 <= 10 && choice.2 <= 9));
+    assert!(CIFAR10.iter().chain(&IMAGENET).flatten().all(|choice| choice.1 <= 10 && choice.2 <= 9));
 }
 
 #[test]
@@ -204,7 +206,7 @@ fn draws_have_the_distributions_of_the_paper() {
         shares += drawn.weight;
         first += drawn.chains[0].0.powi(2);
         most = drawn.calls.iter().map(|s| s.parameter).filter(|p| *p < 20.0).fold(most, f64::max);
-        autoaugment::draw(DIMS, &mut Seed::new(6).fold_in(i).rng(), &mut steps);
+        Policy::Cifar10.draw(DIMS, &mut Seed::new(6).fold_in(i).rng(), &mut steps);
         assert!(steps.len() <= 2);
     }
     let n = DRAWS as f64;
@@ -238,7 +240,12 @@ fn views_differ_from_each_other() {
 fn settings_are_read_strictly() {
     assert_eq!(parse(r#"{"kind":"crop_flip"}"#).unwrap(), Augment::CropFlip {});
     assert_eq!(parse(r#"{"kind":"cutout"}"#).unwrap(), Augment::Cutout { size: 16 });
-    assert_eq!(parse(r#"{"kind":"autoaugment"}"#).unwrap(), Augment::Autoaugment { cutout: 16 });
+    let autoaugment = |policy: Policy, cutout: Option<usize>| Augment::Autoaugment { policy, cutout };
+    assert_eq!(parse(r#"{"kind":"autoaugment"}"#).unwrap(), autoaugment(Policy::Cifar10, None));
+    assert_eq!(parse(r#"{"kind":"autoaugment","cutout":0}"#).unwrap(), autoaugment(Policy::Cifar10, Some(0)));
+    assert_eq!(parse(r#"{"kind":"autoaugment","policy":"imagenet"}"#).unwrap(), autoaugment(Policy::Imagenet, None));
+    let unknown = parse(r#"{"kind":"autoaugment","policy":"svhn"}"#).unwrap_err();
+    assert!(unknown.contains("cifar10") && unknown.contains("imagenet"), "{unknown}");
     assert_eq!(parse(r#"{"kind":"augmix"}"#).unwrap(), Augment::Augmix(AugMix::default()));
     let given = parse(r#"{"kind":"augmix","severity":1,"width":4,"depth":2,"all":true}"#).unwrap();
     assert_eq!(given, Augment::Augmix(AugMix { severity: 1, width: 4, depth: Some(2), all: true }));
@@ -277,4 +284,77 @@ fn what_cannot_be_done_is_refused() {
     assert!(refused(&plain, &image, DIMS, &[]).contains("no place for 1 views"));
     assert!(refused(&plain, &[], Dims { height: 0, width: 3 }, &[0]).contains("0 x 3 x 3"));
     assert!(operation("twirl").unwrap_err().to_string().contains("autocontrast"));
+}
+
+/// What the magnitudes of torchvision's `AutoAugmentPolicy.IMAGENET` come to, computed by hand from its ranges (`linspace` with ten
+/// ends): the parameter, or for an enhancement how far its factor is from 1.
+#[test]
+fn magnitudes_of_the_imagenet_policy_are_ninths() {
+    let dims = Dims { height: 224, width: 224 };
+    let by_hand: [(&str, [f64; 10]); 7] = [
+        ("posterize", [8., 8., 7., 7., 6., 6., 5., 5., 4., 4.]),
+        // bytes from these on are inverted: 255, 226.67, 198.33, 170, 141.67, 113.33, 85, 56.67, 28.33, 0
+        ("solarize", [255., 227., 199., 170., 142., 114., 85., 57., 29., 0.]),
+        ("rotate_nearest", [0., 10. / 3., 20. / 3., 10., 40. / 3., 50. / 3., 20., 70. / 3., 80. / 3., 30.]),
+        ("shear_x_nearest", [0., 1. / 30., 1. / 15., 0.1, 2. / 15., 1. / 6., 0.2, 7. / 30., 4. / 15., 0.3]),
+        ("color", [0., 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
+        ("contrast", [0., 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
+        ("sharpness", [0., 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]),
+    ];
+    let entries: Vec<_> = IMAGENET.iter().flatten().map(|choice| &choice.0).collect();
+    for (name, by_hand) in by_hand {
+        let entry = entries.iter().find(|entry| entry.name == name).unwrap();
+        assert_eq!(entry.centre, if ["color", "contrast", "sharpness"].contains(&name) { 1. } else { 0. }, "{name}");
+        assert_eq!(entry.signed, !["posterize", "solarize"].contains(&name), "{name}");
+        for (magnitude, want) in (0..10).zip(by_hand) {
+            let got = (entry.parameter)(f64::from(magnitude), dims);
+            assert!((got - want).abs() < 1e-12, "{name} at {magnitude}: {got}, not {want}");
+        }
+    }
+    // factors of both signs are drawn: 1 ± 0.8 for contrast at 8
+    let mut calls = Vec::new();
+    let mut factors: Vec<f64> = Vec::new();
+    for i in 0..2000 {
+        Policy::Imagenet.draw(dims, &mut Seed::new(8).fold_in(i).rng(), &mut calls);
+        let contrast = operation("contrast").unwrap() as usize;
+        factors.extend(calls.iter().filter(|call| call.operation as usize == contrast).map(|call| call.parameter));
+    }
+    let more = factors.iter().filter(|&&factor| (factor - 1.8).abs() < 1e-12).count();
+    let less = factors.iter().filter(|&&factor| (factor - 0.2).abs() < 1e-12).count();
+    assert_eq!(more + less, factors.len());
+    // two of 25 sub-policies, always applied
+    assert!((120..=200).contains(&factors.len()) && more.abs_diff(less) < 40, "{more} and {less} of {}", factors.len());
+}
+
+/// The published code of AugMix takes translations from a third of the image's side, which is 224 pixels on ImageNet and 32 on CIFAR;
+/// AutoAugment's for CIFAR from 10 of 32 pixels.
+#[test]
+fn translations_grow_with_the_image() {
+    let find = |name: &str| AUGMIX.iter().find(|entry| entry.name == name).unwrap();
+    for (side, by_hand) in [(224, [0., 7., 14., 22., 37., 67., 74.]), (32, [0., 1., 2., 3., 5., 9., 10.])] {
+        for name in ["translate_x", "translate_y"] {
+            let dims = Dims { height: side, width: side };
+            for (level, want) in [0.1, 0.95, 1.9, 2.99, 5., 9., 10.].into_iter().zip(by_hand) {
+                assert_eq!((find(name).parameter)(level, dims), want, "{name} at {level}, {side} pixels");
+            }
+        }
+    }
+    let wide = Dims { height: 90, width: 300 };
+    assert_eq!(((find("translate_x").parameter)(10., wide), (find("translate_y").parameter)(10., wide)), (100., 30.));
+    let far = CIFAR10[1][1].0.call(9., Dims { height: 224, width: 224 }, &mut Seed::new(1).rng());
+    assert_eq!(far.parameter.abs(), 63.);
+}
+
+/// With the settings of its ImageNet experiments, levels below 1: operations are mild, and translations are at most 7 pixels of 224.
+#[test]
+fn augmix_as_on_imagenet_is_mild() {
+    let (settings, dims) = (AugMix { severity: 1, ..AugMix::default() }, Dims { height: 224, width: 224 });
+    let (mut drawn, mut most) = (AugMixDraw::default(), 0f64);
+    let translations = ["translate_x", "translate_y"].map(|name| operation(name).unwrap() as usize);
+    for i in 0..2000 {
+        settings.draw(dims, &mut Seed::new(3).fold_in(i).rng(), &mut drawn);
+        let moved = drawn.calls.iter().filter(|call| translations.contains(&(call.operation as usize)));
+        most = moved.map(|call| call.parameter.abs()).fold(most, f64::max);
+    }
+    assert_eq!(most, 7.);
 }

@@ -60,7 +60,7 @@ fn every_backbone_gives_scores_and_gradients() -> Result<()> {
         ensure!(EXAMPLES.iter().any(|(name, _)| family(name, &blueprint).is_some()), "{pattern} has no example here");
     }
     for (name, positions) in EXAMPLES {
-        for at in std::iter::once(None).chain(positions.iter().copied().map(Some)) {
+        for at in [None, Some("image")].into_iter().chain(positions.iter().copied().map(Some)) {
             check(name, at).with_context(|| format!("{name} with layers at {at:?}"))?;
         }
     }
@@ -95,7 +95,7 @@ fn smooth(kind: &str, at: &str, dtype: DType) -> Result<Vec<(String, Vec<f64>)>>
 #[test]
 fn allconv_recorded_meets_its_tensors() -> Result<()> {
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-    for (kind, at) in [("crossnorm", "conv"), ("selfnorm", "norm"), ("mixstyle", "activation"), ("crossnorm", "activation")] {
+    for (kind, at) in [("crossnorm", "conv"), ("selfnorm", "norm"), ("mixstyle", "activation"), ("crossnorm", "image")] {
         let (fast, slow) = (smooth(kind, at, DType::F32)?, smooth(kind, at, DType::F64)?);
         let total = norm(&mut slow.iter().filter(|(name, _)| !name.contains("running")).flat_map(|(_, v)| v.iter().copied()));
         for ((name, fast), (_, slow)) in fast.iter().zip(&slow) {

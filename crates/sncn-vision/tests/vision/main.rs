@@ -3,5 +3,6 @@
 mod augment;
 mod backbones;
 mod corruptions;
+mod on_image;
 mod pictures;
 mod segment_networks;

@@ -14,6 +14,7 @@ use super::cli;
 use super::table::Table;
 use super::task::{Begin, Task};
 use anyhow::{Context, Result, bail, ensure};
+use sncn_core::WeightAverage;
 use std::path::PathBuf;
 
 /// Measure whole steps; prints one JSON object a line.
@@ -77,16 +78,20 @@ impl Bench {
         let (mut optimizer, recipe) = (run.optimizer(&prepared.vars)?, run.recipe(0));
         let augment = recipe.augment.then(|| recipe.seed.named("augment"));
         let batches = data.batches(run.batch_size, 0, recipe.seed);
-        let mut step = 0;
-        let case = format!("{}, batch {}", run.name, run.batch_size);
+        let (mut step, mut average) = (0, run.average(&prepared.vars)?);
+        let groups: Vec<&[Vec<usize>]> = batches.chunks(run.accumulate).collect();
+        let case = match run.accumulate {
+            1 => format!("{}, batch {}", run.name, run.batch_size),
+            more => format!("{}, batch {} x {more}", run.name, run.batch_size),
+        };
         let seconds = self.meter.seconds(|| {
-            let indices = &batches[step % batches.len()];
-            let batch = data.batch(indices, augment)?;
-            let loss = recipe.objective.loss(network, &batch, run.mix, recipe.seed.named("step").fold_in(step as u64))?;
+            let group = (groups[step % groups.len()], step * run.accumulate);
+            let (_, gradient) = recipe.gradient(network, &prepared.vars, data, group, augment, step + 1)?;
             step += 1;
-            Ok(optimizer.step(&sncn_core::backward(&loss)?, run.lr)?)
+            optimizer.step(&gradient, run.lr)?;
+            Ok(average.as_mut().map_or(Ok(()), WeightAverage::update)?)
         })?;
-        let examples = batches.first().context("the training set is empty")?.len();
+        let examples: usize = groups.first().context("the training set is empty")?.iter().map(Vec::len).sum();
         emit(&case, "train", examples as f64 / seconds, &format!("{}/s", T::INFO.examples));
         emit(&case, "peak memory", peak_memory(), "MB");
         Ok(())
