@@ -85,7 +85,8 @@ mod tests {
     #[test]
     fn reading_stops_with_its_reader_and_is_bounded() {
         let numbers = Numbers { last: usize::MAX, read: AtomicUsize::new(0) };
-        let first = read_ahead(&numbers, (0..).map(|index| (vec![index], None)), |batches| batches.next().unwrap().unwrap().labels);
+        let first =
+            read_ahead(&numbers, (0..).map(|index| (vec![index], None)), |batches| batches.next().unwrap().unwrap().labels);
         assert_eq!(first, [0]);
         // the one taken, those that waited, and the one in hand
         assert!(numbers.read.load(Ordering::SeqCst) <= 2 + WAITING + 1);

@@ -3,11 +3,13 @@
 //! A data set of only some of the network's classes ([`Dataset::class_subset`]) is scored over these alone, as ImageNet-R is
 //! published; how it would be with all classes to choose from is told beside.
 
+use crate::ahead::read_ahead;
 use crate::calibration::{Calibration, LabelError};
 use crate::confusion::{Confusion, ConfusionError};
 use crate::data::{DataError, Dataset};
 use crate::predict::{argmax, probabilities_among, scores};
 use crate::rank::{Ranks, rank};
+use candle_core::Tensor;
 use sncn_core::loss::softmax;
 use sncn_core::{Network, Pass};
 
@@ -91,38 +93,49 @@ pub fn evaluate(
         all_classes: subset.map(|_| Ranks::new(classes)),
     };
     let indices: Vec<usize> = (0..data.len()).collect();
-    for indices in indices.chunks(batch_size.max(1)) {
-        let batch = data.batch(indices, None)?;
-        let scores = scores(network, &batch.inputs, &batch.pass(pass.clone()))?;
+    let orders = indices.chunks(batch_size.max(1)).map(|indices| (indices.to_vec(), None));
+    read_ahead(data, orders, |batches| {
+        for batch in batches {
+            let batch = batch?;
+            let scores = scores(network, &batch.inputs, &batch.pass(pass.clone()))?;
+            result.add(&scores, &batch.labels, subset, &listed)?;
+            observe(batch.labels.len());
+        }
+        Ok(result)
+    })
+}
+
+impl Evaluation {
+    /// Adds the scores (N, classes) of N examples with their labels.
+    fn add(&mut self, scores: &Tensor, labels: &[u32], subset: Option<&[usize]>, listed: &[bool]) -> Result<(), EvaluateError> {
         let rows = match subset {
-            Some(subset) => probabilities_among(&scores, subset)?,
-            None => softmax(&scores)?.to_vec2::<f64>()?,
+            Some(subset) => probabilities_among(scores, subset)?,
+            None => softmax(scores)?.to_vec2::<f64>()?,
         };
         let predictions: Vec<u32> = rows.iter().map(|row| argmax(row) as u32).collect();
-        result.confusion.add(&batch.labels, &predictions)?;
-        for ((row, scores), &label) in rows.iter().zip(scores.to_vec2::<f64>()?).zip(&batch.labels) {
+        self.confusion.add(labels, &predictions)?;
+        for ((row, scores), &label) in rows.iter().zip(scores.to_vec2::<f64>()?).zip(labels) {
             let label = label as usize;
             if listed.get(label) == Some(&false) {
                 let what = format!("it has an example of class {label}, which is not among them");
-                return Err(EvaluateError::Subset { listed: result.ranks.classes(), classes, what });
+                return Err(EvaluateError::Subset { listed: self.ranks.classes(), classes: listed.len(), what });
             }
-            result.calibration.add(row, label)?;
-            result.ranks.add(rank(&scores, label, subset));
-            if let Some(ranks) = &mut result.all_classes {
+            self.calibration.add(row, label)?;
+            self.ranks.add(rank(&scores, label, subset));
+            if let Some(ranks) = &mut self.all_classes {
                 ranks.add(rank(&scores, label, None));
             }
         }
-        result.predictions.extend(predictions);
-        observe(indices.len());
+        self.predictions.extend(predictions);
+        Ok(())
     }
-    Ok(result)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::Batch;
-    use candle_core::{Device, Tensor};
+    use candle_core::Device;
     use sncn_core::Seed;
 
     /// Scores that are the inputs.

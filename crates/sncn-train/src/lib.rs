@@ -4,6 +4,7 @@
 //! steps, [`evaluate`](evaluate::evaluate) measures a network on a test set, and a [`Checkpoint`] holds all that is needed to resume
 //! bit for bit. [`harness`] is the common part of the programs of all tasks: command lines, tables, results files.
 
+mod ahead;
 pub mod calibration;
 pub mod checkpoint;
 pub mod confusion;

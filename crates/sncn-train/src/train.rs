@@ -9,13 +9,15 @@
 //! results as an uninterrupted one.
 
 use crate::BoxError;
-use crate::data::{DataError, Dataset};
+use crate::ahead::read_ahead;
+use crate::data::{Batch, DataError, Dataset};
 use crate::objective::{Loss, MixConfig};
 use crate::schedule::ScheduleConfig;
 use candle_core::DType;
 use candle_core::backprop::GradStore;
 use sncn_core::optim::Optimizer;
 use sncn_core::{Network, Seed, Vars};
+use std::ops::Range;
 
 /// The settings of training.
 #[derive(Clone, Debug)]
@@ -113,7 +115,7 @@ impl Recipe {
         self.batches_per_epoch(examples).div_ceil(self.accumulate.max(1))
     }
 
-    /// The mean loss of these batches, which are numbers `first`… of the run, and its gradient.
+    /// The mean loss of the next batches, which have these numbers in the run, its gradient, and the number of examples.
     ///
     /// # Errors
     /// If a batch cannot be read, the network fails, or a loss is not finite (`step` is the number that the error names).
@@ -121,24 +123,24 @@ impl Recipe {
         &self,
         network: &dyn Network,
         vars: &Vars,
-        data: &dyn Dataset,
-        (batches, first): (&[Vec<usize>], usize),
-        augment: Option<Seed>,
+        batches: &mut dyn Iterator<Item = Result<Batch, DataError>>,
+        numbers: Range<usize>,
         step: usize,
-    ) -> Result<(f64, GradStore), TrainError> {
-        let (count, mut mean, mut sum) = (batches.len().max(1) as f64, 0., None);
-        for (number, indices) in (first..).zip(batches) {
-            let batch = data.batch(indices, augment)?;
+    ) -> Result<(f64, GradStore, usize), TrainError> {
+        let (count, mut mean, mut sum, mut examples) = (numbers.len().max(1) as f64, 0., None, 0);
+        for number in numbers {
+            let batch = batches.next().ok_or(TrainError::NoExamples)??;
+            examples += batch.labels.len();
             let loss = self.objective.loss(network, &batch, self.mix, self.seed.named("step").fold_in(number as u64))?;
             let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { step, loss: value });
             }
             mean += value / count;
-            let loss = if batches.len() > 1 { (loss / count)? } else { loss };
+            let loss = if count > 1. { (loss / count)? } else { loss };
             sum = Some(added(vars, sum, sncn_core::backward(&loss)?)?);
         }
-        Ok((mean, sum.ok_or(TrainError::NoExamples)?))
+        Ok((mean, sum.ok_or(TrainError::NoExamples)?, examples))
     }
 }
 
@@ -179,27 +181,28 @@ pub fn train<E: Into<BoxError>>(
     }
     let (steps, in_epoch) = (recipe.steps_per_epoch(data.len()), recipe.batches_per_epoch(data.len()));
     let total = steps * recipe.epochs;
-    let mut done = start;
-    while done < total {
-        let epoch = done / steps;
-        let batches = data.batches(batch_size, epoch, recipe.seed);
+    let orders = (start / steps..recipe.epochs).flat_map(|epoch| {
         let augment = recipe.augment.then(|| recipe.seed.named("augment").fold_in(epoch as u64));
-        for (group, batches) in batches.chunks(accumulate).enumerate().skip(done % steps) {
-            let first = epoch * in_epoch + group * accumulate;
-            let (loss, grads) = recipe.gradient(network, vars, data, (batches, first), augment, done + 1)?;
+        let done = if epoch == start / steps { start % steps * accumulate } else { 0 };
+        data.batches(batch_size, epoch, recipe.seed).into_iter().skip(done).map(move |indices| (indices, augment))
+    });
+    read_ahead(data, orders, |batches| {
+        for done in start..total {
+            let (epoch, group) = (done / steps, done % steps);
+            let numbers = epoch * in_epoch + group * accumulate..epoch * in_epoch + in_epoch.min((group + 1) * accumulate);
+            let (loss, grads, examples) = recipe.gradient(network, vars, batches, numbers, done + 1)?;
             if done == start {
                 check_gradients(network, vars, &grads)?;
             }
             let lr = recipe.schedule.lr_at(done, total, steps, recipe.lr);
             optimizer.step(&grads, lr)?;
-            done += 1;
-            let step = Step { done, total, loss, lr, examples: batches.iter().map(Vec::len).sum() };
+            let step = Step { done: done + 1, total, loss, lr, examples };
             if observe(step, optimizer).map_err(|error| TrainError::Observer(error.into()))? == Control::Stop {
-                return Ok(done);
+                return Ok(done + 1);
             }
         }
-    }
-    Ok(done)
+        Ok(total.max(start))
+    })
 }
 
 /// Checks that every trainable variable has a gradient, except those that the network declares as unreached.
@@ -213,7 +216,6 @@ fn check_gradients(network: &dyn Network, vars: &Vars, grads: &GradStore) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Batch;
     use crate::objective::Objective;
     use candle_core::{Device, Tensor};
     use sncn_core::Pass;
@@ -269,7 +271,9 @@ mod tests {
     /// The mean loss and gradient of batches that begin as number `first` of the run.
     fn gradient(centred: bool, recipe: &Recipe, batches: &[Vec<usize>], first: usize) -> (f64, Vec<f64>) {
         let (network, vars) = linear(centred).unwrap();
-        let (loss, grads) = recipe.gradient(&network, &vars, &Numbers(12), (batches, first), None, 1).unwrap();
+        let mut read = batches.iter().map(|indices| Numbers(12).batch(indices, None));
+        let (loss, grads, examples) = recipe.gradient(&network, &vars, &mut read, first..first + batches.len(), 1).unwrap();
+        assert_eq!(examples, batches.concat().len());
         let gradient = grads.get(&network.weight).unwrap().flatten_all().unwrap().to_vec1().unwrap();
         (loss, gradient)
     }

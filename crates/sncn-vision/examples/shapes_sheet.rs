@@ -11,8 +11,8 @@ fn main() -> Result<()> {
     let path = std::env::args().nth(1).context("usage: shapes_sheet FILE.png")?;
     let splits = shapes::open(&DataDir::default())?;
     let rows: Vec<String> = splits.test.iter().map(|(name, _)| name.clone()).collect();
-    let columns = [splits.train.classes(), splits.train.classes()].concat();
-    let dims = splits.train.dims().context("images of one size")?;
+    let columns = [splits.classes(), splits.classes()].concat();
+    let dims = splits.trained("shapes")?.dims().context("images of one size")?;
     let mut sheet = Sheet::new(dims, 64, &rows, &columns);
     for (row, (_, images)) in splits.test.iter().enumerate() {
         for column in 0..columns.len() {

@@ -31,8 +31,8 @@ pub struct Evaluate<T: Task> {
     /// Name of the table, for the results file.
     #[arg(long, default_value = "")]
     table: String,
-    /// Folder that holds the data sets (default: $SNCN_DATA).
-    #[arg(long)]
+    /// Folder that holds the data sets (default: $SNCN_DATA), or your own data that the run was trained on.
+    #[arg(long, visible_alias = "data")]
     data_dir: Option<PathBuf>,
     /// Threads (default: all processors); the result does not depend on it.
     #[arg(long)]

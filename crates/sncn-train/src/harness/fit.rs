@@ -1,24 +1,32 @@
 //! The `train` command: trains one cell of a table, going on where it stopped.
 
 use super::cli::{self, Ending};
+use super::evaluate::Evaluate;
 use super::folder::RunFolder;
 use super::progress::Progress;
-use super::table::Cell;
+use super::start::{Start, Started};
 use super::task::{Begin, Prepared, Score, Task};
 use super::{Run, provenance};
+use crate::DataDir;
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header, SELECTED, Validation};
+use crate::files::write_atomically;
 use crate::train::{Control, train};
 use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, FromArgMatches};
 use sncn_core::optim::Optimizer;
 use sncn_core::{Pass, WeightAverage};
 use sncn_record::{EarlyStopping, SeededRun};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Train one row of a table with one seed; run it again to resume.
+/// The file of the table that stands for a run, beside its checkpoints.
+pub(crate) const TABLE: &str = "table.json";
+
+/// Train one row of a table with one seed, or --data without a table; run it again to resume.
 #[derive(clap::Args, Debug)]
 pub struct Train<T: Task> {
     #[command(flatten)]
-    cell: Cell,
+    start: Start,
     /// Folder of the checkpoints; if it holds some of this run, training goes on from the newest.
     #[arg(long)]
     run_dir: PathBuf,
@@ -56,9 +64,10 @@ impl<T: Task> Train<T> {
     /// If the table, the data or a checkpoint does not fit, another process trains in the run's folder, or training fails.
     pub fn run(&self) -> Result<Ending> {
         cli::threads(self.threads)?;
-        let run = self.cell.run::<T>()?;
-        let resolved = SeededRun { run: run.resolved()?, seed: self.cell.seed };
-        let folder = RunFolder::open(&self.run_dir)?;
+        let seed = self.start.seed;
+        let Started { run, data_dir, table, said, evaluation } = self.start.read::<T>(cli::data_dir(self.data_dir.as_deref()))?;
+        let resolved = SeededRun { run: run.resolved()?, seed };
+        let mut folder = RunFolder::open(&self.run_dir)?;
         let saved = folder.newest()?;
         if let Some(saved) = &saved {
             saved.check_run(&resolved)?;
@@ -68,18 +77,40 @@ impl<T: Task> Train<T> {
                 return Ok(Ending::Done);
             }
         }
-        let data_dir = cli::data_dir(self.data_dir.as_deref());
+        said.iter().for_each(|said| eprintln!("{said}"));
         let begin = Begin {
             run: &run,
-            seed: self.cell.seed,
+            seed,
             data_dir: &data_dir,
             options: &self.options,
             folder: Some(&self.run_dir),
             is_fresh: saved.is_none(),
         };
         let prepared = T::prepare(&begin)?;
+        if let Some(table) = table {
+            let path = folder.owned()?.join(TABLE);
+            write_atomically(&path, table.as_bytes())?;
+            eprintln!("{}: the table of this run, to be changed and used again (--table, --row {})", path.display(), run.name);
+        }
         let fit = Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new(), average: None };
-        fit.run(folder, saved).with_context(|| format!("run {:?}, seed {}", run.name, self.cell.seed))
+        let ending = fit.run(folder, saved).with_context(|| format!("run {:?}, seed {seed}", run.name))?;
+        match evaluation.filter(|_| ending == Ending::Done) {
+            Some(arguments) => self.evaluate(&data_dir, &arguments)?,
+            None => {}
+        }
+        Ok(ending)
+    }
+
+    /// Evaluates the run that has ended, as `evaluate` does with these arguments.
+    fn evaluate(&self, data_dir: &DataDir, arguments: &[String]) -> Result<()> {
+        let shown: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let data = data_dir.path.as_ref().map_or(String::new(), |path| format!(" --data {}", path.display()));
+        eprintln!("{} evaluate --run-dir {}{data} {}", T::INFO.program, self.run_dir.display(), shown.join(" "));
+        let mut all = vec![OsString::from("evaluate"), "--run-dir".into(), self.run_dir.clone().into()];
+        all.extend(data_dir.path.iter().flat_map(|path| [OsString::from("--data"), path.clone().into()]));
+        all.extend(arguments.iter().map(OsString::from));
+        let matches = Evaluate::<T>::augment_args(clap::Command::new("evaluate")).try_get_matches_from(all)?;
+        Evaluate::<T>::from_arg_matches(&matches)?.run()
     }
 }
 

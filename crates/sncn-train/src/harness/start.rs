@@ -55,12 +55,14 @@ pub struct Given<'a> {
     pub epochs: Option<usize>,
     /// Where data sets are.
     pub data_dir: &'a DataDir,
+    /// The keys that the user set, which replace those of the row.
+    pub keys: &'a Map<String, Value>,
 }
 
 /// The row that stands for what a user gave.
 #[derive(Debug)]
 pub struct Row {
-    /// Its keys; `name` is added where it is missing.
+    /// Its keys.
     pub keys: Map<String, Value>,
     /// The folder of the data, where it is the user's own.
     pub data_dir: Option<PathBuf>,
@@ -105,9 +107,10 @@ impl Start {
         let data = self.data.as_deref().context("give --table and --row, or --data")?;
         let epochs = self.epochs.map(|epochs| epochs as usize);
         let (network, method, weights) = (self.network.as_deref(), self.method.as_str(), self.weights.as_deref());
-        let Row { mut keys, data_dir: own, said, evaluation } =
-            T::row(&Given { data, network, method, weights, epochs, data_dir: &data_dir })?;
-        keys.entry("name").or_insert_with(|| method.into());
+        let mut changed = Map::new();
+        overrides.iter().try_for_each(|(path, value)| set(&mut changed, path, value.clone()))?;
+        let Row { keys, data_dir: own, said, evaluation } =
+            T::row(&Given { data, network, method, weights, epochs, data_dir: &data_dir, keys: &changed })?;
         let title = format!("{} on {data}", self.method);
         let (run, text) = self.changed::<T>(keys, overrides, title)?;
         let data_dir = own.map_or(data_dir, |path| DataDir { path: Some(path) });
@@ -127,7 +130,8 @@ impl Start {
         // remarks that belong to the row's place in its table
         ["baseline", "published", "note"].iter().for_each(|key| drop(keys.remove(*key)));
         let run = of_row::<T>(sncn_record::Run::read(keys.clone())?)?;
-        let table = json!({"title": title, "task": T::INFO.name, "seeds": [self.seed], "select": run.selection(), "runs": [keys]});
+        let table =
+            json!({"title": title, "task": T::INFO.name, "seeds": [self.seed], "select": run.selection(), "runs": [keys]});
         Ok((run, format!("{}\n", serde_json::to_string_pretty(&table)?)))
     }
 }
@@ -136,7 +140,10 @@ impl Start {
 fn parse(text: &str) -> Result<(Vec<String>, Value)> {
     let (keys, value) = text.split_once('=').with_context(|| format!("--set {text}: KEY=VALUE is expected, such as epochs=5"))?;
     let keys: Vec<String> = keys.trim().split('.').map(str::to_string).collect();
-    ensure!(keys.iter().all(|key| !key.is_empty()), "--set {text}: a key is empty; KEY=VALUE is expected, such as optimizer.lr=0.1");
+    ensure!(
+        keys.iter().all(|key| !key.is_empty()),
+        "--set {text}: a key is empty; KEY=VALUE is expected, such as optimizer.lr=0.1"
+    );
     let value = value.trim();
     Ok((keys, serde_json::from_str(value).unwrap_or_else(|_| Value::from(value))))
 }
@@ -191,7 +198,9 @@ mod tests {
     #[test]
     fn values_are_json_or_text_and_are_set_where_the_keys_lead() -> Result<()> {
         let mut keys = Map::new();
-        for text in ["epochs=5", "backbone=resnet18", "optimizer.kind=sgd", "optimizer.momentum = 0.5", "layers=[]", "augment=true"] {
+        for text in
+            ["epochs=5", "backbone=resnet18", "optimizer.kind=sgd", "optimizer.momentum = 0.5", "layers=[]", "augment=true"]
+        {
             let (path, value) = parse(text)?;
             set(&mut keys, &path, value)?;
         }
@@ -200,7 +209,12 @@ mod tests {
         let (path, value) = parse("augment=null")?;
         set(&mut keys, &path, value)?;
         assert!(!keys.contains_key("augment"));
-        assert!(set(&mut keys, &["epochs".to_string(), "x".to_string()], Value::from(1)).unwrap_err().to_string().contains("set it as a whole"));
+        assert!(
+            set(&mut keys, &["epochs".to_string(), "x".to_string()], Value::from(1))
+                .unwrap_err()
+                .to_string()
+                .contains("set it as a whole")
+        );
         assert!(parse("epochs").unwrap_err().to_string().contains("KEY=VALUE") && parse(".x=1").is_err());
         Ok(())
     }

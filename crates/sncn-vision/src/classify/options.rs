@@ -45,6 +45,23 @@ pub struct Options {
     precision: Rounding,
 }
 
+/// What only `sncn-classify evaluate` asks.
+#[derive(clap::Args, Debug)]
+pub struct EvaluateOptions {
+    #[command(flatten)]
+    pub(super) images: Options,
+    /// Severities of the sets that are corrupted here, 1 to 5, instead of the run's.
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=5))]
+    severities: Vec<u64>,
+}
+
+impl EvaluateOptions {
+    /// The severities, if they are given.
+    pub(super) fn severities(&self) -> Option<Vec<usize>> {
+        (!self.severities.is_empty()).then(|| self.severities.iter().map(|&severity| severity as usize).collect())
+    }
+}
+
 impl Options {
     /// The textures of frost.
     ///

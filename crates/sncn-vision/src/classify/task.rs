@@ -3,10 +3,11 @@
 use super::bench;
 use super::corrupt::Corrupt;
 use super::import::Import;
-use super::options::{Options, TrainOptions};
+use super::options::{EvaluateOptions, TrainOptions};
 use super::predict::{self, Predict};
 use super::setup::{self, Classify, Settings};
 use super::show::Show;
+use super::start;
 use super::test_sets::TestSets;
 use crate::augment::Augment;
 use crate::dataset::{self, Parts};
@@ -17,6 +18,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
+use sncn_train::harness::start::{Given, Row};
 use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
 use sncn_train::objective::Objective;
 
@@ -61,7 +63,7 @@ impl Task for Classify {
     type Set = Examples;
     type Score = Evaluation;
     type Train = TrainOptions;
-    type Evaluate = Options;
+    type Evaluate = EvaluateOptions;
     type Predict = Predict;
     type Command = Command;
 
@@ -89,6 +91,10 @@ impl Task for Classify {
 
     fn input(settings: &Settings) -> Result<Option<Value>> {
         Ok(Some(serde_json::to_value(settings.preprocessing)?))
+    }
+
+    fn row(given: &Given<'_>) -> Result<Row> {
+        start::row(given)
     }
 
     fn network(model: &Self::Model) -> &dyn Network {
@@ -124,13 +130,14 @@ impl Task for Classify {
             run: &trained.run,
             splits: dataset::open_parts(&trained.run.train, data_dir, &trained.run.settings.parts, None)?,
             data_dir,
-            frost: options.frost()?,
+            severities: options.severities(),
+            frost: options.images.frost()?,
             classes: &trained.header.classes,
         }))
     }
 
-    fn passes(options: &Options) -> (Pass, Option<Pass>) {
-        options.passes()
+    fn passes(options: &EvaluateOptions) -> (Pass, Option<Pass>) {
+        options.images.passes()
     }
 
     fn score(model: &Self::Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Evaluation> {

@@ -37,6 +37,8 @@ pub(super) struct TestSets<'a> {
     pub(super) splits: Splits,
     /// Where data sets are.
     pub(super) data_dir: &'a DataDir,
+    /// Severities instead of the run's.
+    pub(super) severities: Option<Vec<usize>>,
     /// Textures of the frost corruption.
     pub(super) frost: Frost,
     /// Classes that the network knows.
@@ -88,7 +90,7 @@ impl harness::TestSets<Classify> for TestSets<'_> {
         }
         let images = self.any(base.unwrap_or(name))?;
         let Some(base) = base else { return Ok(Box::new(std::iter::once(Ok((label, clean(&images)))))) };
-        let severities = &evaluation.severities;
+        let severities = self.severities.as_ref().unwrap_or(&evaluation.severities);
         let cells = corruptions(base).flat_map(|corruption| severities.iter().map(move |&severity| (corruption, severity)));
         let cells: Vec<(&str, usize)> = cells.collect();
         Ok(Box::new(cells.into_iter().map(move |(corruption, severity)| {
@@ -112,7 +114,10 @@ impl harness::TestSets<Classify> for TestSets<'_> {
 
     fn notes(&self, names: &[String]) -> Vec<String> {
         let generated = self.frost.is_generated() && names.iter().any(|name| takes_frost(name));
-        let severities = matches!(self.variant(), Variant::Imagenet) && names.iter().any(|name| name.ends_with("-c"));
+        let takes_here = names.iter().any(|name| name.ends_with("-c"));
+        let severities = matches!(self.variant(), Variant::Imagenet) && takes_here;
+        let evaluation = &self.run.settings.evaluation;
+        let some = Some(self.severities.as_ref().unwrap_or(&evaluation.severities)).filter(|some| some.len() < 5);
         let original = self.run.settings.evaluation.corrupt == Corrupt::Original && severities;
         let notes = [
             (generated, frost::GENERATED.to_string()),
@@ -120,10 +125,16 @@ impl harness::TestSets<Classify> for TestSets<'_> {
                 severities,
                 format!("severities of ImageNet-C, since images have {} pixels a side", self.run.settings.preprocessing.size),
             ),
+            (some.is_some() && takes_here, format!("severities {} of 1 to 5 only", some.map_or(String::new(), listed_numbers))),
             (original, "images are corrupted before they are resized".to_string()),
         ];
         notes.into_iter().filter_map(|(holds, note)| holds.then_some(note)).collect()
     }
+}
+
+/// Numbers separated by commas.
+fn listed_numbers(numbers: &Vec<usize>) -> String {
+    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The folder or table that a test set's name is the path of, where it is one and not a name alone.

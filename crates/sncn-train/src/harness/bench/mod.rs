@@ -13,6 +13,7 @@ pub use profile::profile;
 use super::cli;
 use super::table::Table;
 use super::task::{Begin, Task};
+use crate::ahead::read_ahead;
 use anyhow::{Context, Result, bail, ensure};
 use sncn_core::WeightAverage;
 use std::path::PathBuf;
@@ -77,21 +78,28 @@ impl Bench {
         let (network, data) = (T::network(&prepared.model), &*prepared.data);
         let (mut optimizer, recipe) = (run.optimizer(&prepared.vars)?, run.recipe(0));
         let augment = recipe.augment.then(|| recipe.seed.named("augment"));
-        let batches = data.batches(run.batch_size, 0, recipe.seed);
+        ensure!(!data.is_empty(), "the training set is empty");
         let (mut step, mut average) = (0, run.average(&prepared.vars)?);
-        let groups: Vec<&[Vec<usize>]> = batches.chunks(run.accumulate).collect();
+        // training reads ahead, and so does this
+        let (batch_size, seed) = (run.batch_size, recipe.seed);
+        let orders = (0..).flat_map(move |epoch: u64| {
+            let augment = augment.map(|seed| seed.fold_in(epoch));
+            data.batches(batch_size, epoch as usize, seed).into_iter().map(move |indices| (indices, augment))
+        });
         let case = match run.accumulate {
             1 => format!("{}, batch {}", run.name, run.batch_size),
             more => format!("{}, batch {} x {more}", run.name, run.batch_size),
         };
-        let seconds = self.meter.seconds(|| {
-            let group = (groups[step % groups.len()], step * run.accumulate);
-            let (_, gradient) = recipe.gradient(network, &prepared.vars, data, group, augment, step + 1)?;
-            step += 1;
-            optimizer.step(&gradient, run.lr)?;
-            Ok(average.as_mut().map_or(Ok(()), WeightAverage::update)?)
+        let mut examples = 0;
+        let seconds = read_ahead(data, orders, |batches| {
+            self.meter.seconds(|| {
+                let numbers = step * run.accumulate..(step + 1) * run.accumulate;
+                let (_, gradient, count) = recipe.gradient(network, &prepared.vars, batches, numbers, step + 1)?;
+                (step, examples) = (step + 1, count);
+                optimizer.step(&gradient, run.lr)?;
+                Ok(average.as_mut().map_or(Ok(()), WeightAverage::update)?)
+            })
         })?;
-        let examples: usize = groups.first().context("the training set is empty")?.iter().map(Vec::len).sum();
         emit(&case, "train", examples as f64 / seconds, &format!("{}/s", T::INFO.examples));
         emit(&case, "peak memory", peak_memory(), "MB");
         Ok(())

@@ -1,0 +1,188 @@
+//! The row that stands for images, a network and a method, for users without a table.
+
+use super::setup::Classify;
+use crate::dataset::{self, Parts, Splits};
+use crate::picture;
+use anyhow::{Context, Result};
+use serde_json::{Map, Value, json};
+use sncn_train::DataDir;
+use sncn_train::harness::Task;
+use sncn_train::harness::start::{Given, Method, Row, is_path, method};
+use sncn_train::text_file::listed;
+use std::path::PathBuf;
+
+/// The name that a user's own photographs have as a data set.
+const OWN: &str = "folder";
+/// Photographs whose size is looked at.
+const LOOKED_AT: usize = 200;
+/// Sides of inputs that are chosen among, in pixels, by the short side of the photographs.
+const SIDES: [usize; 7] = [32, 64, 96, 112, 128, 160, 224];
+/// The largest side that networks for CIFAR are chosen for.
+const SMALL: usize = 64;
+/// The fraction of a data set without a validation part that is trained on.
+const TRAINED: f64 = 0.9;
+/// Networks whose stems are for images of 32 pixels, by the beginnings of their names.
+const FOR_CIFAR: [&str; 6] = ["wrn", "resnext", "densenet", "allconv", "cifar_", "preact"];
+
+/// Where layers are attached in a network.
+struct Places {
+    cross: &'static str,
+    own: &'static str,
+}
+
+/// CrossNorm on the input image of networks for photographs, as published for ImageNet; inside others, as published for CIFAR.
+fn places(network: &str) -> Places {
+    match network {
+        name if name.starts_with("allconv") => Places { cross: "conv", own: "conv" },
+        name if name.starts_with("densenet") => Places { cross: "conv1_pre", own: "conv1_pre" },
+        name if FOR_CIFAR.iter().any(|start| name.starts_with(start)) => Places { cross: "post", own: "post" },
+        _ => Places { cross: "image", own: "post" },
+    }
+}
+
+/// The methods of the paper and those beside it, by name. Positions are put in afterwards: "cross" and "own".
+const METHODS: &[Method] = &[
+    ("baseline", || json!({})),
+    ("cn", || json!({"layers": [crossnorm()], "mix": mix()})),
+    ("sn", || json!({"layers": [selfnorm()]})),
+    ("cnsn", || json!({"layers": [crossnorm(), selfnorm()], "mix": mix()})),
+    (
+        "mixstyle",
+        || json!({"layers": [{"kind": "mixstyle", "at": "own", "stages": [1, 2]}], "mix": {"probability": 0.5, "active": 2}}),
+    ),
+    ("cutout", || json!({"augment": {"kind": "cutout"}})),
+    ("mixup", || json!({"objective": {"kind": "mixup", "alpha": 0.2}})),
+    ("cutmix", || json!({"objective": {"kind": "cutmix", "alpha": 1.0, "probability": 0.5}})),
+    ("augmix", || json!({"augment": {"kind": "augmix"}, "objective": {"kind": "augmix", "weight": 12}})),
+    (
+        "cnsn-consist",
+        || json!({"layers": [crossnorm(), selfnorm()], "mix": mix(), "objective": {"kind": "consistency", "weight": 10}}),
+    ),
+    ("cnsn-augmix", || {
+        json!({"layers": [crossnorm(), selfnorm()], "mix": mix(), "augment": {"kind": "augmix"},
+            "objective": {"kind": "augmix", "weight": 12}})
+    }),
+];
+
+fn crossnorm() -> Value {
+    json!({"kind": "crossnorm", "at": "cross", "crop": "both"})
+}
+
+fn selfnorm() -> Value {
+    json!({"kind": "selfnorm", "at": "own"})
+}
+
+fn mix() -> Value {
+    json!({"probability": 0.5, "active": 1})
+}
+
+/// The keys of a method, its layers at the places of a network.
+fn of_method(name: &str, places: &Places) -> Result<Map<String, Value>> {
+    let mut keys = method(name, METHODS)?;
+    for layer in keys.get_mut("layers").and_then(Value::as_array_mut).into_iter().flatten() {
+        let at = if layer["at"] == "cross" { places.cross } else { places.own };
+        layer["at"] = at.into();
+    }
+    Ok(keys)
+}
+
+/// The side of the inputs for images whose median short side is so many pixels: the largest of those chosen among that is not larger.
+fn side(short: usize) -> usize {
+    SIDES.into_iter().rev().find(|side| *side <= short).unwrap_or(SIDES[0])
+}
+
+/// The median short side of the first images.
+fn short_side(splits: &Splits) -> Result<usize> {
+    let train = splits.trained(OWN)?;
+    let mut photo = picture::Photo::default();
+    let read = |index| train.read(index, &mut photo).map(|_| photo.dims().height.min(photo.dims().width));
+    let mut sides: Vec<usize> = match train.dims() {
+        Some(dims) => vec![dims.height.min(dims.width)],
+        // what cannot be read is told when all files are checked
+        None => (0..train.len().min(LOOKED_AT)).map(read).filter_map(Result::ok).collect(),
+    };
+    sides.sort_unstable();
+    sides.get(sides.len() / 2).copied().context("no image can be read")
+}
+
+/// The row, and what was chosen.
+pub(super) fn row(given: &Given<'_>) -> Result<Row> {
+    let known: Vec<&str> = dataset::names().collect();
+    let is_own = is_path(given.data, &known)?;
+    let parts = Parts::read(given.keys.get("data").unwrap_or(&Value::Null))?;
+    let (train, data_dir) = match is_own {
+        true => (OWN, DataDir { path: Some(PathBuf::from(given.data)) }),
+        false => (given.data, given.data_dir.clone()),
+    };
+    let splits = dataset::open_parts(train, &data_dir, &parts, None)?;
+    let (images, short) = (splits.trained(train)?, short_side(&splits)?);
+    let network = given.network.unwrap_or(if short <= SMALL { "wrn16_2" } else { "resnet18" });
+    let is_small = FOR_CIFAR.iter().any(|start| network.starts_with(start));
+    let input = match (is_small, network.starts_with("efficientnet")) {
+        (true, _) => json!("cifar"),
+        (_, true) => json!({"like": "imagenet-inception", "size": side(short)}),
+        _ => json!({"like": "imagenet", "size": side(short)}),
+    };
+    let batch_size = if is_small { 64 } else { 32 };
+    let (epochs, lr) = match given.weights {
+        Some(_) => (given.epochs.unwrap_or(10), 0.01),
+        None => (given.epochs.unwrap_or(30), 0.05),
+    };
+    let mut keys = json!({
+        "name": given.method, "train": train, "backbone": network, "epochs": epochs, "batch_size": batch_size, "lr": lr,
+        "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": if is_small { 0.0005 } else { 0.0001 }},
+        "schedule": {"kind": "cosine", "floor": 1e-6}, "objective": {"kind": "plain"}, "augment": true,
+        "input": input, "early_stopping": {"patience": epochs}
+    });
+    let mut said = vec![format!(
+        "{}: classes {}; half of the images have {short} pixels or more along the short side",
+        images.describe(),
+        listed(images.classes())
+    )];
+    let kept = match &splits.validation {
+        Some(kept) => kept.len(),
+        None => {
+            let trained = (images.len() as f64 * TRAINED) as usize;
+            keys["train_limit"] = trained.into();
+            images.len() - trained
+        }
+    };
+    said.push(format!(
+        "{kept} images are kept out of training, and the best of the epochs is chosen on them; network {network}, method {}, {epochs} epochs",
+        given.method
+    ));
+    let validation = format!("{train}-validation");
+    let mut tests = vec![validation.clone(), format!("{validation}-c")];
+    tests.extend(splits.test.iter().map(|(name, _)| name.clone()));
+    tests.extend(splits.test.first().map(|(name, _)| format!("{name}-c")));
+    keys["test"] = json!(tests);
+    let Value::Object(mut keys) = keys else { return Err(anyhow::anyhow!("a row is an object")) };
+    keys.extend(of_method(given.method, &places(network))?);
+    keys.extend(given.weights.map(|file| ("weights".to_string(), file.into())));
+    let evaluation = ["--test", &format!("{validation},{validation}-c"), "--severities", "3"].map(str::to_string).to_vec();
+    said.push(format!(
+        "{} evaluate measures more, such as --test {} (15 corruptions × 5 severities)",
+        Classify::INFO.program,
+        splits.test.first().map_or(format!("{validation}-c"), |(name, _)| format!("{name}-c"))
+    ));
+    Ok(Row { keys, data_dir: is_own.then(|| PathBuf::from(given.data)), said, evaluation })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_layers_at_places_of_the_network() -> Result<()> {
+        for network in ["resnet18", "wrn16_2", "densenet40_12", "allconv"] {
+            for (name, _) in METHODS {
+                let keys = Value::Object(of_method(name, &places(network))?);
+                assert!(!keys.to_string().contains("\"own\"") && !keys.to_string().contains("\"cross\""), "{name}: {keys}");
+            }
+        }
+        let unknown = of_method("magic", &places("resnet18")).unwrap_err().to_string();
+        assert!(unknown.contains("known: baseline, cn, sn, cnsn"), "{unknown}");
+        assert_eq!([10, 32, 112, 150, 4000].map(side), [32, 32, 112, 128, 224]);
+        Ok(())
+    }
+}
