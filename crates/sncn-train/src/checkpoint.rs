@@ -328,15 +328,20 @@ impl Checkpoint {
         vars.load(get).map_err(|source| CheckpointError::Network { path: self.path.clone(), source })
     }
 
-    /// Writes the weights, with PyTorch's names, as a plain safetensors file; returns the number of tensors.
+    /// Writes the weights, with PyTorch's names, as a plain safetensors file; returns the number of tensors. Its header has the
+    /// class names and these notes, each JSON, under their names.
     ///
     /// # Errors
     /// If the file cannot be written; no partial file is left.
-    pub fn export(&self, path: &Path) -> Result<usize> {
+    pub fn export(&self, path: &Path, notes: &[(&str, Value)]) -> Result<usize> {
         let weights = self.tensors.iter().filter(|(name, _)| is_weight(name));
         let weights: Vec<_> = weights.map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        let mut metadata: HashMap<String, String> =
+            notes.iter().map(|(name, note)| (name.to_string(), note.to_string())).collect();
+        metadata.insert("classes".to_string(), Value::from(self.header.classes.clone()).to_string());
         // the key that other programs look for
-        write(path, &weights, HashMap::from([("format".to_string(), "pt".to_string())]))?;
+        metadata.insert("format".to_string(), "pt".to_string());
+        write(path, &weights, metadata)?;
         Ok(weights.len())
     }
 

@@ -1,10 +1,14 @@
 //! The `export` command: a checkpoint's weights for PyTorch, as a plain safetensors file.
 
+use super::saved;
+use super::task::Task;
 use crate::checkpoint::Checkpoint;
 use anyhow::{Result, ensure};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Write a checkpoint's weights with PyTorch's names and shapes, for `safetensors.torch.load_file`.
+/// Write a checkpoint's weights with PyTorch's names and shapes, for `safetensors.torch.load_file`; classes and the settings of inputs are in
+/// the file's header.
 #[derive(clap::Args, Debug)]
 pub struct Export {
     /// A checkpoint file.
@@ -29,9 +33,13 @@ impl Export {
     ///
     /// # Errors
     /// If the checkpoint is damaged or the file cannot be written.
-    pub fn run(&self) -> Result<()> {
+    pub fn run<T: Task>(&self) -> Result<()> {
         differ(&self.checkpoint, &self.output)?;
-        let count = Checkpoint::read(&self.checkpoint)?.export(&self.output)?;
+        let checkpoint = Checkpoint::read(&self.checkpoint)?;
+        let run = saved::run_of::<T>(&checkpoint)?;
+        let input = T::input(&run.settings)?.or_else(|| Some(run.input.clone()).filter(|input| !input.is_null()));
+        let notes: Vec<(&str, Value)> = input.into_iter().map(|input| ("input", input)).collect();
+        let count = checkpoint.export(&self.output, &notes)?;
         crate::out!("{}: {count} tensors", self.output.display());
         Ok(())
     }

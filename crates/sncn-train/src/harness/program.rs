@@ -50,7 +50,7 @@ impl<T: Task> Command<T> {
             Self::Evaluate(command) => command.run(),
             Self::Predict(command) => command.run(),
             Self::Plan(command) => command.run::<T>(),
-            Self::Export(command) => command.run(),
+            Self::Export(command) => command.run::<T>(),
             Self::Bench(command) => command.run::<T>(),
             Self::Own(command) => command.run(),
         };

@@ -26,7 +26,7 @@ impl Progress {
         Self { bar, epoch, losses: Vec::new(), printed: Instant::now() }
     }
 
-    /// After a step, with the last score on validation-out examples if there is one.
+    /// After a step, with the last score on validation examples if there is one.
     pub(super) fn step(&mut self, step: &Step, validation: Option<&Validation>, is_last: bool) {
         self.bar.set_position(step.done as u64);
         self.losses.push(step.loss);
@@ -37,7 +37,7 @@ impl Progress {
         if is_last || self.printed.elapsed() >= BETWEEN_LINES {
             let mean = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
             let validation = validation
-                .map_or(String::new(), |validation| format!(", {:.2} % on validation-out examples", 100. * validation.score));
+                .map_or(String::new(), |validation| format!(", {:.2} % on validation examples", 100. * validation.score));
             self.bar.suspend(|| eprintln!("epoch {} of {epochs}: mean loss {mean:.4}{validation}", step.done / steps));
             self.printed = Instant::now();
         }

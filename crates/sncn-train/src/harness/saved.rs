@@ -91,6 +91,23 @@ pub fn foreign<T: Task>(run: &Run<T::Settings>, classes: Vec<String>) -> Result<
     })
 }
 
+/// The run in a checkpoint.
+///
+/// # Errors
+/// If it is of another task, or a key does not fit.
+pub(super) fn run_of<T: Task>(checkpoint: &Checkpoint) -> Result<Run<T::Settings>> {
+    let task = &checkpoint.header.task;
+    ensure!(
+        task.is_empty() || task == T::INFO.name,
+        "{}: a checkpoint of the task {task:?}, and {} takes {:?}; {} takes it",
+        checkpoint.path().display(),
+        T::INFO.program,
+        T::INFO.name,
+        sncn_record::Task::of(task)?.program
+    );
+    table::read::<T>(checkpoint.header.run.run.clone()).context("the run in the checkpoint")
+}
+
 impl<T: Task> Trained<T> {
     /// The model that the command line names, with its weights.
     ///
@@ -111,17 +128,7 @@ impl<T: Task> Trained<T> {
     /// # Errors
     /// If a file that belongs beside it is damaged, or it is of another task or network.
     pub fn of(checkpoint: Checkpoint, folder: &Path) -> Result<Self> {
-        let task = &checkpoint.header.task;
-        ensure!(
-            task.is_empty() || task == T::INFO.name,
-            "{}: a checkpoint of the task {task:?}, and {} takes {:?}; {} takes it",
-            checkpoint.path().display(),
-            T::INFO.program,
-            T::INFO.name,
-            sncn_record::Task::of(task)?.program
-        );
-        let SeededRun { run, seed } = checkpoint.header.run.clone();
-        let run = table::read::<T>(run).context("the run in the checkpoint")?;
+        let (run, seed) = (run_of::<T>(&checkpoint)?, checkpoint.header.run.seed);
         let rebuild = Rebuild { run: &run, seed, classes: &checkpoint.header.classes, folder };
         let (model, vars) = T::rebuild(&rebuild)?;
         checkpoint.load_weights(&vars)?;

@@ -1,5 +1,6 @@
 //! `sncn-classify import`: weights that PyTorch saved, as a checkpoint that `evaluate` and `predict` take.
 
+use super::noted::Noted;
 use super::setup::{self, Classify, Settings};
 use crate::dataset;
 use anyhow::{Context, Result, bail, ensure};
@@ -8,8 +9,9 @@ use sncn_train::checkpoint;
 use sncn_train::files;
 use sncn_train::harness::export::differ;
 use sncn_train::harness::{Run, Table, cli, saved};
+use sncn_train::text_file;
 use sncn_weights::{NameMap, StateDict, Weights};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Makes a checkpoint from published weights: a file of torch.save, a TorchScript archive, a safetensors file, an index of several, or a
 /// folder with one of them. Prints every name: matched, renamed (what wrappers such as DataParallel added is left out), missing, surplus,
@@ -40,7 +42,14 @@ pub struct Import {
     /// How many classes the weights must have (default: as many as they have).
     #[arg(long)]
     classes: Option<usize>,
-    /// Folder that holds the data set, which names the classes; without it they are numbered.
+    /// A file of class names, one a line, in the order of the network's outputs, such as ImageNet's wnids.
+    #[arg(long, conflicts_with = "data_dir")]
+    class_names: Option<PathBuf>,
+    /// How images become inputs: a name (cifar, imagenet, imagenet-inception), or JSON as in a table's "input" (default: as the file notes it, or
+    /// as usual for the network).
+    #[arg(long, conflicts_with = "table")]
+    input: Option<String>,
+    /// Folder that holds the data set, which names the classes; without it they are numbered, unless the file or --class-names has their names.
     #[arg(long)]
     data_dir: Option<PathBuf>,
     /// The checkpoint to write, such as model.safetensors.
@@ -48,8 +57,17 @@ pub struct Import {
     output: PathBuf,
 }
 
+/// The names in a file, one a line; of a line with more words, such as a wnid with its names, the first.
+fn named(path: &Path) -> Result<Vec<String>> {
+    let text = text_file::read(path)?.text;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let is_wnid = |word: &str| word.len() == 9 && word.starts_with('n') && word[1..].bytes().all(|byte| byte.is_ascii_digit());
+    let name = |line: &str| line.split_whitespace().next().filter(|word| is_wnid(word)).unwrap_or(line).to_string();
+    Ok(lines.map(name).collect())
+}
+
 impl Import {
-    fn described(&self) -> Result<Run<Settings>> {
+    fn described(&self, noted: &Noted) -> Result<Run<Settings>> {
         if let (Some(table), Some(row)) = (&self.table, &self.row) {
             return Table::<Classify>::read(table)?.row(row).cloned().with_context(|| table.display().to_string());
         }
@@ -57,10 +75,15 @@ impl Import {
             Some(text) => serde_json::from_str(text).context("--layers is not the JSON of a table's \"layers\"")?,
             None => json!([]),
         };
+        let input = match (&self.input, &noted.input) {
+            (Some(given), _) => serde_json::from_str(given).unwrap_or_else(|_| Value::from(given.as_str())),
+            (None, Some(noted)) => noted.clone(),
+            (None, None) => Value::from(setup::usual_input(self.backbone.as_deref().unwrap_or_default())),
+        };
         // how the weights were trained is not known: the run's training settings are placeholders that nothing reads
         let row = json!({
             "name": "imported", "train": self.train, "test": [self.train, format!("{}-c", self.train)],
-            "backbone": self.backbone, "layers": layers, "epochs": 1, "batch_size": 128, "lr": 0.1,
+            "backbone": self.backbone, "input": input, "layers": layers, "epochs": 1, "batch_size": 128, "lr": 0.1,
             "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": 0.0005},
             "schedule": {"kind": "constant"}, "objective": {"kind": "plain"}
         });
@@ -93,12 +116,28 @@ impl Import {
     }
 
     /// The class names.
-    fn names(&self, run: &Run<Settings>, count: usize) -> Result<Vec<String>> {
+    fn names(&self, run: &Run<Settings>, count: usize, noted: &Noted) -> Result<Vec<String>> {
         if let Some(wanted) = self.classes {
             ensure!(wanted == count, "{count} classes; --classes is {wanted}: give the number that the weights have");
         }
+        let listed = match &self.class_names {
+            Some(path) => Some((path.display().to_string(), named(path)?)),
+            None => noted
+                .classes
+                .clone()
+                .filter(|_| self.data_dir.is_none())
+                .map(|classes| ("the file's header".to_string(), classes)),
+        };
+        if let Some((origin, classes)) = listed {
+            ensure!(
+                classes.len() == count,
+                "{count} classes, {origin} names {}; give as many names as the weights have",
+                classes.len()
+            );
+            return Ok(classes);
+        }
         if self.data_dir.is_none() && run.train != "shapes" {
-            out!("classes are numbered 0 to {}; give --data-dir to name them as {} does", count - 1, run.train);
+            out!("classes are numbered 0 to {}; give --class-names, or --data-dir to name them as {} does", count - 1, run.train);
             return Ok((0..count).map(|class| class.to_string()).collect());
         }
         let classes = dataset::open(&run.train, &cli::data_dir(self.data_dir.as_deref()))?.classes().to_vec();
@@ -118,7 +157,8 @@ impl Import {
     /// If the file is damaged or of another network, or the checkpoint cannot be written.
     pub fn run(&self) -> Result<()> {
         differ(&self.file, &self.output)?;
-        let run = self.described()?;
+        let noted = Noted::read(&self.file);
+        let run = self.described(&noted)?;
         ensure!(
             dataset::names().any(|name| name == run.train),
             "--train is {:?}; known: {}",
@@ -132,7 +172,7 @@ impl Import {
         found.place.iter().for_each(|place| out!("found in {place}"));
         found.others.iter().for_each(|others| out!("also there, chosen by --key: {others}"));
         let count = self.count(&run, &found).with_context(advice)?;
-        let classes = self.names(&run, count).with_context(at)?;
+        let classes = self.names(&run, count, &noted).with_context(at)?;
         let (_network, vars) = setup::network(&run, count, 0)?;
         found.load(&vars, |outcome, name, more| out!("{outcome:10} {name} {more}")).with_context(advice)?;
         checkpoint::save_weights(&self.output, &vars, saved::foreign::<Classify>(&run, classes)?)?;

@@ -3,6 +3,7 @@
 mod bench;
 mod corrupt;
 mod import;
+mod noted;
 mod options;
 mod predict;
 mod setup;

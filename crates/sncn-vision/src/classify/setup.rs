@@ -72,6 +72,23 @@ impl Evaluation {
     }
 }
 
+/// Networks whose stems are for images of 32 pixels, by the beginnings of their names.
+const FOR_CIFAR: [&str; 5] = ["wrn", "resnext", "densenet", "allconv", "cifar_"];
+
+/// Whether a network is one for images of 32 pixels.
+pub(super) fn is_for_cifar(network: &str) -> bool {
+    FOR_CIFAR.iter().any(|start| network.starts_with(start))
+}
+
+/// The name of the preprocessing that is usual for a network.
+pub(super) fn usual_input(network: &str) -> &'static str {
+    match network {
+        small if is_for_cifar(small) => "cifar",
+        lite if lite.starts_with("efficientnet") => "imagenet-inception",
+        _ => "imagenet",
+    }
+}
+
 /// The first `limit` images.
 pub(super) fn limited(images: &Arc<dyn Images>, limit: Option<usize>) -> Arc<dyn Images> {
     match limit {

@@ -1,6 +1,6 @@
 //! The row that stands for images, a network and a method, for users without a table.
 
-use super::setup::Classify;
+use super::setup::{self, Classify};
 use crate::dataset::{self, Parts, Splits};
 use crate::picture;
 use anyhow::{Context, Result};
@@ -21,8 +21,6 @@ const SIDES: [usize; 7] = [32, 64, 96, 112, 128, 160, 224];
 const SMALL: usize = 64;
 /// The fraction of a data set without a validation part that is trained on.
 const TRAINED: f64 = 0.9;
-/// Networks whose stems are for images of 32 pixels, by the beginnings of their names.
-const FOR_CIFAR: [&str; 6] = ["wrn", "resnext", "densenet", "allconv", "cifar_", "preact"];
 
 /// Where layers are attached in a network.
 struct Places {
@@ -35,7 +33,7 @@ fn places(network: &str) -> Places {
     match network {
         name if name.starts_with("allconv") => Places { cross: "conv", own: "conv" },
         name if name.starts_with("densenet") => Places { cross: "conv1_pre", own: "conv1_pre" },
-        name if FOR_CIFAR.iter().any(|start| name.starts_with(start)) => Places { cross: "post", own: "post" },
+        name if setup::is_for_cifar(name) => Places { cross: "post", own: "post" },
         _ => Places { cross: "image", own: "post" },
     }
 }
@@ -117,11 +115,10 @@ pub(super) fn row(given: &Given<'_>) -> Result<Row> {
     let splits = dataset::open_parts(train, &data_dir, &parts, None)?;
     let (images, short) = (splits.trained(train)?, short_side(&splits)?);
     let network = given.network.unwrap_or(if short <= SMALL { "wrn16_2" } else { "resnet18" });
-    let is_small = FOR_CIFAR.iter().any(|start| network.starts_with(start));
-    let input = match (is_small, network.starts_with("efficientnet")) {
-        (true, _) => json!("cifar"),
-        (_, true) => json!({"like": "imagenet-inception", "size": side(short)}),
-        _ => json!({"like": "imagenet", "size": side(short)}),
+    let is_small = setup::is_for_cifar(network);
+    let input = match setup::usual_input(network) {
+        usual if is_small => json!(usual),
+        usual => json!({"like": usual, "size": side(short)}),
     };
     let batch_size = if is_small { 64 } else { 32 };
     let (epochs, lr) = match given.weights {

@@ -115,19 +115,28 @@ pub(crate) fn given(inputs: &[PathBuf], output: Option<&Path>) -> Result<Vec<(Pa
     Ok(files)
 }
 
+/// The ending of a file's name, in lower case.
+fn ending(path: &Path) -> String {
+    path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// Whether a file has the ending of an image's name.
+pub(crate) fn is_named_image(path: &Path) -> bool {
+    ENDINGS.contains(&ending(path).as_str())
+}
+
 fn collect(folder: &Path, visited: &mut BTreeSet<PathBuf>, listing: &mut Listing) -> Result<()> {
     let real = folder.canonicalize().with_context(|| format!("{}: not readable", folder.display()))?;
     if !visited.insert(real) {
         return Ok(());
     }
     for path in entries(folder)? {
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default();
         if path.is_dir() {
             collect(&path, visited, listing)?;
-        } else if ENDINGS.contains(&ending.as_str()) {
+        } else if is_named_image(&path) {
             listing.images.push(path);
         } else {
-            *listing.passed_over.entry(ending).or_default() += 1;
+            *listing.passed_over.entry(ending(&path)).or_default() += 1;
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ mod photo;
 mod targets;
 
 pub use limit::Limit;
-pub(crate) use list::{Listing, entries, given, list};
+pub(crate) use list::{Listing, entries, given, is_named_image, list};
 pub use open::decode;
 pub(crate) use open::{ENDINGS, Stored, check, format, once, open, png_orientation};
 pub use photo::Photo;

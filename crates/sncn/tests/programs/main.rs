@@ -6,6 +6,7 @@ mod common;
 mod foreign;
 mod huggingface;
 mod import;
+mod photos;
 mod pictures;
 mod pretrained;
 mod segment;

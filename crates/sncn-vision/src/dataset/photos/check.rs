@@ -1,9 +1,12 @@
 //! Whether image files can be read, before hours of training depend on them.
 
+use super::files::PhotoFiles;
 use crate::picture::{self, Limit};
+use anyhow::{Result, bail};
 use rayon::prelude::*;
 use sncn_train::harness::cli;
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// How files are looked at before training starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,27 +20,57 @@ pub(crate) struct Check {
 /// Faults that are told one by one.
 const TOLD: usize = 20;
 
-/// The files that cannot be read, by index, each with its fault.
-pub(super) fn faults(files: &[(PathBuf, usize)], how: Check, what: &str) -> Vec<(usize, String)> {
-    let bar = cli::progress(files.len(), &format!("check {what}"));
-    let fault = |(index, (path, _)): (usize, &(PathBuf, usize))| {
-        let found = picture::check(path, Limit::default(), how.decodes);
+/// Looks at every file of the sets; those that cannot be read are an error, or are left out and counted.
+///
+/// # Errors
+/// Lists the files that cannot be read, with their faults.
+pub(super) fn checked(mut sets: Vec<PhotoFiles>, how: Check) -> Result<Vec<PhotoFiles>> {
+    let all: Vec<&Path> = sets.iter().flat_map(|set| &set.files).map(|(path, _)| path.as_path()).collect();
+    let (count, faults) = (all.len(), faults(&all, how.decodes));
+    let Some(origin) = sets.first().map(|set| set.origin.clone()).filter(|_| !faults.is_empty()) else { return Ok(sets) };
+    let lines = faults.iter().map(|(path, fault)| format!("{}: {fault}", path.display())).collect::<Vec<_>>();
+    let (told, wrong) = (told(&lines), faults.len());
+    if !how.skips {
+        bail!(
+            "{origin}: {wrong} of {count} files cannot be read:\n{told}\nmend or remove them, or leave them out with --skip-unreadable"
+        )
+    }
+    eprintln!("{origin}: {wrong} of {count} files cannot be read and are left out:\n{told}");
+    let faulty: BTreeSet<PathBuf> = faults.into_iter().map(|(path, _)| path.to_path_buf()).collect();
+    for set in &mut sets {
+        let before = set.files.len();
+        let classes = set.occurring();
+        set.files.retain(|(path, _)| !faulty.contains(path));
+        let left_out = before - set.files.len();
+        if left_out > 0 {
+            set.remarks.push(format!("{left_out} unreadable left out"));
+        }
+        if let Some(lost) = classes.difference(&set.occurring()).next() {
+            bail!("{}: no readable image of class {:?} is left", set.origin, set.classes[*lost])
+        }
+    }
+    Ok(sets)
+}
+
+/// The files that cannot be read, each with its fault.
+fn faults<'a>(files: &[&'a Path], decodes: bool) -> Vec<(&'a Path, String)> {
+    let bar = cli::progress(files.len(), "check files");
+    let fault = |path: &&'a Path| {
+        let found = picture::check(path, Limit::default(), decodes);
         bar.inc(1);
         // the path is told beside it
-        found.err().map(|error| {
-            (
-                index,
-                error.chain().skip(usize::from(error.chain().len() > 1)).map(ToString::to_string).collect::<Vec<_>>().join(": "),
-            )
-        })
+        let causes = |error: anyhow::Error| {
+            error.chain().skip(usize::from(error.chain().len() > 1)).map(ToString::to_string).collect::<Vec<_>>()
+        };
+        found.err().map(|error| (*path, causes(error).join(": ").trim().to_string()))
     };
-    let faults = files.par_iter().enumerate().filter_map(fault).collect();
+    let faults = files.par_iter().filter_map(fault).collect();
     bar.finish_and_clear();
     faults
 }
 
 /// The first lines, and how many more there are.
-pub(super) fn told(lines: &[String]) -> String {
+fn told(lines: &[String]) -> String {
     let more = lines.len().saturating_sub(TOLD);
     let rest = (more > 0).then(|| format!("and {more} more"));
     lines.iter().take(TOLD).cloned().chain(rest).map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")

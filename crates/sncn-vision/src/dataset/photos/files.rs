@@ -1,11 +1,11 @@
 //! `PhotoFiles`: image files of any size with their classes, read on demand.
 
 use super::super::images::Images;
-use super::check::{self, Check};
 use crate::corruption::Dims;
 use crate::picture::{self, Limit, Photo};
 use anyhow::{Context, Result, bail};
 use sncn_train::text_file::listed;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Image files, each with its label.
@@ -36,6 +36,11 @@ impl PhotoFiles {
         Self { origin, classes, files: ranked.into_iter().map(|(_, file)| file).collect(), remarks }
     }
 
+    /// The labels that occur.
+    pub(super) fn occurring(&self) -> BTreeSet<usize> {
+        self.files.iter().map(|(_, label)| *label).collect()
+    }
+
     /// Keeps the files with these indices.
     pub(super) fn only(&self, indices: &[usize]) -> Self {
         let files = indices.iter().filter_map(|&index| self.files.get(index).cloned()).collect();
@@ -62,35 +67,6 @@ impl PhotoFiles {
         let relabelled =
             |(path, label): &(PathBuf, usize)| places.get(*label).copied().flatten().map(|place| (path.clone(), place));
         Ok(Self { files: self.files.iter().filter_map(relabelled).collect(), classes: classes.to_vec(), ..self.clone() })
-    }
-
-    /// Looks at every file; those that cannot be read are an error, or are left out and counted.
-    ///
-    /// # Errors
-    /// Lists the files that cannot be read, with their faults.
-    pub(super) fn checked(mut self, how: Check) -> Result<Self> {
-        let faults = check::faults(&self.files, how, &self.origin);
-        if faults.is_empty() {
-            return Ok(self);
-        }
-        let (count, all) = (faults.len(), self.files.len());
-        let lines: Vec<String> =
-            faults.iter().map(|(index, fault)| format!("{}: {fault}", self.files[*index].0.display())).collect();
-        let told = check::told(&lines);
-        if !how.skips {
-            bail!(
-                "{}: {count} of {all} files cannot be read:\n{told}\nmend or remove them, or leave them out with --skip-unreadable",
-                self.origin
-            )
-        }
-        eprintln!("{}: {count} of {all} files cannot be read and are left out:\n{told}", self.origin);
-        let mut index = 0..;
-        self.files.retain(|_| index.next().is_none_or(|index| faults.binary_search_by_key(&index, |fault| fault.0).is_err()));
-        self.remarks.push(format!("{count} unreadable left out"));
-        if let Some(class) = (0..self.classes.len()).find(|class| self.files.iter().all(|(_, label)| label != class)) {
-            bail!("{}: no readable image of class {:?} is left", self.origin, self.classes[class])
-        }
-        Ok(self)
     }
 }
 

@@ -11,7 +11,7 @@ use super::paths;
 use crate::picture::{self, ENDINGS, Listing};
 use anyhow::{Context, Result, bail, ensure};
 use sncn_train::text_file::{self, listed};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Names that parts have, in lower case: of those trained on, kept for validation, and tested on.
@@ -49,7 +49,12 @@ pub(super) fn read(path: &Path, parts: &Parts) -> Result<Vec<Part>> {
         return folders.iter().map(|(name, path)| Ok((name.clone(), part(path)?))).collect();
     }
     match with_names.is_empty() {
-        true => Ok(vec![(String::new(), classes(path, folders)?)]),
+        true => {
+            if !parts.nested {
+                not_domains(path, &folders)?;
+            }
+            Ok(vec![(String::new(), classes(path, folders)?)])
+        }
         false => with_names.into_iter().map(|(name, path)| Ok((name.clone(), part(path)?))).collect(),
     }
 }
@@ -66,6 +71,31 @@ fn folders(path: &Path) -> Result<Vec<(String, PathBuf)>> {
         }
     }
     Ok(found)
+}
+
+/// Refuses folders that all have folders of the same names and no images beside them: these are domains rather than classes.
+fn not_domains(path: &Path, all: &[(String, PathBuf)]) -> Result<()> {
+    let mut shared: Option<BTreeSet<String>> = None;
+    for (_, folder) in all {
+        let inside = picture::entries(folder)?;
+        if inside.iter().any(|path| path.is_file() && picture::is_named_image(path)) {
+            return Ok(());
+        }
+        let names: BTreeSet<String> = folders(folder)?.into_iter().map(|(name, _)| name).collect();
+        shared = Some(shared.map_or_else(|| names.clone(), |shared| shared.intersection(&names).cloned().collect()));
+    }
+    let shared: Vec<String> = shared.unwrap_or_default().into_iter().collect();
+    let names: Vec<&String> = all.iter().map(|(name, _)| name).collect();
+    ensure!(
+        all.len() < 2 || shared.len() < 2,
+        "{}: {} each have the folders {}: if they are domains, name those to train on (data.train, as in --set data.train={}); if they \
+         are classes, say so (--set data.nested=true)",
+        path.display(),
+        listed(&names),
+        listed(&shared),
+        names.first().map_or("", |name| name.as_str())
+    );
+    Ok(())
 }
 
 /// One part: Tiny-ImageNet's table, or class folders.

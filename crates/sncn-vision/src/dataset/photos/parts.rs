@@ -1,7 +1,7 @@
 //! `Parts`: which parts of a folder of photographs are for what; the key `data` of a row.
 
 use anyhow::{Result, ensure};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use sncn_train::harness::settings;
 
@@ -10,15 +10,33 @@ use sncn_train::harness::settings;
 #[serde(deny_unknown_fields)]
 pub struct Parts {
     /// Parts that are trained on; empty: the one called `train` or `training`, or all images where there are no parts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_more")]
     pub train: Vec<String>,
     /// What is kept out of training to choose on; absent: the part called `val`, `valid`, `validation` or `dev`, or a tenth.
     #[serde(default)]
     pub validation: Option<Validation>,
     /// Parts that are test sets under their own names; empty: that called `test` or `testing`, and where `train` is set, all
     /// others.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "one_or_more")]
     pub test: Vec<String>,
+    /// Whether class folders may all have folders of the same names; otherwise they are taken for domains that a run has to name.
+    #[serde(default)]
+    pub nested: bool,
+}
+
+/// A name, or a list of names.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+fn one_or_more<'de, D: Deserializer<'de>>(names: D) -> Result<Vec<String>, D::Error> {
+    Ok(match OneOrMore::deserialize(names)? {
+        OneOrMore::One(name) => vec![name],
+        OneOrMore::More(names) => names,
+    })
 }
 
 /// What is kept out of training.

@@ -1,7 +1,7 @@
 //! `open`: what of a folder's photographs is trained on, kept for validation, and tested on.
 
 use super::super::images::{Images, Splits};
-use super::check::Check;
+use super::check::{self, Check};
 use super::files::PhotoFiles;
 use super::layout::{self, Part, TEST, TRAIN, VALIDATION};
 use super::parts::{Parts, Validation};
@@ -89,17 +89,17 @@ fn finish(
     check: Option<Check>,
     classes: &[String],
 ) -> Result<Splits> {
-    let look = |files: PhotoFiles| check.map_or(Ok(files.clone()), |how| files.clone().checked(how));
     let shared = |files: PhotoFiles| -> Arc<dyn Images> { Arc::new(files) };
     let known = |part: &Part| Ok((part.0.clone(), part.1.labelled_as(classes)?));
     let kept = joined(&kept.iter().map(known).collect::<Result<Vec<Part>>>()?)?;
     let test = tested.iter().map(|part| Ok((part.0.clone(), shared(part.1.labelled_as(classes)?)))).collect::<Result<_>>()?;
-    Ok(Splits {
-        train: train.map(look).transpose()?.map(shared),
-        validation: kept.map(look).transpose()?.map(shared),
-        test,
-        corrupted: format!("{name}-c"),
-    })
+    let is_trained = train.is_some();
+    let mut sets: Vec<PhotoFiles> = train.into_iter().chain(kept).collect();
+    if let Some(how) = check {
+        sets = check::checked(sets, how)?;
+    }
+    let mut sets = sets.into_iter().map(shared).peekable();
+    Ok(Splits { train: sets.next_if(|_| is_trained), validation: sets.next(), test, corrupted: format!("{name}-c") })
 }
 
 /// The images of several parts together; nothing where there is no part. A class that only some have is a class of all.

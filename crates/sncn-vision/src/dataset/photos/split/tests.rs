@@ -77,6 +77,13 @@ fn parts_are_found_by_their_usual_names_or_by_those_that_are_given() {
     let names: Vec<&str> = splits.test.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((names, splits.validation.unwrap().len()), (vec!["art", "sketch"], 1));
     assert_eq!((labels(&splits.test[0].1), labels(&splits.test[1].1)), (vec![1], vec![0]));
+    // not all have two folders in common, so these may be classes
+    assert_eq!(read(domains.path(), &Parts::default()).unwrap().classes(), ["art", "photo", "sketch"]);
+    let same = self::folder(&["photo/cat/1.png", "photo/dog/1.png", "art/cat/1.png", "art/dog/1.png"]);
+    let error = refused(same.path(), &Parts::default());
+    assert!(error.contains("art, photo each have the folders cat, dog") && error.contains("data.train=art"), "{error}");
+    assert_eq!(read(same.path(), &parts(serde_json::json!({"nested": true}))).unwrap().classes(), ["art", "photo"]);
+    assert_eq!(read(same.path(), &parts(serde_json::json!({"train": "photo"}))).unwrap().classes(), ["cat", "dog"]);
     let both = parts(serde_json::json!({"train": ["art", "sketch"], "validation": ["photo"], "test": ["photo"]}));
     let splits = read(domains.path(), &both).unwrap();
     assert_eq!(splits.train.unwrap().classes(), ["cat", "dog"]);

@@ -1,0 +1,44 @@
+//! What a file of weights that this program exported notes of its classes and of how images become inputs.
+
+use safetensors::SafeTensors;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// The largest header of a safetensors file, as the format has it.
+const LARGEST: u64 = 100_000_000;
+
+/// Notes in the header of a file of weights; nothing where it is of another format, or notes nothing.
+#[derive(Debug, Default)]
+pub(super) struct Noted {
+    /// The key `input` of its run.
+    pub(super) input: Option<Value>,
+    /// Class names, in label order.
+    pub(super) classes: Option<Vec<String>>,
+}
+
+impl Noted {
+    /// Reads the notes of a file. What cannot be read is told when its weights are.
+    pub(super) fn read(path: &Path) -> Self {
+        let notes = notes(path).unwrap_or_default();
+        let parsed = |key: &str| notes.get(key).and_then(|text| serde_json::from_str(text).ok());
+        let classes = parsed("classes").and_then(|classes| serde_json::from_value(classes).ok());
+        Self { input: parsed("input"), classes }
+    }
+}
+
+/// The texts in the header of a safetensors file: 8 bytes of its length, and the header.
+fn notes(path: &Path) -> Option<HashMap<String, String>> {
+    let mut file = File::open(path).ok()?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length).ok()?;
+    let count = u64::from_le_bytes(length);
+    if count > LARGEST {
+        return None;
+    }
+    let mut bytes = length.to_vec();
+    file.take(count).read_to_end(&mut bytes).ok()?;
+    SafeTensors::read_metadata(&bytes).ok()?.1.metadata().clone()
+}
