@@ -27,20 +27,20 @@ pub(crate) const TABLE: &str = "table.json";
 pub struct Train<T: Task> {
     #[command(flatten)]
     start: Start,
-    /// Folder of the checkpoints; if it holds some of this run, training goes on from the newest.
-    #[arg(long)]
+    /// Folder of the checkpoints; where it holds some, training goes on from them.
+    #[arg(long, value_name = "DIR")]
     run_dir: PathBuf,
     /// Folder that holds the data sets (default: $SNCN_DATA).
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// Steps between checkpoints.
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     checkpoint_every: u64,
-    /// Stop after this step of the run, as Ctrl-C would: with a checkpoint, to be resumed.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Stop after this step, as Ctrl-C would: with a checkpoint.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     stop_after: Option<u64>,
     /// Threads (default: all processors); the result does not depend on it.
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     threads: Option<usize>,
     #[command(flatten)]
     options: T::Train,
@@ -95,7 +95,7 @@ impl<T: Task> Train<T> {
         let fit = Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new(), average: None };
         let ending = fit.run(folder, saved).with_context(|| format!("run {:?}, seed {seed}", run.name))?;
         match evaluation.filter(|_| ending == Ending::Done) {
-            Some(arguments) => self.evaluate(&data_dir, &arguments)?,
+            Some(arguments) => self.evaluate(&data_dir, &[arguments, T::evaluation(&self.options)].concat())?,
             None => {}
         }
         Ok(ending)

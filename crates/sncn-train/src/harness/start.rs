@@ -12,31 +12,31 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args, Clone, Debug)]
 pub struct Start {
     /// Table file, such as models/quick.json.
-    #[arg(long, requires = "row", required_unless_present = "data")]
+    #[arg(long, value_name = "FILE", requires = "row", required_unless_present = "data")]
     table: Option<PathBuf>,
     /// Name of a row of the table.
-    #[arg(long, requires = "table")]
+    #[arg(long, value_name = "NAME", requires = "table")]
     row: Option<String>,
-    /// Train without a table: your own data (a folder or file), or the name of a data set.
-    #[arg(long, conflicts_with_all = ["table", "row"])]
+    /// Train without a table: your own data, or the name of a data set.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["table", "row"])]
     data: Option<String>,
-    /// The network, with --data (default: one that fits the data).
-    #[arg(long, requires = "data")]
+    /// With --data: the network (default: one that fits).
+    #[arg(long, value_name = "NAME", requires = "data")]
     network: Option<String>,
-    /// The method, with --data: baseline, cn, sn, cnsn, mixstyle, and others that an unknown name lists.
-    #[arg(long, requires = "data", default_value = "cnsn")]
+    /// With --data: the method; `list` names them.
+    #[arg(long, value_name = "NAME", requires = "data", default_value = "cnsn")]
     method: String,
-    /// Weights to begin with, with --data: a file that PyTorch or this program saved.
-    #[arg(long, requires = "data")]
+    /// With --data: the file of weights to begin with.
+    #[arg(long, value_name = "FILE", requires = "data")]
     weights: Option<String>,
-    /// Passes over the data, with --data (default: as many as usual for the network).
-    #[arg(long, requires = "data", value_parser = clap::value_parser!(u64).range(1..))]
+    /// With --data: passes over it.
+    #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u64).range(1..))]
     epochs: Option<u64>,
-    /// Another value of a key of the row: epochs=5, optimizer.weight_decay=0.001, layers=[]. May be given several times.
+    /// Another value of a key of the row: lr=0.1, optimizer.momentum=0.8.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Seed of weights, order, augmentation and mixing.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
 }
 
@@ -187,6 +187,7 @@ pub fn method(name: &str, known: &[Method]) -> Result<Map<String, Value>> {
     let found = known.iter().find(|(known, _)| *known == name).map(|(_, keys)| keys());
     match found {
         Some(Value::Object(keys)) => Ok(keys),
+        _ if name == "list" => bail!("methods: {}", known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")),
         _ => bail!("--method {name}: unknown; known: {}", known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")),
     }
 }

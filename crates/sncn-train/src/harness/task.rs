@@ -71,6 +71,11 @@ pub trait Task: Sized + Debug + 'static {
         anyhow::bail!("not yet")
     }
 
+    /// Arguments of `evaluate` that go with options of `train`, such as what is done about files that cannot be read.
+    fn evaluation(_options: &Self::Train) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The network of a model.
     fn network(model: &Self::Model) -> &dyn Network;
 

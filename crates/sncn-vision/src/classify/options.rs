@@ -17,20 +17,28 @@ enum Look {
     Full,
 }
 
-/// How image files are checked before training starts.
+/// How image files are checked before anything starts.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
-pub struct TrainOptions {
-    /// How image files are checked before training starts: headers, or full (they are decoded, which finds what is cut short).
-    #[arg(long, value_enum, hide_possible_values = true, default_value = "headers")]
+pub struct Files {
+    /// What of image files is checked first: headers, or full.
+    #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true, default_value = "headers")]
     check: Look,
-    /// Leave out image files that cannot be read, and say how many.
+    /// Leave out image files that cannot be read.
     #[arg(long)]
     skip_unreadable: bool,
 }
 
-impl TrainOptions {
-    pub(super) fn check(self) -> Check {
-        Check { decodes: self.check == Look::Full, skips: self.skip_unreadable }
+impl Files {
+    /// The check before training, or before test sets are measured.
+    pub(super) fn check(self, tests: bool) -> Check {
+        Check { decodes: self.check == Look::Full, skips: self.skip_unreadable, tests }
+    }
+
+    /// The same options as arguments.
+    pub(super) fn arguments(self) -> Vec<String> {
+        let full = (self.check == Look::Full).then_some(["--check", "full"]);
+        let skips = self.skip_unreadable.then_some("--skip-unreadable");
+        full.into_iter().flatten().chain(skips).map(str::to_string).collect()
     }
 }
 
@@ -50,6 +58,8 @@ pub struct Options {
 pub struct EvaluateOptions {
     #[command(flatten)]
     pub(super) images: Options,
+    #[command(flatten)]
+    pub(super) files: Files,
     /// Severities of the sets that are corrupted here, 1 to 5, instead of the run's.
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=5))]
     severities: Vec<u64>,

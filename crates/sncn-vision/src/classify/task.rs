@@ -3,7 +3,7 @@
 use super::bench;
 use super::corrupt::Corrupt;
 use super::import::Import;
-use super::options::{EvaluateOptions, TrainOptions};
+use super::options::{EvaluateOptions, Files};
 use super::predict::{self, Predict};
 use super::setup::{self, Classify, Settings};
 use super::show::Show;
@@ -62,7 +62,7 @@ impl Task for Classify {
     type Model = Box<dyn Network>;
     type Set = Examples;
     type Score = Evaluation;
-    type Train = TrainOptions;
+    type Train = Files;
     type Evaluate = EvaluateOptions;
     type Predict = Predict;
     type Command = Command;
@@ -93,6 +93,10 @@ impl Task for Classify {
         Ok(Some(serde_json::to_value(settings.preprocessing)?))
     }
 
+    fn evaluation(options: &Files) -> Vec<String> {
+        options.arguments()
+    }
+
     fn row(given: &Given<'_>) -> Result<Row> {
         start::row(given)
     }
@@ -104,7 +108,7 @@ impl Task for Classify {
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
         let run = begin.run;
         let Settings { preprocessing, augment, parts, .. } = &run.settings;
-        let splits = dataset::open_parts(&run.train, begin.data_dir, parts, Some(begin.options.check()))?;
+        let splits = dataset::open_parts(&run.train, begin.data_dir, parts, Some(begin.options.check(false)))?;
         let train = splits.trained(&run.train)?;
         let classes = train.classes().to_vec();
         let images = setup::limited(train, run.train_limit);
@@ -126,10 +130,12 @@ impl Task for Classify {
 
     fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn harness::TestSets<Self> + 'a>> {
         let Testing { trained, data_dir, options } = testing;
+        let check = options.files.check(true);
         Ok(Box::new(TestSets {
             run: &trained.run,
-            splits: dataset::open_parts(&trained.run.train, data_dir, &trained.run.settings.parts, None)?,
+            splits: dataset::open_parts(&trained.run.train, data_dir, &trained.run.settings.parts, Some(check))?,
             data_dir,
+            check,
             severities: options.severities(),
             frost: options.images.frost()?,
             classes: &trained.header.classes,

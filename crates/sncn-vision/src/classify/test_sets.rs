@@ -8,7 +8,7 @@
 
 use super::setup::{self, Classify, Settings};
 use crate::corruption::{self, Frost, Group, Variant, frost};
-use crate::dataset::photos::{self, Shifted};
+use crate::dataset::photos::{self, Check, Shifted};
 use crate::dataset::relabelled::Relabelled;
 use crate::dataset::{DataDir, Images, Splits, arrays};
 use crate::examples::{Corrupt, Examples};
@@ -37,6 +37,8 @@ pub(super) struct TestSets<'a> {
     pub(super) splits: Splits,
     /// Where data sets are.
     pub(super) data_dir: &'a DataDir,
+    /// How files are checked before anything is measured.
+    pub(super) check: Check,
     /// Severities instead of the run's.
     pub(super) severities: Option<Vec<usize>>,
     /// Textures of the frost corruption.
@@ -81,7 +83,7 @@ impl harness::TestSets<Classify> for TestSets<'_> {
         }
         if let Some(shifted) = folder(name).map(photos::shifted).transpose()?.filter(|shifted| !shifted.is_empty()) {
             let part = |(shift, severity, folder): Shifted| {
-                let images = self.fits(&folder.display().to_string(), &photos::class_folders(&folder)?)?;
+                let images = self.fits(&folder.display().to_string(), &photos::class_folders(&folder, self.check)?)?;
                 Ok((format!("{label}/{shift}/{severity}"), clean(&images)))
             };
             // every folder is listed before the first is measured
@@ -157,7 +159,7 @@ impl TestSets<'_> {
         let mut parts: Vec<(Cell, Arc<dyn Images>)> = Vec::new();
         if images.dims().is_none() && folder.is_dir() {
             for (corruption, severity, folder) in photos::shifted(&folder)? {
-                let images = self.fits(&folder.display().to_string(), &photos::class_folders(&folder)?)?;
+                let images = self.fits(&folder.display().to_string(), &photos::class_folders(&folder, self.check)?)?;
                 parts.push(((corruption, severity), images));
             }
             ensure!(!parts.is_empty(), "{}: no <corruption>/<severity>/<class>/<image> in it", folder.display());
@@ -174,7 +176,7 @@ impl TestSets<'_> {
     /// The images of that name: of the run's own data set, of a folder or table at that path, or further ones in `.npy` files.
     fn any(&self, name: &str) -> Result<Arc<dyn Images>> {
         if let Some(path) = folder(name) {
-            return self.fits(name, &photos::class_folders(path)?);
+            return self.fits(name, &photos::class_folders(path, self.check)?);
         }
         let known = self.splits.test.iter().any(|(known, _)| known == name);
         match (self.data_dir.folder(name), self.splits.test.first()) {

@@ -15,6 +15,8 @@ pub(crate) struct Check {
     pub(crate) decodes: bool,
     /// Whether files that cannot be read are left out.
     pub(crate) skips: bool,
+    /// Whether test sets are looked at, and not what is trained on.
+    pub(crate) tests: bool,
 }
 
 /// Faults that are told one by one.
@@ -24,10 +26,10 @@ const TOLD: usize = 20;
 ///
 /// # Errors
 /// Lists the files that cannot be read, with their faults.
-pub(super) fn checked(mut sets: Vec<PhotoFiles>, how: Check) -> Result<Vec<PhotoFiles>> {
+pub(super) fn look(sets: Vec<&mut PhotoFiles>, how: Check) -> Result<()> {
     let all: Vec<&Path> = sets.iter().flat_map(|set| &set.files).map(|(path, _)| path.as_path()).collect();
     let (count, faults) = (all.len(), faults(&all, how.decodes));
-    let Some(origin) = sets.first().map(|set| set.origin.clone()).filter(|_| !faults.is_empty()) else { return Ok(sets) };
+    let Some(origin) = sets.first().map(|set| set.origin.clone()).filter(|_| !faults.is_empty()) else { return Ok(()) };
     let lines = faults.iter().map(|(path, fault)| format!("{}: {fault}", path.display())).collect::<Vec<_>>();
     let (told, wrong) = (told(&lines), faults.len());
     if !how.skips {
@@ -37,19 +39,15 @@ pub(super) fn checked(mut sets: Vec<PhotoFiles>, how: Check) -> Result<Vec<Photo
     }
     eprintln!("{origin}: {wrong} of {count} files cannot be read and are left out:\n{told}");
     let faulty: BTreeSet<PathBuf> = faults.into_iter().map(|(path, _)| path.to_path_buf()).collect();
-    for set in &mut sets {
+    for set in sets {
         let before = set.files.len();
-        let classes = set.occurring();
         set.files.retain(|(path, _)| !faulty.contains(path));
         let left_out = before - set.files.len();
         if left_out > 0 {
             set.remarks.push(format!("{left_out} unreadable left out"));
         }
-        if let Some(lost) = classes.difference(&set.occurring()).next() {
-            bail!("{}: no readable image of class {:?} is left", set.origin, set.classes[*lost])
-        }
     }
-    Ok(sets)
+    Ok(())
 }
 
 /// The files that cannot be read, each with its fault.

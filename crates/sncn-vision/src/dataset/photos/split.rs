@@ -5,7 +5,7 @@ use super::check::{self, Check};
 use super::files::PhotoFiles;
 use super::layout::{self, Part, TEST, TRAIN, VALIDATION};
 use super::parts::{Parts, Validation};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rand::seq::SliceRandom;
 use sncn_core::Seed;
 use sncn_train::text_file::listed;
@@ -83,7 +83,7 @@ pub(crate) fn open(name: &str, path: &Path, parts: &Parts, check: Option<Check>,
 
 fn finish(
     name: &str,
-    train: Option<PhotoFiles>,
+    mut train: Option<PhotoFiles>,
     kept: Vec<Part>,
     tested: Vec<Part>,
     check: Option<Check>,
@@ -91,15 +91,29 @@ fn finish(
 ) -> Result<Splits> {
     let shared = |files: PhotoFiles| -> Arc<dyn Images> { Arc::new(files) };
     let known = |part: &Part| Ok((part.0.clone(), part.1.labelled_as(classes)?));
-    let kept = joined(&kept.iter().map(known).collect::<Result<Vec<Part>>>()?)?;
-    let test = tested.iter().map(|part| Ok((part.0.clone(), shared(part.1.labelled_as(classes)?)))).collect::<Result<_>>()?;
-    let is_trained = train.is_some();
-    let mut sets: Vec<PhotoFiles> = train.into_iter().chain(kept).collect();
+    let mut kept = joined(&kept.iter().map(known).collect::<Result<Vec<Part>>>()?)?;
+    let mut tested = tested.iter().map(known).collect::<Result<Vec<Part>>>()?;
     if let Some(how) = check {
-        sets = check::checked(sets, how)?;
+        let (first, rest) = if how.tests { (None, Some(&mut tested)) } else { (train.as_mut(), None) };
+        let rest = rest.into_iter().flatten().map(|(_, set)| set);
+        check::look(first.into_iter().chain(kept.as_mut()).chain(rest).collect(), how)?;
+        for train in train.iter().filter(|_| !how.tests) {
+            let occurring = train.occurring();
+            let lost = (0..train.classes.len()).find(|class| !occurring.contains(class));
+            ensure!(
+                lost.is_none(),
+                "{}: no readable image of class {:?} is left",
+                train.origin,
+                train.classes[lost.unwrap_or_default()]
+            );
+        }
     }
-    let mut sets = sets.into_iter().map(shared).peekable();
-    Ok(Splits { train: sets.next_if(|_| is_trained), validation: sets.next(), test, corrupted: format!("{name}-c") })
+    Ok(Splits {
+        train: train.map(shared),
+        validation: kept.map(shared),
+        test: tested.into_iter().map(|(name, set)| (name, shared(set))).collect(),
+        corrupted: format!("{name}-c"),
+    })
 }
 
 /// The images of several parts together; nothing where there is no part. A class that only some have is a class of all.
@@ -140,12 +154,16 @@ fn divided(all: &PhotoFiles, fraction: f64) -> (PhotoFiles, PhotoFiles) {
 /// The images of class folders, such as a user gives as a test set: of the folder's test part, its validation part, or all.
 ///
 /// # Errors
-/// If there are no images.
-pub(crate) fn class_folders(path: &Path) -> Result<Arc<dyn Images>> {
+/// If there are no images, or files cannot be read.
+pub(crate) fn class_folders(path: &Path, how: Check) -> Result<Arc<dyn Images>> {
     let found = layout::read(path, &Parts::default())?;
     let called = |names: &[&str]| found.iter().find(|(name, _)| names.contains(&name.to_lowercase().as_str()));
     match called(&TEST).or_else(|| called(&VALIDATION)).or_else(|| found.iter().find(|(name, _)| name.is_empty())) {
-        Some((_, files)) => Ok(Arc::new(files.clone())),
+        Some((_, files)) => {
+            let mut files = files.clone();
+            check::look(vec![&mut files], how)?;
+            Ok(Arc::new(files))
+        }
         None => bail!("{}: it has only a part to train on; give the folder of the part itself", path.display()),
     }
 }
