@@ -88,7 +88,10 @@ fn crossnorm_on_the_image_is_what_the_definition_gives() -> Result<()> {
                 ensure!(off <= within * size && size > 0.01, "{name}, {crop:?}, {dtype:?}: off by {off:e} of {size:e}");
                 // neither a training pass without mixing nor an evaluation pass changes anything
                 ensure!(apart(&mixing.forward(&xs, &dropless(Pass::train(Seed::new(2))))?, &clean) == 0., "{name}: a clean pass");
-                ensure!(apart(&mixing.forward(&xs, &Pass::eval())?, &plain.forward(&xs, &Pass::eval())?) == 0., "{name}: evaluation");
+                ensure!(
+                    apart(&mixing.forward(&xs, &Pass::eval())?, &plain.forward(&xs, &Pass::eval())?) == 0.,
+                    "{name}: evaluation"
+                );
             }
         }
     }
