@@ -264,6 +264,7 @@ pub(crate) mod tests {
     use crate::results::tests::detailed;
     use crate::table::tests::complete;
     use serde_json::json;
+    use sncn_record::corruption_error::ALEXNET;
 
     /// A table of a baseline, a row that is better and one that has no results.
     pub(crate) fn table() -> Table {
@@ -305,6 +306,42 @@ pub(crate) mod tests {
         assert_eq!(lines[3], "later|0|–|–|–|–|–|–|–");
         let corruptions = sheet.corruptions("s-c").plain();
         assert!(corruptions.contains("fog") && corruptions.contains("31.00 ± 2.00"), "{corruptions}");
+    }
+
+    /// Results of the 15 corruptions at so many severities, with further numbers of the set as a whole.
+    fn benchmark(severities: usize, more: &[(&str, f64)]) -> Results {
+        let mut lines = vec![json!({"format": 1, "row": "base", "seed": 0, "run": {}}).to_string()];
+        let mut add = |split: &str, metric: &str, value: f64| {
+            lines.push(json!({"split": split, "metric": metric, "value": value, "n": 50}).to_string());
+        };
+        add("s", "error", 0.25);
+        add("s", "top5_error", 0.125);
+        for (name, _) in ALEXNET.errors {
+            (1..=severities).for_each(|severity| add(&format!("s-c/{name}/{severity}"), "error", 0.5));
+        }
+        more.iter().for_each(|(metric, value)| add("s-c", metric, *value));
+        lines.push(json!({"complete": true, "measurements": lines.len() - 1}).to_string());
+        Results::parse(&(lines.join("\n") + "\n")).unwrap()
+    }
+
+    #[test]
+    fn means_over_corruptions_are_named_for_what_they_are() {
+        let table = complete(&[json!({"name": "base"})]);
+        let headings = |results: Results| {
+            let collected = Collected { rows: vec![(table.rows()[0].clone(), vec![results])], left_out: Vec::new() };
+            let sheet = Sheet::new(&table, &collected);
+            let plain = sheet.main().plain();
+            let split = |line: &str| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).collect::<Vec<_>>().join("|");
+            assert!(sheet.by_set("top5_error").plain().contains("12.50"));
+            plain.lines().take(2).map(split).collect::<Vec<_>>().join(" ")
+        };
+        let plain = headings(benchmark(5, &[]));
+        assert!(plain.contains("|s-c mCE %|s-c relative|"), "{plain}");
+        let part = headings(benchmark(4, &[]));
+        assert!(part.contains("|s-c mean error of 15 × 4 %|s-c relative|"), "{part}");
+        let divided = headings(benchmark(5, &[("mce_alexnet", 0.625), ("relative_mce_alexnet", 0.75)]));
+        let names = "|s-c mean error %|s-c relative|s-c mCE (AlexNet) %|s-c relative mCE (AlexNet) %|";
+        assert!(divided.contains(names) && divided.contains("|50.00|25.00|62.50|75.00|"), "{divided}");
     }
 
     #[test]

@@ -279,3 +279,53 @@ impl Passes<'_> {
         own + (self.cross_entropy(&logits, &theirs)? * (1. - blend.lambda))?
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{DType, Device};
+    use sncn_core::loss::value;
+
+    /// Scores of three classes: the means of the channels.
+    struct Means;
+
+    impl Network for Means {
+        fn forward(&self, xs: &Tensor, _: &Pass) -> Result<Tensor> {
+            xs.mean((1, 2))? * 3.
+        }
+
+        fn sites(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn labels_are_smoothed_in_every_objective_of_examples() -> Result<()> {
+        let objectives = [
+            Objective::Plain {},
+            Objective::Consistency { weight: 10. },
+            Objective::Augmix { weight: 12., consistency: None },
+            Objective::Augmix { weight: 12., consistency: Some(10.) },
+            Objective::Mixup { alpha: 1. },
+            Objective::Cutmix { alpha: 1., probability: 1. },
+            // without steps the perturbation does not depend on the loss
+            Objective::Adversarial(Attack { epsilon: 0.1, step: 0.1, steps: 0, low: -1., high: 1. }),
+        ];
+        for (objective, mix) in objectives.into_iter().flat_map(|one| [(one, 0.), (one, 1.)]) {
+            let views = objective.views();
+            let pixels = (0..views * 4 * 8 * 8 * 3).map(|i| (i * i % 23) as f64 / 11.5 - 1.);
+            let inputs = Tensor::from_iter(pixels, &Device::Cpu)?.to_dtype(DType::F64)?.reshape((views * 4, 8, 8, 3))?;
+            let batch = Batch { inputs, lengths: None, labels: vec![0, 2, 1, 1], views };
+            let mix = Some(MixConfig { probability: mix, active: 1 });
+            let loss = |smoothing: f64| value(&objective.smoothed(smoothing).loss(&Means, &batch, mix, Seed::new(7))?);
+            // cross-entropy is linear in the target
+            let (none, some, all) = (loss(0.)?, loss(0.3)?, loss(1.)?);
+            assert!(
+                (some - (0.7 * none + 0.3 * all)).abs() < 1e-12 && (none - all).abs() > 1e-4,
+                "{objective:?}: {none} {some} {all}"
+            );
+            assert_eq!(none, value(&objective.loss(&Means, &batch, mix, Seed::new(7))?)?);
+        }
+        Ok(())
+    }
+}

@@ -117,3 +117,72 @@ impl Recorder {
         Ok(write_atomically(path, self.results.to_text()?.as_bytes())?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corruption_error::ALEXNET;
+    use serde_json::json;
+
+    fn recorder() -> Recorder {
+        let header = json!({"format": 1, "row": "a", "seed": 0, "run": {}, "commit": null, "dirty": false});
+        Recorder::new(serde_json::from_value(header).unwrap())
+    }
+
+    /// Errors of half of AlexNet's under so many corruptions at so many severities, and on the clean images.
+    fn measured(corruptions: usize, severities: usize, clean: bool) -> Recorder {
+        let mut recorder = recorder();
+        if clean {
+            recorder.add("imagenet", "error", ALEXNET.clean / 2., 50);
+        }
+        for (name, error) in &ALEXNET.errors[..corruptions] {
+            (1..=severities).for_each(|severity| recorder.add(&format!("imagenet-c/{name}/{severity}"), "error", error / 2., 50));
+        }
+        recorder.add_normalised("imagenet-c", &ALEXNET);
+        recorder
+    }
+
+    fn found(recorder: &Recorder) -> Vec<(&str, f64, usize)> {
+        let whole = recorder.measurements().iter().filter(|m| m.split == "imagenet-c");
+        whole.map(|m| (m.metric.as_str(), (m.value * 1e9).round() / 1e9, m.n)).collect()
+    }
+
+    #[test]
+    fn only_the_whole_benchmark_has_an_mce() {
+        assert_eq!(found(&measured(15, 5, true)), [("mce_alexnet", 0.5, 50), ("relative_mce_alexnet", 0.5, 50)]);
+        assert_eq!(found(&measured(15, 5, false)), [("mce_alexnet", 0.5, 50)]);
+        assert_eq!(found(&measured(3, 5, true)), [("mean_ce_alexnet", 0.5, 50)]);
+        assert_eq!(found(&measured(15, 4, true)), []);
+        assert_eq!(found(&measured(0, 5, true)), []);
+    }
+
+    #[test]
+    fn top_5_errors_are_recorded_where_more_than_five_classes_can_be_answered() {
+        let evaluation = |classes: usize, all: Option<usize>| {
+            let mut ranks = Ranks::new(classes);
+            (0..10).for_each(|rank| ranks.add(rank));
+            Evaluation {
+                confusion: Confusion::new(all.unwrap_or(classes)),
+                calibration: Default::default(),
+                predictions: vec![0; 10],
+                all_classes: all.map(|all| {
+                    let mut ranks = Ranks::new(all);
+                    (0..10).for_each(|rank| ranks.add(2 * rank));
+                    ranks
+                }),
+                ranks,
+            }
+        };
+        let errors = |evaluation: &Evaluation| {
+            let mut recorder = recorder();
+            recorder.add_evaluation("s", evaluation, false);
+            let errors = recorder.measurements().iter().filter(|m| m.metric.contains("error"));
+            errors.map(|m| (m.metric.clone(), m.value)).collect::<Vec<_>>()
+        };
+        let named = |names: &[(&str, f64)]| names.iter().map(|(name, value)| (name.to_string(), *value)).collect::<Vec<_>>();
+        assert_eq!(errors(&evaluation(10, None)), named(&[("error", 0.), ("top5_error", 0.5)]));
+        assert_eq!(errors(&evaluation(5, None)), named(&[("error", 0.)]));
+        let some = named(&[("error", 0.), ("error_all_classes", 0.9), ("top5_error_all_classes", 0.7)]);
+        assert_eq!(errors(&evaluation(5, Some(30))), some);
+    }
+}
