@@ -20,6 +20,7 @@
 mod allconv;
 mod blueprint;
 mod densenet;
+mod efficientnet;
 mod residual;
 mod resnet;
 mod resnext;
@@ -31,6 +32,7 @@ pub use densenet::{DenseNet, DenseNetConfig};
 
 use allconv::AllConvNet;
 use candle_core::{Result, bail};
+use efficientnet::EfficientNet;
 use resnet::ResNet;
 use resnext::ResNext;
 use sncn_core::Network;
@@ -45,6 +47,7 @@ pub const BACKBONES: &[(&str, Build)] = &[
     ("allconv", AllConvNet::named),
     ("densenet[b|bc]<depth>_<growth>", DenseNet::named),
     ("resnext<depth>_<cardinality>x<width>", ResNext::named),
+    ("efficientnet_lite<0|1|2|3|4>", EfficientNet::named),
     ("[cifar_]resnet<18|34|50|101>[_ibn_a|_ibn_b]", ResNet::named),
 ];
 
@@ -90,6 +93,7 @@ mod tests {
             ("densenet10_4", "conv1_pre"),
             ("resnext11_2x4", "post"),
             ("cifar_resnet18", "post"),
+            ("efficientnet_lite0", "post"),
         ] {
             let (cn, sn) = (LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at));
             let baseline = initial(name, &[])?;
