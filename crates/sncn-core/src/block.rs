@@ -35,6 +35,25 @@ impl ConvLayer {
         Self::new(vb, from, to, kernel, false, Conv { stride, padding: kernel / 2, ..Conv::default() })
     }
 
+    /// Builds a convolution without bias, padded as [`Conv::same`] says.
+    ///
+    /// # Errors
+    /// As [`ConvLayer::new`].
+    pub fn padded(vb: VarBuilder, from: usize, to: usize, kernel: usize, stride: usize) -> Result<Self> {
+        Self::new(vb, from, to, kernel, false, Conv { stride, same: true, ..Conv::default() })
+    }
+
+    /// Builds a depthwise convolution without bias: one channel a group, padded as [`Conv::same`] says. The weight is initialised from
+    /// N(0, 2/(k·k)), since a group's fan out is k·k.
+    ///
+    /// # Errors
+    /// As [`ConvLayer::new`].
+    pub fn depthwise(vb: VarBuilder, channels: usize, kernel: usize, stride: usize) -> Result<Self> {
+        let stdev = (2. / (kernel * kernel) as f64).sqrt();
+        let weight = vb.get_with_hints((channels, 1, kernel, kernel), "weight", Init::Randn { mean: 0., stdev })?;
+        Ok(Self { weight, bias: None, conv: Conv { stride, same: true, groups: channels, ..Conv::default() } })
+    }
+
     /// Applies the convolution to a map.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ fn noise(len: usize, seed: u32) -> Vec<f32> {
 
 /// (name, batch, size, in, out, kernel, stride, padding, dilation, groups)
 #[rustfmt::skip]
-const SHAPES: [(&str, [usize; 9]); 17] = [
+const SHAPES: [(&str, [usize; 9]); 30] = [
     ("3->16@32", [128, 32, 3, 16, 3, 1, 1, 1, 1]), ("16->16@32", [128, 32, 16, 16, 3, 1, 1, 1, 1]),
     ("16->32@32", [128, 32, 16, 32, 3, 1, 1, 1, 1]), ("32->32@32", [128, 32, 32, 32, 3, 1, 1, 1, 1]),
     ("32->64@32/2", [128, 32, 32, 64, 3, 2, 1, 1, 1]), ("64->64@16", [128, 16, 64, 64, 3, 1, 1, 1, 1]),
@@ -56,6 +56,13 @@ const SHAPES: [(&str, [usize; 9]); 17] = [
     ("256->256@33d2", [4, 33, 256, 256, 3, 1, 2, 2, 1]), ("1x1 1024->256@33", [4, 33, 1024, 256, 1, 1, 0, 1, 1]),
     ("7x7/2 3->64@257", [4, 257, 3, 64, 7, 2, 3, 1, 1]), ("64->64@129", [4, 129, 64, 64, 3, 1, 1, 1, 1]),
     ("5x5 32->32@32", [128, 32, 32, 32, 5, 1, 2, 1, 1]),
+    ("stem 7x7/2 3->64@224", [8, 224, 3, 64, 7, 2, 3, 1, 1]), ("stem 3x3/2 3->32@224", [16, 224, 3, 32, 3, 2, 1, 1, 1]),
+    ("photo 1x1 64->256@56", [8, 56, 64, 256, 1, 1, 0, 1, 1]), ("photo 1x1 256->64@56", [8, 56, 256, 64, 1, 1, 0, 1, 1]),
+    ("photo 1x1 16->96@112", [16, 112, 16, 96, 1, 1, 0, 1, 1]), ("photo 1x1 32->16@112", [16, 112, 32, 16, 1, 1, 0, 1, 1]),
+    ("photo 1x1 144->24@56", [16, 56, 144, 24, 1, 1, 0, 1, 1]), ("photo 3x3/2 128@56", [8, 56, 128, 128, 3, 2, 1, 1, 1]),
+    ("depth 3x3 32@112", [16, 112, 32, 32, 3, 1, 1, 1, 32]), ("depth 3x3/2 96@112", [16, 112, 96, 96, 3, 2, 1, 1, 96]),
+    ("depth 3x3 144@56", [16, 56, 144, 144, 3, 1, 1, 1, 144]), ("depth 5x5 240@28", [16, 28, 240, 240, 5, 1, 2, 1, 240]),
+    ("depth 5x5 1152@7", [16, 7, 1152, 1152, 5, 1, 2, 1, 1152]),
 ];
 
 /// Compares sampled sums with the defining loops; `bound` is what a term may lose.
@@ -84,6 +91,7 @@ fn main() {
     let wanted = args.next().unwrap_or_default();
     let forced = args.next().and_then(|name| match name.as_str() {
         "direct" => Some(Algorithm::Direct),
+        "depthwise" => Some(Algorithm::Depthwise),
         "winograd" => Some(Algorithm::Winograd),
         _ => None,
     });
@@ -98,8 +106,20 @@ fn main() {
         if !name.contains(&wanted) {
             continue;
         }
-        let s =
-            ConvShape { n, h: size, w: size, c_in, c_out, kh: k, kw: k, stride, padding: (padding, padding), dilation, groups };
+        let s = ConvShape {
+            n,
+            h: size,
+            w: size,
+            c_in,
+            c_out,
+            kh: k,
+            kw: k,
+            stride,
+            padding: (padding, padding),
+            extra: (0, 0),
+            dilation,
+            groups,
+        };
         let (ho, wo) = s.output();
         let (x, w, gy) =
             (noise(n * size * size * c_in, 1), noise(c_out * c_in / groups * k * k, 2), noise(n * ho * wo * c_out, 3));

@@ -12,6 +12,9 @@ const LANES: usize = 64;
 
 /// A pass over some channels of all positions.
 pub(crate) trait Columns {
+    /// Most vectors at a time: 4, 2 or 1.
+    const MOST: usize = WIDE;
+
     /// Channels `start ..`, `NV` vectors of them, or the first `count` of one vector where not `FULL`.
     ///
     /// # Safety
@@ -29,11 +32,11 @@ impl<C: Columns> Kernel for Pass<'_, C> {
         let mut at = 0;
         // SAFETY: the blocks cut `channels` without a gap; the caller vouches for the processor.
         unsafe {
-            while channels - at >= WIDE * V::LANES {
+            while C::MOST >= WIDE && channels - at >= WIDE * V::LANES {
                 columns.run::<V, WIDE, true>(at, V::LANES);
                 at += WIDE * V::LANES;
             }
-            while channels - at >= 2 * V::LANES {
+            while C::MOST >= 2 && channels - at >= 2 * V::LANES {
                 columns.run::<V, 2, true>(at, V::LANES);
                 at += 2 * V::LANES;
             }

@@ -14,6 +14,14 @@ impl FeatureMap {
         self.with_activation(Activation::Relu, ops::relu)
     }
 
+    /// Applies ReLU6, min(max(0, x), 6); on a recorded map it stays pending.
+    ///
+    /// # Errors
+    /// As [`FeatureMap::relu`].
+    pub fn relu6(&self) -> Result<Self> {
+        self.with_activation(Activation::Relu6, ops::relu6)
+    }
+
     /// Applies quick GELU, x·σ(1.702·x); on a recorded map it stays pending.
     ///
     /// # Errors

@@ -15,12 +15,14 @@ use sncn_kernels::simd::Form as Kernels;
 use std::sync::Arc;
 
 impl FeatureMap {
-    /// Adds `other` to this map; both must belong to one recording.
+    /// Adds `other` to this map; both must belong to one recording. The statistics of the result are computed where those of
+    /// convolutions are ([`FeatureMap::gather_statistics`]).
     ///
     /// # Errors
     /// Returns an error where the shapes differ, the maps belong to different recordings, or only one is recorded.
     pub fn add(&self, other: &Self) -> Result<Self> {
-        self.both(other, |xs, ys| xs + ys, |recording, xs, ys| add(recording, xs, ys, After::Gather))
+        let after = |recording: &Recording| After::Nothing { gather: !recording.mode().bare };
+        self.both(other, |xs, ys| xs + ys, |recording, xs, ys| add(recording, xs, ys, after(recording)))
     }
 
     /// Adds `other` to this map and applies ReLU. With `gather` the statistics of the result are computed too, for a layer that needs
@@ -42,12 +44,10 @@ impl FeatureMap {
     }
 }
 
-/// What follows an addition.
+/// What follows an addition; statistics are computed with `gather`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
-    /// Nothing; statistics are computed.
-    Gather,
-    /// ReLU; statistics are computed with `gather`.
+    Nothing { gather: bool },
     Relu { gather: bool },
 }
 
@@ -57,23 +57,27 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
         bail!("add: maps of shape {:?} and {:?}", xs.dims, ys.dims)
     }
     let mut data = Pooled::take(xs.body.len());
+    let (relu, wanted) = match after {
+        After::Nothing { gather } => (false, gather),
+        After::Relu { gather } => (true, gather),
+    };
     let gather = Gather::default();
     let c = xs.dims.3;
     data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
         xs.read(n, 0, out);
         ys.add_to(n, 0, out);
-        if after != After::Gather {
+        if relu {
             // NaN stays NaN
             out.iter_mut().for_each(|y| *y = if *y < 0. { 0. } else { *y });
         }
-        if after != (After::Relu { gather: false }) {
+        if wanted {
             gather.add(n, 0, out, c);
         }
     });
     let sum = Map::new(recording, xs.dims, data);
-    let sum = if after == (After::Relu { gather: false }) { sum } else { sum.with_moments(gather.moments(xs.dims.0, c)) };
+    let sum = if wanted { sum.with_moments(gather.moments(xs.dims.0, c)) } else { sum };
     let (slot, one, two) = (sum.slot, xs.slot, ys.slot);
-    let rectified = (after != After::Gather).then(|| sum.clone());
+    let rectified = relu.then(|| sum.clone());
     done("addition: forward");
     recording.record(move |gradients| {
         let Some(mut gradient) = gradients.take(slot) else { return };

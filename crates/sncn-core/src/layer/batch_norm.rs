@@ -12,7 +12,7 @@ use candle_core::{DType, Result, Tensor, Var, bail};
 use candle_nn::Init;
 
 /// Batch normalisation with running statistics, as PyTorch's `BatchNorm1d` and `BatchNorm2d`: training normalises with the
-/// statistics of the batch and updates the running ones (momentum 0.1, unbiased variance), evaluation normalises with the
+/// statistics of the batch and updates the running ones (unbiased variance), evaluation normalises with the
 /// running ones.
 pub struct BatchNorm {
     weight: Tensor,
@@ -31,6 +31,15 @@ impl BatchNorm {
     /// # Errors
     /// Returns an error where one of these variables exists with another shape.
     pub fn new(cx: &BuildContext) -> Result<Self> {
+        Self::with(cx, 1e-5, 0.1)
+    }
+
+    /// As [`BatchNorm::new`], with other settings: `eps` is added to the variance, and `momentum` is the share of a batch's statistics
+    /// in the new running ones.
+    ///
+    /// # Errors
+    /// As [`BatchNorm::new`].
+    pub fn with(cx: &BuildContext, eps: f64, momentum: f64) -> Result<Self> {
         let (c, vb) = (cx.channels, &cx.vb);
         let one = |name, value| vb.get_with_hints(c, name, Init::Const(value));
         Ok(Self {
@@ -39,8 +48,8 @@ impl BatchNorm {
             running_mean: Var::from_tensor(&one("running_mean", 0.)?)?,
             running_var: Var::from_tensor(&one("running_var", 1.)?)?,
             batches: Var::from_tensor(&vb.get_with_hints_dtype((), "num_batches_tracked", Init::Const(0.), DType::I64)?)?,
-            eps: 1e-5,
-            momentum: 0.1,
+            eps,
+            momentum,
         })
     }
 

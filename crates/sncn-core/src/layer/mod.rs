@@ -18,6 +18,7 @@ mod registry;
 mod selfnorm;
 mod settings;
 mod squeeze;
+mod stochastic_depth;
 
 pub use base::Layer;
 pub use batch_norm::BatchNorm;
@@ -33,3 +34,4 @@ pub use registry::{Build, LAYERS, Registry, build};
 pub use selfnorm::{SelfNorm, SelfNormConfig};
 pub use settings::Settings;
 pub use squeeze::SqueezeExcitation;
+pub use stochastic_depth::StochasticDepth;

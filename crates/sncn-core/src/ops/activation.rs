@@ -10,6 +10,7 @@ use sncn_kernels::simd::Form;
 #[derive(Clone, Copy)]
 enum Activation {
     Relu,
+    Relu6,
     Gelu(Gelu),
     Sigmoid,
 }
@@ -22,6 +23,14 @@ impl Activation {
     fn forward<T: Real>(self, x: &[T], out: &mut [T]) {
         match self {
             Self::Relu => map(x, out, |v| if v <= T::ZERO { T::ZERO } else { v }),
+            Self::Relu6 => {
+                let six = T::from_f64(6.);
+                map(x, out, |v| match () {
+                    () if v <= T::ZERO => T::ZERO,
+                    () if v >= six => six,
+                    () => v,
+                });
+            }
             Self::Gelu(kind) => gelu_forward(Form::current(), kind, x, out),
             Self::Sigmoid => map(x, out, |v| T::from_f64(logistic(v.to_f64()))),
         }
@@ -30,6 +39,10 @@ impl Activation {
     fn backward<T: Real>(self, x: &[T], gy: &[T], dx: &mut [T]) {
         match self {
             Self::Relu => zip(x, gy, dx, |v, g| if v <= T::ZERO { T::ZERO } else { g }),
+            Self::Relu6 => {
+                let six = T::from_f64(6.);
+                zip(x, gy, dx, |v, g| if v <= T::ZERO || v >= six { T::ZERO } else { g });
+            }
             Self::Gelu(kind) => gelu_backward(Form::current(), kind, x, gy, dx),
             Self::Sigmoid => zip(x, gy, dx, |v, g| {
                 let s = logistic(v.to_f64());
@@ -44,6 +57,7 @@ impl Activation {
         }
         match self {
             Self::Relu => reference::relu(xs),
+            Self::Relu6 => reference::relu6(xs),
             Self::Gelu(Gelu::Quick) => reference::quick_gelu(xs),
             Self::Gelu(Gelu::Erf) => reference::gelu_erf(xs),
             Self::Sigmoid => reference::sigmoid(xs),
@@ -93,6 +107,14 @@ impl CustomOp2 for ActivationGradient {
 /// Returns candle's error where the device does not support the operation, as all functions of this file do.
 pub fn relu(xs: &Tensor) -> Result<Tensor> {
     Activation::Relu.apply(xs)
+}
+
+/// Computes ReLU6, min(max(0, x), 6) (Krizhevsky 2010), with derivative 0 at 0 and 6.
+///
+/// # Errors
+/// As [`relu`].
+pub fn relu6(xs: &Tensor) -> Result<Tensor> {
+    Activation::Relu6.apply(xs)
 }
 
 /// Computes quick GELU, x·sigmoid(1.702·x), the sigmoid approximation of GELU (Hendrycks, Gimpel 2016, section 2).

@@ -90,7 +90,7 @@ pub(crate) fn conv_shape(
     let Ok((c_out, per_group, kh, kw)) = weight.dims4() else {
         bail!("conv2d: got weight {:?}; accepted: (O, C / groups, kh, kw)", weight.dims());
     };
-    let Conv { stride, dilation, groups, .. } = *conv;
+    let Conv { stride, dilation, groups, same, .. } = *conv;
     if stride == 0 || dilation == 0 || groups == 0 || kh == 0 || kw == 0 {
         bail!("conv2d: stride {stride}, dilation {dilation}, groups {groups}, kernel {kh}x{kw}: each must be at least 1");
     }
@@ -100,14 +100,24 @@ pub(crate) fn conv_shape(
             weight.dims()
         );
     }
-    for (axis, size, k, pad) in [("height", h, kh, padding.0), ("width", w, kw, padding.1)] {
-        if dilation * (k - 1) + 1 > size + 2 * pad {
+    if same && padding != (0, 0) {
+        bail!("conv2d: padding {} together with `same`, which pads by itself: leave one of them out", conv.padding);
+    }
+    // zeros that `same` adds
+    let zeros = |size: usize, k: usize| match same {
+        true => (size.div_ceil(stride).saturating_sub(1) * stride + dilation * (k - 1) + 1).saturating_sub(size),
+        false => 0,
+    };
+    let added = (zeros(h, kh), zeros(w, kw));
+    let (padding, extra) = ((padding.0 + added.0 / 2, padding.1 + added.1 / 2), (added.0 % 2, added.1 % 2));
+    for (axis, size, k, pad, extra) in [("height", h, kh, padding.0, extra.0), ("width", w, kw, padding.1, extra.1)] {
+        if dilation * (k - 1) + 1 > size + 2 * pad + extra {
             bail!(
                 "conv2d: kernel {k} with dilation {dilation} is larger than the padded {axis} {size} + 2*{pad}; use a larger input or more padding"
             );
         }
     }
-    Ok(ConvShape { n, h, w, c_in, c_out, kh, kw, stride, padding, dilation, groups })
+    Ok(ConvShape { n, h, w, c_in, c_out, kh, kw, stride, padding, extra, dilation, groups })
 }
 
 fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
@@ -118,7 +128,7 @@ fn apply(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, paddi
         bail!("conv2d: bias {:?}; accepted: [{c_out}]", bias.dims())
     }
     if !has_kernel(xs) {
-        return reference::conv(xs, weight, bias, conv, padding);
+        return reference::conv(xs, weight, bias, &shape);
     }
     let (xs, weight, op) = (xs.contiguous()?, weight.contiguous()?, Taped(Forward(shape)));
     match bias {

@@ -7,13 +7,19 @@
 //! sums) are right. Constants have the type of the input, since not every device has f64.
 
 use super::common::constants;
-use super::settings::Conv;
 use candle_core::{Result, Tensor};
+use sncn_kernels::conv::ConvShape;
 use std::f64::consts::SQRT_2;
 
 /// max(0, x) with derivative 0 at 0 (candle's has 1); NaN stays NaN.
 pub(super) fn relu(xs: &Tensor) -> Result<Tensor> {
     xs.le(0.)?.where_cond(&xs.zeros_like()?, xs)
+}
+
+/// min(max(0, x), 6) with derivative 0 at both ends; NaN stays NaN.
+pub(super) fn relu6(xs: &Tensor) -> Result<Tensor> {
+    let ys = relu(xs)?;
+    ys.ge(6.)?.where_cond(&(ys.zeros_like()? + 6.)?, &ys)
 }
 
 /// 1 / (1 + e⁻ˣ), computed from e^−|x|, so that neither the value nor the gradient overflows.
@@ -50,23 +56,25 @@ struct Windows {
     stride: usize,
     dilation: usize,
     padding: (usize, usize),
+    /// Further padding after the last row and column.
+    extra: (usize, usize),
 }
 
 impl Windows {
     fn pool(kernel: usize, stride: usize, padding: usize) -> Self {
-        Self { kernel: (kernel, kernel), stride, dilation: 1, padding: (padding, padding) }
+        Self { kernel: (kernel, kernel), stride, dilation: 1, padding: (padding, padding), extra: (0, 0) }
     }
 
     /// The values that each tap of the window reads from xs (N, H, W, C) padded with `fill`: kh·kw maps (N, Ho, Wo, C), row by row.
     ///
     /// In cells of stride × stride positions, a tap reads the same position of consecutive cells, so the result is a view.
     fn taps(&self, xs: &Tensor, fill: f64) -> Result<Vec<Tensor>> {
-        let Self { kernel: (kh, kw), stride, dilation, padding } = *self;
+        let Self { kernel: (kh, kw), stride, dilation, padding, extra } = *self;
         let (n, h, w, c) = xs.dims4()?;
-        let cells = |size: usize, pad: usize| (size + 2 * pad).div_ceil(stride);
-        let output = |size: usize, pad: usize, k: usize| (size + 2 * pad - dilation * (k - 1) - 1) / stride + 1;
-        let (rows, columns) = (cells(h, padding.0), cells(w, padding.1));
-        let (ho, wo) = (output(h, padding.0, kh), output(w, padding.1, kw));
+        let (height, width) = (h + 2 * padding.0 + extra.0, w + 2 * padding.1 + extra.1);
+        let output = |size: usize, k: usize| (size - dilation * (k - 1) - 1) / stride + 1;
+        let (rows, columns) = (height.div_ceil(stride), width.div_ceil(stride));
+        let (ho, wo) = (output(height, kh), output(width, kw));
         let xs = pad(xs, 1, padding.0, rows * stride - h - padding.0, fill)?;
         let xs = pad(&xs, 2, padding.1, columns * stride - w - padding.1, fill)?;
         let xs = xs.reshape((n, rows, stride, columns, stride, c))?;
@@ -97,10 +105,11 @@ fn pad(xs: &Tensor, dim: usize, before: usize, after: usize, fill: f64) -> Resul
 
 /// Convolution of xs (N, H, W, C) with weight (O, C / groups, kh, kw), plus a bias (O): the values that the taps read, concatenated, times
 /// the weight as a matrix, for each group.
-pub(super) fn conv(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv, padding: (usize, usize)) -> Result<Tensor> {
+pub(super) fn conv(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, shape: &ConvShape) -> Result<Tensor> {
     let (c_out, per_group, kh, kw) = weight.dims4()?;
-    let (groups, count) = (conv.groups, kh * kw);
-    let windows = Windows { kernel: (kh, kw), stride: conv.stride, dilation: conv.dilation, padding };
+    let (groups, count) = (shape.groups, kh * kw);
+    let ConvShape { stride, dilation, padding, extra, .. } = *shape;
+    let windows = Windows { kernel: (kh, kw), stride, dilation, padding, extra };
     let taps = Tensor::stack(&windows.taps(xs, 0.)?, 3)?;
     let (n, ho, wo, _, _) = taps.dims5()?;
     let rows = n * ho * wo;

@@ -5,8 +5,11 @@
 pub struct Conv {
     /// Stride.
     pub stride: usize,
-    /// Zero padding on every side.
+    /// Zero padding on every side; 0 with `same`.
     pub padding: usize,
+    /// Whether to pad as TensorFlow's "SAME": with as many zeros as give ⌈size / stride⌉ rows and columns, of an odd number the odd one
+    /// after the map.
+    pub same: bool,
     /// Dilation of the kernel.
     pub dilation: usize,
     /// Number of groups of channels.
@@ -15,6 +18,6 @@ pub struct Conv {
 
 impl Default for Conv {
     fn default() -> Self {
-        Self { stride: 1, padding: 0, dilation: 1, groups: 1 }
+        Self { stride: 1, padding: 0, same: false, dilation: 1, groups: 1 }
     }
 }

@@ -63,7 +63,7 @@ fn run(case: &Case, dtype: DType) -> Result<()> {
     let w = || weight.as_ref().map(Var::as_tensor).context("weight");
     let conv = || -> Result<ops::Conv> {
         let (stride, padding) = (case.integer("stride")?, case.integer("padding")?);
-        Ok(ops::Conv { stride, padding, dilation: case.integer("dilation")?, groups: case.integer("groups")? })
+        Ok(ops::Conv { stride, padding, same: false, dilation: case.integer("dilation")?, groups: case.integer("groups")? })
     };
     let size = || -> Result<(usize, usize)> {
         let size = case.params["size"].as_array().context("size")?;

@@ -11,10 +11,6 @@ use std::ops::Range;
 const SCRATCH: usize = 256 * 1024;
 
 impl ConvShape {
-    fn pointwise(&self) -> bool {
-        self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == (0, 0)
-    }
-
     fn chunk<T>(&self) -> usize {
         (SCRATCH / (self.depth() * size_of::<T>()).max(1)).clamp(1, self.positions().max(1))
     }
@@ -143,7 +139,7 @@ fn turned<T: Real>(weight: &[T], s: &ConvShape) -> Option<(ConvShape, Vec<T>)> {
     let (ho, wo) = s.output();
     let rest = |k: usize, p: usize| (s.dilation * (k - 1)).checked_sub(p);
     let padding = (rest(s.kh, s.padding.0)?, rest(s.kw, s.padding.1)?);
-    if s.stride != 1 {
+    if s.stride != 1 || s.extra != (0, 0) {
         return None;
     }
     let (ci, co, taps) = (s.group_in(), s.group_out(), s.kh * s.kw);

@@ -12,7 +12,10 @@ pub struct ConvShape {
     pub kh: usize,
     pub kw: usize,
     pub stride: usize,
+    /// Zeros before the first row and column, and after the last ones.
     pub padding: (usize, usize),
+    /// Further zeros after the last row and column.
+    pub extra: (usize, usize),
     pub dilation: usize,
     pub groups: usize,
 }
@@ -20,8 +23,18 @@ pub struct ConvShape {
 impl ConvShape {
     /// Returns the output height and width. The dilated kernel must not be larger than the padded input.
     pub fn output(&self) -> (usize, usize) {
-        let size = |x: usize, p: usize, k: usize| (x + 2 * p - self.dilation * (k - 1) - 1) / self.stride + 1;
-        (size(self.h, self.padding.0, self.kh), size(self.w, self.padding.1, self.kw))
+        let size = |x: usize, zeros: usize, k: usize| (x + zeros - self.dilation * (k - 1) - 1) / self.stride + 1;
+        (size(self.h, 2 * self.padding.0 + self.extra.0, self.kh), size(self.w, 2 * self.padding.1 + self.extra.1, self.kw))
+    }
+
+    /// Whether every output is computed from the input at the same position.
+    pub(crate) fn pointwise(&self) -> bool {
+        self.kh == 1 && self.kw == 1 && self.stride == 1 && self.padding == (0, 0) && self.extra == (0, 0)
+    }
+
+    /// Whether every channel is convolved by itself.
+    pub(crate) fn depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.c_in && self.groups == self.c_out
     }
 
     pub(super) fn positions(&self) -> usize {

@@ -30,7 +30,7 @@ impl Direct {
         let (width, rows) = (weight.form.panel(), unit.rows.len());
         let pixels = window.width * plan.source.c;
         // a 1×1 kernel at stride 1 sees the images of a unit as one long row
-        let flat = s.kh * s.kw == 1 && s.stride == 1 && s.padding == (0, 0);
+        let flat = s.pointwise();
         let (images, rows, columns) =
             if flat { (1, 1, unit.images.len() * rows * target.w) } else { (unit.images.len(), rows, target.w) };
         let mut read = 0;

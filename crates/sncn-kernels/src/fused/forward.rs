@@ -1,5 +1,6 @@
 //! The convolution and its input gradient, which is the same computation from gy to dx.
 
+use super::depthwise;
 use super::direct::Direct;
 use super::pack::PackedWeight;
 use super::plan::{Algorithm, Direction, Plan, Unit};
@@ -101,6 +102,7 @@ where
             });
             match weight.algorithm {
                 Algorithm::Direct => direct.unit(&plan, weight, unit, &window, &source, y),
+                Algorithm::Depthwise => depthwise::unit(&plan, weight, unit, &window, &source, y),
                 Algorithm::Winograd => winograd.unit(&plan, weight, unit, &window, &source, y),
             }
             weight.form.enter(|| {

@@ -1,6 +1,7 @@
 //! The weight gradient: sums over positions (direct) or over tiles (Winograd) of products of x and gy, in 8 fixed parts of the
 //! units, added in order; where the sums outgrow the cache, [`super::wide`] forms them.
 
+use super::depthwise;
 use super::plan::{Algorithm, Direction, Phase, Plan, Unit, Window};
 use super::stage::{place, stage, stage_all};
 use super::transform::{Gradient, Input, Planes, Tile, WeightGradient};
@@ -49,6 +50,9 @@ where
         let (x, gy) = (stage_all(plan.source, s.n, stage_x), stage_all(plan.target, s.n, stage_gy));
         return naive::weight_gradient(&x, &gy, s, dw);
     }
+    if algorithm == Algorithm::Depthwise {
+        return depthwise::weight_gradient(form, &plan, stage_x, stage_gy, dw);
+    }
     if wide::fits(&plan) {
         return wide::weight_gradient(form, &plan, stage_x, stage_gy, dw);
     }
@@ -68,7 +72,7 @@ where
         for unit in &units[part] {
             let (window, x, gy) = stage(form, &plan, unit, stage_x, stage_gy);
             match algorithm {
-                Algorithm::Direct => job.direct(unit, &window, &x, &gy, sum),
+                Algorithm::Direct | Algorithm::Depthwise => job.direct(unit, &window, &x, &gy, sum),
                 Algorithm::Winograd => job.winograd(unit, &window, &x, &gy, &mut sums),
             }
         }

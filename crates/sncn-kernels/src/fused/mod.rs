@@ -9,6 +9,7 @@
 //!
 //! With a weight packed by [`PackedWeight::bf16`] input and weight are rounded to bf16; staged and finished values are f32.
 
+mod depthwise;
 mod direct;
 mod forward;
 mod gradient;

@@ -1,4 +1,5 @@
-//! Weights in the layout of the kernels: (group, panel, tap or transform position, channel, column of the panel).
+//! Weights in the layout of the kernels: (group, panel, tap or transform position, channel, column of the panel); (tap, channel) for one
+//! channel a group.
 
 use super::plan::{Algorithm, Direction, Phase, Plan};
 use super::transform::Weight;
@@ -36,6 +37,9 @@ impl Precision {
     /// Returns whether the algorithm can compute the forward pass of this shape in this precision: bf16 pairs must not belong to two
     /// groups.
     pub fn fits(self, s: &ConvShape, algorithm: Algorithm) -> bool {
+        if algorithm == Algorithm::Depthwise {
+            return self == Self::F32 && s.depthwise();
+        }
         let whole = self == Self::F32 || s.groups == 1 || (s.c_in / s.groups).is_multiple_of(2);
         algorithm.fits(s, Direction::Forward) && (whole || algorithm == Algorithm::Direct)
     }
@@ -107,7 +111,10 @@ impl PackedWeight {
         assert!(algorithm.fits(shape, direction), "{algorithm:?} cannot compute {shape:?} ({direction:?})");
         let plan = Plan::new(shape, direction, algorithm);
         // half as wide, twice as many: a few columns (the gradient of a colour image) waste fewer lanes
-        let few = form == Form::Avx512 && precision == Precision::F32 && plan.group().1 <= Form::Avx2.panel() / 2;
+        let few = algorithm != Algorithm::Depthwise
+            && form == Form::Avx512
+            && precision == Precision::F32
+            && plan.group().1 <= Form::Avx2.panel() / 2;
         let form = if few { Form::Avx2 } else { form };
         let mut packed = Self {
             shape: *shape,
@@ -131,6 +138,7 @@ impl PackedWeight {
         }
         match algorithm {
             Algorithm::Direct => packed.direct(&plan, weight),
+            Algorithm::Depthwise => packed.depthwise(&plan, weight),
             Algorithm::Winograd => packed.winograd(&plan, weight),
         }
         packed
@@ -187,6 +195,22 @@ impl PackedWeight {
                     }
                 },
             );
+        }
+    }
+
+    /// (tap, channel) for every phase.
+    fn depthwise(&mut self, plan: &Plan, weight: &[f32]) {
+        self.phases = plan.phases();
+        let (channels, count) = (plan.source.c, plan.shape.kh * plan.shape.kw);
+        self.data = Scratch::take(self.phases.iter().map(|phase| phase.taps.len() * channels).sum());
+        let mut at = 0;
+        for phase in &self.phases {
+            self.starts.push(at);
+            for tap in &phase.taps {
+                let row = self.data[at..at + channels].iter_mut().zip(weight.chunks_exact(count));
+                row.for_each(|(to, kernel)| *to = kernel[tap.index]);
+                at += channels;
+            }
         }
     }
 

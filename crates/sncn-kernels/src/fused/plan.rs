@@ -20,6 +20,8 @@ pub enum Direction {
 pub enum Algorithm {
     /// One multiplication for every tap.
     Direct,
+    /// One channel a group: vectors of channels.
+    Depthwise,
     /// F(2×2, 3×3): 16 multiplications for 4 outputs of 9 taps; 3×3 at stride 1 only (Lavin and Gray, arXiv:1509.09308).
     Winograd,
 }
@@ -29,14 +31,20 @@ impl Algorithm {
     pub fn fits(self, s: &ConvShape, direction: Direction) -> bool {
         let grid = s.kh == 3 && s.kw == 3 && s.stride == 1;
         let turned = direction == Direction::Forward || s.padding.0.max(s.padding.1) <= 2 * s.dilation;
-        self == Self::Direct || (grid && turned)
+        match self {
+            Self::Direct => true,
+            Self::Depthwise => s.depthwise(),
+            Self::Winograd => grid && turned,
+        }
     }
 
-    /// Returns the algorithm that was measured to be faster: Winograd where it can be used and a group has enough input and output
+    /// Returns the algorithm that was measured to be faster: its own for one channel a group; Winograd where it can be used and a group has enough input and output
     /// channels to pay for the transforms.
     pub fn choose(s: &ConvShape, direction: Direction) -> Self {
         let (narrow, tiles) = ((s.c_in / s.groups).min(s.c_out / s.groups), s.output());
-        if narrow >= 12 && tiles.0.min(tiles.1) > s.dilation && Self::Winograd.fits(s, direction) {
+        if Self::Depthwise.fits(s, direction) {
+            Self::Depthwise
+        } else if narrow >= 12 && tiles.0.min(tiles.1) > s.dilation && Self::Winograd.fits(s, direction) {
             Self::Winograd
         } else {
             Self::Direct

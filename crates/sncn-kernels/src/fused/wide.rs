@@ -25,8 +25,7 @@ const ROWS: usize = 16;
 /// Whether the weight gradient of this convolution is formed here.
 pub(super) fn fits(plan: &Plan) -> bool {
     let (s, (inner, outer)) = (&plan.shape, plan.group());
-    let flat = s.kh * s.kw == 1 && s.stride == 1 && s.padding == (0, 0);
-    s.groups == 1 && inner * outer >= WEIGHTS && (flat || plan.algorithm == Algorithm::Winograd)
+    s.groups == 1 && inner * outer >= WEIGHTS && (s.pointwise() || plan.algorithm == Algorithm::Winograd)
 }
 
 /// `dw` as [`super::conv_weight_gradient`] gives it.
@@ -79,7 +78,7 @@ impl<'a> Wide<'a> {
     fn terms(&self, images: usize, rows: usize) -> usize {
         let width = self.plan.target.w;
         match self.plan.algorithm {
-            Algorithm::Direct => images * rows * width,
+            Algorithm::Direct | Algorithm::Depthwise => images * rows * width,
             Algorithm::Winograd => {
                 let grids = |len: usize| {
                     let d = self.plan.shape.dilation;

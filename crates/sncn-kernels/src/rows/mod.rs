@@ -17,7 +17,7 @@ pub use passes::Coefficients;
 use crate::columns::run;
 use crate::real::Real;
 use crate::simd::Form;
-use passes::{Activate, Add, AffineBackward, Combine, QuickGelu, QuickGeluBackward, ReluBackward, Second, Sums, Total};
+use passes::{Activate, Add, AffineBackward, Combine, CutBackward, QuickGelu, QuickGeluBackward, Second, Sums, Total};
 
 fn check(maps: &[usize], channels: usize, others: &[usize]) {
     assert!(
@@ -34,8 +34,8 @@ pub fn activate(form: Form, x: &[f32], scale: &[f32], bias: &[f32], activation: 
         (Form::Naive, _) => naive::activate(x, scale, bias, activation, out),
         (_, Activation::QuickGelu) => run(form, &mut QuickGelu { x, scale, bias, out }, scale.len()),
         _ => {
-            let floor = if activation == Activation::Relu { 0. } else { f32::NEG_INFINITY };
-            run(form, &mut Activate { x, centre: None, scale, bias, floor, out }, scale.len());
+            let bounds = activation.bounds();
+            run(form, &mut Activate { x, centre: None, scale, bias, bounds, out }, scale.len());
         }
     }
 }
@@ -46,7 +46,8 @@ pub(crate) fn centred_affine<T: Real>(form: Form, x: &[T], centre: &[T], scale: 
     let inputs = (T::as_f32(x), T::as_f32(centre), T::as_f32(scale), T::as_f32(bias));
     match (form, inputs, T::as_f32_mut(out)) {
         (Form::Portable | Form::Avx2 | Form::Avx512, (Some(x), Some(centre), Some(scale), Some(bias)), Some(out)) => {
-            run(form, &mut Activate { x, centre: Some(centre), scale, bias, floor: f32::NEG_INFINITY, out }, scale.len());
+            let bounds = Activation::Identity.bounds();
+            run(form, &mut Activate { x, centre: Some(centre), scale, bias, bounds, out }, scale.len());
         }
         _ => naive::centred_affine(x, centre, scale, bias, out),
     }
@@ -111,15 +112,15 @@ pub(crate) fn affine_backward<T: Real>(
     }
 }
 
-/// Multiplies g by activation′(scale·x + bias): the backward pass of [`activate`] but for the factor `scale`. ReLU lets the gradient
-/// pass where scale·x + bias is NaN, as it does the value.
+/// Multiplies g by activation′(scale·x + bias): the backward pass of [`activate`] but for the factor `scale`. ReLU and ReLU6 let the
+/// gradient pass where scale·x + bias is NaN, as it does the value.
 pub fn activate_backward(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], bias: &[f32], activation: Activation) {
     check(&[g.len(), x.len()], scale.len(), &[bias.len()]);
     match (form, activation) {
         (_, Activation::Identity) => {}
         (Form::Naive, _) => naive::activate_backward(g, x, scale, bias, activation),
-        (_, Activation::Relu) => run(form, &mut ReluBackward { g, x, scale, bias }, scale.len()),
         (_, Activation::QuickGelu) => run(form, &mut QuickGeluBackward { g, x, scale, bias }, scale.len()),
+        _ => run(form, &mut CutBackward { g, x, scale, bias, bounds: activation.bounds() }, scale.len()),
     }
 }
 

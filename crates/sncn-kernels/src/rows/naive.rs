@@ -25,6 +25,8 @@ pub fn activate<T: Real>(x: &[T], scale: &[T], bias: &[T], activation: Activatio
         *out = match activation {
             Activation::Identity => y,
             Activation::Relu => rectify(y),
+            Activation::Relu6 if y >= T::from_f64(6.) => T::from_f64(6.),
+            Activation::Relu6 => rectify(y),
             Activation::QuickGelu => T::from_f64(y.to_f64() * gate_naive(Gelu::Quick, y.to_f64()).0),
         };
     }
@@ -87,8 +89,9 @@ pub fn activate_backward<T: Real>(g: &mut [T], x: &[T], scale: &[T], bias: &[T],
     for (i, (g, &x)) in g.iter_mut().zip(x).enumerate() {
         let y = scale[i % scale.len()] * x + bias[i % scale.len()];
         match activation {
-            Activation::Relu if y <= T::ZERO => *g = T::ZERO,
-            Activation::Identity | Activation::Relu => {}
+            Activation::Relu | Activation::Relu6 if y <= T::ZERO => *g = T::ZERO,
+            Activation::Relu6 if y >= T::from_f64(6.) => *g = T::ZERO,
+            Activation::Identity | Activation::Relu | Activation::Relu6 => {}
             Activation::QuickGelu => {
                 let (value, slope) = gate_naive(Gelu::Quick, y.to_f64());
                 *g = T::from_f64(g.to_f64() * (value + y.to_f64() * slope));

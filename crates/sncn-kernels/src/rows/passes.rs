@@ -4,13 +4,13 @@ use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
 use crate::gelu::{Gelu, gate};
 use crate::simd::Vector;
 
-/// out = max(floor, scale·(x − centre) + bias); without a centre it is 0.
+/// out = scale·(x − centre) + bias, cut off outside the bounds; without a centre it is 0.
 pub(super) struct Activate<'a> {
     pub(super) x: &'a [f32],
     pub(super) centre: Option<&'a [f32]>,
     pub(super) scale: &'a [f32],
     pub(super) bias: &'a [f32],
-    pub(super) floor: f32,
+    pub(super) bounds: (f32, f32),
     pub(super) out: &'a mut [f32],
 }
 
@@ -23,10 +23,10 @@ impl Columns for Activate<'_> {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
             let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             let centre = self.centre.map_or(zeros(), |m| load::<V, NV, FULL>(m.as_ptr().add(start), count));
-            let floor = V::splat(self.floor);
+            let (floor, ceiling) = (V::splat(self.bounds.0), V::splat(self.bounds.1));
             for at in (start..self.x.len()).step_by(channels) {
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
-                let y = std::array::from_fn(|i| x[i].sub(centre[i]).fma(scale[i], bias[i]).max(floor));
+                let y = std::array::from_fn(|i| x[i].sub(centre[i]).fma(scale[i], bias[i]).max(floor).min(ceiling));
                 store::<V, NV, FULL>(y, self.out.as_mut_ptr().add(at), count);
             }
         }
@@ -207,15 +207,16 @@ impl Columns for AffineBackward<'_> {
     }
 }
 
-/// g = g where scale·x + bias > 0, else 0.
-pub(super) struct ReluBackward<'a> {
+/// g = g where scale·x + bias lies between the bounds, else 0.
+pub(super) struct CutBackward<'a> {
     pub(super) g: &'a mut [f32],
     pub(super) x: &'a [f32],
     pub(super) scale: &'a [f32],
     pub(super) bias: &'a [f32],
+    pub(super) bounds: (f32, f32),
 }
 
-impl Columns for ReluBackward<'_> {
+impl Columns for CutBackward<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
         let channels = self.scale.len();
@@ -223,11 +224,15 @@ impl Columns for ReluBackward<'_> {
         unsafe {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
             let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
+            let (floor, ceiling) = (V::splat(self.bounds.0), V::splat(self.bounds.1));
             for at in (start..self.x.len()).step_by(channels) {
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
-                let g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
-                let kept = std::array::from_fn(|i| g[i].where_positive(x[i].fma(scale[i], bias[i])));
-                store::<V, NV, FULL>(kept, self.g.as_mut_ptr().add(at), count);
+                let mut g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
+                for i in 0..NV {
+                    let y = x[i].fma(scale[i], bias[i]);
+                    g[i] = g[i].where_positive(y.sub(floor)).where_positive(ceiling.sub(y));
+                }
+                store::<V, NV, FULL>(g, self.g.as_mut_ptr().add(at), count);
             }
         }
     }

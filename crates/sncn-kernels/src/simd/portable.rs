@@ -70,6 +70,10 @@ impl Vector for F32x4 {
         self.zip(floor, |x, floor| if floor > x { floor } else { x })
     }
     #[inline(always)]
+    unsafe fn min(self, ceiling: Self) -> Self {
+        self.zip(ceiling, |x, ceiling| if ceiling < x { ceiling } else { x })
+    }
+    #[inline(always)]
     unsafe fn where_positive(self, test: Self) -> Self {
         self.zip(test, |x, test| if test <= 0.0 { 0.0 } else { x })
     }

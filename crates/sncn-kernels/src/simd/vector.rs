@@ -73,6 +73,8 @@ pub(crate) trait Vector: Copy {
     }
     /// The larger of self and `floor`; NaN where self is.
     unsafe fn max(self, floor: Self) -> Self;
+    /// The smaller of self and `ceiling`; NaN where self is.
+    unsafe fn min(self, ceiling: Self) -> Self;
     /// self where `test` is positive (or NaN), else 0.
     unsafe fn where_positive(self, test: Self) -> Self;
     /// self / other.

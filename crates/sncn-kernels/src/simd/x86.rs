@@ -54,7 +54,7 @@ fn mask16(count: usize) -> __mmask16 {
 
 macro_rules! vector {
     ($name:ident, $lanes:literal, $rows:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $max:ident,
-     $div:ident, $sqrt:ident,
+     $min:ident, $div:ident, $sqrt:ident,
      |$p:ident, $n:ident| $part:expr, |$x:ident, $q:ident, $m:ident| $store_part:expr,
      |$v:ident, $t:ident| $where_positive:expr, |$e:ident| $power:expr, |$l:ident, $best:ident, $a:ident, $b:ident| $pick:expr,
      |$s:ident, $c:ident, $d:ident| $same:expr, |$w:ident| $low:expr, |$h:ident| $high:expr, $($own:tt)*) => {
@@ -126,6 +126,11 @@ macro_rules! vector {
                 Self(unsafe { $max(floor.0, self.0) })
             }
             #[inline(always)]
+            unsafe fn min(self, ceiling: Self) -> Self {
+                // SAFETY: arithmetic only. Where either is NaN the instruction gives the second.
+                Self(unsafe { $min(ceiling.0, self.0) })
+            }
+            #[inline(always)]
             unsafe fn where_positive(self, test: Self) -> Self {
                 let ($v, $t) = (self.0, test.0);
                 // SAFETY: arithmetic only.
@@ -175,6 +180,7 @@ vector!(
     _mm256_mul_ps,
     _mm256_fmadd_ps,
     _mm256_max_ps,
+    _mm256_min_ps,
     _mm256_div_ps,
     _mm256_sqrt_ps,
     |p, n| _mm256_maskload_ps(p, mask8(n)),
@@ -204,6 +210,7 @@ macro_rules! sixteen {
             _mm512_mul_ps,
             _mm512_fmadd_ps,
             _mm512_max_ps,
+            _mm512_min_ps,
             _mm512_div_ps,
             _mm512_sqrt_ps,
             |p, n| _mm512_maskz_loadu_ps(mask16(n), p),

@@ -91,8 +91,20 @@ proptest! {
     }
 }
 
-const PLAIN: ConvShape =
-    ConvShape { n: 2, h: 9, w: 9, c_in: 5, c_out: 7, kh: 3, kw: 3, stride: 1, padding: (1, 1), dilation: 1, groups: 1 };
+const PLAIN: ConvShape = ConvShape {
+    n: 2,
+    h: 9,
+    w: 9,
+    c_in: 5,
+    c_out: 7,
+    kh: 3,
+    kw: 3,
+    stride: 1,
+    padding: (1, 1),
+    extra: (0, 0),
+    dilation: 1,
+    groups: 1,
+};
 
 #[test]
 fn corner_shapes() {
@@ -131,7 +143,7 @@ fn rounding_in_wide_layers() {
 fn the_rule_keeps_lone_channels_in_f32() {
     let rule = |c_in, c_out, groups| Precision::choose(&ConvShape { c_in, c_out, groups, ..PLAIN });
     assert_eq!(rule(3, 16, 1), (Precision::F32, Algorithm::Direct));
-    assert_eq!(rule(32, 32, 32), (Precision::F32, Algorithm::Direct));
+    assert_eq!(rule(32, 32, 32), (Precision::F32, Algorithm::Depthwise));
     assert_eq!(rule(3, 64, 1), (Precision::Bf16, Algorithm::Direct));
     assert_eq!(rule(16, 32, 1), (Precision::Bf16, Algorithm::Winograd));
     assert_eq!(rule(30, 30, 2), (Precision::Bf16, Algorithm::Direct), "pairs may not straddle groups");

@@ -71,12 +71,13 @@ prop_compose! {
     /// Convolutions of every kind.
     pub(crate) fn shapes()(groups in 1usize..4, stride in 1usize..4, dilation in 1usize..4, three in any::<bool>())
         (n in 0usize..4, ci in 1usize..22, co in 1usize..40, kh in 1usize..6, kw in 1usize..6, ph in 0usize..5, pw in 0usize..5,
-         h in 1usize..14, w in 1usize..14, groups in Just(groups), stride in Just(stride), dilation in Just(dilation), three in Just(three))
+         h in 1usize..14, w in 1usize..14, eh in 0usize..3, ew in 0usize..3, depthwise in 0usize..4, groups in Just(groups), stride in Just(stride), dilation in Just(dilation), three in Just(three))
         -> ConvShape {
         let (kh, kw, stride) = if three { (3, 3, 1) } else { (kh, kw, stride) };
+        let (ci, co, groups) = if depthwise == 0 { (1, 1, ci * groups + 1) } else { (ci, co, groups) };
         ConvShape {
             n, h: h.max((dilation * (kh - 1) + 1).saturating_sub(2 * ph)), w: w.max((dilation * (kw - 1) + 1).saturating_sub(2 * pw)),
-            c_in: ci * groups, c_out: co * groups, kh, kw, stride, padding: (ph, pw), dilation, groups,
+            c_in: ci * groups, c_out: co * groups, kh, kw, stride, padding: (ph, pw), extra: (eh, ew), dilation, groups,
         }
     }
 }

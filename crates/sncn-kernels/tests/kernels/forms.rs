@@ -57,7 +57,7 @@ fn run(s: &ConvShape, form: Form, algorithm: Algorithm, direction: Direction, we
 fn check(s: &ConvShape, seed: u64) {
     let case = case(s, seed);
     for form in Form::available() {
-        for algorithm in [Algorithm::Direct, Algorithm::Winograd] {
+        for algorithm in [Algorithm::Direct, Algorithm::Depthwise, Algorithm::Winograd] {
             let bound = 5e-6;
             let mut out = [0, 1, 2].map(|i| vec![f32::NAN; 1 + case.want[i].len()]);
             if algorithm.fits(s, Direction::Forward) {
@@ -109,8 +109,25 @@ proptest! {
     }
 }
 
-const PLAIN: ConvShape =
-    ConvShape { n: 2, h: 9, w: 9, c_in: 5, c_out: 7, kh: 3, kw: 3, stride: 1, padding: (1, 1), dilation: 1, groups: 1 };
+const PLAIN: ConvShape = ConvShape {
+    n: 2,
+    h: 9,
+    w: 9,
+    c_in: 5,
+    c_out: 7,
+    kh: 3,
+    kw: 3,
+    stride: 1,
+    padding: (1, 1),
+    extra: (0, 0),
+    dilation: 1,
+    groups: 1,
+};
+
+/// One channel a group.
+const fn depthwise(c: usize, k: usize, stride: usize) -> ConvShape {
+    ConvShape { c_in: c, c_out: c, groups: c, kh: k, kw: k, stride, padding: (k / 2, k / 2), ..PLAIN }
+}
 
 #[test]
 fn corner_shapes() {
@@ -123,6 +140,13 @@ fn corner_shapes() {
         ConvShape { c_in: 3, c_out: 64, h: 75, w: 131, n: 1, kh: 7, kw: 7, stride: 2, padding: (3, 3), ..PLAIN },
         ConvShape { c_in: 32, c_out: 32, h: 100, w: 90, n: 1, stride: 2, ..PLAIN },
         ConvShape { c_in: 256, c_out: 24, h: 40, w: 40, n: 1, kh: 1, kw: 1, stride: 2, padding: (0, 0), ..PLAIN },
+        depthwise(32, 3, 1),
+        ConvShape { h: 112, w: 113, n: 1, padding: (0, 1), extra: (1, 0), ..depthwise(48, 3, 2) },
+        ConvShape { h: 28, w: 29, ..depthwise(51, 5, 1) },
+        ConvShape { h: 56, w: 30, padding: (1, 1), extra: (1, 1), ..depthwise(144, 5, 2) },
+        ConvShape { h: 7, w: 7, n: 40, ..depthwise(672, 5, 1) },
+        ConvShape { h: 6, w: 7, kh: 1, kw: 2, padding: (0, 0), ..depthwise(20, 3, 3) },
+        ConvShape { h: 14, w: 12, n: 3, dilation: 2, padding: (4, 3), ..depthwise(35, 5, 1) },
     ];
     shapes.iter().enumerate().for_each(|(i, s)| check(s, i as u64));
 }
@@ -199,6 +223,7 @@ fn threads_change_nothing() {
         ConvShape { n: 11, c_in: 20, c_out: 36, ..PLAIN },
         ConvShape { n: 11, c_in: 20, c_out: 36, stride: 2, ..PLAIN },
         ConvShape { n: 1, h: 90, w: 64, c_in: 32, c_out: 12, ..PLAIN },
+        ConvShape { n: 11, h: 30, w: 31, padding: (1, 1), extra: (1, 0), ..depthwise(40, 5, 2) },
     ];
     for s in shapes.into_iter().chain(WIDE) {
         let case = case(&s, 9);

@@ -18,15 +18,17 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
     let (p, q, r, m) = (&table(0)[1..], &table(1)[1..], &table(2)[1..], &table(3)[1..]);
     let (xd, gd, yd) = (double(x), double(g), double(y));
     let (pd, qd, rd, md) = (double(p), double(q), double(r), double(m));
+    // far enough from 0 that every activation's bounds are crossed
+    let tall: Vec<f32> = [0.].into_iter().chain(x.iter().map(|x| 16. * x)).collect();
     let near = |what: &str, form: Form, got: &[f32], want: &[f64]| {
         let e = unit_error(got, want);
         assert!(e < 1e-6, "{form:?} {what}: {e:e}, {positions} × {channels}");
     };
     for form in Form::available() {
-        for activation in [Activation::Identity, Activation::Relu, Activation::QuickGelu] {
+        for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::QuickGelu] {
             let (mut got, mut want) = (vec![f32::NAN; len + 1], vec![0.0; len]);
-            rows::activate(form, x, p, q, activation, &mut got[1..]);
-            naive::activate(&xd, &pd, &qd, activation, &mut want);
+            rows::activate(form, &tall[1..], p, q, activation, &mut got[1..]);
+            naive::activate(&double(&tall[1..]), &pd, &qd, activation, &mut want);
             near("activate", form, &got[1..], &want);
         }
         let (mut got, mut want) = (y.to_vec(), yd.clone());
@@ -43,8 +45,8 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         near("accumulate", form, &got, &want);
         // a pre-activation that rounding could carry over zero would make the mask ambiguous: steps of 1/64 do not
         let coarse = |t: &[f32]| t.iter().map(|v| (v * 64.0).round() / 64.0).collect::<Vec<_>>();
-        let (xc, pc, qc) = (coarse(x), coarse(p), coarse(q));
-        for activation in [Activation::Identity, Activation::Relu, Activation::QuickGelu] {
+        let (xc, pc, qc) = (coarse(&tall[1..]), coarse(p), coarse(q));
+        for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::QuickGelu] {
             let (mut got, mut want) = (g.to_vec(), gd.clone());
             rows::activate_backward(form, &mut got, &xc, &pc, &qc, activation);
             naive::activate_backward(&mut want, &double(&xc), &double(&pc), &double(&qc), activation);
@@ -195,16 +197,18 @@ fn nan_stays_in_its_channel_and_is_not_rectified() {
             let (mut y, zeros) = (vec![9f32; x.len()], vec![0f32; channels]);
             rows::activate(form, &x, &ones, &zeros, Activation::QuickGelu, &mut y);
             assert!(y.iter().enumerate().all(|(i, v)| v.is_nan() == (i == bad)), "{form:?} gelu: {y:?}");
-            rows::activate(form, &x, &ones, &zeros, Activation::Relu, &mut y);
-            let only = |y: &[f32]| y.iter().enumerate().all(|(i, v)| if i == bad { v.is_nan() } else { *v == 0.0 });
-            assert!(only(&y), "{form:?} activate: {y:?}");
-            // the rectifier's gradient passes where the input is NaN, as the value did
-            let mut g = vec![3f32; x.len()];
-            rows::activate_backward(form, &mut g, &x, &ones, &zeros, Activation::Relu);
-            assert!(
-                g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 0.0 }),
-                "{form:?} activate_backward: {g:?}"
-            );
+            for activation in [Activation::Relu, Activation::Relu6] {
+                rows::activate(form, &x, &ones, &zeros, activation, &mut y);
+                let only = |y: &[f32]| y.iter().enumerate().all(|(i, v)| if i == bad { v.is_nan() } else { *v == 0.0 });
+                assert!(only(&y), "{form:?} activate: {y:?}");
+                // the rectifier's gradient passes where the input is NaN, as the value did
+                let mut g = vec![3f32; x.len()];
+                rows::activate_backward(form, &mut g, &x, &ones, &zeros, activation);
+                assert!(
+                    g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 0.0 }),
+                    "{form:?} activate_backward: {g:?}"
+                );
+            }
             let (mut mean, mut variance) = (vec![0f32; channels], vec![0f32; channels]);
             let shape = MapShape { instances: 1, positions: 5, channels };
             stats::instance_stats(form, &x, shape, Positions::All, &mut mean, &mut variance);

@@ -20,6 +20,7 @@
 mod allconv;
 mod blueprint;
 mod densenet;
+mod efficientnet;
 mod image;
 mod residual;
 mod resnet;
@@ -32,6 +33,7 @@ pub use densenet::{DenseNet, DenseNetConfig};
 
 use allconv::AllConvNet;
 use candle_core::{Result, bail};
+use efficientnet::EfficientNet;
 use resnet::ResNet;
 use resnext::ResNext;
 use sncn_core::Network;
@@ -46,6 +48,7 @@ pub const BACKBONES: &[(&str, Build)] = &[
     ("allconv", AllConvNet::named),
     ("densenet[b|bc]<depth>_<growth>", DenseNet::named),
     ("resnext<depth>_<cardinality>x<width>", ResNext::named),
+    ("efficientnet_lite<0|1|2|3|4>", EfficientNet::named),
     ("[cifar_]resnet<18|34|50|101>[_ibn_a|_ibn_b]", ResNet::named),
 ];
 
@@ -96,6 +99,7 @@ mod tests {
             ("resnext11_2x4", "post"),
             ("cifar_resnet18", "post"),
             ("resnet18", "image"),
+            ("efficientnet_lite0", "post"),
         ] {
             let (cn, sn) = (LayerConfig::new("crossnorm", at), LayerConfig::new("selfnorm", at));
             let baseline = initial(name, &[])?;

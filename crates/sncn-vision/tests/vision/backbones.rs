@@ -16,13 +16,14 @@ const EXAMPLES: &[(&str, &[&str])] = &[
     ("densenetbc10_4", &["conv1_pre", "conv1_post", "conv2_post"]),
     ("resnext11_2x4", &["pre", "residual", "identity", "post"]),
     ("cifar_resnet18", &["pre", "residual", "identity", "post"]),
+    ("efficientnet_lite0", &["pre", "residual", "identity", "post"]),
     ("resnet18_ibn_a", &["residual"]),
     ("resnet18_ibn_b", &["pre", "post"]),
 ];
 
 /// The side of images that leave every network at least two positions a channel in its last stage.
 fn side(name: &str) -> usize {
-    if name.starts_with("resnet") { 64 } else { 32 }
+    if name.starts_with("resnet") || name.starts_with("efficientnet") { 64 } else { 32 }
 }
 
 fn check(name: &str, at: Option<&str>) -> Result<()> {

@@ -33,7 +33,7 @@ fn linear(recording: &Recording, xs: &Rows, weight: &Tensor, bias: &Tensor) -> R
         bail!("linear: token vectors of {} channels, weight {:?}, bias {:?}", xs.width, weight.dims(), bias.dims())
     }
     let (kh, kw, stride, padding, dilation, groups) = (1, 1, 1, (0, 0), 1, 1);
-    let shape = ConvShape { n: 1, h: rows, w: 1, c_in, c_out, kh, kw, stride, padding, dilation, groups };
+    let shape = ConvShape { n: 1, h: rows, w: 1, c_in, c_out, kh, kw, stride, padding, extra: (0, 0), dilation, groups };
     let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
     let mut data = Pooled::take(rows * c_out);
     let packed = with_values(&weight, |weight| PackedWeight::new(&shape, Direction::Forward, weight))?;

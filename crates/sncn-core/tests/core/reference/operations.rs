@@ -28,6 +28,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     two("conv1d", conv1d),
     two("linear", linear),
     two("relu", relu),
+    two("relu6", relu6),
     two("gelu_erf", || curve(ops::gelu_erf, 3.)),
     two("quick_gelu", || curve(ops::quick_gelu, 3.)),
     two("sigmoid", || [curve(ops::sigmoid, 3.), curve(ops::sigmoid, 900.)].into_iter().flatten().collect()),
@@ -61,10 +62,12 @@ fn trial(case: String, inputs: &[Tensor], run: impl Fn(&[Tensor]) -> Result<Tens
     Trial { case, inputs: inputs.to_vec(), run: Box::new(run), smooth: true }
 }
 
-/// Shape of a map, channels out, kernel, stride, padding, dilation, groups, whether there is a bias.
+/// Shape of a map, channels out, kernel, stride, padding ([`SAME`]: as TensorFlow), dilation, groups, whether there is a bias.
 type ConvCase = ([usize; 4], usize, [usize; 2], usize, usize, usize, usize, bool);
 
-const CONVOLUTIONS: [ConvCase; 15] = [
+const SAME: usize = usize::MAX;
+
+const CONVOLUTIONS: [ConvCase; 22] = [
     ([2, 7, 9, 4], 6, [3, 3], 1, 1, 1, 1, true),
     ([2, 6, 6, 4], 6, [3, 3], 1, 0, 1, 1, false),
     ([2, 7, 8, 4], 6, [3, 3], 2, 1, 1, 1, false), // the stride divides one axis only
@@ -80,11 +83,19 @@ const CONVOLUTIONS: [ConvCase; 15] = [
     ([3, 4, 11, 2], 3, [1, 5], 3, 2, 1, 1, false),
     ([1, 10, 3, 2], 2, [4, 2], 2, 1, 1, 1, true),
     ([1, 9, 8, 3], 4, [7, 7], 2, 3, 1, 1, false),
+    ([2, 8, 7, 3], 4, [3, 3], 2, SAME, 1, 1, true), // zeros after the rows, and around the columns
+    ([1, 7, 6, 2], 4, [5, 4], 1, SAME, 1, 1, false),
+    ([1, 9, 8, 2], 2, [2, 2], 3, SAME, 2, 1, false),
+    ([2, 8, 7, 5], 5, [3, 3], 2, SAME, 1, 5, false),
+    ([1, 6, 8, 20], 20, [5, 5], 2, SAME, 1, 20, true),
+    ([2, 5, 6, 18], 18, [5, 5], 1, SAME, 1, 18, false),
+    ([1, 4, 5, 2], 3, [1, 1], 2, SAME, 1, 1, false), // no zeros
 ];
 
 fn conv2d() -> Vec<Trial> {
     let case = |&(dims, out, [kh, kw], stride, padding, dilation, groups, biased): &ConvCase| {
-        let conv = Conv { stride, padding, dilation, groups };
+        let (padding, same) = if padding == SAME { (0, true) } else { (padding, false) };
+        let conv = Conv { stride, padding, same, dilation, groups };
         let mut inputs = vec![random("x", &dims), random("weight", &[out, dims[3] / groups, kh, kw])];
         if biased {
             inputs.push(random("bias", &[out]));
@@ -102,7 +113,7 @@ fn conv2d() -> Vec<Trial> {
 
 fn conv1d() -> Vec<Trial> {
     let case = |&(dims, k, stride, padding, dilation, groups): &([usize; 3], usize, usize, usize, usize, usize)| {
-        let conv = Conv { stride, padding, dilation, groups };
+        let conv = Conv { stride, padding, same: false, dilation, groups };
         let inputs = [random("x", &dims), random("weight", &[6, dims[2] / groups, k]), random("bias", &[6])];
         trial(format!("{dims:?} by {k}, {conv:?}"), &inputs, move |t| ops::conv1d(&t[0], &t[1], Some(&t[2]), &conv))
     };
@@ -132,6 +143,13 @@ fn curve(f: fn(&Tensor) -> Result<Tensor>, most: f64) -> Vec<Trial> {
         trial(format!("up to {most}"), std::slice::from_ref(&xs), move |t| f(&t[0])),
         trial(format!("up to {most}, transposed"), &[xs], move |t| f(&t[0].transpose(1, 2)?)),
     ]
+}
+
+fn relu6() -> Vec<Trial> {
+    let steps = (random("x", &[4, 25]) * 8.).unwrap().round().unwrap(); // 0 and 6 among them
+    let mut trials = curve(ops::relu6, 9.);
+    trials.push(Trial { smooth: false, ..trial("at 0 and 6".into(), &[steps], |t| ops::relu6(&t[0])) });
+    trials
 }
 
 fn relu() -> Vec<Trial> {
