@@ -84,7 +84,7 @@ pub(super) fn is_for_cifar(network: &str) -> bool {
 pub(super) fn usual_input(network: &str) -> &'static str {
     match network {
         small if is_for_cifar(small) => "cifar",
-        lite if lite.starts_with("efficientnet") => "imagenet-inception",
+        lite if lite.starts_with("efficientnet") => "efficientnet-lite",
         _ => "imagenet",
     }
 }

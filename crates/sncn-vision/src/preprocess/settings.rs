@@ -42,7 +42,8 @@ pub type Named = (&'static str, Preprocessing, &'static str);
 pub const NAMED: &[Named] = &[
     ("cifar", CIFAR, "the CIFAR experiments of the paper"),
     ("imagenet", IMAGENET, "torchvision's classifiers"),
-    ("imagenet-inception", INCEPTION, "timm's classifiers that were trained by TensorFlow, such as EfficientNet-Lite0"),
+    ("imagenet-inception", INCEPTION, "timm's classifiers that were trained in TensorFlow's way"),
+    ("efficientnet-lite", LITE, "EfficientNet-Lite with its published weights: (v − 127)/128"),
 ];
 
 const CIFAR: Preprocessing = Preprocessing {
@@ -65,6 +66,8 @@ const IMAGENET: Preprocessing = Preprocessing {
 
 const INCEPTION: Preprocessing =
     Preprocessing { interpolation: Interpolation::Bicubic, mean: [0.5; 3], std: [0.5; 3], ..IMAGENET };
+
+const LITE: Preprocessing = Preprocessing { mean: [127. / 255.; 3], std: [128. / 255.; 3], ..INCEPTION };
 
 /// The key whose value names the settings that others are changed from.
 const LIKE: &str = "like";
