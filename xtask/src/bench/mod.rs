@@ -171,6 +171,7 @@ impl Bench {
                 Case::Linear => main.push(sides.linear()?),
                 Case::Networks => main.push(sides.networks()?),
                 Case::Images => main.push(sides.images()?),
+                Case::Loading => main.push(sides.loading()?),
                 Case::Fcn => main.push(sides.fcn()?),
                 Case::Text => main.push(sides.text()?),
             }
@@ -254,6 +255,20 @@ impl Sides {
     fn networks(&mut self) -> Result<Round> {
         let ours = self.ours.figures("networks", self.threads)?;
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("networks", true))? })
+    }
+
+    /// Loading beside the peer's; and an epoch on files as ours beside the same in memory.
+    fn loading(&mut self) -> Result<Round> {
+        let mut ours = self.ours.figures("loading", self.threads)?;
+        let mut theirs = self.peer.as_mut().map_or(Ok(Vec::new()), |peer| peer.perhaps_own("loading"))?;
+        let both = self.ours.figures("epoch", self.threads)?;
+        let named = |what: &str| -> Vec<Figure> {
+            let of = both.iter().filter(|figure| figure.what == what).cloned();
+            of.map(|figure| Figure { what: "from JPEG files, beside memory".to_string(), ..figure }).collect()
+        };
+        ours.extend(named("from JPEG files"));
+        theirs.extend(named("from memory"));
+        Ok(Round { ours, theirs })
     }
 
     fn images(&mut self) -> Result<Round> {

@@ -118,7 +118,10 @@ fn rows_that_do_not_fit_are_refused_before_anything_is_written() {
     refused(crate::common::train(&path, &folder.path().join("run")), &["sncn-segment takes this table"]);
     // and settings of segmentation are none of classification's
     let (folder, path) = crate::common::table(|row| row["evaluate"] = json!({"window": [64, 64]}));
-    refused(crate::common::train(&path, &folder.path().join("run")), &["evaluate is set"]);
+    refused(
+        crate::common::train(&path, &folder.path().join("run")),
+        &["evaluate", "unknown field `window`, expected `corrupt` or `severities`"],
+    );
 }
 
 /// A folder of pairs, which `change` edits.

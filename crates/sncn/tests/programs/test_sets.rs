@@ -45,7 +45,8 @@ fn further_test_sets_are_read_from_files_and_mistakes_in_them_are_named() {
     let output = evaluate("shapes-c,shapes-c-files").arg("--json").assert().success().get_output().stdout.clone();
     let text = String::from_utf8(output).unwrap().replace("-c-files/", "-c/");
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!((lines.len(), &lines[..300]), (600, &lines[300..]));
+    let half = lines.len() / 2;
+    assert_eq!((half, &lines[..half]), (375, &lines[half..]));
     // severities are not guessed from the number of rows
     let files = data.join("shapes-c");
     fs::remove_file(files.join("corrupted.json")).unwrap();

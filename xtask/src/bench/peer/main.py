@@ -41,7 +41,8 @@ def versions(args):
 
 
 parser = argparse.ArgumentParser()
-cases = {"linear": linear, "memory": memory, "networks": networks, "augmix": augmix, "corruptions": corruptions, "versions": versions}
+cases = {"linear": linear, "memory": memory, "networks": networks, "augmix": augmix, "corruptions": corruptions, "loading": loading,
+         "versions": versions}
 parser.add_argument("case", choices=cases)
 parser.add_argument("peer", nargs="?")
 parser.add_argument("--threads", type=int, default=1)

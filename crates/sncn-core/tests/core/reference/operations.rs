@@ -45,6 +45,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     two("of", statistics),
     two("apply_affine", affine),
     two("cross_entropy", || entropy(loss::cross_entropy)),
+    two("smoothed_cross_entropy", smoothed),
     one("cross_entropy_per_item", || entropy(loss::cross_entropy_per_item)),
     one("softmax", || curve(loss::softmax, 3.)),
     one("log_softmax", || curve(loss::log_softmax, 3.)),
@@ -271,6 +272,16 @@ fn affine() -> Vec<Trial> {
         }
     }
     trials
+}
+
+fn smoothed() -> Vec<Trial> {
+    let logits = (random("logits", &[6, 4]) * 5.).unwrap();
+    let case = |smoothing: f64| {
+        trial(format!("by {smoothing}"), std::slice::from_ref(&logits), move |t| {
+            loss::smoothed_cross_entropy(&t[0], &[0, 3, 2, 1, 1, 0], smoothing)
+        })
+    };
+    [0., 0.1, 1.].map(case).into()
 }
 
 fn entropy(f: fn(&Tensor, &[u32], Option<u32>) -> Result<Tensor>) -> Vec<Trial> {

@@ -3,6 +3,7 @@
 mod fcn;
 mod images;
 mod layers;
+mod loading;
 mod trainer;
 
 use anyhow::{Result, bail};
@@ -19,6 +20,16 @@ pub(super) const CASES: &[Case] = &[
         name: "fcn",
         about: "FCN-ResNet50 on two images of 257 × 257 pixels: training and inference",
         run: |meter, _| fcn::run(meter),
+    },
+    Case {
+        name: "loading",
+        about: "JPEG files of 500 × 375 pixels to inputs of 224: decoded, random resized crop, flip, normalised",
+        run: |meter, _| loading::run(meter),
+    },
+    Case {
+        name: "epoch",
+        about: "ResNet-18 trained on JPEG files, and on the same in memory",
+        run: |meter, _| loading::epochs(meter),
     },
     Case {
         name: "attached",
