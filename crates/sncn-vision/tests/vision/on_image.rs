@@ -139,8 +139,6 @@ fn what_the_image_cannot_have_is_refused() {
     };
     let staged = LayerConfig { stages: Some(vec![1]), ..crossnorm(Crop::Neither) };
     assert!(refused(&[staged]).contains("layer \"crossnorm\" at \"image\": stages is set"));
-    let twice = [crossnorm(Crop::Neither), crossnorm(Crop::Both)];
-    assert!(refused(&twice).contains("attached twice at \"image\""));
     let unknown = refused(&[LayerConfig::new("crossnorm", "picture")]);
     assert!(unknown.contains("this network has: image, pre, residual, identity, post"), "{unknown}");
 }
