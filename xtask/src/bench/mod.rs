@@ -171,6 +171,7 @@ impl Bench {
                 Case::Linear => main.push(sides.linear()?),
                 Case::Networks => main.push(sides.networks()?),
                 Case::Images => main.push(sides.images()?),
+                Case::Photos => main.push(sides.photos()?),
                 Case::Fcn => main.push(sides.fcn()?),
                 Case::Text => main.push(sides.text()?),
             }
@@ -254,6 +255,11 @@ impl Sides {
     fn networks(&mut self) -> Result<Round> {
         let ours = self.ours.figures("networks", self.threads)?;
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("networks", true))? })
+    }
+
+    fn photos(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("photos", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("photos", false))? })
     }
 
     fn images(&mut self) -> Result<Round> {
