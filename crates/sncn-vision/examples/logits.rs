@@ -26,9 +26,11 @@ fn main() -> Result<()> {
         build(backbone, &Blueprint { classes, layers: (&[]).into(), vars: &vars }).map(|network| (network, vars))
     };
     let names: Vec<String> = network(2)?.1.all().into_iter().map(|(name, _)| name).collect();
-    let found = Weights::open(Path::new(weights), files::look)?.find(&names, &NameMap::STRICT, None)?;
+    let file = Weights::open(Path::new(weights), files::look)?;
+    let found = file.find(&names, &NameMap::STRICT, None)?;
     let last = names.last().context("a network without variables")?;
-    let classes = found.shape(last).and_then(|shape| shape.first()).copied().with_context(|| format!("{weights} has no {last}"))?;
+    let classes =
+        found.shape(last).and_then(|shape| shape.first()).copied().with_context(|| format!("{weights} has no {last}"))?;
     let (network, vars) = network(classes)?;
     found.load(&vars, |_, _, _| ())?;
     let mut file = std::fs::File::open(inputs).with_context(|| inputs.clone())?;

@@ -3,7 +3,7 @@
 use super::trainer::{Trainer, random};
 use super::work::{lite, resnet};
 use crate::backbone::{self, Blueprint};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use candle_core::{DType, Device};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Pass, Seed, Vars};
@@ -30,6 +30,10 @@ pub(super) fn trainer((name, images): (&str, usize)) -> Result<Trainer> {
 
 /// Prints the figures.
 pub(super) fn run(meter: &Meter, only: Option<&str>) -> Result<()> {
+    let known = NETWORKS.map(|(name, _)| name);
+    if let Some(only) = only.filter(|only| !known.contains(only)) {
+        bail!("--network is {only:?}; known: {}", known.join(", "))
+    }
     for (name, images) in NETWORKS.into_iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
         let operations =
             if name == "resnet50" { resnet(112, [(56, 56), (56, 28), (28, 14), (14, 7)], CLASSES) } else { lite(SIDE, CLASSES) };
