@@ -1,9 +1,10 @@
 //! `Index`: a file of golden cases, and their tensors.
 
-use crate::files::{Array, Tensors, json};
+use crate::files::{Array, Tensors, json, read};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// An index file and its tensors.
 pub struct Index {
@@ -16,6 +17,12 @@ impl Index {
     /// Reads `<name>.json` and `<name>.safetensors`.
     pub fn load(name: &str) -> Result<Self> {
         Ok(Self { json: json(&format!("{name}.json"))?, tensors: Tensors::load(&format!("{name}.safetensors"))? })
+    }
+
+    /// Reads `<path>.json` and `<path>.safetensors`: values of this project's own, beside the tests that use them.
+    pub fn at(path: &Path) -> Result<Self> {
+        let tensors = Tensors::at(path.with_extension("safetensors"))?;
+        Ok(Self { json: read(&path.with_extension("json"))?, tensors })
     }
 
     /// The cases in file order.

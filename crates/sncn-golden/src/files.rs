@@ -45,7 +45,11 @@ pub struct Tensors {
 impl Tensors {
     /// Reads `<folder>/<relative>`.
     pub fn load(relative: &str) -> Result<Self> {
-        let path = folder().join(relative);
+        Self::at(folder().join(relative))
+    }
+
+    /// Reads a file.
+    pub(crate) fn at(path: PathBuf) -> Result<Self> {
         let bytes = std::fs::read(&path).with_context(|| format!("{}: not readable", path.display()))?;
         Ok(Self { bytes, path })
     }
@@ -80,7 +84,11 @@ impl Tensors {
 
 /// Reads a JSON file of the folder.
 pub fn json(relative: &str) -> Result<Value> {
-    let path = folder().join(relative);
-    let text = std::fs::read_to_string(&path).with_context(|| format!("{}: not readable", path.display()))?;
+    read(&folder().join(relative))
+}
+
+/// Reads a JSON file.
+pub(crate) fn read(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("{}: not readable", path.display()))?;
     serde_json::from_str(&text).with_context(|| path.display().to_string())
 }

@@ -15,6 +15,8 @@ pub(crate) enum Case {
     Images,
     /// JPEG files to inputs, and a ResNet-18 epoch on them.
     Loading,
+    /// ResNet-50 and EfficientNet-Lite0 on photographs: training and inference.
+    Photos,
     /// FCN-ResNet50: training and inference.
     Fcn,
     /// A text encoder: training and inference.
@@ -23,8 +25,8 @@ pub(crate) enum Case {
 
 impl Case {
     /// All cases in the order of measurement.
-    pub(crate) const ALL: [Self; 8] =
-        [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Loading, Self::Fcn, Self::Text];
+    pub(crate) const ALL: [Self; 9] =
+        [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Loading, Self::Photos, Self::Fcn, Self::Text];
 }
 
 /// The required ratio, ours to the peer's, of the figures it names.
@@ -57,7 +59,7 @@ pub(crate) const MEAN: &str = "geometric mean";
 /// The name of the memory figure: a new process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
-use Case::{Fcn, Images, Layers, Linear, Loading, Networks, Text, Wrn};
+use Case::{Fcn, Images, Layers, Linear, Loading, Networks, Photos, Text, Wrn};
 
 /// The first bar that matches a figure applies.
 pub(crate) const BARS: &[Bar] = &[
@@ -87,6 +89,10 @@ pub(crate) const BARS: &[Bar] = &[
     bar(Images, "corruption", "geometric mean", 10.),
     bar(Loading, "loading", "*", 1.5),
     bar(Loading, "resnet18 epoch", "from JPEG files, beside memory", 0.97),
+    bar(Photos, "resnet50", "train *", 1.4),
+    bar(Photos, "resnet50", "inference *", 1.4),
+    bar(Photos, "efficientnet_lite0", "train *", 1.5),
+    bar(Photos, "efficientnet_lite0", "inference *", 1.5),
     bar(Fcn, "fcn_resnet50", "train *", 1.5),
     bar(Fcn, "fcn_resnet50", "inference *", 1.3),
     bar(Text, "encoder 4x256", "train *", 2.),

@@ -172,6 +172,7 @@ impl Bench {
                 Case::Networks => main.push(sides.networks()?),
                 Case::Images => main.push(sides.images()?),
                 Case::Loading => main.push(sides.loading()?),
+                Case::Photos => main.push(sides.photos()?),
                 Case::Fcn => main.push(sides.fcn()?),
                 Case::Text => main.push(sides.text()?),
             }
@@ -269,6 +270,11 @@ impl Sides {
         ours.extend(named("from JPEG files"));
         theirs.extend(named("from memory"));
         Ok(Round { ours, theirs })
+    }
+
+    fn photos(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("photos", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("photos", false))? })
     }
 
     fn images(&mut self) -> Result<Round> {

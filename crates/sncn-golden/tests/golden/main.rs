@@ -60,5 +60,7 @@ fn main() -> std::process::ExitCode {
     ];
     let textures = Needy::new("weather::golden_frost_textures", weather::golden_frost_textures, corruptions::INDEX);
     tests.push(textures.and(weather::no_textures()));
+    // its values lie beside it
+    tests.push(Needy::new("nets::golden_efficientnet", nets::golden_efficientnet, ""));
     run(tests)
 }

@@ -11,6 +11,7 @@ use sncn_golden::{Case, Index, Trial, relative_error};
 use sncn_kernels::optim;
 use sncn_kernels::simd::Form;
 use sncn_vision::backbone::{Blueprint, DenseNet, DenseNetConfig, build};
+use std::path::Path;
 use std::sync::Mutex;
 
 fn layers(case: &Case) -> Result<Vec<LayerConfig>> {
@@ -173,6 +174,13 @@ fn sgd_case(case: &Trial, model: &Model, xs: &Tensor, labels: &[u32], passes: &[
         case.error(name, (norm - wanted.0).abs().max((probe - wanted.1).abs()), allowed * wanted.0 + 1e-5);
     }
     Ok(())
+}
+
+/// EfficientNet-Lite0, whose values were computed by the network published for PyTorch (`efficientnet_lite_pytorch` 0.1.0) in f64, with
+/// inputs, weights and probes by the golden rules.
+pub(crate) fn golden_efficientnet() -> Result<()> {
+    let index = Index::at(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/efficientnet"))?;
+    index.cases()?.iter().try_for_each(|case| holds(case, network_case))
 }
 
 /// The networks whose cases run here.

@@ -154,6 +154,12 @@ fn set(keys: &mut Map<String, Value>, path: &[String], value: Value) -> Result<(
         [] => bail!("no key"),
         [last] if value.is_null() => drop(keys.remove(last)),
         [last] => drop(keys.insert(last.clone(), value)),
+        // settings that have a name are changed from it
+        [first, rest @ ..] if first == "input" && keys.get(first).is_some_and(Value::is_string) => {
+            let mut inside = Map::from_iter([("like".to_string(), keys.get(first).cloned().unwrap_or_default())]);
+            set(&mut inside, rest, value)?;
+            drop(keys.insert(first.clone(), Value::Object(inside)));
+        }
         [first, rest @ ..] => match keys.entry(first.clone()).or_insert_with(|| json!({})) {
             Value::Object(inside) => set(inside, rest, value)?,
             other => bail!("{first} is {other}, which has no keys; set it as a whole"),
@@ -207,6 +213,9 @@ mod tests {
         }
         let expected = json!({"epochs": 5, "backbone": "resnet18", "optimizer": {"kind": "sgd", "momentum": 0.5}, "layers": [], "augment": true});
         assert_eq!(Value::Object(keys.clone()), expected);
+        set(&mut keys, &["input".to_string()], Value::from("cifar"))?;
+        set(&mut keys, &["input".to_string(), "size".to_string()], Value::from(64))?;
+        assert_eq!(keys.remove("input"), Some(json!({"like": "cifar", "size": 64})));
         let (path, value) = parse("augment=null")?;
         set(&mut keys, &path, value)?;
         assert!(!keys.contains_key("augment"));

@@ -1,6 +1,7 @@
 //! Figures of FCN-ResNet50, two images of 257 × 257 pixels and 19 classes: training and inference.
 
 use super::trainer::{Trainer, random};
+use super::work::resnet;
 use crate::backbone::{Blueprint, segment};
 use anyhow::Result;
 use candle_core::{DType, Device};
@@ -30,21 +31,10 @@ pub(super) fn trainer() -> Result<Trainer> {
 
 /// Additions and multiplications of a forward pass of one image, with the auxiliary head or without.
 fn operations(auxiliary: bool) -> f64 {
-    let (half, quarter, eighth) = (129 * 129, 65 * 65, 33 * 33);
-    let mut sum = half * 147 * 64;
-    let mut from = 64;
-    for (stage, blocks) in [3, 4, 6, 3].into_iter().enumerate() {
-        let width = 64 << stage;
-        let at = if stage == 0 { quarter } else { eighth };
-        // the first block of stage 2 strides at its 3 × 3 convolution
-        let reduced = if stage == 1 { quarter } else { at };
-        sum += reduced * from * width + at * (9 * width * width + 4 * width * width + 4 * from * width);
-        sum += (blocks - 1) * at * 17 * width * width;
-        from = 4 * width;
-    }
+    let eighth = 33 * 33;
     let head = |from: usize| eighth * (9 * from * from / 4 + from / 4 * CLASSES);
-    sum += head(2048) + if auxiliary { head(1024) } else { 0 };
-    2. * sum as f64
+    let heads = head(2048) + if auxiliary { head(1024) } else { 0 };
+    resnet(129, [(65, 65), (65, 33), (33, 33), (33, 33)], 0) + 2. * heads as f64
 }
 
 /// Prints the figures.

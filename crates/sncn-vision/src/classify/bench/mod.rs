@@ -4,7 +4,9 @@ mod fcn;
 mod images;
 mod layers;
 mod loading;
+mod photos;
 mod trainer;
+mod work;
 
 use anyhow::{Result, bail};
 use sncn_core::{LayerConfig, Pass, Precision};
@@ -16,6 +18,11 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "wrn", about: "WideResNet-40-2 at batch 128: training and inference", run: wrn },
     Case { name: "networks", about: "a training step of each network of the CIFAR experiments, batch 128", run: networks },
     Case { name: "images", about: "AugMix and the corruptions, images a second", run: |meter, _| images::run(meter) },
+    Case {
+        name: "photos",
+        about: "ResNet-50 and EfficientNet-Lite0 on photographs of 224 × 224 pixels: training and inference",
+        run: photos::run,
+    },
     Case {
         name: "fcn",
         about: "FCN-ResNet50 on two images of 257 × 257 pixels: training and inference",
@@ -103,14 +110,18 @@ fn step_profile(meter: &Meter, only: Option<&str>) -> Result<()> {
     let (mut trainer, sites) = match named(wanted) {
         Some((name, at)) => (Trainer::new(name, at)?, &SITES[..]),
         None if wanted == fcn::NAME => (fcn::trainer()?, &[][..]),
-        None => return unknown(wanted),
+        None => match photos::NETWORKS.into_iter().find(|(name, _)| *name == wanted) {
+            Some(network) => (photos::trainer(network)?, &[][..]),
+            None => return unknown(wanted),
+        },
     };
     profile(meter, &format!("{wanted} step"), || trainer.step(sites))
 }
 
 fn unknown<T>(network: &str) -> Result<T> {
     let known: Vec<_> = NETWORKS.iter().map(|(name, _)| *name).collect();
-    bail!("--network is {network:?}; known: {} (and {} for `profile`)", known.join(", "), fcn::NAME)
+    let photos: Vec<_> = photos::NETWORKS.iter().map(|(name, _)| *name).collect();
+    bail!("--network is {network:?}; known: {} (and {}, {} for `profile`)", known.join(", "), photos.join(", "), fcn::NAME)
 }
 
 /// Additions and multiplications of WideResNet-40-2's convolutions in a forward pass of one 32 × 32 image: the stem, and in
