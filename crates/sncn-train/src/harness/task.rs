@@ -67,9 +67,7 @@ pub trait Task: Sized + Debug + 'static {
     ///
     /// # Errors
     /// If the data does not exist, or the method is unknown (the known ones are listed).
-    fn row(_given: &Given<'_>) -> Result<Row> {
-        anyhow::bail!("not yet")
-    }
+    fn row(given: &Given<'_>) -> Result<Row>;
 
     /// The network of a model.
     fn network(model: &Self::Model) -> &dyn Network;

@@ -3,7 +3,7 @@
 use super::bench;
 use super::corrupt::Corrupt;
 use super::import::Import;
-use super::options::{EvaluateOptions, TrainOptions};
+use super::options::{Options, TrainOptions};
 use super::predict::{self, Predict};
 use super::setup::{self, Classify, Settings};
 use super::show::Show;
@@ -63,7 +63,7 @@ impl Task for Classify {
     type Set = Examples;
     type Score = Evaluation;
     type Train = TrainOptions;
-    type Evaluate = EvaluateOptions;
+    type Evaluate = Options;
     type Predict = Predict;
     type Command = Command;
 
@@ -130,14 +130,14 @@ impl Task for Classify {
             run: &trained.run,
             splits: dataset::open_parts(&trained.run.train, data_dir, &trained.run.settings.parts, None)?,
             data_dir,
-            severities: options.severities(),
-            frost: options.images.frost()?,
+            severities: options.severities.given(),
+            frost: options.frost()?,
             classes: &trained.header.classes,
         }))
     }
 
-    fn passes(options: &EvaluateOptions) -> (Pass, Option<Pass>) {
-        options.images.passes()
+    fn passes(options: &Options) -> (Pass, Option<Pass>) {
+        options.passes()
     }
 
     fn score(model: &Self::Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Evaluation> {
