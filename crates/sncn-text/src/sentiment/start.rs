@@ -145,13 +145,24 @@ mod tests {
     #[test]
     fn rows_fit_their_texts() -> Result<()> {
         let (data_dir, keys) = (DataDir::default(), Map::new());
-        let given = |network, method| Given { data: "reviews", network, method, weights: None, epochs: None, data_dir: &data_dir, keys: &keys };
+        let given = |network, method| Given {
+            data: "reviews",
+            network,
+            method,
+            weights: None,
+            epochs: None,
+            data_dir: &data_dir,
+            keys: &keys,
+        };
         let convnet = row(&given(None, "word-dropout"))?.keys;
         assert_eq!((&convnet["backbone"], &convnet["input"]["vocabulary"]["kind"]), (&json!(NETWORK), &json!("words")));
         assert_eq!(convnet["augment"]["rate"], 0.2);
         assert_eq!(convnet["test"], json!(["reviews-validation", "reviews-validation-c", "reviews-films", "reviews-kitchen"]));
         let encoder = row(&given(Some("encoder2_64"), "cnsn"))?.keys;
-        assert_eq!((&encoder["input"]["vocabulary"]["kind"], encoder["layers"].as_array().map(Vec::len)), (&json!("pieces"), Some(2)));
+        assert_eq!(
+            (&encoder["input"]["vocabulary"]["kind"], encoder["layers"].as_array().map(Vec::len)),
+            (&json!("pieces"), Some(2))
+        );
         let longest = |keys: &Map<String, Value>| keys["input"]["longest"].as_u64().unwrap();
         assert!((16..=512).contains(&longest(&convnet)) && longest(&encoder) >= longest(&convnet));
         let unknown = row(&given(None, "ibn")).unwrap_err().to_string();

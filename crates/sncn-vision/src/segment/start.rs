@@ -54,7 +54,7 @@ fn all_methods(crop: Option<[usize; 2]>) -> Vec<Method> {
     known
 }
 
-/// The sizes of images that are trained on: rows and columns of the median, the fewest, and the most pixels of one.
+/// The sizes of images that are trained on: median rows and columns, the most pixels of one, and whether they differ.
 struct Sizes {
     median: [usize; 2],
     largest: usize,
@@ -104,7 +104,11 @@ fn trained(splits: &PairSplits) -> Result<(Option<usize>, String)> {
     if let Some(kept) = &splits.validation {
         return Ok((None, format!("the best of the epochs is chosen on {}", kept.describe())));
     }
-    ensure!(count > 2, "{}: at least 3 images are wanted, one of them to choose the best of the epochs on", splits.train.describe());
+    ensure!(
+        count > 2,
+        "{}: at least 3 images are wanted, one of them to choose the best of the epochs on",
+        splits.train.describe()
+    );
     let kept = (count / KEPT).max(1);
     Ok((
         Some(count - kept),

@@ -71,16 +71,35 @@ fn own_pixels_are_trained_on_measured_and_used_to_begin_with() {
     // no folder beside train: the last image is kept out of training
     let (out, err) = succeeds(train(segment(), at, "mine", "run", &[&small[..], &["--method", "cnsn"]].concat()));
     says(&err, &["6 images, 2 classes", "classes sky, road", "differ in size", "crops of 48 × 40", "the last 1 of them"]);
-    says(&err, &["table.json: the table of this run", "sncn-segment evaluate --run-dir run --data mine --test folder-validation"]);
-    says(&out, &["folder-validation ", "folder-validation-c: mIoU % by shift and severity", "speckle_noise", "severities 3 of 1 to 5"]);
+    says(
+        &err,
+        &["table.json: the table of this run", "sncn-segment evaluate --run-dir run --data mine --test folder-validation"],
+    );
+    says(
+        &out,
+        &["folder-validation ", "folder-validation-c: mIoU % by shift and severity", "speckle_noise", "severities 3 of 1 to 5"],
+    );
     let made = row(at, "run");
     assert_eq!(made["augment"]["crop"], json!([40, 48]));
-    assert_eq!((&made["train_limit"], &made["batch_size"], &made["layers"][1]["kind"]), (&json!(5), &json!(5), &json!("selfnorm")));
+    assert_eq!(
+        (&made["train_limit"], &made["batch_size"], &made["layers"][1]["kind"]),
+        (&json!(5), &json!(5), &json!("selfnorm"))
+    );
     assert_eq!(made["test"], json!(["folder-validation", "folder-validation-c"]));
 
     // the table may be used again, the command resumes, and measures again once all is done
     let mut again = segment();
-    again.current_dir(at).args(["train", "--table", "run/table.json", "--row", "cnsn", "--data-dir", "mine", "--run-dir", "again"]);
+    again.current_dir(at).args([
+        "train",
+        "--table",
+        "run/table.json",
+        "--row",
+        "cnsn",
+        "--data-dir",
+        "mine",
+        "--run-dir",
+        "again",
+    ]);
     again.assert().success();
     assert_eq!(bytes(at, "run"), bytes(at, "again"));
     let cnsn = [&small[..], &["--method", "cnsn"]].concat();
@@ -129,8 +148,16 @@ fn what_cannot_be_trained_on_is_told_with_what_can() {
     segments("camvid", &[], &["no data folder", "--data-dir"]);
     segments("empty", &[], &["empty/classes.txt", "one class per line"]);
     let texts = |data: &str, more: &[&str], words: &[&str]| refused(train(sentiment(), at, data, "run", more), words);
-    texts("reviewz", &[], &["--data reviewz: no such file or folder", "known: reviews, imdb, sst2, sst2-sentences, amazon-books"]);
-    texts("reviews", &["--method", "randconv"], &["--method randconv: unknown; known: baseline, cn, sn, cnsn, mixstyle, word-dropout"]);
+    texts(
+        "reviewz",
+        &[],
+        &["--data reviewz: no such file or folder", "known: reviews, imdb, sst2, sst2-sentences, amazon-books"],
+    );
+    texts(
+        "reviews",
+        &["--method", "randconv"],
+        &["--method randconv: unknown; known: baseline, cn, sn, cnsn, mixstyle, word-dropout"],
+    );
     texts("reviews", &["--network", "lstm"], &["unknown backbone \"lstm\"", "convnet<channels>"]);
     texts("reviews", &["--weights", "nowhere"], &["nowhere"]);
     texts("reviews", &["--weights", "empty", "--network", "encoder2_64"], &["--network encoder2_64", "leave --network out"]);
@@ -190,7 +217,13 @@ fn own_texts_are_trained_on_and_measured_by_path_and_in_a_folder() {
     // most of a table that is trained on is known to the network
     let plain = at.join("plain.csv");
     fs::write(&plain, reviews("text,label", 90)).unwrap();
-    succeeds(train(sentiment(), at, "plain.csv", "plain", &["--network", "convnet8_4", "--epochs", "1", "--method", "word-dropout"]));
+    succeeds(train(
+        sentiment(),
+        at,
+        "plain.csv",
+        "plain",
+        &["--network", "convnet8_4", "--epochs", "1", "--method", "word-dropout"],
+    ));
     let mut evaluate = sentiment();
     evaluate.current_dir(at).args(["evaluate", "--run-dir", "plain", "--test", "plain.csv"]);
     evaluate.assert().success().stdout(contains("trained on nine tenths of these texts").and(contains("plain.csv ")));
