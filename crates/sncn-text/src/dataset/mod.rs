@@ -16,7 +16,7 @@ pub use texts::{Example, Texts};
 use anyhow::{Context, Result, bail, ensure};
 use sncn_train::DataDir;
 use sncn_train::text_file::quoted;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use table::{Columns, ENDINGS};
 
 /// Every `VALIDATION`-th text of a training set belongs to the validation set.
@@ -58,6 +58,33 @@ pub fn open(name: &str, data_dir: &DataDir) -> Result<Texts> {
     };
     ensure!(!texts.examples.is_empty(), "{name}: no texts ({})", texts.describe);
     Ok(texts)
+}
+
+/// The names of the sets that a run may name to train on.
+pub fn trainable() -> impl Iterator<Item = &'static str> {
+    TEXT_SETS.iter().filter_map(|(name, _)| name.strip_suffix("-train").or(is_whole(name).then_some(name)))
+}
+
+/// The test sets of the data set that a run trains on, as far as they are there, of a domain those of its neighbours.
+pub(crate) fn tested_on(train: &str, data_dir: &DataDir) -> Vec<String> {
+    let family = |name: &str| name.split('-').next().map(str::to_string);
+    let is_there = |name: &&str| match *name {
+        "own" => own_file(data_dir, "test").is_ok(),
+        name => named(name, data_dir).is_ok(),
+    };
+    let names = TEXT_SETS.iter().map(|(name, _)| *name).filter(|name| !is_table(train) && family(name) == family(train));
+    let is_tested = |name: &&str| !name.ends_with("-train") && (*name != train || !is_whole(train));
+    names.filter(is_tested).filter(is_there).map(str::to_string).collect()
+}
+
+/// Whether a set has no test part of its own: a table by its path, or a domain of Amazon's reviews.
+pub(crate) fn is_whole(name: &str) -> bool {
+    is_table(name) || name.starts_with("amazon-")
+}
+
+/// Whether a name is the path of a table.
+pub(crate) fn is_table(name: &str) -> bool {
+    path_of(name).is_some()
 }
 
 /// The training texts of a run that names `name`: `<name>-train`, or the table with this path, without the validation set.
@@ -115,7 +142,7 @@ fn path_of(name: &str) -> Option<(&Path, Columns)> {
 
 /// The name of the training texts of a set.
 fn trained_on(set: &str) -> String {
-    if path_of(set).is_some() { set.to_string() } else { format!("{set}-train") }
+    if is_whole(set) { set.to_string() } else { format!("{set}-train") }
 }
 
 /// SST-2 (Socher et al. 2013) in GLUE's form or as sentences: tab-separated, `sentence` and `label`.
@@ -127,13 +154,18 @@ fn sst2(data_dir: &DataDir, file: &str) -> Result<Texts> {
     table::read_sentiment(&folder.join(file), &Columns::new("sentence", "label"), "SST-2, ")
 }
 
-/// The user's own texts: `own/{train,test}` as a table with columns `text` and `label`, plain or gzipped.
+/// The user's own texts: `{train,test}` in `own`, or in the data folder itself, as a table with columns `text` and `label`, plain or
+/// gzipped.
 fn own(data_dir: &DataDir, part: &str) -> Result<Texts> {
-    let folder = data_dir.folder("own")?.join("own");
+    table::read(&own_file(data_dir, part)?, &Columns::new("text", "label"))
+}
+
+fn own_file(data_dir: &DataDir, part: &str) -> Result<PathBuf> {
+    let data = data_dir.folder("own")?;
+    let folder = Some(data.join("own")).filter(|own| own.is_dir()).unwrap_or(data);
     let names: Vec<_> = ENDINGS.iter().flat_map(|end| [format!("{part}.{end}"), format!("{part}.{end}.gz")]).collect();
     let found = names.iter().map(|name| folder.join(name)).find(|path| path.is_file());
-    let found = found.with_context(|| format!("{}: none of {} exists", folder.display(), names.join(", ")))?;
-    table::read(&found, &Columns::new("text", "label"))
+    found.with_context(|| format!("{}: none of {} exists", folder.display(), names.join(", ")))
 }
 
 #[cfg(test)]

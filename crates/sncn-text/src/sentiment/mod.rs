@@ -7,6 +7,7 @@ mod model;
 mod predict;
 mod setup;
 mod show;
+mod start;
 mod task;
 mod test_sets;
 mod vocab;

@@ -34,7 +34,7 @@ pub struct Input {
     /// What the word vectors of a ConvNet begin with; absent: random ones.
     #[serde(default)]
     pub vectors: Option<VectorsConfig>,
-    /// The folder of a pre-trained encoder in Hugging Face's layout; below the data folder where the path is relative.
+    /// The folder of a pre-trained encoder in Hugging Face's layout; looked for below the data folder too where the path is relative.
     #[serde(default)]
     pub pretrained: Option<PathBuf>,
 }
@@ -45,7 +45,7 @@ pub struct Input {
 pub enum VectorsConfig {
     /// A file in GloVe's or word2vec's text format.
     File {
-        /// Where; below the data folder where the path is relative.
+        /// Where; looked for below the data folder too where the path is relative.
         path: PathBuf,
     },
     /// Learnt from the training texts by GloVe.
@@ -79,6 +79,8 @@ impl Settings {
     /// Names the key that does not fit, that is missing, or that does not go with another.
     pub(super) fn read(run: &Run<Empty>) -> Result<Self> {
         settings::unused("evaluate", &run.evaluate, &SENTIMENT)?;
+        settings::no_parts(run, &SENTIMENT)?;
+        settings::no_weights(run, &SENTIMENT).context("texts begin with input.pretrained or input.vectors")?;
         let input: Option<Input> = settings::optional("input", &run.input, None)?;
         let input = input.context("input is missing; {\"vocabulary\": …, \"longest\": …} is wanted")?;
         let is_pretrained = run.backbone == PRETRAINED;
@@ -188,10 +190,10 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
     Ok(Trained { header, run, seed: 0, model })
 }
 
-/// The path of a run's own file, below the data folder where it is relative.
+/// The path of a run's own file or folder: as it is, or else below the data folder.
 ///
 /// # Errors
-/// If it is relative and there is no data folder.
+/// If it does not exist, is relative, and there is no data folder.
 pub(super) fn located(path: &Path, what: &str, data_dir: &DataDir) -> Result<PathBuf> {
-    Ok(if path.is_absolute() { path.to_path_buf() } else { data_dir.folder(what)?.join(path) })
+    Ok(if path.is_absolute() || path.exists() { path.to_path_buf() } else { data_dir.folder(what)?.join(path) })
 }

@@ -7,14 +7,18 @@ use super::model::{Model, Sentiment};
 use super::predict;
 use super::setup::{self, Augment, Parts, Settings};
 use super::show::Show;
+use super::start;
 use super::test_sets::TestSets;
 use super::vocab::Vocab;
 use crate::dataset;
 use crate::examples::Examples;
 use crate::pretrained;
+use crate::shift::SEVERITIES;
 use anyhow::{Context, Result};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
+use sncn_train::harness::cli::Severities;
+use sncn_train::harness::start::{Given, Row};
 use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
 use sncn_train::text_file::listed;
 use std::path::Path;
@@ -60,6 +64,7 @@ impl Task for Sentiment {
     const ABOUT: &'static str = "Train, evaluate and use text classifiers that keep working when the data shifts";
     const FIRST_STEPS: &'static str = "  \
   sncn-sentiment train --table models/reviews.json --row encoder/cnsn --seed 0 --run-dir runs/mine
+  sncn-sentiment train --data reviews.csv --method cnsn --run-dir runs/own
   sncn-sentiment evaluate --run-dir runs/mine
   echo 'not bad at all' | sncn-sentiment predict --run-dir runs/mine";
     const TESTS: &'static str = "Test sets instead of the run's: sst2; imdb-validation (what training leaves); imdb-c (8 shifts × 5 \
@@ -71,12 +76,16 @@ impl Task for Sentiment {
     type Set = Examples;
     type Score = Score;
     type Train = Empty;
-    type Evaluate = Empty;
+    type Evaluate = Severities;
     type Predict = Lines;
     type Command = Command;
 
     fn settings(run: &Run<Empty>) -> Result<Settings> {
         Settings::read(run)
+    }
+
+    fn row(given: &Given<'_>) -> Result<Row> {
+        start::row(given)
     }
 
     fn network(model: &Model) -> &dyn Network {
@@ -134,7 +143,8 @@ impl Task for Sentiment {
     }
 
     fn test_sets<'a>(testing: Testing<'a, Self>) -> Result<Box<dyn harness::TestSets<Self> + 'a>> {
-        Ok(Box::new(TestSets { trained: testing.trained, data_dir: testing.data_dir }))
+        let severities = testing.options.given().unwrap_or_else(|| (1..=SEVERITIES).collect());
+        Ok(Box::new(TestSets { trained: testing.trained, data_dir: testing.data_dir, severities }))
     }
 
     fn score(model: &Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Score> {

@@ -3,15 +3,18 @@
 use super::model::Sentiment;
 use crate::dataset;
 use crate::examples::Examples;
-use crate::shift::{self, SEVERITIES, SHIFTS};
+use crate::shift::{self, SHIFTS};
 use anyhow::{Result, ensure};
 use sncn_train::DataDir;
+use sncn_train::harness::cli::Severities;
 use sncn_train::harness::{self, Parts, Trained};
 
 /// Opens test sets for a model: a set as it is, or with `-c` under every shift and severity.
 pub(super) struct TestSets<'a> {
     pub(super) trained: &'a Trained<Sentiment>,
     pub(super) data_dir: &'a DataDir,
+    /// Severities of shifted sets.
+    pub(super) severities: Vec<usize>,
 }
 
 impl harness::TestSets<Sentiment> for TestSets<'_> {
@@ -37,10 +40,23 @@ impl harness::TestSets<Sentiment> for TestSets<'_> {
             let set = move || Ok((name, Examples::new(&texts, &model.vocabulary, model.longest)?));
             return Ok(Box::new(std::iter::once_with(set)));
         }
-        let cells = SHIFTS.iter().flat_map(|&shift| (1..=SEVERITIES).map(move |severity| (shift, severity)));
+        let cells = SHIFTS.iter().flat_map(|&shift| self.severities.iter().map(move |&severity| (shift, severity)));
         Ok(Box::new(cells.map(move |(shift, severity)| {
             let set = Examples::new(&shift::shifted(&texts, shift, severity), &model.vocabulary, model.longest)?;
             Ok((format!("{name}/{}/{severity}", shift.0), set))
         })))
+    }
+
+    /// Of a set that is trained on and has no test part of its own, such as a table by its path, most texts are known to the network.
+    fn notes(&self, names: &[String]) -> Vec<String> {
+        let train = &self.trained.run.train;
+        let bare = |name: &String| name.strip_suffix("-c").unwrap_or(name) == train;
+        let known = names.iter().any(bare) && dataset::is_whole(train);
+        let shifted = names.iter().any(|name| name.ends_with("-c"));
+        let notes = [
+            known.then(|| format!("{}: the network was trained on nine tenths of these texts", self.label(train))),
+            Severities::note(&self.severities).filter(|_| shifted),
+        ];
+        notes.into_iter().flatten().collect()
     }
 }

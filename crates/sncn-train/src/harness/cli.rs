@@ -34,6 +34,27 @@ pub fn pass(rounding: Rounding) -> Pass {
     }
 }
 
+/// The severities of test sets that are shifted or corrupted as they are read.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct Severities {
+    /// Severities of the sets that are shifted here, 1 to 5, instead of the run's (all, unless it names some).
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=5))]
+    severities: Vec<u64>,
+}
+
+impl Severities {
+    /// The severities, if they are given.
+    pub fn given(&self) -> Option<Vec<usize>> {
+        (!self.severities.is_empty()).then(|| self.severities.iter().map(|&severity| severity as usize).collect())
+    }
+
+    /// The note of these severities on results, unless all five were measured.
+    pub fn note(severities: &[usize]) -> Option<String> {
+        let listed = severities.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        (severities.len() < 5).then(|| format!("severities {listed} of 1 to 5 only"))
+    }
+}
+
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -74,6 +74,8 @@ impl<T: Task> Train<T> {
             let Header { step, total, .. } = saved.header;
             if step >= total {
                 eprintln!("{}: training is complete ({step} steps)", self.run_dir.display());
+                // it may have been stopped in what follows training
+                evaluation.map_or(Ok(()), |arguments| self.evaluate(&data_dir, &arguments))?;
                 return Ok(Ending::Done);
             }
         }
@@ -94,9 +96,8 @@ impl<T: Task> Train<T> {
         }
         let fit = Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new(), average: None };
         let ending = fit.run(folder, saved).with_context(|| format!("run {:?}, seed {seed}", run.name))?;
-        match evaluation.filter(|_| ending == Ending::Done) {
-            Some(arguments) => self.evaluate(&data_dir, &[arguments, T::evaluation(&self.options)].concat())?,
-            None => {}
+        if let Some(arguments) = evaluation.filter(|_| ending == Ending::Done) {
+            self.evaluate(&data_dir, &[arguments, T::evaluation(&self.options)].concat())?;
         }
         Ok(ending)
     }

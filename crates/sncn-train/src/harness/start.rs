@@ -26,7 +26,7 @@ pub struct Start {
     /// With --data: the method; `list` names them.
     #[arg(long, value_name = "NAME", requires = "data", default_value = "cnsn")]
     method: String,
-    /// With --data: the file of weights to begin with.
+    /// With --data: the weights to begin with; of texts, a folder.
     #[arg(long, value_name = "FILE", requires = "data")]
     weights: Option<String>,
     /// With --data: passes over it.
@@ -182,19 +182,31 @@ pub fn is_path(given: &str, known: &[&str]) -> Result<bool> {
     Ok(exists)
 }
 
-/// What a method changes in a row: the keys that it adds.
-pub type Method = (&'static str, fn() -> Value);
+/// A method by its name: the keys that it adds to a row.
+pub type Method = (&'static str, Value);
+
+/// The methods that every task has. CrossNorm and SelfNorm are layers, MixStyle the keys of a row.
+pub fn methods(crossnorm: &Value, selfnorm: &Value, mixstyle: Value) -> Vec<Method> {
+    let mix = json!({"probability": 0.5, "active": 1});
+    vec![
+        ("baseline", json!({})),
+        ("cn", json!({"layers": [crossnorm], "mix": mix})),
+        ("sn", json!({"layers": [selfnorm]})),
+        ("cnsn", json!({"layers": [crossnorm, selfnorm], "mix": mix})),
+        ("mixstyle", mixstyle),
+    ]
+}
 
 /// The keys of the method of that name.
 ///
 /// # Errors
 /// If the name is unknown; the known ones are listed.
-pub fn method(name: &str, known: &[Method]) -> Result<Map<String, Value>> {
-    let found = known.iter().find(|(known, _)| *known == name).map(|(_, keys)| keys());
-    match found {
-        Some(Value::Object(keys)) => Ok(keys),
-        _ if name == "list" => bail!("methods: {}", known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")),
-        _ => bail!("--method {name}: unknown; known: {}", known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")),
+pub fn method(name: &str, known: Vec<Method>) -> Result<Map<String, Value>> {
+    let names = known.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ");
+    match known.into_iter().find(|(known, _)| *known == name) {
+        Some((_, Value::Object(keys))) => Ok(keys),
+        _ if name == "list" => bail!("methods: {names}"),
+        _ => bail!("--method {name}: unknown; known: {names}"),
     }
 }
 

@@ -67,9 +67,7 @@ pub trait Task: Sized + Debug + 'static {
     ///
     /// # Errors
     /// If the data does not exist, or the method is unknown (the known ones are listed).
-    fn row(_given: &Given<'_>) -> Result<Row> {
-        anyhow::bail!("not yet")
-    }
+    fn row(given: &Given<'_>) -> Result<Row>;
 
     /// Arguments of `evaluate` that go with options of `train`, such as what is done about files that cannot be read.
     fn evaluation(_options: &Self::Train) -> Vec<String> {

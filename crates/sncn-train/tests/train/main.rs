@@ -136,6 +136,70 @@ fn averaged_weights_and_accumulated_gradients_resume_to_the_same_bytes() {
     assert_eq!((tensors(&exported, "head."), tensors(&exported, "trained/").len()), (averaged, 0));
 }
 
+/// Trains without a table.
+fn start(run_dir: &Path, more: &[&str]) -> Result<Ending, String> {
+    run(&[&["train", "--data", "tones", "--run-dir", run_dir.to_str().unwrap()], more].concat())
+}
+
+#[test]
+fn data_and_a_method_become_a_table_that_trains_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let [whole, parts, again] = ["whole", "parts", "again"].map(|name| folder.path().join(name));
+    assert_eq!(start(&whole, &["--method", "cnsn"]), Ok(Ending::Done));
+    let table = whole.join("table.json");
+    let row = |table: &Path| {
+        let table: Value = serde_json::from_str(&std::fs::read_to_string(table).unwrap()).unwrap();
+        assert_eq!((&table["task"], &table["select"]), (&json!("pitch"), &json!("validation")));
+        table["runs"][0].clone()
+    };
+    assert_eq!((&row(&table)["name"], row(&table)["layers"].as_array().unwrap().len()), (&json!("cnsn"), 2));
+    // by the table that was written
+    let paths = ["--table", table.to_str().unwrap(), "--run-dir", again.to_str().unwrap()];
+    assert_eq!(run(&[&["train", "--row", "cnsn"], &paths[..]].concat()), Ok(Ending::Done));
+    // stopped, and by the same command again, also after its end
+    assert_eq!(start(&parts, &["--method", "cnsn", "--stop-after", "13"]), Ok(Ending::Interrupted));
+    assert_eq!(start(&parts, &["--method", "cnsn"]), Ok(Ending::Done));
+    assert_eq!(start(&parts, &["--method", "cnsn"]), Ok(Ending::Done));
+    for file in ["checkpoint-00000020.safetensors", "selected.safetensors"] {
+        let bytes = |folder: &Path| std::fs::read(folder.join(file)).unwrap();
+        assert!(bytes(&whole) == bytes(&parts) && bytes(&whole) == bytes(&again), "{file}");
+    }
+    assert_eq!(std::fs::read(parts.join("table.json")).unwrap(), std::fs::read(&table).unwrap());
+    let other = start(&parts, &["--method", "sn"]).unwrap_err();
+    assert!(other.contains("another run") || other.contains("another folder"), "{other}");
+
+    // a key that is set is in the table and in the run
+    let changed = folder.path().join("changed");
+    assert_eq!(start(&changed, &["--epochs", "3", "--set", "epochs=1", "--set", "optimizer.momentum=0.5"]), Ok(Ending::Done));
+    let changed_row = row(&changed.join("table.json"));
+    assert_eq!((&changed_row["epochs"], &changed_row["optimizer"]["momentum"]), (&json!(1), &json!(0.5)));
+    assert_eq!(weights(&changed).header.step, 10);
+    let paths = ["--table", table.to_str().unwrap(), "--run-dir", folder.path().to_str().unwrap()];
+    let set = run(&[&["train", "--row", "cnsn", "--set", "epochs=0"], &paths[..]].concat()).unwrap_err();
+    assert!(set.contains("epochs"), "{set}");
+}
+
+#[test]
+fn what_is_unknown_without_a_table_is_told_with_what_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let run_dir = folder.path().join("run");
+    let refused = |arguments: &[&str], words: &[&str]| {
+        let error = start(&run_dir, arguments).unwrap_err();
+        assert!(words.iter().all(|word| error.contains(word)), "{error}");
+        assert!(!run_dir.exists());
+    };
+    refused(&["--method", "magic"], &["--method magic: unknown; known: baseline, cn, sn, cnsn, mixstyle"]);
+    refused(&["--network", "nose"], &["unknown network \"nose\"; known: ear"]);
+    refused(&["--set", "epoch=3"], &["epoch"]);
+    refused(&["--set", "epochs"], &["--set epochs: KEY=VALUE is expected"]);
+    refused(&["--set", "lr.kind=x"], &["--set lr.kind", "set it as a whole"]);
+    refused(&["--weights", "x.pth", "--set", "weights=x.pth"], &["weights is set; tables of task \"pitch\""]);
+    let unknown = run(&["train", "--data", "noises", "--run-dir", run_dir.to_str().unwrap()]).unwrap_err();
+    assert!(unknown.contains("--data noises: no such file or folder, and no data set; known: tones"), "{unknown}");
+    let both = run(&["train", "--data", "tones", "--table", "t.json", "--row", "sn", "--run-dir", "r"]).unwrap_err();
+    assert!(both.contains("cannot be used with"), "{both}");
+}
+
 #[test]
 fn what_does_not_fit_is_refused_before_anything_is_made() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,12 +2,14 @@
 
 use anyhow::{Result, ensure};
 use candle_core::{DType, Device, Tensor};
+use serde_json::{Value, json};
 use sncn_core::block::{ConvLayer, Head};
 use sncn_core::layer::{BatchNorm, Hooks};
 use sncn_core::{BuildContext, FeatureMap, Layers, Network, Pass, Seed, Vars};
 use sncn_record::task::CLASSIFY;
 use sncn_train::data::{Batch, DataError, Dataset};
 use sncn_train::evaluate::{Evaluation, evaluate};
+use sncn_train::harness::start::{Given, Row, is_path, method, methods};
 use sncn_train::harness::{Begin, Empty, NoCommand, Observe, Parts, Prepared, Rebuild, Run};
 use sncn_train::harness::{Task, TestSets, Testing, Trained, settings};
 
@@ -98,6 +100,22 @@ impl Task for Pitch {
 
     fn settings(run: &Run<Empty>) -> Result<()> {
         settings::none(run, Self::INFO)
+    }
+
+    fn row(given: &Given<'_>) -> Result<Row> {
+        ensure!(!is_path(given.data, &["tones"])?, "--data {}: tones are generated, not read", given.data);
+        let layer = |kind: &str| json!({"kind": kind, "at": "post"});
+        let mixstyle = json!({"layers": [layer("mixstyle")], "mix": {"probability": 0.5, "active": 1}});
+        let row = json!({
+            "name": given.method, "train": given.data, "test": ["tones", "tones-c"], "backbone": given.network.unwrap_or("ear"),
+            "epochs": given.epochs.unwrap_or(2), "batch_size": 30, "lr": 0.1,
+            "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": 0.0005},
+            "schedule": {"kind": "constant"}, "objective": {"kind": "plain"}, "early_stopping": {"patience": 9}
+        });
+        let Value::Object(mut keys) = row else { return Err(anyhow::anyhow!("a row is an object")) };
+        keys.extend(method(given.method, methods(&layer("crossnorm"), &layer("selfnorm"), mixstyle))?);
+        let evaluation = ["--test", "tones,tones-c"].map(str::to_string).to_vec();
+        Ok(Row { keys, data_dir: None, said: vec!["300 tones".to_string()], evaluation })
     }
 
     fn network(model: &Self::Model) -> &dyn Network {

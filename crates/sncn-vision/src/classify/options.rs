@@ -4,7 +4,7 @@ use crate::corruption::{Frost, frost};
 use crate::dataset::photos::Check;
 use anyhow::Result;
 use sncn_core::Pass;
-use sncn_train::harness::cli::{self, Rounding};
+use sncn_train::harness::cli::{self, Rounding, Severities};
 use std::path::PathBuf;
 
 /// How closely the files of a data set are looked at before training.
@@ -51,6 +51,8 @@ pub struct Options {
     /// Precision of the factors of convolutions, f32 or bf16; with bf16 the uncorrupted sets are measured in f32 too.
     #[arg(long, value_enum, hide_possible_values = true, default_value = "f32")]
     precision: Rounding,
+    #[command(flatten)]
+    pub(crate) severities: Severities,
 }
 
 /// What only `sncn-classify evaluate` asks.
@@ -60,16 +62,6 @@ pub struct EvaluateOptions {
     pub(super) images: Options,
     #[command(flatten)]
     pub(super) files: Files,
-    /// Severities of the sets that are corrupted here, 1 to 5, instead of the run's.
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=5))]
-    severities: Vec<u64>,
-}
-
-impl EvaluateOptions {
-    /// The severities, if they are given.
-    pub(super) fn severities(&self) -> Option<Vec<usize>> {
-        (!self.severities.is_empty()).then(|| self.severities.iter().map(|&severity| severity as usize).collect())
-    }
 }
 
 impl Options {

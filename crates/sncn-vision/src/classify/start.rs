@@ -4,10 +4,10 @@ use super::setup::{self, Classify};
 use crate::dataset::{self, Parts, Splits};
 use crate::picture;
 use anyhow::{Context, Result};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sncn_train::DataDir;
 use sncn_train::harness::Task;
-use sncn_train::harness::start::{Given, Method, Row, is_path, method};
+use sncn_train::harness::start::{Given, Method, Row, is_path, method, methods};
 use sncn_train::text_file::listed;
 use std::path::PathBuf;
 
@@ -38,50 +38,30 @@ fn places(network: &str) -> Places {
     }
 }
 
-/// The methods of the paper and those beside it, by name. Positions are put in afterwards: "cross" and "own".
-const METHODS: &[Method] = &[
-    ("baseline", || json!({})),
-    ("cn", || json!({"layers": [crossnorm()], "mix": mix()})),
-    ("sn", || json!({"layers": [selfnorm()]})),
-    ("cnsn", || json!({"layers": [crossnorm(), selfnorm()], "mix": mix()})),
-    (
-        "mixstyle",
-        || json!({"layers": [{"kind": "mixstyle", "at": "own", "stages": [1, 2]}], "mix": {"probability": 0.5, "active": 2}}),
-    ),
-    ("cutout", || json!({"augment": {"kind": "cutout"}})),
-    ("mixup", || json!({"objective": {"kind": "mixup", "alpha": 0.2}})),
-    ("cutmix", || json!({"objective": {"kind": "cutmix", "alpha": 1.0, "probability": 0.5}})),
-    ("augmix", || json!({"augment": {"kind": "augmix"}, "objective": {"kind": "augmix", "weight": 12}})),
-    (
-        "cnsn-consist",
-        || json!({"layers": [crossnorm(), selfnorm()], "mix": mix(), "objective": {"kind": "consistency", "weight": 10}}),
-    ),
-    ("cnsn-augmix", || {
-        json!({"layers": [crossnorm(), selfnorm()], "mix": mix(), "augment": {"kind": "augmix"},
-            "objective": {"kind": "augmix", "weight": 12}})
-    }),
-];
-
-fn crossnorm() -> Value {
-    json!({"kind": "crossnorm", "at": "cross", "crop": "both"})
-}
-
-fn selfnorm() -> Value {
-    json!({"kind": "selfnorm", "at": "own"})
-}
-
-fn mix() -> Value {
-    json!({"probability": 0.5, "active": 1})
-}
-
-/// The keys of a method, its layers at the places of a network.
-fn of_method(name: &str, places: &Places) -> Result<Map<String, Value>> {
-    let mut keys = method(name, METHODS)?;
-    for layer in keys.get_mut("layers").and_then(Value::as_array_mut).into_iter().flatten() {
-        let at = if layer["at"] == "cross" { places.cross } else { places.own };
-        layer["at"] = at.into();
-    }
-    Ok(keys)
+/// The methods of the paper and those beside it, by name, their layers at the places of a network.
+fn all_methods(places: &Places) -> Vec<Method> {
+    let crossnorm = json!({"kind": "crossnorm", "at": places.cross, "crop": "both"});
+    let selfnorm = json!({"kind": "selfnorm", "at": places.own});
+    let mixstyle = json!({"kind": "mixstyle", "at": places.own, "stages": [1, 2]});
+    let mixstyle = json!({"layers": [mixstyle], "mix": {"probability": 0.5, "active": 2}});
+    let augmix = json!({"augment": {"kind": "augmix"}, "objective": {"kind": "augmix", "weight": 12}});
+    let mut known = methods(&crossnorm, &selfnorm, mixstyle);
+    let with_both = |more: Value| match (known.iter().find(|(name, _)| *name == "cnsn"), more) {
+        (Some((_, Value::Object(both))), Value::Object(more)) => Value::Object(both.clone().into_iter().chain(more).collect()),
+        (_, more) => more,
+    };
+    let both = [
+        ("cnsn-consist", with_both(json!({"objective": {"kind": "consistency", "weight": 10}}))),
+        ("cnsn-augmix", with_both(augmix.clone())),
+    ];
+    known.extend([
+        ("cutout", json!({"augment": {"kind": "cutout"}})),
+        ("mixup", json!({"objective": {"kind": "mixup", "alpha": 0.2}})),
+        ("cutmix", json!({"objective": {"kind": "cutmix", "alpha": 1.0, "probability": 0.5}})),
+        ("augmix", augmix),
+    ]);
+    known.extend(both);
+    known
 }
 
 /// The side of the inputs for images whose median short side is so many pixels: the largest of those chosen among that is not larger.
@@ -154,7 +134,7 @@ pub(super) fn row(given: &Given<'_>) -> Result<Row> {
     tests.extend(splits.test.first().map(|(name, _)| format!("{name}-c")));
     keys["test"] = json!(tests);
     let Value::Object(mut keys) = keys else { return Err(anyhow::anyhow!("a row is an object")) };
-    keys.extend(of_method(given.method, &places(network))?);
+    keys.extend(method(given.method, all_methods(&places(network)))?);
     keys.extend(given.weights.map(|file| ("weights".to_string(), file.into())));
     let evaluation = ["--test", &format!("{validation},{validation}-c"), "--severities", "3"].map(str::to_string).to_vec();
     said.push(format!(
@@ -170,16 +150,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_method_has_layers_at_places_of_the_network() -> Result<()> {
-        for network in ["resnet18", "wrn16_2", "densenet40_12", "allconv"] {
-            for (name, _) in METHODS {
-                let keys = Value::Object(of_method(name, &places(network))?);
-                assert!(!keys.to_string().contains("\"own\"") && !keys.to_string().contains("\"cross\""), "{name}: {keys}");
-            }
+    fn every_method_has_layers_at_places_of_the_network() {
+        for (network, at) in [("resnet18", "image"), ("wrn16_2", "post"), ("densenet40_12", "conv1_pre"), ("allconv", "conv")] {
+            let known = all_methods(&places(network));
+            let keys = |name: &str| &known.iter().find(|(known, _)| *known == name).unwrap().1;
+            assert_eq!(keys("cn")["layers"][0]["at"], at);
+            assert_eq!(keys("cnsn-augmix")["layers"], keys("cnsn")["layers"]);
+            assert_eq!(keys("cnsn-consist")["mix"], keys("cn")["mix"]);
         }
-        let unknown = of_method("magic", &places("resnet18")).unwrap_err().to_string();
-        assert!(unknown.contains("known: baseline, cn, sn, cnsn"), "{unknown}");
+        let unknown = method("magic", all_methods(&places("resnet18"))).unwrap_err().to_string();
+        assert!(unknown.contains("known: baseline, cn, sn, cnsn, mixstyle, cutout"), "{unknown}");
         assert_eq!([10, 32, 112, 150, 4000].map(side), [32, 32, 112, 128, 224]);
-        Ok(())
     }
 }

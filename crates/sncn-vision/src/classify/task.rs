@@ -136,7 +136,7 @@ impl Task for Classify {
             splits: dataset::open_parts(&trained.run.train, data_dir, &trained.run.settings.parts, Some(check))?,
             data_dir,
             check,
-            severities: options.severities(),
+            severities: options.images.severities.given(),
             frost: options.images.frost()?,
             classes: &trained.header.classes,
         }))

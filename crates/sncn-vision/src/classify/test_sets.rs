@@ -3,17 +3,16 @@
 //! of training), further sets in `.npy` files, such as CIFAR-10.1, by the name of their folder, and photographs in class folders, by
 //! their path.
 //!
-//! `<set>-validation` is what settings are chosen on; its corruptions (`<set>-validation-c`) are the benchmark's four extra ones,
-//! so that nothing is chosen on the 15 that are reported.
+//! `<set>-validation` is what settings are chosen on; for its corruptions (`<set>-validation-c`) see [`sets`].
 
 use super::setup::{self, Classify, Settings};
-use crate::corruption::{self, Frost, Group, Variant, frost};
+use crate::corruption::sets::{self, VALIDATION, corruptions};
+use crate::corruption::{self, Frost, Variant};
 use crate::dataset::photos::{self, Check, Shifted};
 use crate::dataset::relabelled::Relabelled;
 use crate::dataset::{DataDir, Images, Splits, arrays};
 use crate::examples::{Corrupt, Examples};
 use anyhow::{Context, Result, bail, ensure};
-use sncn_core::Seed;
 use sncn_record::corruption_error::{ALEXNET, Reference};
 use sncn_train::harness::summary::unshifted;
 use sncn_train::harness::{self, Parts, Run};
@@ -25,9 +24,6 @@ const LARGEST_OF_CIFAR: usize = 64;
 
 /// A corruption with a severity.
 type Cell = (String, usize);
-
-/// The seed of the corruptions: one set of corrupted images for all runs that are compared.
-const CORRUPTION_SEED: Seed = Seed::new(0);
 
 /// Opens test sets for a run.
 pub(super) struct TestSets<'a> {
@@ -47,23 +43,10 @@ pub(super) struct TestSets<'a> {
     pub(super) classes: &'a [String],
 }
 
-/// Ending of the name of the training images that a run does not train on.
-const VALIDATION: &str = "-validation";
-
 /// The data set whose corruption errors are divided by AlexNet's, where the network knows all its classes.
 const IMAGENET: &str = "imagenet";
 /// As many has it.
 const IMAGENET_CLASSES: usize = 1000;
-
-/// The corruptions that the set corrupted here takes.
-fn corruptions(base: &str) -> impl Iterator<Item = &'static str> {
-    corruption::names(if base.ends_with(VALIDATION) { Group::Extra } else { Group::Benchmark })
-}
-
-/// Whether the test set of that name is corrupted here, with the frost at hand.
-fn takes_frost(name: &str) -> bool {
-    name.strip_suffix("-c").is_some_and(|base| corruptions(base).any(|corruption| corruption == "frost"))
-}
 
 /// Whether the classes have numbers for names, as imported weights may: any set with as many fits.
 fn numbered(classes: &[String]) -> bool {
@@ -92,12 +75,10 @@ impl harness::TestSets<Classify> for TestSets<'_> {
         }
         let images = self.any(base.unwrap_or(name))?;
         let Some(base) = base else { return Ok(Box::new(std::iter::once(Ok((label, clean(&images)))))) };
-        let severities = self.severities.as_ref().unwrap_or(&evaluation.severities);
-        let cells = corruptions(base).flat_map(|corruption| severities.iter().map(move |&severity| (corruption, severity)));
-        let cells: Vec<(&str, usize)> = cells.collect();
+        let cells = sets::cells(base, self.severities());
         Ok(Box::new(cells.into_iter().map(move |(corruption, severity)| {
             let generator = corruption::build(corruption, severity, self.variant(), &self.frost)?;
-            let part = clean(&images).corrupted(generator, CORRUPTION_SEED, evaluation.corrupt);
+            let part = clean(&images).corrupted(generator, sets::SEED, evaluation.corrupt);
             Ok((format!("{label}/{corruption}/{severity}"), part))
         })))
     }
@@ -115,28 +96,18 @@ impl harness::TestSets<Classify> for TestSets<'_> {
     }
 
     fn notes(&self, names: &[String]) -> Vec<String> {
-        let generated = self.frost.is_generated() && names.iter().any(|name| takes_frost(name));
-        let takes_here = names.iter().any(|name| name.ends_with("-c"));
-        let severities = matches!(self.variant(), Variant::Imagenet) && takes_here;
-        let evaluation = &self.run.settings.evaluation;
-        let some = Some(self.severities.as_ref().unwrap_or(&evaluation.severities)).filter(|some| some.len() < 5);
-        let original = self.run.settings.evaluation.corrupt == Corrupt::Original && severities;
-        let notes = [
-            (generated, frost::GENERATED.to_string()),
-            (
-                severities,
-                format!("severities of ImageNet-C, since images have {} pixels a side", self.run.settings.preprocessing.size),
-            ),
-            (some.is_some() && takes_here, format!("severities {} of 1 to 5 only", some.map_or(String::new(), listed_numbers))),
-            (original, "images are corrupted before they are resized".to_string()),
-        ];
-        notes.into_iter().filter_map(|(holds, note)| holds.then_some(note)).collect()
+        let mut notes = sets::notes(names, &self.frost, self.severities());
+        if matches!(self.variant(), Variant::Imagenet) && names.iter().any(|name| sets::is_made(name)) {
+            notes.push(format!(
+                "severities of ImageNet-C, since images have {} pixels a side",
+                self.run.settings.preprocessing.size
+            ));
+            if self.run.settings.evaluation.corrupt == Corrupt::Original {
+                notes.push("images are corrupted before they are resized".to_string());
+            }
+        }
+        notes
     }
-}
-
-/// Numbers separated by commas.
-fn listed_numbers(numbers: &Vec<usize>) -> String {
-    numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The folder or table that a test set's name is the path of, where it is one and not a name alone.
@@ -147,6 +118,11 @@ fn folder(name: &str) -> Option<&Path> {
 }
 
 impl TestSets<'_> {
+    /// Severities of the sets that are corrupted here.
+    fn severities(&self) -> &[usize] {
+        self.severities.as_ref().unwrap_or(&self.run.settings.evaluation.severities)
+    }
+
     /// The table of severities: that of CIFAR-10-C up to 64 pixels, that of ImageNet-C above.
     fn variant(&self) -> Variant {
         if self.run.settings.preprocessing.size > LARGEST_OF_CIFAR { Variant::Imagenet } else { Variant::Cifar }

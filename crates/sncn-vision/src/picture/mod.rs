@@ -10,7 +10,7 @@ mod targets;
 pub use limit::Limit;
 pub(crate) use list::{Listing, entries, given, is_named_image, list};
 pub use open::decode;
-pub(crate) use open::{ENDINGS, Stored, check, format, once, open, png_orientation};
+pub(crate) use open::{ENDINGS, Stored, check, format, once, open, png_orientation, size};
 pub use photo::Photo;
 pub(crate) use targets::{stems, with_ending};
 

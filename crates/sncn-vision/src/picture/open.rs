@@ -43,9 +43,7 @@ impl Stored {
         let (width, height) = decoder.dimensions();
         limit.check(width, height)?;
         decoder.set_limits(Limit::memory_of(width, height)).map_err(once)?;
-        // a note that cannot be read is none
-        let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-        let orientation = if format == ImageFormat::Png { png_orientation(bytes) } else { orientation };
+        let orientation = orientation(bytes, format, &mut decoder);
         Ok(Self { image: DynamicImage::from_decoder(decoder).map_err(once)?, orientation })
     }
 
@@ -63,6 +61,37 @@ impl Stored {
         self.image.apply_orientation(self.orientation);
         self.image
     }
+}
+
+/// How an image is to be turned; a note that cannot be read is none.
+fn orientation(bytes: &[u8], format: ImageFormat, decoder: &mut impl ImageDecoder) -> Orientation {
+    match format {
+        ImageFormat::Png => png_orientation(bytes),
+        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    }
+}
+
+/// Rows and columns of an image file as it is to be seen; its pixels are not decoded.
+///
+/// # Errors
+/// If the file is not readable, of no known format, or larger than the limit; the error names the file.
+pub(crate) fn size(path: &Path, limit: Limit) -> Result<(usize, usize)> {
+    let bytes = std::fs::read(path).with_context(|| format!("{}: not readable", path.display()))?;
+    let read = || -> Result<(usize, usize)> {
+        let format = format(&bytes)?;
+        let mut reader = ImageReader::with_format(Cursor::new(&bytes), format);
+        reader.limits(limit.memory());
+        let mut decoder = reader.into_decoder().map_err(once)?;
+        let (width, height) = decoder.dimensions();
+        limit.check(width, height)?;
+        let (rows, columns) = (height as usize, width as usize);
+        let is_turned = matches!(
+            orientation(&bytes, format, &mut decoder),
+            Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+        );
+        Ok(if is_turned { (columns, rows) } else { (rows, columns) })
+    };
+    read().with_context(|| format!("{}: cannot be decoded as an image", path.display()))
 }
 
 /// Whether an image file can be read: by its header alone, or by decoding it too.

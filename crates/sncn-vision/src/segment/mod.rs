@@ -6,6 +6,7 @@ mod predict;
 pub mod scoring;
 mod setup;
 mod show;
+mod start;
 pub mod style;
 mod summary;
 mod task;

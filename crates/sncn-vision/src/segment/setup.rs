@@ -5,7 +5,7 @@ use super::transform::Transform;
 use crate::backbone::{Blueprint, segment};
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
-use sncn_core::{Network, Pass, Seed, Vars};
+use sncn_core::{Layers, Network, Pass, Seed, Vars};
 use sncn_train::harness::Run;
 
 /// Semantic segmentation.
@@ -40,8 +40,21 @@ impl Model {
 /// If the network or a layer is unknown, or mixing is asked for without a layer that mixes.
 pub(super) fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Model, Vars)> {
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
-    let network = segment::build(&run.backbone, &Blueprint { classes, layers: (&run.layers).into(), vars: &vars })
-        .with_context(|| format!("run {:?}", run.name))?;
+    let network = build(run, classes, (&run.layers).into(), &vars)?;
     run.check_mixing(&*network)?;
     Ok((Model { network, protocol: run.settings.protocol.clone() }, vars))
+}
+
+/// The variables of a run's network without attached layers.
+///
+/// # Errors
+/// If the network is unknown.
+pub(super) fn plain(run: &Run<Settings>, classes: usize) -> Result<Vars> {
+    let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+    build(run, classes, [].as_slice().into(), &vars)?;
+    Ok(vars)
+}
+
+fn build(run: &Run<Settings>, classes: usize, layers: Layers<'_>, vars: &Vars) -> Result<Box<dyn Network>> {
+    segment::build(&run.backbone, &Blueprint { classes, layers, vars }).with_context(|| format!("run {:?}", run.name))
 }

@@ -70,7 +70,9 @@ impl Show {
         let splits = pairs::open(&first.run.train, &data_dir)?;
         let legend = splits.train.legend().clone();
         let frost = Frost::generated(Seed::new(0));
-        let sets = TestSets { splits, data_dir: &data_dir, frost, classes, limit: None };
+        let (train, train_limit) = (&first.run.train, first.run.train_limit);
+        let severities = (1..=5).collect();
+        let sets = TestSets { splits, data_dir: &data_dir, frost, classes, train, train_limit, limit: None, severities };
         let (_, data) = sets.parts(&self.test)?.next().context("a test set of no parts")??;
         if let Some(index) = self.images.iter().find(|index| **index >= data.len()) {
             anyhow::bail!("--images: {index}; {} has {} images, from 0 on", self.test, data.len())

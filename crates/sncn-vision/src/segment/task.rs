@@ -5,13 +5,17 @@ use super::predict::{self, Predict};
 use super::scoring::Protocol;
 use super::setup::{self, Model, Segment, Settings};
 use super::show::Show;
+use super::start;
 use super::summary;
 use super::test_sets::TestSets;
 use super::transform::Transform;
 use crate::classify::Options;
+use crate::corruption::sets::VALIDATION;
 use crate::dataset::pairs::{self, PairSubset};
+use crate::initial;
 use anyhow::{Context, Result, ensure};
 use sncn_core::{Network, Pass, Vars};
+use sncn_train::harness::start::{Given, Row};
 use sncn_train::harness::{
     self, Begin, Empty, Measurement, Observe, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, settings,
 };
@@ -46,10 +50,12 @@ impl Task for Segment {
     const ABOUT: &'static str = "Train, evaluate and use networks that label every pixel and keep working when the data shifts";
     const FIRST_STEPS: &'static str = "  \
   sncn-segment train --table models/scenes.json --row cnsn --seed 0 --run-dir runs/mine
+  sncn-segment train --data streets/ --method cnsn --run-dir runs/own
   sncn-segment evaluate --run-dir runs/mine
   sncn-segment predict --run-dir runs/mine --output labelled photo.png
   sncn-segment show --run-dirs runs/mine --test scenes-weather --output sheet.png";
     const TESTS: &'static str = "Test sets instead of the run's: camvid-dusk; camvid-dusk-c (15 corruptions × 5 severities); \
+        camvid-validation and camvid-validation-c (what is kept out of training, and this with the four extra corruptions); \
         cityscapes-crop713 (the middle of every image); the first test set of another data set by its name";
 
     type Settings = Settings;
@@ -68,7 +74,12 @@ impl Task for Segment {
             matches!(run.objective, Objective::Segment { .. }),
             "the objective is not for labelled pixels; {{\"kind\": \"segment\"}} is accepted"
         );
+        initial::check(run.weights.as_ref())?;
         Ok(Settings { transform: Transform::read(&run.augment)?, protocol: Protocol::read(&run.evaluate)? })
+    }
+
+    fn row(given: &Given<'_>) -> Result<Row> {
+        start::row(given)
     }
 
     fn network(model: &Model) -> &dyn Network {
@@ -78,13 +89,22 @@ impl Task for Segment {
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
         let run = begin.run;
         let splits = pairs::open(&run.train, begin.data_dir)?;
+        ensure!(
+            !splits.test.is_empty() || run.test.iter().all(|name| name.contains(VALIDATION)),
+            "{}: no test set; expected a folder beside train with images/ and labels/",
+            splits.train.describe()
+        );
         let classes = splits.train.legend().classes.clone();
         let images = PairSubset::first(&splits.train, run.train_limit);
-        let after = run.early_stopping.and(run.train_limit).and_then(|limit| PairSubset::after(&splits.train, limit));
-        let validation = after.map(|after| PairExamples::new(PairSubset::first(&after, run.test_limit)));
+        let kept = run.early_stopping.and(splits.left_out(run.train_limit));
+        let validation = kept.map(|kept| PairExamples::new(PairSubset::first(&kept, run.test_limit)));
         let describe = images.describe();
         pairs::absent(&*images)?.into_iter().for_each(|warning| eprintln!("warning: {warning}"));
         let (model, vars) = setup::network(run, classes.len(), begin.seed)?;
+        if let Some(file) = run.weights.as_ref().filter(|_| begin.is_fresh) {
+            let plain = |classes| setup::plain(run, classes);
+            initial::begin_with(file, begin.data_dir, &vars, classes.len(), plain)?;
+        }
         let data = Box::new(PairExamples::new(images).transformed(run.settings.transform.clone()));
         Ok(Prepared { model, vars, data, classes, describe, validation })
     }
@@ -100,7 +120,10 @@ impl Task for Segment {
             data_dir,
             frost: options.images.frost()?,
             classes: &trained.header.classes,
+            train: &trained.run.train,
+            train_limit: trained.run.train_limit,
             limit: trained.run.test_limit,
+            severities: options.images.severities.given().unwrap_or_else(|| (1..=5).collect()),
         }))
     }
 

@@ -12,6 +12,7 @@ mod pretrained;
 mod segment;
 mod sentiment;
 mod shared;
+mod start;
 mod tables;
 mod test_sets;
 mod texts;

@@ -45,7 +45,7 @@ pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
         ("camvid-day".to_string(), set(day, "CamVid, day, ends of the sequences")),
         ("camvid-dusk".to_string(), set(dusk, "CamVid, dusk")),
     ];
-    Ok(PairSplits { train: set(train, "CamVid, day"), test })
+    Ok(PairSplits { train: set(train, "CamVid, day"), validation: None, test })
 }
 
 /// The name of the sequence of a frame.

@@ -42,7 +42,8 @@ pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
         "leftImg8bit and gtFine",
         "https://www.cityscapes-dataset.com/",
     )?;
-    Ok(PairSplits { train: split(&folder, "train")?, test: vec![("cityscapes".to_string(), split(&folder, "val")?)] })
+    let test = vec![("cityscapes".to_string(), split(&folder, "val")?)];
+    Ok(PairSplits { train: split(&folder, "train")?, validation: None, test })
 }
 
 fn split(folder: &Path, name: &str) -> Result<Arc<dyn Pairs>> {
@@ -88,7 +89,7 @@ pub(crate) fn open_gta5(data_dir: &DataDir) -> Result<PairSplits> {
     if data.join("cityscapes").is_dir() {
         test.push(("cityscapes".to_string(), split(&data.join("cityscapes"), "val")?));
     }
-    Ok(PairSplits { train: set(train, "GTA5 train"), test })
+    Ok(PairSplits { train: set(train, "GTA5 train"), validation: None, test })
 }
 
 #[cfg(test)]

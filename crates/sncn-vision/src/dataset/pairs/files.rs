@@ -119,6 +119,10 @@ impl Pairs for FilePairs {
         Ok(Pair { height, width, image: image.into_raw(), labels: labels.classes })
     }
 
+    fn size(&self, index: usize) -> Result<(usize, usize)> {
+        picture::size(&self.files(index)?.image, Limit::default())
+    }
+
     fn label_file(&self, index: usize) -> Result<Option<Vec<u8>>> {
         Ok(Some(self.labels(self.files(index)?)?.classes))
     }
@@ -209,7 +213,9 @@ mod tests {
         }
         encoder.write_image(labels.as_raw(), labels.width(), labels.height(), image::ExtendedColorType::L8)?;
         std::fs::write(&pair.labels, bytes)?;
-        let pair = FilePairs::new(vec![pair], Legend::parse("a\nb\n")?, "").read(0)?;
+        let pairs = FilePairs::new(vec![pair], Legend::parse("a\nb\n")?, "");
+        let pair = pairs.read(0)?;
+        assert_eq!(pairs.size(0)?, (pair.height, pair.width));
         Ok((pair.height, pair.width, pair.labels))
     }
 

@@ -1,13 +1,17 @@
 //! `folder`: the user's own images with labels: `<data-dir>/classes.txt` (see [`Legend`]), `<data-dir>/train/{images,labels}`, and
-//! every other sub-folder with `images` as a test set of that name; perhaps `<data-dir>/labels.json` (see [`Layout`]).
+//! every other sub-folder with `images` as a test set of that name; epochs are chosen on that called `val` or `validation`. Perhaps
+//! `<data-dir>/labels.json` (see [`Layout`]).
 
 use super::files::FilePairs;
 use super::layout::Layout;
 use super::legend::Legend;
 use super::pair::{PairSplits, Pairs};
 use crate::dataset::DataDir;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use std::sync::Arc;
+
+/// Names of the folder that epochs are chosen on.
+const VALIDATION: [&str; 3] = ["validation", "val", "valid"];
 
 /// Opens the data folder.
 ///
@@ -29,7 +33,11 @@ pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
     names.retain(|path| path.join("images").is_dir() && path.file_name().is_some_and(|name| name != "train"));
     names.sort();
     let names = names.iter().filter_map(|path| path.file_name()).map(|name| name.to_string_lossy().into_owned());
-    let test = names.map(|name| Ok((name.clone(), set(&name)?))).collect::<Result<Vec<_>>>()?;
-    ensure!(!test.is_empty(), "{}: no test set; expected a folder beside train with images/ and labels/", folder.display());
-    Ok(PairSplits { train, test })
+    let test: Vec<(String, Arc<dyn Pairs>)> = names.map(|name| Ok((name.clone(), set(&name)?))).collect::<Result<_>>()?;
+    let kept: Vec<_> = test.iter().filter(|(name, _)| VALIDATION.contains(&name.to_lowercase().as_str())).collect();
+    if let [(one, _), (other, _), ..] = kept[..] {
+        bail!("{}: {one} and {other} are both names of the validation part; rename one", folder.display())
+    }
+    let validation = kept.first().map(|(_, pairs)| pairs.clone());
+    Ok(PairSplits { train, validation, test })
 }

@@ -37,6 +37,14 @@ pub trait Pairs: Send + Sync {
     /// If there is no such pair or it cannot be read, image and labels have different sizes, or a label is not a class.
     fn read(&self, index: usize) -> Result<Pair>;
 
+    /// Rows and columns of pair `index`.
+    ///
+    /// # Errors
+    /// If there is no such pair, or its image cannot be read.
+    fn size(&self, index: usize) -> Result<(usize, usize)> {
+        self.read(index).map(|pair| (pair.height, pair.width))
+    }
+
     /// The classes of the pixels of pair `index`, in any order, where they can be read without its image; `None` where not.
     ///
     /// # Errors
@@ -56,8 +64,17 @@ pub trait Pairs: Send + Sync {
 pub struct PairSplits {
     /// The training set.
     pub train: Arc<dyn Pairs>,
+    /// What the data set keeps for choosing settings and epochs, if it has such a part.
+    pub validation: Option<Arc<dyn Pairs>>,
     /// The test sets by name, the one from the training domain first.
     pub test: Vec<(String, Arc<dyn Pairs>)>,
+}
+
+impl PairSplits {
+    /// What a run leaves out of training, to choose on: what the data set keeps for that, or what `limit` leaves.
+    pub(crate) fn left_out(&self, limit: Option<usize>) -> Option<Arc<dyn Pairs>> {
+        self.validation.clone().or_else(|| PairSubset::after(&self.train, limit?))
+    }
 }
 
 /// A range of the pairs of a data set.
@@ -93,6 +110,10 @@ impl Pairs for PairSubset {
 
     fn read(&self, index: usize) -> Result<Pair> {
         self.pairs.read(self.range.start + index)
+    }
+
+    fn size(&self, index: usize) -> Result<(usize, usize)> {
+        self.pairs.size(self.range.start + index)
     }
 
     fn label_file(&self, index: usize) -> Result<Option<Vec<u8>>> {

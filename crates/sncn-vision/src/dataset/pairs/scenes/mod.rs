@@ -36,7 +36,7 @@ pub(crate) fn open(_: &DataDir) -> Result<PairSplits> {
         ("scenes".to_string(), set("scenes", Look::Clean, TEST)),
         ("scenes-weather".to_string(), set("scenes-weather", Look::Weather, TEST)),
     ];
-    Ok(PairSplits { train: set("scenes-train", Look::Clean, TRAIN), test })
+    Ok(PairSplits { train: set("scenes-train", Look::Clean, TRAIN), validation: None, test })
 }
 
 /// Generates scene `index` of a stream in a look; an index has the same content in every look.
@@ -69,6 +69,11 @@ impl Pairs for Scenes {
     fn read(&self, index: usize) -> Result<Pair> {
         ensure!(index < self.count, "scene {index} of {}", self.count);
         Ok(scene(self.look, self.seed, index))
+    }
+
+    fn size(&self, index: usize) -> Result<(usize, usize)> {
+        ensure!(index < self.count, "scene {index} of {}", self.count);
+        Ok(SIZE)
     }
 
     fn name(&self, index: usize) -> String {
