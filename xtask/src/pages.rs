@@ -227,7 +227,7 @@ mod tests {
         let pages = pages(&collected());
         let text = "# A page\n\n<!-- results: t -->\nold\n<!-- end -->\n\n<!-- verdict: t -->\n<!-- end -->\nafter\n";
         let filled = pages.filled(text).unwrap();
-        assert!(filled.contains("| good |     2 | 11.5 ± 1.5 | 25.5 ± 1.5* |"), "{filled}");
+        assert!(filled.contains("| good |     2 | 11.5 ± 1.5 |               25.5 ± 1.5* |"), "{filled}");
         assert!(filled.contains("- Helped, ") && filled.ends_with("<!-- end -->\nafter\n"), "{filled}");
         assert_eq!(pages.filled(&filled).unwrap(), filled);
         let mut tree = pages.files.clone();

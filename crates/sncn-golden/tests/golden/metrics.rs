@@ -109,7 +109,7 @@ pub(crate) fn golden_errors_divided_by_those_of_alexnet() -> Result<()> {
         let names: Vec<&str> = names.iter().filter_map(Value::as_str).collect();
         let wanted: Vec<(&str, f64)> = names.iter().copied().zip(floats(&case.params["alexnet_error_fraction"])).collect();
         ensure!(ALEXNET.errors == *wanted, "{}: other errors of AlexNet than {:?}", case.id, ALEXNET.errors);
-        close(&case.params, "alexnet_clean_error_percent", 100. * ALEXNET.clean)?;
+        close(case.params, "alexnet_clean_error_percent", 100. * ALEXNET.clean)?;
         for net in case.params["nets"].as_array().context("nets")? {
             let mut errors = CorruptionErrors::default();
             for (name, top1) in names.iter().zip(floats(&net["top1_percent"])) {
