@@ -64,7 +64,9 @@ impl harness::TestSets<Classify> for TestSets<'_> {
                 parts.map(move |((shift, severity), images)| Ok((format!("{label}/{shift}/{severity}"), clean(&images)))),
             ));
         }
-        if let Some(shifted) = folder(name).map(photos::shifted).transpose()?.filter(|shifted| !shifted.is_empty()) {
+        if let Some(shifted) =
+            self.path(name).filter(|path| path.is_dir()).map(photos::shifted).transpose()?.filter(|shifted| !shifted.is_empty())
+        {
             let part = |(shift, severity, folder): Shifted| {
                 let images = self.fits(&folder.display().to_string(), &photos::class_folders(&folder, self.check)?)?;
                 Ok((format!("{label}/{shift}/{severity}"), clean(&images)))
@@ -85,7 +87,7 @@ impl harness::TestSets<Classify> for TestSets<'_> {
 
     fn label(&self, name: &str) -> String {
         match Path::new(name).file_name() {
-            Some(last) if folder(unshifted(name).unwrap_or(name)).is_some() => last.to_string_lossy().into_owned(),
+            Some(last) if self.path(unshifted(name).unwrap_or(name)).is_some() => last.to_string_lossy().into_owned(),
             _ => name.to_string(),
         }
     }
@@ -110,14 +112,20 @@ impl harness::TestSets<Classify> for TestSets<'_> {
     }
 }
 
-/// The folder or table that a test set's name is the path of, where it is one and not a name alone.
-fn folder(name: &str) -> Option<&Path> {
-    let path = Path::new(name);
-    let is_named = is_plain(name) && path.extension().is_none() && !path.is_dir();
-    (!is_named && path.exists()).then_some(path)
-}
-
 impl TestSets<'_> {
+    /// The folder or table that a name is the path of, where it is no name of a test set.
+    fn path<'n>(&self, name: &'n str) -> Option<&'n Path> {
+        let is_known = self.splits.test.iter().any(|(known, _)| known == name) || self.is_validation(name);
+        let path = Path::new(name);
+        let is_path = path.is_dir() || (path.is_file() && (path.extension().is_some() || !is_plain(name)));
+        (is_path && !is_known).then_some(path)
+    }
+
+    /// Whether a name is that of what is kept out of training.
+    fn is_validation(&self, name: &str) -> bool {
+        name.strip_suffix(VALIDATION) == Some(&self.run.train)
+    }
+
     /// Severities of the sets that are corrupted here.
     fn severities(&self) -> &[usize] {
         self.severities.as_ref().unwrap_or(&self.run.settings.evaluation.severities)
@@ -151,7 +159,7 @@ impl TestSets<'_> {
 
     /// The images of that name: of the run's own data set, of a folder or table at that path, or further ones in `.npy` files.
     fn any(&self, name: &str) -> Result<Arc<dyn Images>> {
-        if let Some(path) = folder(name) {
+        if let Some(path) = self.path(name) {
             return self.fits(name, &photos::class_folders(path, self.check)?);
         }
         let known = self.splits.test.iter().any(|(known, _)| known == name);
@@ -167,7 +175,7 @@ impl TestSets<'_> {
     /// The images of that name, of the run's own data set.
     fn own(&self, name: &str) -> Result<Arc<dyn Images>> {
         let splits = &self.splits;
-        if name.strip_suffix(VALIDATION) == Some(&self.run.train) {
+        if self.is_validation(name) {
             return self.fits(name, &self.left_out(name)?);
         }
         let Some((_, images)) = splits.test.iter().find(|(known, _)| known == name) else {
