@@ -313,7 +313,9 @@ mod tests {
         ];
         for (objective, mix) in objectives.into_iter().flat_map(|one| [(one, 0.), (one, 1.)]) {
             let views = objective.views();
-            let pixels = (0..views * 4 * 8 * 8 * 3).map(|i| (i * i % 23) as f64 / 11.5 - 1.);
+            // channels, and so scores, that differ from image to image
+            let pixels =
+                (0..views * 4 * 8 * 8 * 3).map(|i| (i * i % 23) as f64 / 46. + (i % 3) as f64 * (i / 192) as f64 / 24. - 0.9);
             let inputs = Tensor::from_iter(pixels, &Device::Cpu)?.to_dtype(DType::F64)?.reshape((views * 4, 8, 8, 3))?;
             let batch = Batch { inputs, lengths: None, labels: vec![0, 2, 1, 1], views };
             let mix = Some(MixConfig { probability: mix, active: 1 });

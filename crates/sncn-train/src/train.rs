@@ -290,8 +290,8 @@ mod tests {
                 let recipe = recipe(3, 3, objective);
                 let together = gradient(centred, &recipe, &parts, 6);
                 let alone = (0..3).map(|at| gradient(centred, &recipe, &parts[at..=at], 6 + at)).collect::<Vec<_>>();
-                let mean = |of: &dyn Fn(&(f64, Vec<f64>)) -> f64| alone.iter().map(of).sum::<f64>() / 3.;
-                let want = (mean(&|one| one.0), (0..12).map(|at| mean(&|one| one.1[at])).collect());
+                let loss = alone.iter().map(|one| one.0).sum::<f64>() / 3.;
+                let want = (loss, (0..12).map(|at| alone.iter().map(|one| one.1[at]).sum::<f64>() / 3.).collect());
                 assert!(near(&together, &want), "{objective:?}: {together:?} is not {want:?}");
                 // one large batch gives the same where nothing is shared within a batch, and not otherwise
                 let whole = gradient(centred, &recipe, &[parts.concat()], 6);

@@ -180,9 +180,10 @@ mod tests {
             errors.map(|m| (m.metric.clone(), m.value)).collect::<Vec<_>>()
         };
         let named = |names: &[(&str, f64)]| names.iter().map(|(name, value)| (name.to_string(), *value)).collect::<Vec<_>>();
-        assert_eq!(errors(&evaluation(10, None)), named(&[("error", 0.), ("top5_error", 0.5)]));
-        assert_eq!(errors(&evaluation(5, None)), named(&[("error", 0.)]));
-        let some = named(&[("error", 0.), ("error_all_classes", 0.9), ("top5_error_all_classes", 0.7)]);
+        // a confusion matrix without items has the error 1
+        assert_eq!(errors(&evaluation(10, None)), named(&[("error", 1.), ("top5_error", 0.5)]));
+        assert_eq!(errors(&evaluation(5, None)), named(&[("error", 1.)]));
+        let some = named(&[("error", 1.), ("error_all_classes", 0.9), ("top5_error_all_classes", 0.7)]);
         assert_eq!(errors(&evaluation(5, Some(30))), some);
     }
 }
