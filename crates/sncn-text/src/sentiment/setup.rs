@@ -195,5 +195,8 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
 /// # Errors
 /// If it does not exist, is relative, and there is no data folder.
 pub(super) fn located(path: &Path, what: &str, data_dir: &DataDir) -> Result<PathBuf> {
-    Ok(if path.is_absolute() || path.exists() { path.to_path_buf() } else { data_dir.folder(what)?.join(path) })
+    if path.is_absolute() || path.exists() {
+        return Ok(path.to_path_buf());
+    }
+    Ok(data_dir.folder(what).with_context(|| format!("{}: no such file or folder here", path.display()))?.join(path))
 }

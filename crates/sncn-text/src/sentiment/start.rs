@@ -81,7 +81,8 @@ fn from_weights(texts: &Texts, folder: &str, given: &Given<'_>) -> Result<Value>
         "--network {}: --weights is the folder of an encoder, which is the network: leave --network out",
         given.network.unwrap_or_default()
     );
-    let (vocabulary, most) = Pretrained::open(&located(Path::new(folder), "--weights", given.data_dir)?)?.vocabulary()?;
+    let (vocabulary, most) =
+        Pretrained::open(&located(Path::new(folder), "pretrained encoder", given.data_dir)?)?.vocabulary()?;
     let longest = longest(texts, &vocabulary, most.min(LENGTHS.1))?;
     Ok(json!({
         "backbone": PRETRAINED, "epochs": given.epochs.unwrap_or(3), "lr": 2e-5, "batch_size": BATCH / 2, "clip": 1.0,
@@ -126,7 +127,11 @@ pub(super) fn row(given: &Given<'_>) -> Result<Row> {
             keys["backbone"].as_str().unwrap_or_default(),
             given.method
         ),
-        format!("{} evaluate measures more, such as --test reviews-kitchen or a table by its path", Sentiment::INFO.program),
+        format!(
+            "{} evaluate measures more, such as --test {}",
+            Sentiment::INFO.program,
+            tests.get(2).map_or("other.csv, a table by its path", String::as_str)
+        ),
     ];
     let Value::Object(mut keys) = keys else { return Err(anyhow!("a row is an object")) };
     keys.extend(of_method);

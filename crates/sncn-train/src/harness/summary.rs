@@ -25,6 +25,18 @@ pub fn shifted<'a>(measurements: &'a [Measurement], metric: &str) -> Vec<(&'a st
     sets
 }
 
+/// The severities at which a shifted set was measured, in order, as its splits name them.
+fn severities<'a>(measurements: &'a [Measurement], metric: &str, set: &str) -> Vec<&'a str> {
+    let of_set = measurements.iter().filter(|m| m.metric == metric).filter_map(|m| m.split.strip_prefix(set)?.strip_prefix('/'));
+    of_set.fold(Vec::new(), |mut all, shift| {
+        let severity = shift.rsplit('/').next().unwrap_or_default();
+        if !all.contains(&severity) {
+            all.push(severity);
+        }
+        all
+    })
+}
+
 /// The set that a shifted or corrupted test set is made of; none for a set as it is.
 pub fn unshifted(name: &str) -> Option<&str> {
     name.strip_suffix("-c-files").or_else(|| name.strip_suffix("-c"))
@@ -58,15 +70,15 @@ pub fn print_sets(task: &Task, measurements: &[Measurement]) {
 pub fn print_shifts(task: &Task, measurements: &[Measurement]) {
     for (set, rows) in shifted(measurements, task.metric) {
         crate::out!("\n{set}: {} % by shift and severity", task.called);
-        let severities = rows.rows().iter().map(|(_, row)| row.len()).max().unwrap_or(0);
-        let heads: String = (1..=severities).map(|severity| format!(" {severity:>7}")).collect();
+        let severities = severities(measurements, task.metric, set);
+        let heads: String = severities.iter().map(|severity| format!(" {severity:>7}")).collect();
         crate::out!("{:24}{heads} {:>7}", "", "mean");
         for ((name, row), mean) in rows.rows().iter().zip(rows.by_corruption()) {
             let cells: String = row.iter().map(|value| format!(" {:7.2}", 100. * value)).collect();
             crate::out!("{name:24}{cells} {:7.2}", 100. * mean);
         }
         let of = match task.low && !rows.is_benchmark() {
-            true => format!(" of {} x {severities}, which are not the benchmark's", rows.rows().len()),
+            true => format!(" of {} x {}, which are not the benchmark's", rows.rows().len(), severities.len()),
             false => String::new(),
         };
         crate::out!("{}{of} {:.2} %", task.corrupted.1, 100. * rows.mean());
@@ -99,9 +111,9 @@ pub fn check_csv(tests: &[String]) -> Result<()> {
 /// The main metric of shifted sets in percent, as CSV: a row for each shift, a column for each severity, and their mean.
 pub fn csv(task: &Task, measurements: &[Measurement]) -> String {
     let sets = shifted(measurements, task.metric);
-    let rows = sets.iter().flat_map(|(_, rows)| rows.rows());
-    let severities = rows.map(|(_, row)| row.len()).max().unwrap_or(0);
-    let head: String = (1..=severities).map(|severity| format!(",{severity}")).collect();
+    let severities =
+        sets.iter().map(|(set, _)| severities(measurements, task.metric, set)).max_by_key(Vec::len).unwrap_or_default();
+    let head: String = severities.iter().map(|severity| format!(",{severity}")).collect();
     let mut text = format!("set,shift{head},mean\n");
     for (set, rows) in &sets {
         for ((name, row), mean) in rows.rows().iter().zip(rows.by_corruption()) {
@@ -132,6 +144,9 @@ mod tests {
         let sets = shifted(&all, "error");
         assert_eq!(sets.iter().map(|(set, _)| *set).collect::<Vec<_>>(), ["s-c", "t-c"]);
         assert_eq!(sets[0].1.rows(), [("fog".to_string(), vec![0.2, 0.4])]);
+        assert_eq!((severities(&all, "error", "s-c"), severities(&all, "error", "t-c")), (vec!["1", "2"], vec!["1"]));
+        let third = csv(&sncn_record::task::CLASSIFY, &[measured("s-c/fog/3", "error", 0.5)]);
+        assert_eq!(third, "set,shift,3,mean\ns-c,fog,50.0000,50.0000\n");
         assert_eq!((value(&all, "s-c/fog/1", "ece"), value(&all, "s", "ece")), (Some(0.9), None));
     }
 

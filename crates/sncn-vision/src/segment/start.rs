@@ -121,6 +121,7 @@ fn trained(splits: &PairSplits) -> Result<(Option<usize>, String)> {
 
 /// The row, and what was chosen.
 pub(super) fn row(given: &Given<'_>) -> Result<Row> {
+    method(given.method, all_methods(None))?;
     let (train, data_dir, is_own) = located(given)?;
     let splits = pairs::open(&train, &data_dir)?;
     let sizes = Sizes::of(&*splits.train)?;

@@ -159,7 +159,7 @@ fn what_cannot_be_trained_on_is_told_with_what_can() {
         &["--method randconv: unknown; known: baseline, cn, sn, cnsn, mixstyle, word-dropout"],
     );
     texts("reviews", &["--network", "lstm"], &["unknown backbone \"lstm\"", "convnet<channels>"]);
-    texts("reviews", &["--weights", "nowhere"], &["nowhere"]);
+    texts("reviews", &["--weights", "nowhere"], &["nowhere: no such file or folder here", "pretrained encoder"]);
     texts("reviews", &["--weights", "empty", "--network", "encoder2_64"], &["--network encoder2_64", "leave --network out"]);
     texts("reviews", &["--set", "weights=x.pth"], &["weights is set", "input.pretrained"]);
     texts("reviews", &["--set", "data={\"train\": \"a\"}"], &["data is set; tables of task \"sentiment\""]);
@@ -236,7 +236,7 @@ fn an_encoder_begins_with_the_weights_of_a_folder() {
     pretrained::folder(at, Family::Bert);
     fs::write(at.join("mine.csv"), reviews("text,label", 60)).unwrap();
     let (out, err) = succeeds(train(sentiment(), at, "mine.csv", "run", &["--weights", "Bert", "--epochs", "1"]));
-    says(&err, &["network pretrained", "variables have weights; initial ones: classifier.weight, classifier.bias"]);
+    says(&err, &["network pretrained", "39 variables have weights", "classifier.weight, classifier.bias; not used: none"]);
     says(&out, &["mine.csv-validation-c"]);
     let made = row(at, "run");
     assert_eq!((&made["backbone"], &made["input"]), (&json!("pretrained"), &json!({"longest": 16, "pretrained": "Bert"})));
