@@ -13,8 +13,8 @@ use sncn_train::files::write_atomically;
 use sncn_train::harness::Run;
 use std::path::Path;
 
-/// The parts that a run's table asks for; where there is a folder, they are kept in it from now on.
-pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, data_dir: &DataDir) -> Result<Parts> {
+/// The parts that a run's table asks for.
+pub(super) fn parts(run: &Run<Settings>, texts: &Texts, data_dir: &DataDir) -> Result<Parts> {
     let input = &run.settings.input;
     let pretrained = match &input.pretrained {
         Some(path) => Some(Pretrained::open(&located(path, "pretrained encoder", data_dir)?)?),
@@ -29,13 +29,16 @@ pub(super) fn parts(run: &Run<Settings>, texts: &Texts, folder: Option<&Path>, d
         (None, Some(pretrained)) => pretrained.vocabulary()?.0,
         (None, None) => bail!("run {:?}: input.vocabulary is missing", run.name),
     };
-    if let Some(folder) = folder {
-        write_atomically(&folder.join(VOCABULARY), vocabulary.to_json()?.as_bytes())?;
-    }
-    if let (Some(pretrained), Some(folder)) = (&pretrained, folder) {
+    Ok(Parts { vocabulary, pretrained })
+}
+
+/// Keeps the parts in the run's folder.
+pub(super) fn keep(parts: &Parts, folder: &Path) -> Result<()> {
+    write_atomically(&folder.join(VOCABULARY), parts.vocabulary.to_json()?.as_bytes())?;
+    if let Some(pretrained) = &parts.pretrained {
         write_atomically(&folder.join(CONFIG), serde_json::to_string_pretty(&pretrained.config)?.as_bytes())?;
     }
-    Ok(Parts { vocabulary, pretrained })
+    Ok(())
 }
 
 /// Puts pre-trained weights, if the run begins with some, in the place of initial ones; prints which were found.

@@ -100,13 +100,14 @@ impl Task for Sentiment {
         let (texts, validation) = (train.first(run.train_limit), validation.first(run.test_limit));
         let parts = match folder.filter(|_| !is_fresh) {
             Some(folder) => Parts::kept(run, folder)?,
-            None => begin::parts(run, &texts, folder, data_dir)?,
+            None => begin::parts(run, &texts, data_dir)?,
         };
         let (network, vars) = parts.network(run, texts.classes.len(), seed)?;
         let mut data = Examples::new(&texts, &parts.vocabulary, input.longest)?;
         if is_fresh {
             begin::weights(&parts, run, &vars)?;
             begin::vectors(input, &parts.vocabulary, &data, &vars, data_dir, seed)?;
+            folder.map_or(Ok(()), |folder| begin::keep(&parts, folder))?;
         }
         let vocabulary = &parts.vocabulary;
         let describe = format!(
