@@ -2,6 +2,7 @@
 
 mod bench;
 mod corrupt;
+pub(crate) mod corrupted;
 mod import;
 mod noted;
 mod options;

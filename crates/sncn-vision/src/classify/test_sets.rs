@@ -3,10 +3,10 @@
 //! of training), further sets in `.npy` files, such as CIFAR-10.1, by the name of their folder, and photographs in class folders, by
 //! their path.
 //!
-//! `<set>-validation` is what settings are chosen on; for its corruptions (`<set>-validation-c`) see [`sets`].
+//! `<set>-validation` is what settings are chosen on; for its corruptions (`<set>-validation-c`) see [`corrupted`].
 
+use super::corrupted::{self, VALIDATION, corruptions};
 use super::setup::{self, Classify, Settings};
-use crate::corruption::sets::{self, VALIDATION, corruptions};
 use crate::corruption::{self, Frost, Variant};
 use crate::dataset::photos::{self, Check, Shifted};
 use crate::dataset::relabelled::Relabelled;
@@ -77,10 +77,10 @@ impl harness::TestSets<Classify> for TestSets<'_> {
         }
         let images = self.any(base.unwrap_or(name))?;
         let Some(base) = base else { return Ok(Box::new(std::iter::once(Ok((label, clean(&images)))))) };
-        let cells = sets::cells(base, self.severities());
+        let cells = corrupted::cells(base, self.severities());
         Ok(Box::new(cells.into_iter().map(move |(corruption, severity)| {
             let generator = corruption::build(corruption, severity, self.variant(), &self.frost)?;
-            let part = clean(&images).corrupted(generator, sets::SEED, evaluation.corrupt);
+            let part = clean(&images).corrupted(generator, corrupted::SEED, evaluation.corrupt);
             Ok((format!("{label}/{corruption}/{severity}"), part))
         })))
     }
@@ -98,8 +98,8 @@ impl harness::TestSets<Classify> for TestSets<'_> {
     }
 
     fn notes(&self, names: &[String]) -> Vec<String> {
-        let mut notes = sets::notes(names, &self.frost, self.severities());
-        if matches!(self.variant(), Variant::Imagenet) && names.iter().any(|name| sets::is_made(name)) {
+        let mut notes = corrupted::notes(names, &self.frost, self.severities());
+        if matches!(self.variant(), Variant::Imagenet) && names.iter().any(|name| corrupted::is_made(name)) {
             notes.push(format!(
                 "severities of ImageNet-C, since images have {} pixels a side",
                 self.run.settings.preprocessing.size

@@ -31,7 +31,6 @@ pub mod frost;
 mod jpeg;
 pub mod noise;
 mod pixelate;
-pub(crate) mod sets;
 pub mod severity;
 pub mod snow;
 pub mod spatter;

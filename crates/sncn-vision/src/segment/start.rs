@@ -1,7 +1,7 @@
 //! The row that stands for images with labelled pixels, a network and a method, for users without a table.
 
 use super::setup::Segment;
-use crate::corruption::sets::VALIDATION;
+use crate::classify::corrupted::VALIDATION;
 use crate::dataset::pairs::{self, PAIR_SETS, PairSplits, Pairs};
 use anyhow::{Result, anyhow, ensure};
 use rayon::prelude::*;

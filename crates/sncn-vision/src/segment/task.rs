@@ -10,7 +10,7 @@ use super::summary;
 use super::test_sets::TestSets;
 use super::transform::Transform;
 use crate::classify::Options;
-use crate::corruption::sets::VALIDATION;
+use crate::classify::corrupted::VALIDATION;
 use crate::dataset::pairs::{self, PairSubset};
 use crate::initial;
 use anyhow::{Context, Result, ensure};

@@ -2,7 +2,7 @@
 
 use super::examples::PairExamples;
 use super::setup::Segment;
-use crate::corruption::sets::{self, VALIDATION};
+use crate::classify::corrupted::{self, VALIDATION};
 use crate::corruption::{self, Frost, Variant};
 use crate::dataset::DataDir;
 use crate::dataset::pairs::{self, PairSplits, PairSubset, Pairs};
@@ -31,27 +31,27 @@ pub(super) struct TestSets<'a> {
 }
 
 impl harness::TestSets<Segment> for TestSets<'_> {
-    /// A set as it is, `<set>-crop<side>` (the middle of its images), and of either `-c`: corruptions (see [`sets`]) at every severity,
+    /// A set as it is, `<set>-crop<side>` (the middle of its images), and of either `-c`: corruptions (see [`corrupted`]) at every severity,
     /// made here as for ImageNet-C.
     fn parts(&self, name: &str) -> Result<Parts<'_, PairExamples>> {
         let name = name.to_string();
         let base = unshifted(&name).unwrap_or(&name);
-        let (set, side) = sets::uncropped(base);
+        let (set, side) = corrupted::uncropped(base);
         ensure!(side.is_none_or(|side| side >= 16), "{name}: a crop of at least 16 pixels is accepted");
         let pairs = PairSubset::first(&self.set(set)?, self.limit);
         let examples = move || PairExamples::new(pairs.clone()).centred(side);
         if base == name {
             return Ok(Box::new(std::iter::once(Ok((name, examples())))));
         }
-        let cells = sets::cells(base, &self.severities).into_iter();
+        let cells = corrupted::cells(base, &self.severities).into_iter();
         Ok(Box::new(cells.map(move |(corruption, severity)| {
             let generator = corruption::build(corruption, severity, Variant::Imagenet, &self.frost)?;
-            Ok((format!("{name}/{corruption}/{severity}"), examples().corrupted(generator, sets::SEED)))
+            Ok((format!("{name}/{corruption}/{severity}"), examples().corrupted(generator, corrupted::SEED)))
         })))
     }
 
     fn notes(&self, names: &[String]) -> Vec<String> {
-        sets::notes(names, &self.frost, &self.severities)
+        corrupted::notes(names, &self.frost, &self.severities)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Corrupted test sets by their names: `<set>-c` has the 15 corruptions of the benchmark, `<set>-validation-c` the four extra ones, so
 //! that nothing is chosen on those that are reported.
 
-use super::{Frost, Group, frost, names};
+use crate::corruption::{Frost, Group, frost, names};
 use sncn_core::Seed;
 use sncn_train::harness::cli::Severities;
 use sncn_train::harness::summary::unshifted;
