@@ -18,7 +18,7 @@ use anyhow::{Context, Result};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
 use sncn_train::harness::cli::Severities;
-use sncn_train::harness::start::{Given, Row};
+use sncn_train::harness::given::{Given, Row};
 use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
 use sncn_train::text_file::listed;
 use std::path::Path;

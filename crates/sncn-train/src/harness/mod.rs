@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod export;
 pub mod fit;
 mod folder;
+pub mod given;
 pub mod plan;
 pub mod predict;
 pub mod program;

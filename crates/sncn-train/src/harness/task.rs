@@ -5,8 +5,8 @@
 
 use super::Recorder;
 use super::bench::Case;
+use super::given::{Given, Row};
 use super::run::{Empty, Run};
-use super::start::{Given, Row};
 use super::summary;
 use crate::DataDir;
 use crate::checkpoint::Header;

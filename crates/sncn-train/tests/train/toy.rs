@@ -9,7 +9,7 @@ use sncn_core::{BuildContext, FeatureMap, Layers, Network, Pass, Seed, Vars};
 use sncn_record::task::CLASSIFY;
 use sncn_train::data::{Batch, DataError, Dataset};
 use sncn_train::evaluate::{Evaluation, evaluate};
-use sncn_train::harness::start::{Given, Row, is_path, method, methods};
+use sncn_train::harness::given::{Given, Row, is_path, method, methods};
 use sncn_train::harness::{Begin, Empty, NoCommand, Observe, Parts, Prepared, Rebuild, Run};
 use sncn_train::harness::{Task, TestSets, Testing, Trained, settings};
 

@@ -1,7 +1,7 @@
 //! Options of `evaluate` that both programs for images have.
 
 use crate::corruption::{Frost, frost};
-use crate::dataset::photos::Check;
+use crate::dataset::photos::{Check, Seen};
 use anyhow::Result;
 use sncn_core::Pass;
 use sncn_train::harness::cli::{self, Rounding, Severities};
@@ -31,7 +31,16 @@ pub struct Files {
 impl Files {
     /// The check before training, or before test sets are measured.
     pub(super) fn check(self, tests: bool) -> Check {
-        Check { decodes: self.check == Look::Full, skips: self.skip_unreadable, tests }
+        let begin = |count| -> Seen {
+            let bar = cli::progress(count, "check files");
+            Box::new(move || {
+                bar.inc(1);
+                if bar.length() == Some(bar.position()) {
+                    bar.finish_and_clear();
+                }
+            })
+        };
+        Check { decodes: self.check == Look::Full, skips: self.skip_unreadable, tests, begin: Some(begin) }
     }
 
     /// The same options as arguments.

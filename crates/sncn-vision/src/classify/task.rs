@@ -18,7 +18,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::{Evaluation, evaluate};
-use sncn_train::harness::start::{Given, Row};
+use sncn_train::harness::given::{Given, Row};
 use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
 use sncn_train::objective::Objective;
 

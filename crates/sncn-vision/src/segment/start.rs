@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use sncn_train::DataDir;
 use sncn_train::harness::Task;
-use sncn_train::harness::start::{Given, Method, Row, is_path, method, methods};
+use sncn_train::harness::given::{Given, Method, Row, is_path, method, methods};
 use sncn_train::text_file::listed;
 use std::path::{Path, PathBuf};
 

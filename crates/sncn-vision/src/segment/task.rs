@@ -15,7 +15,7 @@ use crate::dataset::pairs::{self, PairSubset};
 use crate::initial;
 use anyhow::{Context, Result, ensure};
 use sncn_core::{Network, Pass, Vars};
-use sncn_train::harness::start::{Given, Row};
+use sncn_train::harness::given::{Given, Row};
 use sncn_train::harness::{
     self, Begin, Empty, Measurement, Observe, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, settings,
 };

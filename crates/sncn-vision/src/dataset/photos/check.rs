@@ -4,12 +4,14 @@ use super::files::PhotoFiles;
 use crate::picture::{self, Limit};
 use anyhow::{Result, bail};
 use rayon::prelude::*;
-use sncn_train::harness::cli;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+/// Told after every file that was looked at.
+pub(crate) type Seen = Box<dyn Fn() + Send + Sync>;
+
 /// How files are looked at before training starts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Check {
     /// Whether they are decoded; otherwise only their headers are read.
     pub(crate) decodes: bool,
@@ -17,6 +19,8 @@ pub(crate) struct Check {
     pub(crate) skips: bool,
     /// Whether test sets are looked at, and not what is trained on.
     pub(crate) tests: bool,
+    /// Called with the number of files before the first is looked at.
+    pub(crate) begin: Option<fn(usize) -> Seen>,
 }
 
 /// Faults that are told one by one.
@@ -28,7 +32,7 @@ const TOLD: usize = 20;
 /// Lists the files that cannot be read, with their faults.
 pub(super) fn look(sets: Vec<&mut PhotoFiles>, how: Check) -> Result<()> {
     let all: Vec<&Path> = sets.iter().flat_map(|set| &set.files).map(|(path, _)| path.as_path()).collect();
-    let (count, faults) = (all.len(), faults(&all, how.decodes));
+    let (count, faults) = (all.len(), faults(&all, how));
     let Some(origin) = sets.first().map(|set| set.origin.clone()).filter(|_| !faults.is_empty()) else { return Ok(()) };
     let lines = faults.iter().map(|(path, fault)| format!("{}: {fault}", path.display())).collect::<Vec<_>>();
     let (told, wrong) = (told(&lines), faults.len());
@@ -51,20 +55,18 @@ pub(super) fn look(sets: Vec<&mut PhotoFiles>, how: Check) -> Result<()> {
 }
 
 /// The files that cannot be read, each with its fault.
-fn faults<'a>(files: &[&'a Path], decodes: bool) -> Vec<(&'a Path, String)> {
-    let bar = cli::progress(files.len(), "check files");
+fn faults<'a>(files: &[&'a Path], how: Check) -> Vec<(&'a Path, String)> {
+    let seen = how.begin.map(|begin| begin(files.len()));
     let fault = |path: &&'a Path| {
-        let found = picture::check(path, Limit::default(), decodes);
-        bar.inc(1);
+        let found = picture::check(path, Limit::default(), how.decodes);
+        seen.iter().for_each(|seen| seen());
         // the path is told beside it
         let causes = |error: anyhow::Error| {
             error.chain().skip(usize::from(error.chain().len() > 1)).map(ToString::to_string).collect::<Vec<_>>()
         };
         found.err().map(|error| (*path, causes(error).join(": ").trim().to_string()))
     };
-    let faults = files.par_iter().filter_map(fault).collect();
-    bar.finish_and_clear();
-    faults
+    files.par_iter().filter_map(fault).collect()
 }
 
 /// The first lines, and how many more there are.

@@ -19,6 +19,9 @@ pub(crate) struct PhotoFiles {
     pub(super) remarks: Vec<String>,
 }
 
+/// A part with its name; that of a folder without parts is empty.
+pub(super) type Part = (String, PhotoFiles);
+
 impl PhotoFiles {
     /// The files of each class.
     pub(super) fn new(origin: String, classes: Vec<String>, files: Vec<Vec<PathBuf>>, remarks: Vec<String>) -> Self {

@@ -5,7 +5,7 @@
 //! - Tiny-ImageNet's: `train/<wnid>/images/<file>` and `val/val_annotations.txt` beside `val/images/<file>`;
 //! - a table of paths and labels, CSV or tab-separated.
 
-use super::files::PhotoFiles;
+use super::files::{Part, PhotoFiles};
 use super::parts::Parts;
 use super::paths;
 use crate::picture::{self, ENDINGS, Listing};
@@ -21,9 +21,6 @@ pub(super) const TEST: [&str; 2] = ["test", "testing"];
 
 /// Tiny-ImageNet's table of validation images.
 const ANNOTATIONS: &str = "val_annotations.txt";
-
-/// A part with its name; that of a folder without parts is empty.
-pub(super) type Part = (String, PhotoFiles);
 
 /// Reads the parts of a folder or of a table of paths.
 ///

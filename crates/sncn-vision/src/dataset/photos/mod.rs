@@ -8,7 +8,7 @@ mod paths;
 mod shifted;
 mod split;
 
-pub(crate) use check::Check;
+pub(crate) use check::{Check, Seen};
 pub use parts::{Parts, Validation};
 pub(crate) use shifted::{Shifted, shifted};
 pub(crate) use split::{class_folders, open};

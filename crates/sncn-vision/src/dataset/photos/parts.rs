@@ -1,9 +1,8 @@
 //! `Parts`: which parts of a folder of photographs are for what; the key `data` of a row.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use sncn_train::harness::settings;
 
 /// Names of the parts of a data set, such as `train` and `val`, or domains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -55,7 +54,10 @@ impl Parts {
     /// # Errors
     /// Names the key that does not fit, and what is accepted.
     pub fn read(value: &Value) -> Result<Self> {
-        let parts: Self = settings::optional("data", value, Some(Self::default()))?.unwrap_or_default();
+        let parts: Self = match value {
+            Value::Null => Self::default(),
+            given => serde_path_to_error::deserialize(given).context("data")?,
+        };
         if let Some(Validation::Fraction(fraction)) = parts.validation {
             ensure!(
                 (0. ..1.).contains(&fraction),

@@ -3,8 +3,7 @@
 //! A header names the columns; without one the first column has paths and the second labels. Paths are relative to the table's
 //! folder. Labels are names; where all are whole numbers, classes are in their order. A third column may name parts.
 
-use super::files::PhotoFiles;
-use super::layout::Part;
+use super::files::{Part, PhotoFiles};
 use anyhow::{Context, Result, ensure};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use sncn_train::text_file::{self, listed};

@@ -2,8 +2,8 @@
 
 use super::super::images::{Images, Splits};
 use super::check::{self, Check};
-use super::files::PhotoFiles;
-use super::layout::{self, Part, TEST, TRAIN, VALIDATION};
+use super::files::{Part, PhotoFiles};
+use super::layout::{self, TEST, TRAIN, VALIDATION};
 use super::parts::{Parts, Validation};
 use anyhow::{Context, Result, bail, ensure};
 use rand::seq::SliceRandom;

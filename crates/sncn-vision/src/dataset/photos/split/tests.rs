@@ -125,7 +125,7 @@ fn files_that_cannot_be_read_are_listed_or_left_out() {
     {
         assert!(error.contains(words), "{error}");
     }
-    let skip = |decodes| open("folder", folder.path(), &all, Some(Check { decodes, skips: true, tests: false }), false);
+    let skip = |decodes| open("folder", folder.path(), &all, Some(Check { decodes, skips: true, ..Default::default() }), false);
     let train = skip(false).unwrap().train.unwrap();
     assert_eq!(train.len(), 3);
     assert!(train.describe().contains("2 unreadable left out"), "{}", train.describe());
