@@ -13,6 +13,8 @@ pub(crate) enum Case {
     Networks,
     /// AugMix and the corruption generator.
     Images,
+    /// The corruption generator on an image of 640 × 427 pixels, by one thread.
+    Photographs,
     /// FCN-ResNet50: training and inference.
     Fcn,
     /// A text encoder: training and inference.
@@ -21,8 +23,8 @@ pub(crate) enum Case {
 
 impl Case {
     /// All cases in the order of measurement.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Fcn, Self::Text];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Photographs, Self::Fcn, Self::Text];
 }
 
 /// The required ratio, ours to the peer's, of the figures it names.
@@ -50,12 +52,14 @@ pub(crate) const CONVOLUTION: &str = "conv3x3";
 pub(crate) const NETWORK: &str = "network";
 /// The case of all corruptions together, and the prefix of each of their cases.
 pub(crate) const CORRUPTION: &str = "corruption";
+/// The case of all corruptions of a photograph together, and the prefix of each of their cases.
+pub(crate) const PHOTOGRAPH: &str = "photograph";
 /// The name of the figure of several cases together.
 pub(crate) const MEAN: &str = "geometric mean";
 /// The name of the memory figure: a new process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
-use Case::{Fcn, Images, Layers, Linear, Networks, Text, Wrn};
+use Case::{Fcn, Images, Layers, Linear, Networks, Photographs, Text, Wrn};
 
 /// The first bar that matches a figure applies.
 pub(crate) const BARS: &[Bar] = &[
@@ -83,6 +87,9 @@ pub(crate) const BARS: &[Bar] = &[
     bar(Networks, "network resnext29_4x32", "train, *", 1.4),
     bar(Images, "AugMix", "views", 10.),
     bar(Images, "corruption", "geometric mean", 10.),
+    bar(Photographs, "photograph", "geometric mean", 8.),
+    bar(Photographs, "photograph jpeg_compression", "640 x 427, *", 1.2),
+    bar(Photographs, "photograph *", "640 x 427, *", 1.5),
     bar(Fcn, "fcn_resnet50", "train *", 1.5),
     bar(Fcn, "fcn_resnet50", "inference *", 1.3),
     bar(Text, "encoder 4x256", "train *", 2.),

@@ -171,6 +171,7 @@ impl Bench {
                 Case::Linear => main.push(sides.linear()?),
                 Case::Networks => main.push(sides.networks()?),
                 Case::Images => main.push(sides.images()?),
+                Case::Photographs => main.push(sides.photographs()?),
                 Case::Fcn => main.push(sides.fcn()?),
                 Case::Text => main.push(sides.text()?),
             }
@@ -178,7 +179,7 @@ impl Bench {
         let held = sides.peer.is_some();
         let mut rows: Vec<Row> = [main, memory, cores].iter().flat_map(|rounds| compare::rows(rounds, held)).collect();
         rows.extend(
-            [bars::CONVOLUTION, bars::NETWORK, bars::CORRUPTION]
+            [bars::CONVOLUTION, bars::NETWORK, bars::CORRUPTION, bars::PHOTOGRAPH]
                 .iter()
                 .filter_map(|case| compare::together(&rows, case))
                 .collect::<Vec<_>>(),
@@ -254,6 +255,13 @@ impl Sides {
     fn networks(&mut self) -> Result<Round> {
         let ours = self.ours.figures("networks", self.threads)?;
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("networks", true))? })
+    }
+
+    /// One thread on both sides.
+    fn photographs(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("photographs", 1)?;
+        let theirs = self.peer.as_mut().map_or(Ok(Vec::new()), |peer| peer.perhaps_own("photographs"))?;
+        Ok(Round { ours, theirs })
     }
 
     fn images(&mut self) -> Result<Round> {

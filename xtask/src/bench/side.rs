@@ -12,6 +12,7 @@ const SNIPPETS: &str = concat!(
     include_str!("peer/common.py"),
     include_str!("peer/networks.py"),
     include_str!("peer/images.py"),
+    include_str!("peer/photographs.py"),
     include_str!("peer/main.py")
 );
 

@@ -6,7 +6,7 @@
 //! so that nothing is chosen on the 15 that are reported.
 
 use super::setup::{self, Classify, Settings};
-use crate::corruption::{self, Frost, Group, Variant, frost};
+use crate::corruption::{self, Dims, Frost, Group, Variant, frost};
 use crate::dataset::subset::Subset;
 use crate::dataset::{DataDir, Images, Splits, arrays};
 use crate::examples::Examples;
@@ -70,8 +70,9 @@ impl harness::TestSets<Classify> for TestSets<'_> {
         let Some(base) = base else { return Ok(Box::new(std::iter::once(Ok((name, Examples::new(images)))))) };
         let cells = corruptions(base).flat_map(|corruption| (1..=5).map(move |severity| (corruption, severity)));
         let cells: Vec<(&str, usize)> = cells.collect();
+        let variant = Variant::of(Dims { height: images.height(), width: images.width() });
         Ok(Box::new(cells.into_iter().map(move |(corruption, severity)| {
-            let generator = corruption::build(corruption, severity, Variant::Cifar, &self.frost)?;
+            let generator = corruption::build(corruption, severity, variant, &self.frost)?;
             let part = Examples::corrupted(images.clone(), generator, CORRUPTION_SEED);
             Ok((format!("{name}/{corruption}/{severity}"), part))
         })))

@@ -6,6 +6,7 @@
                                        WideResNet is PEER's
     augmix --threads N --runs R        views of AugMix in Pillow and NumPy, in as many processes
     corruptions --threads N --runs R   the package imagecorruptions, in as many processes
+    photographs --runs R               the package imagecorruptions on one image of 640 x 427 pixels, by one thread
     versions                           one JSON object: Python and the packages that are measured
 """
 import argparse, json, platform, statistics, time

@@ -32,7 +32,7 @@ def memory(args):
 
 def versions(args):
     found = {"python": platform.python_version()}
-    for package in ("torch", "onnx", "onnxruntime", "openvino", "numpy", "pillow", "imagecorruptions"):
+    for package in ("torch", "onnx", "onnxruntime", "openvino", "numpy", "pillow", "imagecorruptions", "imagecorruptions-imaug"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -41,7 +41,8 @@ def versions(args):
 
 
 parser = argparse.ArgumentParser()
-cases = {"linear": linear, "memory": memory, "networks": networks, "augmix": augmix, "corruptions": corruptions, "versions": versions}
+cases = {"linear": linear, "memory": memory, "networks": networks, "augmix": augmix, "corruptions": corruptions, "photographs": photographs,
+         "versions": versions}
 parser.add_argument("case", choices=cases)
 parser.add_argument("peer", nargs="?")
 parser.add_argument("--threads", type=int, default=1)

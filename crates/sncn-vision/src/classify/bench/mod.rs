@@ -3,6 +3,7 @@
 mod fcn;
 mod images;
 mod layers;
+mod photographs;
 mod trainer;
 
 use anyhow::{Result, bail};
@@ -15,6 +16,11 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "wrn", about: "WideResNet-40-2 at batch 128: training and inference", run: wrn },
     Case { name: "networks", about: "a training step of each network of the CIFAR experiments, batch 128", run: networks },
     Case { name: "images", about: "AugMix and the corruptions, images a second", run: |meter, _| images::run(meter) },
+    Case {
+        name: "photographs",
+        about: "the corruptions on an image of 640 × 427 pixels, milliseconds",
+        run: |meter, _| photographs::run(meter),
+    },
     Case {
         name: "fcn",
         about: "FCN-ResNet50 on two images of 257 × 257 pixels: training and inference",
