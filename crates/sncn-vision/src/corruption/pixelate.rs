@@ -67,25 +67,10 @@ impl Plan {
     }
 }
 
-impl Plan {
-    /// Adds up the pixels of each box of a row; `values` and `sums` hold one value more than the rows have.
-    #[inline(always)]
-    fn sum_columns(&self, values: &[i16], sums: &mut [i16]) {
-        for (o, cell) in self.columns.iter().enumerate() {
-            let mut sum = [0i16; 4];
-            for pixel in cell.clone() {
-                if let Some(values) = values[3 * pixel..].first_chunk::<4>() {
-                    for i in 0..4 {
-                        sum[i] = sum[i].wrapping_add(values[i]);
-                    }
-                }
-            }
-            // the fourth value is overwritten by the next box
-            if let Some(out) = sums[3 * o..].first_chunk_mut() {
-                *out = sum;
-            }
-        }
-    }
+/// The three values of a pixel in one number, sixteen bits each, so that pixels are added as numbers.
+#[inline(always)]
+fn packed(pixel: [u8; 3]) -> u64 {
+    u64::from(pixel[0]) | u64::from(pixel[1]) << 16 | u64::from(pixel[2]) << 32
 }
 
 /// The pixelation of one severity.
@@ -122,15 +107,20 @@ impl Corruption for Pixelate {
         let [across, small] = &mut planes;
         let (across, small) = (sized(across, dims.height * narrow), sized(small, plan.small.bytes()));
         strips(narrow, scratch, across, |rows, scratch, across| {
-            let [values, sums, ..] = &mut scratch.i16s;
-            // one value more than a row has: pixels are moved as four values
-            let (values, sums) = (sized(values, wide + 1), sized(sums, narrow + 1));
+            let (mut pixels, sums) = (vec![0; dims.width], sized(&mut scratch.i16s[0], narrow));
             pulp::Arch::new().dispatch(
                 #[inline(always)]
                 || {
                     for (h, out) in rows.zip(across.chunks_exact_mut(narrow)) {
-                        values.iter_mut().zip(&image[h * wide..][..wide]).for_each(|(to, &from)| *to = i16::from(from));
-                        plan.sum_columns(values, sums);
+                        let row = &image[h * wide..][..wide];
+                        pixels.iter_mut().zip(row.as_chunks().0).for_each(|(to, &from)| *to = packed(from));
+                        for (sums, cell) in sums.as_chunks_mut::<3>().0.iter_mut().zip(&plan.columns) {
+                            let mut sum = 0;
+                            for pixel in &pixels[cell.clone()] {
+                                sum += pixel;
+                            }
+                            *sums = [sum as i16, (sum >> 16) as i16, (sum >> 32) as i16];
+                        }
                         for ((out, &sum), &weight) in out.iter_mut().zip(&*sums).zip(&plan.weights) {
                             *out = scaled(sum as u16, weight);
                         }

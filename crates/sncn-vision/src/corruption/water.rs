@@ -6,20 +6,19 @@ use super::dims::Dims;
 use super::filter::Border;
 use rayon::prelude::*;
 use std::mem::take;
-use std::ops::{Add, Mul};
 
 /// Thresholds of the edge detector.
 const LOW: i16 = 50;
 const HIGH: i16 = 150;
 /// tan 22.5° with 15 fractional bits.
 const TANGENT: i32 = 13573;
-/// Chamfer steps with 16 fractional bits: side, diagonal, knight's move.
-const SIDE: i32 = 65536;
-const DIAGONAL: i32 = 91750;
-const KNIGHT: i32 = 143976;
-const FAR: i32 = 1 << 29;
+/// Chamfer steps: side, diagonal, knight's move. In single precision, as OpenCV's builds for x86 have them.
+const SIDE: f32 = 1.0;
+const DIAGONAL: f32 = 1.4;
+const KNIGHT: f32 = 2.1969;
+const FAR: f32 = 1e9;
 /// Distances count up to so many pixels.
-const MOST: i32 = 20;
+const MOST: f32 = 20.0;
 
 /// The planes that [`relief`] works on.
 pub(super) struct Planes {
@@ -31,12 +30,12 @@ pub(super) struct Planes {
     state: Vec<u8>,
     bytes: Vec<u8>,
     /// With two pixels of border on every side.
-    distance: Vec<i32>,
+    distance: Vec<f32>,
 }
 
 impl Planes {
     /// Their bytes for every pixel of an image.
-    pub(super) const A_PIXEL: usize = 4 * size_of::<i16>() + 2 + size_of::<i32>();
+    pub(super) const A_PIXEL: usize = 4 * size_of::<i16>() + 2 + size_of::<f32>();
 
     pub(super) fn take(scratch: &mut Scratch) -> Self {
         let [padded, x, y, magnitude, ..] = &mut scratch.i16s;
@@ -47,14 +46,14 @@ impl Planes {
             magnitude: take(magnitude),
             state: take(state),
             bytes: take(bytes),
-            distance: take(&mut scratch.i32s[0]),
+            distance: take(&mut scratch.f32s[3]),
         }
     }
 
     pub(super) fn give_back(self, scratch: &mut Scratch) {
         let Self { padded, slopes: [x, y], magnitude, state, bytes, distance } = self;
         scratch.i16s.iter_mut().zip([padded, x, y, magnitude]).for_each(|(kept, plane)| *kept = plane);
-        (scratch.u8s[1], scratch.u8s[2], scratch.i32s[0]) = (state, bytes, distance);
+        (scratch.u8s[1], scratch.u8s[2], scratch.f32s[3]) = (state, bytes, distance);
     }
 }
 
@@ -92,17 +91,6 @@ fn pad(plane: &[u8], dims: Dims, border: Border, padded: &mut [i16]) {
     });
 }
 
-/// A row of the 3 × 3 correlation of three rows that have one more pixel on both sides.
-#[inline(always)]
-fn row<T: Copy + Add<Output = T> + Mul<Output = T>, O>(rows: [&[T]; 3], kernel: [T; 9], out: &mut [O], end: impl Fn(T) -> O) {
-    let [a, b, c] = rows.map(|row| &row[..out.len() + 2]);
-    for (w, out) in out.iter_mut().enumerate() {
-        let top = kernel[0] * a[w] + kernel[1] * a[w + 1] + kernel[2] * a[w + 2];
-        let middle = kernel[3] * b[w] + kernel[4] * b[w + 1] + kernel[5] * b[w + 2];
-        *out = end(top + middle + (kernel[6] * c[w] + kernel[7] * c[w + 1] + kernel[8] * c[w + 2]));
-    }
-}
-
 /// The 3 × 3 correlation of a padded plane; `end` makes what is written of a sum.
 #[inline(always)]
 fn convolve<O: Send>(padded: &[i16], dims: Dims, kernel: [i16; 9], out: &mut [O], end: impl Fn(i16) -> O + Copy + Sync) {
@@ -110,7 +98,14 @@ fn convolve<O: Send>(padded: &[i16], dims: Dims, kernel: [i16; 9], out: &mut [O]
     out.par_chunks_mut(dims.width).with_min_len(STRIP).enumerate().for_each(|(h, out)| {
         pulp::Arch::new().dispatch(
             #[inline(always)]
-            || row([0, 1, 2].map(|down| &padded[(h + down) * wide..]), kernel, out, end),
+            || {
+                let [a, b, c] = [0, 1, 2].map(|down| &padded[(h + down) * wide..][..wide]);
+                for (w, out) in out.iter_mut().enumerate() {
+                    let top = kernel[0] * a[w] + kernel[1] * a[w + 1] + kernel[2] * a[w + 2];
+                    let middle = kernel[3] * b[w] + kernel[4] * b[w + 1] + kernel[5] * b[w + 2];
+                    *out = end(top + middle + (kernel[6] * c[w] + kernel[7] * c[w + 1] + kernel[8] * c[w + 2]));
+                }
+            },
         );
     });
 }
@@ -160,14 +155,13 @@ fn edges([x, y]: [&[i16]; 2], magnitude: &[i16], dims: Dims, state: &mut [u8]) {
     }
 }
 
-/// Chamfer distances to the nearest edge, by a forward and a backward pass, in units of 2⁻¹⁶ pixels, on a plane with a border of two
-/// pixels that are far.
-fn distances(state: &[u8], dims: Dims, distance: &mut [i32]) {
+/// Chamfer distances to the nearest edge, by a forward and a backward pass, on a plane with a border of two pixels that are far.
+fn distances(state: &[u8], dims: Dims, distance: &mut [f32]) {
     let (height, wide) = (dims.height, dims.width + 4);
     distance.fill(FAR);
     for (row, state) in distance[2 * wide..].chunks_exact_mut(wide).zip(state[dims.width + 2..].chunks_exact(dims.width + 2)) {
         let inner = row[2..].iter_mut().zip(&state[1..=dims.width]);
-        inner.for_each(|(d, &s)| *d = if s == 2 { 0 } else { FAR });
+        inner.for_each(|(d, &s)| *d = if s == 2 { 0.0 } else { FAR });
     }
     for h in 2..height + 2 {
         let (before, here) = distance.split_at_mut(h * wide);
@@ -175,7 +169,7 @@ fn distances(state: &[u8], dims: Dims, distance: &mut [i32]) {
         relax(one, two, &mut here[..wide]);
         let mut left = FAR;
         for d in &mut here[2..2 + dims.width] {
-            left = (*d).min(left + SIDE);
+            left = less(*d, left + SIDE);
             *d = left;
         }
     }
@@ -186,14 +180,20 @@ fn distances(state: &[u8], dims: Dims, distance: &mut [i32]) {
         relax(one, two, here);
         let mut right = FAR;
         for d in here[2..2 + dims.width].iter_mut().rev() {
-            right = (*d).min(right + SIDE);
+            right = less(*d, right + SIDE);
             *d = right;
         }
     }
 }
 
+/// The smaller of two numbers; unlike `min` it is one instruction, since it need not care for NaN.
+#[inline(always)]
+fn less(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
 /// Lowers the distances of a row to those through the next row and the one after it.
-fn relax(one: &[i32], two: &[i32], here: &mut [i32]) {
+fn relax(one: &[f32], two: &[f32], here: &mut [f32]) {
     pulp::Arch::new().dispatch(
         #[inline(always)]
         || {
@@ -201,18 +201,18 @@ fn relax(one: &[i32], two: &[i32], here: &mut [i32]) {
             let (one, two) = (&one[..inner + 4], &two[..inner + 4]);
             for (w, d) in here[2..2 + inner].iter_mut().enumerate() {
                 let side = one[w + 2] + SIDE;
-                let diagonal = one[w + 1].min(one[w + 3]) + DIAGONAL;
-                let knight = one[w].min(one[w + 4]).min(two[w + 1]).min(two[w + 3]) + KNIGHT;
-                *d = (*d).min(side.min(diagonal).min(knight));
+                let diagonal = less(one[w + 1], one[w + 3]) + DIAGONAL;
+                let knight = less(less(one[w], one[w + 4]), less(two[w + 1], two[w + 3])) + KNIGHT;
+                *d = less(less(*d, side), less(diagonal, knight));
             }
         },
     );
 }
 
 /// Distances, cut at [`MOST`], averaged over 3 × 3 and truncated to whole pixels.
-fn averages(distance: &mut [i32], dims: Dims, out: &mut [u8]) {
-    let (height, wide) = (dims.height, dims.width + 4);
-    distance.iter_mut().for_each(|d| *d = (*d).min(MOST << 16));
+fn averages(distance: &mut [f32], dims: Dims, out: &mut [u8]) {
+    let (height, width, wide) = (dims.height, dims.width, dims.width + 4);
+    distance.iter_mut().for_each(|d| *d = less(*d, MOST));
     // the border becomes that of reflect101
     let row = |h: isize| (2 + Border::Reflect101.index(h, height)) * wide;
     for h in [-1, height as isize] {
@@ -220,16 +220,24 @@ fn averages(distance: &mut [i32], dims: Dims, out: &mut [u8]) {
         distance.copy_within(from..from + wide, (h + 2) as usize * wide);
     }
     for row in distance.chunks_exact_mut(wide) {
-        row[1] = row[2 + Border::Reflect101.index(-1, dims.width)];
-        row[2 + dims.width] = row[2 + Border::Reflect101.index(dims.width as isize, dims.width)];
+        row[1] = row[2 + Border::Reflect101.index(-1, width)];
+        row[2 + width] = row[2 + Border::Reflect101.index(width as isize, width)];
     }
     let distance = &*distance;
-    out.par_chunks_mut(dims.width).with_min_len(STRIP).enumerate().for_each(|(h, out)| {
+    out.par_chunks_mut(STRIP * width).enumerate().for_each(|(strip, out)| {
+        let mut sums = vec![0.0; width + 2];
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                let rows = [1, 2, 3].map(|down| &distance[(h + down) * wide + 1..]);
-                self::row(rows, [1; 9], out, |sum| (f64::from(sum) / (9.0 * 65536.0)) as f32 as i32 as u8);
+                for (h, out) in (strip * STRIP..).zip(out.chunks_exact_mut(width)) {
+                    let [a, b, c] = [1, 2, 3].map(|down| &distance[(h + down) * wide + 1..][..width + 2]);
+                    for (w, sum) in sums.iter_mut().enumerate() {
+                        *sum = f64::from(a[w]) + f64::from(b[w]) + f64::from(c[w]);
+                    }
+                    for (w, out) in out.iter_mut().enumerate() {
+                        *out = ((sums[w] + sums[w + 1] + sums[w + 2]) / 9.0) as f32 as i32 as u8;
+                    }
+                }
             },
         );
     });
