@@ -17,6 +17,8 @@ pub(crate) enum Case {
     Loading,
     /// ResNet-50 and EfficientNet-Lite0 on photographs: training and inference.
     Photos,
+    /// The corruption generator on an image of 640 × 427 pixels, by one thread.
+    Photographs,
     /// FCN-ResNet50: training and inference.
     Fcn,
     /// A text encoder: training and inference.
@@ -25,8 +27,18 @@ pub(crate) enum Case {
 
 impl Case {
     /// All cases in the order of measurement.
-    pub(crate) const ALL: [Self; 9] =
-        [Self::Wrn, Self::Layers, Self::Linear, Self::Networks, Self::Images, Self::Loading, Self::Photos, Self::Fcn, Self::Text];
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Wrn,
+        Self::Layers,
+        Self::Linear,
+        Self::Networks,
+        Self::Images,
+        Self::Photographs,
+        Self::Loading,
+        Self::Photos,
+        Self::Fcn,
+        Self::Text,
+    ];
 }
 
 /// The required ratio, ours to the peer's, of the figures it names.
@@ -54,12 +66,14 @@ pub(crate) const CONVOLUTION: &str = "conv3x3";
 pub(crate) const NETWORK: &str = "network";
 /// The case of all corruptions together, and the prefix of each of their cases.
 pub(crate) const CORRUPTION: &str = "corruption";
+/// The case of all corruptions of a photograph together, and the prefix of each of their cases.
+pub(crate) const PHOTOGRAPH: &str = "photograph";
 /// The name of the figure of several cases together.
 pub(crate) const MEAN: &str = "geometric mean";
 /// The name of the memory figure: a new process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
-use Case::{Fcn, Images, Layers, Linear, Loading, Networks, Photos, Text, Wrn};
+use Case::{Fcn, Images, Layers, Linear, Loading, Networks, Photographs, Photos, Text, Wrn};
 
 /// The first bar that matches a figure applies.
 pub(crate) const BARS: &[Bar] = &[
@@ -93,6 +107,9 @@ pub(crate) const BARS: &[Bar] = &[
     bar(Photos, "resnet50", "inference *", 1.4),
     bar(Photos, "efficientnet_lite0", "train *", 1.5),
     bar(Photos, "efficientnet_lite0", "inference *", 1.5),
+    bar(Photographs, "photograph", "geometric mean", 8.),
+    bar(Photographs, "photograph jpeg_compression", "640 x 427, *", 1.2),
+    bar(Photographs, "photograph *", "640 x 427, *", 1.5),
     bar(Fcn, "fcn_resnet50", "train *", 1.5),
     bar(Fcn, "fcn_resnet50", "inference *", 1.3),
     bar(Text, "encoder 4x256", "train *", 2.),

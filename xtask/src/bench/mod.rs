@@ -173,6 +173,7 @@ impl Bench {
                 Case::Images => main.push(sides.images()?),
                 Case::Loading => main.push(sides.loading()?),
                 Case::Photos => main.push(sides.photos()?),
+                Case::Photographs => main.push(sides.photographs()?),
                 Case::Fcn => main.push(sides.fcn()?),
                 Case::Text => main.push(sides.text()?),
             }
@@ -180,7 +181,7 @@ impl Bench {
         let held = sides.peer.is_some();
         let mut rows: Vec<Row> = [main, memory, cores].iter().flat_map(|rounds| compare::rows(rounds, held)).collect();
         rows.extend(
-            [bars::CONVOLUTION, bars::NETWORK, bars::CORRUPTION]
+            [bars::CONVOLUTION, bars::NETWORK, bars::CORRUPTION, bars::PHOTOGRAPH]
                 .iter()
                 .filter_map(|case| compare::together(&rows, case))
                 .collect::<Vec<_>>(),
@@ -275,6 +276,13 @@ impl Sides {
     fn photos(&mut self) -> Result<Round> {
         let ours = self.ours.figures("photos", self.threads)?;
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("photos", false))? })
+    }
+
+    /// One thread on both sides.
+    fn photographs(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("photographs", 1)?;
+        let theirs = self.peer.as_mut().map_or(Ok(Vec::new()), |peer| peer.perhaps_own("photographs"))?;
+        Ok(Round { ours, theirs })
     }
 
     fn images(&mut self) -> Result<Round> {

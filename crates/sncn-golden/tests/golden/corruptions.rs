@@ -7,8 +7,8 @@ use serde_json::Value;
 use sncn_golden::{Tensors, json};
 use sncn_vision::corruption::blur::{DefocusBlur, GaussianBlur, GlassBlur, MotionBlur, ZoomBlur};
 use sncn_vision::corruption::colour::{Brightness, Contrast, Saturate};
-use sncn_vision::corruption::filter::Zoom;
 use sncn_vision::corruption::noise::{GaussianNoise, ImpulseNoise, ShotNoise, SpeckleNoise};
+use sncn_vision::corruption::zoom::Zoom;
 use sncn_vision::corruption::{Dims, Scratch, Variant, truncate, truncate_unit};
 
 const SIDE: usize = 32;
@@ -44,7 +44,7 @@ fn corrupt(
     let mut out = vec![0; dims.bytes()];
     let scaled = |y: &[f64]| -> Vec<f64> { y.iter().map(|y| 255.0 * y.clamp(0.0, 1.0)).collect() };
     let wide = |y: &[f32]| -> Vec<f64> { y.iter().map(|&y| f64::from(y.clamp(0.0, 255.0))).collect() };
-    let mut y = vec![0.0; dims.bytes()];
+    let (mut y, all) = (vec![0.0; dims.bytes()], 0..dims.height);
     let float = match name {
         "gaussian_noise" | "speckle_noise" => {
             let mut y = draws.normal.clone();
@@ -70,7 +70,7 @@ fn corrupt(
         }
         "zoom_blur" => {
             let mut y = Vec::new();
-            ZoomBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch, |_, row| y.extend_from_slice(row));
+            ZoomBlur::new(severity, variant).unwrap().float(image, dims, all, &mut scratch, |_, row| y.extend_from_slice(row));
             truncate(&y, &mut out);
             return Some((out, wide(&y)));
         }
@@ -80,22 +80,24 @@ fn corrupt(
         }
         "gaussian_blur" => {
             y.clear();
-            GaussianBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch, |_, row| y.extend_from_slice(row));
+            let blur = GaussianBlur::new(severity, variant).unwrap();
+            blur.float(image, dims, all, &mut scratch.f64s[0], |_, row| y.extend_from_slice(row));
             y
         }
         "defocus_blur" => {
             y.clear();
-            DefocusBlur::new(severity, variant).unwrap().float(image, dims, &mut scratch, |_, row| y.extend_from_slice(row));
+            let blur = DefocusBlur::new(severity, variant).unwrap();
+            blur.float(image, dims, all, &mut scratch.f64s[0], |_, row| y.extend_from_slice(row));
             y
         }
         "glass_blur" => {
             let blur = GlassBlur::new(severity, variant).unwrap();
             let work = &mut scratch.f64s[0];
-            blur.first(image, dims, work, &mut out);
+            blur.float(image, dims, all.clone(), work, |h, row| truncate_unit(row, &mut out[h * row.len()..][..row.len()]));
             let passes = draws.moves.chunks_exact(2 * dims.pixels()).take(blur.reach_and_passes().1);
             passes.for_each(|moves| blur.exchange(dims, moves, &mut out));
             y.clear();
-            blur.second(&out, dims, work, |_, row| y.extend_from_slice(row));
+            blur.float(&out, dims, all, work, |_, row| y.extend_from_slice(row));
             y
         }
         "contrast" => {

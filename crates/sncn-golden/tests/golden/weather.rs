@@ -9,8 +9,8 @@ use sncn_vision::corruption::elastic::ElasticTransform;
 use sncn_vision::corruption::fog::Fog;
 use sncn_vision::corruption::frost::FrostOverlay;
 use sncn_vision::corruption::snow::Snow;
-use sncn_vision::corruption::spatter::{Buffers, Spatter};
-use sncn_vision::corruption::{Dims, Frost, Scratch, Variant, build, truncate_unit};
+use sncn_vision::corruption::spatter::Spatter;
+use sncn_vision::corruption::{Dims, Frost, Scratch, Variant, build, truncate, truncate_unit};
 use std::sync::LazyLock;
 
 static FROST: LazyLock<Frost> = LazyLock::new(|| Frost::generated(Seed::new(0)));
@@ -34,6 +34,13 @@ struct Draws {
     crop: Vec<u8>,
 }
 
+impl Draws {
+    /// The draws of fog from number `first` on, again from the first one after the last.
+    fn fog(&self, first: usize, values: &mut [f64]) {
+        values.iter_mut().zip(first..).for_each(|(value, i)| *value = self.fog[i % self.fog.len()]);
+    }
+}
+
 /// Bytes and the float result on the scale 0..1 (empty where there is none).
 fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Dims, draws: &Draws) -> (Vec<u8>, Vec<f64>) {
     let (mut out, mut y) = (vec![0; dims.bytes()], vec![0.0; dims.bytes()]);
@@ -42,10 +49,11 @@ fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Di
         "fog" => {
             let fog = Fog::new(severity, variant).unwrap();
             let side = fog.map_side(dims);
-            let (mut map, mut next) = (vec![0.0; side * side], draws.fog.iter().cycle());
-            fog.plasma(side, &mut map, || *next.next().unwrap());
+            let mut map = vec![0.0; side * side];
+            let plasma = fog.plasma(side, &mut map, |first, values| draws.fog(first, values));
+            let image = (image, *image.iter().max().unwrap());
             y.clear();
-            fog.float(image, dims, (side, &map), &mut vec![0.0; 3 * dims.width], |_, row| y.extend_from_slice(row));
+            fog.float(image, dims, 0..dims.height, &plasma, &mut scratch.f64s[0], |_, row| y.extend_from_slice(row));
         }
         "frost" => {
             let overlay = FrostOverlay::new(severity, variant, &FROST).unwrap();
@@ -56,16 +64,17 @@ fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Di
         "snow" => {
             let snow = Snow::new(severity, variant).unwrap();
             let (mut layer, mut blurred) = (vec![0; dims.pixels()], vec![0; dims.pixels()]);
-            snow.layer(dims, &draws.normal, &mut scratch.f64s[0], &mut layer);
-            snow.blur(&layer, dims, draws.angle, &mut scratch.f64s[0], &mut blurred);
+            snow.layer(dims, &draws.normal, &mut scratch, &mut layer);
+            snow.blur(&layer, dims, draws.angle, &mut scratch, &mut blurred);
             snow.float(image, &blurred, 0, &mut y);
         }
         "spatter" => {
             let spatter = Spatter::new(severity, variant).unwrap();
-            let mut strength = vec![0.0; dims.pixels()];
-            let buffers = Buffers { line: &mut scratch.f64s[0], bytes: &mut scratch.u8s[0], work: &mut scratch.i32s };
-            spatter.strength(dims, &draws.normal, buffers, &mut strength);
+            let (mut strength, mut y) = (vec![0.0; dims.pixels()], vec![0.0; dims.bytes()]);
+            spatter.strength(dims, &draws.normal, &mut scratch, &mut strength);
             spatter.float(image, &strength, &mut y);
+            truncate(&y, &mut out);
+            return (out, y.iter().map(|&v| f64::from(v) / 255.0).collect());
         }
         "elastic_transform" => {
             let elastic = ElasticTransform::new(severity, variant).unwrap();
@@ -73,8 +82,8 @@ fn corrupt(name: &str, severity: usize, variant: Variant, image: &[u8], dims: Di
             let mut warped = vec![[0.0; 3]; dims.pixels()];
             elastic.affine(image, dims, &map, 0..dims.height, &mut warped);
             let (mut dx, mut dy) = (draws.dx.clone(), draws.dy.clone());
-            elastic.displacement(dims, &draws.dx, &mut scratch.f64s[0], &mut dx);
-            elastic.displacement(dims, &draws.dy, &mut scratch.f64s[0], &mut dy);
+            elastic.displacement(dims, &draws.dx, &mut scratch, &mut dx);
+            elastic.displacement(dims, &draws.dy, &mut scratch, &mut dy);
             elastic.displace((0, &warped), dims, [&dx, &dy], 0..dims.height, y.as_chunks_mut::<3>().0);
         }
         _ => {
@@ -162,20 +171,21 @@ pub(crate) fn golden_intermediate_values() -> Result<()> {
             let (at, what) = ([severity - 1, image], format!("severity {severity} image {image}"));
             let draws = cifar_draws(severity, image);
             let fog = Fog::new(severity, Variant::Cifar).unwrap();
-            let (mut map, mut next) = (vec![0.0; side * side], draws.fog.iter());
-            fog.plasma(side, &mut map, || *next.next().unwrap());
-            near(&format!("fog {what}"), &map, plasma.part(&at), 1e-6);
+            let (mut map, mut heights) = (vec![0.0; side * side], vec![0.0; side * side]);
+            let made = fog.plasma(side, &mut map, |first, values| draws.fog(first, values));
+            heights.chunks_exact_mut(side).enumerate().for_each(|(h, row)| made.row(h, row));
+            near(&format!("fog {what}"), &heights, plasma.part(&at), 1e-6);
             let snow = Snow::new(severity, Variant::Cifar).unwrap();
             let z: Vec<f32> = normal.part(&[image]).iter().copied().step_by(3).collect();
             let (mut layer, mut blurred) = (vec![0; z.len()], vec![0; z.len()]);
-            snow.layer(dims, &z, &mut scratch.f64s[0], &mut layer);
+            snow.layer(dims, &z, &mut scratch, &mut layer);
             assert_eq!(layer, golden.u8("snow_layer_before").unwrap().part(&at), "snow {what}");
-            snow.blur(&layer, dims, draws.angle, &mut scratch.f64s[0], &mut blurred);
+            snow.blur(&layer, dims, draws.angle, &mut scratch, &mut blurred);
             assert_eq!(blurred, golden.u8("snow_layer_blurred").unwrap().part(&at), "snow {what}");
             let elastic = ElasticTransform::new(severity, Variant::Cifar).unwrap();
             for (axis, u) in [&draws.dx, &draws.dy].into_iter().enumerate() {
                 let mut moved = u.clone();
-                elastic.displacement(dims, u, &mut scratch.f64s[0], &mut moved);
+                elastic.displacement(dims, u, &mut scratch, &mut moved);
                 let want = golden.f32("elastic_displacement").unwrap();
                 near(&format!("elastic {what}"), &wide(&moved), want.part(&[severity - 1, image, axis]), 1e-5);
             }

@@ -19,9 +19,6 @@ use sncn_train::harness::{self, Parts, Run};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Images up to this side are corrupted as CIFAR-10-C's.
-const LARGEST_OF_CIFAR: usize = 64;
-
 /// A corruption with a severity.
 type Cell = (String, usize);
 
@@ -133,7 +130,7 @@ impl TestSets<'_> {
 
     /// The table of severities: that of CIFAR-10-C up to 64 pixels, that of ImageNet-C above.
     fn variant(&self) -> Variant {
-        if self.run.settings.preprocessing.size > LARGEST_OF_CIFAR { Variant::Imagenet } else { Variant::Cifar }
+        Variant::of(self.run.settings.preprocessing.dims())
     }
 
     /// The corrupted copies of a set in files, with corruption and severity: in ImageNet-C's layout, or `.npy` files.

@@ -1,17 +1,19 @@
 //! Blurs: Gaussian, defocus (disc kernel), frosted glass (local exchange of pixels), motion and zoom.
 
-use super::apply::{CHUNK, Corruption, STRIP, Scratch, sized};
+use super::apply::{CHUNK, Corruption, Scratch, drawn, sized, strips};
 use super::bytes::{UNIT_SINGLE, truncate, truncate_unit, unit};
 use super::dims::Dims;
-use super::filter::{Border, Correlate, Gauss, Motion, Zoom};
+use super::filter::{Border, Gauss, Motion, Part, Taps};
 use super::severity::{self, Variant, row};
+use super::zoom::Zoom;
 use anyhow::Result;
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
 use std::sync::OnceLock;
 
-fn rgb(dims: Dims) -> [usize; 3] {
-    [dims.height, dims.width, 3]
+fn part(dims: Dims, rows: Range<usize>) -> Part {
+    Part { dims: [dims.height, dims.width, 3], rows }
 }
 
 /// Writes a row of an image as values in 0..1.
@@ -20,10 +22,10 @@ fn from_bytes(image: &[u8], dims: Dims) -> impl FnMut(usize, &mut [f64]) {
     move |h, row| unit(&image[3 * h * dims.width..][..row.len()], row)
 }
 
-/// Writes a row of values in 0..1 as bytes.
-fn to_bytes(dims: Dims, out: &mut [u8]) -> impl FnMut(usize, &[f64]) {
+/// Writes a row of values in 0..1 as bytes; `out` begins with row `first`.
+fn to_bytes(first: usize, out: &mut [u8]) -> impl FnMut(usize, &[f64]) {
     #[inline(always)]
-    move |h, row| truncate_unit(row, &mut out[3 * h * dims.width..][..row.len()])
+    move |h, row| truncate_unit(row, &mut out[(h - first) * row.len()..][..row.len()])
 }
 
 /// Gaussian blur: y = Gauss(X, σ), border nearest.
@@ -38,15 +40,17 @@ impl GaussianBlur {
         Ok(Self { gauss: Gauss::new(sigma, 4.0, Border::Nearest) })
     }
 
-    /// Calls `emit(h, row)` for every row of the result in 0..1, before clipping; a row is width × 3.
-    pub fn float(&self, image: &[u8], dims: Dims, scratch: &mut Scratch, emit: impl FnMut(usize, &[f64])) {
-        self.gauss.each_row(rgb(dims), &mut scratch.f64s[0], from_bytes(image, dims), emit);
+    /// Calls `emit(h, row)` for some rows of the result in 0..1, before clipping; a row is width × 3.
+    pub fn float(&self, image: &[u8], dims: Dims, rows: Range<usize>, work: &mut Vec<f64>, emit: impl FnMut(usize, &[f64])) {
+        self.gauss.each_row(part(dims, rows), work, from_bytes(image, dims), emit);
     }
 }
 
 impl Corruption for GaussianBlur {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        self.float(image, dims, scratch, to_bytes(dims, out));
+        strips(3 * dims.width, scratch, out, |rows, scratch, out| {
+            self.float(image, dims, rows.clone(), &mut scratch.f64s[0], to_bytes(rows.start, out));
+        });
     }
 }
 
@@ -54,7 +58,7 @@ impl Corruption for GaussianBlur {
 pub struct DefocusBlur {
     /// D, row-major, side 17 (2 R + 1 for R > 8).
     pub kernel: Vec<f32>,
-    correlate: Correlate,
+    taps: Taps,
 }
 
 impl DefocusBlur {
@@ -81,18 +85,20 @@ impl DefocusBlur {
             (0..side * side).map(value).collect()
         };
         let kernel = smooth(&smooth(&disc, 0, 1), 1, 0);
-        Ok(Self { correlate: Correlate::new(&kernel, side), kernel })
+        Ok(Self { taps: Taps::of_kernel(&kernel, side, Border::Reflect101), kernel })
     }
 
-    /// Calls `emit(h, row)` for every row of the result in 0..1, before clipping; a row is width × 3.
-    pub fn float(&self, image: &[u8], dims: Dims, scratch: &mut Scratch, emit: impl FnMut(usize, &[f64])) {
-        self.correlate.each_row(rgb(dims), &mut scratch.f64s[0], from_bytes(image, dims), emit);
+    /// Calls `emit(h, row)` for some rows of the result in 0..1, before clipping; a row is width × 3.
+    pub fn float(&self, image: &[u8], dims: Dims, rows: Range<usize>, work: &mut Vec<f64>, emit: impl FnMut(usize, &[f64])) {
+        self.taps.each_row(part(dims, rows), work, from_bytes(image, dims), emit);
     }
 }
 
 impl Corruption for DefocusBlur {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        self.float(image, dims, scratch, to_bytes(dims, out));
+        strips(3 * dims.width, scratch, out, |rows, scratch, out| {
+            self.float(image, dims, rows.clone(), &mut scratch.f64s[0], to_bytes(rows.start, out));
+        });
     }
 }
 
@@ -118,19 +124,28 @@ impl GlassBlur {
     /// Draws (dy, dx) from {−d, …, d − 1} for every pixel of a pass: [h, w, 2].
     pub fn draw(&self, rng: &mut ChaCha8Rng, moves: &mut [i8]) {
         let (range, reach) = (2 * self.reach as u64, self.reach as i32);
-        let mut bits = [0; 4 * CHUNK];
-        for moves in moves.chunks_mut(CHUNK) {
-            let bits = &mut bits[..4 * moves.len()];
-            rng.fill_bytes(bits);
-            for (m, &b) in moves.iter_mut().zip(bits.as_chunks::<4>().0) {
-                *m = (((u64::from(u32::from_le_bytes(b)) * range) >> 32) as i32 - reach) as i8;
+        drawn(rng, 1, moves, |rng, _, moves| {
+            let mut bits = [0; 4 * CHUNK];
+            for moves in moves.chunks_mut(CHUNK) {
+                let bits = &mut bits[..4 * moves.len()];
+                rng.fill_bytes(bits);
+                for (m, &b) in moves.iter_mut().zip(bits.as_chunks::<4>().0) {
+                    *m = (((u64::from(u32::from_le_bytes(b)) * range) >> 32) as i32 - reach) as i8;
+                }
             }
-        }
+        });
     }
 
-    /// The first blur, to bytes.
-    pub fn first(&self, image: &[u8], dims: Dims, work: &mut Vec<f64>, bytes: &mut [u8]) {
-        self.gauss.each_row(rgb(dims), work, from_bytes(image, dims), to_bytes(dims, bytes));
+    /// Blurs `image`, before and after the exchange: calls `emit(h, row)` for some rows of the result in 0..1; a row is width × 3.
+    pub fn float(&self, image: &[u8], dims: Dims, rows: Range<usize>, work: &mut Vec<f64>, emit: impl FnMut(usize, &[f64])) {
+        self.gauss.each_row(part(dims, rows), work, from_bytes(image, dims), emit);
+    }
+
+    /// As [`Self::float`], to bytes, on all threads.
+    fn blurred(&self, image: &[u8], dims: Dims, scratch: &mut Scratch, out: &mut [u8]) {
+        strips(3 * dims.width, scratch, out, |rows, scratch, out| {
+            self.float(image, dims, rows.clone(), &mut scratch.f64s[0], to_bytes(rows.start, out));
+        });
     }
 
     /// One pass: copies pixels from where `moves` of [`Self::draw`] say.
@@ -144,23 +159,19 @@ impl GlassBlur {
             }
         }
     }
-
-    /// The second blur: calls `emit(h, row)` for every row of the result in 0..1.
-    pub fn second(&self, bytes: &[u8], dims: Dims, work: &mut Vec<f64>, emit: impl FnMut(usize, &[f64])) {
-        self.gauss.each_row(rgb(dims), work, from_bytes(bytes, dims), emit);
-    }
 }
 
 impl Corruption for GlassBlur {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let moves = sized(&mut scratch.i8s[0], 2 * dims.pixels());
-        let (work, bytes) = (&mut scratch.f64s[0], sized(&mut scratch.u8s[0], dims.bytes()));
-        self.first(image, dims, work, bytes);
+        let (mut kept, mut moves) = (std::mem::take(&mut scratch.u8s[0]), std::mem::take(&mut scratch.i8s[0]));
+        let (bytes, places) = (sized(&mut kept, dims.bytes()), sized(&mut moves, 2 * dims.pixels()));
+        self.blurred(image, dims, scratch, bytes);
         for _ in 0..self.passes {
-            self.draw(rng, moves);
-            self.exchange(dims, moves, bytes);
+            self.draw(rng, places);
+            self.exchange(dims, places, bytes);
         }
-        self.second(bytes, dims, work, to_bytes(dims, out));
+        self.blurred(bytes, dims, scratch, out);
+        (scratch.u8s[0], scratch.i8s[0]) = (kept, moves);
     }
 }
 
@@ -178,7 +189,18 @@ impl MotionBlur {
 
     /// Writes the result for the direction `theta`, in degrees, into `out`.
     pub fn blur(&self, image: &[u8], dims: Dims, theta: f64, scratch: &mut Scratch, out: &mut [u8]) {
-        self.motion.apply(image, rgb(dims), theta, &mut scratch.f64s[0], out);
+        let (taps, wide) = (self.motion.taps(theta), 3 * dims.width);
+        strips(wide, scratch, out, |rows, scratch, out| {
+            let first = rows.start;
+            taps.each_row(
+                part(dims, rows),
+                &mut scratch.f64s[0],
+                #[inline(always)]
+                |h, row| Motion::scaled(&image[h * wide..], row),
+                #[inline(always)]
+                |h, sums| Motion::bytes(sums, &mut out[(h - first) * wide..]),
+            );
+        });
     }
 }
 
@@ -210,8 +232,15 @@ impl ZoomBlur {
         self.factors.iter().map(|&factor| Zoom::new(dims.height, dims.width, factor)).collect()
     }
 
-    /// Calls `emit(h, row)` for every row of the result in 0..255, clipped; a row is width × 3.
-    pub fn float(&self, image: &[u8], dims: Dims, scratch: &mut Scratch, mut emit: impl FnMut(usize, &[f32])) {
+    /// Calls `emit(h, row)` for some rows of the result in 0..255, clipped; a row is width × 3.
+    pub fn float(
+        &self,
+        image: &[u8],
+        dims: Dims,
+        rows: Range<usize>,
+        scratch: &mut Scratch,
+        mut emit: impl FnMut(usize, &[f32]),
+    ) {
         let mut fresh = Vec::new();
         // the plan of the first size is kept; other sizes are planned at every call
         let (known, plan) = self.plan.get_or_init(|| (dims, self.zooms(dims)));
@@ -221,51 +250,48 @@ impl ZoomBlur {
             fresh.extend(self.zooms(dims));
             &fresh
         };
-        let (width, image) = (dims.width, image.as_chunks::<3>().0);
+        let (width, image, top) = (dims.width, image.as_chunks::<3>().0, rows.start);
         let [x, work, ..] = &mut scratch.f64s;
         let [sum, y, ..] = &mut scratch.f32s;
         let ((work, _), y) = (sized(work, 8 * width).as_chunks_mut::<4>(), sized(y, 3 * width));
-        for top in (0..dims.height).step_by(STRIP) {
-            let rows = top..(top + STRIP).min(dims.height);
-            let (sum, _) = sized(sum, 4 * rows.len() * width).as_chunks_mut::<4>();
-            // what the strip and all its zooms are made of
-            let sources = || plan.iter().map(|zoom| zoom.source(&rows));
-            let first = sources().map(|rows| rows.start).min().unwrap_or(top).min(top);
-            let last = sources().map(|rows| rows.end).max().unwrap_or(0).max(rows.end);
-            let (x, _) = sized(x, 4 * (last - first) * width).as_chunks_mut::<4>();
-            for (x, v) in x.iter_mut().zip(&image[first * width..last * width]) {
-                *x = [UNIT_SINGLE[usize::from(v[0])], UNIT_SINGLE[usize::from(v[1])], UNIT_SINGLE[usize::from(v[2])], 0.0];
-            }
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    sum.fill([0.0; 4]);
-                    let own = &x[(top - first) * width..][..sum.len()];
-                    for zoom in plan {
-                        if zoom.is_identity() {
-                            add(sum, own);
-                        } else {
-                            zoom.each_row(
-                                rows.clone(),
-                                (first, &*x),
-                                work,
-                                #[inline(always)]
-                                |h, row| add(&mut sum[(h - top) * width..], row),
-                            );
-                        }
-                    }
-                    let count = (self.factors.len() + 1) as f32;
-                    for (h, (sum, own)) in (top..).zip(sum.chunks_exact(width).zip(own.chunks_exact(width))) {
-                        for ((y, s), x) in y.as_chunks_mut::<3>().0.iter_mut().zip(sum).zip(own) {
-                            for c in 0..3 {
-                                y[c] = ((x[c] as f32 + s[c]) / count).clamp(0.0, 1.0) * 255.0;
-                            }
-                        }
-                        emit(h, y);
-                    }
-                },
-            );
+        let (sum, _) = sized(sum, 4 * rows.len() * width).as_chunks_mut::<4>();
+        // what the rows and all their zooms are made of
+        let sources = || plan.iter().map(|zoom| zoom.source(&rows));
+        let first = sources().map(|rows| rows.start).min().unwrap_or(top).min(top);
+        let last = sources().map(|rows| rows.end).max().unwrap_or(0).max(rows.end);
+        let (x, _) = sized(x, 4 * (last - first) * width).as_chunks_mut::<4>();
+        for (x, v) in x.iter_mut().zip(&image[first * width..last * width]) {
+            *x = [UNIT_SINGLE[usize::from(v[0])], UNIT_SINGLE[usize::from(v[1])], UNIT_SINGLE[usize::from(v[2])], 0.0];
         }
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                sum.fill([0.0; 4]);
+                let own = &x[(top - first) * width..][..sum.len()];
+                for zoom in plan {
+                    if zoom.is_identity() {
+                        add(sum, own);
+                    } else {
+                        zoom.each_row(
+                            rows.clone(),
+                            (first, &*x),
+                            work,
+                            #[inline(always)]
+                            |h, row| add(&mut sum[(h - top) * width..], row),
+                        );
+                    }
+                }
+                let count = (self.factors.len() + 1) as f32;
+                for (h, (sum, own)) in (top..).zip(sum.chunks_exact(width).zip(own.chunks_exact(width))) {
+                    for ((y, s), x) in y.as_chunks_mut::<3>().0.iter_mut().zip(sum).zip(own) {
+                        for c in 0..3 {
+                            y[c] = ((x[c] as f32 + s[c]) / count).clamp(0.0, 1.0) * 255.0;
+                        }
+                    }
+                    emit(h, y);
+                }
+            },
+        );
     }
 }
 
@@ -280,12 +306,16 @@ fn add(sum: &mut [[f32; 4]], row: &[[f64; 4]]) {
 
 impl Corruption for ZoomBlur {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        self.float(
-            image,
-            dims,
-            scratch,
-            #[inline(always)]
-            |h, row| truncate(row, &mut out[3 * h * dims.width..][..row.len()]),
-        );
+        strips(3 * dims.width, scratch, out, |rows, scratch, out| {
+            let first = rows.start;
+            self.float(
+                image,
+                dims,
+                rows,
+                scratch,
+                #[inline(always)]
+                |h, row| truncate(row, &mut out[(h - first) * row.len()..][..row.len()]),
+            );
+        });
     }
 }

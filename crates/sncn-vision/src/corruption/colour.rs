@@ -1,6 +1,6 @@
 //! Colour corruptions: contrast, brightness (V of HSV) and saturation (S of HSV).
 
-use super::apply::{CHUNK, Corruption, Scratch, sized};
+use super::apply::{CHUNK, Corruption, Scratch, sized, strips};
 use super::bytes::{UNIT, truncate_unit};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
@@ -40,7 +40,7 @@ impl Contrast {
 }
 
 impl Corruption for Contrast {
-    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, _: &mut Scratch, out: &mut [u8]) {
+    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
         let (mut table, mut bytes) = ([0.0; 768], [0u8; 768]);
         pulp::Arch::new().dispatch(
             #[inline(always)]
@@ -50,11 +50,14 @@ impl Corruption for Contrast {
             },
         );
         let (entries, _) = bytes.as_chunks::<3>();
-        for (out, pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0) {
-            for c in 0..3 {
-                out[c] = entries[usize::from(pixel[c])][c];
+        strips(3 * dims.width, scratch, out, |rows, _, out| {
+            let image = image.as_chunks::<3>().0[rows.start * dims.width..].iter();
+            for (out, pixel) in out.as_chunks_mut::<3>().0.iter_mut().zip(image) {
+                for c in 0..3 {
+                    out[c] = entries[usize::from(pixel[c])][c];
+                }
             }
-        }
+        });
     }
 }
 
@@ -116,6 +119,22 @@ fn in_hsv(image: &[u8], y: &mut [f64], change: impl Fn([f64; 3]) -> [f64; 3]) {
     }
 }
 
+/// Lets `float` make values in 0..1 of some pixels at a time, and writes them as bytes.
+fn pointwise(image: &[u8], dims: Dims, scratch: &mut Scratch, out: &mut [u8], float: impl Fn(&[u8], &mut [f64]) + Sync) {
+    strips(3 * dims.width, scratch, out, |rows, scratch, out| {
+        let y = sized(&mut scratch.f64s[0], CHUNK);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for (image, out) in image[3 * rows.start * dims.width..].chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
+                    float(&image[..out.len()], y);
+                    truncate_unit(y, out);
+                }
+            },
+        );
+    });
+}
+
 /// Brightness: V = clip01(V + c) in HSV.
 pub struct Brightness {
     offset: f64,
@@ -141,16 +160,14 @@ impl Brightness {
 }
 
 impl Corruption for Brightness {
-    fn apply(&self, image: &[u8], _: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = sized(&mut scratch.f64s[0], CHUNK);
-        pulp::Arch::new().dispatch(
+    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        pointwise(
+            image,
+            dims,
+            scratch,
+            out,
             #[inline(always)]
-            || {
-                for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
-                    self.float(image, y);
-                    truncate_unit(y, out);
-                }
-            },
+            |image, y| self.float(image, y),
         );
     }
 }
@@ -181,16 +198,14 @@ impl Saturate {
 }
 
 impl Corruption for Saturate {
-    fn apply(&self, image: &[u8], _: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let y = sized(&mut scratch.f64s[0], CHUNK);
-        pulp::Arch::new().dispatch(
+    fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+        pointwise(
+            image,
+            dims,
+            scratch,
+            out,
             #[inline(always)]
-            || {
-                for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
-                    self.float(image, y);
-                    truncate_unit(y, out);
-                }
-            },
+            |image, y| self.float(image, y),
         );
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Interpolation is bilinear at exact coordinates, as in current releases of the library that the benchmark used.
 
-use super::apply::{Corruption, STRIP, Scratch, sized};
+use super::apply::{Corruption, Scratch, drawn, sized, strips};
 use super::bytes::{UNIT_SINGLE, truncate_unit};
 use super::dims::Dims;
-use super::filter::{Border, Gauss};
+use super::filter::{Border, Gauss, Part};
 use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand::RngExt;
@@ -50,16 +50,22 @@ impl ElasticTransform {
     }
 
     /// Displacements in pixels, in single precision, from one uniform draw in [−1, 1) for each pixel.
-    pub fn displacement(&self, dims: Dims, u: &[f32], work: &mut Vec<f64>, out: &mut [f32]) {
+    pub fn displacement(&self, dims: Dims, u: &[f32], scratch: &mut Scratch, out: &mut [f32]) {
         let width = dims.width;
-        self.smooth.each_row(
-            [dims.height, width, 1],
-            work,
-            #[inline(always)]
-            |h, row| row.iter_mut().zip(&u[h * width..]).for_each(|(x, &u)| *x = f64::from(u)),
-            #[inline(always)]
-            |h, row| out[h * width..].iter_mut().zip(row).for_each(|(out, d)| *out = (self.alpha * d) as f32),
-        );
+        strips(width, scratch, out, |rows, scratch, out| {
+            let first = rows.start;
+            self.smooth.each_row(
+                Part { dims: [dims.height, width, 1], rows },
+                &mut scratch.f64s[0],
+                #[inline(always)]
+                |h, row| row.iter_mut().zip(&u[h * width..]).for_each(|(x, &u)| *x = f64::from(u)),
+                #[inline(always)]
+                |h, row| {
+                    let out = out[(h - first) * width..].iter_mut();
+                    out.zip(row).for_each(|(out, d)| *out = (self.alpha * d) as f32);
+                },
+            );
+        });
     }
 
     /// The affine part: writes the `rows` of the image under `map` into `warped`, in 0..1.
@@ -129,24 +135,22 @@ fn bilinear(at: impl Fn(usize) -> [f64; 3], dims: Dims, row: f64, column: f64, b
 
 impl Corruption for ElasticTransform {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let [u, dx, dy, warped, ..] = &mut scratch.f32s;
-        let [y, work, ..] = &mut scratch.f64s;
-        let u = sized(u, dims.pixels());
-        let (dx, dy) = (sized(dx, dims.pixels()), sized(dy, dims.pixels()));
+        let mut planes: [Vec<f32>; 3] = std::array::from_fn(|i| std::mem::take(&mut scratch.f32s[i]));
+        let [u, dx, dy] = planes.each_mut().map(|plane| sized(plane, dims.pixels()));
         let affine: [f64; 6] = std::array::from_fn(|_| rng.random_range(-1.0..1.0));
         for plane in [&mut *dx, &mut *dy] {
-            u.iter_mut().for_each(|u| *u = rng.random_range(-1.0f32..1.0));
-            self.displacement(dims, u, work, plane);
+            drawn(rng, 1, u, |rng, _, u| u.iter_mut().for_each(|u| *u = rng.random_range(-1.0f32..1.0)));
+            self.displacement(dims, u, scratch, plane);
         }
-        let map = self.source_map(dims, &affine);
-        for top in (0..dims.height).step_by(STRIP) {
-            let rows = top..(top + STRIP).min(dims.height);
+        let (map, dx, dy) = (self.source_map(dims, &affine), &*dx, &*dy);
+        strips(3 * dims.width, scratch, out, |rows, scratch, out| {
             let reached = Self::reached(&rows, dims, dy);
-            let (warped, _) = sized(warped, 3 * reached.len() * dims.width).as_chunks_mut::<3>();
+            let (warped, _) = sized(&mut scratch.f32s[3], 3 * reached.len() * dims.width).as_chunks_mut::<3>();
             self.affine(image, dims, &map, reached.clone(), warped);
-            let y = sized(y, 3 * rows.len() * dims.width);
-            self.displace((reached.start, warped), dims, [dx, dy], rows.clone(), y.as_chunks_mut::<3>().0);
-            truncate_unit(y, &mut out[3 * top * dims.width..]);
-        }
+            let y = sized(&mut scratch.f64s[0], out.len());
+            self.displace((reached.start, warped), dims, [dx, dy], rows, y.as_chunks_mut::<3>().0);
+            truncate_unit(y, out);
+        });
+        planes.into_iter().zip(&mut scratch.f32s).for_each(|(plane, kept)| *kept = plane);
     }
 }

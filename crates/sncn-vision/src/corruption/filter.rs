@@ -1,8 +1,11 @@
-//! Filters that several corruptions use: separable Gauss, correlation with a small kernel, one-sided motion blur, clipped zoom.
+//! Filters that several corruptions use: separable Gauss, and weighted sums of moved copies, such as a correlation with a small kernel.
 //!
-//! Images are height × width × channels, interleaved. Sums are in f64 and in a fixed order.
+//! Images are height × width × channels, interleaved. Sums are in f64 and in a fixed order. A filter walks down some rows of a plane and
+//! keeps those in reach; eight vectors of a row are summed at a time, in registers, over all taps.
 
 use super::apply::sized;
+use super::bytes::whole;
+use super::sums::{BLOCK, Moved, Pairs};
 use std::ops::Range;
 
 /// How a row a b c d is extended beyond its ends; all rules continue periodically for offsets larger than the image.
@@ -19,6 +22,9 @@ pub(crate) enum Border {
 impl Border {
     /// The index of the pixel that is used for position `i` of a row of `n` pixels (at least 1).
     pub(crate) fn index(self, i: isize, n: usize) -> usize {
+        if i.unsigned_abs() < n && i >= 0 {
+            return i as usize;
+        }
         let n = n as isize;
         let index = match self {
             Self::Nearest => i.clamp(0, n - 1),
@@ -36,10 +42,23 @@ impl Border {
     }
 }
 
+/// The plane that a filter reads, and the rows of it that are asked for.
+pub(crate) struct Part {
+    /// Height, width, channels.
+    pub(crate) dims: [usize; 3],
+    /// The rows of the result.
+    pub(crate) rows: Range<usize>,
+}
+
 /// A separable Gaussian filter with radius r = floor(t · σ + ½).
 pub(crate) struct Gauss {
-    weights: Vec<f64>,
+    /// The weight of the middle.
+    centre: f64,
+    /// Those of the pixels on both sides, from the farthest.
+    sides: Vec<f64>,
     border: Border,
+    /// Whether rows are in single precision between the two passes.
+    single: bool,
 }
 
 impl Gauss {
@@ -47,57 +66,56 @@ impl Gauss {
     pub(crate) fn new(sigma: f64, truncate: f64, border: Border) -> Self {
         let radius = (truncate * sigma + 0.5).floor() as usize;
         let tap = |k: usize| if k == 0 { 1.0 } else { (-0.5 / (sigma * sigma) * (k * k) as f64).exp() };
-        let mut weights: Vec<f64> = (0..=radius).map(tap).collect();
+        let weights: Vec<f64> = (0..=radius).map(tap).collect();
         let sum = sum_by_eight(&weights);
-        weights.iter_mut().for_each(|w| *w /= sum);
-        Self { weights, border }
+        Self { centre: weights[0] / sum, sides: weights[1..].iter().rev().map(|w| w / sum).collect(), border, single: false }
     }
 
-    /// Calls `emit(h, row)` for every filtered row of a plane of `dims` = height, width, channels; `source(h, row)` writes a row of it.
-    /// `work` is a work buffer; it holds the rows that the filter reaches and not the plane.
+    /// The filter of an image in single precision: what the first pass gives is rounded to it.
+    pub(crate) fn single(self) -> Self {
+        Self { single: true, ..self }
+    }
+
+    /// Calls `emit(h, row)` for the filtered rows of a plane; `source(h, row)` writes a row of it. `work` is a work buffer; it holds the
+    /// rows that the filter reaches and not the plane.
     #[inline(always)]
     pub(crate) fn each_row(
         &self,
-        dims: [usize; 3],
+        part: Part,
         work: &mut Vec<f64>,
         mut source: impl FnMut(usize, &mut [f64]),
         mut emit: impl FnMut(usize, &[f64]),
     ) {
-        let [height, width, channels] = dims;
-        let radius = self.weights.len() - 1;
+        let [height, width, channels] = part.dims;
+        let radius = self.sides.len();
         let (row, pad) = (width * channels, radius * channels);
-        let count = height.min(2 * radius + 1);
-        let work = sized(work, count * row + (row + 2 * pad) + row);
-        let (rows, work) = work.split_at_mut(count * row);
-        let (line, out) = work.split_at_mut(row + 2 * pad);
-        let mut rows = Window { rows, wide: row, count, filled: 0 };
+        let (count, wide) = (height.min(2 * radius + 1), row.next_multiple_of(BLOCK));
+        let work = sized(work, count * wide + (wide + 2 * pad) + wide);
+        let (rows, work) = work.split_at_mut(count * wide);
+        let (line, out) = work.split_at_mut(wide + 2 * pad);
+        let mut rows = Window::new(rows, wide, count, part.rows.start.saturating_sub(radius), height);
+        let across: Vec<[usize; 2]> = (1..=radius).rev().map(|k| [pad - k * channels, pad + k * channels]).collect();
+        let mut down = vec![[0; 2]; radius];
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                for h in 0..height {
-                    rows.fill_to((h + radius).min(height - 1), &mut source);
+                for h in part.rows {
+                    rows.fill_to((h + radius).min(height - 1), |h, line| source(h, &mut line[..row]));
                     if radius == 0 {
-                        emit(h, rows.row(h));
+                        emit(h, &rows.rows[rows.at(h)..][..row]);
                         continue;
                     }
-                    let middle = &mut line[pad..pad + row];
-                    for (m, s) in middle.iter_mut().zip(rows.row(h)) {
-                        *m = self.weights[0] * s;
+                    for (down, k) in down.iter_mut().zip((1..=radius as isize).rev()) {
+                        *down = [h as isize - k, h as isize + k].map(|at| rows.at(self.border.index(at, height)));
                     }
-                    for k in (1..=radius).rev() {
-                        let up = rows.row(self.border.index(h as isize - k as isize, height));
-                        let down = rows.row(self.border.index((h + k) as isize, height));
-                        add_pair(middle, up, down, self.weights[k]);
+                    let (centre, weights) = ((rows.at(h), self.centre), &self.sides);
+                    Pairs { values: rows.rows, centre, sides: &down, weights, out: &mut line[pad..][..wide] }.sum();
+                    if self.single {
+                        line[pad..][..row].iter_mut().for_each(|v| *v = f64::from(*v as f32));
                     }
                     pad_line(line, radius, radius, width, channels, self.border);
-                    for (o, m) in out.iter_mut().zip(&line[pad..][..row]) {
-                        *o = self.weights[0] * m;
-                    }
-                    for k in (1..=radius).rev() {
-                        let (left, right) = (pad - k * channels, pad + k * channels);
-                        add_pair(out, &line[left..][..row], &line[right..][..row], self.weights[k]);
-                    }
-                    emit(h, out);
+                    Pairs { values: line, centre: (pad, self.centre), sides: &across, weights, out }.sum();
+                    emit(h, &out[..row]);
                 }
             },
         );
@@ -112,22 +130,27 @@ struct Window<'a> {
     filled: usize,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    /// The window of `count` rows of a plane of so many rows, of which `first` is the first that is needed.
+    fn new(rows: &'a mut [f64], wide: usize, count: usize, first: usize, height: usize) -> Self {
+        // where all rows fit, a border may need any of them
+        Self { rows, wide, count, filled: if count == height { 0 } else { first } }
+    }
+
     /// Lets `source` write the rows up to `last`, each once.
     #[inline(always)]
     fn fill_to(&mut self, last: usize, mut source: impl FnMut(usize, &mut [f64])) {
         while self.filled <= last {
-            let place = self.filled % self.count;
-            source(self.filled, &mut self.rows[place * self.wide..][..self.wide]);
+            let place = self.at(self.filled);
+            source(self.filled, &mut self.rows[place..][..self.wide]);
             self.filled += 1;
         }
     }
 
-    /// Row `h`, one of the last `count` that were filled.
+    /// Where row `h` begins, one of the last `count` that were filled.
     #[inline(always)]
-    fn row(&self, h: usize) -> &[f64] {
-        let place = if h < self.count { h } else { h % self.count };
-        &self.rows[place * self.wide..][..self.wide]
+    fn at(&self, h: usize) -> usize {
+        self.wide * if h < self.count { h } else { h % self.count }
     }
 }
 
@@ -146,13 +169,6 @@ fn sum_by_eight(half: &[f64]) -> f64 {
     rest.iter().fold(whole, |sum, r| sum + r)
 }
 
-#[inline(always)]
-fn add_pair(sum: &mut [f64], a: &[f64], b: &[f64], weight: f64) {
-    for ((s, a), b) in sum.iter_mut().zip(a).zip(b) {
-        *s += (a + b) * weight;
-    }
-}
-
 /// Fills the `left` pixels before and the `right` pixels after the `width` pixels that begin at `left` in `line`.
 #[inline(always)]
 fn pad_line<T: Copy>(line: &mut [T], left: usize, right: usize, width: usize, channels: usize, border: Border) {
@@ -162,58 +178,69 @@ fn pad_line<T: Copy>(line: &mut [T], left: usize, right: usize, width: usize, ch
     }
 }
 
-/// Correlation with a square kernel, border reflect101: y(h, w) = Σ K(a, b) · x(h + a, w + b), summed in row-major order.
-pub(crate) struct Correlate {
+/// A weighted sum of moved copies of a plane: y(h, w) = Σ kᵢ · x(h + aᵢ, w + bᵢ), summed in the order of the taps.
+pub(crate) struct Taps {
+    /// (a, b, k)
     taps: Vec<(isize, isize, f64)>,
-    radius: usize,
+    border: Border,
+    /// How far the taps reach to each side.
+    up: usize,
+    down: usize,
+    left: usize,
+    right: usize,
 }
 
-impl Correlate {
-    /// The filter for a `side` × `side` kernel, side odd; zero entries are skipped.
-    pub(crate) fn new(kernel: &[f32], side: usize) -> Self {
-        let half = (side / 2) as isize;
-        let tap = |(i, &k): (usize, &f32)| ((i / side) as isize - half, (i % side) as isize - half, f64::from(k));
-        let taps: Vec<_> = kernel.iter().enumerate().map(tap).filter(|tap| tap.2 != 0.0).collect();
-        let radius = taps.iter().map(|tap| tap.0.unsigned_abs().max(tap.1.unsigned_abs())).max().unwrap_or(0);
-        Self { taps, radius }
+impl Taps {
+    /// The sum of copies that are read `a` rows lower and `b` columns farther right, times `k`.
+    pub(crate) fn new(taps: Vec<(isize, isize, f64)>, border: Border) -> Self {
+        let most = |reach: fn(&(isize, isize, f64)) -> isize| taps.iter().map(reach).max().unwrap_or(0).max(0) as usize;
+        let (up, down) = (most(|tap| -tap.0), most(|tap| tap.0));
+        let (left, right) = (most(|tap| -tap.1), most(|tap| tap.1));
+        Self { taps, border, up, down, left, right }
     }
 
-    /// Calls `emit(h, row)` for every filtered row of a plane of `dims` = height, width, channels; `source(h, row)` writes a row of it.
-    /// `work` is a work buffer; it holds the rows that the kernel reaches and not the plane.
+    /// The correlation with a `side` × `side` kernel, side odd; zero entries are skipped.
+    pub(crate) fn of_kernel(kernel: &[f32], side: usize, border: Border) -> Self {
+        let half = (side / 2) as isize;
+        let tap = |(i, &k): (usize, &f32)| ((i / side) as isize - half, (i % side) as isize - half, f64::from(k));
+        Self::new(kernel.iter().enumerate().map(tap).filter(|tap| tap.2 != 0.0).collect(), border)
+    }
+
+    /// As [`Gauss::each_row`].
     #[inline(always)]
     pub(crate) fn each_row(
         &self,
-        dims: [usize; 3],
+        part: Part,
         work: &mut Vec<f64>,
         mut source: impl FnMut(usize, &mut [f64]),
         mut emit: impl FnMut(usize, &[f64]),
     ) {
-        let [height, width, channels] = dims;
-        let (row, wide) = (width * channels, (width + 2 * self.radius) * channels);
-        let count = height.min(2 * self.radius + 1);
-        let (rows, out) = sized(work, count * wide + row).split_at_mut(count * wide);
-        let mut rows = Window { rows, wide, count, filled: 0 };
+        let [height, width, channels] = part.dims;
+        let (row, padded) = (width * channels, (width + self.left + self.right) * channels);
+        let wide = padded + BLOCK;
+        let count = height.min(self.up + self.down + 1);
+        let (rows, out) = sized(work, count * wide + row.next_multiple_of(BLOCK)).split_at_mut(count * wide);
+        let out = &mut out[..row.next_multiple_of(BLOCK)];
+        let mut rows = Window::new(rows, wide, count, part.rows.start.saturating_sub(self.up), height);
+        let mut places = vec![(0, 0.0); self.taps.len()];
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                for h in 0..height {
+                for h in part.rows {
                     rows.fill_to(
-                        (h + self.radius).min(height - 1),
+                        (h + self.down).min(height - 1),
                         #[inline(always)]
                         |h, line| {
-                            source(h, &mut line[self.radius * channels..][..row]);
-                            pad_line(line, self.radius, self.radius, width, channels, Border::Reflect101);
+                            source(h, &mut line[self.left * channels..][..row]);
+                            pad_line(line, self.left, self.right, width, channels, self.border);
                         },
                     );
-                    out.fill(0.0);
-                    for &(a, b, k) in &self.taps {
-                        let from = rows.row(Border::Reflect101.index(h as isize + a, height));
-                        let from = &from[(self.radius as isize + b) as usize * channels..][..row];
-                        for (o, s) in out.iter_mut().zip(from) {
-                            *o += k * s;
-                        }
+                    for (place, &(a, b, k)) in places.iter_mut().zip(&self.taps) {
+                        let start = rows.at(self.border.index(h as isize + a, height));
+                        *place = (start + (self.left as isize + b) as usize * channels, k);
                     }
-                    emit(h, out);
+                    Moved { values: rows.rows, taps: &places, out }.sum();
+                    emit(h, &out[..row]);
                 }
             },
         );
@@ -235,141 +262,30 @@ impl Motion {
         Self { weights }
     }
 
-    /// Writes `src`, blurred in the direction `theta` (degrees), into `dst`; both have `dims` = height, width, channels.
-    /// `work` is a work buffer.
+    /// The blur in the direction `theta` (degrees), as a sum that takes 257 times the bytes and gives what [`Motion::bytes`] takes.
     ///
-    /// Tap i reads (h + ⌈i sin θ − ½⌉, w + ⌈i cos θ − ½⌉); the sum of 257 · weight · value is rounded to the nearest
-    /// integer Q and gives ⌊Q / 257⌋.
-    pub(crate) fn apply(&self, src: &[u8], dims: [usize; 3], theta: f64, work: &mut Vec<f64>, dst: &mut [u8]) {
-        let [height, width, channels] = dims;
+    /// Tap i reads (h + ⌈i sin θ − ½⌉, w + ⌈i cos θ − ½⌉).
+    pub(crate) fn taps(&self, theta: f64) -> Taps {
         let len = self.weights.len();
         let (p, q) = (len as f64 * theta.to_radians().sin(), len as f64 * theta.to_radians().cos());
         let shift = |i: usize, along: f64| (i as f64 * along / p.hypot(q) - 0.5).ceil() as isize;
-        let (across, down) = (shift(len - 1, q), shift(len - 1, p));
-        let (left, right) = ((-across).max(0) as usize, across.max(0) as usize);
-        let (row, wide) = (width * channels, (width + left + right) * channels);
-        let count = height.min(down.unsigned_abs() + 1);
-        let (sum, rows) = sized(work, row + count * wide).split_at_mut(row);
-        let mut rows = Window { rows, wide, count, filled: 0 };
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (h, out) in dst.chunks_exact_mut(row).enumerate() {
-                    rows.fill_to(
-                        Border::Nearest.index(h as isize + down.max(0), height),
-                        #[inline(always)]
-                        |h, line| {
-                            for (l, &s) in line[left * channels..][..row].iter_mut().zip(&src[h * row..][..row]) {
-                                *l = 257.0 * f64::from(s);
-                            }
-                            pad_line(line, left, right, width, channels, Border::Nearest);
-                        },
-                    );
-                    sum.fill(0.0);
-                    for (i, &weight) in self.weights.iter().enumerate() {
-                        let from = rows.row(Border::Nearest.index(h as isize + shift(i, p), height));
-                        let from = &from[(left as isize + shift(i, q)) as usize * channels..][..row];
-                        for (s, v) in sum.iter_mut().zip(from) {
-                            *s += weight * v;
-                        }
-                    }
-                    for (o, s) in out.iter_mut().zip(&*sum) {
-                        *o = ((((s + 0.5) as u32).min(65535) * 65281) >> 24) as u8;
-                    }
-                }
-            },
-        );
-    }
-}
-
-/// One axis of a clipped zoom: for each output position the lower input position and the weight of the next one.
-pub struct ZoomAxis {
-    /// Length of the cropped range before enlarging.
-    pub crop: usize,
-    /// First position of the cropped range.
-    pub top: usize,
-    /// Length after enlarging.
-    pub zoomed: usize,
-    /// Enlarged positions that are cut off before the output starts.
-    pub trim: usize,
-    points: Vec<(usize, usize, f64)>,
-}
-
-impl ZoomAxis {
-    /// The axis of `side` positions (at least 1) enlarged `factor` (at least 1) times about its middle.
-    pub(crate) fn new(side: usize, factor: f64) -> Self {
-        let crop = ((side as f64 / factor).ceil() as usize).clamp(1, side);
-        let top = (side - crop) / 2;
-        let zoomed = ((crop as f64 * factor).round_ties_even() as usize).max(side);
-        let trim = (zoomed - side) / 2;
-        let ratio = if zoomed > 1 { (crop - 1) as f64 / (zoomed - 1) as f64 } else { 0.0 };
-        let point = |o: usize| {
-            let at = (o + trim) as f64 * ratio;
-            let low = (at.floor() as usize).min(crop - 1);
-            (top + low, top + (low + 1).min(crop - 1), at - low as f64)
-        };
-        Self { crop, top, zoomed, trim, points: (0..side).map(point).collect() }
+        let taps = self.weights.iter().enumerate().map(|(i, &weight)| (shift(i, p), shift(i, q), weight));
+        Taps::new(taps.collect(), Border::Nearest)
     }
 
-    /// Whether the zoom leaves the axis unchanged.
-    pub(crate) fn is_identity(&self) -> bool {
-        self.points.iter().enumerate().all(|(o, p)| p.0 == o && p.2 == 0.0)
-    }
-}
-
-/// Clipped zoom: the middle of the image is enlarged by linear interpolation to at least the image's size and then cropped.
-pub struct Zoom {
-    /// The vertical axis.
-    pub rows: ZoomAxis,
-    /// The horizontal axis.
-    pub columns: ZoomAxis,
-}
-
-impl Zoom {
-    /// The zoom of height × width images by `factor`, at least 1; each axis is cropped separately.
-    pub fn new(height: usize, width: usize, factor: f64) -> Self {
-        Self { rows: ZoomAxis::new(height, factor), columns: ZoomAxis::new(width, factor) }
-    }
-
-    /// Whether the zoom leaves the image unchanged.
-    pub(crate) fn is_identity(&self) -> bool {
-        self.rows.is_identity() && self.columns.is_identity()
-    }
-
-    /// The input rows that some output rows are made of.
-    pub(crate) fn source(&self, rows: &Range<usize>) -> Range<usize> {
-        let points = &self.rows.points[rows.clone()];
-        points.first().map_or(0, |point| point.0)..points.last().map_or(0, |point| point.1 + 1)
-    }
-
-    /// Calls `emit(h, row)` for each output row h of `rows`; `src` is the input from row `first` on, pixels of C channels, and `work`
-    /// holds at least 2 rows.
+    /// What [`Motion::taps`] sums up.
     #[inline(always)]
-    pub fn each_row<const C: usize>(
-        &self,
-        rows: Range<usize>,
-        (first, src): (usize, &[[f64; C]]),
-        work: &mut [[f64; C]],
-        mut emit: impl FnMut(usize, &[[f64; C]]),
-    ) {
-        let width = self.columns.points.len();
-        let (line, rest) = work.split_at_mut(width);
-        let out = &mut rest[..width];
-        for h in rows {
-            let (low, high, t) = self.rows.points[h];
-            let (a, b) = (&src[(low - first) * width..][..width], &src[(high - first) * width..][..width]);
-            for ((l, a), b) in line.iter_mut().zip(a).zip(b) {
-                for c in 0..C {
-                    l[c] = (1.0 - t) * a[c] + t * b[c];
-                }
-            }
-            for (o, &(low, high, t)) in out.iter_mut().zip(&self.columns.points) {
-                let (a, b) = (&line[low], &line[high]);
-                for c in 0..C {
-                    o[c] = (1.0 - t) * a[c] + t * b[c];
-                }
-            }
-            emit(h, out);
+    pub(crate) fn scaled(bytes: &[u8], row: &mut [f64]) {
+        for (value, &byte) in row.iter_mut().zip(bytes) {
+            *value = 257.0 * f64::from(byte);
+        }
+    }
+
+    /// The bytes of sums: rounded to the nearest integer Q, then ⌊Q / 257⌋.
+    #[inline(always)]
+    pub(crate) fn bytes(sums: &[f64], out: &mut [u8]) {
+        for (out, sum) in out.iter_mut().zip(sums) {
+            *out = ((whole(sum + 0.5).min(65535) * 65281) >> 24) as u8;
         }
     }
 }

@@ -1,18 +1,155 @@
 //! Fog: y = (X + a·A)·m/(m + a), with A a plasma height map by diamond-square and m the largest value of X.
 
-use super::apply::{Corruption, Scratch, sized};
+use super::apply::{Corruption, Scratch, sized, strips};
 use super::bytes::{UNIT, truncate_unit};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// Values of a height map that a thread works on at a time.
+const PART: usize = 1 << 14;
 
 /// Fog at one severity.
 pub struct Fog {
     amount: f64,
     decay: f64,
     side: usize,
+}
+
+/// A height map, normalised to [0, 1] when it is read. Its even rows at even columns are the coarser map of the level before; the points
+/// that the last level added lie in planes of their own, so that every level reads and writes whole rows.
+pub struct Plasma<'a> {
+    /// The side of the map, a power of two.
+    side: usize,
+    /// Even rows at even columns, odd rows at odd columns, even rows at odd columns, odd rows at even columns.
+    planes: [&'a mut [f64]; 4],
+    low: f64,
+    high: f64,
+}
+
+impl<'a> Plasma<'a> {
+    /// The map of that side, a power of two from 2 on, in a buffer of side²; amplitudes fall by the factor `decay` from level to level.
+    /// `draw(first, values)` writes the draws in [−1, 1) from number `first` on. They are numbered level by level: first for all centres,
+    /// then for the points between rows, then between columns, each row-major.
+    pub fn new(side: usize, decay: f64, map: &'a mut [f64], draw: impl Fn(usize, &mut [f64]) + Sync) -> Self {
+        let quarter = map.len() / 4;
+        let (coarse, rest) = map.split_at_mut(quarter);
+        let (centres, rest) = rest.split_at_mut(quarter);
+        let (between, beside) = rest.split_at_mut(quarter);
+        let mut planes = [coarse, centres, between, beside];
+        let (mut from, mut first, mut wibble) = (1, 0, 100.0f64);
+        if let Some(corner) = planes[0].first_mut() {
+            *corner = 0.0;
+        }
+        while from < side {
+            if from > 1 {
+                planes = refined(planes, from / 2);
+            }
+            level(&mut planes, from, wibble * wibble, first, &draw);
+            (first, from) = (first + 3 * from * from, 2 * from);
+            wibble /= decay;
+        }
+        let ends = |ends: [f64; 2], value: &f64| [ends[0].min(*value), ends[1].max(*value)];
+        let both = |a: [f64; 2], b: [f64; 2]| [a[0].min(b[0]), a[1].max(b[1])];
+        let none = [f64::INFINITY, f64::NEG_INFINITY];
+        let parts = planes.par_iter().flat_map(|plane| plane.par_chunks(PART));
+        let [low, high] = parts.map(|part| part.iter().fold(none, ends)).reduce(|| none, both);
+        Self { side, planes, low, high: high - low }
+    }
+
+    /// Writes the first values of row `h`, normalised.
+    pub fn row(&self, h: usize, out: &mut [f64]) {
+        let half = self.side / 2;
+        let [coarse, centres, between, beside] = self.planes.each_ref().map(|plane| &plane[h / 2 * half..][..half]);
+        let (even, odd) = if h.is_multiple_of(2) { (coarse, between) } else { (beside, centres) };
+        let (low, high) = (self.low, if self.high > 0.0 { self.high } else { 1.0 });
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                let (pairs, last) = out.as_chunks_mut::<2>();
+                for ((out, even), odd) in pairs.iter_mut().zip(even).zip(odd) {
+                    *out = [(even - low) / high, (odd - low) / high];
+                }
+                if let ([last], Some(value)) = (last, even.get(pairs.len())) {
+                    *last = (value - low) / high;
+                }
+            },
+        );
+    }
+}
+
+/// Row `y` of a ring of rows of `wide` values.
+fn ring(plane: &[f64], wide: usize, y: usize) -> &[f64] {
+    &plane[y % wide * wide..][..wide]
+}
+
+/// One level: from a map of `from` × `from` points in the first plane the points between them, in the other planes.
+fn level(planes: &mut [&mut [f64]; 4], from: usize, amplitude: f64, first: usize, draw: &(impl Fn(usize, &mut [f64]) + Sync)) {
+    let count = from * from;
+    let [coarse, centres, between, beside] = planes.each_mut().map(|plane| &mut plane[..count]);
+    let coarse = &*coarse;
+    let rows = (PART / from).max(1);
+    // `mean` makes the values of a row from the draws in it
+    let each = |plane: &mut [f64], first: usize, mean: &(dyn Fn(usize, &mut [f64]) + Sync)| {
+        plane.par_chunks_mut(rows * from).enumerate().for_each(|(part, out)| {
+            draw(first + part * rows * from, out);
+            out.chunks_exact_mut(from).enumerate().for_each(|(y, out)| mean(part * rows + y, out));
+        });
+    };
+    each(centres, first, &|y, out| {
+        let (here, below) = (ring(coarse, from, y), ring(coarse, from, y + 1));
+        each_point(out, |x, next, _, draw| ((here[x] + below[x]) + (here[next] + below[next])) / 4.0 + amplitude * draw);
+    });
+    let centres = &*centres;
+    each(between, first + count, &|y, out| {
+        let (here, above) = (ring(centres, from, y), ring(centres, from, y + from - 1));
+        let coarse = ring(coarse, from, y);
+        each_point(out, |x, next, _, draw| ((here[x] + above[x]) + (coarse[x] + coarse[next])) / 4.0 + amplitude * draw);
+    });
+    each(beside, first + 2 * count, &|y, out| {
+        let (here, below) = (ring(coarse, from, y), ring(coarse, from, y + 1));
+        let centres = ring(centres, from, y);
+        each_point(out, |x, _, last, draw| ((centres[x] + centres[last]) + (here[x] + below[x])) / 4.0 + amplitude * draw);
+    });
+}
+
+/// Replaces every draw of a row by `mean(x, next x, last x, draw)`, where the row is a ring.
+#[inline(always)]
+fn each_point(out: &mut [f64], mean: impl Fn(usize, usize, usize, f64) -> f64) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let end = out.len() - 1;
+            out[0] = mean(0, usize::from(end > 0), end, out[0]);
+            for x in 1..end {
+                out[x] = mean(x, x + 1, x - 1, out[x]);
+            }
+            if end > 0 {
+                out[end] = mean(end, 0, end - 1, out[end]);
+            }
+        },
+    );
+}
+
+/// The four planes of `half` × `half` points, put together as the first plane of the next level.
+fn refined(planes: [&mut [f64]; 4], half: usize) -> [&mut [f64]; 4] {
+    let count = half * half;
+    let [coarse, centres, between, beside] = planes;
+    // the last plane is free beyond what it holds: the coarse points move there, to make room for the fine ones
+    let (held, free) = beside.split_at_mut(count);
+    free[..count].copy_from_slice(&coarse[..count]);
+    let (even, odd) = ([&free[..count], &between[..count]], [&*held, &centres[..count]]);
+    coarse[..4 * count].par_chunks_mut(2 * half).with_min_len((PART / (2 * half)).max(1)).enumerate().for_each(|(y, out)| {
+        let [even, odd] = (if y.is_multiple_of(2) { even } else { odd }).map(|plane| &plane[y / 2 * half..][..half]);
+        for ((out, even), odd) in out.as_chunks_mut::<2>().0.iter_mut().zip(even).zip(odd) {
+            *out = [*even, *odd];
+        }
+    });
+    [coarse, centres, between, beside]
 }
 
 impl Fog {
@@ -31,67 +168,64 @@ impl Fog {
         self.side.max(dims.height.max(dims.width).next_power_of_two())
     }
 
-    /// Fills `map` (side × side, side a power of two) with plasma normalised to [0, 1]. `draw` returns U[−1, 1); it is called
-    /// level by level: first for all centres, then for the points between rows, then between columns, each row-major.
-    pub fn plasma(&self, side: usize, map: &mut [f64], mut draw: impl FnMut() -> f64) {
-        map.fill(0.0);
-        let (mut step, mut wibble) = (side, 100.0f64);
-        while step >= 2 {
-            let (half, amplitude) = (step / 2, wibble * wibble);
-            let at = |y: usize, x: usize| (y % side) * side + x % side;
-            let grid = || (0..side).step_by(step).flat_map(|y| (0..side).step_by(step).map(move |x| (y, x)));
-            for (y, x) in grid() {
-                let sum = (map[at(y, x)] + map[at(y + step, x)]) + (map[at(y, x + step)] + map[at(y + step, x + step)]);
-                map[at(y + half, x + half)] = sum / 4.0 + amplitude * draw();
-            }
-            for (y, x) in grid() {
-                let near = map[at(y + half, x + half)] + map[at(y + side - half, x + half)];
-                map[at(y, x + half)] = (near + (map[at(y, x)] + map[at(y, x + step)])) / 4.0 + amplitude * draw();
-            }
-            for (y, x) in grid() {
-                let near = map[at(y + half, x + half)] + map[at(y + half, x + side - half)];
-                map[at(y + half, x)] = (near + (map[at(y, x)] + map[at(y + step, x)])) / 4.0 + amplitude * draw();
-            }
-            step = half;
-            wibble /= self.decay;
-        }
-        let low = map.iter().copied().fold(f64::INFINITY, f64::min);
-        map.iter_mut().for_each(|v| *v -= low);
-        let high = map.iter().copied().fold(0.0, f64::max);
-        if high > 0.0 {
-            map.iter_mut().for_each(|v| *v /= high);
-        }
+    /// The height map of [`Plasma::new`].
+    pub fn plasma<'a>(&self, side: usize, map: &'a mut [f64], draw: impl Fn(usize, &mut [f64]) + Sync) -> Plasma<'a> {
+        Plasma::new(side, self.decay, map, draw)
     }
 
-    /// Calls `emit(h, row)` for every row of the result in 0..1, before clipping, for a height map of that side; `y` holds a row.
+    /// Calls `emit(h, row)` for some rows of the result in 0..1, before clipping; `most` is the largest byte of the image.
     pub fn float(
         &self,
-        image: &[u8],
+        (image, most): (&[u8], u8),
         dims: Dims,
-        (side, map): (usize, &[f64]),
-        y: &mut [f64],
+        rows: Range<usize>,
+        plasma: &Plasma<'_>,
+        work: &mut Vec<f64>,
         mut emit: impl FnMut(usize, &[f64]),
     ) {
-        let most = UNIT[usize::from(image.iter().copied().max().unwrap_or(0))];
-        for (h, image) in image.chunks_exact(3 * dims.width).enumerate() {
-            let row = &map[h * side..][..dims.width];
-            for ((y, x), a) in y.as_chunks_mut::<3>().0.iter_mut().zip(image.as_chunks::<3>().0).zip(row) {
-                for c in 0..3 {
-                    y[c] = (UNIT[usize::from(x[c])] + self.amount * a) * most / (most + self.amount);
-                }
-            }
-            emit(h, y);
+        let (width, most) = (dims.width, UNIT[usize::from(most)]);
+        let (heights, y) = sized(work, 4 * width).split_at_mut(width);
+        for h in rows {
+            plasma.row(h, heights);
+            let pixels = image[3 * h * width..].as_chunks::<3>().0;
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for ((y, x), a) in y.as_chunks_mut::<3>().0.iter_mut().zip(pixels).zip(&*heights) {
+                        for c in 0..3 {
+                            y[c] = (UNIT[usize::from(x[c])] + self.amount * a) * most / (most + self.amount);
+                        }
+                    }
+                    emit(h, y);
+                },
+            );
         }
     }
 }
 
 impl Corruption for Fog {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let side = self.map_side(dims);
-        let [map, y, ..] = &mut scratch.f64s;
-        let (map, y) = (sized(map, side * side), sized(y, 3 * dims.width));
-        self.plasma(side, map, || rng.random_range(-1.0..1.0));
-        self.float(image, dims, (side, map), y, |h, row| truncate_unit(row, &mut out[3 * h * dims.width..][..row.len()]));
+        let (side, start) = (self.map_side(dims), rng.get_word_pos());
+        let mut map = std::mem::take(&mut scratch.f64s[0]);
+        let plasma = self.plasma(side, sized(&mut map, side * side), |first, values| {
+            let mut rng = rng.clone();
+            rng.set_word_pos(start + 2 * first as u128);
+            values.iter_mut().for_each(|value| *value = rng.random_range(-1.0..1.0));
+        });
+        let most = image.iter().copied().max().unwrap_or(0);
+        strips(3 * dims.width, scratch, out, |rows, scratch, out| {
+            let first = rows.start;
+            self.float(
+                (image, most),
+                dims,
+                rows,
+                &plasma,
+                &mut scratch.f64s[0],
+                #[inline(always)]
+                |h, row| truncate_unit(row, &mut out[(h - first) * row.len()..][..row.len()]),
+            );
+        });
+        scratch.f64s[0] = map;
     }
 
     fn memory(&self, dims: Dims) -> usize {

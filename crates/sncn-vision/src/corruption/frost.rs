@@ -3,7 +3,8 @@
 //! The five photographs of the benchmark are read from a folder. Without it, generated textures (ridged fractal noise, veined
 //! and bluish white) are used instead, and programs print a notice.
 
-use super::apply::{Corruption, Scratch};
+use super::apply::{Corruption, Scratch, sized, strips};
+use super::bytes::whole;
 use super::dims::Dims;
 use super::filter::Border;
 use super::severity::{self, Variant, row};
@@ -44,10 +45,17 @@ impl Texture {
         Self { dims, bytes: (0..dims.pixels()).flat_map(pixel).collect() }
     }
 
-    /// The pixel at (h, w), mirrored beyond the edges.
-    fn pixel(&self, h: usize, w: usize) -> &[u8] {
-        let (h, w) = (Border::Reflect.index(h as isize, self.dims.height), Border::Reflect.index(w as isize, self.dims.width));
-        &self.bytes[3 * (h * self.dims.width + w)..][..3]
+    /// The pixels of row `h` from `column` on, mirrored beyond the edges, of which `line` takes as many as it holds; those that lie in
+    /// the texture are not copied.
+    fn row<'a>(&'a self, h: usize, column: usize, line: &'a mut [u8]) -> &'a [u8] {
+        let row = &self.bytes[3 * Border::Reflect.index(h as isize, self.dims.height) * self.dims.width..][..3 * self.dims.width];
+        if let Some(inside) = row.get(3 * column..3 * column + line.len()) {
+            return inside;
+        }
+        for (w, pixel) in (column as isize..).zip(line.chunks_exact_mut(3)) {
+            pixel.copy_from_slice(&row[3 * Border::Reflect.index(w, self.dims.width)..][..3]);
+        }
+        line
     }
 }
 
@@ -165,26 +173,42 @@ impl FrostOverlay {
     }
 
     /// Writes the result for the crop of texture `index` at (row, column) into `out`.
-    pub fn overlay(&self, image: &[u8], dims: Dims, index: usize, (row, column): (usize, usize), out: &mut [u8]) {
-        let texture = &self.textures[index % self.textures.len()];
-        for (i, (out, pixel)) in out.chunks_exact_mut(3).zip(image.chunks_exact(3)).enumerate() {
-            let frost = texture.pixel(row + i / dims.width, column + i % dims.width);
-            for c in 0..3 {
-                out[c] = self.value(pixel[c], frost[c]).clamp(0.0, 255.0) as u8;
+    fn overlay(
+        &self,
+        image: &[u8],
+        dims: Dims,
+        index: usize,
+        (row, column): (usize, usize),
+        scratch: &mut Scratch,
+        out: &mut [u8],
+    ) {
+        let (texture, wide) = (&self.textures[index % self.textures.len()], 3 * dims.width);
+        strips(wide, scratch, out, |rows, scratch, out| {
+            let line = sized(&mut scratch.u8s[0], wide);
+            for (h, out) in rows.zip(out.chunks_exact_mut(wide)) {
+                let (image, frost) = (&image[h * wide..][..wide], texture.row(row + h, column, line));
+                pulp::Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        for ((out, &image), &frost) in out.iter_mut().zip(image).zip(frost) {
+                            *out = whole(self.value(image, frost).clamp(0.0, 255.0)) as u8;
+                        }
+                    },
+                );
             }
-        }
+        });
     }
 }
 
 impl Corruption for FrostOverlay {
-    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, _: &mut Scratch, out: &mut [u8]) {
+    fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
         let index = rng.random_range(0..self.textures.len());
         let texture = self.textures[index].dims;
         // the last possible position is never drawn, as in the benchmark; a texture that is too small is mirrored
         let mut corner = |side: usize, needed: usize| rng.random_range(0..side.saturating_sub(needed).max(1));
         let row = corner(texture.height, dims.height);
         let column = corner(texture.width, dims.width);
-        self.overlay(image, dims, index, (row, column), out);
+        self.overlay(image, dims, index, (row, column), scratch, out);
     }
 }
 

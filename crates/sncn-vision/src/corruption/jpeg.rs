@@ -1,14 +1,16 @@
 //! JPEG: compression and decompression with baseline 4:2:0 chroma and the accurate integer DCT; entropy coding is lossless and
 //! therefore skipped.
 //!
-//! Eight blocks are transformed at once, `[coefficient][block]`, so that the compiler vectorises plain loops.
+//! Sixteen rows of the image go through colour conversion, transform and back at a time. Eight blocks are transformed at once,
+//! `[coefficient][block]`, so that the compiler vectorises plain loops.
 #![allow(clippy::needless_range_loop, reason = "a lane is the second index: an iterator over rows cannot follow it")]
 
-use super::apply::{Corruption, Scratch, sized};
+use super::apply::{Corruption, STRIP, Scratch, sized, strips};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 /// Blocks that are transformed together.
 const LANES: usize = 8;
@@ -133,9 +135,12 @@ impl Quantiser {
         }
         for ((values, &t), &reciprocal) in group.iter_mut().zip(&self.table).zip(&self.reciprocal) {
             for value in values {
-                // (|v| + 4t) div 8t: half a unit keeps the product away from whole numbers, so truncation is exact
-                let level = ((value.abs() + 4 * t) as f32 + 0.5) * reciprocal;
-                *value = (level as i32) * value.signum() * t;
+                // (|v| + 4t) div 8t: half a unit keeps the product away from whole numbers, so truncation is exact; the sum with 2²³ has
+                // the whole part in its low bits, which compilers make vector instructions of
+                let level = (((value.abs() + 4 * t) as f32 + 0.5) * reciprocal).floor();
+                let level = ((level + 8_388_608.0).to_bits() & 0x7f_ffff) as i32 * t;
+                let sign = *value >> 31;
+                *value = (level ^ sign) - sign;
             }
         }
         for column in 0..8 {
@@ -146,36 +151,43 @@ impl Quantiser {
         }
     }
 
-    /// Applies [`Self::round_trip`] to a plane whose sides are multiples of 8.
+    /// Applies [`Self::round_trip`] to blocks side by side: eight rows of samples − 128, `stride` apart, of which each gets samples.
+    /// `stride` is a multiple of 64.
     #[inline(always)]
-    fn plane(&self, plane: &mut [i32], width: usize) {
-        let across = width / 8;
-        let blocks = plane.len() / 64;
-        let corner = |block: usize| block / across * 8 * width + block % across * 8;
+    fn blocks(&self, rows: &mut [i16], stride: usize) {
         let mut group: Group = [[0; LANES]; 64];
-        for first in (0..blocks).step_by(LANES) {
-            let count = LANES.min(blocks - first);
-            for lane in 0..count {
-                let from = corner(first + lane);
-                for i in 0..8 {
-                    let row = &plane[from + i * width..][..8];
-                    for j in 0..8 {
-                        group[8 * i + j][lane] = row[j] - 128;
-                    }
+        for left in (0..stride).step_by(64) {
+            for (i, group) in group.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+                if let Some(values) = rows[i * stride + left..].first_chunk() {
+                    let values = transposed(values);
+                    group.as_flattened_mut().iter_mut().zip(&values).for_each(|(to, &from)| *to = i32::from(from));
                 }
             }
             self.round_trip(&mut group);
-            for lane in 0..count {
-                let to = corner(first + lane);
-                for i in 0..8 {
-                    let row = &mut plane[to + i * width..][..8];
-                    for j in 0..8 {
-                        row[j] = (group[8 * i + j][lane] + 128).clamp(0, 255);
-                    }
+            for (i, group) in group.as_chunks::<8>().0.iter().enumerate() {
+                if let Some(values) = rows[i * stride + left..].first_chunk_mut() {
+                    let mut samples = [0; 64];
+                    samples.iter_mut().zip(group.as_flattened()).for_each(|(to, &from)| *to = (from + 128).clamp(0, 255) as i16);
+                    *values = transposed(&samples);
                 }
             }
         }
     }
+}
+
+/// Transposes 8 × 8 values, by dealing out the two halves alternately, three times.
+#[inline(always)]
+fn transposed(values: &[i16; 64]) -> [i16; 64] {
+    #[inline(always)]
+    fn shuffled(values: &[i16; 64]) -> [i16; 64] {
+        let mut out = [0; 64];
+        for i in 0..32 {
+            out[2 * i] = values[i];
+            out[2 * i + 1] = values[i + 32];
+        }
+        out
+    }
+    shuffled(&shuffled(&shuffled(values)))
 }
 
 /// ⌊v·2¹⁶ + ½⌋.
@@ -198,94 +210,158 @@ impl JpegCompression {
     }
 }
 
-/// Splits rows 2·`pair` and 2·`pair` + 1 of the image into Y, Cb and Cr, padded by repeating the edge; each plane has two rows.
+/// Splits pixels into Y, Cb and Cr, each − 128, padded by repeating the last.
 #[inline(always)]
-fn split(image: &[u8], dims: Dims, wide: usize, pair: usize, planes: [&mut [i32]; 3]) {
+fn split(pixels: &[u8], planes: [&mut [i16]; 3]) {
+    let (pixels, _) = pixels.as_chunks::<3>();
     let [luma, blue, red] = planes;
-    for row in 0..2 {
-        let from = &image[3 * dims.width * (2 * pair + row).min(dims.height - 1)..][..3 * dims.width];
-        let at = row * wide;
-        let (luma, blue, red) = (&mut luma[at..][..wide], &mut blue[at..][..wide], &mut red[at..][..wide]);
-        for (w, pixel) in from.as_chunks::<3>().0.iter().enumerate() {
-            let [r, g, b] = pixel.map(i32::from);
-            luma[w] = (fixed(0.299) * r + fixed(0.587) * g + fixed(0.114) * b + 32768) >> 16;
-            let offset = (1 << 23) + 32767;
-            blue[w] = (-fixed(0.168735892) * r - fixed(0.331264108) * g + fixed(0.5) * b + offset) >> 16;
-            red[w] = (fixed(0.5) * r - fixed(0.418687589) * g - fixed(0.081312411) * b + offset) >> 16;
-        }
-        for plane in [luma, blue, red] {
-            let (start, rest) = plane.split_at_mut(dims.width);
-            rest.fill(start[dims.width - 1]);
-        }
+    let last = pixels.len() - 1;
+    for ((pixel, luma), (blue, red)) in pixels.iter().zip(&mut *luma).zip(blue.iter_mut().zip(&mut *red)) {
+        let [r, g, b] = [i32::from(pixel[0]), i32::from(pixel[1]), i32::from(pixel[2])];
+        *luma = (((fixed(0.299) * r + fixed(0.587) * g + fixed(0.114) * b + 32768) >> 16) - 128) as i16;
+        let half = 32767;
+        *blue = ((-fixed(0.168735892) * r - fixed(0.331264108) * g + fixed(0.5) * b + half) >> 16) as i16;
+        *red = ((fixed(0.5) * r - fixed(0.418687589) * g - fixed(0.081312411) * b + half) >> 16) as i16;
+    }
+    for plane in [luma, blue, red] {
+        let value = plane[last];
+        plane[last..].fill(value);
     }
 }
 
 /// Halves both sides of two rows: (sum of four + bias) div 4, bias 1 in even columns and 2 in odd ones.
 #[inline(always)]
-fn halve(rows: &[i32], wide: usize, half: &mut [i32]) {
-    let (top, bottom) = rows.split_at(wide);
-    let pairs = top.as_chunks::<2>().0.iter().zip(bottom.as_chunks::<2>().0);
+fn halve(rows: [&[i16]; 2], half: &mut [i16]) {
+    let pairs = rows[0].as_chunks::<2>().0.iter().zip(rows[1].as_chunks::<2>().0);
     for (w, (out, (a, b))) in half.iter_mut().zip(pairs).enumerate() {
-        *out = (a[0] + a[1] + b[0] + b[1] + 1 + (w as i32 & 1)) >> 2;
+        *out = (a[0] + a[1] + b[0] + b[1] + 1 + (w as i16 & 1)) >> 2;
     }
 }
 
-/// Writes one row, enlarged by the triangle filter, as 2·columns values into `out`; `sums` is a work buffer of vertical sums.
+/// Writes a row of chroma − 128, enlarged by the triangle filter from the near row and the far one, into `out`, twice as long; `sums` is
+/// a work buffer of vertical sums.
 #[inline(always)]
-fn enlarge(plane: &[i32], wide: usize, rows: usize, columns: usize, h: usize, sums: &mut [i32], out: &mut [i32]) {
-    let near = h / 2;
-    let far = if h.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(rows - 1) };
-    let (a, b) = (&plane[near * wide..][..columns], &plane[far * wide..][..columns]);
-    for ((s, a), b) in sums.iter_mut().zip(a).zip(b) {
-        *s = 3 * a + b;
+fn enlarge([near, far]: [&[u8]; 2], sums: &mut [i16], out: &mut [i16]) {
+    for ((s, &a), &b) in sums.iter_mut().zip(near).zip(far) {
+        *s = 3 * i16::from(a) + i16::from(b);
     }
-    let last = columns - 1;
-    let sums = &sums[..columns];
-    out[0] = (4 * sums[0] + 8) >> 4;
-    out[2 * last + 1] = (4 * sums[last] + 7) >> 4;
-    for j in 1..columns {
-        out[2 * j] = (3 * sums[j] + sums[j - 1] + 8) >> 4;
+    let last = near.len() - 1;
+    let (out, _) = out.as_chunks_mut::<2>();
+    let (out, sums) = (&mut out[..last + 1], &sums[..last + 1]);
+    let pair = |before: i16, here: i16, after: i16| [((3 * here + before + 8) >> 4) - 128, ((3 * here + after + 7) >> 4) - 128];
+    for w in 1..last {
+        out[w] = pair(sums[w - 1], sums[w], sums[w + 1]);
     }
-    for j in 0..last {
-        out[2 * j + 1] = (3 * sums[j] + sums[j + 1] + 7) >> 4;
+    out[0] = pair(sums[0], sums[0], sums[last.min(1)]);
+    out[last] = pair(sums[last.saturating_sub(1)], sums[last], sums[last]);
+}
+
+/// Writes the colours of Y and of Cb and Cr − 128.
+#[inline(always)]
+fn join(luma: &[u8], blue: &[i16], red: &[i16], out: &mut [u8]) {
+    for ((pixel, &y), (&b, &r)) in out.as_chunks_mut::<3>().0.iter_mut().zip(luma).zip(blue.iter().zip(red)) {
+        let (y, b, r) = (i32::from(y), i32::from(b), i32::from(r));
+        let red = y + ((fixed(1.402) * r + 32768) >> 16);
+        let green = y + ((-fixed(0.34414) * b - fixed(0.71414) * r + 32768) >> 16);
+        let blue = y + ((fixed(1.772) * b + 32768) >> 16);
+        *pixel = [red.clamp(0, 255) as u8, green.clamp(0, 255) as u8, blue.clamp(0, 255) as u8];
+    }
+}
+
+/// The sizes of planes that an image is compressed in.
+#[derive(Clone, Copy)]
+struct Sizes {
+    dims: Dims,
+    /// Columns of luma, and of both planes of chroma together: a multiple of 16.
+    wide: usize,
+    /// Rows and columns of a plane of chroma that are shown.
+    rows: usize,
+    columns: usize,
+}
+
+impl JpegCompression {
+    /// The round trip of the 16 rows of an image from `top` on: `luma` gets 16 rows, `chroma` 8 rows of Cb beside Cr.
+    #[inline(always)]
+    fn sixteen(&self, image: &[u8], top: usize, sizes: Sizes, lines: &mut [Vec<i16>; 6], luma: &mut [u8], chroma: &mut [u8]) {
+        let Sizes { dims, wide, rows, .. } = sizes;
+        let [upper, both, blue, red, ..] = lines;
+        // the lower eight rows of luma lie beside the upper ones
+        let (stride, narrow) = ((2 * wide).next_multiple_of(64), wide.next_multiple_of(64));
+        let (upper, both) = (sized(upper, 8 * stride), sized(both, 8 * narrow));
+        let (blue, red) = (sized(blue, 2 * wide), sized(red, 2 * wide));
+        for pair in 0..8 {
+            for (row, (blue, red)) in blue.chunks_exact_mut(wide).zip(red.chunks_exact_mut(wide)).enumerate() {
+                let i = 2 * pair + row;
+                let pixels = &image[3 * dims.width * (top + i).min(dims.height - 1)..][..3 * dims.width];
+                let luma = &mut upper[i % 8 * stride + i / 8 * wide..][..wide];
+                split(pixels, [luma, blue, red]);
+            }
+            let (above, here) = both.split_at_mut(pair * narrow);
+            if top / 2 + pair >= rows {
+                // below the image the last row of halved chroma is repeated, not that of the image
+                here[..narrow].copy_from_slice(&above[(pair - 1) * narrow..]);
+                continue;
+            }
+            let (left, right) = here[..wide].split_at_mut(wide / 2);
+            for (rows, half) in [(&*blue, left), (&*red, right)] {
+                let (a, b) = rows.split_at(wide);
+                halve([a, b], half);
+            }
+        }
+        self.luma.blocks(upper, stride);
+        self.chroma.blocks(both, narrow);
+        for (i, luma) in luma.chunks_exact_mut(wide).enumerate() {
+            let from = &upper[i % 8 * stride + i / 8 * wide..];
+            luma.iter_mut().zip(from).for_each(|(to, &from)| *to = from as u8);
+        }
+        for (chroma, both) in chroma.chunks_exact_mut(wide).zip(both.chunks_exact(narrow)) {
+            chroma.iter_mut().zip(both).for_each(|(to, &from)| *to = from as u8);
+        }
+    }
+
+    /// Writes row `h` of the result.
+    #[inline(always)]
+    fn row(h: usize, sizes: Sizes, [luma, chroma]: [&[u8]; 2], lines: &mut [Vec<i16>; 6], out: &mut [u8]) {
+        let Sizes { wide, rows, columns, .. } = sizes;
+        let near = h / 2;
+        let far = if h.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(rows - 1) };
+        let [sums, blue, red, ..] = lines;
+        let (sums, blue, red) = (sized(sums, columns), sized(blue, 2 * columns), sized(red, 2 * columns));
+        for (left, out) in [(0, &mut *blue), (wide / 2, &mut *red)] {
+            enlarge([near, far].map(|row| &chroma[row * wide + left..][..columns]), sums, out);
+        }
+        join(&luma[h * wide..], blue, red, out);
     }
 }
 
 impl Corruption for JpegCompression {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        let (high, wide) = (dims.height.next_multiple_of(16), dims.width.next_multiple_of(16));
-        let (narrow, small) = (wide / 2, high * wide / 4);
-        let (rows, columns) = (dims.height.div_ceil(2), dims.width.div_ceil(2));
-        let [luma, full_blue, full_red, blue, red, line] = &mut scratch.i32s;
-        let (luma, line) = (sized(luma, high * wide), sized(line, 3 * wide));
-        let (full_blue, full_red) = (sized(full_blue, 2 * wide), sized(full_red, 2 * wide));
-        let (blue, red) = (sized(blue, small), sized(red, small));
-        let (sums, rest) = line.split_at_mut(wide);
-        let (cb, cr) = rest.split_at_mut(wide);
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for (pair, luma) in luma.chunks_exact_mut(2 * wide).enumerate() {
-                    split(image, dims, wide, pair, [luma, &mut *full_blue, &mut *full_red]);
-                    halve(full_blue, wide, &mut blue[pair * narrow..][..narrow]);
-                    halve(full_red, wide, &mut red[pair * narrow..][..narrow]);
-                }
-                self.luma.plane(luma, wide);
-                self.chroma.plane(blue, narrow);
-                self.chroma.plane(red, narrow);
-                for (h, out) in out.chunks_exact_mut(3 * dims.width).enumerate() {
-                    enlarge(blue, narrow, rows, columns, h, sums, cb);
-                    enlarge(red, narrow, rows, columns, h, sums, cr);
-                    let chroma = cb.iter().zip(&*cr);
-                    for ((pixel, &y), (&b, &r)) in out.as_chunks_mut::<3>().0.iter_mut().zip(&luma[h * wide..]).zip(chroma) {
-                        let (b, r) = (b - 128, r - 128);
-                        let red = y + ((fixed(1.402) * r + 32768) >> 16);
-                        let green = y + ((-fixed(0.34414) * b - fixed(0.71414) * r + 32768) >> 16);
-                        let blue = y + ((fixed(1.772) * b + 32768) >> 16);
-                        *pixel = [red, green, blue].map(|v| v.clamp(0, 255) as u8);
+        let wide = dims.width.next_multiple_of(16);
+        let sizes = Sizes { dims, wide, rows: dims.height.div_ceil(2), columns: dims.width.div_ceil(2) };
+        let mut planes: [Vec<u8>; 2] = std::array::from_fn(|i| std::mem::take(&mut scratch.u8s[i]));
+        let [luma, chroma] = &mut planes;
+        let high = dims.height.next_multiple_of(16);
+        let (luma, chroma) = (sized(luma, high * wide), sized(chroma, high / 2 * wide));
+        let parts = luma.par_chunks_exact_mut(16 * wide).zip(chroma.par_chunks_exact_mut(8 * wide)).enumerate();
+        parts.with_min_len(STRIP / 16).for_each(|(part, (luma, chroma))| {
+            Scratch::lent(|scratch| {
+                pulp::Arch::new().dispatch(
+                    #[inline(always)]
+                    || self.sixteen(image, 16 * part, sizes, &mut scratch.i16s, luma, chroma),
+                );
+            });
+        });
+        let (luma, chroma) = (&*luma, &*chroma);
+        strips(3 * dims.width, scratch, out, |rows, scratch, out| {
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (h, out) in rows.zip(out.chunks_exact_mut(3 * dims.width)) {
+                        Self::row(h, sizes, [luma, chroma], &mut scratch.i16s, out);
                     }
-                }
-            },
-        );
+                },
+            );
+        });
+        planes.into_iter().zip(&mut scratch.u8s).for_each(|(plane, kept)| *kept = plane);
     }
 }

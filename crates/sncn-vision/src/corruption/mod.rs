@@ -34,7 +34,9 @@ mod pixelate;
 pub mod severity;
 pub mod snow;
 pub mod spatter;
+mod sums;
 mod water;
+pub mod zoom;
 
 pub use apply::{Corruption, Scratch, sized};
 pub use bytes::{truncate, truncate_unit};
@@ -45,11 +47,6 @@ pub use severity::Variant;
 use anyhow::{Context, Result, bail, ensure};
 use rayon::prelude::*;
 use sncn_core::Seed;
-use std::cell::RefCell;
-
-thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
 
 /// Builds a corruption from its severity (1 to 5), the severity table and the frost textures.
 pub type Build = fn(usize, Variant, &Frost) -> Result<Box<dyn Corruption>>;
@@ -172,8 +169,8 @@ impl Generator {
         self.apply_batch(image, dims, seed, index, out)
     }
 
-    /// As [`apply_one`](Self::apply_one) for consecutive images, the first of which has number `first_index`, in parallel. The
-    /// result does not depend on the thread count or on how a data set is split into batches.
+    /// As [`apply_one`](Self::apply_one) for consecutive images, the first of which has number `first_index`, in parallel; a large image
+    /// is shared among threads too. The result does not depend on the thread count or on how a data set is split into batches.
     ///
     /// # Errors
     /// If the length of `images` is not a multiple of `dims.bytes()`, `out` has another length, or a side is zero.
@@ -184,10 +181,7 @@ impl Generator {
         let stream = self.stream(seed);
         out.par_chunks_mut(bytes).zip(images.par_chunks(bytes)).enumerate().for_each(|(i, (out, image))| {
             let mut rng = stream.fold_in(first_index.wrapping_add(i as u64)).rng();
-            SCRATCH.with_borrow_mut(|scratch| {
-                self.corruption.apply(image, dims, &mut rng, scratch, out);
-                scratch.release();
-            });
+            Scratch::lent(|scratch| self.corruption.apply(image, dims, &mut rng, scratch, out));
         });
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Noise: Gaussian y = X + c z, speckle y = X + c X z, shot y = Poisson(c X) / c, and impulse (salt and pepper).
 
-use super::apply::{CHUNK, Corruption, Scratch, sized};
+use super::apply::{CHUNK, Corruption, Scratch, drawn, sized};
 use super::bytes::truncate;
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
@@ -184,14 +184,17 @@ impl ShotNoise {
 }
 
 impl Corruption for ShotNoise {
-    fn apply(&self, image: &[u8], _: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
-        for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
-            let bits = sized(&mut scratch.u8s[0], 8 * image.len());
-            rng.fill_bytes(bits);
-            for ((out, &v), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<8>().0) {
-                *out = self.byte(self.samplers[usize::from(v)].sample(u64::from_le_bytes(bits)));
+    fn apply(&self, image: &[u8], _: Dims, rng: &mut ChaCha8Rng, _: &mut Scratch, out: &mut [u8]) {
+        drawn(rng, 2, out, |rng, first, out| {
+            let mut bits = [0; 8 * CHUNK];
+            for (image, out) in image[first..].chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
+                let bits = &mut bits[..8 * out.len()];
+                rng.fill_bytes(bits);
+                for ((out, &v), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<8>().0) {
+                    *out = self.byte(self.samplers[usize::from(v)].sample(u64::from_le_bytes(bits)));
+                }
             }
-        }
+        });
     }
 }
 
@@ -219,23 +222,26 @@ impl ImpulseNoise {
 }
 
 impl Corruption for ImpulseNoise {
-    fn apply(&self, image: &[u8], _: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
+    fn apply(&self, image: &[u8], _: Dims, rng: &mut ChaCha8Rng, _: &mut Scratch, out: &mut [u8]) {
         // the upper 31 bits of each word give u, the lowest one v
         const UNIT: f64 = 1.0 / 2_147_483_648.0;
         let threshold = (self.share / UNIT) as u32;
-        for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
-            let bits = sized(&mut scratch.u8s[0], 4 * image.len());
-            rng.fill_bytes(bits);
-            pulp::Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for ((out, &value), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<4>().0) {
-                        let bits = u32::from_le_bytes(bits);
-                        let extreme = if bits & 1 == 0 { 255 } else { 0 };
-                        *out = if bits >> 1 <= threshold { extreme } else { value };
-                    }
-                },
-            );
-        }
+        drawn(rng, 1, out, |rng, first, out| {
+            let mut bits = [0; 4 * CHUNK];
+            for (image, out) in image[first..].chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
+                let bits = &mut bits[..4 * out.len()];
+                rng.fill_bytes(bits);
+                pulp::Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        for ((out, &value), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<4>().0) {
+                            let bits = u32::from_le_bytes(bits);
+                            let extreme = if bits & 1 == 0 { 255 } else { 0 };
+                            *out = if bits >> 1 <= threshold { extreme } else { value };
+                        }
+                    },
+                );
+            }
+        });
     }
 }

@@ -1,17 +1,24 @@
 //! Pixelate: a box resize to a smaller image and back; enlarging is nearest neighbour. Fixed-point weights of 22 bits.
+//!
+//! All values that a box covers have one weight, so a box is a sum in short integers and a product.
 
-use super::apply::{Corruption, Scratch, sized};
+use super::apply::{Corruption, Scratch, sized, strips};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
+use std::ops::Range;
 use std::sync::OnceLock;
 
-/// For each output position: the first input position and the weights from there on.
-type Axis = Vec<(usize, Vec<i32>)>;
+/// The box of an output position: the values that it covers, and their weight.
+#[derive(Clone)]
+struct Cell {
+    values: Range<usize>,
+    weight: i32,
+}
 
 /// The box resize of one axis from `from` to `to` positions.
-fn axis(from: usize, to: usize) -> Axis {
+fn axis(from: usize, to: usize) -> Vec<Cell> {
     let scale = from as f64 / to as f64;
     let stretch = scale.max(1.0);
     let support = stretch / 2.0;
@@ -19,19 +26,13 @@ fn axis(from: usize, to: usize) -> Axis {
         let centre = (o as f64 + 0.5) * scale;
         let first = (centre - support + 0.5).max(0.0) as usize;
         let last = ((centre + support + 0.5) as usize).min(from);
-        let weight = |j: usize| {
+        let covered = |&j: &usize| {
             let at = (j as f64 - centre + 0.5) / stretch;
-            if -0.5 < at && at <= 0.5 { 1.0 } else { 0.0 }
+            -0.5 < at && at <= 0.5
         };
-        let sum: f64 = (first..last).map(weight).sum();
-        let fixed = |j| (weight(j) / sum * f64::from(1 << 22) + 0.5).floor() as i32;
-        let mut weights: Vec<i32> = (first..last).map(fixed).collect();
-        let skipped = weights.iter().take_while(|&&w| w == 0).count();
-        weights.drain(..skipped);
-        while weights.last() == Some(&0) {
-            weights.pop();
-        }
-        (first + skipped, weights)
+        let start = (first..last).find(covered).unwrap_or(first.min(from - 1));
+        let count = (start..last).take_while(covered).count().max(1);
+        Cell { values: start..start + count, weight: (f64::from(1 << 22) / count as f64 + 0.5).floor() as i32 }
     };
     (0..to).map(position).collect()
 }
@@ -39,8 +40,10 @@ fn axis(from: usize, to: usize) -> Axis {
 struct Plan {
     dims: Dims,
     small: Dims,
-    rows: Axis,
-    columns: Axis,
+    rows: Vec<Cell>,
+    /// Of the columns: first positions and numbers of values, and a weight for each value of a row.
+    columns: Vec<Range<usize>>,
+    weights: Vec<i32>,
     /// The row and column of the small image that each output pixel shows.
     up_rows: Vec<usize>,
     up_columns: Vec<usize>,
@@ -50,16 +53,24 @@ impl Plan {
     fn new(dims: Dims, fraction: f64) -> Self {
         let side = |n: usize| ((n as f64 * fraction) as usize).max(1);
         let small = Dims { height: side(dims.height), width: side(dims.width) };
-        let up = |from: usize, to: usize| axis(from, to).iter().map(|(first, _)| (*first).min(from - 1)).collect();
+        let up = |from: usize, to: usize| axis(from, to).iter().map(|cell| cell.values.start).collect();
+        let columns = axis(dims.width, small.width);
         Self {
             dims,
             small,
             rows: axis(dims.height, small.height),
-            columns: axis(dims.width, small.width),
+            weights: columns.iter().flat_map(|cell| [cell.weight; 3]).collect(),
+            columns: columns.into_iter().map(|cell| cell.values).collect(),
             up_rows: up(small.height, dims.height),
             up_columns: up(small.width, dims.width),
         }
     }
+}
+
+/// The three values of a pixel in one number, sixteen bits each, so that pixels are added as numbers.
+#[inline(always)]
+fn packed(pixel: [u8; 3]) -> u64 {
+    u64::from(pixel[0]) | u64::from(pixel[1]) << 16 | u64::from(pixel[2]) << 32
 }
 
 /// The pixelation of one severity.
@@ -68,15 +79,10 @@ pub(crate) struct Pixelate {
     plan: OnceLock<Plan>,
 }
 
+/// The byte of a sum.
 #[inline(always)]
-fn weighted<'a>(pixels: impl Iterator<Item = &'a [u8; 3]>, weights: &[i32]) -> [u8; 3] {
-    let mut sum = [1i32 << 21; 3];
-    for (pixel, &weight) in pixels.zip(weights) {
-        for c in 0..3 {
-            sum[c] += weight * i32::from(pixel[c]);
-        }
-    }
-    sum.map(|s| (s >> 22).clamp(0, 255) as u8)
+fn scaled(sum: u16, weight: i32) -> u8 {
+    ((i32::from(sum) * weight + (1 << 21)) >> 22).clamp(0, 255) as u8
 }
 
 impl Pixelate {
@@ -96,25 +102,66 @@ impl Corruption for Pixelate {
             fresh = Plan::new(dims, self.fraction);
             plan = &fresh;
         }
-        let [across, small, ..] = &mut scratch.u8s;
-        let (across, _) = sized(across, 3 * dims.height * plan.small.width).as_chunks_mut::<3>();
-        let (small, _) = sized(small, plan.small.bytes()).as_chunks_mut::<3>();
-        let narrow = plan.small.width;
-        for (row, out) in image.as_chunks::<3>().0.chunks_exact(dims.width).zip(across.chunks_exact_mut(narrow)) {
-            for ((first, weights), out) in plan.columns.iter().zip(out) {
-                *out = weighted(row[*first..].iter(), weights);
+        let (wide, narrow) = (3 * dims.width, 3 * plan.small.width);
+        let mut planes: [Vec<u8>; 2] = std::array::from_fn(|i| std::mem::take(&mut scratch.u8s[i]));
+        let [across, small] = &mut planes;
+        let (across, small) = (sized(across, dims.height * narrow), sized(small, plan.small.bytes()));
+        strips(narrow, scratch, across, |rows, scratch, across| {
+            let (mut pixels, sums) = (vec![0; dims.width], sized(&mut scratch.i16s[0], narrow));
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (h, out) in rows.zip(across.chunks_exact_mut(narrow)) {
+                        let row = &image[h * wide..][..wide];
+                        pixels.iter_mut().zip(row.as_chunks().0).for_each(|(to, &from)| *to = packed(from));
+                        for (sums, cell) in sums.as_chunks_mut::<3>().0.iter_mut().zip(&plan.columns) {
+                            let mut sum = 0;
+                            for pixel in &pixels[cell.clone()] {
+                                sum += pixel;
+                            }
+                            *sums = [sum as i16, (sum >> 16) as i16, (sum >> 32) as i16];
+                        }
+                        for ((out, &sum), &weight) in out.iter_mut().zip(&*sums).zip(&plan.weights) {
+                            *out = scaled(sum as u16, weight);
+                        }
+                    }
+                },
+            );
+        });
+        let across = &*across;
+        strips(narrow, scratch, small, |rows, scratch, small| {
+            let sums = sized(&mut scratch.i16s[0], narrow);
+            pulp::Arch::new().dispatch(
+                #[inline(always)]
+                || {
+                    for (cell, out) in plan.rows[rows.clone()].iter().zip(small.chunks_exact_mut(narrow)) {
+                        sums.fill(0);
+                        for row in cell.values.clone() {
+                            let row = &across[row * narrow..][..narrow];
+                            sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum = sum.wrapping_add(i16::from(v)));
+                        }
+                        out.iter_mut().zip(&*sums).for_each(|(out, &sum)| *out = scaled(sum as u16, cell.weight));
+                    }
+                },
+            );
+        });
+        let small = &*small;
+        strips(wide, scratch, out, |rows, _, out| {
+            let mut known = None;
+            for (i, &row) in plan.up_rows[rows].iter().enumerate() {
+                let (done, out) = out.split_at_mut(i * wide);
+                let out = &mut out[..wide];
+                if known == Some(row) {
+                    out.copy_from_slice(&done[(i - 1) * wide..]);
+                    continue;
+                }
+                let pixels = small[row * narrow..][..narrow].as_chunks::<3>().0;
+                for (out, &w) in out.as_chunks_mut::<3>().0.iter_mut().zip(&plan.up_columns) {
+                    *out = pixels[w];
+                }
+                known = Some(row);
             }
-        }
-        for ((first, weights), out) in plan.rows.iter().zip(small.chunks_exact_mut(narrow)) {
-            for (w, out) in out.iter_mut().enumerate() {
-                *out = weighted(across[first * narrow + w..].iter().step_by(narrow), weights);
-            }
-        }
-        for (&h, out) in plan.up_rows.iter().zip(out.as_chunks_mut::<3>().0.chunks_exact_mut(dims.width)) {
-            let row = &small[h * narrow..][..narrow];
-            for (&w, out) in plan.up_columns.iter().zip(out) {
-                *out = row[w];
-            }
-        }
+        });
+        planes.into_iter().zip(&mut scratch.u8s).for_each(|(plane, kept)| *kept = plane);
     }
 }

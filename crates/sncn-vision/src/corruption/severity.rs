@@ -3,7 +3,11 @@
 //! Source: the CIFAR-10-C and ImageNet-C generation tables of Hendrycks and Dietterich (2019), as printed in the golden
 //! data's description. Units are fractions of the range 0..1 or pixels, see each corruption.
 
+use super::dims::Dims;
 use anyhow::{Result, ensure};
+
+/// The shorter side, in pixels, up to which images take the table of CIFAR-10-C where none is named.
+pub const SMALL: usize = 64;
 
 /// The severity table, and the image sizes it is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +16,21 @@ pub enum Variant {
     Cifar,
     /// The table of ImageNet-C, meant for 224 × 224 images.
     Imagenet,
+}
+
+impl Variant {
+    /// The table for images of a size: that of CIFAR-10-C up to [`SMALL`] pixels on the shorter side, that of ImageNet-C above.
+    pub fn of(dims: Dims) -> Self {
+        if dims.height.min(dims.width) <= SMALL { Self::Cifar } else { Self::Imagenet }
+    }
+
+    /// The benchmark whose table it is.
+    pub const fn benchmark(self) -> &'static str {
+        match self {
+            Self::Cifar => "CIFAR-10-C",
+            Self::Imagenet => "ImageNet-C",
+        }
+    }
 }
 
 type Table<const N: usize> = [[[f64; N]; 5]; 2];

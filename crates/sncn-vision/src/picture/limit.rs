@@ -7,27 +7,27 @@ use image::Limits;
 /// The largest images that are read, by their pixels.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Limit {
-    /// Images of more megapixels are refused.
-    #[arg(long = "max-megapixels", value_name = "MEGAPIXELS", default_value_t = Limit::default().megapixels)]
-    megapixels: u32,
+    /// Images of more pixels are refused.
+    #[arg(long = "max-pixels", value_name = "PIXELS", default_value_t = Limit::default().pixels)]
+    pixels: u64,
 }
 
 impl Default for Limit {
-    /// 100 megapixels: what cameras make, and memory for it is 300 MB.
+    /// 100 million pixels: what cameras make, and memory for it is 300 MB.
     fn default() -> Self {
-        Self { megapixels: 100 }
+        Self { pixels: 100_000_000 }
     }
 }
 
 impl Limit {
-    /// At most so many megapixels.
-    pub fn of_megapixels(megapixels: u32) -> Self {
-        Self { megapixels }
+    /// At most so many pixels.
+    pub fn of_pixels(pixels: u64) -> Self {
+        Self { pixels }
     }
 
     /// The memory that a decoder may take before the size of an image is known.
     pub(crate) fn memory(self) -> Limits {
-        memory(u64::from(self.megapixels) * 1_000_000)
+        memory(self.pixels)
     }
 
     /// The memory that a decoder may take for an image of that size. Parts of a file may claim to be larger than their image: a frame of
@@ -43,11 +43,10 @@ impl Limit {
     pub(crate) fn check(self, width: u32, height: u32) -> Result<()> {
         let pixels = u64::from(width) * u64::from(height);
         ensure!(
-            pixels <= u64::from(self.megapixels) * 1_000_000,
-            "{width} × {height} pixels are {} megapixels, and at most {} are read: make the image smaller (predict and corrupt take a \
-             larger --max-megapixels)",
-            pixels.div_ceil(1_000_000),
-            self.megapixels
+            pixels <= self.pixels,
+            "{width} × {height} are {pixels} pixels, and at most {} are read: make the image smaller (predict and corrupt take a larger \
+             --max-pixels)",
+            self.pixels
         );
         Ok(())
     }
@@ -56,7 +55,7 @@ impl Limit {
 /// Twice the bytes of pixels of four floats, and what profiles and tables take.
 fn memory(pixels: u64) -> Limits {
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(32 * pixels + (64 << 20));
+    limits.max_alloc = Some(pixels.saturating_mul(32).saturating_add(64 << 20));
     limits
 }
 
@@ -66,10 +65,10 @@ mod tests {
 
     #[test]
     fn the_limit_is_one_of_pixels_and_the_error_names_the_option() {
-        let limit = Limit::of_megapixels(2);
+        let limit = Limit::of_pixels(2_000_000);
         assert!(limit.check(2000, 1000).is_ok() && limit.check(0, u32::MAX).is_ok());
         let error = limit.check(u32::MAX, u32::MAX).unwrap_err().to_string();
-        assert!(error.contains("at most 2") && error.contains("--max-megapixels"), "{error}");
-        assert!(limit.check(2001, 1000).unwrap_err().to_string().contains("2001 × 1000 pixels are 3 megapixels"));
+        assert!(error.contains("at most 2000000 are") && error.contains("--max-pixels"), "{error}");
+        assert!(limit.check(2001, 1000).unwrap_err().to_string().contains("2001 × 1000 are 2001000 pixels"));
     }
 }

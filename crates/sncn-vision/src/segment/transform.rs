@@ -5,7 +5,7 @@
 //! once, bilinearly, and its labels at the nearest pixel. What lies outside is the mean grey with label 255.
 
 use super::style::Style;
-use crate::corruption::filter::{Border, Gauss};
+use crate::corruption::filter::{Border, Gauss, Part};
 use crate::dataset::pairs::Pair;
 use crate::preprocess::Normalisation;
 use anyhow::{Result, ensure};
@@ -178,7 +178,7 @@ fn sample(image: &[u8], (height, width): (usize, usize), (x, y): (f64, f64), pix
 fn blurred(pair: &Pair) -> Vec<u8> {
     let (mut out, wide) = (vec![0; pair.image.len()], 3 * pair.width);
     Gauss::new(SIGMA, 2. / SIGMA, Border::Reflect101).each_row(
-        [pair.height, pair.width, 3],
+        Part { dims: [pair.height, pair.width, 3], rows: 0..pair.height },
         &mut Vec::new(),
         |h, row| row.iter_mut().zip(&pair.image[h * wide..]).for_each(|(value, &byte)| *value = f64::from(byte)),
         |h, row| out[h * wide..].iter_mut().zip(row).for_each(|(out, value)| *out = value.round().clamp(0., 255.) as u8),

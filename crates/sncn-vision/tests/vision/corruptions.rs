@@ -4,7 +4,9 @@
 use rand::{Rng, RngExt};
 use sncn_core::Seed;
 use sncn_vision::corruption::noise::Poisson;
-use sncn_vision::corruption::{CORRUPTIONS, Dims, Frost, Variant, build};
+use sncn_vision::corruption::spatter::Spatter;
+use sncn_vision::corruption::zoom::Zoom;
+use sncn_vision::corruption::{CORRUPTIONS, Dims, Frost, Scratch, Variant, build, truncate};
 use std::sync::LazyLock;
 
 const DIMS: Dims = Dims { height: 32, width: 32 };
@@ -42,7 +44,8 @@ fn poisson_has_the_moments_of_its_rate() {
 #[test]
 fn any_size_any_threads_any_batches() {
     let pools = [1, 2].map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
-    for (height, width) in [(17, 33), (1, 1), (48, 32), (2, 5)] {
+    // the last is worked on in strips
+    for (height, width) in [(17, 33), (1, 1), (48, 32), (2, 5), (150, 190)] {
         let dims = Dims { height, width };
         let mut images = vec![0; 5 * dims.bytes()];
         Seed::new(5).rng().fill_bytes(&mut images);
@@ -88,6 +91,67 @@ fn contrast_of_one_colour_is_rounded_as_published() {
             let mut out = vec![0; dims.bytes()];
             contrast.apply_one(&vec![value; dims.bytes()], dims, Seed::new(0), 0, &mut out).unwrap();
             assert!(out.iter().all(|&found| found == want), "{height} × {width} of {value}: {}", out[0]);
+        }
+    }
+}
+
+/// The published code takes the low 8 bits of the water's level times 255, so levels above 1 begin again at 0. The values are those of its
+/// steps in OpenCV 5.0, NumPy 2.4 and scikit-image 0.26.
+#[test]
+fn water_above_its_highest_level_begins_again_as_published() {
+    let (dims, spatter) = (Dims { height: 24, width: 32 }, Spatter::new(3, Variant::Cifar).unwrap());
+    let level = |x: usize| match x {
+        0..12 => 0.6,
+        12..22 => 1.3,
+        _ => 0.1,
+    };
+    let draw = |i: usize| (i / 32, i % 32);
+    let z: Vec<f32> =
+        (0..dims.pixels()).map(draw).map(|(y, x)| (level(x) + 0.05 * ((3 * y + 5 * x) % 7) as f64 - 0.15) as f32).collect();
+    let (mut strength, mut y, mut out) = (vec![0.0; dims.pixels()], vec![0.0; dims.bytes()], vec![0; dims.bytes()]);
+    spatter.strength(dims, &z, &mut Scratch::default(), &mut strength);
+    spatter.float(&vec![40; dims.bytes()], &strength, &mut y);
+    truncate(&y, &mut out);
+    let reds: Vec<u8> = out[3 * 12 * 32..][..96].iter().step_by(3).copied().collect();
+    let wanted = [
+        125, 119, 107, 103, 102, 91, 74, 59, 51, 47, 42, 40, 40, 40, 42, 43, 42, 41, 40, 40, 40, 40, 54, 80, 40, 40, 40, 40, 40,
+        40, 40, 40,
+    ];
+    assert_eq!(reds, wanted);
+    assert_eq!(out.iter().map(|&v| u32::from(v)).sum::<u32>(), 140_609);
+}
+
+/// Where the height is even and no multiple of 16, the last row of halved chroma is repeated and not that of the image. The values are
+/// Pillow's.
+#[test]
+fn jpeg_repeats_the_last_row_of_chroma_below_the_image() {
+    let dims = Dims { height: 20, width: 8 };
+    let value = |i: usize| {
+        let (y, x, c) = (i / 24, i / 3 % 8, i % 3);
+        ((37 * y + 11 * x * (c + 1) + 90 * c + (y * x * (c + 2)) % 50) % 256) as u8
+    };
+    let image: Vec<u8> = (0..dims.bytes()).map(value).collect();
+    let mut out = vec![0; dims.bytes()];
+    let jpeg = build("jpeg_compression", 3, Variant::Imagenet, frost()).unwrap();
+    jpeg.apply_one(&image, dims, Seed::new(0), 0, &mut out).unwrap();
+    let wanted =
+        [165, 74, 105, 183, 95, 133, 193, 113, 164, 189, 118, 174, 179, 122, 177, 172, 131, 165, 166, 140, 139, 158, 141, 121];
+    assert_eq!(out[19 * 24..], wanted);
+    assert_eq!(out.iter().map(|&v| u32::from(v)).sum::<u32>(), 62_062);
+}
+
+/// In some sizes the last position of a zoom lies outside the image by rounding, and is 0, as in the published code.
+#[test]
+fn the_last_row_of_some_zooms_is_black() {
+    for (side, factor, inside) in [(36, 1.2, 35), (320, 2.5, 319), (240, 2.5, 240)] {
+        let (zoom, ones) = (Zoom::new(side, side, factor), vec![[1.0]; side * side]);
+        let mut rows = Vec::new();
+        zoom.each_row(0..side, (0, &ones), &mut vec![[0.0]; 2 * side], |_, row| rows.push(row.to_vec()));
+        for (h, row) in rows.iter().enumerate() {
+            for (w, &[value]) in row.iter().enumerate() {
+                let wanted = if h < inside && w < inside { 1.0 } else { 0.0 };
+                assert!((value - wanted).abs() < 1e-12, "{side} × {factor}: {value} at {h}, {w}");
+            }
         }
     }
 }

@@ -27,9 +27,23 @@ fn one_photograph_is_a_folder_of_one_and_what_cannot_be_corrupted_is_explained()
     corrupt(&one, &out, &["--corruptions", "fog,snow", "--severities", "1"])
         .assert()
         .success()
-        .stdout(contains("1 images × 2"))
+        .stdout(contains("1 images × 2").and(contains("severities as in CIFAR-10-C")))
         .stderr(contains("frost").not());
     assert!(out.join("fog/1/a photo.png").is_file() && out.join("snow/1/a photo.png").is_file());
+    // the table is that of the size of each image, or the one that is named
+    let mixed = at("mixed");
+    fs::create_dir(&mixed).unwrap();
+    picture(200, 64).save(mixed.join("small.png")).unwrap();
+    picture(200, 65).save(mixed.join("large.png")).unwrap();
+    let (auto, named) = (at("auto"), at("named"));
+    let contrast = ["--corruptions", "contrast", "--severities", "3"];
+    let said = "severities as in CIFAR-10-C for 1 image (shorter side up to 64 pixels), as in ImageNet-C for 1 image";
+    corrupt(&mixed, &auto, &contrast).assert().success().stdout(contains(said));
+    let imagenet = [&contrast[..], &["--variant", "imagenet"]].concat();
+    corrupt(&mixed, &named, &imagenet).assert().success().stdout(contains("severities as in ImageNet-C\n"));
+    let bytes = |folder: &Path, name: &str| fs::read(folder.join("contrast/3").join(name)).unwrap();
+    assert_eq!(bytes(&auto, "large.png"), bytes(&named, "large.png"));
+    assert_ne!(bytes(&auto, "small.png"), bytes(&named, "small.png"));
     let out = at("none");
     refused(corrupt(&at("photoss"), &out, &[]), &["photoss: no such file or folder", "shapes, cifar10"]);
     fs::write(at("page.jpg"), "<!DOCTYPE html><html>404</html>").unwrap();
@@ -46,8 +60,8 @@ fn one_photograph_is_a_folder_of_one_and_what_cannot_be_corrupted_is_explained()
     assert_eq!(String::from_utf8_lossy(&cut).matches("nexpected end of file").count(), 1, "{}", String::from_utf8_lossy(&cut));
     // a limit on pixels, before anything is made
     picture(1250, 1000).save(at("large.png")).unwrap();
-    let words = ["large.png", "1250 × 1000 pixels are 2 megapixels", "at most 1", "--max-megapixels"];
-    refused(corrupt(&at("large.png"), &out, &["--max-megapixels", "1"]), &words);
+    let words = ["large.png", "1250 × 1000 are 1250000 pixels", "at most 1249999 are", "--max-pixels"];
+    refused(corrupt(&at("large.png"), &out, &["--max-pixels", "1249999"]), &words);
     refused(corrupt(&one, &out, &["--sheet", "--sheet-width", "3"]), &["--sheet-width", "200 to 20000"]);
     assert!(!out.exists());
 }

@@ -8,6 +8,7 @@
     augmix --threads N --runs R        views of AugMix in Pillow and NumPy, in as many processes
     corruptions --threads N --runs R   the package imagecorruptions, in as many processes
     loading --threads N --runs R       JPEG files to inputs of 224 pixels by Pillow and torchvision, in as many processes
+    photographs --runs R               the package imagecorruptions on one image of 640 x 427 pixels, by one thread
     versions                           one JSON object: Python and the packages that are measured
 """
 import argparse, json, platform, statistics, time

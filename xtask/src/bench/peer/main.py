@@ -32,7 +32,7 @@ def memory(args):
 
 def versions(args):
     found = {"python": platform.python_version()}
-    for package in ("torch", "torchvision", "onnx", "onnxruntime", "openvino", "numpy", "pillow", "imagecorruptions"):
+    for package in ("torch", "torchvision", "onnx", "onnxruntime", "openvino", "numpy", "pillow", "imagecorruptions", "imagecorruptions-imaug"):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
@@ -42,6 +42,7 @@ def versions(args):
 
 parser = argparse.ArgumentParser()
 cases = {"linear": linear, "memory": memory, "networks": networks, "photos": photos, "augmix": augmix, "corruptions": corruptions, "loading": loading,
+         "photographs": photographs,
          "versions": versions}
 parser.add_argument("case", choices=cases)
 parser.add_argument("peer", nargs="?")

@@ -4,6 +4,7 @@ mod fcn;
 mod images;
 mod layers;
 mod loading;
+mod photographs;
 mod photos;
 mod trainer;
 mod work;
@@ -22,6 +23,11 @@ pub(super) const CASES: &[Case] = &[
         name: "photos",
         about: "ResNet-50 and EfficientNet-Lite0 on photographs of 224 × 224 pixels: training and inference",
         run: photos::run,
+    },
+    Case {
+        name: "photographs",
+        about: "the corruptions on an image of 640 × 427 pixels, milliseconds",
+        run: |meter, _| photographs::run(meter),
     },
     Case {
         name: "fcn",

@@ -1,7 +1,8 @@
 //! Copies of image files: every file as `<output>/<corruption>/<severity>/<same relative path>.png`.
 
 use super::queue::{Queue, locked};
-use crate::corruption::{Dims, Generator};
+use super::tables::Tables;
+use crate::corruption::Dims;
 use crate::picture::{self, Limit};
 use anyhow::{Context, Result};
 use image::RgbImage;
@@ -17,7 +18,7 @@ pub(super) struct Copies<'a> {
     /// The files, and their names.
     pub(super) files: &'a [(PathBuf, PathBuf)],
     /// The corruptions at all severities.
-    pub(super) generators: &'a [Generator],
+    pub(super) tables: &'a Tables<'a>,
     /// Their seed.
     pub(super) seed: Seed,
     /// The largest images that are read.
@@ -33,19 +34,20 @@ struct Current {
 }
 
 impl Copies<'_> {
-    /// Writes all copies. A thread makes one copy at a time, so that those of a large image are made by all threads; an image is read
+    /// Writes all copies. A thread makes one copy at a time, and threads that have none to make take rows of the others'; an image is read
     /// when its first copy is made and forgotten after its last. `done` is called after every copy.
     ///
     /// # Errors
     /// If two copies would have one name, a file does not decode or one cannot be written.
     pub(super) fn write(&self, done: impl Fn() + Sync) -> Result<()> {
         let stems = picture::stems(self.files)?;
-        let each = self.generators.len();
+        let each = self.tables.len();
         let images: Vec<_> = self.files.iter().map(|_| Mutex::new(Current { image: None, left: each })).collect();
         Queue::run(self.files.len() * each, |piece, queue| {
-            let (index, generator) = (piece / each, &self.generators[piece % each]);
+            let index = piece / each;
             let image = self.image(index, &images[index])?;
-            let dims = Dims { height: image.height() as usize, width: image.width() as usize };
+            let dims = size(&image);
+            let generator = &self.tables.of(dims)?[piece % each];
             // buffers are given back before the file is made
             let share = queue.share(dims.bytes() + generator.memory(dims).max(FILE * dims.bytes()));
             let mut out = vec![0; dims.bytes()];
@@ -72,7 +74,12 @@ impl Copies<'_> {
             return Ok(image.clone());
         }
         let image = Arc::new(picture::read(&self.files[index].0, self.limit)?);
+        self.tables.count(size(&image));
         current.image = Some(image.clone());
         Ok(image)
     }
+}
+
+fn size(image: &RgbImage) -> Dims {
+    Dims { height: image.height() as usize, width: image.width() as usize }
 }

@@ -3,10 +3,11 @@
 mod copies;
 mod queue;
 mod sheet;
+mod tables;
 
 use super::setup;
 use crate::corruption::frost;
-use crate::corruption::{self, CORRUPTIONS, Dims, Generator, Variant};
+use crate::corruption::{self, CORRUPTIONS, Dims};
 use crate::dataset::arrays::{CONTENTS, Contents};
 use crate::dataset::npy::NpyWriter;
 use crate::dataset::{self, Images};
@@ -19,18 +20,10 @@ use sncn_train::files::write_atomically;
 use sncn_train::harness::cli;
 use std::path::PathBuf;
 use std::sync::Arc;
+use tables::{Severities, Tables};
 
 /// Images corrupted at a time: memory does not grow with the data set.
 const CHUNK: usize = 512;
-
-/// Severity table.
-#[derive(clap::ValueEnum, Clone, Copy, Debug)]
-pub(super) enum Severities {
-    /// CIFAR-10-C (32 × 32).
-    Cifar,
-    /// ImageNet-C (224 × 224).
-    Imagenet,
-}
 
 /// Write corrupted copies of a data set (.npy, laid out as CIFAR-10-C), of a folder of images or of an image file.
 #[derive(clap::Args, Debug)]
@@ -47,8 +40,9 @@ pub struct Corrupt {
     /// Severities, 1 to 5.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3, 4, 5])]
     severities: Vec<usize>,
-    /// Which table of severities: cifar (of CIFAR-10-C, 32 × 32) or imagenet (of ImageNet-C, 224 × 224).
-    #[arg(long, value_enum, hide_possible_values = true, default_value = "cifar")]
+    /// Which table of severities: cifar (of CIFAR-10-C, 32 × 32), imagenet (of ImageNet-C, 224 × 224), or auto: cifar's where the shorter
+    /// side of an image has up to 64 pixels, imagenet's above.
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "auto")]
     variant: Severities,
     /// Write one contact sheet of all corruptions × severities of the first image instead.
     #[arg(long)]
@@ -89,9 +83,7 @@ impl Corrupt {
             names => names.iter().map(String::as_str).collect(),
         };
         let frost = frost::textures(self.frost_dir.as_deref())?;
-        let cells = names.iter().flat_map(|name| self.severities.iter().map(move |&severity| (name, severity)));
-        let built = cells.map(|(name, severity)| corruption::build(name, severity, self.variant(), &frost));
-        let generators = built.collect::<Result<Vec<_>>>()?;
+        let tables = Tables::new(self.variant, &names, &self.severities, &frost)?;
         let input = PathBuf::from(&self.input);
         dataset::check_given(&self.input)?;
         if frost.is_generated() && names.contains(&"frost") {
@@ -102,23 +94,16 @@ impl Corrupt {
             Some((first, _)) if self.sheet => {
                 let image = picture::read(first, self.limit_pixels)?;
                 let dims = Dims { height: image.height() as usize, width: image.width() as usize };
-                self.write_sheet(image.into_raw(), dims, &names, &generators)
+                self.write_sheet(image.into_raw(), dims, &names, &tables)
             }
-            Some(_) => self.write_files(files, &names, &generators),
+            Some(_) => self.write_files(files, &names, &tables),
             None if self.sheet => {
                 let mut photo = Photo::default();
                 self.data_set()?.read(0, &mut photo)?;
                 let dims = photo.dims();
-                self.write_sheet(photo.into_bytes(), dims, &names, &generators)
+                self.write_sheet(photo.into_bytes(), dims, &names, &tables)
             }
-            None => self.write_arrays(&names, &generators),
-        }
-    }
-
-    fn variant(&self) -> Variant {
-        match self.variant {
-            Severities::Cifar => Variant::Cifar,
-            Severities::Imagenet => Variant::Imagenet,
+            None => self.write_arrays(&names, &tables),
         }
     }
 
@@ -130,12 +115,13 @@ impl Corrupt {
     }
 
     /// Every corruption of the test images as `<name>.npy`, severities one after another, and `labels.npy`.
-    fn write_arrays(&self, names: &[&str], generators: &[Generator]) -> Result<()> {
+    fn write_arrays(&self, names: &[&str], tables: &Tables<'_>) -> Result<()> {
         let images = setup::limited(&self.data_set()?, self.limit);
         let dims = images.dims().with_context(|| {
             format!("{}: its images have sizes of their own: give the folder that they are in as --input", images.describe())
         })?;
-        let shape = [dims.height, dims.width, 3];
+        let (shape, generators) = ([dims.height, dims.width, 3], tables.of(dims)?);
+        tables.count(dims);
         std::fs::create_dir_all(&self.output).with_context(|| format!("{}: the folder cannot be made", self.output.display()))?;
         let bar = cli::progress(names.len() * self.severities.len() * images.len(), "corrupt");
         let mut photo = Photo::default();
@@ -167,36 +153,39 @@ impl Corrupt {
         write_atomically(&self.output.join(CONTENTS), serde_json::to_string(&contents)?.as_bytes())?;
         bar.finish_and_clear();
         out!(
-            "{}: {} corruptions × {} severities of {}",
+            "{}: {} corruptions × {} severities of {}; {}",
             self.output.display(),
             names.len(),
             self.severities.len(),
-            images.describe()
+            images.describe(),
+            tables.said()
         );
         Ok(())
     }
 
     /// Every image file as `<output>/<corruption>/<severity>/<same relative path>.png`.
-    fn write_files(&self, mut files: Vec<(PathBuf, PathBuf)>, names: &[&str], generators: &[Generator]) -> Result<()> {
+    fn write_files(&self, mut files: Vec<(PathBuf, PathBuf)>, names: &[&str], tables: &Tables<'_>) -> Result<()> {
         files.truncate(self.limit.unwrap_or(usize::MAX));
-        let bar = cli::progress(files.len() * generators.len(), "corrupt");
+        let bar = cli::progress(files.len() * tables.len(), "corrupt");
         let (seed, limit) = (Seed::new(self.seed), self.limit_pixels);
-        Copies { files: &files, generators, seed, limit, output: &self.output }.write(|| bar.inc(1))?;
+        Copies { files: &files, tables, seed, limit, output: &self.output }.write(|| bar.inc(1))?;
         bar.finish_and_clear();
         out!(
-            "{}: {} images × {} corruptions × {} severities",
+            "{}: {} images × {} corruptions × {} severities; {}",
             self.output.display(),
             files.len(),
             names.len(),
-            self.severities.len()
+            self.severities.len(),
+            tables.said()
         );
         Ok(())
     }
 
-    fn write_sheet(&self, image: Vec<u8>, dims: Dims, names: &[&str], generators: &[Generator]) -> Result<()> {
+    fn write_sheet(&self, image: Vec<u8>, dims: Dims, names: &[&str], tables: &Tables<'_>) -> Result<()> {
         let contact = Contact { image, dims, width: self.sheet_width, seed: Seed::new(self.seed) };
-        contact.write(names, &self.severities, generators, &self.output)?;
-        out!("{}: rows {}", self.output.display(), names.join(", "));
+        tables.count(dims);
+        contact.write(names, &self.severities, tables.of(dims)?, &self.output)?;
+        out!("{}: rows {}; {}", self.output.display(), names.join(", "), tables.said());
         Ok(())
     }
 }
