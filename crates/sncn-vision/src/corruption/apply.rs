@@ -41,8 +41,6 @@ pub struct Scratch {
     pub i8s: [Vec<i8>; 1],
     /// Short integer buffers.
     pub i16s: [Vec<i16>; 6],
-    /// Integer buffers.
-    pub i32s: [Vec<i32>; 6],
 }
 
 thread_local! {
@@ -70,7 +68,6 @@ impl Scratch {
         large(&mut self.u8s);
         large(&mut self.i8s);
         large(&mut self.i16s);
-        large(&mut self.i32s);
     }
 }
 

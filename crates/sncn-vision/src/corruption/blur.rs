@@ -5,6 +5,7 @@ use super::bytes::{UNIT_SINGLE, truncate, truncate_unit, unit};
 use super::dims::Dims;
 use super::filter::{Border, Gauss, Motion, Part, Taps};
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use super::zoom::Zoom;
 use anyhow::Result;
 use rand::{Rng, RngExt};
@@ -263,7 +264,7 @@ impl ZoomBlur {
         for (x, v) in x.iter_mut().zip(&image[first * width..last * width]) {
             *x = [UNIT_SINGLE[usize::from(v[0])], UNIT_SINGLE[usize::from(v[1])], UNIT_SINGLE[usize::from(v[2])], 0.0];
         }
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 sum.fill([0.0; 4]);

@@ -1,5 +1,7 @@
 //! Conversion between bytes and values in 0..1.
 
+use super::vectorised::vectorised;
+
 /// v / 255 for every byte v, by value.
 pub(super) static UNIT: [f64; 256] = {
     let mut table = [0.0; 256];
@@ -39,7 +41,7 @@ pub(super) fn whole(y: f64) -> u32 {
 
 /// The final conversion of values in 0..255 to bytes: clipped, then truncated (NaN gives 0).
 pub fn truncate(y: &[f32], out: &mut [u8]) {
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             for (out, &y) in out.iter_mut().zip(y) {
@@ -52,7 +54,7 @@ pub fn truncate(y: &[f32], out: &mut [u8]) {
 
 /// The final conversion of values in 0..1 to bytes: u8 = trunc(255 · clip01(y)).
 pub fn truncate_unit(y: &[f64], out: &mut [u8]) {
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             for (out, &y) in out.iter_mut().zip(y) {

@@ -4,6 +4,7 @@ use super::apply::{CHUNK, Corruption, Scratch, sized, strips};
 use super::bytes::{UNIT, truncate_unit};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 
@@ -42,7 +43,7 @@ impl Contrast {
 impl Corruption for Contrast {
     fn apply(&self, image: &[u8], dims: Dims, _: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
         let (mut table, mut bytes) = ([0.0; 768], [0u8; 768]);
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 self.table(image, dims, &mut table);
@@ -123,7 +124,7 @@ fn in_hsv(image: &[u8], y: &mut [f64], change: impl Fn([f64; 3]) -> [f64; 3]) {
 fn pointwise(image: &[u8], dims: Dims, scratch: &mut Scratch, out: &mut [u8], float: impl Fn(&[u8], &mut [f64]) + Sync) {
     strips(3 * dims.width, scratch, out, |rows, scratch, out| {
         let y = sized(&mut scratch.f64s[0], CHUNK);
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for (image, out) in image[3 * rows.start * dims.width..].chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {

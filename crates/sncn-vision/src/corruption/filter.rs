@@ -6,6 +6,7 @@
 use super::apply::sized;
 use super::bytes::whole;
 use super::sums::{BLOCK, Moved, Pairs};
+use super::vectorised::vectorised;
 use std::ops::Range;
 
 /// How a row a b c d is extended beyond its ends; all rules continue periodically for offsets larger than the image.
@@ -96,7 +97,7 @@ impl Gauss {
         let mut rows = Window::new(rows, wide, count, part.rows.start.saturating_sub(radius), height);
         let across: Vec<[usize; 2]> = (1..=radius).rev().map(|k| [pad - k * channels, pad + k * channels]).collect();
         let mut down = vec![[0; 2]; radius];
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for h in part.rows {
@@ -223,7 +224,7 @@ impl Taps {
         let out = &mut out[..row.next_multiple_of(BLOCK)];
         let mut rows = Window::new(rows, wide, count, part.rows.start.saturating_sub(self.up), height);
         let mut places = vec![(0, 0.0); self.taps.len()];
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for h in part.rows {

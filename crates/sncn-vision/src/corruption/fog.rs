@@ -4,6 +4,7 @@ use super::apply::{Corruption, Scratch, sized, strips};
 use super::bytes::{UNIT, truncate_unit};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use anyhow::Result;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -67,7 +68,7 @@ impl<'a> Plasma<'a> {
         let [coarse, centres, between, beside] = self.planes.each_ref().map(|plane| &plane[h / 2 * half..][..half]);
         let (even, odd) = if h.is_multiple_of(2) { (coarse, between) } else { (beside, centres) };
         let (low, high) = (self.low, if self.high > 0.0 { self.high } else { 1.0 });
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 let (pairs, last) = out.as_chunks_mut::<2>();
@@ -120,13 +121,13 @@ fn level(planes: &mut [&mut [f64]; 4], from: usize, amplitude: f64, first: usize
 /// Replaces every draw of a row by `mean(x, next x, last x, draw)`, where the row is a ring.
 #[inline(always)]
 fn each_point(out: &mut [f64], mean: impl Fn(usize, usize, usize, f64) -> f64) {
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             let end = out.len() - 1;
             out[0] = mean(0, usize::from(end > 0), end, out[0]);
-            for x in 1..end {
-                out[x] = mean(x, x + 1, x - 1, out[x]);
+            for (x, value) in out.iter_mut().enumerate().take(end).skip(1) {
+                *value = mean(x, x + 1, x - 1, *value);
             }
             if end > 0 {
                 out[end] = mean(end, 0, end - 1, out[end]);
@@ -188,7 +189,7 @@ impl Fog {
         for h in rows {
             plasma.row(h, heights);
             let pixels = image[3 * h * width..].as_chunks::<3>().0;
-            pulp::Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for ((y, x), a) in y.as_chunks_mut::<3>().0.iter_mut().zip(pixels).zip(&*heights) {

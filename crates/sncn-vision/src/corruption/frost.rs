@@ -8,6 +8,7 @@ use super::bytes::whole;
 use super::dims::Dims;
 use super::filter::Border;
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use crate::picture::{self, Limit};
 use anyhow::{Context, Result, ensure};
 use image::RgbImage;
@@ -187,7 +188,7 @@ impl FrostOverlay {
             let line = sized(&mut scratch.u8s[0], wide);
             for (h, out) in rows.zip(out.chunks_exact_mut(wide)) {
                 let (image, frost) = (&image[h * wide..][..wide], texture.row(row + h, column, line));
-                pulp::Arch::new().dispatch(
+                vectorised(
                     #[inline(always)]
                     || {
                         for ((out, &image), &frost) in out.iter_mut().zip(image).zip(frost) {

@@ -8,6 +8,7 @@
 use super::apply::{Corruption, STRIP, Scratch, sized, strips};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -345,7 +346,7 @@ impl Corruption for JpegCompression {
         let parts = luma.par_chunks_exact_mut(16 * wide).zip(chroma.par_chunks_exact_mut(8 * wide)).enumerate();
         parts.with_min_len(STRIP / 16).for_each(|(part, (luma, chroma))| {
             Scratch::lent(|scratch| {
-                pulp::Arch::new().dispatch(
+                vectorised(
                     #[inline(always)]
                     || self.sixteen(image, 16 * part, sizes, &mut scratch.i16s, luma, chroma),
                 );
@@ -353,7 +354,7 @@ impl Corruption for JpegCompression {
         });
         let (luma, chroma) = (&*luma, &*chroma);
         strips(3 * dims.width, scratch, out, |rows, scratch, out| {
-            pulp::Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for (h, out) in rows.zip(out.chunks_exact_mut(3 * dims.width)) {

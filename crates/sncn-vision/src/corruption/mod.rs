@@ -35,6 +35,7 @@ pub mod severity;
 pub mod snow;
 pub mod spatter;
 mod sums;
+mod vectorised;
 mod water;
 pub mod zoom;
 

@@ -4,6 +4,7 @@ use super::apply::{CHUNK, Corruption, Scratch, drawn, sized};
 use super::bytes::truncate;
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use anyhow::Result;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -19,7 +20,7 @@ fn normally(image: &[u8], rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut
     for (image, out) in image.chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
         let y = sized(&mut scratch.f32s[0], image.len());
         normals(y, rng);
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 mix(image, y);
@@ -231,7 +232,7 @@ impl Corruption for ImpulseNoise {
             for (image, out) in image[first..].chunks(CHUNK).zip(out.chunks_mut(CHUNK)) {
                 let bits = &mut bits[..4 * out.len()];
                 rng.fill_bytes(bits);
-                pulp::Arch::new().dispatch(
+                vectorised(
                     #[inline(always)]
                     || {
                         for ((out, &value), &bits) in out.iter_mut().zip(image).zip(bits.as_chunks::<4>().0) {

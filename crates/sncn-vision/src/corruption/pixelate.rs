@@ -5,6 +5,7 @@
 use super::apply::{Corruption, Scratch, sized, strips};
 use super::dims::Dims;
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
 use std::ops::Range;
@@ -108,7 +109,7 @@ impl Corruption for Pixelate {
         let (across, small) = (sized(across, dims.height * narrow), sized(small, plan.small.bytes()));
         strips(narrow, scratch, across, |rows, scratch, across| {
             let (mut pixels, sums) = (vec![0; dims.width], sized(&mut scratch.i16s[0], narrow));
-            pulp::Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for (h, out) in rows.zip(across.chunks_exact_mut(narrow)) {
@@ -131,7 +132,7 @@ impl Corruption for Pixelate {
         let across = &*across;
         strips(narrow, scratch, small, |rows, scratch, small| {
             let sums = sized(&mut scratch.i16s[0], narrow);
-            pulp::Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for (cell, out) in plan.rows[rows.clone()].iter().zip(small.chunks_exact_mut(narrow)) {

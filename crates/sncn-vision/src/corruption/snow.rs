@@ -6,6 +6,7 @@ use super::dims::Dims;
 use super::filter::{Motion, Part};
 use super::noise::normals;
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use super::zoom::Zoom;
 use anyhow::Result;
 use rand::RngExt;
@@ -96,7 +97,7 @@ impl Corruption for Snow {
         let blurred = &*blurred;
         strips(3 * dims.width, scratch, out, |rows, scratch, out| {
             let (y, first) = (sized(&mut scratch.f64s[0], CHUNK), rows.start * dims.width);
-            pulp::Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     let image = image[3 * first..].chunks(CHUNK);

@@ -8,6 +8,7 @@ use super::dims::Dims;
 use super::filter::{Border, Gauss, Part};
 use super::noise::normals;
 use super::severity::{self, Variant, row};
+use super::vectorised::vectorised;
 use super::water::{Planes, relief};
 use anyhow::Result;
 use rand_chacha::ChaCha8Rng;
@@ -115,7 +116,7 @@ impl Corruption for Spatter {
         let (strength, width) = (&*strength, dims.width);
         strips(3 * width, scratch, out, |rows, scratch, out| {
             let y = sized(&mut scratch.f32s[2], 3 * width);
-            pulp::Arch::new().dispatch(
+            vectorised(
                 #[inline(always)]
                 || {
                     for (h, out) in rows.zip(out.chunks_exact_mut(3 * width)) {

@@ -2,6 +2,8 @@
 //!
 //! Every product and every sum is rounded by itself and in the order of the taps, so the vectors' width changes nothing.
 
+#![allow(clippy::needless_range_loop, reason = "plain loops: a closure may not be compiled for the vector unit")]
+
 use pulp::{Arch, Simd, WithSimd};
 
 /// Vectors that are summed together: enough that additions do not wait for each other.
@@ -40,10 +42,13 @@ impl WithSimd for Pairs<'_> {
         for (at, out) in out.chunks_exact_mut(block).enumerate() {
             let at = at * block;
             let Some(here) = vectors::<S>(values, centre + at) else { return };
-            let mut sum = here.map(|v| simd.mul_f64s(middle, v));
+            let mut sum = [middle; VECTORS];
+            for i in 0..VECTORS {
+                sum[i] = simd.mul_f64s(sum[i], here[i]);
+            }
             for (&[left, right], &weight) in sides.iter().zip(weights) {
-                let both = vectors::<S>(values, left + at).zip(vectors::<S>(values, right + at));
-                let Some((left, right)) = both else { return };
+                let Some(left) = vectors::<S>(values, left + at) else { return };
+                let Some(right) = vectors::<S>(values, right + at) else { return };
                 let weight = simd.splat_f64s(weight);
                 for i in 0..VECTORS {
                     sum[i] = simd.add_f64s(sum[i], simd.mul_f64s(simd.add_f64s(left[i], right[i]), weight));

@@ -4,6 +4,7 @@
 use super::apply::{STRIP, Scratch, sized};
 use super::dims::Dims;
 use super::filter::Border;
+use super::vectorised::vectorised;
 use rayon::prelude::*;
 use std::mem::take;
 
@@ -96,7 +97,7 @@ fn pad(plane: &[u8], dims: Dims, border: Border, padded: &mut [i16]) {
 fn convolve<O: Send>(padded: &[i16], dims: Dims, kernel: [i16; 9], out: &mut [O], end: impl Fn(i16) -> O + Copy + Sync) {
     let wide = dims.width + 2;
     out.par_chunks_mut(dims.width).with_min_len(STRIP).enumerate().for_each(|(h, out)| {
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 let [a, b, c] = [0, 1, 2].map(|down| &padded[(h + down) * wide..][..wide]);
@@ -194,7 +195,7 @@ fn less(a: f32, b: f32) -> f32 {
 
 /// Lowers the distances of a row to those through the next row and the one after it.
 fn relax(one: &[f32], two: &[f32], here: &mut [f32]) {
-    pulp::Arch::new().dispatch(
+    vectorised(
         #[inline(always)]
         || {
             let inner = here.len() - 4;
@@ -226,7 +227,7 @@ fn averages(distance: &mut [f32], dims: Dims, out: &mut [u8]) {
     let distance = &*distance;
     out.par_chunks_mut(STRIP * width).enumerate().for_each(|(strip, out)| {
         let mut sums = vec![0.0; width + 2];
-        pulp::Arch::new().dispatch(
+        vectorised(
             #[inline(always)]
             || {
                 for (h, out) in (strip * STRIP..).zip(out.chunks_exact_mut(width)) {
