@@ -18,10 +18,10 @@ use sncn_core::{FeatureMap, Layers, Network, Pass, ops};
 const SIZES: [(f64, f64, f64); 5] = [(1.0, 1.0, 0.2), (1.0, 1.1, 0.2), (1.1, 1.2, 0.3), (1.2, 1.4, 0.3), (1.4, 1.8, 0.3)];
 
 /// A stage: blocks, kernel, stride of the first block, expansion, channels out.
-type Stage = (usize, usize, usize, usize, usize);
+pub(crate) type Stage = (usize, usize, usize, usize, usize);
 
 /// The stages of the smallest network.
-const STAGES: [Stage; 7] = [
+pub(crate) const STAGES: [Stage; 7] = [
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -32,7 +32,7 @@ const STAGES: [Stage; 7] = [
 ];
 
 /// Channels of the stem and of the last convolution, whatever the size.
-const ENDS: (usize, usize) = (32, 1280);
+pub(crate) const ENDS: (usize, usize) = (32, 1280);
 /// The rate of stochastic depth that the block after the last would have; that of block i of n is i/n of it.
 const DROPPED: f64 = 0.2;
 

@@ -20,7 +20,7 @@
 mod allconv;
 mod blueprint;
 mod densenet;
-mod efficientnet;
+pub(crate) mod efficientnet;
 mod image;
 mod residual;
 mod resnet;

@@ -1,5 +1,7 @@
 //! Additions and multiplications of the convolutions of networks, in a forward pass of one image.
 
+use crate::backbone::efficientnet::{ENDS, STAGES};
+
 /// ResNet-50: the side of the stem's map, those before and in every stage, and the classes.
 pub(super) fn resnet(stem: usize, sides: [(usize, usize); 4], classes: usize) -> f64 {
     let mut sum = stem * stem * 147 * 64 + 2048 * classes;
@@ -16,25 +18,16 @@ pub(super) fn resnet(stem: usize, sides: [(usize, usize); 4], classes: usize) ->
 
 /// EfficientNet-Lite0.
 pub(super) fn lite(side: usize, classes: usize) -> f64 {
-    let (mut side, mut from) = (side.div_ceil(2), 32);
-    let mut sum = side * side * 27 * 32;
-    let stages = [
-        (1, 9, 1, 1, 16),
-        (2, 9, 2, 6, 24),
-        (2, 25, 2, 6, 40),
-        (3, 9, 2, 6, 80),
-        (3, 25, 1, 6, 112),
-        (4, 25, 2, 6, 192),
-        (1, 9, 1, 6, 320),
-    ];
-    for (blocks, taps, stride, expansion, to) in stages {
+    let (mut side, mut from) = (side.div_ceil(2), ENDS.0);
+    let mut sum = side * side * 27 * from;
+    for (blocks, kernel, stride, expansion, to) in STAGES {
         for block in 0..blocks {
             let wide = expansion * from;
             sum += if expansion > 1 { side * side * from * wide } else { 0 };
             side = if block == 0 { side.div_ceil(stride) } else { side };
-            sum += side * side * wide * (taps + to);
+            sum += side * side * wide * (kernel * kernel + to);
             from = to;
         }
     }
-    2. * (sum + side * side * from * 1280 + 1280 * classes) as f64
+    2. * (sum + side * side * from * ENDS.1 + ENDS.1 * classes) as f64
 }
