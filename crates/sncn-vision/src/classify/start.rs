@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 /// The name that a user's own photographs have as a data set.
 const OWN: &str = "folder";
-/// Photographs whose size is looked at.
-const LOOKED_AT: usize = 200;
+/// Photographs whose size is looked at; they are decoded for that.
+const LOOKED_AT: usize = 32;
 /// Sides of inputs that are chosen among, in pixels, by the short side of the photographs.
 const SIDES: [usize; 7] = [32, 64, 96, 112, 128, 160, 224];
 /// The largest side that networks for CIFAR are chosen for.
