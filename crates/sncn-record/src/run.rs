@@ -19,7 +19,7 @@ pub struct Run {
     pub test: Vec<String>,
     /// Network.
     pub backbone: String,
-    /// Passes over the training set.
+    /// Passes over the training set; 0 tests [`weights`](Self::weights) as they are.
     pub epochs: usize,
     /// Examples a batch.
     pub batch_size: usize,
@@ -181,7 +181,10 @@ impl Run {
 
     /// Refuses numbers out of range and settings that do not go together.
     fn check(&self) -> Result<(), RunError> {
-        ensure!(self.epochs > 0, "epochs is 0; at least 1 is accepted");
+        ensure!(
+            self.epochs > 0 || self.weights.is_some(),
+            "epochs is 0; at least 1 is accepted, or 0 with the key weights, to test these as they are"
+        );
         ensure!(self.batch_size > 0, "batch_size is 0; at least 1 is accepted");
         ensure!(self.lr.is_finite() && self.lr > 0., "lr is {}; a positive number is accepted", self.lr);
         let smoothing = self.label_smoothing;

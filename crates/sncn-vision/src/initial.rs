@@ -84,7 +84,10 @@ fn near_identity(vars: &Vars, names: &[&str]) -> Result<usize> {
 }
 
 /// The path of a file: as it is, or else below the data folder.
-fn located(file: &str, data_dir: &DataDir) -> Result<PathBuf> {
+///
+/// # Errors
+/// If there is no such file.
+pub(crate) fn located(file: &str, data_dir: &DataDir) -> Result<PathBuf> {
     let here = Path::new(file);
     if here.exists() {
         return Ok(here.to_path_buf());

@@ -15,10 +15,12 @@ pub(crate) enum Case {
     Images,
     /// JPEG files to inputs, and a ResNet-18 epoch on them.
     Loading,
-    /// ResNet-50 and EfficientNet-Lite0 on photographs: training and inference.
-    Photos,
+    /// ResNet-50 and EfficientNet-Lite0 at 224 pixels: training and inference.
+    Imagenet,
     /// The corruption generator on an image of 640 × 427 pixels, by one thread.
     Photographs,
+    /// A folder of photographs corrupted by two threads, beside one.
+    Folder,
     /// FCN-ResNet50: training and inference.
     Fcn,
     /// A text encoder: training and inference.
@@ -27,15 +29,16 @@ pub(crate) enum Case {
 
 impl Case {
     /// All cases in the order of measurement.
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Wrn,
         Self::Layers,
         Self::Linear,
         Self::Networks,
         Self::Images,
         Self::Photographs,
+        Self::Folder,
         Self::Loading,
-        Self::Photos,
+        Self::Imagenet,
         Self::Fcn,
         Self::Text,
     ];
@@ -56,7 +59,9 @@ pub(crate) struct Bar {
 
 /// The figure of WideResNet-40-2 whose speed-up by a second core has a bar.
 pub(crate) const STEP: &str = "train, SelfNorm + 2 CrossNorm";
-/// The suffix of the figure's name for that ratio.
+/// The figure of a folder of photographs that are corrupted.
+pub(crate) const FOLDER: &str = "1600 x 1200, severity 3";
+/// The suffix of the name of a figure by two threads beside the same by one.
 pub(crate) const CORES: &str = "two cores against one";
 /// The suffix of the figure's name for `torch.compile`.
 pub(crate) const COMPILED: &str = "compiled";
@@ -73,7 +78,7 @@ pub(crate) const MEAN: &str = "geometric mean";
 /// The name of the memory figure: a new process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
-use Case::{Fcn, Images, Layers, Linear, Loading, Networks, Photographs, Photos, Text, Wrn};
+use Case::{Fcn, Folder, Imagenet, Images, Layers, Linear, Loading, Networks, Photographs, Text, Wrn};
 
 /// The first bar that matches a figure applies.
 pub(crate) const BARS: &[Bar] = &[
@@ -103,13 +108,14 @@ pub(crate) const BARS: &[Bar] = &[
     bar(Images, "corruption", "geometric mean", 10.),
     bar(Loading, "loading", "*", 1.5),
     bar(Loading, "resnet18 epoch", "from JPEG files, beside memory", 0.97),
-    bar(Photos, "resnet50", "train *", 1.4),
-    bar(Photos, "resnet50", "inference *", 1.4),
-    bar(Photos, "efficientnet_lite0", "train *", 1.5),
-    bar(Photos, "efficientnet_lite0", "inference *", 1.5),
+    bar(Imagenet, "resnet50", "train *", 1.4),
+    bar(Imagenet, "resnet50", "inference *", 1.4),
+    bar(Imagenet, "efficientnet_lite0", "train *", 1.5),
+    bar(Imagenet, "efficientnet_lite0", "inference *", 1.5),
     bar(Photographs, "photograph", "geometric mean", 8.),
     bar(Photographs, "photograph jpeg_compression", "640 x 427, *", 1.2),
     bar(Photographs, "photograph *", "640 x 427, *", 1.5),
+    bar(Folder, "corrupt folder", "1600 x 1200, severity 3, two cores against one", 1.8),
     bar(Fcn, "fcn_resnet50", "train *", 1.5),
     bar(Fcn, "fcn_resnet50", "inference *", 1.3),
     bar(Text, "encoder 4x256", "train *", 2.),

@@ -165,15 +165,16 @@ impl Bench {
                 Case::Wrn => {
                     main.push(sides.wrn()?);
                     memory.push(sides.memory()?);
-                    cores.push(sides.cores()?);
+                    cores.push(sides.cores("wrn", bars::STEP)?);
                 }
                 Case::Layers => main.push(sides.layers()?),
                 Case::Linear => main.push(sides.linear()?),
                 Case::Networks => main.push(sides.networks()?),
                 Case::Images => main.push(sides.images()?),
                 Case::Loading => main.push(sides.loading()?),
-                Case::Photos => main.push(sides.photos()?),
+                Case::Imagenet => main.push(sides.imagenet()?),
                 Case::Photographs => main.push(sides.photographs()?),
+                Case::Folder => cores.push(sides.cores("folder", bars::FOLDER)?),
                 Case::Fcn => main.push(sides.fcn()?),
                 Case::Text => main.push(sides.text()?),
             }
@@ -219,19 +220,19 @@ impl Sides {
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("memory", true))? })
     }
 
-    /// Our own step with two threads as ours, with one thread as the peer's.
-    fn cores(&mut self) -> Result<Round> {
+    /// Our own figure with two threads as ours, with one thread as the peer's.
+    fn cores(&mut self, case: &str, what: &str) -> Result<Round> {
         if std::thread::available_parallelism().is_ok_and(|cores| cores.get() < 2) {
             eprintln!("  this machine has one processor: what a second one brings is left out");
             return Ok(Round::default());
         }
-        let mut step = |threads: u32| -> Result<Vec<Figure>> {
-            let mut figures = self.ours.figures("wrn", threads)?;
-            figures.retain(|figure| figure.what == bars::STEP);
+        let mut with = |threads: u32| -> Result<Vec<Figure>> {
+            let mut figures = self.ours.figures(case, threads)?;
+            figures.retain(|figure| figure.what == what);
             figures.iter_mut().for_each(|figure| rename(figure, bars::CORES));
             Ok(figures)
         };
-        Ok(Round { ours: step(2)?, theirs: step(1)? })
+        Ok(Round { ours: with(2)?, theirs: with(1)? })
     }
 
     fn layers(&mut self) -> Result<Round> {
@@ -273,9 +274,9 @@ impl Sides {
         Ok(Round { ours, theirs })
     }
 
-    fn photos(&mut self) -> Result<Round> {
-        let ours = self.ours.figures("photos", self.threads)?;
-        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("photos", false))? })
+    fn imagenet(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("imagenet", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("imagenet", false))? })
     }
 
     /// One thread on both sides.

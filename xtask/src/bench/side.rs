@@ -11,7 +11,7 @@ use std::process::Command;
 const SNIPPETS: &str = concat!(
     include_str!("peer/common.py"),
     include_str!("peer/networks.py"),
-    include_str!("peer/photos.py"),
+    include_str!("peer/imagenet.py"),
     include_str!("peer/images.py"),
     include_str!("peer/loading.py"),
     include_str!("peer/photographs.py"),

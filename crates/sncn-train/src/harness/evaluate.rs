@@ -63,6 +63,8 @@ impl<T: Task> Evaluate<T> {
         let (pass, exact) = T::passes(&self.options);
         let mut notes = sets.notes(tests);
         notes.extend(changed);
+        let weights = trained.run.weights.as_ref().filter(|_| trained.run.epochs == 0);
+        notes.extend(weights.map(|file| format!("weights: {file} as they are, not trained here")));
         notes.extend(exact.is_some().then(|| cli::ROUNDED.to_string()));
         let mut recorder = self.recorder(&trained, notes.clone());
         for part in parts.into_iter().flatten() {

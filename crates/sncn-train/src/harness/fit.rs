@@ -140,6 +140,12 @@ impl<T: Task> Fit<'_, T> {
             )
         }
         let mut optimizer = run.optimizer(vars)?;
+        if run.epochs == 0 {
+            eprintln!("{} on {describe}: {} parameters, not trained (epochs is 0)", run.backbone, vars.parameter_count());
+            run.early_stopping.map_or(Ok(()), |_| self.validate(&mut folder, 0, 0))?;
+            self.save(&mut folder, &optimizer, 0, 0)?;
+            return Ok(Ending::Done);
+        }
         let recipe = run.recipe(self.resolved.seed);
         let epoch = recipe.steps_per_epoch(data.len());
         let total = epoch * run.epochs;

@@ -30,8 +30,8 @@ pub struct Start {
     /// With --data: the weights to begin with; of texts, a folder.
     #[arg(long, value_name = "FILE", requires = "data")]
     weights: Option<String>,
-    /// With --data: passes over it.
-    #[arg(long, value_name = "N", requires = "data", value_parser = clap::value_parser!(u64).range(1..))]
+    /// With --data: passes over it; 0 tests --weights as they are.
+    #[arg(long, value_name = "N", requires = "data")]
     epochs: Option<u64>,
     /// Another value of a key of the row: lr=0.1, optimizer.momentum=0.8.
     #[arg(long = "set", value_name = "KEY=VALUE")]

@@ -1,7 +1,8 @@
-//! What a file of weights that this program exported notes of its classes and of how images become inputs.
+//! What a file of weights that this program wrote, a checkpoint or an exported file, notes of its classes and of how images become inputs.
 
 use safetensors::SafeTensors;
 use serde_json::Value;
+use sncn_record::checkpoint::{Header, KEY};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -23,6 +24,9 @@ impl Noted {
     /// Reads the notes of a file. What cannot be read is told when its weights are.
     pub(super) fn read(path: &Path) -> Self {
         let notes = notes(path).unwrap_or_default();
+        if let Some(header) = notes.get(KEY).and_then(|text| serde_json::from_str::<Header>(text).ok()) {
+            return Self { input: header.run.run.get("input").cloned(), classes: Some(header.classes) };
+        }
         let parsed = |key: &str| notes.get(key).and_then(|text| serde_json::from_str(text).ok());
         let classes = parsed("classes").and_then(|classes| serde_json::from_value(classes).ok());
         Self { input: parsed("input"), classes }

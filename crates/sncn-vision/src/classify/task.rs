@@ -3,6 +3,7 @@
 use super::bench;
 use super::corrupt::Corrupt;
 use super::import::Import;
+use super::noted::Noted;
 use super::options::{EvaluateOptions, Files};
 use super::predict::{self, Predict};
 use super::setup::{self, Classify, Settings};
@@ -109,8 +110,14 @@ impl Task for Classify {
         let run = begin.run;
         let Settings { preprocessing, augment, parts, .. } = &run.settings;
         let splits = dataset::open_parts(&run.train, begin.data_dir, parts, Some(begin.options.check(false)))?;
-        let train = splits.trained(&run.train)?;
-        let classes = train.classes().to_vec();
+        let noted = match &run.weights {
+            Some(file) if run.epochs == 0 => Noted::read(&initial::located(file, begin.data_dir)?).classes,
+            _ => None,
+        };
+        // a set that is only tested may have some of the network's classes alone
+        let train = splits.any().filter(|_| run.epochs == 0).map_or_else(|| splits.trained(&run.train), Ok)?;
+        let has = |classes: &Vec<String>| train.classes().iter().all(|class| classes.contains(class));
+        let classes = noted.filter(has).unwrap_or_else(|| train.classes().to_vec());
         let images = setup::limited(train, run.train_limit);
         let kept = run.early_stopping.and(setup::left_out(&splits, run.train_limit));
         let validation = kept.map(|kept| Examples::new(setup::limited(&kept, run.test_limit), *preprocessing));

@@ -105,8 +105,12 @@ impl Splits {
 
     /// Class names, in label order.
     pub fn classes(&self) -> &[String] {
-        let sets = self.train.iter().chain(&self.validation).chain(self.test.iter().map(|(_, images)| images));
-        sets.map(|images| images.classes()).next().unwrap_or_default()
+        self.any().map(|images| images.classes()).unwrap_or_default()
+    }
+
+    /// Any of the images: those to train on if there are some.
+    pub fn any(&self) -> Option<&Arc<dyn Images>> {
+        self.train.iter().chain(&self.validation).chain(self.test.iter().map(|(_, images)| images)).next()
     }
 
     /// The images to train on.

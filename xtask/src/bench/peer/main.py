@@ -41,7 +41,7 @@ def versions(args):
 
 
 parser = argparse.ArgumentParser()
-cases = {"linear": linear, "memory": memory, "networks": networks, "photos": photos, "augmix": augmix, "corruptions": corruptions, "loading": loading,
+cases = {"linear": linear, "memory": memory, "networks": networks, "imagenet": imagenet, "augmix": augmix, "corruptions": corruptions, "loading": loading,
          "photographs": photographs,
          "versions": versions}
 parser.add_argument("case", choices=cases)

@@ -32,15 +32,23 @@ const QUALITY: u8 = 90;
 const BATCH: usize = 16;
 
 /// Smooth waves with a grain, different for every image: the peer draws the same.
-fn texture(image: usize) -> Vec<u8> {
+fn texture(dims: Dims, image: usize) -> Vec<u8> {
     let value = |i: usize| {
-        let (y, x, c) = (i / 3 / DIMS.width, i / 3 % DIMS.width, i % 3);
+        let (y, x, c) = (i / 3 / dims.width, i / 3 % dims.width, i % 3);
         let wave =
             ((x * (1 + image % 3)) as f64 / 37. + c as f64).sin() + ((y * (1 + image % 5)) as f64 / 53. + c as f64 / 2.).cos();
         let grain = ((x * 31 + y * 57 + x * y % 97 + image * 13) % 23) as f64;
         (128. + 45. * wave + grain - 11.) as u8
     };
-    (0..DIMS.bytes()).map(value).collect()
+    (0..dims.bytes()).map(value).collect()
+}
+
+/// Writes a texture as a JPEG file.
+pub(super) fn jpeg(path: &Path, dims: Dims, image: usize) -> Result<()> {
+    let (mut bytes, width, height) = (Vec::new(), u32::try_from(dims.width)?, u32::try_from(dims.height)?);
+    let kind = image::ExtendedColorType::Rgb8;
+    JpegEncoder::new_with_quality(&mut bytes, QUALITY).encode(&texture(dims, image), width, height, kind)?;
+    Ok(std::fs::write(path, bytes)?)
 }
 
 /// Writes the files into class folders, and lists them.
@@ -48,15 +56,7 @@ fn files(folder: &Path) -> Result<Arc<dyn Images>> {
     for image in 0..FILES {
         let class = folder.join(format!("{}", image % 4));
         std::fs::create_dir_all(&class)?;
-        let mut bytes = Vec::new();
-        let (width, height) = (DIMS.width as u32, DIMS.height as u32);
-        JpegEncoder::new_with_quality(&mut bytes, QUALITY).encode(
-            &texture(image),
-            width,
-            height,
-            image::ExtendedColorType::Rgb8,
-        )?;
-        std::fs::write(class.join(format!("{image:03}.jpg")), bytes)?;
+        jpeg(&class.join(format!("{image:03}.jpg")), DIMS, image)?;
     }
     class_folders(folder, Check::default())
 }

@@ -1,11 +1,12 @@
 //! What `sncn-classify bench` measures; `cargo xtask bench` sets it beside a peer's.
 
 mod fcn;
+mod folder;
+mod imagenet;
 mod images;
 mod layers;
 mod loading;
 mod photographs;
-mod photos;
 mod trainer;
 mod work;
 
@@ -20,14 +21,19 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "networks", about: "a training step of each network of the CIFAR experiments, batch 128", run: networks },
     Case { name: "images", about: "AugMix and the corruptions, images a second", run: |meter, _| images::run(meter) },
     Case {
-        name: "photos",
-        about: "ResNet-50 and EfficientNet-Lite0 on photographs of 224 × 224 pixels: training and inference",
-        run: photos::run,
+        name: "imagenet",
+        about: "ResNet-50 and EfficientNet-Lite0 at 224 × 224 pixels: training and inference",
+        run: imagenet::run,
     },
     Case {
         name: "photographs",
         about: "the corruptions on an image of 640 × 427 pixels, milliseconds",
         run: |meter, _| photographs::run(meter),
+    },
+    Case {
+        name: "folder",
+        about: "a folder of photographs of 1600 × 1200 pixels corrupted, copies a second",
+        run: |_, _| folder::run(),
     },
     Case {
         name: "fcn",
@@ -116,8 +122,8 @@ fn step_profile(meter: &Meter, only: Option<&str>) -> Result<()> {
     let (mut trainer, sites) = match named(wanted) {
         Some((name, at)) => (Trainer::new(name, at)?, &SITES[..]),
         None if wanted == fcn::NAME => (fcn::trainer()?, &[][..]),
-        None => match photos::NETWORKS.into_iter().find(|(name, _)| *name == wanted) {
-            Some(network) => (photos::trainer(network)?, &[][..]),
+        None => match imagenet::NETWORKS.into_iter().find(|(name, _)| *name == wanted) {
+            Some(network) => (imagenet::trainer(network)?, &[][..]),
             None => return unknown(wanted),
         },
     };
@@ -126,8 +132,8 @@ fn step_profile(meter: &Meter, only: Option<&str>) -> Result<()> {
 
 fn unknown<T>(network: &str) -> Result<T> {
     let known: Vec<_> = NETWORKS.iter().map(|(name, _)| *name).collect();
-    let photos: Vec<_> = photos::NETWORKS.iter().map(|(name, _)| *name).collect();
-    bail!("--network is {network:?}; known: {} (and {}, {} for `profile`)", known.join(", "), photos.join(", "), fcn::NAME)
+    let more: Vec<_> = imagenet::NETWORKS.iter().map(|(name, _)| *name).collect();
+    bail!("--network is {network:?}; known: {} (and {}, {} for `profile`)", known.join(", "), more.join(", "), fcn::NAME)
 }
 
 /// Additions and multiplications of WideResNet-40-2's convolutions in a forward pass of one 32 × 32 image: the stem, and in

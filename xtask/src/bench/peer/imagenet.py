@@ -1,6 +1,6 @@
 
 
-def photos(args):
+def imagenet(args):
     """ResNet-50 (torchvision) and EfficientNet-Lite0 on 224 x 224 pixels: training and inference, in the faster memory format."""
     import torch
     import torch.nn.functional as F
