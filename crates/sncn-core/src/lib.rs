@@ -16,6 +16,7 @@ mod average;
 mod backward;
 pub mod block;
 pub mod graph;
+mod kept;
 pub mod layer;
 pub mod loss;
 pub mod network;

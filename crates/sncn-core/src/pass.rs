@@ -3,6 +3,7 @@
 //! Nothing in a model is switched on or off: a clean and two mixed forward passes are three `Pass` values.
 
 use crate::Seed;
+use crate::kept::KeptWeights;
 use candle_core::{Result, bail};
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
@@ -44,18 +45,19 @@ pub struct Pass {
     lengths: Option<Arc<[usize]>>,
     dropout: bool,
     precision: Precision,
+    kept: Option<Arc<KeptWeights>>,
 }
 
 impl Pass {
     /// An evaluation pass: running statistics, no mixing, no dropout.
     pub fn eval() -> Self {
         let (active, seed, precision) = (Vec::new(), Seed::new(0), Precision::F32);
-        Self { train: false, active, seed, lengths: None, dropout: false, precision }
+        Self { train: false, active, seed, lengths: None, dropout: false, precision, kept: None }
     }
 
     /// A training pass without mixing; dropout draws from `seed`.
     pub fn train(seed: Seed) -> Self {
-        Self { train: true, active: Vec::new(), seed, lengths: None, dropout: true, precision: Precision::F32 }
+        Self { train: true, dropout: true, seed, ..Self::eval() }
     }
 
     /// A training pass in which `active` of the network's `sites` sites mix, chosen uniformly without replacement; each samples from
@@ -84,6 +86,17 @@ impl Pass {
     /// training pass ignores it.
     pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
+    }
+
+    /// The same pass for many batches by the same weights: it and its copies lay the weights of convolutions and linear layers out
+    /// once and keep that, once or twice the memory of the weights. The weights must not change meanwhile. A training pass ignores it.
+    pub fn keeping_weights(self) -> Self {
+        Self { kept: Some(Arc::default()), ..self }
+    }
+
+    /// Where weights are kept that were laid out before.
+    pub(crate) fn kept(&self) -> Option<Arc<KeptWeights>> {
+        self.kept.clone().filter(|_| !self.train)
     }
 
     /// Returns the precision to which inputs and weights of convolutions are rounded.

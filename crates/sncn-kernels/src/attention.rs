@@ -135,6 +135,7 @@ impl Head {
                 len: depth,
                 b: &right.values[first..],
                 b_step: right.step,
+                next: (0, 0),
                 c: &mut out[first..],
                 c_row: row,
                 rows: self.len,

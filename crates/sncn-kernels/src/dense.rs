@@ -22,20 +22,22 @@ const DEPTH: usize = 256;
 
 /// `out` (rows, columns) = `a` (rows, depth) times the panels.
 fn multiply(form: Form, a: &[f32], depth: usize, packed: &[f32], columns: usize, bias: Option<&[f32]>, out: &mut [f32]) {
-    let width = form.panel();
+    let (width, together) = (form.panel(), form.panels());
     out.par_chunks_mut(ROWS * columns).zip(a.par_chunks(ROWS * depth)).for_each(|(out, a)| {
-        for (p, panel) in packed.chunks_exact(depth * width).enumerate() {
+        for (p, panels) in packed.chunks(together * depth * width).enumerate() {
+            let first = together * p * width;
             form.run(Rows {
                 a,
                 a_row: depth,
                 a_step: 1,
                 offsets: &[0],
                 len: depth,
-                b: panel,
+                b: panels,
                 b_step: width,
+                next: (depth * width, width),
                 rows: out.len() / columns,
-                columns: width.min(columns - p * width),
-                c: &mut out[p * width..],
+                columns: (together * width).min(columns - first),
+                c: &mut out[first..],
                 c_row: columns,
                 add: false,
             });
@@ -109,20 +111,23 @@ impl Outer {
 
     /// `sum` (left, right) = `aᵀ·b`, or with `more` += it; at most `DEPTH` rows.
     fn add(&mut self, a: &[f32], b: &[f32], sum: &mut [f32], more: bool) {
-        let (depth, width) = (b.len() / self.right, self.form.panel());
+        let (depth, width, together) = (b.len() / self.right, self.form.panel(), self.form.panels());
         regroup(b, self.right, width, &mut self.packed[..self.right.next_multiple_of(width) * depth]);
-        for (p, panel) in self.packed.chunks_exact(depth * width).take(self.right.div_ceil(width)).enumerate() {
+        let laid = &self.packed[..self.right.next_multiple_of(width) * depth];
+        for (p, panels) in laid.chunks(together * depth * width).enumerate() {
+            let first = together * p * width;
             self.form.run(Rows {
                 a,
                 a_row: 1,
                 a_step: self.left,
                 offsets: &[0],
                 len: depth,
-                b: panel,
+                b: panels,
                 b_step: width,
+                next: (depth * width, width),
                 rows: self.left,
-                columns: width.min(self.right - p * width),
-                c: &mut sum[p * width..],
+                columns: (together * width).min(self.right - first),
+                c: &mut sum[first..],
                 c_row: self.right,
                 add: more,
             });

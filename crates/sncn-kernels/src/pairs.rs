@@ -88,6 +88,7 @@ mod tests {
                     len: depth,
                     b: &b,
                     b_step: width,
+                    next: (0, 0),
                     c,
                     c_row: width,
                     rows,

@@ -102,6 +102,11 @@ impl Form {
         }
     }
 
+    /// Panels whose sums the registers hold together.
+    pub(crate) fn panels(self) -> usize {
+        if self == Form::Avx512 { 2 } else { 1 }
+    }
+
     /// As [`Form::run`], for kernels over bf16 pairs: with the processor's instruction for them where it has one.
     pub(crate) fn run_pairs<K: Kernel>(self, kernel: K) {
         if !has_pairs(self) {

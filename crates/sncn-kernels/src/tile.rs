@@ -1,4 +1,5 @@
-//! The register tile that carries every product: a few rows times two vectors of columns, all sums in registers.
+//! The register tile that carries every product: a few rows times two vectors of columns, or three or four of AVX-512, all sums in
+//! registers.
 //!
 //! `c[r, j] (+)= Σ_s Σ_k a[r·a_row + offset_s + k·a_step] · b[(s·len + k)·b_step + j]`: rows of a matrix, neighbouring
 //! pixels of an image under a kernel (one offset a kernel row or tap), or, with a_row 1, the columns of a transposed one.
@@ -19,11 +20,13 @@ pub(crate) struct Rows<'a> {
     pub(crate) b: &'a [f32],
     /// Distance between successive terms.
     pub(crate) b_step: usize,
+    /// Distance from a panel of `b` and of `c` to the next, if columns are those of two.
+    pub(crate) next: (usize, usize),
     pub(crate) c: &'a mut [f32],
     /// Distance between rows.
     pub(crate) c_row: usize,
     pub(crate) rows: usize,
-    /// Columns wanted, at most a panel; those of `b` up to the next whole vector are read.
+    /// Columns wanted, at most a panel, or two of AVX-512; those of `b` up to the next whole vector are read.
     pub(crate) columns: usize,
     /// Adds to `c`.
     pub(crate) add: bool,
@@ -32,12 +35,23 @@ pub(crate) struct Rows<'a> {
 impl Rows<'_> {
     /// Panics where a slice does not reach as far as the product does.
     fn check<V: Vector>(&self) {
-        assert!(self.columns <= 2 * V::LANES, "columns");
-        assert!((self.rows - 1) * self.c_row + self.columns <= self.c.len(), "output");
+        let (panels, panel) = (if Self::pairs::<V>() { 2 } else { 1 }, 2 * V::LANES);
+        assert!(self.columns <= panels * panel, "columns");
+        assert!((self.rows - 1) * self.c_row + self.columns.min(panel) <= self.c.len(), "output");
         let Some(far) = self.offsets.iter().max().filter(|_| self.len > 0) else { return };
         assert!(far + (self.rows - 1) * self.a_row + (self.len - 1) * self.a_step < self.a.len(), "left side");
-        let read = self.columns.next_multiple_of(V::LANES);
-        assert!((self.offsets.len() * self.len - 1) * self.b_step + read <= self.b.len(), "right side");
+        let read = |columns: usize| (self.offsets.len() * self.len - 1) * self.b_step + columns.next_multiple_of(V::LANES);
+        assert!(read(self.columns.min(panel)) <= self.b.len(), "right side");
+        if self.columns > panel {
+            assert!(self.next.0 + read(self.columns - panel) <= self.b.len(), "right side, second panel");
+            let written = (self.rows - 1) * self.c_row + self.next.1 + self.columns - panel;
+            assert!(written <= self.c.len(), "output, second panel");
+        }
+    }
+
+    /// Whether the registers hold the sums of two panels.
+    const fn pairs<V: Vector>() -> bool {
+        V::LANES == 16
     }
 
     /// Rows `first..first + R`.
@@ -52,7 +66,7 @@ impl Rows<'_> {
             if self.add {
                 for (r, sums) in sums.iter_mut().enumerate() {
                     for (j, sum) in sums.iter_mut().enumerate() {
-                        let at = c.add(r * self.c_row + j * V::LANES);
+                        let at = c.add(r * self.c_row + j / 2 * self.next.1 + j % 2 * V::LANES);
                         *sum = if j + 1 == C && last < V::LANES { V::load_part(at, last) } else { V::load(at) };
                     }
                 }
@@ -63,7 +77,7 @@ impl Rows<'_> {
                 for _ in 0..self.len {
                     let mut columns = [V::splat(0.0); C];
                     for (j, column) in columns.iter_mut().enumerate() {
-                        *column = V::load(b.add(j * V::LANES));
+                        *column = V::load(b.add(j / 2 * self.next.0 + j % 2 * V::LANES));
                     }
                     for (r, sums) in sums.iter_mut().enumerate() {
                         let x = V::splat(*a.add(r * self.a_row));
@@ -78,7 +92,7 @@ impl Rows<'_> {
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (j, sum) in sums.iter().enumerate() {
-                    let at = c.add(r * self.c_row + j * V::LANES);
+                    let at = c.add(r * self.c_row + j / 2 * self.next.1 + j % 2 * V::LANES);
                     if j + 1 == C && last < V::LANES { sum.store_part(at, last) } else { sum.store(at) }
                 }
             }
@@ -88,7 +102,7 @@ impl Rows<'_> {
     #[inline(always)]
     unsafe fn blocks<V: Vector, const C: usize, const PAIRS: bool>(&mut self) {
         // even blocks: 33 rows are 7 + 7 + 7 + 6 + 6, not four times 8 and a lone row that waits for its own sums
-        let blocks = self.rows.div_ceil(V::ROWS);
+        let blocks = self.rows.div_ceil(if C == 4 { 6 } else { V::ROWS });
         let (size, longer) = (self.rows / blocks, self.rows % blocks);
         let mut first = 0;
         for block in 0..blocks {
@@ -119,7 +133,15 @@ impl Rows<'_> {
         }
         self.check::<V>();
         // SAFETY: extents are checked, the processor by the caller.
-        unsafe { if self.columns > V::LANES { self.blocks::<V, 2, PAIRS>() } else { self.blocks::<V, 1, PAIRS>() } }
+        unsafe {
+            match self.columns.div_ceil(V::LANES) {
+                1 => self.blocks::<V, 1, PAIRS>(),
+                2 => self.blocks::<V, 2, PAIRS>(),
+                3 if Self::pairs::<V>() => self.blocks::<V, 3, PAIRS>(),
+                _ if Self::pairs::<V>() => self.blocks::<V, 4, PAIRS>(),
+                _ => {}
+            }
+        }
     }
 }
 

@@ -85,6 +85,7 @@ pub fn evaluate(
 ) -> Result<Evaluation, EvaluateError> {
     let subset = data.class_subset();
     let listed = check_subset(subset, classes)?;
+    let pass = pass.clone().keeping_weights();
     let mut result = Evaluation {
         confusion: Confusion::new(classes),
         calibration: Calibration::default(),

@@ -8,12 +8,14 @@ use super::feature_map::{FeatureMap, Repr};
 use super::gather::{Bands, Gather};
 use super::map::Map;
 use super::observe::done;
-use super::pooled::{Pooled, Values};
+use super::pooled::{Part, Pooled, Values};
 use super::recording::Recording;
 use crate::ops::with_values;
 use crate::ops::{self, Conv, conv_shape};
 use candle_core::{Result, Tensor, bail};
-use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, no_finish};
+use sncn_kernels::fused::{
+    Direction, PackedWeight, Source, conv_forward, conv_input_gradient, conv_weight_gradient, copy_rows, no_finish,
+};
 use sncn_kernels::simd::Form as Kernels;
 
 impl FeatureMap {
@@ -57,6 +59,27 @@ impl FeatureMap {
     }
 }
 
+/// A map as a convolution reads it: what is pending is applied row by row; where nothing is, in place.
+struct Reading<'a> {
+    map: &'a Map,
+    plain: Option<&'a [f32]>,
+}
+
+/// All values of a map where nothing is pending.
+fn in_place(map: &Map) -> Option<Part<'_>> {
+    map.pending.is_none().then(|| map.body.data().part(0..map.body.len()))
+}
+
+impl Source for Reading<'_> {
+    fn row(&self, image: usize, row: usize, out: &mut [f32]) {
+        self.map.read(image, row * self.map.dims.2, out);
+    }
+
+    fn plain(&self) -> Option<&[f32]> {
+        self.plain
+    }
+}
+
 /// What is added to the result of a convolution.
 #[derive(Clone, Copy, Default)]
 struct Plus<'a> {
@@ -84,8 +107,9 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
     let mut data = Pooled::take(n * ho * wo * shape.c_out);
     let gather = Gather::default();
     let mode = recording.mode();
-    with_values(&weight, |weight| {
-        let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
+    let plain = in_place(source);
+    let stage = Reading { map: source, plain: plain.as_deref() };
+    with_values(&weight, |values| {
         let finish = |n: usize, rows: std::ops::Range<usize>, ys: &mut [f32]| {
             if let Some(other) = other {
                 other.add_to(n, rows.start * wo, ys);
@@ -94,10 +118,7 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
                 gather.add(n, rows.start, ys, shape.c_out);
             }
         };
-        let packed = match mode.bf16 {
-            true => PackedWeight::bf16(&shape, weight),
-            false => PackedWeight::new(&shape, Direction::Forward, weight),
-        };
+        let packed = recording.packed(&weight, values, &shape);
         conv_forward(&shape, &packed, &stage, &finish, &mut data);
     })?;
     let ys = Map::new(recording, dims, data);
@@ -114,18 +135,16 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
     let (slot, to_source, source) = (ys.slot, recording.wants(source.slot), source.clone());
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let read = |n: usize, row: usize, out: &mut [f32]| {
-            let at = (n * ho + row) * wo * shape.c_out;
-            out.copy_from_slice(&gradient.part(at..at + out.len()));
-        };
-        let stage = |n: usize, row: usize, out: &mut [f32]| source.read(n, row * w, out);
+        let gy = gradient.part(0..gradient.len());
+        let (read, plain) = (copy_rows(&gy, ho, wo * shape.c_out), in_place(&source));
+        let stage = Reading { map: &source, plain: plain.as_deref() };
         match bias {
             None => conv_weight_gradient(&shape, &stage, &read, gradients.parameter(parameter)),
             Some(bias) => {
                 // rows of this gradient are read once: they are summed while they are in the cache
                 let bands = Bands::default();
                 let read_and_sum = |n: usize, row: usize, out: &mut [f32]| {
-                    read(n, row, out);
+                    read.row(n, row, out);
                     let mut one = vec![0.; shape.c_out];
                     sncn_kernels::rows::sums(Kernels::current(), out, &mut one);
                     bands.add(n, row, one, Vec::new());
@@ -152,6 +171,7 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
                 gradients.give(source.slot, Values::Own(dx));
             }
         }
+        drop(gy);
         if let Some(other) = other {
             gradients.give(other, gradient);
         }

@@ -157,7 +157,7 @@ pub(super) fn pool(recording: &Recording, source: &Map, (rows, columns): (usize,
 impl Recording {
     /// Ends the recording with these values as its result.
     pub(super) fn finish(&self, values: Vec<f32>, shape: Shape, map: Option<usize>) -> Result<Tensor> {
-        let Log { mode, input, steps, slots, parameters } = self.take();
+        let Log { mode, input, steps, slots, parameters, .. } = self.take();
         let Some(input) = input else {
             bail!("this recording has ended: a recording gives one tensor; concatenate what else is needed before it ends")
         };

@@ -38,7 +38,7 @@ impl FeatureMap {
             bare: false,
             bf16: pass.precision() == Precision::Bf16,
         };
-        let recording = Recording::begin(xs.clone(), mode);
+        let recording = Recording::begin(xs.clone(), mode, pass);
         let map = Map::input(&recording, xs)?;
         Ok(Self(Repr::Map(recording, map)))
     }

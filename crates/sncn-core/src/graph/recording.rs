@@ -1,10 +1,15 @@
 //! `Recording`: what a forward pass records for the backward pass, and the gradients during that.
 
 use super::pooled::Values;
+use crate::Pass;
+use crate::kept::KeptWeights;
 use crate::ops;
 use candle_core::Tensor;
+use sncn_kernels::conv::ConvShape;
+use sncn_kernels::fused::PackedWeight;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// The backward pass of one operation. It cannot fail, since shapes were checked when it was recorded.
 pub(super) type Backward = Box<dyn Fn(&mut Gradients) + Send + Sync>;
@@ -37,6 +42,7 @@ pub(super) struct Log {
     pub(super) steps: Vec<Backward>,
     pub(super) slots: Slots,
     pub(super) parameters: Vec<Tensor>,
+    kept: Option<Arc<KeptWeights>>,
 }
 
 /// The slots in which gradients of maps are accumulated; those of detached maps accumulate none.
@@ -52,8 +58,14 @@ pub(super) struct Recording(Rc<RefCell<Log>>);
 
 impl Recording {
     /// Starts a recording; the slot of its input is 0.
-    pub(super) fn begin(input: Tensor, mode: Mode) -> Self {
-        Self(Rc::new(RefCell::new(Log { mode, input: Some(input), ..Log::default() })))
+    pub(super) fn begin(input: Tensor, mode: Mode, pass: &Pass) -> Self {
+        Self(Rc::new(RefCell::new(Log { mode, input: Some(input), kept: pass.kept(), ..Log::default() })))
+    }
+
+    /// The packed values of a weight, for the forward pass.
+    pub(super) fn packed(&self, weight: &Tensor, values: &[f32], shape: &ConvShape) -> Arc<PackedWeight> {
+        let log = self.0.borrow();
+        KeptWeights::packed(log.kept.as_deref(), weight, values, shape, log.mode.bf16)
     }
 
     /// Whether both are the same recording.

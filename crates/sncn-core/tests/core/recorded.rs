@@ -5,7 +5,7 @@ use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::Init;
 use sncn_core::layer::{BatchNorm, Layer, SelfNorm, SelfNormConfig, build};
 use sncn_core::ops::Conv;
-use sncn_core::{BoundingBox, BuildContext, CrossNormDraw, FeatureMap, Pass, Seed, Vars};
+use sncn_core::{BoundingBox, BuildContext, CrossNormDraw, FeatureMap, Pass, Precision, Seed, Vars};
 
 /// conv → CrossNorm → SelfNorm → norm, rectifier → conv → norm, rectifier → conv + shortcut → CrossNorm → SelfNorm → norm, rectifier → mean.
 struct Body {
@@ -134,6 +134,30 @@ fn an_evaluation_pass_says_that_it_records_nothing() -> Result<()> {
     let out = body.forward(&random(&[2, 9, 8, 3], "xs", DType::F32)?, true, &Pass::eval())?;
     let error = out.sum_all()?.backward().err().unwrap().to_string();
     assert!(error.contains("Pass::train"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_pass_that_keeps_weights_gives_the_same_bytes_for_any_batch_and_size() -> Result<()> {
+    let vars = Vars::new(Seed::new(4), DType::F32, &Device::Cpu);
+    let body = Body::new(&vars, 1, "crossnorm")?;
+    for precision in [Precision::F32, Precision::Bf16] {
+        let pass = Pass::eval().with_precision(precision);
+        let keeping = pass.clone().keeping_weights();
+        for shape in [[2, 9, 8, 3], [3, 9, 8, 3], [1, 3, 1, 3], [2, 17, 12, 3]] {
+            let xs = random(&shape, "xs", DType::F32)?;
+            let (fresh, kept) = (body.forward(&xs, true, &pass)?, body.forward(&xs, true, &keeping)?);
+            assert_eq!(fresh.to_vec2::<f32>()?, kept.to_vec2::<f32>()?, "{shape:?}");
+        }
+        // the weights that it keeps are used: it does not see that they change, and another pass does
+        let weight = vars.all().into_iter().find(|(name, _)| name == "conv0").unwrap().1;
+        let (xs, before) = (random(&[2, 9, 8, 3], "xs", DType::F32)?, weight.as_tensor().copy()?);
+        let first = body.forward(&xs, true, &keeping)?.to_vec2::<f32>()?;
+        weight.set(&(&before * 2.)?)?;
+        assert_eq!(body.forward(&xs, true, &keeping)?.to_vec2::<f32>()?, first);
+        assert_ne!(body.forward(&xs, true, &keeping.clone().keeping_weights())?.to_vec2::<f32>()?, first);
+        weight.set(&before)?;
+    }
     Ok(())
 }
 

@@ -42,6 +42,7 @@ pub fn linear_forward_bf16(form: Form, x: &[f32], weight: &[f32], bias: Option<&
                 len: depth,
                 b: panel,
                 b_step: width,
+                next: (0, 0),
                 rows,
                 columns: width.min(columns - p * width),
                 c: &mut out[p * width..],

@@ -3,7 +3,7 @@
 
 use super::pack::PackedWeight;
 use super::plan::{Direction, Plan, Unit, Window};
-use super::stage::stage;
+use super::stage::{Source, stage};
 use crate::columns::{Columns, load, run, store, zeros};
 use crate::parts::sum_parts;
 use crate::scratch::Scratch;
@@ -143,8 +143,8 @@ impl Columns for Band<'_> {
 /// `dw` as [`super::conv_weight_gradient`] gives it.
 pub(super) fn weight_gradient<S, G>(form: Form, plan: &Plan, stage_x: &S, stage_gy: &G, dw: &mut [f32])
 where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
-    G: Fn(usize, usize, &mut [f32]) + Sync,
+    S: Source,
+    G: Source,
 {
     let (s, channels, target, units) = (&plan.shape, plan.source.c, plan.target, plan.units());
     let phases = plan.phases();

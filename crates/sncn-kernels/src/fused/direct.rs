@@ -45,9 +45,9 @@ impl Direct {
             if columns <= phase.start.1 {
                 continue;
             }
-            let panels = outer.div_ceil(width);
-            for (g, p) in (0..s.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
-                let b = &weight.data[start + (g * panels + p) * depth * width..][..depth * width];
+            let (panels, together) = (outer.div_ceil(width), weight.form.panels());
+            for (g, p) in (0..s.groups).flat_map(|g| (0..panels).step_by(together).map(move |p| (g, p))) {
+                let b = &weight.data[start + (g * panels + p) * depth * width..];
                 let channel = g * outer + p * width;
                 for image in 0..images {
                     for (i, row) in (phase.start.0..rows).step_by(to).enumerate() {
@@ -61,10 +61,11 @@ impl Direct {
                             len,
                             b,
                             b_step: width,
+                            next: (depth * width, width),
                             c: &mut out[c..],
                             c_row: to * target.c,
                             rows: (columns - phase.start.1).div_ceil(to),
-                            columns: width.min(outer - p * width),
+                            columns: (together * width).min(outer - p * width),
                             add: false,
                         };
                         if weight.paired() { weight.form.run_pairs(Pairs(product)) } else { weight.form.run(product) }

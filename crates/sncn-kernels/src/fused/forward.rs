@@ -4,7 +4,7 @@ use super::depthwise;
 use super::direct::Direct;
 use super::pack::PackedWeight;
 use super::plan::{Algorithm, Direction, Plan, Unit};
-use super::stage::stage_all;
+use super::stage::{Source, from_unit, stage_all};
 use super::winograd::Winograd;
 use crate::bf16::round;
 use crate::conv::{ConvShape, naive};
@@ -21,7 +21,7 @@ use std::ops::Range;
 /// Panics where `out` has another length, or the weight was packed for another convolution or direction.
 pub fn conv_forward<S, F>(shape: &ConvShape, weight: &PackedWeight, stage: &S, finish: &F, out: &mut [f32])
 where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
+    S: Source,
     F: Fn(usize, Range<usize>, &mut [f32]) + Sync,
 {
     assert!(weight.direction == Direction::Forward, "conv_forward: the weight is packed for the input gradient");
@@ -35,7 +35,7 @@ where
 /// As [`conv_forward`].
 pub fn conv_input_gradient<S, F>(shape: &ConvShape, weight: &PackedWeight, stage: &S, finish: &F, dx: &mut [f32])
 where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
+    S: Source,
     F: Fn(usize, Range<usize>, &mut [f32]) + Sync,
 {
     assert!(weight.direction == Direction::InputGradient, "conv_input_gradient: the weight is packed for the forward pass");
@@ -44,7 +44,7 @@ where
 
 fn convolve<S, F>(shape: &ConvShape, weight: &PackedWeight, stage: &S, finish: &F, out: &mut [f32])
 where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
+    S: Source,
     F: Fn(usize, Range<usize>, &mut [f32]) + Sync,
 {
     weight.check(shape);
@@ -74,10 +74,11 @@ where
     let (map, channels, plan) = (plan.source, plan.group().0, weight.staged(&plan));
     let pairs = |n: usize, row: usize, pairs: &mut [f32]| {
         let mut values = Scratch::take(map.row());
-        stage(n, row, &mut values);
+        stage.row(n, row, &mut values);
         weight.form.run_pairs(Round { from: &values, channels, pairs });
     };
     let units = plan.units();
+    let in_place = stage.plain().filter(|_| weight.algorithm == Algorithm::Direct && shape.pointwise() && !weight.paired());
     let mut jobs = Vec::with_capacity(units.len());
     let mut rest = out;
     for unit in &units {
@@ -90,20 +91,21 @@ where
         |(direct, winograd), (unit, y): (&Unit, &mut [f32])| {
             let window = plan.window(&unit.rows);
             let size = window.rows * window.width * plan.source.c;
-            let mut source = Scratch::take(unit.images.len() * size);
+            let mut staged = Scratch::take(if in_place.is_some() { 0 } else { unit.images.len() * size });
             weight.form.enter(|| {
-                for (n, source) in unit.images.clone().zip(source.chunks_exact_mut(size.max(1))) {
+                for (n, staged) in unit.images.clone().zip(staged.chunks_exact_mut(size.max(1))) {
                     if weight.paired() {
-                        plan.fill(&window, n, &pairs, source);
+                        plan.fill(&window, n, &pairs, staged);
                     } else {
-                        plan.fill(&window, n, stage, source);
+                        plan.fill(&window, n, stage, staged);
                     }
                 }
             });
+            let source = in_place.map_or(&*staged, |maps| from_unit(maps, map, unit));
             match weight.algorithm {
-                Algorithm::Direct => direct.unit(&plan, weight, unit, &window, &source, y),
-                Algorithm::Depthwise => depthwise::unit(&plan, weight, unit, &window, &source, y),
-                Algorithm::Winograd => winograd.unit(&plan, weight, unit, &window, &source, y),
+                Algorithm::Direct => direct.unit(&plan, weight, unit, &window, source, y),
+                Algorithm::Depthwise => depthwise::unit(&plan, weight, unit, &window, source, y),
+                Algorithm::Winograd => winograd.unit(&plan, weight, unit, &window, source, y),
             }
             weight.form.enter(|| {
                 for (n, y) in unit.images.clone().zip(y.chunks_exact_mut(unit.rows.len() * target.row())) {

@@ -3,7 +3,7 @@
 
 use super::depthwise;
 use super::plan::{Algorithm, Direction, Phase, Plan, Unit, Window};
-use super::stage::{place, stage, stage_all};
+use super::stage::{Source, place, stage, stage_all};
 use super::transform::{Gradient, Input, Planes, Tile, WeightGradient};
 use super::wide;
 use super::winograd::{block, steps, tiles};
@@ -24,8 +24,8 @@ const DEPTH: usize = 128;
 /// Panics where `dw` has another length.
 pub fn conv_weight_gradient<S, G>(shape: &ConvShape, stage_x: &S, stage_gy: &G, dw: &mut [f32])
 where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
-    G: Fn(usize, usize, &mut [f32]) + Sync,
+    S: Source,
+    G: Source,
 {
     conv_weight_gradient_by(Form::current(), Algorithm::choose(shape, Direction::Forward), shape, stage_x, stage_gy, dw);
 }
@@ -36,8 +36,8 @@ where
 /// Panics where `dw` has another length, the algorithm cannot compute this shape, or the processor lacks the form.
 pub fn conv_weight_gradient_by<S, G>(form: Form, algorithm: Algorithm, s: &ConvShape, stage_x: &S, stage_gy: &G, dw: &mut [f32])
 where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
-    G: Fn(usize, usize, &mut [f32]) + Sync,
+    S: Source,
+    G: Source,
 {
     assert!(s.c_in.is_multiple_of(s.groups) && s.c_out.is_multiple_of(s.groups), "channels are no multiple of groups");
     assert_eq!(dw.len(), s.c_out * (s.c_in / s.groups) * s.kh * s.kw, "weight gradient: length");
@@ -112,7 +112,7 @@ impl Job<'_> {
     fn direct(&mut self, unit: &Unit, window: &Window, x: &[f32], gy: &[f32], sum: &mut [f32]) {
         let (s, (inner, outer), target, width) = (&self.plan.shape, self.plan.group(), self.plan.target, self.form.panel());
         let c = self.plan.source.c;
-        let panels = outer.div_ceil(width);
+        let (panels, together) = (outer.div_ceil(width), self.form.panels());
         let rows = unit.rows.len();
         let every = (DEPTH / target.w.max(1)).max(1);
         self.offsets.clear();
@@ -120,7 +120,7 @@ impl Job<'_> {
             .extend((0..unit.images.len() * rows).map(|i| (i / rows * window.rows + i % rows * s.stride) * window.width * c));
         for (chunk, offsets) in self.offsets.chunks(every).enumerate() {
             let gy = &gy[chunk * every * target.row()..];
-            for (g, p) in (0..s.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
+            for (g, p) in (0..s.groups).flat_map(|g| (0..panels).step_by(together).map(move |p| (g, p))) {
                 for (segment, first) in self.phase.taps.iter().step_by(self.phase.run).enumerate() {
                     let len = self.phase.run * inner;
                     let at = (first.row * window.width + (first.column + window.left as isize) as usize) * c;
@@ -133,10 +133,11 @@ impl Job<'_> {
                         len: target.w,
                         b: &gy[g * outer + p * width..],
                         b_step: target.c,
+                        next: (width, self.phase.taps.len() * inner * width),
                         c: &mut sum[to * width..],
                         c_row: width,
                         rows: len,
-                        columns: width.min(outer - p * width).next_multiple_of(width / 2),
+                        columns: (together * width).min(outer - p * width).next_multiple_of(width / 2),
                         add: true,
                     });
                 }
@@ -154,7 +155,7 @@ impl Job<'_> {
         let (for_x, for_y) = (Planes::new(most, left), Planes::new(most, right));
         let (mut v, mut e) = (Scratch::take(for_x.len()), Scratch::take(for_y.len()));
         tiles(s.dilation, unit, window, source, target, &mut self.tiles);
-        let panels = outer.div_ceil(width);
+        let (panels, together) = (outer.div_ceil(width), form.panels());
         let plane = s.groups * panels * inner * width;
         for tiles in self.tiles.chunks(most) {
             let (planes, steps_x) = (for_x, steps(s.dilation, window.width, source.c));
@@ -162,7 +163,7 @@ impl Job<'_> {
             let (planes, steps_y) = (for_y, steps(s.dilation, target.w, target.c));
             form.run(Gradient { map: gy, steps: steps_y, channels: target.c, tiles, planes, out: &mut e });
             for (t, sums) in sums.chunks_exact_mut(plane).enumerate() {
-                for (g, p) in (0..s.groups).flat_map(|g| (0..panels).map(move |p| (g, p))) {
+                for (g, p) in (0..s.groups).flat_map(|g| (0..panels).step_by(together).map(move |p| (g, p))) {
                     form.run(Rows {
                         a: &v[t * for_x.plane + g * inner..],
                         a_row: 1,
@@ -171,10 +172,11 @@ impl Job<'_> {
                         len: tiles.len(),
                         b: &e[t * for_y.plane + g * outer + p * width..],
                         b_step: right,
+                        next: (width, inner * width),
                         c: &mut sums[(g * panels + p) * inner * width..],
                         c_row: width,
                         rows: inner,
-                        columns: width.min(outer - p * width).next_multiple_of(width / 2),
+                        columns: (together * width).min(outer - p * width).next_multiple_of(width / 2),
                         add: true,
                     });
                 }

@@ -144,6 +144,14 @@ impl PackedWeight {
         packed
     }
 
+    /// Returns whether packing a weight for this forward pass, in bf16 or not, would give the same.
+    pub fn is_for(&self, s: &ConvShape, bf16: bool) -> bool {
+        let algorithm = Algorithm::choose(s, Direction::Forward);
+        let chosen = if bf16 { Precision::choose(s) } else { (Precision::F32, algorithm) };
+        let own = ConvShape { n: s.n, h: s.h, w: s.w, ..self.shape };
+        self.direction == Direction::Forward && own == *s && (self.precision, self.algorithm) == chosen
+    }
+
     /// Whether what is staged are pairs of bf16.
     pub(super) fn paired(&self) -> bool {
         self.precision == Precision::Bf16 && self.algorithm == Algorithm::Direct
@@ -181,9 +189,9 @@ impl PackedWeight {
             let taps: Vec<usize> = phase.taps.iter().map(|tap| tap.index).collect();
             let part = &mut self.data[start..start + panels * depth * width];
             part.par_chunks_exact_mut((depth * width).max(1)).enumerate().for_each_init(
-                || Scratch::take(taps.len() * CHANNELS * width),
+                || Scratch::take(taps.len() * at_a_time(plan) * width),
                 |block, (p, panel)| {
-                    for range in blocks(channels) {
+                    for range in blocks(channels, at_a_time(plan)) {
                         let plane = range.len() * width;
                         gather(plan, weight, p, range.clone(), &taps, width, block);
                         for (rows, panel) in block.chunks_exact(plane).zip(panel.chunks_exact_mut(inner * width)) {
@@ -224,7 +232,7 @@ impl PackedWeight {
         self.data.par_chunks_exact_mut(16 * depth * width).enumerate().for_each_init(
             || (Scratch::take(9 * CHANNELS * width), Scratch::take(if pairs { 16 * CHANNELS * width } else { 0 })),
             |(kernels, spread), (p, panel)| {
-                for range in blocks(inner) {
+                for range in blocks(inner, CHANNELS) {
                     let len = range.len() * width;
                     gather(plan, weight, p, range.clone(), &taps, width, kernels);
                     if !pairs {
@@ -241,11 +249,16 @@ impl PackedWeight {
     }
 }
 
-/// Source channels gathered at a time; even, so that pairs stay together.
+/// Source channels of a 3×3 kernel gathered at a time; even, so that pairs stay together.
 const CHANNELS: usize = 16;
 
-fn blocks(channels: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..channels).step_by(CHANNELS).map(move |start| start..channels.min(start + CHANNELS))
+/// Source channels gathered at a time: rows of the weight are far from each other in memory, and of each some lines in a row are read.
+fn at_a_time(plan: &Plan) -> usize {
+    if plan.shape.kh * plan.shape.kw == 1 { 8 * CHANNELS } else { CHANNELS }
+}
+
+fn blocks(channels: usize, most: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..channels).step_by(most).map(move |start| start..channels.min(start + most))
 }
 
 /// Rows of a panel, (tap, source channel, target channel of the panel), in the order in which the weight lies in memory; zeros
@@ -257,6 +270,9 @@ fn gather(plan: &Plan, weight: &[f32], p: usize, channels: Range<usize>, taps: &
     let columns = width.min(outer - first);
     if columns < width {
         out.fill(0.0);
+    }
+    if count == 1 {
+        return gather_pointwise(plan, weight, (g, first), channels, width, out);
     }
     let mut place = |c: usize, j: usize, kernel: &[f32]| {
         for (i, &tap) in taps.iter().enumerate() {
@@ -272,6 +288,38 @@ fn gather(plan: &Plan, weight: &[f32], p: usize, channels: Range<usize>, taps: &
             let kernels = &weight[((g * inner + channel) * outer + first) * count..][..columns * count];
             kernels.chunks_exact(count).enumerate().for_each(|(j, kernel)| place(c, j, kernel));
         }),
+    }
+}
+
+/// [`gather`] for kernels of one tap: a transposed block of the matrix, or a block as it is; from target channel `first` of group `g` on.
+fn gather_pointwise(
+    plan: &Plan,
+    weight: &[f32],
+    (g, first): (usize, usize),
+    channels: Range<usize>,
+    width: usize,
+    out: &mut [f32],
+) {
+    let (inner, outer) = plan.group();
+    let columns = width.min(outer - first);
+    match plan.direction {
+        Direction::Forward => {
+            for j in 0..columns {
+                let row = &weight[(g * outer + first + j) * inner + channels.start..][..channels.len()];
+                out.chunks_exact_mut(width).zip(row).for_each(|(to, &w)| to[j] = w);
+            }
+        }
+        Direction::InputGradient => {
+            let from = weight[(g * inner + channels.start) * outer..].chunks(outer);
+            for (to, row) in out.chunks_exact_mut(width).zip(from).take(channels.len()) {
+                let row = &row[first..first + columns];
+                // a constant width: a call of `memcpy` for every few floats costs more than the copy
+                match (to.first_chunk_mut::<32>(), row.first_chunk::<32>()) {
+                    (Some(to), Some(from)) => *to = *from,
+                    _ => to[..columns].copy_from_slice(row),
+                }
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! In a forward pass the source is x and the target y; for the input gradient the source is gy and the target dx.
 
+use super::stage::Source;
 use crate::conv::ConvShape;
 use std::ops::Range;
 
@@ -73,7 +74,9 @@ impl Map {
 const STAGED: usize = 64 * 1024;
 /// A batch is cut into at least this many units.
 const UNITS: usize = 32;
-/// Floats of a transformed weight that a second-level cache still holds.
+/// The same where units should be large.
+const FEW: usize = 8;
+/// Floats of a packed weight that a second-level cache still holds.
 const WIDE: usize = 512 * 1024;
 /// Tiles of a unit where the weight outgrows the second-level cache, and where it is so large that others may not keep it either.
 const TILES: [usize; 2] = [160, 304];
@@ -175,6 +178,11 @@ impl Plan {
         };
         let tiles = |band: usize| band.div_ceil(2) * self.target.w.div_ceil(2);
         let images = (self.shape.n / UNITS).max(1);
+        let (inner, outer) = self.group();
+        if self.shape.pointwise() && inner * outer >= WIDE {
+            // such a weight is read from beyond the cache for every unit
+            return self.units_of(&staged, 4 * STAGED, (self.shape.n / FEW).max(1));
+        }
         if self.wide() { self.units_of(&tiles, self.tiles(), images) } else { self.units_of(&staged, STAGED, images) }
     }
 
@@ -195,7 +203,7 @@ impl Plan {
 
     /// Writes the window of image `n`: zeros outside the image, `stage(n, row, values)` inside.
     #[inline(always)]
-    pub(crate) fn fill(&self, window: &Window, n: usize, stage: &impl Fn(usize, usize, &mut [f32]), out: &mut [f32]) {
+    pub(crate) fn fill(&self, window: &Window, n: usize, stage: &impl Source, out: &mut [f32]) {
         let c = self.source.c;
         let unread = self.direction == Direction::Forward && self.shape.kh == 1;
         for (r, row) in out.chunks_exact_mut(window.width * c).take(window.rows).enumerate() {
@@ -206,7 +214,7 @@ impl Plan {
                 let (before, rest) = row.split_at_mut(window.left * c);
                 let (values, after) = rest.split_at_mut(self.source.row());
                 before.fill(0.0);
-                stage(n, y as usize, values);
+                stage.row(n, y as usize, values);
                 after.fill(0.0);
             }
         }

@@ -1,47 +1,125 @@
-//! Staging of a unit's input rows, and storing of its weight-gradient sums.
+//! Where convolutions read from; staging of a unit's input rows, and storing of its weight-gradient sums.
 
 use super::plan::{Map, Plan, Unit, Window};
 use crate::scratch::Scratch;
 use crate::simd::Form;
-use std::ops::Range;
+use std::ops::{Deref, Range};
+
+/// What a convolution reads: maps (n, h, w, c), row by row. A function of image, row and the w × c values to write is one.
+pub trait Source: Sync {
+    /// Writes a row of an image.
+    fn row(&self, image: usize, row: usize, out: &mut [f32]);
+
+    /// The maps themselves, where every row is a copy: a convolution that needs no zeros around them reads them in place.
+    fn plain(&self) -> Option<&[f32]> {
+        None
+    }
+}
+
+impl<F: Fn(usize, usize, &mut [f32]) + Sync> Source for F {
+    fn row(&self, image: usize, row: usize, out: &mut [f32]) {
+        self(image, row, out);
+    }
+}
+
+/// Maps that are read as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a> {
+    maps: &'a [f32],
+    h: usize,
+    row: usize,
+}
+
+impl Source for Plain<'_> {
+    fn row(&self, image: usize, row: usize, out: &mut [f32]) {
+        out.copy_from_slice(&self.maps[(image * self.h + row) * self.row..][..self.row]);
+    }
+
+    fn plain(&self) -> Option<&[f32]> {
+        Some(self.maps)
+    }
+}
 
 /// Every row of every image, for the naive form.
-pub(super) fn stage_all(map: Map, n: usize, stage: &impl Fn(usize, usize, &mut [f32])) -> Vec<f32> {
+pub(super) fn stage_all(map: Map, n: usize, stage: &impl Source) -> Vec<f32> {
     let mut values = vec![0.0; n * map.len()];
     if map.row() > 0 {
-        values.chunks_exact_mut(map.row()).enumerate().for_each(|(i, row)| stage(i / map.h, i % map.h, row));
+        values.chunks_exact_mut(map.row()).enumerate().for_each(|(i, row)| stage.row(i / map.h, i % map.h, row));
     }
     values
 }
 
-/// Returns the `stage` of a plain convolution, which copies rows of `x` (n, h, w, c); `row_len` is w·c.
-pub fn copy_rows(x: &[f32], h: usize, row_len: usize) -> impl Fn(usize, usize, &mut [f32]) + Sync + '_ {
-    move |n, row, out| out.copy_from_slice(&x[(n * h + row) * row_len..][..row_len])
+/// Returns what a plain convolution reads: `x` (n, h, w, c); `row_len` is w·c.
+pub fn copy_rows(x: &[f32], h: usize, row_len: usize) -> Plain<'_> {
+    Plain { maps: x, h, row: row_len }
 }
 
 /// The `finish` of a plain convolution, which leaves the rows unchanged.
 pub fn no_finish(_: usize, _: Range<usize>, _: &mut [f32]) {}
 
+/// Values of a unit: in place, or staged.
+pub(super) enum Values<'a> {
+    InPlace(&'a [f32]),
+    Staged(Scratch),
+}
+
+impl Deref for Values<'_> {
+    type Target = [f32];
+    fn deref(&self) -> &[f32] {
+        match self {
+            Self::InPlace(values) => values,
+            Self::Staged(values) => values,
+        }
+    }
+}
+
+/// Maps from the first row of a unit on, whose rows lie one after another in `map` as they do in the unit.
+pub(super) fn from_unit<'a>(maps: &'a [f32], map: Map, unit: &Unit) -> &'a [f32] {
+    &maps[(unit.images.start * map.h + unit.rows.start) * map.row()..]
+}
+
 /// The windows of x and the bands of gy of a unit, image by image; gy is followed by room for a vector.
-pub(super) fn stage<S, G>(form: Form, plan: &Plan, unit: &Unit, stage_x: &S, stage_gy: &G) -> (Window, Scratch, Scratch)
+pub(super) fn stage<'a, S, G>(
+    form: Form,
+    plan: &Plan,
+    unit: &Unit,
+    stage_x: &'a S,
+    stage_gy: &'a G,
+) -> (Window, Values<'a>, Values<'a>)
 where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
-    G: Fn(usize, usize, &mut [f32]) + Sync,
+    S: Source,
+    G: Source,
 {
     let window = plan.window(&unit.rows);
     let size = window.rows * window.width * plan.source.c;
     let band = unit.rows.len() * plan.target.row();
-    let mut x = Scratch::take(unit.images.len() * size);
-    // vectors at the last columns read beyond them
-    let mut gy = Scratch::take(unit.images.len() * band + form.panel());
-    form.enter(|| {
-        for (i, n) in unit.images.clone().enumerate() {
-            plan.fill(&window, n, stage_x, &mut x[i * size..(i + 1) * size]);
-            for (row, y) in unit.rows.clone().zip(gy[i * band..(i + 1) * band].chunks_exact_mut(plan.target.row())) {
-                stage_gy(n, row, y);
-            }
+    let x = match stage_x.plain().filter(|_| plan.shape.pointwise()) {
+        Some(x) => Values::InPlace(from_unit(x, plan.source, unit)),
+        None => {
+            let mut x = Scratch::take(unit.images.len() * size);
+            form.enter(|| {
+                for (n, x) in unit.images.clone().zip(x.chunks_exact_mut(size.max(1))) {
+                    plan.fill(&window, n, stage_x, x);
+                }
+            });
+            Values::Staged(x)
         }
-    });
+    };
+    // vectors at the last columns read beyond them
+    let gy = match stage_gy.plain().filter(|_| plan.target.c.is_multiple_of(form.panel())) {
+        Some(gy) => Values::InPlace(from_unit(gy, plan.target, unit)),
+        None => {
+            let mut gy = Scratch::take(unit.images.len() * band + form.panel());
+            form.enter(|| {
+                for (n, gy) in unit.images.clone().zip(gy.chunks_exact_mut(band.max(1))) {
+                    for (row, y) in unit.rows.clone().zip(gy.chunks_exact_mut(plan.target.row())) {
+                        stage_gy.row(n, row, y);
+                    }
+                }
+            });
+            Values::Staged(gy)
+        }
+    };
     (window, x, gy)
 }
 

@@ -4,7 +4,7 @@
 //! block of the weight over all of them, so that no sum is kept in parts and few are read twice.
 
 use super::plan::{Algorithm, Plan, Unit};
-use super::stage::{place, stage};
+use super::stage::{Source, place, stage};
 use super::transform::{Gradient, Input, Planes, WeightGradient};
 use super::winograd::{steps, tiles};
 use crate::panels::regroup;
@@ -31,8 +31,8 @@ pub(super) fn fits(plan: &Plan) -> bool {
 /// `dw` as [`super::conv_weight_gradient`] gives it.
 pub(super) fn weight_gradient<S, G>(form: Form, plan: &Plan, stage_x: &S, stage_gy: &G, dw: &mut [f32])
 where
-    S: Fn(usize, usize, &mut [f32]) + Sync,
-    G: Fn(usize, usize, &mut [f32]) + Sync,
+    S: Source,
+    G: Source,
 {
     let wide = Wide::new(form, plan);
     let units = plan.units_of(&|rows| wide.terms(1, rows), plan.tiles(), plan.shape.n);
@@ -106,8 +106,8 @@ impl<'a> Wide<'a> {
     /// Panels of x, then of gy: (panel, plane, term, channel).
     fn lay<S, G>(&self, unit: &Unit, stage_x: &S, stage_gy: &G, out: &mut [f32])
     where
-        S: Fn(usize, usize, &mut [f32]) + Sync,
-        G: Fn(usize, usize, &mut [f32]) + Sync,
+        S: Source,
+        G: Source,
     {
         let (plan, width) = (self.plan, self.width);
         let (source, target) = (plan.source, plan.target);
@@ -116,7 +116,7 @@ impl<'a> Wide<'a> {
         let (window, x, gy) = stage(self.form, plan, unit, stage_x, stage_gy);
         let (left, right) = out[..(self.left + self.right) * panel].split_at_mut(self.left * panel);
         if plan.algorithm == Algorithm::Direct {
-            regroup(&x, source.c, width, left);
+            regroup(&x[..terms * source.c], source.c, width, left);
             return regroup(&gy[..terms * target.c], target.c, width, right);
         }
         let mut all = Vec::new();
@@ -137,12 +137,12 @@ impl<'a> Wide<'a> {
     fn sum(&self, at: usize, chunks: &[(&[f32], usize)], more: bool, sums: &mut [f32]) {
         let ((inner, outer), width) = (self.plan.group(), self.width);
         let (first, second) = (at / self.blocks.1 * BLOCK.0, at % self.blocks.1 * BLOCK.1);
-        let tile = width * width;
+        let (tile, together) = (width * width, self.form.panels());
         for (t, sums) in sums.chunks_exact_mut(BLOCK.0 * BLOCK.1 * tile).enumerate() {
             for (i, &(laid, terms)) in chunks.iter().enumerate() {
                 let at = |panel: usize| &laid[panel * self.panel(terms) + t * self.plane(terms)..];
-                for (p, sums) in (second..self.right).zip(sums.chunks_exact_mut(BLOCK.0 * tile)) {
-                    for (l, sums) in (first..self.left).zip(sums.chunks_exact_mut(tile)) {
+                for (p, sums) in (second..self.right).step_by(together).zip(sums.chunks_mut(together * BLOCK.0 * tile)) {
+                    for l in first..self.left.min(first + BLOCK.0) {
                         self.form.run(Rows {
                             a: at(l),
                             a_row: 1,
@@ -151,10 +151,11 @@ impl<'a> Wide<'a> {
                             len: terms,
                             b: at(self.left + p),
                             b_step: width,
-                            c: sums,
+                            next: (self.panel(terms), BLOCK.0 * tile),
+                            c: &mut sums[(l - first) * tile..],
                             c_row: width,
                             rows: width.min(inner - l * width),
-                            columns: width.min(outer - p * width).next_multiple_of(width / 2),
+                            columns: (together * width).min(outer - p * width).next_multiple_of(width / 2),
                             add: more || i > 0,
                         });
                     }

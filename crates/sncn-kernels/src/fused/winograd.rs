@@ -71,7 +71,7 @@ impl Winograd {
         let pairs = weight.precision == Precision::Bf16;
         // a weight beyond the cache is read once for many tiles, position by position; otherwise a panel stays in cache
         let wide = plan.wide();
-        let (most, together) = if wide { (plan.tiles(), panels) } else { (block(channels), 1) };
+        let (most, together) = if wide { (plan.tiles(), panels) } else { (block(channels), form.panels()) };
         let (inner, channels) = if pairs { (inner.div_ceil(2), channels / 2) } else { (inner, channels) };
         let depth = if wide { DEPTH } else { inner };
         let (spread, products) = (Planes::new(most, channels), Planes::new(most, together * width));
@@ -95,16 +95,17 @@ impl Winograd {
                 let here = first..panels.min(first + together);
                 for (t, start) in (0..16).flat_map(|t| (0..inner).step_by(depth).map(move |k| (t, k))) {
                     let len = depth.min(inner - start);
-                    for p in here.clone() {
-                        let columns = width.min(outer - p * width);
+                    for p in here.clone().step_by(form.panels()) {
+                        let columns = (form.panels() * width).min(outer - p * width);
                         let product = Rows {
                             a: &v[t * spread.plane + g * inner + start..],
                             a_row: channels,
                             a_step: 1,
                             offsets: &[0],
                             len,
-                            b: &weight.data[(((g * panels + p) * 16 + t) * inner + start) * width..][..len * width],
+                            b: &weight.data[(((g * panels + p) * 16 + t) * inner + start) * width..],
                             b_step: width,
+                            next: (16 * inner * width, width),
                             c: &mut m[t * products.plane + (p - first) * width..],
                             c_row: together * width,
                             rows: tiles.len(),

@@ -71,7 +71,7 @@ fn text(meter: &Meter, what: &str, layers: &[LayerConfig], active: usize) -> Res
         Ok(optimizer.step(&backward(&loss)?, 1e-4)?)
     })?;
     rate(&format!("train{what}"), 3. * operations(), seconds);
-    let pass = Pass::eval().with_lengths(lengths.clone());
+    let pass = Pass::eval().keeping_weights().with_lengths(lengths.clone());
     let seconds = meter.seconds(|| Ok(network.forward(&ids, &pass)?))?;
     rate(&format!("inference{what}"), operations(), seconds);
     Ok(())

@@ -30,7 +30,7 @@ pub struct Model {
 impl Model {
     /// What labels pixels by this model, in this pass.
     pub(super) fn scorer(&self, classes: usize, pass: Pass) -> Scorer<'_> {
-        Scorer { network: &*self.network, classes, protocol: self.protocol.clone(), pass }
+        Scorer { network: &*self.network, classes, protocol: self.protocol.clone(), pass: pass.keeping_weights() }
     }
 }
 

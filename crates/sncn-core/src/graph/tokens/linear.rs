@@ -8,7 +8,9 @@ use crate::ops;
 use crate::ops::with_values;
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::conv::ConvShape;
-use sncn_kernels::fused::{Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, no_finish};
+use sncn_kernels::fused::{
+    Direction, PackedWeight, conv_forward, conv_input_gradient, conv_weight_gradient, copy_rows, no_finish,
+};
 use sncn_kernels::linear::column_sums;
 use std::ops::Range;
 
@@ -22,11 +24,6 @@ impl TokenMap {
     }
 }
 
-/// Copies the rows of values: the stage of every pass.
-fn rows_of<'a>(values: &'a Values, width: usize) -> impl Fn(usize, usize, &mut [f32]) + Sync + 'a {
-    move |_, row, out| out.copy_from_slice(&values.part(row * width..(row + 1) * width))
-}
-
 fn linear(recording: &Recording, xs: &Rows, weight: &Tensor, bias: &Tensor) -> Result<Rows> {
     let (rows, (c_out, c_in)) = (xs.rows(), weight.dims2()?);
     if c_in != xs.width || bias.dims() != [c_out] {
@@ -36,12 +33,13 @@ fn linear(recording: &Recording, xs: &Rows, weight: &Tensor, bias: &Tensor) -> R
     let shape = ConvShape { n: 1, h: rows, w: 1, c_in, c_out, kh, kw, stride, padding, extra: (0, 0), dilation, groups };
     let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
     let mut data = Pooled::take(rows * c_out);
-    let packed = with_values(&weight, |weight| PackedWeight::new(&shape, Direction::Forward, weight))?;
+    let packed = with_values(&weight, |values| recording.packed(&weight, values, &shape))?;
     with_values(&bias, |bias| {
         let finish = |_: usize, _: Range<usize>, ys: &mut [f32]| {
             ys.chunks_exact_mut(c_out).for_each(|ys| ys.iter_mut().zip(bias).for_each(|(y, b)| *y += b));
         };
-        conv_forward(&shape, &packed, &rows_of(&xs.data, c_in), &finish, &mut data);
+        let values = xs.data.part(0..xs.data.len());
+        conv_forward(&shape, &packed, &copy_rows(&values, rows, c_in), &finish, &mut data);
     })?;
     let ys = Rows::new(recording, data, c_out);
     let (slot, xs, of) = (ys.slot, xs.clone(), (recording.parameter(&weight), recording.parameter(&bias)));
@@ -49,9 +47,10 @@ fn linear(recording: &Recording, xs: &Rows, weight: &Tensor, bias: &Tensor) -> R
     done("linear: forward");
     recording.record(move |gradients| {
         let Some(gradient) = gradients.take(slot) else { return };
-        let read = rows_of(&gradient, c_out);
-        conv_weight_gradient(&shape, &rows_of(&xs.data, c_in), &read, gradients.parameter(of.0));
-        column_sums(&gradient.part(0..rows * c_out), c_out, gradients.parameter(of.1));
+        let (values, gy) = (xs.data.part(0..xs.data.len()), gradient.part(0..rows * c_out));
+        let read = copy_rows(&gy, rows, c_out);
+        conv_weight_gradient(&shape, &copy_rows(&values, rows, c_in), &read, gradients.parameter(of.0));
+        column_sums(&gy, c_out, gradients.parameter(of.1));
         done("linear: weight gradient");
         if wanted {
             let packed = PackedWeight::new(&shape, Direction::InputGradient, &weight.part(0..weight.len()));

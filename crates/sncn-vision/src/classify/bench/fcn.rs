@@ -43,7 +43,8 @@ pub(super) fn run(meter: &Meter) -> Result<()> {
     let size = format!("{IMAGES}x{SIDE}x{SIDE}");
     let seconds = meter.seconds(|| trainer.step(&[]))?;
     meter.rate(NAME, &format!("train {size}"), (IMAGES, 3. * operations(true)), seconds, "images/s");
-    let seconds = meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
+    let pass = Pass::eval().keeping_weights();
+    let seconds = meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &pass)?))?;
     meter.rate(NAME, &format!("inference {size}"), (IMAGES, operations(false)), seconds, "images/s");
     Ok(())
 }

@@ -41,7 +41,8 @@ pub(super) fn run(meter: &Meter, only: Option<&str>) -> Result<()> {
         let size = format!("{images}x{SIDE}x{SIDE}");
         let seconds = meter.seconds(|| trainer.step(&[]))?;
         meter.rate(name, &format!("train {size}"), (images, 3. * operations), seconds, "images/s");
-        let seconds = meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
+        let pass = Pass::eval().keeping_weights();
+        let seconds = meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &pass)?))?;
         meter.rate(name, &format!("inference {size}"), (images, operations), seconds, "images/s");
     }
     Ok(())

@@ -80,9 +80,10 @@ fn wrn(meter: &Meter, _: Option<&str>) -> Result<()> {
         let seconds = meter.seconds(|| trainer.step(sites))?;
         meter.rate("wrn40_2", what, (BATCH, 3. * WRN_OPERATIONS), seconds, "images/s");
     }
-    let seconds = meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &Pass::eval())?))?;
+    let pass = Pass::eval().keeping_weights();
+    let seconds = meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &pass)?))?;
     meter.rate("wrn40_2", "inference, SelfNorm", (BATCH, WRN_OPERATIONS), seconds, "images/s");
-    let bf16 = Pass::eval().with_precision(Precision::Bf16);
+    let bf16 = pass.with_precision(Precision::Bf16);
     let seconds = meter.seconds(|| Ok(trainer.network.forward(&trainer.batch.inputs, &bf16)?))?;
     emit("wrn40_2", "inference, SelfNorm, bf16", 128. / seconds, "images/s");
     Ok(())
