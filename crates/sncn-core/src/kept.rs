@@ -20,7 +20,8 @@ impl KeptWeights {
         // other tensors live for a pass only
         let Some(Self(kept)) = kept.filter(|_| weight.is_variable()) else { return Arc::new(pack()) };
         let key = (weight.id(), bf16);
-        let find = || kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key).filter(|packed| packed.is_for(s, bf16)).cloned();
+        let find =
+            || kept.lock().unwrap_or_else(PoisonError::into_inner).get(&key).filter(|packed| packed.is_for(s, bf16)).cloned();
         find().unwrap_or_else(|| {
             let packed = Arc::new(pack());
             kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key, packed.clone());

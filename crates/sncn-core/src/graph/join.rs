@@ -44,6 +44,9 @@ impl FeatureMap {
     }
 }
 
+/// Values of a sum that are worked on at a time.
+const BLOCK: usize = 1 << 15;
+
 /// What follows an addition; statistics are computed with `gather`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum After {
@@ -63,16 +66,21 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     };
     let gather = Gather::default();
     let c = xs.dims.3;
+    // each step finds what the one before wrote in the cache
+    let positions = (BLOCK / c).max(1);
     data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
-        xs.read(n, 0, out);
-        ys.add_to(n, 0, out);
-        if relu {
-            // NaN stays NaN
-            out.iter_mut().for_each(|y| *y = if *y < 0. { 0. } else { *y });
-        }
-        if wanted {
-            gather.add(n, 0, out, c);
-        }
+        out.par_chunks_mut(positions * c).enumerate().for_each(|(block, out)| {
+            let start = block * positions;
+            xs.read(n, start, out);
+            ys.add_to(n, start, out);
+            if relu {
+                // NaN stays NaN
+                out.iter_mut().for_each(|y| *y = if *y < 0. { 0. } else { *y });
+            }
+            if wanted {
+                gather.add(n, start, out, c);
+            }
+        });
     });
     let sum = Map::new(recording, xs.dims, data);
     let sum = if wanted { sum.with_moments(gather.moments(xs.dims.0, c)) } else { sum };

@@ -38,3 +38,38 @@ impl Rule for StochasticDepth {
         Ok(Some(Affine::scaled(map.constant(n, 1, scale.collect())?)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::Layer;
+    use crate::{FeatureMap, Seed};
+    use candle_core::{DType, Device, Tensor};
+
+    fn kept(xs: &Tensor) -> Result<Vec<Vec<f32>>> {
+        xs.flatten_from(1)?.to_vec2::<f32>()
+    }
+
+    #[test]
+    fn whole_instances_are_dropped_in_training_and_the_others_scaled() -> Result<()> {
+        let xs = Tensor::ones((400, 2, 3, 5), DType::F32, &Device::Cpu)?;
+        let layer = StochasticDepth::new(0.2, 3)?;
+        for recordable in [true, false] {
+            let on = |layer: &StochasticDepth, pass: &Pass| {
+                let map = FeatureMap::from_tensor(&xs, recordable, pass)?;
+                kept(&layer.on_map(&map, pass)?.to_tensor()?)
+            };
+            let rows = on(&layer, &Pass::train(Seed::new(1)))?;
+            assert!(rows.iter().all(|row| row.iter().all(|&x| x == row[0]) && (row[0] == 0. || row[0] == 1.25)));
+            let dropped = rows.iter().filter(|row| row[0] == 0.).count();
+            // 80 of 400, 4 standard deviations of 8
+            assert!((48..=112).contains(&dropped), "{dropped} of 400 are dropped");
+            assert_ne!(on(&StochasticDepth::new(0.2, 4)?, &Pass::train(Seed::new(1)))?, rows);
+            for pass in [Pass::eval(), Pass::train(Seed::new(1)).without_dropout()] {
+                assert!(on(&layer, &pass)?.iter().flatten().all(|&x| x == 1.));
+            }
+        }
+        assert!(StochasticDepth::new(1., 0).is_err() && StochasticDepth::new(f64::NAN, 0).is_err());
+        Ok(())
+    }
+}

@@ -1,6 +1,6 @@
 //! Where convolutions read from; staging of a unit's input rows, and storing of its weight-gradient sums.
 
-use super::plan::{Map, Plan, Unit, Window};
+use super::plan::{Algorithm, Map, Plan, Unit, Window};
 use crate::scratch::Scratch;
 use crate::simd::Form;
 use std::ops::{Deref, Range};
@@ -105,8 +105,9 @@ where
             Values::Staged(x)
         }
     };
-    // vectors at the last columns read beyond them
-    let gy = match stage_gy.plain().filter(|_| plan.target.c.is_multiple_of(form.panel())) {
+    // vectors at the last columns of a group read beyond them
+    let whole = plan.algorithm == Algorithm::Depthwise || plan.group().1.is_multiple_of(form.panel() / 2);
+    let gy = match stage_gy.plain().filter(|_| whole) {
         Some(gy) => Values::InPlace(from_unit(gy, plan.target, unit)),
         None => {
             let mut gy = Scratch::take(unit.images.len() * band + form.panel());

@@ -11,9 +11,10 @@ use std::path::PathBuf;
 
 /// What is trained.
 #[derive(clap::Args, Clone, Debug)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["table", "data"])))]
 pub struct Start {
     /// Table file, such as models/quick.json.
-    #[arg(long, value_name = "FILE", requires = "row", required_unless_present = "data")]
+    #[arg(long, value_name = "FILE", requires = "row")]
     table: Option<PathBuf>,
     /// Name of a row of the table.
     #[arg(long, value_name = "NAME", requires = "table")]

@@ -6,13 +6,16 @@ use super::dims::Dims;
 use super::severity::{self, Variant, row};
 use super::vectorised::vectorised;
 use anyhow::Result;
-use rand::RngExt;
+use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use std::ops::Range;
 
 /// Values of a height map that a thread works on at a time.
 const PART: usize = 1 << 14;
+
+/// Draws that are made at a time.
+const DRAWS: usize = 256;
 
 /// Fog at one severity.
 pub struct Fog {
@@ -204,6 +207,24 @@ impl Fog {
     }
 }
 
+/// Draws as `random_range(-1.0..1.0)` gives them, many at a time.
+fn symmetric(rng: &mut ChaCha8Rng, values: &mut [f64]) {
+    let mut bytes = [0; 8 * DRAWS];
+    for values in values.chunks_mut(DRAWS) {
+        let bytes = &mut bytes[..8 * values.len()];
+        rng.fill_bytes(bytes);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (value, bits) in values.iter_mut().zip(bytes.as_chunks().0) {
+                    let from_1_to_2 = f64::from_bits(0x3ff << 52 | u64::from_le_bytes(*bits) >> 12);
+                    *value = (from_1_to_2 - 1.0) * 2.0 - 1.0;
+                }
+            },
+        );
+    }
+}
+
 impl Corruption for Fog {
     fn apply(&self, image: &[u8], dims: Dims, rng: &mut ChaCha8Rng, scratch: &mut Scratch, out: &mut [u8]) {
         let (side, start) = (self.map_side(dims), rng.get_word_pos());
@@ -211,7 +232,7 @@ impl Corruption for Fog {
         let plasma = self.plasma(side, sized(&mut map, side * side), |first, values| {
             let mut rng = rng.clone();
             rng.set_word_pos(start + 2 * first as u128);
-            values.iter_mut().for_each(|value| *value = rng.random_range(-1.0..1.0));
+            symmetric(&mut rng, values);
         });
         let most = image.iter().copied().max().unwrap_or(0);
         strips(3 * dims.width, scratch, out, |rows, scratch, out| {
@@ -231,5 +252,21 @@ impl Corruption for Fog {
 
     fn memory(&self, dims: Dims) -> usize {
         size_of::<f64>() * self.map_side(dims).pow(2)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::{RngExt, SeedableRng};
+
+    #[test]
+    fn many_draws_at_a_time_are_those_of_single_ones() {
+        for count in [1, 255, 256, 700] {
+            let (mut one, mut many) = (ChaCha8Rng::seed_from_u64(count), ChaCha8Rng::seed_from_u64(count));
+            let mut values = vec![0.0; count as usize];
+            symmetric(&mut many, &mut values);
+            assert!(values.iter().all(|&value| value == one.random_range(-1.0..1.0)));
+        }
     }
 }

@@ -35,10 +35,13 @@ impl Normalisation {
         values
     }
 
-    /// Writes the normalised values of bytes.
+    /// Writes the normalised values of the bytes of whole pixels.
     pub fn of_bytes(&self, bytes: &[u8], out: &mut [f32]) {
-        out.iter_mut().zip(bytes).for_each(|(value, &byte)| *value = f32::from(byte));
-        self.apply(out);
+        let table: [[f32; 256]; 3] =
+            std::array::from_fn(|c| std::array::from_fn(|byte| (byte as f32 / 255.0 - self.mean[c]) / self.std[c]));
+        for (out, rgb) in out.as_chunks_mut::<3>().0.iter_mut().zip(bytes.as_chunks::<3>().0) {
+            *out = std::array::from_fn(|c| table[c][usize::from(rgb[c])]);
+        }
     }
 }
 

@@ -119,14 +119,17 @@ fn weights_of_another_number_of_classes_keep_all_but_the_head() {
     assert!(text.contains("SelfNorm gates begin near 1"), "{text}");
     // no epoch at all tests them as they are; a network of more classes keeps these
     let kept = folder.path().join("kept");
-    let text = said(&mut train(&data, &kept, &["--method", "baseline", "--weights", file.to_str().unwrap(), "--set", "epochs=0"]));
+    let text =
+        said(&mut train(&data, &kept, &["--method", "baseline", "--weights", file.to_str().unwrap(), "--set", "epochs=0"]));
     assert!(text.contains("not trained (epochs is 0)") && text.contains("first.safetensors as they are"), "{text}");
     let exported = folder.path().join("kept.safetensors");
     let mut export = sncn();
     export.arg("export").arg(checkpoints(&kept).last().unwrap()).arg("--output").arg(&exported).assert().success();
     let tensors = |path: &Path| {
         let file = candle_core::safetensors::load(path, &candle_core::Device::Cpu).unwrap();
-        let sums = file.into_iter().map(|(name, tensor)| (name, tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap()));
+        let sums = file.into_iter().map(|(name, tensor)| {
+            (name, tensor.to_dtype(candle_core::DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap())
+        });
         sums.collect::<std::collections::BTreeMap<_, _>>()
     };
     assert!(tensors(&exported) == tensors(&file));

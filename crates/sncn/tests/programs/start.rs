@@ -169,6 +169,9 @@ fn what_cannot_be_trained_on_is_told_with_what_can() {
     texts("few.csv", &[], &["few.csv", "3 texts; at least 10 of a class"]);
     fs::write(at.join("names.csv"), "review,stars\na,1\nb,0\nc,1\n").unwrap();
     texts("names.csv", &[], &["no column \"text\"; there are: review, stars", "<path>:<column of texts>"]);
+    let mut neither = segment();
+    let said = neither.args(["train", "--run-dir", "run"]).current_dir(at).assert().code(2).get_output().stderr.clone();
+    says(&String::from_utf8_lossy(&said), &["--table <FILE>", "--data <PATH>"]);
     assert!(!at.join("run").exists());
 }
 
