@@ -4,7 +4,7 @@
 //! the example's own stream.
 
 use crate::augment::Augment;
-use crate::corruption::Generator;
+use crate::corruption::{Frost, Generator, Variant, build};
 use crate::dataset::Images;
 use crate::picture::Photo;
 use crate::preprocess::Preprocessing;
@@ -28,11 +28,36 @@ pub enum Corrupt {
     Original,
 }
 
+/// A corruption of images of any size: the table of severities is that of the size ([`Variant::of`]).
+pub struct Corruptions {
+    small: Generator,
+    large: Generator,
+    seed: Seed,
+    when: Corrupt,
+}
+
+impl Corruptions {
+    /// A corruption by name, at a severity from 1 to 5; image i draws from sub-stream i of `seed`.
+    ///
+    /// # Errors
+    /// If the name or the severity is unknown.
+    pub fn new(name: &str, severity: usize, frost: &Frost, seed: Seed, when: Corrupt) -> anyhow::Result<Self> {
+        let of = |variant| build(name, severity, variant, frost);
+        Ok(Self { small: of(Variant::Cifar)?, large: of(Variant::Imagenet)?, seed, when })
+    }
+
+    /// Corrupts an image.
+    fn apply(&self, from: &Photo, index: usize, to: &mut Photo) -> anyhow::Result<()> {
+        let generator = if Variant::of(from.dims()) == Variant::Cifar { &self.small } else { &self.large };
+        generator.apply_one(from.bytes(), from.dims(), self.seed, index as u64, to.reset(from.dims()))
+    }
+}
+
 /// Images, corrupted or augmented if so built, as a data set.
 pub struct Examples {
     images: Arc<dyn Images>,
     preprocessing: Preprocessing,
-    corruption: Option<(Generator, Seed, Corrupt)>,
+    corruption: Option<Corruptions>,
     augment: Augment,
 }
 
@@ -60,9 +85,9 @@ impl Examples {
         Self { augment, ..self }
     }
 
-    /// The same images, each corrupted; image i draws from sub-stream i of `seed`.
-    pub fn corrupted(self, generator: Generator, seed: Seed, when: Corrupt) -> Self {
-        Self { corruption: Some((generator, seed, when)), ..self }
+    /// The same images, each corrupted.
+    pub fn corrupted(self, corruption: Corruptions) -> Self {
+        Self { corruption: Some(corruption), ..self }
     }
 
     /// Writes the views of an example, and gives its label.
@@ -72,9 +97,8 @@ impl Examples {
         let (by, dims) = (&self.preprocessing, self.preprocessing.dims());
         let label = self.images.read(index, read)?;
         let corrupt = |from: &Photo, to: &mut Photo, now: Corrupt| -> anyhow::Result<bool> {
-            let Some((generator, seed, _)) = self.corruption.as_ref().filter(|(.., when)| *when == now) else { return Ok(false) };
-            generator.apply_one(from.bytes(), from.dims(), *seed, index as u64, to.reset(from.dims()))?;
-            Ok(true)
+            let Some(corruption) = self.corruption.as_ref().filter(|corruption| corruption.when == now) else { return Ok(false) };
+            corruption.apply(from, index, to).map(|()| true)
         };
         if corrupt(read, corrupted, Corrupt::Original)? {
             std::mem::swap(read, corrupted);
@@ -120,5 +144,81 @@ impl Dataset for Examples {
         let labels = labels.collect::<anyhow::Result<Vec<u32>>>().map_err(DataError::other)?;
         let inputs = Tensor::from_vec(values, (views * count, dims.height, dims.width, 3), &Device::Cpu)?;
         Ok(Batch { inputs, labels, lengths: None, views })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::corruption::Dims;
+
+    /// The same image of 32 or of 128 pixels, to be brought to the other size.
+    struct One(usize);
+
+    impl Images for One {
+        fn len(&self) -> usize {
+            1
+        }
+
+        fn dims(&self) -> Option<Dims> {
+            None
+        }
+
+        fn classes(&self) -> &[String] {
+            &[]
+        }
+
+        fn label(&self, _: usize) -> anyhow::Result<usize> {
+            Ok(0)
+        }
+
+        fn read(&self, _: usize, out: &mut Photo) -> anyhow::Result<usize> {
+            out.reset(Dims::square(self.0)).iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * 7 % 256) as u8);
+            Ok(0)
+        }
+
+        fn describe(&self) -> String {
+            String::new()
+        }
+    }
+
+    #[test]
+    fn the_size_of_what_is_corrupted_chooses_the_severities() -> anyhow::Result<()> {
+        let frost = Frost::generated(Seed::new(0));
+        for (own, to) in [(32, 128), (128, 32)] {
+            let by = Preprocessing::read(&serde_json::json!({"like": "imagenet", "size": to, "resize": to}))?;
+            let fitted = |when| -> anyhow::Result<Vec<f32>> {
+                let made = Corruptions::new("contrast", 3, &frost, Seed::new(1), when)?;
+                let images = Examples::new(Arc::new(One(own)), by).corrupted(made);
+                Ok(images.batch(&[0], None)?.inputs.flatten_all()?.to_vec1()?)
+            };
+            let by_hand = |variant, side: usize, first: bool| -> anyhow::Result<Vec<f32>> {
+                let (mut read, mut resized) = (Photo::default(), Photo::default());
+                One(own).read(0, &mut read)?;
+                let corrupt = |from: &Photo| -> anyhow::Result<Photo> {
+                    let mut to = Photo::default();
+                    build("contrast", 3, variant, &frost)?.apply_one(
+                        from.bytes(),
+                        from.dims(),
+                        Seed::new(1),
+                        0,
+                        to.reset(Dims::square(side)),
+                    )?;
+                    Ok(to)
+                };
+                if first {
+                    by.fit(&corrupt(&read)?, &mut resized)?;
+                } else {
+                    by.fit(&read, &mut resized)?;
+                    resized = corrupt(&resized)?;
+                }
+                Ok(by.normalisation().values(resized.bytes()))
+            };
+            let of = |side| if side == 32 { Variant::Cifar } else { Variant::Imagenet };
+            assert_eq!(fitted(Corrupt::Original)?, by_hand(of(own), own, true)?);
+            assert_eq!(fitted(Corrupt::Fitted)?, by_hand(of(to), to, false)?);
+            assert_ne!(fitted(Corrupt::Original)?, by_hand(of(to), own, true)?);
+        }
+        Ok(())
     }
 }

@@ -7,11 +7,11 @@
 
 use super::corrupted::{self, VALIDATION, corruptions};
 use super::setup::{self, Classify, Settings};
-use crate::corruption::{self, Frost, Variant};
+use crate::corruption::{Frost, Variant};
 use crate::dataset::photos::{self, Check, Shifted};
 use crate::dataset::relabelled::Relabelled;
 use crate::dataset::{DataDir, Images, Splits, arrays};
-use crate::examples::{Corrupt, Examples};
+use crate::examples::{Corrupt, Corruptions, Examples};
 use anyhow::{Context, Result, bail, ensure};
 use sncn_record::corruption_error::{ALEXNET, Reference};
 use sncn_train::harness::summary::unshifted;
@@ -76,9 +76,8 @@ impl harness::TestSets<Classify> for TestSets<'_> {
         let Some(base) = base else { return Ok(Box::new(std::iter::once(Ok((label, clean(&images)))))) };
         let cells = corrupted::cells(base, self.severities());
         Ok(Box::new(cells.into_iter().map(move |(corruption, severity)| {
-            let generator = corruption::build(corruption, severity, self.variant(), &self.frost)?;
-            let part = clean(&images).corrupted(generator, corrupted::SEED, evaluation.corrupt);
-            Ok((format!("{label}/{corruption}/{severity}"), part))
+            let made = Corruptions::new(corruption, severity, &self.frost, corrupted::SEED, evaluation.corrupt)?;
+            Ok((format!("{label}/{corruption}/{severity}"), clean(&images).corrupted(made)))
         })))
     }
 
@@ -96,15 +95,18 @@ impl harness::TestSets<Classify> for TestSets<'_> {
 
     fn notes(&self, names: &[String]) -> Vec<String> {
         let mut notes = corrupted::notes(names, &self.frost, self.severities());
-        if matches!(self.variant(), Variant::Imagenet) && names.iter().any(|name| corrupted::is_made(name)) {
-            notes.push(format!(
-                "severities of ImageNet-C, since images have {} pixels a side",
-                self.run.settings.preprocessing.size
-            ));
-            if self.run.settings.evaluation.corrupt == Corrupt::Original {
-                notes.push("images are corrupted before they are resized".to_string());
+        let dims = self.run.settings.preprocessing.dims();
+        notes.extend(match self.run.settings.evaluation.corrupt {
+            _ if !names.iter().any(|name| corrupted::is_made(name)) => None,
+            Corrupt::Original => Some(format!(
+                "images are corrupted before they are resized, with the severities of CIFAR-10-C up to {} pixels and of ImageNet-C above",
+                Variant::SMALL
+            )),
+            Corrupt::Fitted if Variant::of(dims) == Variant::Imagenet => {
+                Some(format!("severities of ImageNet-C, since images have {} pixels a side", dims.height))
             }
-        }
+            Corrupt::Fitted => None,
+        });
         notes
     }
 }
@@ -126,11 +128,6 @@ impl TestSets<'_> {
     /// Severities of the sets that are corrupted here.
     fn severities(&self) -> &[usize] {
         self.severities.as_ref().unwrap_or(&self.run.settings.evaluation.severities)
-    }
-
-    /// The table of severities: that of CIFAR-10-C up to 64 pixels, that of ImageNet-C above.
-    fn variant(&self) -> Variant {
-        Variant::of(self.run.settings.preprocessing.dims())
     }
 
     /// The corrupted copies of a set in files, with corruption and severity: in ImageNet-C's layout, or `.npy` files.

@@ -6,9 +6,6 @@
 use super::dims::Dims;
 use anyhow::{Result, ensure};
 
-/// The shorter side, in pixels, up to which images take the table of CIFAR-10-C where none is named.
-pub const SMALL: usize = 64;
-
 /// The severity table, and the image sizes it is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
@@ -19,9 +16,12 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// The table for images of a size: that of CIFAR-10-C up to [`SMALL`] pixels on the shorter side, that of ImageNet-C above.
+    /// The most pixels on the shorter side of images for which the table of CIFAR-10-C is meant.
+    pub const SMALL: usize = 64;
+
+    /// The table for images of a size: that of CIFAR-10-C up to [`SMALL`](Self::SMALL) pixels on the shorter side, that of ImageNet-C above.
     pub fn of(dims: Dims) -> Self {
-        if dims.height.min(dims.width) <= SMALL { Self::Cifar } else { Self::Imagenet }
+        if dims.height.min(dims.width) <= Self::SMALL { Self::Cifar } else { Self::Imagenet }
     }
 
     /// The benchmark whose table it is.

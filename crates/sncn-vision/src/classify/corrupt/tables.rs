@@ -1,6 +1,5 @@
 //! `Tables`: the corruptions that were asked for, by the severity table that the size of an image calls for.
 
-use crate::corruption::severity::SMALL;
 use crate::corruption::{self, Dims, Frost, Generator, Variant};
 use anyhow::Result;
 use std::sync::OnceLock;
@@ -68,7 +67,11 @@ impl<'a> Tables<'a> {
         }
         let each = taken.iter().map(|(variant, count)| {
             let images = if *count == 1 { "image" } else { "images" };
-            let why = if **variant == Variant::Cifar { format!(" (shorter side up to {SMALL} pixels)") } else { String::new() };
+            let why = if **variant == Variant::Cifar {
+                format!(" (shorter side up to {} pixels)", Variant::SMALL)
+            } else {
+                String::new()
+            };
             format!("as in {} for {count} {images}{why}", variant.benchmark())
         });
         format!("severities {}", each.collect::<Vec<_>>().join(", "))
