@@ -1,8 +1,8 @@
 //! What a file of weights that this program wrote, a checkpoint or an exported file, notes of its classes and of how images become inputs.
 
-use safetensors::SafeTensors;
+use serde::Deserialize;
 use serde_json::Value;
-use sncn_record::checkpoint::{Header, KEY};
+use sncn_record::checkpoint::{self, KEY};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -10,6 +10,13 @@ use std::path::Path;
 
 /// The largest header of a safetensors file, as the format has it.
 const LARGEST: u64 = 100_000_000;
+
+/// What the header of a safetensors file has beside its tensors.
+#[derive(Deserialize)]
+struct Header {
+    #[serde(rename = "__metadata__")]
+    notes: Option<HashMap<String, String>>,
+}
 
 /// Notes in the header of a file of weights; nothing where it is of another format, or notes nothing.
 #[derive(Debug, Default)]
@@ -24,7 +31,7 @@ impl Noted {
     /// Reads the notes of a file. What cannot be read is told when its weights are.
     pub(super) fn read(path: &Path) -> Self {
         let notes = notes(path).unwrap_or_default();
-        if let Some(header) = notes.get(KEY).and_then(|text| serde_json::from_str::<Header>(text).ok()) {
+        if let Some(header) = notes.get(KEY).and_then(|text| serde_json::from_str::<checkpoint::Header>(text).ok()) {
             return Self { input: header.run.run.get("input").cloned(), classes: Some(header.classes) };
         }
         let parsed = |key: &str| notes.get(key).and_then(|text| serde_json::from_str(text).ok());
@@ -42,7 +49,8 @@ fn notes(path: &Path) -> Option<HashMap<String, String>> {
     if count > LARGEST {
         return None;
     }
-    let mut bytes = length.to_vec();
-    file.take(count).read_to_end(&mut bytes).ok()?;
-    SafeTensors::read_metadata(&bytes).ok()?.1.metadata().clone()
+    let mut header = Vec::new();
+    file.take(count).read_to_end(&mut header).ok()?;
+    // the crate's own function wants the whole file
+    serde_json::from_slice::<Header>(&header).ok()?.notes
 }

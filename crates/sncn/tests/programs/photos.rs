@@ -117,6 +117,19 @@ fn weights_of_another_number_of_classes_keep_all_but_the_head() {
     let text = said(&mut train(&data, &second, &["--method", "cnsn", "--weights", file.to_str().unwrap()]));
     assert!(text.contains("the head begins anew, for 2 classes: fc.weight, fc.bias"), "{text}");
     assert!(text.contains("SelfNorm gates begin near 1"), "{text}");
+    // import takes the classes and the size of inputs from what export wrote
+    let imported = folder.path().join("imported.safetensors");
+    let mut import = sncn();
+    import.arg("import").arg(&file).args(["--backbone", "wrn10_1", "--output"]).arg(&imported);
+    let text = said(&mut import);
+    assert!(text.contains("3 classes") && !text.contains("numbered"), "{text}");
+    let predicted = |of: &Path| {
+        let mut predict = sncn();
+        predict.arg("predict").arg("--checkpoint").arg(of).arg(data.join("across/00.jpg"));
+        said(&mut predict).lines().filter(|line| line.contains("00.jpg")).map(str::to_string).collect::<Vec<_>>()
+    };
+    let lines = predicted(&imported);
+    assert!(lines.len() == 1 && lines == predicted(checkpoints(&first).last().unwrap()), "{lines:?}");
     // no epoch at all tests them as they are; a network of more classes keeps these
     let kept = folder.path().join("kept");
     let text =
