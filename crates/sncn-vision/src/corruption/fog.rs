@@ -14,6 +14,8 @@ use std::ops::Range;
 /// Values of a height map that a thread works on at a time.
 const PART: usize = 1 << 14;
 
+/// Values that are compared at a time.
+const LANES: usize = 32;
 /// Draws that are made at a time.
 const DRAWS: usize = 256;
 
@@ -49,19 +51,17 @@ impl<'a> Plasma<'a> {
         if let Some(corner) = planes[0].first_mut() {
             *corner = 0.0;
         }
+        // the corner, and what every level adds
+        let mut ends = [0.0, 0.0];
         while from < side {
             if from > 1 {
                 planes = refined(planes, from / 2);
             }
-            level(&mut planes, from, wibble * wibble, first, &draw);
+            ends = widened(ends, level(&mut planes, from, wibble * wibble, first, &draw));
             (first, from) = (first + 3 * from * from, 2 * from);
             wibble /= decay;
         }
-        let ends = |ends: [f64; 2], value: &f64| [ends[0].min(*value), ends[1].max(*value)];
-        let both = |a: [f64; 2], b: [f64; 2]| [a[0].min(b[0]), a[1].max(b[1])];
-        let none = [f64::INFINITY, f64::NEG_INFINITY];
-        let parts = planes.par_iter().flat_map(|plane| plane.par_chunks(PART));
-        let [low, high] = parts.map(|part| part.iter().fold(none, ends)).reduce(|| none, both);
+        let [low, high] = ends;
         Self { side, planes, low, high: high - low }
     }
 
@@ -86,39 +86,79 @@ impl<'a> Plasma<'a> {
     }
 }
 
+/// The smallest and the largest of two pairs of them.
+fn widened(a: [f64; 2], b: [f64; 2]) -> [f64; 2] {
+    [a[0].min(b[0]), a[1].max(b[1])]
+}
+
+/// The ends of no values.
+const NONE: [f64; 2] = [f64::INFINITY, f64::NEG_INFINITY];
+
+/// The smallest and the largest of values, in lanes of their own so that none waits for the one before.
+fn ends_of(values: &[f64]) -> [f64; 2] {
+    let lanes = vectorised(
+        #[inline(always)]
+        || {
+            let (mut low, mut high) = ([NONE[0]; LANES], [NONE[1]; LANES]);
+            let (whole, rest) = values.as_chunks::<LANES>();
+            for values in whole {
+                for i in 0..LANES {
+                    low[i] = if values[i] < low[i] { values[i] } else { low[i] };
+                    high[i] = if values[i] > high[i] { values[i] } else { high[i] };
+                }
+            }
+            let mut lanes: [[f64; 2]; LANES] = std::array::from_fn(|i| [low[i], high[i]]);
+            rest.iter().zip(&mut lanes).for_each(|(&value, lane)| *lane = widened(*lane, [value; 2]));
+            lanes
+        },
+    );
+    lanes.into_iter().fold(NONE, widened)
+}
+
 /// Row `y` of a ring of rows of `wide` values.
 fn ring(plane: &[f64], wide: usize, y: usize) -> &[f64] {
     &plane[y % wide * wide..][..wide]
 }
 
-/// One level: from a map of `from` × `from` points in the first plane the points between them, in the other planes.
-fn level(planes: &mut [&mut [f64]; 4], from: usize, amplitude: f64, first: usize, draw: &(impl Fn(usize, &mut [f64]) + Sync)) {
+/// One level: from a map of `from` × `from` points in the first plane the points between them, in the other planes. Gives the smallest and
+/// the largest of these.
+fn level(
+    planes: &mut [&mut [f64]; 4],
+    from: usize,
+    amplitude: f64,
+    first: usize,
+    draw: &(impl Fn(usize, &mut [f64]) + Sync),
+) -> [f64; 2] {
     let count = from * from;
     let [coarse, centres, between, beside] = planes.each_mut().map(|plane| &mut plane[..count]);
     let coarse = &*coarse;
     let rows = (PART / from).max(1);
     // `mean` makes the values of a row from the draws in it
     let each = |plane: &mut [f64], first: usize, mean: &(dyn Fn(usize, &mut [f64]) + Sync)| {
-        plane.par_chunks_mut(rows * from).enumerate().for_each(|(part, out)| {
+        let parts = plane.par_chunks_mut(rows * from).enumerate().map(|(part, out)| {
             draw(first + part * rows * from, out);
             out.chunks_exact_mut(from).enumerate().for_each(|(y, out)| mean(part * rows + y, out));
+            // while they are in the cache
+            ends_of(out)
         });
+        parts.reduce(|| NONE, widened)
     };
-    each(centres, first, &|y, out| {
+    let of_centres = each(centres, first, &|y, out| {
         let (here, below) = (ring(coarse, from, y), ring(coarse, from, y + 1));
         each_point(out, |x, next, _, draw| ((here[x] + below[x]) + (here[next] + below[next])) / 4.0 + amplitude * draw);
     });
     let centres = &*centres;
-    each(between, first + count, &|y, out| {
+    let of_between = each(between, first + count, &|y, out| {
         let (here, above) = (ring(centres, from, y), ring(centres, from, y + from - 1));
         let coarse = ring(coarse, from, y);
         each_point(out, |x, next, _, draw| ((here[x] + above[x]) + (coarse[x] + coarse[next])) / 4.0 + amplitude * draw);
     });
-    each(beside, first + 2 * count, &|y, out| {
+    let of_beside = each(beside, first + 2 * count, &|y, out| {
         let (here, below) = (ring(coarse, from, y), ring(coarse, from, y + 1));
         let centres = ring(centres, from, y);
         each_point(out, |x, _, last, draw| ((centres[x] + centres[last]) + (here[x] + below[x])) / 4.0 + amplitude * draw);
     });
+    widened(of_centres, widened(of_between, of_beside))
 }
 
 /// Replaces every draw of a row by `mean(x, next x, last x, draw)`, where the row is a ring.

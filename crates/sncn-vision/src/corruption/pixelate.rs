@@ -108,18 +108,20 @@ impl Corruption for Pixelate {
         let [across, small] = &mut planes;
         let (across, small) = (sized(across, dims.height * narrow), sized(small, plan.small.bytes()));
         strips(narrow, scratch, across, |rows, scratch, across| {
-            let (mut pixels, sums) = (vec![0; dims.width], sized(&mut scratch.i16s[0], narrow));
+            let (mut before, sums) = (vec![0; dims.width + 1], sized(&mut scratch.i16s[0], narrow));
             vectorised(
                 #[inline(always)]
                 || {
                     for (h, out) in rows.zip(across.chunks_exact_mut(narrow)) {
                         let row = &image[h * wide..][..wide];
-                        pixels.iter_mut().zip(row.as_chunks().0).for_each(|(to, &from)| *to = packed(from));
+                        // sums of all pixels before one: what they carry from value to value is the same in two of them
+                        let mut total = 0u64;
+                        for (before, &pixel) in before[1..].iter_mut().zip(row.as_chunks().0) {
+                            total = total.wrapping_add(packed(pixel));
+                            *before = total;
+                        }
                         for (sums, cell) in sums.as_chunks_mut::<3>().0.iter_mut().zip(&plan.columns) {
-                            let mut sum = 0;
-                            for pixel in &pixels[cell.clone()] {
-                                sum += pixel;
-                            }
+                            let sum = before[cell.end].wrapping_sub(before[cell.start]);
                             *sums = [sum as i16, (sum >> 16) as i16, (sum >> 32) as i16];
                         }
                         for ((out, &sum), &weight) in out.iter_mut().zip(&*sums).zip(&plan.weights) {
