@@ -130,7 +130,8 @@ impl Row {
     /// The first key in which a resolved run differs from this row, if any.
     ///
     /// A resolved run also has the keys that the table leaves to their default, and those are not judged, but for a key of
-    /// the run itself that holds something the table does not ask for.
+    /// the run itself that holds something the table does not ask for. Nor is a name judged that stands for settings, which a resolved run
+    /// has in its place (`"input": "imagenet"`, or `"like"` it): only the program knows them.
     pub(crate) fn difference(&self, run: &Value) -> Option<String> {
         let Some(resolved) = run.as_object() else { return Some("run".to_string()) };
         let asked = self.keys.iter().find(|(key, value)| {
@@ -156,9 +157,11 @@ fn is_empty(value: &Value) -> bool {
 
 fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => {
-            part.iter().all(|(key, value)| contains(whole.get(key).unwrap_or(&Value::Null), value))
-        }
+        (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, value)| {
+            let is_resolved = key == "like" && !whole.contains_key(key);
+            is_resolved || contains(whole.get(key).unwrap_or(&Value::Null), value)
+        }),
+        (Value::Object(_), Value::String(_)) => true,
         (Value::Array(whole), Value::Array(part)) => {
             whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| contains(whole, part))
         }
@@ -197,10 +200,12 @@ pub(crate) mod tests {
 
     #[test]
     fn a_changed_key_is_found_and_a_default_is_not() -> Result<()> {
-        let row = json!({"name": "a", "epochs": 3, "lr": 1, "layers": [{"kind": "cn"}], "note": "x"});
+        let input = json!({"like": "imagenet", "size": 64});
+        let row = json!({"name": "a", "epochs": 3, "lr": 1, "layers": [{"kind": "cn"}], "note": "x", "input": input});
         let row = complete(&[row]).rows().first().cloned().context("a row")?;
         let mut run = serde_json::to_value(&row.run)?;
         (run["layers"][0]["beta"], run["note"]) = (json!(1.0), json!(""));
+        run["input"] = json!({"size": 64, "mean": [0.5, 0.5, 0.5]});
         assert_eq!(row.difference(&run), None);
         let with = |key: &str, value: Value| {
             let mut run = run.clone();
@@ -208,6 +213,7 @@ pub(crate) mod tests {
             row.difference(&run)
         };
         assert_eq!(with("epochs", json!(4)).as_deref(), Some("epochs"));
+        assert_eq!(with("input", json!({"size": 96, "mean": [0.5, 0.5, 0.5]})).as_deref(), Some("input"));
         assert_eq!(with("mix", json!({"active": 1})).as_deref(), Some("mix"));
         assert_eq!(with("augment", json!(true)).as_deref(), Some("augment"));
         Ok(())
