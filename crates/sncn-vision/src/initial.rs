@@ -9,13 +9,13 @@ use sncn_weights::{NameMap, Outcome, Weights};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What the BatchNorm of a SelfNorm gate adds before the sigmoid where a network has been trained without the layer: the gate then
-/// begins between 0.95 and 0.99 instead of near one half, so that the layer changes little before it has learnt. A larger value would
-/// leave it no gradient.
+/// What the BatchNorm of a SelfNorm gate adds before the sigmoid where a network has been trained without the layer; its scale begins with
+/// 0. The gate is then 0.98 for every image, so that the layer changes little before it has learnt; a larger value would leave it no
+/// gradient, and another scale would follow statistics that the norm has not yet seen the mean and variance of.
 pub const GATE_BIAS: f64 = 4.;
 
-/// The endings of the names of those biases.
-const GATES: [&str; 2] = ["g_bn.bias", "f_bn.bias"];
+/// The endings of the names of the scales and biases of those norms, with what they begin with.
+const GATES: [(&str, f64); 4] = [("g_bn.weight", 0.), ("f_bn.weight", 0.), ("g_bn.bias", GATE_BIAS), ("f_bn.bias", GATE_BIAS)];
 
 /// Loads a file of weights into the variables of a new network. `plain` gives the variables of the same network without attached
 /// layers, for a number of classes. Variables of attached layers keep their initial values, and those of a head with another number of
@@ -75,9 +75,10 @@ pub(crate) fn begin_with(
 fn near_identity(vars: &Vars, names: &[&str]) -> Result<usize> {
     let mut count = 0;
     for (name, var) in vars.all() {
-        if names.contains(&name.as_str()) && GATES.iter().any(|gate| name.ends_with(gate)) {
-            var.set(&Tensor::full(GATE_BIAS, var.dims(), var.device())?.to_dtype(var.dtype())?)?;
-            count += 1;
+        if let Some(&(ending, value)) = GATES.iter().find(|(ending, _)| names.contains(&name.as_str()) && name.ends_with(ending))
+        {
+            var.set(&Tensor::full(value, var.dims(), var.device())?.to_dtype(var.dtype())?)?;
+            count += usize::from(ending.ends_with("bias"));
         }
     }
     Ok(count)
@@ -104,4 +105,42 @@ pub(crate) fn located(file: &str, data_dir: &DataDir) -> Result<PathBuf> {
 pub(crate) fn check(file: Option<&String>) -> Result<()> {
     ensure!(file.is_none_or(|file| !file.trim().is_empty()), "weights is empty; the path of a file is accepted");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::{Blueprint, build};
+    use candle_core::{DType, Device};
+    use sncn_core::{LayerConfig, Pass, Seed};
+
+    #[test]
+    fn attached_gates_begin_near_the_identity_whatever_the_statistics_are() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("weights.safetensors");
+        let network = |layers: &[LayerConfig]| {
+            let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+            build("wrn10_1", &Blueprint { classes: 5, layers: layers.into(), vars: &vars }).map(|network| (network, vars))
+        };
+        let (plain, vars) = network(&[])?;
+        let tensors: Vec<(String, Tensor)> = vars.all().into_iter().map(|(name, var)| (name, var.as_tensor().clone())).collect();
+        candle_core::safetensors::save(&tensors.into_iter().collect(), &file)?;
+        let (attached, vars) = network(&[LayerConfig::new("selfnorm", "post")])?;
+        let data_dir = DataDir { path: None };
+        begin_with(&file.display().to_string(), &data_dir, &vars, 5, |classes| {
+            let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+            build("wrn10_1", &Blueprint { classes, layers: (&[]).into(), vars: &vars })?;
+            Ok(vars)
+        })?;
+        // statistics far from those that a new norm assumes
+        for scale in [1., 30.] {
+            let images = (Tensor::randn(0f32, 1., (4, 16, 16, 3), &Device::Cpu)? * scale)?;
+            let logits = |network: &dyn sncn_core::Network| -> Result<Tensor> { Ok(network.forward(&images, &Pass::eval())?) };
+            let (one, other) = (logits(&*plain)?, logits(&*attached)?);
+            let apart = (&one - &other)?.abs()?.max_all()?.to_scalar::<f32>()?;
+            let largest = one.abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(apart > 0. && apart < 0.1 * largest, "{apart} of {largest}");
+        }
+        Ok(())
+    }
 }
