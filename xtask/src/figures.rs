@@ -94,15 +94,42 @@ fn confusion(name: &str, results: &[Results], set: &str, counted: &str) -> Optio
         let sum: f64 = row.iter().sum();
         row.iter().map(|count| (sum > 0.).then_some(100. * count / sum)).collect()
     };
-    let names: Vec<String> = (0..classes).map(|class| named.get(class).cloned().unwrap_or(class.to_string())).collect();
+    let shares: Vec<Vec<Option<f64>>> = counts.iter().map(share).collect();
     let together = if results.len() > 1 { format!(", {} seeds together", results.len()) } else { String::new() };
+    let mut legend = format!("% of the {counted} of a class (row) that get a label (column){together}");
+    let (mut rows, mut columns): (Vec<usize>, Vec<usize>) = ((0..classes).collect(), (0..classes).collect());
+    if classes > SHOWN_WHOLE {
+        let wrong = |class: usize| counts[class].iter().sum::<f64>() - counts[class][class];
+        rows = most(MISTAKEN, (0..classes).map(wrong));
+        columns = most(MISTAKEN, (0..classes).map(|label| rows.iter().map(|&class| counts[class][label]).sum()));
+        legend += &format!(
+            "; of {classes} classes the {} with most errors, and the {} labels that they get most",
+            rows.len(),
+            columns.len()
+        );
+    }
+    let names = |of: &[usize]| of.iter().map(|&class| named.get(class).cloned().unwrap_or(class.to_string())).collect();
     Some(HeatMap {
         title: format!("{name}: what it takes {set} for"),
-        rows: names.clone(),
-        columns: names,
-        values: counts.iter().map(share).collect(),
-        legend: format!("% of the {counted} of a class (row) that get a label (column){together}"),
+        rows: names(&rows),
+        columns: names(&columns),
+        values: rows.iter().map(|&class| columns.iter().map(|&label| shares[class][label]).collect()).collect(),
+        legend,
     })
+}
+
+/// The largest number of classes whose confusion is shown whole.
+const SHOWN_WHOLE: usize = 100;
+/// Classes that are shown of more.
+const MISTAKEN: usize = 24;
+
+/// The indices of the largest values above 0, at most so many, in order.
+fn most(count: usize, values: impl Iterator<Item = f64>) -> Vec<usize> {
+    let mut found: Vec<(usize, f64)> = values.enumerate().filter(|(_, value)| *value > 0.).collect();
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut found: Vec<usize> = found.into_iter().take(count).map(|(index, _)| index).collect();
+    found.sort_unstable();
+    found
 }
 
 /// Every measured split as CSV: mean and standard error over seeds, in fractions.
@@ -131,6 +158,8 @@ pub(crate) fn csv(sheet: &Sheet) -> String {
 mod tests {
     use super::*;
     use crate::sheet::tests::{collected, table};
+    use anyhow::Context;
+    use serde_json::json;
 
     #[test]
     fn errors_are_by_row_and_corruption_or_by_severity_where_there_is_one_row() {
@@ -157,6 +186,30 @@ mod tests {
         assert_eq!((confused.len(), confused[0].0.as_str(), confused[0].1.rows.join(" ")), (1, "s", "cat dog".into()));
         assert_eq!(confused[0].1.values[0], [Some(100.), Some(0.)]);
         assert!((confused[0].1.values[1][0].unwrap() - 100. / 3.).abs() < 1e-9);
+    }
+
+    #[test]
+    fn of_many_classes_those_with_most_errors_are_shown() -> anyhow::Result<()> {
+        let plain = crate::results::tests::text("base", 0, &json!({}), 0.1, 0.2);
+        let mut lines: Vec<String> = plain.lines().map(str::to_string).collect();
+        lines.pop();
+        for class in 0..150 {
+            for (prediction, count) in [(class, 10), ((class + 1) % 150, class % 50)].into_iter().filter(|(_, count)| *count > 0)
+            {
+                let metric = format!("confusion/{class}/{prediction}");
+                lines.push(json!({"split": "s", "metric": metric, "value": count, "n": 100}).to_string());
+            }
+        }
+        lines.push(json!({"complete": true, "measurements": lines.len() - 1}).to_string());
+        let results = Results::parse(&lines.join("\n"))?;
+        let map = confusion("base", &[results], "s", "images").context("a map")?;
+        assert_eq!((map.rows.len(), map.columns.len()), (MISTAKEN, MISTAKEN));
+        assert!(
+            map.rows.contains(&"149".to_string()) && map.rows.contains(&"49".to_string()) && !map.rows.contains(&"0".to_string())
+        );
+        assert!(map.legend.contains("of 150 classes the 24 with most errors"), "{}", map.legend);
+        assert!(map.svg().len() < 200_000);
+        Ok(())
     }
 
     #[test]
