@@ -3,7 +3,8 @@
 
 use super::pack::PackedWeight;
 use super::plan::{Direction, Plan, Unit, Window};
-use super::stage::{Source, stage};
+use super::source::Source;
+use super::stage::stage;
 use crate::columns::{Columns, load, run, store, zeros};
 use crate::parts::sum_parts;
 use crate::scratch::Scratch;

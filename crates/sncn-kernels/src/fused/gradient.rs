@@ -3,7 +3,8 @@
 
 use super::depthwise;
 use super::plan::{Algorithm, Direction, Phase, Plan, Unit, Window};
-use super::stage::{Source, place, stage, stage_all};
+use super::source::Source;
+use super::stage::{place, stage, stage_all};
 use super::transform::{Gradient, Input, Planes, Tile, WeightGradient};
 use super::wide;
 use super::winograd::{block, steps, tiles};

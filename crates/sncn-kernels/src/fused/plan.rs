@@ -3,7 +3,7 @@
 //!
 //! In a forward pass the source is x and the target y; for the input gradient the source is gy and the target dx.
 
-use super::stage::Source;
+use super::source::Source;
 use crate::conv::ConvShape;
 use std::ops::Range;
 

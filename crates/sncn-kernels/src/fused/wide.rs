@@ -4,7 +4,8 @@
 //! block of the weight over all of them, so that no sum is kept in parts and few are read twice.
 
 use super::plan::{Algorithm, Plan, Unit};
-use super::stage::{Source, place, stage};
+use super::source::Source;
+use super::stage::{place, stage};
 use super::transform::{Gradient, Input, Planes, WeightGradient};
 use super::winograd::{steps, tiles};
 use crate::panels::regroup;
