@@ -1,5 +1,6 @@
 //! The row that stands for images, a network and a method, for users without a table.
 
+use super::corrupted::corruptions;
 use super::setup::{self, Classify};
 use crate::dataset::{self, Parts, Splits};
 use crate::picture;
@@ -109,7 +110,7 @@ pub(super) fn row(given: &Given<'_>) -> Result<Row> {
         "name": given.method, "train": train, "backbone": network, "epochs": epochs, "batch_size": batch_size, "lr": lr,
         "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": if is_small { 0.0005 } else { 0.0001 }},
         "schedule": {"kind": "cosine", "floor": 1e-6}, "objective": {"kind": "plain"}, "augment": true,
-        "input": input, "early_stopping": {"patience": epochs}
+        "input": input, "early_stopping": {"patience": epochs.max(1)}
     });
     let mut said = vec![format!(
         "{}: classes {}; half of the images have {short} pixels or more along the short side",
@@ -137,10 +138,11 @@ pub(super) fn row(given: &Given<'_>) -> Result<Row> {
     keys.extend(method(given.method, all_methods(&places(network)))?);
     keys.extend(given.weights.map(|file| ("weights".to_string(), file.into())));
     let evaluation = ["--test", &format!("{validation},{validation}-c"), "--severities", "3"].map(str::to_string).to_vec();
+    let base = splits.test.first().map_or(&validation, |(name, _)| name);
     said.push(format!(
-        "{} evaluate measures more, such as --test {} (15 corruptions × 5 severities)",
+        "{} evaluate measures more, such as --test {base}-c ({} corruptions × 5 severities)",
         Classify::INFO.program,
-        splits.test.first().map_or(format!("{validation}-c"), |(name, _)| format!("{name}-c"))
+        corruptions(base).count()
     ));
     Ok(Row { keys, data_dir: is_own.then(|| PathBuf::from(given.data)), said, evaluation })
 }

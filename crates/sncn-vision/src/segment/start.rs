@@ -141,7 +141,7 @@ pub(super) fn row(given: &Given<'_>) -> Result<Row> {
         "lr_factors": {"aux_classifier.": 10, "classifier.": 10},
         "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": false, "weight_decay": 0.0001},
         "schedule": {"kind": "polynomial", "power": 0.9}, "objective": {"kind": "segment", "auxiliary": 0.4},
-        "augment": augment(crop), "early_stopping": {"patience": epochs}
+        "augment": augment(crop), "early_stopping": {"patience": epochs.max(1)}
     });
     if let Some(limit) = limit {
         keys["train_limit"] = limit.into();

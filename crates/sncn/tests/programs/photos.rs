@@ -132,8 +132,10 @@ fn weights_of_another_number_of_classes_keep_all_but_the_head() {
     assert!(lines.len() == 1 && lines == predicted(checkpoints(&first).last().unwrap()), "{lines:?}");
     // no epoch at all tests them as they are; a network of more classes keeps these
     let kept = folder.path().join("kept");
-    let text =
-        said(&mut train(&data, &kept, &["--method", "baseline", "--weights", file.to_str().unwrap(), "--set", "epochs=0"]));
+    let mut untrained = sncn();
+    untrained.arg("train").arg("--data").arg(&data).arg("--run-dir").arg(&kept).arg("--weights").arg(&file);
+    let text = said(untrained.args(["--network", "wrn10_1", "--method", "baseline", "--epochs", "0"]));
+    assert!(text.contains("--test folder-validation-c (4 corruptions × 5 severities)"), "{text}");
     assert!(text.contains("not trained (epochs is 0)") && text.contains("first.safetensors as they are"), "{text}");
     let exported = folder.path().join("kept.safetensors");
     let mut export = sncn();
