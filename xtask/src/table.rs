@@ -135,7 +135,8 @@ impl Row {
     pub(crate) fn difference(&self, run: &Value) -> Option<String> {
         let Some(resolved) = run.as_object() else { return Some("run".to_string()) };
         let asked = self.keys.iter().find(|(key, value)| {
-            !REMARKS.contains(&key.as_str()) && !contains(resolved.get(key.as_str()).unwrap_or(&Value::Null), value)
+            let fits = if key.as_str() == "input" { is_input } else { contains };
+            !REMARKS.contains(&key.as_str()) && !fits(resolved.get(key.as_str()).unwrap_or(&Value::Null), value)
         });
         let surplus = resolved
             .iter()
@@ -155,13 +156,23 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
+/// [`contains`] for preprocessing, which a table may name.
+fn is_input(resolved: &Value, asked: &Value) -> bool {
+    match asked {
+        Value::String(_) => resolved.is_object() || resolved == asked,
+        Value::Object(keys) if keys.contains_key("like") => {
+            let own = keys.iter().filter(|(key, _)| *key != "like").map(|(key, value)| (key.clone(), value.clone())).collect();
+            resolved.is_object() && contains(resolved, &Value::Object(own))
+        }
+        _ => contains(resolved, asked),
+    }
+}
+
 fn contains(whole: &Value, part: &Value) -> bool {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part.iter().all(|(key, value)| {
-            let is_resolved = key == "like" && !whole.contains_key(key);
-            is_resolved || contains(whole.get(key).unwrap_or(&Value::Null), value)
-        }),
-        (Value::Object(_), Value::String(_)) => true,
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().all(|(key, value)| contains(whole.get(key).unwrap_or(&Value::Null), value))
+        }
         (Value::Array(whole), Value::Array(part)) => {
             whole.len() == part.len() && whole.iter().zip(part).all(|(whole, part)| contains(whole, part))
         }
@@ -214,6 +225,7 @@ pub(crate) mod tests {
         };
         assert_eq!(with("epochs", json!(4)).as_deref(), Some("epochs"));
         assert_eq!(with("input", json!({"size": 96, "mean": [0.5, 0.5, 0.5]})).as_deref(), Some("input"));
+        assert_eq!(with("backbone", json!({"kind": "net"})).as_deref(), Some("backbone"));
         assert_eq!(with("mix", json!({"active": 1})).as_deref(), Some("mix"));
         assert_eq!(with("augment", json!(true)).as_deref(), Some("augment"));
         Ok(())

@@ -4,7 +4,7 @@
     memory PEER --threads N --runs R   most memory held over three training steps of PEER's WideResNet, two CrossNorm sites active
     networks PEER --threads N --runs R a training step of each network of the CIFAR experiments, batch 128, channels last; the
                                        WideResNet is PEER's
-    imagenet --threads N --runs R        ResNet-50 and EfficientNet-Lite0 on 224 x 224 pixels, in the faster memory format
+    imagenet --threads N --runs R      ResNet-50 and EfficientNet-Lite0 on 224 x 224 pixels, in the faster memory format
     augmix --threads N --runs R        views of AugMix in Pillow and NumPy, in as many processes
     corruptions --threads N --runs R   the package imagecorruptions, in as many processes
     loading --threads N --runs R       JPEG files to inputs of 224 pixels by Pillow and torchvision, in as many processes
