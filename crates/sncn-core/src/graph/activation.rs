@@ -31,6 +31,6 @@ impl FeatureMap {
     }
 
     fn with_activation(&self, activation: Activation, plain: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<Self> {
-        self.either(plain, |recording, map| Ok(map.with_activation(recording, activation)))
+        self.pending(plain, |recording, map| Ok(map.with_activation(recording, activation)))
     }
 }

@@ -1,6 +1,7 @@
 //! `Body`: the values of instances, stored one after another, and the passes over them that a rule needs.
 
 use super::gather::Gather;
+use super::later::{After, Later, Write};
 use super::pooled::{Part, Pooled, Values};
 use super::recording::{Gradients, Sums};
 use crate::rule::Moments;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// The values (positions, C) of instances, which may differ in their number of positions.
 #[derive(Clone)]
 pub(super) struct Body {
-    data: Arc<Values>,
+    data: Arc<Later>,
     /// The first position of each instance, and one past the last of all.
     starts: Arc<[usize]>,
     c: usize,
@@ -40,12 +41,21 @@ impl Terms {
 impl Body {
     /// Instances with these numbers of positions.
     pub(super) fn new(data: Arc<Values>, lengths: impl Iterator<Item = usize>, c: usize) -> Self {
+        Self::over(Later::of(data), lengths, c)
+    }
+
+    /// Instances with these numbers of positions, whose values are written when they are first needed.
+    pub(super) fn later(write: Write, lengths: impl Iterator<Item = usize> + Clone, c: usize) -> Self {
+        Self::over(Later::new(lengths.clone().sum::<usize>() * c, write), lengths, c)
+    }
+
+    fn over(data: Later, lengths: impl Iterator<Item = usize>, c: usize) -> Self {
         let (mut starts, mut longest) = (vec![0], 0);
         for length in lengths {
             starts.push(starts[starts.len() - 1] + length);
             longest = longest.max(length);
         }
-        Self { data, starts: starts.into(), c, longest }
+        Self { data: Arc::new(data), starts: starts.into(), c, longest }
     }
 
     fn instances(&self) -> usize {
@@ -70,17 +80,33 @@ impl Body {
 
     /// The values, shared.
     pub(super) fn data(&self) -> &Arc<Values> {
-        &self.data
+        self.data.values()
+    }
+
+    /// Whether the values exist.
+    pub(super) fn is_written(&self) -> bool {
+        self.data.is_written()
+    }
+
+    /// The number of bodies that share the values.
+    pub(super) fn holders(&self) -> usize {
+        Arc::strong_count(&self.data)
+    }
+
+    /// Writes values that do not exist yet to `data`, with `after` applied to each part.
+    pub(super) fn write(&self, after: &After<'_>, data: &mut [f32]) {
+        self.data.write(after, data);
     }
 
     /// The values as owned memory: a copy where they are shared.
     pub(super) fn into_pooled(self) -> Pooled {
-        Arc::try_unwrap(self.data).map_or_else(|shared| Pooled::of(&shared.part(0..shared.len())), Values::into_pooled)
+        let values = Arc::try_unwrap(self.data).map_or_else(|shared| shared.values().clone(), Later::into_values);
+        Arc::try_unwrap(values).map_or_else(|shared| Pooled::of(&shared.part(0..shared.len())), Values::into_pooled)
     }
 
     /// The values of some positions of an instance.
     pub(super) fn part(&self, n: usize, positions: &Range<usize>) -> Part<'_> {
-        self.data.part(self.at(n, positions))
+        self.data().part(self.at(n, positions))
     }
 
     fn whole(&self, n: usize) -> Range<usize> {
@@ -113,6 +139,11 @@ impl Body {
     /// Mean and variance over `positions`.
     pub(super) fn moments(&self, positions: &Positions) -> Moments {
         let gather = Gather::default();
+        if !self.is_written() && *positions == Positions::All {
+            self.data.values_after(&|n, start, ys| gather.add(n, start, ys, self.c));
+            return gather.moments(self.instances(), self.c);
+        }
+        self.data();
         (0..self.instances()).into_par_iter().for_each(|n| {
             self.runs(positions, n).iter().for_each(|run| gather.add(n, run.start, &self.part(n, run), self.c));
         });
@@ -140,6 +171,7 @@ impl Body {
         read: impl Fn(usize, &mut [f32]) + Sync,
         written: impl Fn(usize, &[f32]) + Sync,
     ) -> Pooled {
+        self.data();
         let mut data = Pooled::take(self.data.len());
         self.cut(&mut data).into_par_iter().enumerate().for_each(|(n, out)| {
             let runs = self.runs(within, n);

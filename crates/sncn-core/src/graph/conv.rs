@@ -6,6 +6,7 @@
 
 use super::feature_map::{FeatureMap, Repr};
 use super::gather::{Bands, Gather};
+use super::later::After;
 use super::map::Map;
 use super::observe::done;
 use super::pooled::{Part, Pooled, Values};
@@ -104,31 +105,38 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
         bail!("conv2d: bias {:?}; accepted: [{}]", bias.dims(), shape.c_out)
     }
     let weight = weight.contiguous()?;
-    let mut data = Pooled::take(n * ho * wo * shape.c_out);
-    let gather = Gather::default();
+    let packed = with_values(&weight, |values| recording.packed(&weight, values, &shape))?;
+    let other = other.map(|other| other.ready(recording));
+    let write = {
+        let (source, other) = (source.clone(), other.clone());
+        move |after: &After<'_>, data: &mut [f32]| {
+            let plain = in_place(&source);
+            let stage = Reading { map: &source, plain: plain.as_deref() };
+            let finish = |n: usize, rows: std::ops::Range<usize>, ys: &mut [f32]| {
+                if let Some(other) = &other {
+                    other.add_to(n, rows.start * wo, ys);
+                }
+                after(n, rows.start * wo, ys);
+            };
+            conv_forward(&shape, &packed, &stage, &finish, data);
+            done("convolution: forward");
+        }
+    };
     let mode = recording.mode();
-    let plain = in_place(source);
-    let stage = Reading { map: source, plain: plain.as_deref() };
-    with_values(&weight, |values| {
-        let finish = |n: usize, rows: std::ops::Range<usize>, ys: &mut [f32]| {
-            if let Some(other) = other {
-                other.add_to(n, rows.start * wo, ys);
-            }
-            if !mode.bare {
-                gather.add(n, rows.start, ys, shape.c_out);
-            }
-        };
-        let packed = recording.packed(&weight, values, &shape);
-        conv_forward(&shape, &packed, &stage, &finish, &mut data);
-    })?;
-    let ys = Map::new(recording, dims, data);
-    let mut ys = if mode.bare { ys } else { ys.with_moments(gather.moments(n, shape.c_out)) };
+    let mut ys = if !mode.record {
+        Map::later(recording, dims, Box::new(write))
+    } else {
+        let (mut data, gather) = (Pooled::take(n * ho * wo * shape.c_out), Gather::default());
+        let add = |n: usize, start: usize, ys: &mut [f32]| gather.add(n, start, ys, shape.c_out);
+        write(if mode.bare { &|_, _, _| {} } else { &add }, &mut data);
+        let ys = Map::new(recording, dims, data);
+        if mode.bare { ys } else { ys.with_moments(gather.moments(n, shape.c_out)) }
+    };
     if let Some(bias) = plus.bias {
         let biases = with_values(&bias.contiguous()?, |bias| bias.repeat(n))?;
         // the gradient of the sum is that of the values before the bias
         ys = ys.with_pending(ys.slot, vec![1.; biases.len()], biases);
     }
-    done("convolution: forward");
     let (parameter, other) = (recording.parameter(&weight), other.map(|other| other.slot));
     let bias = plus.bias.map(|bias| recording.parameter(bias));
     let weight = Values::Tensor(weight);

@@ -88,7 +88,7 @@ impl FeatureMap {
     ) -> Result<Self> {
         Ok(Self(match &self.0 {
             Repr::Tensor(xs, precision) => Repr::Tensor(tensor(xs)?, *precision),
-            Repr::Map(recording, xs) => Repr::Map(recording.clone(), map(recording, xs)?),
+            Repr::Map(recording, xs) => Repr::Map(recording.clone(), map(recording, &xs.ready(recording))?),
         }))
     }
 
@@ -101,7 +101,19 @@ impl FeatureMap {
         self.reading(tensor, |recording, xs| map(recording, &xs.settled(recording)))
     }
 
-    /// Applies `tensors` to two tensors, or `maps` to two maps of one recording.
+    /// As `either`, for what may stay pending: the values of the map may not be written yet.
+    pub(super) fn pending(
+        &self,
+        tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
+        map: impl FnOnce(&Recording, &Map) -> Result<Map>,
+    ) -> Result<Self> {
+        Ok(Self(match &self.0 {
+            Repr::Tensor(xs, precision) => Repr::Tensor(tensor(xs)?, *precision),
+            Repr::Map(recording, xs) => Repr::Map(recording.clone(), map(recording, &xs.settled(recording))?),
+        }))
+    }
+
+    /// Applies `tensors` to two tensors, or `maps` to two maps of one recording, whose values may not be written yet.
     pub(super) fn both(
         &self,
         other: &Self,

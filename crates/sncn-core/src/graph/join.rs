@@ -2,6 +2,7 @@
 
 use super::feature_map::FeatureMap;
 use super::gather::Gather;
+use super::later;
 use super::map::Map;
 use super::observe::done;
 use super::pooled::{Pooled, Values};
@@ -59,11 +60,15 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     if xs.dims != ys.dims {
         bail!("add: maps of shape {:?} and {:?}", xs.dims, ys.dims)
     }
-    let mut data = Pooled::take(xs.body.len());
     let (relu, wanted) = match after {
         After::Nothing { gather } => (false, gather),
         After::Relu { gather } => (true, gather),
     };
+    if let Some(sum) = add_later(recording, xs, ys).or_else(|| add_later(recording, ys, xs)) {
+        return Ok(if relu { sum.with_activation(recording, Activation::Relu) } else { sum });
+    }
+    let (xs, ys) = (&xs.ready(recording), &ys.ready(recording));
+    let mut data = Pooled::take(xs.body.len());
     let gather = Gather::default();
     let c = xs.dims.3;
     // each step finds what the one before wrote in the cache
@@ -113,6 +118,22 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     Ok(sum)
 }
 
+/// The sum of a map that is not written yet, and which nothing else needs, and another one: computed as the first is written.
+fn add_later(recording: &Recording, xs: &Map, ys: &Map) -> Option<Map> {
+    if !xs.is_alone_and_unwritten() {
+        return None;
+    }
+    let (dims, xs, ys) = (xs.dims, xs.clone(), ys.ready(recording));
+    let write = move |after: &later::After<'_>, data: &mut [f32]| {
+        let add = |n: usize, start: usize, out: &mut [f32]| {
+            ys.add_to(n, start, out);
+            after(n, start, out);
+        };
+        xs.write(&add, data);
+    };
+    Some(Map::later(recording, dims, Box::new(write)))
+}
+
 /// Copies instance `n` of a map, with what is pending applied, to the channels from `first` on of rows of `c` channels.
 fn copy_channels(map: &Map, n: usize, first: usize, c: usize, out: &mut [f32]) {
     let own = map.dims.3;
@@ -135,6 +156,7 @@ fn concat(recording: &Recording, xs: &Map, ys: &Map) -> Result<Map> {
     if (n, h, w) != (ys.dims.0, ys.dims.1, ys.dims.2) {
         bail!("concat: maps of shape {:?} and {:?}", xs.dims, ys.dims)
     }
+    let (xs, ys) = (&xs.ready(recording), &ys.ready(recording));
     let mut data = Pooled::take(n * len * c);
     data.par_chunks_exact_mut(len * c).enumerate().for_each(|(n, out)| {
         copy_channels(xs, n, 0, c, out);

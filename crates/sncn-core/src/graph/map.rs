@@ -1,6 +1,7 @@
 //! A recorded map: values, a pending scale and bias for every (instance, channel), a pending activation, and statistics.
 
 use super::body::Body;
+use super::later::{After, Write};
 use super::pooled::{Part, Pooled, Values};
 use super::recording::{Gradients, Recording, Sums};
 use crate::ops::with_values;
@@ -30,6 +31,8 @@ pub(super) struct Map {
     raw: Arc<OnceLock<Moments>>,
     pub(super) pending: Option<Arc<Pending>>,
     activation: Activation,
+    /// The same map with nothing pending, where it was written so. Copies of this map share it, other maps of the body do not.
+    written: Arc<OnceLock<Map>>,
 }
 
 impl Map {
@@ -39,8 +42,18 @@ impl Map {
 
     /// A map of these values, with nothing pending.
     pub(super) fn of(slot: usize, dims: (usize, usize, usize, usize), data: Values) -> Self {
-        let body = Body::new(Arc::new(data), std::iter::repeat_n(dims.1 * dims.2, dims.0), dims.3);
-        Self { slot, dims, body, raw: Arc::default(), pending: None, activation: Activation::Identity }
+        Self::with_body(slot, dims, Body::new(Arc::new(data), std::iter::repeat_n(dims.1 * dims.2, dims.0), dims.3))
+    }
+
+    /// A map whose values are written when they are first needed; for passes that record no backward pass.
+    pub(super) fn later(recording: &Recording, dims: (usize, usize, usize, usize), write: Write) -> Self {
+        let lengths = std::iter::repeat_n(dims.1 * dims.2, dims.0);
+        Self::with_body(recording.slot(), dims, Body::later(write, lengths, dims.3))
+    }
+
+    fn with_body(slot: usize, dims: (usize, usize, usize, usize), body: Body) -> Self {
+        let activation = Activation::Identity;
+        Self { slot, dims, body, raw: Arc::default(), pending: None, activation, written: Arc::default() }
     }
 
     /// The input of a recording.
@@ -62,7 +75,7 @@ impl Map {
 
     /// The same body with another pending affine map and another slot.
     pub(super) fn with_pending(&self, slot: usize, scale: Vec<f32>, bias: Vec<f32>) -> Self {
-        Self { pending: Some(Arc::new(Pending { scale, bias })), ..self.at_slot(slot) }
+        Self { pending: Some(Arc::new(Pending { scale, bias })), written: Arc::default(), ..self.at_slot(slot) }
     }
 
     /// The same map with statistics that were computed while the body was written.
@@ -88,7 +101,41 @@ impl Map {
         });
         let entries = self.dims.0 * self.dims.3;
         let identity = || Arc::new(Pending { scale: vec![1.; entries], bias: vec![0.; entries] });
-        Self { activation, pending: Some(self.pending.clone().unwrap_or_else(identity)), ..self.at_slot(slot) }
+        let pending = Some(self.pending.clone().unwrap_or_else(identity));
+        Self { activation, pending, written: Arc::default(), ..self.at_slot(slot) }
+    }
+
+    /// Whether the values are not written yet, and no other map needs them without what is pending here.
+    pub(super) fn is_alone_and_unwritten(&self) -> bool {
+        !self.body.is_written() && self.written.get().is_none() && self.body.holders() == Arc::strong_count(&self.written)
+    }
+
+    /// Writes values that do not exist yet to `data`: what is pending is applied to each part, then `after`.
+    pub(super) fn write(&self, after: &After<'_>, data: &mut [f32]) {
+        let activate = |n: usize, start: usize, ys: &mut [f32]| {
+            if let Some(pending) = &self.pending {
+                let (scale, bias) = (self.row(&pending.scale, n), self.row(&pending.bias, n));
+                rows::activate_in_place(Kernels::current(), ys, scale, bias, self.activation);
+            }
+            after(n, start, ys);
+        };
+        self.body.write(&activate, data);
+    }
+
+    /// The map to read values from. Where they are not written yet, they are written now, if possible with what is pending applied.
+    pub(super) fn ready(&self, recording: &Recording) -> Self {
+        if self.pending.is_some() && self.is_alone_and_unwritten() {
+            let mut data = Pooled::take(self.body.len());
+            self.write(&|_, _, _| {}, &mut data);
+            let _ = self.written.set(Self::new(recording, self.dims, data)); // was not set
+        }
+        match self.written.get() {
+            Some(written) => written.clone(),
+            None => {
+                self.body.data();
+                self.clone()
+            }
+        }
     }
 
     pub(super) fn positions(&self) -> usize {
@@ -225,8 +272,12 @@ impl Map {
         written
     }
 
-    /// The map with a pending activation applied; an affine map stays pending.
+    /// The map with a pending activation applied; an affine map stays pending, and values that are not written yet may stay so.
     pub(super) fn settled(&self, recording: &Recording) -> Self {
-        if self.has_activation() { self.materialize(recording) } else { self.clone() }
+        match self.written.get() {
+            Some(written) => written.clone(),
+            None if self.has_activation() => self.ready(recording).materialize(recording),
+            None => self.clone(),
+        }
     }
 }

@@ -14,6 +14,7 @@ mod end;
 mod feature_map;
 mod gather;
 mod join;
+mod later;
 mod map;
 mod observe;
 mod operation;

@@ -35,7 +35,7 @@ impl FeatureMap {
         }
         match &self.0 {
             Repr::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
-            Repr::Map(recording, map) => end::pool(recording, map, (rows, columns)),
+            Repr::Map(recording, map) => end::pool(recording, &map.ready(recording), (rows, columns)),
         }
     }
 

@@ -19,7 +19,7 @@ impl FeatureMap {
     /// Returns the error of the rule, and an error where its result has another shape than the map's, or is not finite though
     /// statistics and parameters are.
     pub fn apply_rule(&self, rule: &dyn Rule, pass: &Pass) -> Result<Self> {
-        self.either(|xs| on_tensor(rule, xs, pass), |recording, map| apply(recording, map, rule, pass))
+        self.pending(|xs| on_tensor(rule, xs, pass), |recording, map| apply(recording, map, rule, pass))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The layers and recorded bodies, against their reference implementations and finite differences.
 
+mod evaluation;
 mod joins;
 mod recorded;
 mod reference;

@@ -35,7 +35,22 @@ pub fn activate(form: Form, x: &[f32], scale: &[f32], bias: &[f32], activation: 
         (_, Activation::QuickGelu) => run(form, &mut QuickGelu { x, scale, bias, out }, scale.len()),
         _ => {
             let bounds = activation.bounds();
-            run(form, &mut Activate { x, centre: None, scale, bias, bounds, out }, scale.len());
+            run(form, &mut Activate { x: Some(x), centre: None, scale, bias, bounds, out }, scale.len());
+        }
+    }
+}
+
+/// Computes y = activation(scale·y + bias) in place; bit by bit what [`activate`] gives.
+pub fn activate_in_place(form: Form, y: &mut [f32], scale: &[f32], bias: &[f32], activation: Activation) {
+    check(&[y.len()], scale.len(), &[bias.len()]);
+    match (form, activation) {
+        (Form::Naive, _) | (_, Activation::QuickGelu) => {
+            let x = y.to_vec();
+            activate(form, &x, scale, bias, activation, y);
+        }
+        _ => {
+            let bounds = activation.bounds();
+            run(form, &mut Activate { x: None, centre: None, scale, bias, bounds, out: y }, scale.len());
         }
     }
 }
@@ -47,7 +62,7 @@ pub(crate) fn centred_affine<T: Real>(form: Form, x: &[T], centre: &[T], scale: 
     match (form, inputs, T::as_f32_mut(out)) {
         (Form::Portable | Form::Avx2 | Form::Avx512, (Some(x), Some(centre), Some(scale), Some(bias)), Some(out)) => {
             let bounds = Activation::Identity.bounds();
-            run(form, &mut Activate { x, centre: Some(centre), scale, bias, bounds, out }, scale.len());
+            run(form, &mut Activate { x: Some(x), centre: Some(centre), scale, bias, bounds, out }, scale.len());
         }
         _ => naive::centred_affine(x, centre, scale, bias, out),
     }

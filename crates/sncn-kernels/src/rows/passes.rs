@@ -4,9 +4,9 @@ use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
 use crate::gelu::{Gelu, gate};
 use crate::simd::Vector;
 
-/// out = scale·(x − centre) + bias, cut off outside the bounds; without a centre it is 0.
+/// out = scale·(x − centre) + bias, cut off outside the bounds; without x it is what `out` holds, without a centre that is 0.
 pub(super) struct Activate<'a> {
-    pub(super) x: &'a [f32],
+    pub(super) x: Option<&'a [f32]>,
     pub(super) centre: Option<&'a [f32]>,
     pub(super) scale: &'a [f32],
     pub(super) bias: &'a [f32],
@@ -24,10 +24,13 @@ impl Columns for Activate<'_> {
             let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             let centre = self.centre.map_or(zeros(), |m| load::<V, NV, FULL>(m.as_ptr().add(start), count));
             let (floor, ceiling) = (V::splat(self.bounds.0), V::splat(self.bounds.1));
-            for at in (start..self.x.len()).step_by(channels) {
-                let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+            let len = self.out.len();
+            let out = self.out.as_mut_ptr();
+            let from = self.x.map_or(out.cast_const(), <[f32]>::as_ptr);
+            for at in (start..len).step_by(channels) {
+                let x = load::<V, NV, FULL>(from.add(at), count);
                 let y = std::array::from_fn(|i| x[i].sub(centre[i]).fma(scale[i], bias[i]).max(floor).min(ceiling));
-                store::<V, NV, FULL>(y, self.out.as_mut_ptr().add(at), count);
+                store::<V, NV, FULL>(y, out.add(at), count);
             }
         }
     }

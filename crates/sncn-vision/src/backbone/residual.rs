@@ -91,8 +91,10 @@ impl Residual {
         let hooks = &self.hooks;
         let mut ys = hooks.on_map("pre", xs.clone(), pass)?;
         for (index, (conv, norm)) in self.branch.iter().enumerate() {
-            let input = if index > 0 { ys.relu()? } else { ys };
-            ys = norm.on_map(&conv.on_map(&input)?, pass)?;
+            if index > 0 {
+                ys = ys.relu()?;
+            }
+            ys = norm.on_map(&conv.on_map(&ys)?, pass)?;
         }
         let ys = hooks.on_map("residual", ys, pass)?;
         let shortcut = self.downsample.as_ref().map_or_else(|| Ok(xs.clone()), |downsample| downsample.on_map(xs, pass))?;
