@@ -64,7 +64,12 @@ fn count_sort(pairs: &mut Vec<u64>, other: &mut Vec<u64>) {
 impl Ranked<'_> {
     fn check(&self, values: &[usize]) {
         let (n, total) = (self.lengths.len(), self.lengths.iter().sum::<usize>() * self.channels);
-        assert!(self.channels > 0 && !self.lengths.contains(&0), "instances of {:?} positions, {} channels", self.lengths, self.channels);
+        assert!(
+            self.channels > 0 && !self.lengths.contains(&0),
+            "instances of {:?} positions, {} channels",
+            self.lengths,
+            self.channels
+        );
         assert!(self.partner.len() == n && self.share.len() == n, "a partner and a share for each of {n} instances");
         assert!(self.partner.iter().all(|&m| m < n), "partners {:?} of {n} instances", self.partner);
         assert!(values.iter().all(|&len| len == total), "slices of {values:?} values, expected {total}");

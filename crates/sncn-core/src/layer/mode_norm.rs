@@ -72,7 +72,9 @@ impl ModeNorm {
     fn batch(&self, map: &Instances<'_>, own: &Statistics, gates: &Matrix) -> Result<(Matrix, Matrix)> {
         let n = own.counts().len();
         if n < 2 {
-            bail!("Mode Normalization in training needs at least 2 instances, this batch has {n}: use a batch size that leaves no batch of one")
+            bail!(
+                "Mode Normalization in training needs at least 2 instances, this batch has {n}: use a batch size that leaves no batch of one"
+            )
         }
         let counts = own.counts().iter().map(|&count| count as f64).collect();
         let weights = gates.mul(&map.constant(n, 1, counts)?)?.transpose();

@@ -3,6 +3,7 @@
 mod joins;
 mod recorded;
 mod reference;
+mod registry;
 mod rules;
 mod spans;
 mod stats;
