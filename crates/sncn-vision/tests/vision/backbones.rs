@@ -4,7 +4,6 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
-use serde_json::Map;
 use sncn_core::layer::LAYERS;
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
@@ -72,15 +71,18 @@ fn every_backbone_gives_scores_and_gradients() -> Result<()> {
     Ok(())
 }
 
+/// A layer with settings that suit any number of channels.
+pub(crate) fn attached(kind: &str, at: &str) -> LayerConfig {
+    let groups = (kind == "group_norm").then(|| ("groups".to_string(), 1.into()));
+    LayerConfig { settings: groups.into_iter().collect(), ..LayerConfig::new(kind, at) }
+}
+
 #[test]
 fn every_layer_at_every_position_of_every_backbone_has_its_gradients() -> Result<()> {
     for (name, positions) in EXAMPLES {
         for at in *positions {
             for (kind, _) in LAYERS {
-                // as many groups as every network's channels divide into
-                let settings =
-                    if *kind == "group_norm" { [("groups".to_string(), 2.into())].into_iter().collect() } else { Map::new() };
-                let layer = LayerConfig { settings, ..LayerConfig::new(*kind, *at) };
+                let layer = attached(kind, at);
                 check(name, &[layer]).with_context(|| format!("{name} with {kind} at {at}"))?;
             }
         }
