@@ -5,6 +5,7 @@
 use crate::Seed;
 use crate::kept::KeptWeights;
 use candle_core::{Result, bail};
+use rand::RngExt;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 pub use sncn_kernels::fused::Precision;
@@ -136,6 +137,26 @@ impl Pass {
                 ),
             },
         }
+    }
+
+    /// As [`Pass::draw`] for a layer that acts at an active site with a probability alone, by a coin from the site's stream that comes
+    /// before `sample`. A given draw always acts.
+    ///
+    /// # Errors
+    /// As [`Pass::draw`].
+    pub fn draw_sometimes<T: Any + Clone>(
+        &self,
+        site: usize,
+        layer: &str,
+        probability: f64,
+        sample: impl FnOnce(&mut ChaCha8Rng) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut acts = true;
+        let draw = self.draw(site, layer, |rng| {
+            acts = probability >= 1. || rng.random::<f64>() < probability;
+            sample(rng)
+        })?;
+        Ok(draw.filter(|_| acts))
     }
 
     /// Returns the numbers of the active sites.

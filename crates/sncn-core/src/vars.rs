@@ -47,7 +47,7 @@ pub struct Vars {
 
 /// Whether a state-dict name is that of a buffer, which is saved but not trained.
 fn is_buffer(name: &str) -> bool {
-    ["running_mean", "running_var", "num_batches_tracked"].iter().any(|suffix| name.ends_with(suffix))
+    ["running_mean", "running_var", "num_batches_tracked", "x_ra", "x2_ra"].iter().any(|suffix| name.ends_with(suffix))
 }
 
 impl Vars {

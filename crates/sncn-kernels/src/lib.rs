@@ -27,6 +27,7 @@ mod panels;
 mod parts;
 pub mod pool;
 pub mod positions;
+pub mod ranks;
 pub mod real;
 pub mod reference;
 pub mod resize;

@@ -47,7 +47,7 @@ use serde::{Deserialize, Serialize};
 use sncn_core::loss::{cross_entropy, jensen_shannon, smoothed_cross_entropy};
 use sncn_core::{Network, Pass, Seed};
 
-/// When layers that mix instances (CrossNorm, MixStyle) are active.
+/// When layers that mix instances (CrossNorm, MixStyle, EFDMix, DSU, pAdaIN) are active.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MixConfig {

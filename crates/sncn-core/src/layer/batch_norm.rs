@@ -5,6 +5,7 @@
 
 use super::base::Layer;
 use super::context::BuildContext;
+use super::running::keep;
 use crate::graph::FeatureMap;
 use crate::pass::Pass;
 use crate::rule::{Affine, Instances, Matrix, Rule, Statistics};
@@ -15,8 +16,8 @@ use candle_nn::Init;
 /// statistics of the batch and updates the running ones (unbiased variance), evaluation normalises with the
 /// running ones.
 pub struct BatchNorm {
-    weight: Tensor,
-    bias: Tensor,
+    /// Weight and bias.
+    learnt: Option<(Tensor, Tensor)>,
     running_mean: Var,
     running_var: Var,
     batches: Var,
@@ -40,11 +41,21 @@ impl BatchNorm {
     /// # Errors
     /// As [`BatchNorm::new`].
     pub fn with(cx: &BuildContext, eps: f64, momentum: f64) -> Result<Self> {
+        let one = |name, value| cx.vb.get_with_hints(cx.channels, name, Init::Const(value));
+        let learnt = Some((one("weight", 1.)?, one("bias", 0.)?));
+        Self::build(cx, learnt, eps, momentum)
+    }
+
+    /// As [`BatchNorm::new`] without weight and bias.
+    pub(super) fn plain(cx: &BuildContext) -> Result<Self> {
+        Self::build(cx, None, 1e-5, 0.1)
+    }
+
+    fn build(cx: &BuildContext, learnt: Option<(Tensor, Tensor)>, eps: f64, momentum: f64) -> Result<Self> {
         let (c, vb) = (cx.channels, &cx.vb);
         let one = |name, value| vb.get_with_hints(c, name, Init::Const(value));
         Ok(Self {
-            weight: one("weight", 1.)?,
-            bias: one("bias", 0.)?,
+            learnt,
             running_mean: Var::from_tensor(&one("running_mean", 0.)?)?,
             running_var: Var::from_tensor(&one("running_var", 1.)?)?,
             batches: Var::from_tensor(&vb.get_with_hints_dtype((), "num_batches_tracked", Init::Const(0.), DType::I64)?)?,
@@ -99,8 +110,11 @@ impl BatchNorm {
     }
 
     fn normalised(&self, map: &Instances<'_>, mean: Matrix, variance: &Matrix) -> Result<Affine> {
-        let scale = map.parameter(&self.weight)?.div(&variance.affine(1., self.eps).sqrt())?;
-        Ok(Affine::new(mean, scale, map.parameter(&self.bias)?))
+        let std = variance.affine(1., self.eps).sqrt();
+        match &self.learnt {
+            Some((weight, bias)) => Ok(Affine::new(mean, map.parameter(weight)?.div(&std)?, map.parameter(bias)?)),
+            None => Ok(Affine::new(mean, std.recip(), map.constant(1, 1, vec![0.])?)),
+        }
     }
 
     /// Updates the running statistics with a batch's mean and biased variance (1, C) over `total` values.
@@ -108,13 +122,8 @@ impl BatchNorm {
         if total < 2. {
             bail!("BatchNorm in training needs at least 2 values a channel, this batch has {total}: use a larger batch")
         }
-        let keep = |running: &Var, now: &Matrix, factor: f64| {
-            let now = now.values().into_iter().map(|value| value * self.momentum * factor).collect::<Vec<_>>();
-            let now = Tensor::from_vec(now, running.shape(), &candle_core::Device::Cpu)?.to_dtype(running.dtype())?;
-            running.set(&((running.as_detached_tensor() * (1. - self.momentum))? + now.to_device(running.device())?)?)
-        };
-        keep(&self.running_mean, mean, 1.)?;
-        keep(&self.running_var, variance, total / (total - 1.))?;
+        keep(&self.running_mean, mean, self.momentum, 1.)?;
+        keep(&self.running_var, variance, self.momentum, total / (total - 1.))?;
         self.batches.set(&(self.batches.as_detached_tensor() + self.batches.ones_like()?)?)
     }
 }

@@ -6,10 +6,10 @@
 //! deterministic.
 
 use super::context::BuildContext;
+use super::partners::permutation;
 use crate::pass::{BoundingBox, Pass};
 use crate::rule::{Affine, Instances, MapShape, Matrix, Rule, Statistics};
 use candle_core::{Result, bail};
-use rand::seq::SliceRandom;
 use rand::{Rng, RngExt};
 use rand_distr::{Beta, Distribution};
 use serde::{Deserialize, Serialize};
@@ -142,16 +142,11 @@ impl CrossNormDraw {
         (instances, height, width, channels): (usize, usize, usize, usize),
         rng: &mut impl Rng,
     ) -> Result<Self> {
-        let shuffled = |count: usize, rng: &mut _| {
-            let mut order: Vec<usize> = (0..count).collect();
-            order.shuffle(rng);
-            order
-        };
         let (partner, shuffle) = match config.mode {
-            Mode::TwoInstance => (shuffled(instances, rng), config.channel_shuffle),
+            Mode::TwoInstance => (permutation(instances, rng), config.channel_shuffle),
             Mode::OneInstance => (Vec::new(), true),
         };
-        let channels = shuffle.then(|| shuffled(channels, rng));
+        let channels = shuffle.then(|| permutation(channels, rng));
         let style = matches!(config.crop, Crop::Style | Crop::Both);
         let style = if style { draw_box(config, height, width, rng)? } else { None };
         let content = matches!(config.crop, Crop::Content | Crop::Both);

@@ -4,34 +4,49 @@
 //! (N, C, H, W) and (N, C, L). To add a layer to this crate, write a file that implements [`crate::rule::Rule`] and add a line to
 //! [`LAYERS`]; in another crate, implement `Rule` and register the layer with [`Registry::with`].
 
+mod attentive_norm;
 mod base;
 mod batch_norm;
 mod context;
 mod crossnorm;
+mod dsu;
+mod efdmix;
 mod group_norm;
 mod hooks;
 mod ibn;
 mod layer_norm;
+mod matching;
 mod mixstyle;
+mod mode_norm;
 mod module;
+mod padain;
+mod partners;
 mod registry;
+mod running;
 mod selfnorm;
 mod settings;
 mod squeeze;
 mod stochastic_depth;
+mod switchable_norm;
 
+pub use attentive_norm::{AttentiveNorm, AttentiveNormConfig};
 pub use base::Layer;
 pub use batch_norm::BatchNorm;
 pub use context::BuildContext;
 pub use crossnorm::{Crop, CrossNorm, CrossNormConfig, CrossNormDraw, Mode, crop_box};
+pub use dsu::{Dsu, DsuConfig, DsuDraw};
+pub use efdmix::{EfdMix, EfdMixConfig, EfdMixDraw};
 pub use group_norm::GroupNorm;
 pub use hooks::{Hooks, LayerConfig, Layers};
 pub use ibn::Ibn;
 pub use layer_norm::LayerNorm;
 pub use mixstyle::{MixStyle, MixStyleConfig, MixStyleDraw};
+pub use mode_norm::{ModeNorm, ModeNormConfig};
 pub use module::{AsModule, ChannelsFirst, FromModule, SharedPass};
+pub use padain::{PAdaIn, PAdaInConfig, PAdaInDraw};
 pub use registry::{Build, LAYERS, Registry, build};
 pub use selfnorm::{SelfNorm, SelfNormConfig};
 pub use settings::Settings;
 pub use squeeze::SqueezeExcitation;
 pub use stochastic_depth::StochasticDepth;
+pub use switchable_norm::SwitchableNorm;

@@ -1,16 +1,22 @@
 //! `Registry`: layers by name.
 
+use super::attentive_norm::{AttentiveNorm, AttentiveNormConfig};
 use super::base::Layer;
 use super::batch_norm::BatchNorm;
 use super::context::BuildContext;
 use super::crossnorm::{CrossNorm, CrossNormConfig};
+use super::dsu::{Dsu, DsuConfig};
+use super::efdmix::{EfdMix, EfdMixConfig};
 use super::group_norm::GroupNorm;
 use super::ibn::Ibn;
 use super::layer_norm::LayerNorm;
 use super::mixstyle::{MixStyle, MixStyleConfig};
+use super::mode_norm::{ModeNorm, ModeNormConfig};
+use super::padain::{PAdaIn, PAdaInConfig};
 use super::selfnorm::{SelfNorm, SelfNormConfig};
 use super::settings::Settings;
 use super::squeeze::SqueezeExcitation;
+use super::switchable_norm::SwitchableNorm;
 use candle_core::{Result, bail};
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
@@ -23,11 +29,17 @@ pub const LAYERS: &[(&str, Build)] = &[
     ("selfnorm", |settings, cx| Ok(Box::new(SelfNorm::new(settings.parse::<SelfNormConfig>()?, cx)?))),
     ("crossnorm", |settings, cx| Ok(Box::new(CrossNorm::new(settings.parse::<CrossNormConfig>()?, cx)?))),
     ("mixstyle", |settings, cx| Ok(Box::new(MixStyle::new(settings.parse::<MixStyleConfig>()?, cx)?))),
+    ("efdmix", |settings, cx| Ok(Box::new(EfdMix::new(settings.parse::<EfdMixConfig>()?, cx)?))),
+    ("dsu", |settings, cx| Ok(Box::new(Dsu::new(settings.parse::<DsuConfig>()?, cx)?))),
+    ("padain", |settings, cx| Ok(Box::new(PAdaIn::new(settings.parse::<PAdaInConfig>()?, cx)?))),
     ("batch_norm", |settings, cx| settings.none().and_then(|()| Ok(Box::new(BatchNorm::new(cx)?) as _))),
     ("instance_norm", |settings, cx| settings.none().and_then(|()| Ok(Box::new(GroupNorm::instance(cx)?) as _))),
     ("group_norm", |settings, cx| Ok(Box::new(GroupNorm::from_settings(settings, cx)?))),
     ("layer_norm", |settings, cx| settings.none().and_then(|()| Ok(Box::new(LayerNorm::new(cx, 1e-5)?) as _))),
     ("ibn", |settings, cx| settings.none().and_then(|()| Ok(Box::new(Ibn::new(cx)?) as _))),
+    ("mode_norm", |settings, cx| Ok(Box::new(ModeNorm::new(settings.parse::<ModeNormConfig>()?, cx)?))),
+    ("attentive_norm", |settings, cx| Ok(Box::new(AttentiveNorm::new(settings.parse::<AttentiveNormConfig>()?, cx)?))),
+    ("switchable_norm", |settings, cx| settings.none().and_then(|()| Ok(Box::new(SwitchableNorm::new(cx)?) as _))),
     ("se", |settings, cx| Ok(Box::new(SqueezeExcitation::from_settings(settings, cx)?))),
 ];
 

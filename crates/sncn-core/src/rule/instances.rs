@@ -127,11 +127,7 @@ impl<'a> Instances<'a> {
     /// # Errors
     /// Returns candle's error where the values cannot be copied to the host.
     pub fn parameter(&self, tensor: &Tensor) -> Result<Matrix> {
-        let shape = match tensor.dims() {
-            [] => (1, 1),
-            [c] => (1, *c),
-            [first, rest @ ..] => (*first, rest.iter().product()),
-        };
+        let shape = matrix_shape(tensor);
         if let Some((_, node)) = self.parameters.borrow().iter().find(|(known, _)| known.id() == tensor.id()) {
             return Ok(Matrix::at(&self.tape, *node, shape));
         }
@@ -151,13 +147,21 @@ impl<'a> Instances<'a> {
         }
     }
 
-    /// Returns a buffer (C), such as a running mean, as a matrix (1, C); it gets no gradient.
+    /// Returns a buffer, such as a running mean, as a matrix of the shape that a parameter would have; it gets no gradient.
     ///
     /// # Errors
     /// Returns candle's error where the values cannot be copied to the host.
     pub fn buffer(&self, tensor: &Tensor) -> Result<Matrix> {
-        let values = host_values(tensor)?;
-        Ok(Matrix::leaf(&self.tape, (1, values.len()), values, false))
+        Ok(Matrix::leaf(&self.tape, matrix_shape(tensor), host_values(tensor)?, false))
+    }
+}
+
+/// (C) becomes (1, C), any other shape (first axis, product of the others).
+fn matrix_shape(tensor: &Tensor) -> (usize, usize) {
+    match tensor.dims() {
+        [] => (1, 1),
+        [c] => (1, *c),
+        [first, rest @ ..] => (*first, rest.iter().product()),
     }
 }
 
@@ -187,18 +191,24 @@ impl Statistics {
     /// # Errors
     /// Returns an error where an instance has fewer than 2 positions.
     pub fn std(&self, eps: f64) -> Result<Matrix> {
+        Ok(self.unbiased(eps)?.sqrt())
+    }
+
+    /// Returns the unbiased variance plus eps, variance·p/(p − 1) + eps, (N, C), of instances with p positions.
+    ///
+    /// # Errors
+    /// Returns an error where an instance has fewer than 2 positions.
+    pub fn unbiased(&self, eps: f64) -> Result<Matrix> {
         let unbiased = |count: usize| count as f64 / (count as f64 - 1.);
         let Some(&first) = self.counts.first() else { bail!("no instances") };
         if let Some(count) = self.counts.iter().find(|&&count| count < 2) {
             bail!("the standard deviation over {count} position(s) is not defined: each instance needs at least 2 positions")
         }
-        let scaled = if self.counts.iter().all(|&count| count == first) {
-            self.variance.affine(unbiased(first), eps)
-        } else {
-            let factors = self.counts.iter().map(|&count| unbiased(count)).collect();
-            self.variance.mul(&self.variance.constant(self.counts.len(), 1, factors))?.affine(1., eps)
-        };
-        Ok(scaled.sqrt())
+        if self.counts.iter().all(|&count| count == first) {
+            return Ok(self.variance.affine(unbiased(first), eps));
+        }
+        let factors = self.counts.iter().map(|&count| unbiased(count)).collect();
+        Ok(self.variance.mul(&self.variance.constant(self.counts.len(), 1, factors))?.affine(1., eps))
     }
 
     /// Returns the mean (1, C) of a matrix (N, C) over the batch, each instance weighted by its number of positions.

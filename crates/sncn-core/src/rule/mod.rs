@@ -14,7 +14,7 @@ mod run;
 mod tape;
 
 pub use instances::{Affine, Instances, MapShape, Statistics};
-pub(crate) use instances::{Moments, Region, RuleInput};
+pub(crate) use instances::{Moments, Region, RuleInput, host_values};
 pub use matrix::Matrix;
 pub(crate) use plain::on_tensor;
 pub use run::Rule;

@@ -4,6 +4,7 @@ mod evaluation;
 mod joins;
 mod recorded;
 mod reference;
+mod registry;
 mod rules;
 mod spans;
 mod stats;

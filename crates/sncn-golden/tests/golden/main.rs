@@ -10,6 +10,7 @@ mod metrics;
 mod nets;
 mod ops;
 mod probes;
+mod relative_layers;
 mod schedules;
 mod segment;
 mod statistics;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
             coverage::golden_layers_all_have_a_test,
             layers::golden_statistics_norms_and_mixing,
             ops::golden_convolutions_pools_and_activations,
+            relative_layers::golden_mixing_of_the_layers,
         ],
         "losses_optim.json" => [
             coverage::golden_losses_and_optimisers_all_have_a_test,
@@ -43,6 +45,7 @@ fn main() -> std::process::ExitCode {
             coverage::golden_relatives_all_have_a_test,
             metrics::golden_errors_divided_by_those_of_alexnet,
             metrics::golden_top_k_errors,
+            relative_layers::golden_norms_and_mixing_of_the_relatives,
         ],
         "text.json" => [coverage::golden_texts_all_have_a_test, text::golden_text_cases],
         "corruptions/statistics.json" => [statistics::golden_statistics],

@@ -7,4 +7,5 @@ mod common;
 mod elements;
 mod forms;
 mod maps;
+mod ranks;
 mod windows;

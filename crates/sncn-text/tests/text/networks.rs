@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
 
 use candle_core::{DType, Device, Result, Tensor};
-use sncn_core::layer::LAYERS;
+use sncn_core::layer::{BuildContext, LAYERS, build};
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Network, Pass, Seed, Vars};
 use sncn_text::backbone::{Activation, ConvNet, ConvNetConfig, Encoder, EncoderConfig, Family, Head, NormPosition, Positions};
@@ -79,7 +79,10 @@ fn every_layer_at_every_position_trains() -> Result<()> {
         for position in POSITIONS {
             let (vars, layers) = (Vars::new(Seed::new(3), DType::F32, &Device::Cpu), [LayerConfig::new(*kind, position)]);
             let network = Encoder::new(&config(Family::Bert, NormPosition::Post), 3, Head::Mean, &layers, &vars)?;
-            let sites = if ["crossnorm", "mixstyle"].contains(kind) { if position == "embedding" { 1 } else { 2 } } else { 0 };
+            // the sites of one layer, in every block of the encoder or once
+            let cx = BuildContext::new(32, Vars::new(Seed::new(3), DType::F32, &Device::Cpu).builder());
+            build(kind, serde_json::Map::new(), &cx)?;
+            let sites = cx.sites() * if position == "embedding" { 1 } else { 2 };
             assert_eq!(network.sites(), sites, "{kind} at {position}");
             trains(&format!("{kind} at {position}"), &network, &vars, sites)?;
         }

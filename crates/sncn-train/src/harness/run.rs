@@ -149,7 +149,7 @@ impl<S> Run<S> {
     pub fn check_mixing(&self, network: &dyn Network) -> Result<()> {
         ensure!(
             self.mix.is_none() || network.sites() > 0,
-            "run {:?}: mix is set, but none of its layers mixes (crossnorm and mixstyle do): add one, or take mix away",
+            "run {:?}: mix is set, but none of its layers mixes (crossnorm, mixstyle, efdmix, dsu and padain do): add one, or take mix away",
             self.name
         );
         Ok(())

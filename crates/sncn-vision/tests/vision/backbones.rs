@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
+use sncn_core::layer::LAYERS;
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Pass, Seed, Vars};
 use sncn_vision::backbone::{BACKBONES, Blueprint, build};
@@ -26,15 +27,15 @@ fn side(name: &str) -> usize {
     if name.starts_with("resnet") || name.starts_with("efficientnet") { 64 } else { 32 }
 }
 
-fn check(name: &str, at: Option<&str>) -> Result<()> {
-    let hung = ["crossnorm", "selfnorm"].map(|kind| (kind.to_string(), at));
-    let layers: Vec<_> = hung.into_iter().filter_map(|(kind, at)| Some(LayerConfig::new(kind, at?))).collect();
+fn check(name: &str, layers: &[LayerConfig]) -> Result<()> {
     let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
-    let network = build(name, &Blueprint { classes: 7, layers: (&layers).into(), vars: &vars })?;
+    let network = build(name, &Blueprint { classes: 7, layers: layers.into(), vars: &vars })?;
     let images = Vars::new(Seed::new(5), DType::F32, &Device::Cpu);
     let xs = images.builder().get_with_hints((2, side(name), side(name), 3), "xs", Init::Randn { mean: 0., stdev: 1. })?.detach();
     let finite = |t: &Tensor| anyhow::Ok(t.flatten_all()?.to_vec1::<f32>()?.iter().all(|v| v.is_finite()));
-    for pass in [Pass::train(Seed::new(1)), Pass::eval()] {
+    let sites = network.sites();
+    let mixing = (sites > 0).then(|| Pass::mixing(sites, sites, Seed::new(2)));
+    for pass in [Pass::train(Seed::new(1)), Pass::eval()].into_iter().chain(mixing) {
         let scores = network.forward(&xs, &pass)?;
         ensure!(scores.dims() == [2, 7] && finite(&scores)?, "scores {scores}");
         if !pass.train {
@@ -61,8 +62,29 @@ fn every_backbone_gives_scores_and_gradients() -> Result<()> {
         ensure!(EXAMPLES.iter().any(|(name, _)| family(name, &blueprint).is_some()), "{pattern} has no example here");
     }
     for (name, positions) in EXAMPLES {
-        for at in [None, Some("image")].into_iter().chain(positions.iter().copied().map(Some)) {
-            check(name, at).with_context(|| format!("{name} with layers at {at:?}"))?;
+        check(name, &[]).with_context(|| name.to_string())?;
+        for at in positions.iter().copied().chain(["image"]) {
+            let layers = ["crossnorm", "selfnorm"].map(|kind| LayerConfig::new(kind, at));
+            check(name, &layers).with_context(|| format!("{name} with layers at {at}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A layer with settings that suit any number of channels.
+pub(crate) fn attached(kind: &str, at: &str) -> LayerConfig {
+    let groups = (kind == "group_norm").then(|| ("groups".to_string(), 1.into()));
+    LayerConfig { settings: groups.into_iter().collect(), ..LayerConfig::new(kind, at) }
+}
+
+#[test]
+fn every_layer_at_every_position_of_every_backbone_has_its_gradients() -> Result<()> {
+    for (name, positions) in EXAMPLES {
+        for at in *positions {
+            for (kind, _) in LAYERS {
+                let layer = attached(kind, at);
+                check(name, &[layer]).with_context(|| format!("{name} with {kind} at {at}"))?;
+            }
         }
     }
     Ok(())

@@ -1,9 +1,11 @@
 //! Every segmentation network with every layer at every position: shapes, numbers, gradients; and the objective.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
+use crate::backbones::attached;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
+use sncn_core::layer::LAYERS;
 use sncn_core::loss::value;
 use sncn_core::{LayerConfig, Network, Pass, Seed, Vars};
 use sncn_train::data::{Batch, VOID};
@@ -65,8 +67,8 @@ fn every_network_labels_every_pixel_and_every_variable_learns() -> Result<()> {
 fn every_layer_hangs_at_every_position() -> Result<()> {
     for name in ["fcn_resnet18_8", "deeplabv3plus_resnet50_4_ibn"] {
         for at in ["pre", "residual", "identity", "post"] {
-            for kind in ["crossnorm", "selfnorm", "mixstyle", "instance_norm", "se"] {
-                let layer = LayerConfig { stages: Some(vec![1, 3]), ..LayerConfig::new(kind, at) };
+            for (kind, _) in LAYERS {
+                let layer = LayerConfig { stages: Some(vec![1, 3]), ..attached(kind, at) };
                 check(name, &[layer], (33, 47)).with_context(|| format!("{name}, {kind} at {at}"))?;
             }
         }

@@ -11,7 +11,8 @@ mod trainer;
 mod work;
 
 use anyhow::{Result, bail};
-use sncn_core::{LayerConfig, Pass, Precision};
+use sncn_core::layer::LAYERS;
+use sncn_core::{LayerConfig, Pass, Precision, Seed};
 use sncn_train::harness::bench::{Case, Meter, emit, peak_memory, profile};
 use trainer::{BATCH, Trainer};
 
@@ -52,7 +53,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "attached",
-        about: "a training step of WideResNet-40-2 with SelfNorm, squeeze-and-excitation or GroupNorm after every block",
+        about: "a training step of WideResNet-40-2 with each layer after every block (mixing layers: 2 sites act)",
         run: attached,
     },
     Case {
@@ -103,10 +104,18 @@ fn networks(meter: &Meter, only: Option<&str>) -> Result<()> {
 }
 
 fn attached(meter: &Meter, _: Option<&str>) -> Result<()> {
-    for kind in ["selfnorm", "se", "group_norm"] {
-        let mut trainer = Trainer::with("wrn40_2", &[LayerConfig::new(kind, "post")])?;
-        let seconds = meter.seconds(|| trainer.step(&[]))?;
-        meter.rate("wrn40_2", &format!("train, {kind}"), (BATCH, 3. * WRN_OPERATIONS), seconds, "images/s");
+    let step = |layers: &[LayerConfig]| {
+        let mut trainer = Trainer::with("wrn40_2", layers)?;
+        let pass = Pass::mixing(trainer.network.sites(), SITES.len(), Seed::new(1));
+        meter.seconds(|| trainer.step_in(&pass))
+    };
+    let rate = |what: &str, seconds| meter.rate("wrn40_2", what, (BATCH, 3. * WRN_OPERATIONS), seconds, "images/s");
+    let plain = step(&[])?;
+    rate("train, nothing attached", plain);
+    for (kind, _) in LAYERS {
+        let seconds = step(&[LayerConfig::new(*kind, "post")])?;
+        rate(&format!("train, {kind}"), seconds);
+        emit("wrn40_2", &format!("step with {kind} over without"), seconds / plain, "times");
     }
     Ok(())
 }

@@ -38,9 +38,14 @@ impl Trainer {
         Ok(Self { network, optimizer, batch, objective: Objective::Plain {}, lr: 0.1 })
     }
 
+    /// A training step in which CrossNorm acts at these sites.
     pub(super) fn step(&mut self, sites: &[usize]) -> Result<()> {
-        let pass = Pass::with_draws(sites.iter().map(|&site| (site, partners(BATCH))), Seed::new(1));
-        let loss = self.objective.loss_in(&*self.network, &self.batch, &pass)?;
+        self.step_in(&Pass::with_draws(sites.iter().map(|&site| (site, partners(BATCH))), Seed::new(1)))
+    }
+
+    /// A training step in this pass.
+    pub(super) fn step_in(&mut self, pass: &Pass) -> Result<()> {
+        let loss = self.objective.loss_in(&*self.network, &self.batch, pass)?;
         Ok(self.optimizer.step(&sncn_core::backward(&loss)?, self.lr)?)
     }
 }
