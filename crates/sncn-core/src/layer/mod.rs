@@ -6,6 +6,7 @@
 
 mod base;
 mod batch_norm;
+mod built;
 mod context;
 mod crossnorm;
 mod group_norm;
@@ -14,6 +15,7 @@ mod ibn;
 mod layer_norm;
 mod mixstyle;
 mod module;
+mod norm;
 mod registry;
 mod selfnorm;
 mod settings;
@@ -22,6 +24,7 @@ mod stochastic_depth;
 
 pub use base::Layer;
 pub use batch_norm::BatchNorm;
+pub use built::Built;
 pub use context::BuildContext;
 pub use crossnorm::{Crop, CrossNorm, CrossNormConfig, CrossNormDraw, Mode, crop_box};
 pub use group_norm::GroupNorm;
@@ -30,7 +33,8 @@ pub use ibn::Ibn;
 pub use layer_norm::LayerNorm;
 pub use mixstyle::{MixStyle, MixStyleConfig, MixStyleDraw};
 pub use module::{AsModule, ChannelsFirst, FromModule, SharedPass};
-pub use registry::{Build, LAYERS, Registry, build};
+pub use norm::{Norm, NormConfig, Place, Where};
+pub use registry::{Build, LAYERS, NORMS, Registry, build};
 pub use selfnorm::{SelfNorm, SelfNormConfig};
 pub use settings::Settings;
 pub use squeeze::SqueezeExcitation;

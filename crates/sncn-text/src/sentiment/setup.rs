@@ -146,11 +146,11 @@ impl Parts {
                 input.longest,
                 config.longest()
             );
-            Box::new(Encoder::new(config, classes, Head::Pooler, &run.layers, &vars).with_context(named)?)
+            Box::new(Encoder::new(config, classes, Head::Pooler, run.attached(), &vars).with_context(named)?)
         } else {
             let blueprint = backbone::Blueprint {
                 classes,
-                layers: (&run.layers).into(),
+                layers: run.attached(),
                 vars: &vars,
                 words: self.vocabulary.len(),
                 pad: self.vocabulary.pad(),

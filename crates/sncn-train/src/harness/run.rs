@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sncn_core::layer::LayerConfig;
+use sncn_core::layer::{LayerConfig, Layers, NormConfig, Registry};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Network, Seed, Vars, WeightAverage};
 use sncn_record::run::without_remarks;
@@ -33,6 +33,8 @@ pub struct Run<S> {
     pub mix: Option<MixConfig>,
     /// Layers on the backbone.
     pub layers: Vec<LayerConfig>,
+    /// The layer in the place of the backbone's norms; absent: the usual ones.
+    pub norm: Option<NormConfig>,
     /// The settings that only the task knows: `input`, `augment` and `evaluate`.
     pub settings: S,
 }
@@ -56,6 +58,14 @@ fn part<T: DeserializeOwned + Serialize>(key: &str, settings: &mut Value) -> Res
     Ok(part)
 }
 
+/// Reads the settings of a norm, which must be one.
+fn norm(settings: &mut Value) -> Result<NormConfig> {
+    let norm = part::<NormConfig>("norm", settings)?.resolved();
+    norm.check(Registry::standard())?;
+    *settings = serde_json::to_value(&norm)?;
+    Ok(norm)
+}
+
 impl Run<Empty> {
     /// Reads the settings of a row that all tasks share.
     ///
@@ -71,6 +81,7 @@ impl Run<Empty> {
                 .zip(&mut row.layers)
                 .map(|(at, layer): (usize, _)| part(&format!("layers[{at}]"), layer))
                 .collect::<Result<_>>()?,
+            norm: row.norm.as_mut().map(norm).transpose()?,
             row,
             settings: Empty {},
         };
@@ -82,8 +93,13 @@ impl Run<Empty> {
 impl<S> Run<S> {
     /// The same run with other settings of a task's own.
     pub fn with<T>(self, settings: T) -> Run<T> {
-        let Self { row, optimizer, schedule, objective, mix, layers, settings: _ } = self;
-        Run { row, optimizer, schedule, objective, mix, layers, settings }
+        let Self { row, optimizer, schedule, objective, mix, layers, norm, settings: _ } = self;
+        Run { row, optimizer, schedule, objective, mix, layers, norm, settings }
+    }
+
+    /// What its network is built with: attached layers, and what stands in the place of its norms.
+    pub fn attached(&self) -> Layers<'_> {
+        Layers::from(&self.layers).with_norm(self.norm.as_ref())
     }
 
     /// The same run with another key `input`, if one is given.
