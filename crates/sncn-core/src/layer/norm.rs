@@ -90,7 +90,7 @@ impl NormConfig {
         if self.is_ibn() {
             let key = self.place.map(|_| "where").or_else(|| self.settings.keys().next().map(String::as_str));
             return match key {
-                Some(key) => bail!("norm {kind:?}: unknown key {key:?}; it says itself where it is and has no settings"),
+                Some(key) => bail!("{kind:?}: unknown key {key:?}; it says itself where it is and has no settings"),
                 None => Ok(()),
             };
         }

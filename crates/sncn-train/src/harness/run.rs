@@ -196,6 +196,7 @@ impl<S> Run<S> {
 mod tests {
     use super::*;
     use anyhow::{Context, bail};
+    use serde_json::json;
 
     fn table(runs: &str) -> Result<Vec<Run<Empty>>> {
         let text = format!(
@@ -236,6 +237,11 @@ mod tests {
             (r#""ema":{"decay":0}"#, "ema.decay is 0;"),
             (r#""ema":{"rate":0.9}"#, "ema.rate: unknown field"),
             (r#""ema":0.9"#, "ema: invalid type"),
+            (r#""norm":{"kind":"crossnorm"}"#, "norm: the layer \"crossnorm\" is no norm"),
+            (r#""norm":{"kind":"batchnorm"}"#, "norm: unknown norm \"batchnorm\"; known: batch_norm"),
+            (r#""norm":{"kind":"ibn_a","where":"all"}"#, "norm: \"ibn_a\": unknown key \"where\""),
+            (r#""norm":{"kind":"ibn","where":"last"}"#, "norm.where: unknown variant `last`"),
+            (r#""norm":"ibn_a""#, "norm: invalid type"),
         ] {
             let found = error(&format!(r#"{{"name":"a",{keys}}}"#));
             assert!(found.contains("run \"a\": ") && found.contains(told), "{keys}: {found}");
@@ -255,7 +261,12 @@ mod tests {
         let options = r#"{"name":"b","label_smoothing":0.1,"accumulate":4,"ema":{"decay":0.999}}"#;
         let more = table(options)?[0].clone().resolved()?;
         assert!(more.to_string().contains(r#""label_smoothing":0.1,"accumulate":4,"ema":{"decay":0.999}"#), "{more}");
-        for resolved in [resolved, more] {
+        let norms = table(r#"{"name":"c","norm":{"kind":"group_norm","groups":4}},{"name":"d","norm":{"kind":"ibn_a"}}"#)?;
+        let [groups, ibn] = [0, 1].map(|row: usize| norms[row].clone().resolved());
+        let (groups, ibn) = (groups?, ibn?);
+        assert_eq!(groups["norm"], json!({"kind": "group_norm", "where": "all", "groups": 4}));
+        assert_eq!(ibn["norm"], json!({"kind": "ibn_a"}));
+        for resolved in [resolved, more, groups, ibn] {
             let Value::Object(keys) = resolved.clone() else { bail!("no object") };
             assert_eq!(Run::new(sncn_record::Run::read(keys)?)?.resolved()?, resolved);
         }
