@@ -3,8 +3,8 @@
 
 use crate::backbones::{EXAMPLES, side};
 use anyhow::{Context, Result, ensure};
-use candle_core::{DType, Device, Tensor};
-use sncn_core::layer::{NORMS, NormConfig, Registry, Where};
+use candle_core::{DType, Device, Module, Tensor};
+use sncn_core::layer::{BuildContext, FromModule, Layer, NORMS, NormConfig, Registry, Settings, Where};
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Layers, Network, Pass, Seed, Vars};
 use sncn_vision::backbone::{Blueprint, build, segment};
@@ -223,5 +223,34 @@ fn blocks_that_end_in_a_norm_have_no_layer_after_it() -> Result<()> {
         assert_eq!(with_layers(name, &post, None, 0)?.0.sites(), all, "{name}");
         assert_eq!(with_layers(name, &post, Some(&NormConfig::new("ibn_b")), 0)?.0.sites(), rest, "{name}");
     }
+    Ok(())
+}
+
+/// y = x/2: a module of candle's that stands in the place of norms.
+struct Half;
+
+impl Module for Half {
+    fn forward(&self, xs: &Tensor) -> candle_core::Result<Tensor> {
+        xs * 0.5
+    }
+}
+
+#[test]
+fn a_program_has_norms_of_its_own_and_without_a_recorded_form() -> Result<()> {
+    let halving = |settings: Settings, _: &BuildContext| -> candle_core::Result<Box<dyn Layer>> {
+        settings.none()?;
+        Ok(Box::new(FromModule(Half)))
+    };
+    let (attached, norms) = (Registry::default().with("half", halving)?, Registry::default().with_norm("half", halving)?);
+    let norm = NormConfig::new("half");
+    let build = |registry| {
+        let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+        let layers = Layers::new(&[], registry).with_norm(Some(&norm));
+        build("wrn10_1", &Blueprint { classes: CLASSES, layers, vars: &vars })
+    };
+    let error = build(&attached).map(|_| ()).unwrap_err().to_string();
+    ensure!(error.contains("the layer \"half\" is no norm"), "{error}");
+    let scores = build(&norms)?.forward(&images("wrn10_1", 2)?, &Pass::train(Seed::new(1)))?;
+    ensure!(scores.dims() == [2, CLASSES] && values(&scores)?.iter().all(|score| score.is_finite()));
     Ok(())
 }
