@@ -61,6 +61,13 @@ pub(crate) fn open(name: &str, path: &Path, parts: &Parts, check: Option<Check>,
         names => wanted(names, "test")?,
     };
     check_domains(&trained, parts.partial)?;
+    if let Some((name, part)) = tested.iter().find(|(_, part)| !parts.train.is_empty() && part.classes.len() == 1) {
+        bail!(
+            "{}: the domain {name:?} has one class alone, {}; leave it out of those to test on (data.test names them)",
+            part.origin,
+            listed(&part.classes)
+        )
+    }
     let train = joined(&trained)?;
     let classes = match &train {
         Some(train) => train.classes.clone(),
@@ -99,13 +106,6 @@ fn finish(
     let known = |part: &Part| Ok((part.0.clone(), part.1.labelled_as(classes)?));
     let mut kept = joined(&kept.iter().map(known).collect::<Result<Vec<Part>>>()?)?;
     let mut tested = tested.iter().map(known).collect::<Result<Vec<Part>>>()?;
-    if let Some((name, set)) = tested.iter().find(|(_, set)| classes.len() > 1 && set.occurring().len() == 1) {
-        bail!(
-            "{}: all images of {name:?} are of one class, on which no network errs among its classes; leave it out of data.test, which names \
-             the others",
-            set.origin
-        )
-    }
     if let Some(how) = check {
         let (first, rest) = if how.tests { (None, Some(&mut tested)) } else { (train.as_mut(), None) };
         let rest = rest.into_iter().flatten().map(|(_, set)| set);
