@@ -82,7 +82,7 @@ fn every_norm_in_the_place_of_layer_norm_trains() -> Result<()> {
         Encoder::new(&config(Family::Bert, position), 3, Head::Pooler, layers, &vars).map(|network| (network, vars))
     };
     let known = NORMS.iter().filter(|kind| Registry::standard().is_norm(kind)).chain([&"ibn_a"]);
-    for kind in known.clone() {
+    for kind in known {
         for position in [NormPosition::Pre, NormPosition::Post] {
             let (network, vars) = build(&NormConfig::new(*kind), position)?;
             trains(&format!("{kind}, {position:?}"), &network, &vars, 0)?;

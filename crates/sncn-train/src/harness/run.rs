@@ -3,7 +3,7 @@
 use crate::objective::{MixConfig, Objective};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -61,7 +61,7 @@ fn part<T: DeserializeOwned + Serialize>(key: &str, settings: &mut Value) -> Res
 /// Reads the settings of a norm, which must be one.
 fn norm(settings: &mut Value) -> Result<NormConfig> {
     let norm = part::<NormConfig>("norm", settings)?.resolved();
-    norm.check(Registry::standard())?;
+    norm.check(Registry::standard()).context("norm")?;
     *settings = serde_json::to_value(&norm)?;
     Ok(norm)
 }
@@ -195,7 +195,7 @@ impl<S> Run<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::{Context, bail};
+    use anyhow::bail;
     use serde_json::json;
 
     fn table(runs: &str) -> Result<Vec<Run<Empty>>> {

@@ -235,12 +235,13 @@ impl Module for Half {
     }
 }
 
+fn halving(settings: Settings, _: &BuildContext) -> candle_core::Result<Box<dyn Layer>> {
+    settings.none()?;
+    Ok(Box::new(FromModule(Half)))
+}
+
 #[test]
 fn a_program_has_norms_of_its_own_and_without_a_recorded_form() -> Result<()> {
-    let halving = |settings: Settings, _: &BuildContext| -> candle_core::Result<Box<dyn Layer>> {
-        settings.none()?;
-        Ok(Box::new(FromModule(Half)))
-    };
     let (attached, norms) = (Registry::default().with("half", halving)?, Registry::default().with_norm("half", halving)?);
     let norm = NormConfig::new("half");
     let build = |registry| {

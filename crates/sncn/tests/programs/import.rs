@@ -99,11 +99,8 @@ fn a_norm_is_kept_by_checkpoints_and_exported_files() {
     // one that does not is told; otherwise running statistics are missed
     candle_core::safetensors::save(&exported, at("bare.safetensors")).unwrap();
     let bare = |more: &[&str]| {
-        import(
-            &at("bare.safetensors"),
-            &at("bare-model.safetensors"),
-            &[&["--backbone", "wrn10_1", "--train", "shapes"], more].concat(),
-        )
+        let arguments = [&["--backbone", "wrn10_1", "--train", "shapes"][..], more].concat();
+        import(&at("bare.safetensors"), &at("bare-model.safetensors"), &arguments)
     };
     refused(bare(&[]), &["running_mean", "missing"]);
     refused(bare(&["--norm", r#"{"kind": "se"}"#]), &["--norm", "se", "no norm"]);
