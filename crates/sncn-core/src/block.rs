@@ -1,7 +1,7 @@
 //! Parts of networks: convolutions, the shortcut of residual blocks, classifier heads, evaluation in chunks.
 
 use crate::graph::FeatureMap;
-use crate::layer::{BatchNorm, BuildContext, Layer};
+use crate::layer::{BuildContext, Layers, Norm, Place};
 use crate::ops::{self, Conv};
 use crate::pass::Pass;
 use candle_core::{Result, Tensor};
@@ -81,27 +81,27 @@ impl ConvLayer {
 /// names `downsample.0` and `downsample.1`.
 pub struct Downsample {
     conv: ConvLayer,
-    norm: BatchNorm,
+    norm: Norm,
 }
 
 impl Downsample {
-    /// Builds the shortcut; `None` where the block keeps size and channels.
+    /// Builds the shortcut; `None` where the block keeps size and channels. `layers` may have another norm in the place of BatchNorm.
     ///
     /// # Errors
-    /// Returns an error where a variable exists with another shape.
-    pub fn new(cx: &BuildContext, from: usize, to: usize, stride: usize) -> Result<Option<Self>> {
+    /// Returns an error where a variable exists with another shape, and that of [`Layers::norm`].
+    pub fn new(cx: &BuildContext, from: usize, to: usize, stride: usize, layers: Layers<'_>) -> Result<Option<Self>> {
         if from == to && stride == 1 {
             return Ok(None);
         }
         let vb = cx.vb.pp("downsample");
         let conv = ConvLayer::same(vb.pp(0), from, to, 1, stride)?;
-        Ok(Some(Self { conv, norm: BatchNorm::new(&cx.at(to, vb.pp(1)))? }))
+        Ok(Some(Self { conv, norm: layers.batch_norm(&cx.at(to, vb.pp(1)), Place::Other)? }))
     }
 
     /// Applies the shortcut to a map.
     ///
     /// # Errors
-    /// As [`ConvLayer::on_map`] and BatchNorm.
+    /// As [`ConvLayer::on_map`] and the norm.
     pub fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
         self.norm.on_map(&self.conv.on_map(xs)?, pass)
     }

@@ -32,7 +32,7 @@ pub mod vars;
 pub use average::WeightAverage;
 pub use backward::backward;
 pub use graph::{Attention, FeatureMap, Lookup, MapGradients, TokenMap, observe};
-pub use layer::{BuildContext, CrossNormDraw, Hooks, Layer, LayerConfig, Layers};
+pub use layer::{BuildContext, CrossNormDraw, Hooks, Layer, LayerConfig, Layers, NormConfig};
 pub use network::Network;
 pub use packing::Packing;
 pub use pass::{BoundingBox, Pass, Precision};

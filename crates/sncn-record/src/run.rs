@@ -37,6 +37,9 @@ pub struct Run {
     /// Layers on the backbone, each `{"kind": …, "at": …}` with settings of its own.
     #[serde(default)]
     pub layers: Vec<Value>,
+    /// The layer in the place of the backbone's norms, `{"kind": …}` with settings of its own; absent: the usual ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub norm: Option<Value>,
     /// How examples become what the network is given: settings of the task's own, absent for its usual way.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub input: Value,

@@ -4,6 +4,7 @@
 
 use super::base::Layer;
 use super::context::BuildContext;
+use super::norm::{Norm, NormConfig};
 use super::registry::Registry;
 use crate::graph::{FeatureMap, TokenMap};
 use crate::packing::Packing;
@@ -39,28 +40,38 @@ impl LayerConfig {
     }
 }
 
-/// The layers to attach to a network, and the registry that builds them. A slice of [`LayerConfig`] converts into this, with the
-/// registry of this crate's layers.
+/// The layers to attach to a network, what stands in the place of its norms, and the registry that builds both. A slice of
+/// [`LayerConfig`] converts into this, with the registry of this crate's layers and the network's usual norms.
 #[derive(Clone, Copy, Debug)]
 pub struct Layers<'a> {
     /// The layers, in the order in which those at one position are applied.
     pub configs: &'a [LayerConfig],
     /// The registry that builds them.
     pub registry: &'a Registry,
+    /// What stands in the place of the network's norms; `None`: the usual ones.
+    pub norm: Option<&'a NormConfig>,
 }
 
 impl<'a> Layers<'a> {
-    /// Layers that `registry` builds.
+    /// Layers that `registry` builds, in a network with its usual norms.
     pub fn new(configs: &'a [LayerConfig], registry: &'a Registry) -> Self {
-        Self { configs, registry }
+        Self { configs, registry, norm: None }
     }
 
-    /// Other layers, built by the same registry.
+    /// Other layers, built by the same registry, in a network with the same norms.
     pub fn of<'b>(&self, configs: &'b [LayerConfig]) -> Layers<'b>
     where
         'a: 'b,
     {
-        Layers { configs, registry: self.registry }
+        Layers { configs, ..*self }
+    }
+
+    /// The same layers in a network with another norm; `None`: its usual ones.
+    pub fn with_norm<'b>(&self, norm: Option<&'b NormConfig>) -> Layers<'b>
+    where
+        'a: 'b,
+    {
+        Layers { norm, ..*self }
     }
 }
 
@@ -86,7 +97,12 @@ impl<'a, const N: usize> From<&'a [LayerConfig; N]> for Layers<'a> {
 #[derive(Default)]
 pub struct Hooks {
     layers: Vec<Hook>,
+    /// What follows the block's addition.
+    end: Option<Norm>,
 }
+
+/// The position at a block's end, which a norm there takes the place of.
+const POST: &str = "post";
 
 struct Hook {
     at: String,
@@ -130,10 +146,37 @@ impl Hooks {
                 taken.push(path.clone());
                 let cx = cx.at(*channels, vb.pp(&config.kind));
                 let layer = all.registry.build(&config.kind, config.settings.clone(), &cx)?;
+                cx.note_layer(layer.recordable());
                 layers.push(Hook { at: at.to_string(), kind: config.kind.clone(), path, layer });
             }
         }
-        Ok(Self { layers })
+        Ok(Self { layers, end: None })
+    }
+
+    /// As [`Hooks::new`] for a block of an image network: variables are created under `cnsn` of the block's context, and a norm at the
+    /// block's end ([`Layers::end_norm`]) takes the place of the layers at `post`.
+    ///
+    /// # Errors
+    /// As [`Hooks::new`].
+    pub fn of_block(all: Layers<'_>, positions: &[(&str, usize)], cx: &BuildContext, end: Option<Norm>) -> Result<Self> {
+        let kept: Vec<_> = all.configs.iter().filter(|config| end.is_none() || config.at != POST).cloned().collect();
+        Ok(Self { end, ..Self::new(all.of(&kept), positions, &cx.at(cx.channels, cx.vb.pp("cnsn")))? })
+    }
+
+    /// Returns whether a norm follows the block's addition.
+    pub fn has_end(&self) -> bool {
+        self.end.is_some()
+    }
+
+    /// Applies the norm that follows the block's addition, where there is one.
+    ///
+    /// # Errors
+    /// Returns the error of the norm.
+    pub fn end(&self, xs: FeatureMap, pass: &Pass) -> Result<FeatureMap> {
+        match &self.end {
+            Some(end) => end.on_map(&xs, pass),
+            None => Ok(xs),
+        }
     }
 
     /// Checks that all layers name positions of `known`.

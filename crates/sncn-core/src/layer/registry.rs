@@ -43,6 +43,10 @@ pub const LAYERS: &[(&str, Build)] = &[
     ("se", |settings, cx| Ok(Box::new(SqueezeExcitation::from_settings(settings, cx)?))),
 ];
 
+/// The layers of this crate that can stand in the place of a network's norms, as far as they are in the registry.
+pub const NORMS: &[&str] =
+    &["batch_norm", "instance_norm", "group_norm", "layer_norm", "ibn", "mode_norm", "attentive_norm", "switchable_norm"];
+
 /// The layers that tables can attach, by name: those of this crate and those that a program adds.
 ///
 /// ```
@@ -56,12 +60,17 @@ pub const LAYERS: &[(&str, Build)] = &[
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Registry(Vec<(String, Build)>);
+pub struct Registry {
+    layers: Vec<(String, Build)>,
+    /// The names of those that can stand in the place of a network's norms.
+    norms: Vec<String>,
+}
 
 impl Default for Registry {
     /// The registry of [`LAYERS`].
     fn default() -> Self {
-        Self(LAYERS.iter().map(|(name, build)| (name.to_string(), *build)).collect())
+        let layers = LAYERS.iter().map(|(name, build)| (name.to_string(), *build)).collect();
+        Self { layers, norms: NORMS.iter().map(ToString::to_string).collect() }
     }
 }
 
@@ -80,13 +89,28 @@ impl Registry {
         if self.names().any(|known| known == name) {
             bail!("a layer named {name:?} is registered already; choose another name (taken: {})", self.known())
         }
-        self.0.push((name.to_string(), build));
+        self.layers.push((name.to_string(), build));
         Ok(self)
+    }
+
+    /// Adds a layer that can also stand in the place of a network's norms.
+    ///
+    /// # Errors
+    /// As [`Registry::with`].
+    pub fn with_norm(self, name: &str, build: Build) -> Result<Self> {
+        let mut more = self.with(name, build)?;
+        more.norms.push(name.to_string());
+        Ok(more)
+    }
+
+    /// Returns whether a layer of that name can stand in the place of a network's norms.
+    pub fn is_norm(&self, name: &str) -> bool {
+        self.names().any(|known| known == name) && self.norms.iter().any(|norm| norm == name)
     }
 
     /// Returns the names, in order of registration.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_str())
+        self.layers.iter().map(|(name, _)| name.as_str())
     }
 
     fn known(&self) -> String {
@@ -99,7 +123,7 @@ impl Registry {
     /// Returns an error where no layer has that name (the known names are listed), a setting is unknown or out of range, or a
     /// variable exists with another shape.
     pub fn build(&self, kind: &str, settings: Map<String, Value>, cx: &BuildContext) -> Result<Box<dyn Layer>> {
-        match self.0.iter().find(|(name, _)| name == kind) {
+        match self.layers.iter().find(|(name, _)| name == kind) {
             Some((_, build)) => build(Settings::new(kind, settings), cx),
             None => bail!("unknown layer {kind:?}; known: {}", self.known()),
         }

@@ -75,7 +75,7 @@ impl ConvNet {
             true => (table, Vec::new()),
             false => (table.detach(), vec!["embedding.".to_string()]),
         };
-        Ok(Self { config: config.clone(), embedding, filters, hooks, fc, unused_parameters, sites: cx.sites() })
+        Ok(Self { config: config.clone(), embedding, filters, hooks, fc, unused_parameters, sites: layers.built(&cx)?.sites })
     }
 
     /// Builds `convnet<channels>_<filters>`: filters of 2 to 5 words, dropout ½, and word vectors that are trained, or kept as

@@ -93,6 +93,11 @@ impl Settings {
             is_pretrained || input.vocabulary.is_some(),
             "input.vocabulary is missing; {{\"kind\": \"words\" or \"pieces\", \"size\": …}} or {{\"kind\": \"file\", \"path\": …}} is wanted"
         );
+        ensure!(
+            run.norm.is_none() || !run.backbone.starts_with("convnet"),
+            "norm is set, and the backbone {:?} has no norms: take the key away",
+            run.backbone
+        );
         ensure!(input.longest > 2, "input.longest is {}; more than 2 is accepted", input.longest);
         let augment = settings::optional("augment", &run.augment, None)?;
         if let Some(Augment::WordDropout { rate }) = augment {
@@ -146,11 +151,11 @@ impl Parts {
                 input.longest,
                 config.longest()
             );
-            Box::new(Encoder::new(config, classes, Head::Pooler, &run.layers, &vars).with_context(named)?)
+            Box::new(Encoder::new(config, classes, Head::Pooler, run.attached(), &vars).with_context(named)?)
         } else {
             let blueprint = backbone::Blueprint {
                 classes,
-                layers: (&run.layers).into(),
+                layers: run.attached(),
                 vars: &vars,
                 words: self.vocabulary.len(),
                 pad: self.vocabulary.pad(),

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
 
 use candle_core::{DType, Device, Result, Tensor};
-use sncn_core::layer::{BuildContext, LAYERS, build};
+use sncn_core::layer::{BuildContext, LAYERS, Layers, NORMS, NormConfig, Registry, Where, build};
 use sncn_core::loss::cross_entropy;
 use sncn_core::{LayerConfig, Network, Pass, Seed, Vars};
 use sncn_text::backbone::{Activation, ConvNet, ConvNetConfig, Encoder, EncoderConfig, Family, Head, NormPosition, Positions};
@@ -70,6 +70,40 @@ fn trains(what: &str, network: &dyn Network, vars: &Vars, sites: usize) -> Resul
             assert!(grad.is_none_or(|grad| values(grad).iter().all(|v| v.is_finite())), "{what}: {name}");
         }
     }
+    Ok(())
+}
+
+#[test]
+fn every_norm_in_the_place_of_layer_norm_trains() -> Result<()> {
+    let none: [LayerConfig; 0] = [];
+    let build = |norm: &NormConfig, position: NormPosition| {
+        let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+        let layers = Layers::from(&none).with_norm(Some(norm));
+        Encoder::new(&config(Family::Bert, position), 3, Head::Pooler, layers, &vars).map(|network| (network, vars))
+    };
+    let known = NORMS.iter().filter(|kind| Registry::standard().is_norm(kind)).chain([&"ibn_a"]);
+    for kind in known {
+        for position in [NormPosition::Pre, NormPosition::Post] {
+            let (network, vars) = build(&NormConfig::new(*kind), position)?;
+            trains(&format!("{kind}, {position:?}"), &network, &vars, 0)?;
+        }
+    }
+    let buffers = |norm: &NormConfig| -> Result<Vec<String>> {
+        let names = build(norm, NormPosition::Post)?.1.all().into_iter().map(|(name, _)| name);
+        Ok(names.filter(|name| name.ends_with("running_mean")).collect())
+    };
+    let first = NormConfig { place: Some(Where::First), ..NormConfig::new("batch_norm") };
+    assert_eq!(buffers(&first)?, ["embeddings.LayerNorm.running_mean"]);
+    assert_eq!(buffers(&NormConfig::new("batch_norm"))?.len(), 5);
+    let middle = NormConfig { place: Some(Where::Middle), ..NormConfig::new("batch_norm") };
+    for (norm, told) in [(middle, "where is \"middle\""), (NormConfig::new("ibn_b"), "end of stages 1 and 2")] {
+        let error = buffers(&norm).unwrap_err().to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    let vars = Vars::new(Seed::new(3), DType::F32, &Device::Cpu);
+    let norm = NormConfig::new("batch_norm");
+    let error = ConvNet::new(&convnet(true), 3, Layers::from(&none).with_norm(Some(&norm)), &vars).map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("this network has no norms; take the key away"), "{error}");
     Ok(())
 }
 

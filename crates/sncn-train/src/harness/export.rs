@@ -38,7 +38,9 @@ impl Export {
         let checkpoint = Checkpoint::read(&self.checkpoint)?;
         let run = saved::run_of::<T>(&checkpoint)?;
         let input = T::input(&run.settings)?.or_else(|| Some(run.input.clone()).filter(|input| !input.is_null()));
-        let notes: Vec<(&str, Value)> = input.into_iter().map(|input| ("input", input)).collect();
+        let norm = run.norm.as_ref().map(serde_json::to_value).transpose()?;
+        let notes: Vec<(&str, Value)> =
+            [("input", input), ("norm", norm)].into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
         let count = checkpoint.export(&self.output, &notes)?;
         crate::out!("{}: {count} tensors", self.output.display());
         Ok(())

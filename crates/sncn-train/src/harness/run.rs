@@ -3,11 +3,11 @@
 use crate::objective::{MixConfig, Objective};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sncn_core::layer::LayerConfig;
+use sncn_core::layer::{LayerConfig, Layers, NormConfig, Registry};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Network, Seed, Vars, WeightAverage};
 use sncn_record::run::without_remarks;
@@ -33,6 +33,8 @@ pub struct Run<S> {
     pub mix: Option<MixConfig>,
     /// Layers on the backbone.
     pub layers: Vec<LayerConfig>,
+    /// The layer in the place of the backbone's norms; absent: the usual ones.
+    pub norm: Option<NormConfig>,
     /// The settings that only the task knows: `input`, `augment` and `evaluate`.
     pub settings: S,
 }
@@ -56,6 +58,14 @@ fn part<T: DeserializeOwned + Serialize>(key: &str, settings: &mut Value) -> Res
     Ok(part)
 }
 
+/// Reads the settings of a norm, which must be one.
+fn norm(settings: &mut Value) -> Result<NormConfig> {
+    let norm = part::<NormConfig>("norm", settings)?.resolved();
+    norm.check(Registry::standard()).context("norm")?;
+    *settings = serde_json::to_value(&norm)?;
+    Ok(norm)
+}
+
 impl Run<Empty> {
     /// Reads the settings of a row that all tasks share.
     ///
@@ -71,6 +81,7 @@ impl Run<Empty> {
                 .zip(&mut row.layers)
                 .map(|(at, layer): (usize, _)| part(&format!("layers[{at}]"), layer))
                 .collect::<Result<_>>()?,
+            norm: row.norm.as_mut().map(norm).transpose()?,
             row,
             settings: Empty {},
         };
@@ -82,8 +93,13 @@ impl Run<Empty> {
 impl<S> Run<S> {
     /// The same run with other settings of a task's own.
     pub fn with<T>(self, settings: T) -> Run<T> {
-        let Self { row, optimizer, schedule, objective, mix, layers, settings: _ } = self;
-        Run { row, optimizer, schedule, objective, mix, layers, settings }
+        let Self { row, optimizer, schedule, objective, mix, layers, norm, settings: _ } = self;
+        Run { row, optimizer, schedule, objective, mix, layers, norm, settings }
+    }
+
+    /// What its network is built with: attached layers, and what stands in the place of its norms.
+    pub fn attached(&self) -> Layers<'_> {
+        Layers::from(&self.layers).with_norm(self.norm.as_ref())
     }
 
     /// The same run with another key `input`, if one is given.
@@ -179,7 +195,8 @@ impl<S> Run<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::{Context, bail};
+    use anyhow::bail;
+    use serde_json::json;
 
     fn table(runs: &str) -> Result<Vec<Run<Empty>>> {
         let text = format!(
@@ -220,6 +237,11 @@ mod tests {
             (r#""ema":{"decay":0}"#, "ema.decay is 0;"),
             (r#""ema":{"rate":0.9}"#, "ema.rate: unknown field"),
             (r#""ema":0.9"#, "ema: invalid type"),
+            (r#""norm":{"kind":"crossnorm"}"#, "norm: the layer \"crossnorm\" is no norm"),
+            (r#""norm":{"kind":"batchnorm"}"#, "norm: unknown norm \"batchnorm\"; known: batch_norm"),
+            (r#""norm":{"kind":"ibn_a","where":"all"}"#, "norm: \"ibn_a\": unknown key \"where\""),
+            (r#""norm":{"kind":"ibn","where":"last"}"#, "norm.where: unknown variant `last`"),
+            (r#""norm":"ibn_a""#, "norm: invalid type"),
         ] {
             let found = error(&format!(r#"{{"name":"a",{keys}}}"#));
             assert!(found.contains("run \"a\": ") && found.contains(told), "{keys}: {found}");
@@ -239,7 +261,12 @@ mod tests {
         let options = r#"{"name":"b","label_smoothing":0.1,"accumulate":4,"ema":{"decay":0.999}}"#;
         let more = table(options)?[0].clone().resolved()?;
         assert!(more.to_string().contains(r#""label_smoothing":0.1,"accumulate":4,"ema":{"decay":0.999}"#), "{more}");
-        for resolved in [resolved, more] {
+        let norms = table(r#"{"name":"c","norm":{"kind":"group_norm","groups":4}},{"name":"d","norm":{"kind":"ibn_a"}}"#)?;
+        let [groups, ibn] = [0, 1].map(|row: usize| norms[row].clone().resolved());
+        let (groups, ibn) = (groups?, ibn?);
+        assert_eq!(groups["norm"], json!({"kind": "group_norm", "where": "all", "groups": 4}));
+        assert_eq!(ibn["norm"], json!({"kind": "ibn_a"}));
+        for resolved in [resolved, more, groups, ibn] {
             let Value::Object(keys) = resolved.clone() else { bail!("no object") };
             assert_eq!(Run::new(sncn_record::Run::read(keys)?)?.resolved()?, resolved);
         }

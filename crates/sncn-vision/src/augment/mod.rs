@@ -1,4 +1,4 @@
-//! Augmentation of training images: crop and flip, Cutout, AutoAugment, AugMix.
+//! Augmentation of training images: crop and flip, Cutout, AutoAugment, AugMix, RandConv.
 //!
 //! Images are RGB bytes, interleaved height × width × 3; results are normalised. The crop and flip come before
 //! ([`Preprocessing::fit_at_random`](crate::preprocess::Preprocessing::fit_at_random)), from the stream of the example; every
@@ -12,10 +12,12 @@ pub mod cutout;
 mod enhance;
 mod level;
 pub mod operation;
+mod randconv;
 mod table;
 
 pub use augmix::AugMix;
 pub use autoaugment::Policy;
+pub use randconv::RandConv;
 
 use crate::corruption::Dims;
 use crate::preprocess::Normalisation;
@@ -26,7 +28,7 @@ use sncn_core::Seed;
 use std::cell::RefCell;
 
 /// The augmentation of training images.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Augment {
     /// The random crop, mirrored half of the time, alone.
@@ -48,6 +50,8 @@ pub enum Augment {
     },
     /// Crop and flip, then three views: the crop itself and two mixtures of it, each from its own stream.
     Augmix(AugMix),
+    /// Crop and flip, then a random convolution of the normalised image.
+    Randconv(RandConv),
 }
 
 impl Default for Augment {
@@ -86,6 +90,7 @@ impl Augment {
             Self::CropFlip {} | Self::Autoaugment { .. } => {}
             Self::Cutout { size } => ensure!(*size >= 1, "cutout: size is 0; use at least 1, or the kind crop_flip"),
             Self::Augmix(augmix) => augmix.check()?,
+            Self::Randconv(randconv) => randconv.check("augment")?,
         }
         Ok(())
     }
@@ -133,6 +138,7 @@ impl Augment {
                         by.apply(out);
                     }
                 }
+                Self::Randconv(randconv) => randconv.apply(first, (height, width), seed.named("randconv")),
                 Self::CropFlip {} => {}
             }
         });

@@ -9,7 +9,7 @@ use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::VarBuilder;
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Layer};
+use sncn_core::layer::{BuildContext, Built, Hooks, Norm, Place};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Network, Pass};
 
@@ -17,7 +17,7 @@ const POSITIONS: [&str; 3] = ["conv", "norm", "activation"];
 
 enum Entry {
     Conv(ConvLayer),
-    Norm(BatchNorm),
+    Norm(Norm),
     Gelu,
     Hook(&'static str, Hooks),
     MaxPool,
@@ -33,7 +33,9 @@ fn plain(entries: &[Entry]) -> usize {
 pub(crate) struct AllConvNet {
     entries: Vec<Entry>,
     head: Head,
-    sites: usize,
+    built: Built,
+    /// Whether an evaluation pass gathers statistics as well.
+    gathers: bool,
 }
 
 impl AllConvNet {
@@ -49,7 +51,7 @@ impl AllConvNet {
     pub(crate) fn new(blueprint: &Blueprint) -> Result<Self> {
         Hooks::check(blueprint.layers.configs, POSITIONS.iter().copied())?;
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let mut cx = BuildContext::new(96, blueprint.vars.builder()).in_stage(1);
+        let mut cx = BuildContext::new(96, blueprint.vars.builder()).of_stages(3).in_stage(1);
         let features = cx.vb.pp("features");
         let (mut entries, mut from) = (Vec::new(), 3);
         for (to, kernel, padding) in
@@ -66,14 +68,16 @@ impl AllConvNet {
             entries.push(Entry::Conv(ConvLayer::new(vb, from, to, kernel, true, Conv { padding, ..Conv::default() })?));
             Self::attach("conv", to, &mut entries, blueprint, &cx)?;
             let vb = Self::next(&features, &entries, blueprint, None);
-            entries.push(Entry::Norm(BatchNorm::new(&cx.at(to, vb))?));
+            entries.push(Entry::Norm(blueprint.layers.batch_norm(&cx.at(to, vb), Place::First)?));
             Self::attach("norm", to, &mut entries, blueprint, &cx)?;
             entries.push(Entry::Gelu);
             Self::attach("activation", to, &mut entries, blueprint, &cx)?;
             from = to;
         }
         let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
-        Ok(Self { entries, head, sites: cx.sites() })
+        // a layer after a GELU computes its statistics itself
+        let gathers = blueprint.layers.norm.is_some() || blueprint.layers.configs.iter().any(|layer| layer.at != "activation");
+        Ok(Self { entries, head, built: blueprint.layers.built(&cx)?, gathers })
     }
 
     /// The variables of the next entry, or of layers attached at a position before it.
@@ -106,13 +110,9 @@ impl AllConvNet {
 
 impl Network for AllConvNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let hooks =
-            || self.entries.iter().filter_map(|entry| if let Entry::Hook(at, hooks) = entry { Some((*at, hooks)) } else { None });
-        let recordable = hooks().all(|(_, hooks)| hooks.recordable());
-        // a layer after a GELU computes its statistics itself
-        let gathering = pass.train || hooks().any(|(at, _)| at != "activation");
+        let gathering = pass.train || self.gathers;
         in_chunks(xs, pass, |xs| {
-            let mut xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(gathering);
+            let mut xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(gathering);
             for entry in &self.entries {
                 xs = match entry {
                     Entry::Conv(conv) => conv.on_map(&xs)?,
@@ -136,6 +136,6 @@ impl Network for AllConvNet {
     }
 
     fn sites(&self) -> usize {
-        self.sites
+        self.built.sites
     }
 }

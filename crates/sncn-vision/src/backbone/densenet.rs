@@ -8,7 +8,7 @@
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
+use sncn_core::layer::{BuildContext, Built, Hooks, Norm, Place};
 use sncn_core::{FeatureMap, Layers, Network, Pass};
 
 /// The sizes of a DenseNet.
@@ -25,26 +25,27 @@ pub struct DenseNetConfig {
 }
 
 struct Dense {
-    bn1: BatchNorm,
+    bn1: Norm,
     conv1: ConvLayer,
-    second: Option<(BatchNorm, ConvLayer)>,
+    second: Option<(Norm, ConvLayer)>,
     hooks: Hooks,
 }
 
 impl Dense {
-    fn new(cx: &BuildContext, from: usize, config: &DenseNetConfig, layers: Layers) -> Result<Self> {
+    fn new(cx: &BuildContext, from: usize, config: &DenseNetConfig, is_last: bool, layers: Layers) -> Result<Self> {
         let vb = &cx.vb;
         let (growth, inner) = (config.growth, if config.bottleneck { 4 * config.growth } else { config.growth });
-        let bn1 = BatchNorm::new(&cx.at(from, vb.pp("bn1")))?;
+        let bn1 = layers.batch_norm(&cx.at(from, vb.pp("bn1")), Place::First)?;
         let conv1 = ConvLayer::same(vb.pp("conv1"), from, inner, if config.bottleneck { 1 } else { 3 }, 1)?;
         let mut positions = vec![("conv1_pre", from), ("conv1_post", inner)];
         let mut second = None;
         if config.bottleneck {
             positions.push(("conv2_post", growth));
-            let bn2 = BatchNorm::new(&cx.at(inner, vb.pp("bn2")))?;
+            let bn2 = layers.batch_norm(&cx.at(inner, vb.pp("bn2")), Place::Middle)?;
             second = Some((bn2, ConvLayer::same(vb.pp("conv2"), inner, growth, 3, 1)?));
         }
-        let hooks = Hooks::new(layers, &positions, &cx.at(growth, vb.pp("cnsn")))?;
+        let end = layers.end_norm(&cx.at(from + growth, vb.clone()), is_last)?;
+        let hooks = Hooks::of_block(layers, &positions, &cx.at(growth, vb.clone()), end)?;
         Ok(Self { bn1, conv1, second, hooks })
     }
 
@@ -55,12 +56,12 @@ impl Dense {
         if let Some((bn2, conv2)) = &self.second {
             ys = self.hooks.on_map("conv2_post", conv2.on_map(&bn2.norm_relu(&ys, pass)?)?, pass)?;
         }
-        xs.concat(&ys)
+        self.hooks.end(xs.concat(&ys)?, pass)
     }
 }
 
 struct Transition {
-    bn: BatchNorm,
+    bn: Norm,
     conv: ConvLayer,
 }
 
@@ -68,11 +69,9 @@ struct Transition {
 pub struct DenseNet {
     stem: ConvLayer,
     stages: Vec<(Vec<Dense>, Option<Transition>)>,
-    bn: BatchNorm,
+    bn: Norm,
     head: Head,
-    sites: usize,
-    /// Whether layers are attached to the blocks.
-    attached: bool,
+    built: Built,
 }
 
 impl DenseNet {
@@ -108,38 +107,41 @@ impl DenseNet {
             )
         }
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let cx = BuildContext::new(growth, blueprint.vars.builder());
+        let cx = BuildContext::new(growth, blueprint.vars.builder()).of_stages(3);
+        let layers = blueprint.layers;
         let mut from = 2 * growth;
         let stem = ConvLayer::same(cx.vb.pp("conv1"), 3, from, 3, 1)?;
         let mut stages = Vec::new();
         for stage in 1..=3 {
             let vb = cx.vb.pp(format!("dense{stage}"));
             let mut dense = Vec::new();
-            for layer in 0..(depth - 4) / every {
-                dense.push(Dense::new(&cx.at(from, vb.pp(layer)).in_stage(stage), from, config, blueprint.layers)?);
+            let count = (depth - 4) / every;
+            for layer in 0..count {
+                let cx = cx.at(from, vb.pp(layer)).in_stage(stage);
+                dense.push(Dense::new(&cx, from, config, layer + 1 == count, layers)?);
                 from += growth;
             }
             let mut transition = None;
             if stage < 3 {
                 let vb = cx.vb.pp(format!("trans{stage}"));
                 let to = ((from as f64 * reduction).floor() as usize).max(1);
-                let bn = BatchNorm::new(&cx.at(from, vb.pp("bn1")))?;
+                let bn = layers.batch_norm(&cx.at(from, vb.pp("bn1")), Place::Other)?;
                 transition = Some(Transition { bn, conv: ConvLayer::same(vb.pp("conv1"), from, to, 1, 1)? });
                 from = to;
             }
             stages.push((dense, transition));
         }
-        let bn = BatchNorm::new(&cx.at(from, cx.vb.pp("bn1")))?;
+        let bn = layers.batch_norm(&cx.at(from, cx.vb.pp("bn1")), Place::Other)?;
         let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, stages, bn, head, sites: cx.sites(), attached: !blueprint.layers.configs.is_empty() })
+        Ok(Self { stem, stages, bn, head, built: layers.built(&cx)? })
     }
 }
 
 impl Network for DenseNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let recordable = self.stages.iter().flat_map(|(dense, _)| dense).all(|dense| dense.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
+            let xs =
+                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
             let mut xs = self.stem.on_map(&xs)?;
             for (dense, transition) in &self.stages {
                 xs = dense.iter().try_fold(xs, |xs, dense| dense.forward(xs, pass))?;
@@ -152,6 +154,6 @@ impl Network for DenseNet {
     }
 
     fn sites(&self) -> usize {
-        self.sites
+        self.built.sites
     }
 }

@@ -11,7 +11,7 @@
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Layer, StochasticDepth};
+use sncn_core::layer::{BatchNorm, BuildContext, Built, Hooks, Layer, Norm, Place, StochasticDepth};
 use sncn_core::{FeatureMap, Layers, Network, Pass, ops};
 
 /// Factors of channels and of blocks, and the rate of the dropout before the classifier, for every size.
@@ -56,13 +56,13 @@ fn stages(width: f64, depth: f64) -> [Stage; 7] {
 }
 
 /// A convolution with the norm after it.
-struct Unit(ConvLayer, BatchNorm);
+struct Unit(ConvLayer, Norm);
 
 impl Unit {
-    /// `conv` with the norm of these channels; both have a name.
-    fn new(cx: &BuildContext, conv: ConvLayer, norm: &str, channels: usize) -> Result<Self> {
+    /// `conv` with the norm of the context's channels and variables.
+    fn new(cx: &BuildContext, conv: ConvLayer, place: Place, layers: Layers) -> Result<Self> {
         // a share of the new of 0.01, as published
-        Ok(Self(conv, BatchNorm::with(&cx.at(channels, cx.vb.pp(norm)), 1e-3, 0.01)?))
+        Ok(Self(conv, layers.norm(cx, place, |cx| BatchNorm::with(cx, 1e-3, 0.01))?))
     }
 
     fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
@@ -88,27 +88,30 @@ struct BlockConfig<'a> {
     to: usize,
     /// Its number in the network, and that of all blocks.
     number: (usize, usize),
+    /// Whether it is the last of its stage.
+    is_last: bool,
     layers: Layers<'a>,
 }
 
 impl Block {
     fn new(cx: &BuildContext, from: usize, shape: &BlockConfig) -> Result<Self> {
-        let (vb, &BlockConfig { kernel, stride, expansion, to, number, layers }) = (&cx.vb, shape);
+        let (vb, &BlockConfig { kernel, stride, expansion, to, number, is_last, layers }) = (&cx.vb, shape);
         let inner = expansion * from;
         let pointwise = |name: &str, from, to| ConvLayer::same(vb.pp(name), from, to, 1, 1);
-        let expand = match expansion {
-            1 => None,
-            _ => Some(Unit::new(cx, pointwise("_expand_conv", from, inner)?, "_bn0", inner)?),
+        let unit = |conv, norm: &str, channels, place| Unit::new(&cx.at(channels, vb.pp(norm)), conv, place, layers);
+        let (expand, middle) = match expansion {
+            1 => (None, Place::FirstAndMiddle),
+            _ => (Some(unit(pointwise("_expand_conv", from, inner)?, "_bn0", inner, Place::First)?), Place::Middle),
         };
         let depthwise = ConvLayer::depthwise(vb.pp("_depthwise_conv"), inner, kernel, stride)?;
-        let depthwise = Unit::new(cx, depthwise, "_bn1", inner)?;
-        let project = Unit::new(cx, pointwise("_project_conv", inner, to)?, "_bn2", to)?;
+        let depthwise = unit(depthwise, "_bn1", inner, middle)?;
+        let project = unit(pointwise("_project_conv", inner, to)?, "_bn2", to, Place::Other)?;
         let rate = DROPPED * number.0 as f64 / number.1 as f64;
         let shortcut = stride == 1 && from == to;
         let depth = if shortcut { Some(StochasticDepth::new(rate, number.0 as u64)?) } else { None };
         let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
         let attached: Vec<_> = layers.configs.iter().filter(|layer| shortcut || layer.at != "identity").cloned().collect();
-        let hooks = Hooks::new(layers.of(&attached), &positions, &cx.at(to, vb.pp("cnsn")))?;
+        let hooks = Hooks::of_block(layers.of(&attached), &positions, cx, layers.end_norm(cx, is_last)?)?;
         Ok(Self { expand, depthwise, project, depth, hooks })
     }
 
@@ -123,7 +126,7 @@ impl Block {
             let shortcut = hooks.on_map("identity", xs.clone(), pass)?;
             ys = depth.on_map(&ys, pass)?.add(&shortcut)?;
         }
-        hooks.on_map("post", ys, pass)
+        hooks.end(hooks.on_map("post", ys, pass)?, pass)
     }
 }
 
@@ -135,9 +138,7 @@ pub(crate) struct EfficientNet {
     head: Head,
     /// Rate of the dropout before the head.
     dropout: f64,
-    sites: usize,
-    /// Whether layers are attached to the blocks.
-    attached: bool,
+    built: Built,
 }
 
 impl EfficientNet {
@@ -156,31 +157,33 @@ impl EfficientNet {
         let layers = blueprint.layers;
         Hooks::check_stages(layers.configs, stages.len())?;
         Hooks::check(layers.configs, ["pre", "residual", "identity", "post"].into_iter())?;
-        let cx = BuildContext::new(ENDS.0, blueprint.vars.builder());
-        let stem = Unit::new(&cx, ConvLayer::padded(cx.vb.pp("_conv_stem"), 3, ENDS.0, 3, 2)?, "_bn0", ENDS.0)?;
+        let cx = BuildContext::new(ENDS.0, blueprint.vars.builder()).of_stages(stages.len());
+        let unit = |conv, norm: &str, channels, place| Unit::new(&cx.at(channels, cx.vb.pp(norm)), conv, place, layers);
+        let stem = unit(ConvLayer::padded(cx.vb.pp("_conv_stem"), 3, ENDS.0, 3, 2)?, "_bn0", ENDS.0, Place::Stem)?;
         let count = stages.iter().map(|(blocks, ..)| blocks).sum();
         let (mut blocks, mut from) = (Vec::new(), ENDS.0);
         for (stage, &(repeats, kernel, stride, expansion, to)) in (1..).zip(stages) {
             for repeat in 0..repeats {
                 let number = blocks.len();
                 let stride = if repeat == 0 { stride } else { 1 };
-                let shape = BlockConfig { kernel, stride, expansion, to, number: (number, count), layers };
+                let is_last = repeat + 1 == repeats;
+                let shape = BlockConfig { kernel, stride, expansion, to, number: (number, count), is_last, layers };
                 let cx = cx.at(to, cx.vb.pp(format!("_blocks.{number}"))).in_stage(stage);
                 blocks.push(Block::new(&cx, from, &shape)?);
                 from = to;
             }
         }
-        let last = Unit::new(&cx, ConvLayer::same(cx.vb.pp("_conv_head"), from, ENDS.1, 1, 1)?, "_bn1", ENDS.1)?;
+        let last = unit(ConvLayer::same(cx.vb.pp("_conv_head"), from, ENDS.1, 1, 1)?, "_bn1", ENDS.1, Place::Other)?;
         let head = Head::new(cx.vb.pp("_fc"), ENDS.1, blueprint.classes)?;
-        Ok(Self { stem, blocks, last, head, dropout, sites: cx.sites(), attached: !layers.configs.is_empty() })
+        Ok(Self { stem, blocks, last, head, dropout, built: layers.built(&cx)? })
     }
 }
 
 impl Network for EfficientNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
+            let xs =
+                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
             let stem = self.stem.on_map(&xs, pass)?.relu6()?;
             let ys = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
             let mut features = self.last.on_map(&ys, pass)?.relu6()?.global_avg_pool()?;
@@ -192,7 +195,7 @@ impl Network for EfficientNet {
     }
 
     fn sites(&self) -> usize {
-        self.sites
+        self.built.sites
     }
 }
 

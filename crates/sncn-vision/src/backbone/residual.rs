@@ -5,26 +5,27 @@
 //! its downsampling), `post` (after the addition; before the ReLU, in segmentation after it). Names as in torchvision:
 //! `conv1.weight`, `bn1.weight`, `downsample.0.weight`.
 
-use candle_core::Result;
+use candle_core::{Result, bail};
 use sncn_core::block::{ConvLayer, Downsample};
-use sncn_core::layer::{BatchNorm, BuildContext, GroupNorm, Hooks, Ibn, Layer};
+use sncn_core::layer::{BuildContext, Hooks, Norm, Place};
 use sncn_core::ops::Conv;
-use sncn_core::{FeatureMap, Layers, Pass};
+use sncn_core::{FeatureMap, Layers, NormConfig, Pass};
 
 /// For each depth, the number of blocks of every stage and whether they are bottlenecks.
 pub(super) const DEPTHS: [(usize, [usize; 4], bool); 4] =
     [(18, [2, 2, 2, 2], false), (34, [3, 4, 6, 3], false), (50, [3, 4, 6, 3], true), (101, [3, 4, 23, 3], true)];
 
-/// The norms of a block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Norms {
-    /// BatchNorm after every convolution.
-    Batch,
-    /// The first norm is IBN-a (Pan et al. 2018): InstanceNorm on half of the channels.
-    IbnA,
-    /// BatchNorm, and InstanceNorm after the addition, before the ReLU, as at the end of a stage of IBN-b (Pan et al. 2018). No layer is
-    /// attached at `post` then.
-    IbnB,
+/// The layers of a network whose name says its norm.
+///
+/// # Errors
+/// Where a row says another norm.
+pub(super) fn with_ibn<'a>(layers: Layers<'a>, named: Option<&'a NormConfig>) -> Result<Layers<'a>> {
+    match (layers.norm, named) {
+        (Some(given), Some(named)) => {
+            bail!("norm is {:?}, and the backbone's name says {:?}: take one of them away", given.kind, named.kind)
+        }
+        (given, named) => Ok(layers.with_norm(named.or(given))),
+    }
 }
 
 /// The settings of a block.
@@ -36,7 +37,8 @@ pub(super) struct BlockConfig<'a> {
     pub(super) stride: usize,
     /// Dilation of the 3×3 convolutions.
     pub(super) dilation: usize,
-    pub(super) norms: Norms,
+    /// Whether it is the last of its stage.
+    pub(super) is_last: bool,
     /// Whether `post` is after the ReLU.
     pub(super) post_rectified: bool,
     pub(super) layers: Layers<'a>,
@@ -51,17 +53,15 @@ impl BlockConfig<'_> {
 
 /// A residual block.
 pub(super) struct Residual {
-    branch: Vec<(ConvLayer, Box<dyn Layer>)>,
-    /// The norm after the addition.
-    last: Option<GroupNorm>,
+    branch: Vec<(ConvLayer, Norm)>,
     downsample: Option<Downsample>,
-    pub(super) hooks: Hooks,
+    hooks: Hooks,
     post_rectified: bool,
 }
 
 impl Residual {
     pub(super) fn new(cx: &BuildContext, from: usize, shape: &BlockConfig) -> Result<Self> {
-        let (vb, width, to) = (&cx.vb, shape.width, shape.channels());
+        let (vb, width, to, layers) = (&cx.vb, shape.width, shape.channels(), shape.layers);
         let middle = |stride| Conv { stride, padding: shape.dilation, dilation: shape.dilation, ..Conv::default() };
         let convs = match shape.bottleneck {
             true => vec![(width, 1, Conv::default()), (width, 3, middle(shape.stride)), (to, 1, Conv::default())],
@@ -70,21 +70,20 @@ impl Residual {
         let (mut branch, mut before) = (Vec::new(), from);
         for (number, (channels, kernel, conv)) in (1..).zip(convs) {
             let weights = ConvLayer::new(vb.pp(format!("conv{number}")), before, channels, kernel, false, conv)?;
-            let cx = cx.at(channels, vb.pp(format!("bn{number}")));
-            let norm: Box<dyn Layer> = match shape.norms == Norms::IbnA && number == 1 {
-                true => Box::new(Ibn::new(&cx)?),
-                false => Box::new(BatchNorm::new(&cx)?),
+            let place = match (number, shape.bottleneck) {
+                (1, true) => Place::First,
+                (1, false) => Place::FirstAndMiddle,
+                (2, true) => Place::Middle,
+                _ => Place::Other,
             };
-            branch.push((weights, norm));
+            branch.push((weights, layers.batch_norm(&cx.at(channels, vb.pp(format!("bn{number}"))), place)?));
             before = channels;
         }
-        let is_last = shape.norms == Norms::IbnB;
-        let last = if is_last { Some(GroupNorm::instance(&cx.at(to, vb.pp("IN")))?) } else { None };
-        let downsample = Downsample::new(cx, from, to, shape.stride)?;
+        let end = layers.end_norm(&cx.at(to, vb.clone()), shape.is_last)?;
+        let downsample = Downsample::new(cx, from, to, shape.stride, layers)?;
         let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
-        let attached: Vec<_> = shape.layers.configs.iter().filter(|layer| !is_last || layer.at != "post").cloned().collect();
-        let hooks = Hooks::new(shape.layers.of(&attached), &positions, &cx.at(to, vb.pp("cnsn")))?;
-        Ok(Self { branch, last, downsample, hooks, post_rectified: shape.post_rectified })
+        let hooks = Hooks::of_block(layers, &positions, cx, end)?;
+        Ok(Self { branch, downsample, hooks, post_rectified: shape.post_rectified })
     }
 
     pub(super) fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
@@ -99,8 +98,8 @@ impl Residual {
         let ys = hooks.on_map("residual", ys, pass)?;
         let shortcut = self.downsample.as_ref().map_or_else(|| Ok(xs.clone()), |downsample| downsample.on_map(xs, pass))?;
         let shortcut = hooks.on_map("identity", shortcut, pass)?;
-        if let Some(last) = &self.last {
-            return last.on_map(&ys.add(&shortcut)?, pass)?.relu();
+        if hooks.has_end() {
+            return hooks.end(ys.add(&shortcut)?, pass)?.relu();
         }
         if self.post_rectified || hooks.is_empty_at("post") {
             return hooks.on_map("post", ys.add_relu(&shortcut, !hooks.is_empty())?, pass);

@@ -6,12 +6,12 @@
 //! InstanceNorm have no `post`. Names as in torchvision: `layer1.0.conv1.weight`.
 
 use super::blueprint::Blueprint;
-use super::residual::{BlockConfig, DEPTHS, Norms, Residual};
+use super::residual::{BlockConfig, DEPTHS, Residual, with_ibn};
 use candle_core::{Result, Tensor};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, BuildContext, GroupNorm, Hooks, Layer};
+use sncn_core::layer::{BuildContext, Built, Hooks, Norm, Place};
 use sncn_core::ops::Conv;
-use sncn_core::{FeatureMap, Network, Pass};
+use sncn_core::{FeatureMap, Network, NormConfig, Pass};
 
 /// What a name stands for.
 struct Design {
@@ -19,48 +19,32 @@ struct Design {
     bottleneck: bool,
     /// Whether it is for 32×32 images.
     small: bool,
-    norms: Norms,
+    /// The norm that its name says, `ibn_a` or `ibn_b`.
+    norm: Option<NormConfig>,
 }
 
 impl Design {
     fn of(name: &str) -> Option<Self> {
         let (name, small) = name.strip_prefix("cifar_").map_or((name, false), |name| (name, true));
-        let (name, norms) = [("_ibn_a", Norms::IbnA), ("_ibn_b", Norms::IbnB)]
+        let (name, norm) = ["ibn_a", "ibn_b"]
             .into_iter()
-            .find_map(|(ending, norms)| Some((name.strip_suffix(ending)?, norms)))
-            .unwrap_or((name, Norms::Batch));
+            .find_map(|ending| Some((name.strip_suffix(ending)?.strip_suffix('_')?, Some(NormConfig::new(ending)))))
+            .unwrap_or((name, None));
         let depth: usize = name.strip_prefix("resnet")?.parse().ok()?;
         let &(_, blocks, bottleneck) = DEPTHS.iter().find(|(known, ..)| *known == depth)?;
-        Some(Self { blocks, bottleneck, small, norms })
-    }
-
-    /// The norms of block `index` of stage `stage`, counted from 1.
-    fn norms(&self, stage: usize, index: usize) -> Norms {
-        match self.norms {
-            Norms::IbnA if stage < 4 => Norms::IbnA,
-            Norms::IbnB if stage < 3 && index + 1 == self.blocks[stage - 1] => Norms::IbnB,
-            _ => Norms::Batch,
-        }
+        Some(Self { blocks, bottleneck, small, norm })
     }
 }
 
 /// A ResNet for images (N, H, W, 3); the output is (N, classes).
 pub(crate) struct ResNet {
     stem: ConvLayer,
-    norm: Stem,
+    norm: Norm,
     /// Whether a pooling follows the stem.
     pooled: bool,
     blocks: Vec<Residual>,
     head: Head,
-    sites: usize,
-    /// Whether a norm or an attached layer needs statistics of images.
-    statistics: bool,
-}
-
-/// The norm of the stem.
-enum Stem {
-    Batch(BatchNorm),
-    Instance(GroupNorm),
+    built: Built,
 }
 
 impl ResNet {
@@ -74,18 +58,15 @@ impl ResNet {
     /// # Errors
     /// If an attached layer has an unknown kind, position, stage or setting.
     fn new(design: &Design, blueprint: &Blueprint) -> Result<Self> {
-        Hooks::check_stages(blueprint.layers.configs, 4)?;
-        let cx = BuildContext::new(64, blueprint.vars.builder());
+        let layers = with_ibn(blueprint.layers, design.norm.as_ref())?;
+        Hooks::check_stages(layers.configs, 4)?;
+        let cx = BuildContext::new(64, blueprint.vars.builder()).of_stages(4);
         let (kernel, conv) = match design.small {
             true => (3, Conv { padding: 1, ..Conv::default() }),
             false => (7, Conv { stride: 2, padding: 3, ..Conv::default() }),
         };
         let stem = ConvLayer::new(cx.vb.pp("conv1"), 3, 64, kernel, false, conv)?;
-        let of_stem = cx.at(64, cx.vb.pp("bn1"));
-        let norm = match design.norms {
-            Norms::IbnB => Stem::Instance(GroupNorm::instance(&of_stem)?),
-            _ => Stem::Batch(BatchNorm::new(&of_stem)?),
-        };
+        let norm = layers.batch_norm(&cx.at(64, cx.vb.pp("bn1")), Place::Stem)?;
         let (mut blocks, mut from) = (Vec::new(), 64);
         for (stage, count) in (1..).zip(design.blocks) {
             for index in 0..count {
@@ -94,9 +75,9 @@ impl ResNet {
                     width: 32 << stage,
                     stride: if stage > 1 && index == 0 { 2 } else { 1 },
                     dilation: 1,
-                    norms: design.norms(stage, index),
+                    is_last: index + 1 == count,
                     post_rectified: false,
-                    layers: blueprint.layers,
+                    layers,
                 };
                 let cx = cx.at(shape.width, cx.vb.pp(format!("layer{stage}.{index}"))).in_stage(stage);
                 blocks.push(Residual::new(&cx, from, &shape)?);
@@ -104,27 +85,22 @@ impl ResNet {
             }
         }
         let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
-        let statistics = !blueprint.layers.configs.is_empty() || design.norms != Norms::Batch;
-        Ok(Self { stem, norm, pooled: !design.small, blocks, head, sites: cx.sites(), statistics })
+        Ok(Self { stem, norm, pooled: !design.small, blocks, head, built: layers.built(&cx)? })
     }
 }
 
 impl Network for ResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.statistics);
-            let xs = self.stem.on_map(&xs)?;
-            let xs = match &self.norm {
-                Stem::Batch(norm) => norm.norm_relu(&xs, pass)?,
-                Stem::Instance(norm) => norm.on_map(&xs, pass)?.relu()?,
-            };
+            let xs =
+                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
+            let xs = self.norm.norm_relu(&self.stem.on_map(&xs)?, pass)?;
             let xs = if self.pooled { xs.max_pool(3, 2, 1)? } else { xs };
             self.head.forward(&self.blocks.iter().try_fold(xs, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
         })
     }
 
     fn sites(&self) -> usize {
-        self.sites
+        self.built.sites
     }
 }

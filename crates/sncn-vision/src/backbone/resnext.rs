@@ -9,14 +9,14 @@
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Downsample, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, BuildContext, Hooks, Layer};
+use sncn_core::layer::{BuildContext, Built, Hooks, Norm, Place};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Layers, Network, Pass};
 
 struct Block {
-    reduce: (ConvLayer, BatchNorm),
-    grouped: (ConvLayer, BatchNorm),
-    expand: (ConvLayer, BatchNorm),
+    reduce: (ConvLayer, Norm),
+    grouped: (ConvLayer, Norm),
+    expand: (ConvLayer, Norm),
     downsample: Option<Downsample>,
     hooks: Hooks,
 }
@@ -28,20 +28,23 @@ struct BlockConfig<'a> {
     inner: usize,
     to: usize,
     stride: usize,
+    /// Whether it is the last of its stage.
+    is_last: bool,
     layers: Layers<'a>,
 }
 
 impl Block {
     fn new(cx: &BuildContext, from: usize, shape: &BlockConfig) -> Result<Self> {
-        let (vb, &BlockConfig { cardinality, inner, to, stride, layers }) = (&cx.vb, shape);
-        let norm = |name: &str, channels| BatchNorm::new(&cx.at(channels, vb.pp(name)));
-        let reduce = (ConvLayer::same(vb.pp("conv_reduce"), from, inner, 1, 1)?, norm("bn_reduce", inner)?);
+        let (vb, &BlockConfig { cardinality, inner, to, stride, is_last, layers }) = (&cx.vb, shape);
+        let norm = |name: &str, channels, place| layers.batch_norm(&cx.at(channels, vb.pp(name)), place);
+        let reduce = (ConvLayer::same(vb.pp("conv_reduce"), from, inner, 1, 1)?, norm("bn_reduce", inner, Place::First)?);
         let conv = Conv { stride, padding: 1, groups: cardinality, ..Conv::default() };
-        let grouped = (ConvLayer::new(vb.pp("conv_conv"), inner, inner, 3, false, conv)?, norm("bn", inner)?);
-        let expand = (ConvLayer::same(vb.pp("conv_expand"), inner, to, 1, 1)?, norm("bn_expand", to)?);
-        let downsample = Downsample::new(cx, from, to, stride)?;
+        let grouped = (ConvLayer::new(vb.pp("conv_conv"), inner, inner, 3, false, conv)?, norm("bn", inner, Place::Middle)?);
+        let expand = (ConvLayer::same(vb.pp("conv_expand"), inner, to, 1, 1)?, norm("bn_expand", to, Place::Other)?);
+        let end = layers.end_norm(cx, is_last)?;
+        let downsample = Downsample::new(cx, from, to, stride, layers)?;
         let positions = [("pre", from), ("residual", to), ("identity", from), ("post", to)];
-        let hooks = Hooks::new(layers, &positions, &cx.at(to, vb.pp("cnsn")))?;
+        let hooks = Hooks::of_block(layers, &positions, cx, end)?;
         Ok(Self { reduce, grouped, expand, downsample, hooks })
     }
 
@@ -59,18 +62,19 @@ impl Block {
             }
             None => hooks.on_map("identity", xs.clone(), pass)?,
         };
+        if hooks.has_end() {
+            return hooks.end(ys.add(&shortcut)?, pass)?.relu();
+        }
         hooks.on_map("post", ys.add_relu(&shortcut, !hooks.is_empty())?, pass)
     }
 }
 
 /// ResNeXt for images (N, H, W, 3); the output is (N, classes).
 pub(crate) struct ResNext {
-    stem: (ConvLayer, BatchNorm),
+    stem: (ConvLayer, Norm),
     blocks: Vec<Block>,
     head: Head,
-    sites: usize,
-    /// Whether layers are attached to the blocks.
-    attached: bool,
+    built: Built,
     unused_parameters: Vec<String>,
 }
 
@@ -95,17 +99,19 @@ impl ResNext {
             )
         }
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let cx = BuildContext::new(64, blueprint.vars.builder());
+        let cx = BuildContext::new(64, blueprint.vars.builder()).of_stages(3);
+        let layers = blueprint.layers;
         let stem = ConvLayer::same(cx.vb.pp("conv_1_3x3"), 3, 64, 3, 1)?;
-        let stem = (stem, BatchNorm::new(&cx.at(64, cx.vb.pp("bn_1")))?);
+        let stem = (stem, layers.batch_norm(&cx.at(64, cx.vb.pp("bn_1")), Place::Stem)?);
         let (mut blocks, mut unused_parameters, mut from) = (Vec::new(), Vec::new(), 64);
-        let dropped = blueprint.layers.configs.iter().any(|layer| layer.at == "identity");
+        let dropped = layers.configs.iter().any(|layer| layer.at == "identity");
         for stage in 1..=3 {
             let (inner, to) = (cardinality * (width << (stage - 1)), 128 << stage);
-            for layer in 0..(depth - 2) / 9 {
+            let count = (depth - 2) / 9;
+            for layer in 0..count {
                 let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
                 let name = format!("stage_{stage}.{layer}");
-                let shape = BlockConfig { cardinality, inner, to, stride, layers: blueprint.layers };
+                let shape = BlockConfig { cardinality, inner, to, stride, is_last: layer + 1 == count, layers };
                 let block = Block::new(&cx.at(to, cx.vb.pp(&name)).in_stage(stage), from, &shape)?;
                 if dropped && block.downsample.is_some() {
                     // a second layer of the same kind in a block has the position in its path
@@ -116,15 +122,15 @@ impl ResNext {
             }
         }
         let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, head, sites: cx.sites(), attached: !blueprint.layers.configs.is_empty(), unused_parameters })
+        Ok(Self { stem, blocks, head, built: layers.built(&cx)?, unused_parameters })
     }
 }
 
 impl Network for ResNext {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
+            let xs =
+                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
             // computed once: the first block reads it twice
             let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
             self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
@@ -132,7 +138,7 @@ impl Network for ResNext {
     }
 
     fn sites(&self) -> usize {
-        self.sites
+        self.built.sites
     }
 
     fn unused_parameters(&self) -> &[String] {

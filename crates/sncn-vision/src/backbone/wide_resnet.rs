@@ -6,30 +6,30 @@
 use super::blueprint::Blueprint;
 use candle_core::{Result, Tensor, bail};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
-use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
+use sncn_core::layer::{BuildContext, Built, Hooks, Norm, Place};
 use sncn_core::{FeatureMap, Layers, Network, Pass};
 
 struct Block {
-    bn1: BatchNorm,
+    bn1: Norm,
     conv1: ConvLayer,
-    bn2: BatchNorm,
+    bn2: Norm,
     conv2: ConvLayer,
     shortcut: Option<ConvLayer>,
     hooks: Hooks,
 }
 
 impl Block {
-    fn new(cx: &BuildContext, from: usize, to: usize, stride: usize, layers: Layers) -> Result<Self> {
+    fn new(cx: &BuildContext, (from, to): (usize, usize), stride: usize, is_last: bool, layers: Layers) -> Result<Self> {
         let vb = &cx.vb;
         let three = |name: &str, from, stride| ConvLayer::same(vb.pp(name), from, to, 3, stride);
-        let bn1 = BatchNorm::new(&cx.at(from, vb.pp("bn1")))?;
+        let bn1 = layers.batch_norm(&cx.at(from, vb.pp("bn1")), Place::First)?;
         let conv1 = three("conv1", from, stride)?;
-        let bn2 = BatchNorm::new(&cx.at(to, vb.pp("bn2")))?;
+        let bn2 = layers.batch_norm(&cx.at(to, vb.pp("bn2")), Place::Middle)?;
         let conv2 = three("conv2", to, 1)?;
         let shortcut =
             if from == to && stride == 1 { None } else { Some(ConvLayer::same(vb.pp("conv_shortcut"), from, to, 1, stride)?) };
         let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
-        let hooks = Hooks::new(layers, &positions, &cx.at(to, vb.pp("cnsn")))?;
+        let hooks = Hooks::of_block(layers, &positions, cx, layers.end_norm(cx, is_last)?)?;
         Ok(Self { bn1, conv1, bn2, conv2, shortcut, hooks })
     }
 
@@ -49,7 +49,7 @@ impl Block {
         } else {
             hooks.on_map("residual", self.conv2.on_map(&branch)?, pass)?.add(&shortcut)?
         };
-        hooks.on_map("post", sum, pass)
+        hooks.end(hooks.on_map("post", sum, pass)?, pass)
     }
 }
 
@@ -57,11 +57,9 @@ impl Block {
 pub(crate) struct WideResNet {
     stem: ConvLayer,
     blocks: Vec<Block>,
-    bn: BatchNorm,
+    bn: Norm,
     head: Head,
-    sites: usize,
-    /// Whether layers are attached to the blocks.
-    attached: bool,
+    built: Built,
 }
 
 impl WideResNet {
@@ -81,29 +79,30 @@ impl WideResNet {
             bail!("backbone wrn{depth}_{width}: the depth must be 6n + 4 (10, 16, 22, 28, 40, …), the width 1 to 64")
         }
         Hooks::check_stages(blueprint.layers.configs, 3)?;
-        let cx = BuildContext::new(16, blueprint.vars.builder());
+        let cx = BuildContext::new(16, blueprint.vars.builder()).of_stages(3);
         let stem = ConvLayer::same(cx.vb.pp("conv1"), 3, 16, 3, 1)?;
         let (mut blocks, mut from) = (Vec::new(), 16);
         for stage in 1..=3 {
             let to = (8 << stage) * width;
-            for layer in 0..(depth - 4) / 6 {
+            let count = (depth - 4) / 6;
+            for layer in 0..count {
                 let stride = if stage > 1 && layer == 0 { 2 } else { 1 };
                 let cx = cx.at(to, cx.vb.pp(format!("block{stage}.layer.{layer}"))).in_stage(stage);
-                blocks.push(Block::new(&cx, from, to, stride, blueprint.layers)?);
+                blocks.push(Block::new(&cx, (from, to), stride, layer + 1 == count, blueprint.layers)?);
                 from = to;
             }
         }
-        let bn = BatchNorm::new(&cx.at(from, cx.vb.pp("bn1")))?;
+        let bn = blueprint.layers.batch_norm(&cx.at(from, cx.vb.pp("bn1")), Place::Other)?;
         let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, blocks, bn, head, sites: cx.sites(), attached: !blueprint.layers.configs.is_empty() })
+        Ok(Self { stem, blocks, bn, head, built: blueprint.layers.built(&cx)? })
     }
 }
 
 impl Network for WideResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let recordable = self.blocks.iter().all(|block| block.hooks.recordable());
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
+            let xs =
+                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
             let stem = self.stem.on_map(&xs)?;
             let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
             self.head.forward(&self.bn.norm_relu(&xs, pass)?.global_avg_pool()?)
@@ -111,6 +110,6 @@ impl Network for WideResNet {
     }
 
     fn sites(&self) -> usize {
-        self.sites
+        self.built.sites
     }
 }

@@ -30,6 +30,10 @@ pub struct Import {
     /// Its layers, as a table names them: '[{"kind": "selfnorm", "at": "post"}]'.
     #[arg(long, requires = "backbone")]
     layers: Option<String>,
+    /// What stands in the place of its norms, as a table's norm: '{"kind": "group_norm", "groups": 8}' (default: as the file notes it, or the
+    /// usual ones).
+    #[arg(long, requires = "backbone")]
+    norm: Option<String>,
     /// Data set the weights were trained on; evaluate opens it.
     #[arg(long, default_value = "cifar10", conflicts_with = "table")]
     train: String,
@@ -80,15 +84,22 @@ impl Import {
             (None, Some(noted)) => noted.clone(),
             (None, None) => Value::from(setup::usual_input(self.backbone.as_deref().unwrap_or_default())),
         };
+        let norm = match &self.norm {
+            Some(text) => Some(serde_json::from_str(text).context("--norm is not the JSON of a table's \"norm\"")?),
+            None => noted.norm.clone(),
+        };
         // how the weights were trained is not known: the run's training settings are placeholders that nothing reads
-        let row = json!({
+        let mut row = json!({
             "name": "imported", "train": self.train, "test": [self.train, format!("{}-c", self.train)],
             "backbone": self.backbone, "input": input, "layers": layers, "epochs": 1, "batch_size": 128, "lr": 0.1,
             "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": 0.0005},
             "schedule": {"kind": "constant"}, "objective": {"kind": "plain"}
         });
+        if let Some(norm) = norm {
+            row["norm"] = norm;
+        }
         let table = json!({"title": "", "task": "classify", "seeds": [0], "select": "last", "runs": [row]});
-        Table::<Classify>::parse(&table.to_string()).and_then(|table| table.row("imported").cloned()).context("--layers")
+        Table::<Classify>::parse(&table.to_string()).and_then(|table| table.row("imported").cloned()).context("--layers, --norm")
     }
 
     /// The names of the network's variables; they are the same for any number of classes.

@@ -1,4 +1,5 @@
-//! What a file of weights that this program wrote, a checkpoint or an exported file, notes of its classes and of how images become inputs.
+//! What a file of weights that this program wrote, a checkpoint or an exported file, notes of its classes, of how images become inputs and
+//! of the network's norm.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -23,6 +24,8 @@ struct Header {
 pub(super) struct Noted {
     /// The key `input` of its run.
     pub(super) input: Option<Value>,
+    /// The key `norm` of its run.
+    pub(super) norm: Option<Value>,
     /// Class names, in label order.
     pub(super) classes: Option<Vec<String>>,
 }
@@ -32,11 +35,12 @@ impl Noted {
     pub(super) fn read(path: &Path) -> Self {
         let notes = notes(path).unwrap_or_default();
         if let Some(header) = notes.get(KEY).and_then(|text| serde_json::from_str::<checkpoint::Header>(text).ok()) {
-            return Self { input: header.run.run.get("input").cloned(), classes: Some(header.classes) };
+            let noted = |key: &str| header.run.run.get(key).cloned();
+            return Self { input: noted("input"), norm: noted("norm"), classes: Some(header.classes) };
         }
         let parsed = |key: &str| notes.get(key).and_then(|text| serde_json::from_str(text).ok());
         let classes = parsed("classes").and_then(|classes| serde_json::from_value(classes).ok());
-        Self { input: parsed("input"), classes }
+        Self { input: parsed("input"), norm: parsed("norm"), classes }
     }
 }
 

@@ -111,7 +111,7 @@ pub(super) fn left_out(splits: &Splits, limit: Option<usize>) -> Option<Arc<dyn 
 /// If the backbone or a layer is unknown, or mixing is asked for without a layer that mixes.
 pub(super) fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Box<dyn Network>, Vars)> {
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
-    let network = build(run, classes, (&run.layers).into(), &vars)?;
+    let network = build(run, classes, run.attached(), &vars)?;
     run.check_mixing(&*network)?;
     Ok((network, vars))
 }
@@ -122,7 +122,7 @@ pub(super) fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<
 /// If the backbone is unknown.
 pub(super) fn plain(run: &Run<Settings>, classes: usize) -> Result<Vars> {
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-    build(run, classes, [].as_slice().into(), &vars)?;
+    build(run, classes, run.attached().of(&[]), &vars)?;
     Ok(vars)
 }
 

@@ -60,6 +60,7 @@ fn all_methods(places: &Places) -> Vec<Method> {
         ("mixup", json!({"objective": {"kind": "mixup", "alpha": 0.2}})),
         ("cutmix", json!({"objective": {"kind": "cutmix", "alpha": 1.0, "probability": 0.5}})),
         ("augmix", augmix),
+        ("randconv", json!({"augment": {"kind": "randconv", "probability": 0.5}})),
     ]);
     known.extend(both);
     known

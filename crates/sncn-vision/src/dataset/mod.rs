@@ -62,7 +62,9 @@ pub fn open(name: &str, data_dir: &DataDir) -> Result<Splits> {
 /// As [`open`]; or if parts are named and the set has none.
 pub(crate) fn open_parts(name: &str, data_dir: &DataDir, parts: &Parts, check: Option<Check>) -> Result<Splits> {
     if let Some((_, val_is_test)) = PHOTOS.iter().find(|(known, _)| *known == name) {
-        return photos::open(name, &data_dir.folder(name)?, parts, check, *val_is_test);
+        let folder = data_dir.folder(name)?;
+        let folder = parts.folder.as_ref().map_or(folder.clone(), |inside| folder.join(inside));
+        return photos::open(name, &folder, parts, check, *val_is_test);
     }
     let Some((_, open)) = DATASETS.iter().find(|(known, _)| *known == name) else {
         bail!("unknown data set {name:?}; known: {}", names().collect::<Vec<_>>().join(", "))

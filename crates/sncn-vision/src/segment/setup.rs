@@ -40,7 +40,7 @@ impl Model {
 /// If the network or a layer is unknown, or mixing is asked for without a layer that mixes.
 pub(super) fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<(Model, Vars)> {
     let vars = Vars::new(Seed::new(seed), DType::F32, &Device::Cpu);
-    let network = build(run, classes, (&run.layers).into(), &vars)?;
+    let network = build(run, classes, run.attached(), &vars)?;
     run.check_mixing(&*network)?;
     Ok((Model { network, protocol: run.settings.protocol.clone() }, vars))
 }
@@ -51,7 +51,7 @@ pub(super) fn network(run: &Run<Settings>, classes: usize, seed: u64) -> Result<
 /// If the network is unknown.
 pub(super) fn plain(run: &Run<Settings>, classes: usize) -> Result<Vars> {
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
-    build(run, classes, [].as_slice().into(), &vars)?;
+    build(run, classes, run.attached().of(&[]), &vars)?;
     Ok(vars)
 }
 

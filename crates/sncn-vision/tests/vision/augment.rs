@@ -7,7 +7,7 @@ use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, DEFAULT_OPERATIONS, mix};
 use sncn_vision::augment::autoaugment::{CIFAR10, IMAGENET, Policy};
 use sncn_vision::augment::crop::{self, PADDING, crop};
 use sncn_vision::augment::operation::{OPERATIONS, operation};
-use sncn_vision::augment::{AugMix, Augment, affine, cutout};
+use sncn_vision::augment::{AugMix, Augment, RandConv, affine, cutout};
 use sncn_vision::corruption::Dims;
 use sncn_vision::preprocess::Normalisation;
 
@@ -26,6 +26,7 @@ fn kinds() -> Vec<Augment> {
         Augment::Autoaugment { policy: Policy::Imagenet, cutout: None },
         Augment::Autoaugment { policy: Policy::Imagenet, cutout: Some(5) },
         Augment::Augmix(AugMix::default()),
+        Augment::Randconv(RandConv { probability: 1. }),
         Augment::Augmix(AugMix { all: true, severity: 10, width: 2, depth: Some(4) }),
     ]
 }
@@ -110,7 +111,9 @@ proptest! {
         for augment in kinds() {
             let out = apply(&augment, dims, &image, seed);
             prop_assert_eq!(&out, &apply(&augment, dims, &image, seed));
-            prop_assert!(out.iter().all(|v| (-1.0001..=1.0001).contains(v)), "{:?}", augment);
+            // a random convolution goes beyond the range of images
+            let largest = if matches!(augment, Augment::Randconv(_)) { 100. } else { 1.0001 };
+            prop_assert!(out.iter().all(|v| v.abs() <= largest), "{:?}", augment);
             if augment.views() == 3 {
                 prop_assert_eq!(&out[..plain.len()], &plain, "the clean view is the crop");
             }
@@ -252,6 +255,10 @@ fn settings_are_read_strictly() {
     for text in [r#"{"kind":"crop_flip","size":1}"#, r#"{"kind":"augmix","levels":1}"#, r#"{"kind":"cutout","sides":1}"#] {
         assert!(parse(text).unwrap_err().contains("unknown field"), "{text}");
     }
+    let randconv = parse(r#"{"kind":"randconv","probability":0.5}"#).unwrap();
+    assert_eq!(randconv, Augment::Randconv(RandConv { probability: 0.5 }));
+    assert!(parse(r#"{"kind":"randconv"}"#).unwrap_err().contains("probability"));
+    assert!(parse(r#"{"kind":"randconv","probability":1,"size":3}"#).unwrap_err().contains("unknown field"));
     assert!(parse(r#"{"kind":"mixup"}"#).unwrap_err().contains("augmix"), "the error lists the kinds");
     for augment in kinds() {
         assert_eq!(parse(&serde_json::to_string(&augment).unwrap()).unwrap(), augment);
@@ -266,6 +273,7 @@ fn what_cannot_be_done_is_refused() {
         (Augment::Augmix(AugMix { width: 0, ..AugMix::default() }), "width is 0"),
         (Augment::Augmix(AugMix { depth: Some(0), ..AugMix::default() }), "depth is 0"),
         (Augment::Cutout { size: 0 }, "size is 0"),
+        (Augment::Randconv(RandConv { probability: 1.5 }), "augment.probability is 1.5; 0 to 1 is accepted"),
     ];
     let image = image(DIMS, 0);
     let refused = |augment: &Augment, image: &[u8], dims: Dims, lengths: &[usize]| {
@@ -356,4 +364,17 @@ fn augmix_as_on_imagenet_is_mild() {
         most = moved.map(|call| call.parameter.abs()).fold(most, f64::max);
     }
     assert_eq!(most, 7.);
+}
+
+#[test]
+fn a_random_convolution_changes_the_crop_as_often_as_it_is_asked_to() {
+    let image = image(DIMS, 2);
+    let changed = |probability: f64| {
+        let augment = Augment::Randconv(RandConv { probability });
+        let differs = |seed: &u64| apply(&augment, DIMS, &image, *seed) != apply(&Augment::CropFlip {}, DIMS, &image, *seed);
+        (0..100).filter(differs).count()
+    };
+    assert_eq!((changed(0.), changed(1.)), (0, 100));
+    // 50 of 100, 4 standard deviations of 5
+    assert!((30..=70).contains(&changed(0.5)), "{}", changed(0.5));
 }

@@ -10,7 +10,7 @@ use sncn_core::{LayerConfig, Pass, Seed, Vars};
 use sncn_vision::backbone::{BACKBONES, Blueprint, build};
 
 /// A small network of every family, with its positions.
-const EXAMPLES: &[(&str, &[&str])] = &[
+pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
     ("wrn10_1", &["pre", "residual", "identity", "post"]),
     ("allconv", &["conv", "norm", "activation"]),
     ("densenet10_4", &["conv1_pre", "conv1_post"]),
@@ -23,7 +23,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 ];
 
 /// The side of images that leave every network at least two positions a channel in its last stage.
-fn side(name: &str) -> usize {
+pub(crate) fn side(name: &str) -> usize {
     if name.starts_with("resnet") || name.starts_with("efficientnet") { 64 } else { 32 }
 }
 

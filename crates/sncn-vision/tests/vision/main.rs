@@ -3,6 +3,7 @@
 mod augment;
 mod backbones;
 mod corruptions;
+mod norms;
 mod on_image;
 mod pictures;
 mod segment_networks;

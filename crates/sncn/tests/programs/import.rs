@@ -1,6 +1,6 @@
 //! `sncn-classify import` and `export` in sentences: weights of other programs in, and out again.
 
-use crate::common::{refused, sncn};
+use crate::common::{checkpoints, refused, sncn, table, train};
 use assert_cmd::Command;
 use candle_core::{DType, Device, Tensor};
 use predicates::prelude::*;
@@ -71,6 +71,42 @@ fn weights_come_in_are_used_and_go_out_unchanged() {
     let again = folder.path().join("again.safetensors");
     import(&out, &again, &["--backbone", "wrn10_1", "--layers", SELFNORM, "--train", "shapes"]).assert().success();
     assert_eq!(fs::read(&model).unwrap(), fs::read(&again).unwrap());
+}
+
+#[test]
+fn a_norm_is_kept_by_checkpoints_and_exported_files() {
+    let (folder, path) = table(|row| {
+        row["norm"] = serde_json::json!({"kind": "group_norm", "groups": 4});
+        (row["layers"], row["mix"]) = (serde_json::json!([]), serde_json::Value::Null);
+    });
+    let at = |name: &str| folder.path().join(name);
+    train(&path, &at("run")).assert().success();
+    sncn().args(["evaluate", "--run-dir"]).arg(at("run")).assert().success().stdout(contains("shapes"));
+    let picture = at("a.png");
+    image::RgbImage::new(32, 32).save(&picture).unwrap();
+    let trained = checkpoints(&at("run")).pop().unwrap();
+    let predict = |model: &Path| {
+        let output = sncn().args(["predict", "--checkpoint"]).arg(model).arg(&picture).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    sncn().arg("export").arg(&trained).arg("--output").arg(at("out.safetensors")).assert().success();
+    let exported = candle_core::safetensors::load(at("out.safetensors"), &Device::Cpu).unwrap();
+    assert!(exported.contains_key("block1.layer.0.bn1.weight") && exported.keys().all(|name| !name.contains("running")));
+    // the file notes its norm
+    import(&at("out.safetensors"), &at("again.safetensors"), &["--backbone", "wrn10_1", "--train", "shapes"]).assert().success();
+    assert_eq!(predict(&at("again.safetensors")), predict(&trained));
+    // one that does not is told; otherwise running statistics are missed
+    candle_core::safetensors::save(&exported, at("bare.safetensors")).unwrap();
+    let bare = |more: &[&str]| {
+        let arguments = [&["--backbone", "wrn10_1", "--train", "shapes"][..], more].concat();
+        import(&at("bare.safetensors"), &at("bare-model.safetensors"), &arguments)
+    };
+    refused(bare(&[]), &["running_mean", "missing"]);
+    refused(bare(&["--norm", r#"{"kind": "se"}"#]), &["--norm", "se", "no norm"]);
+    refused(bare(&["--norm", "group_norm"]), &["--norm", "JSON"]);
+    bare(&["--norm", r#"{"kind": "group_norm", "groups": 4}"#]).assert().success();
+    assert_eq!(predict(&at("bare-model.safetensors")), predict(&trained));
 }
 
 #[test]

@@ -145,6 +145,7 @@ fn what_does_not_fit_is_said() {
     said(r#","input":{"vocabulary":{"kind":"letters"},"longest":20}"#, "letters");
     said(r#","input":null"#, "input is missing");
     said(r#","augment":{"kind":"word_dropout","rate":1}"#, "augment.rate is 1");
+    said(r#","backbone":"convnet8_4","norm":{"kind":"batch_norm"}"#, "the backbone \"convnet8_4\" has no norms");
     said(r#","layers":[{"kind":"selfnorm","at":"pre"}]"#, "unknown position \"pre\"");
     said(r#","layers":[{"kind":"selfnorm","at":"embedding","stages":[1]}]"#, "this network has no stages");
     said(r#","backbone":"pretrained""#, "input.pretrained (a folder) and backbone \"pretrained\" go together");

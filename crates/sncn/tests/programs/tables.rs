@@ -23,7 +23,14 @@ fn built<T: Task>(path: &Path, classes: usize, folder: &Path) -> Result<usize> {
     let classes: Vec<String> = (0..classes).map(|class| class.to_string()).collect();
     // a pretrained encoder's folder is not here
     let rows: Vec<_> = table.runs.iter().filter(|run| run.backbone != "pretrained").collect();
+    let mut seen = Vec::new();
     for run in &rows {
+        // rows that differ in data alone have one network
+        let network = (&run.backbone, &run.layers, &run.norm, &run.mix, &run.optimizer, &run.lr_factors);
+        if seen.contains(&network) {
+            continue;
+        }
+        seen.push(network);
         let (_model, vars) = T::rebuild(&Rebuild { run, seed: 0, classes: &classes, folder })?;
         run.optimizer(&vars).with_context(|| format!("{}, {}", path.display(), run.name))?;
     }

@@ -4,7 +4,7 @@ use super::config::{EncoderConfig, Family, NormPosition};
 use crate::backbone::linear::Linear;
 use crate::backbone::network::{Spot, Watch};
 use candle_core::Result;
-use sncn_core::layer::{Hooks, Layer, LayerNorm, Layers};
+use sncn_core::layer::{Hooks, LayerNorm, Layers, Norm, Place};
 use sncn_core::{Attention, BuildContext, Packing, Pass, Seed, TokenMap};
 
 /// The positions for attached layers: the result of attention, the result of the feed-forward block, and the last sum.
@@ -35,7 +35,7 @@ const DISTILBERT: Names = Names {
 pub(super) struct EncoderLayer {
     projections: [Linear; 3],
     output: Linear,
-    norms: [LayerNorm; 2],
+    norms: [Norm; 2],
     feed_forward: [Linear; 2],
     hooks: Hooks,
     heads: usize,
@@ -73,8 +73,8 @@ impl LayerPass<'_> {
         Ok(ys)
     }
 
-    /// Layer normalisation.
-    pub(super) fn norm(&self, norm: &LayerNorm, xs: &TokenMap) -> Result<TokenMap> {
+    /// Applies a norm.
+    pub(super) fn norm(&self, norm: &Norm, xs: &TokenMap) -> Result<TokenMap> {
         norm.on_sequences(xs, self.packing, self.pass)
     }
 }
@@ -84,14 +84,15 @@ impl EncoderLayer {
         let names = if config.family == Family::Distilbert { &DISTILBERT } else { &BERT };
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         let linear = |name: &str, from, to| Linear::new(cx.vb.pp(name), from, to, STDEV);
-        let norm = |name: &str| LayerNorm::new(&cx.at(width, cx.vb.pp(name)), config.layer_norm_eps);
+        let usual = |cx: &BuildContext| LayerNorm::new(cx, config.layer_norm_eps);
+        let norm = |name: &str, place| layers.norm(&cx.at(width, cx.vb.pp(name)), place, usual);
         // in PyTorch's order
         let [query, key, value, output] = names.attention;
         let projections = [linear(query, width, width)?, linear(key, width, width)?, linear(value, width, width)?];
         let output = linear(output, width, width)?;
-        let first = norm(names.norms[0])?;
+        let first = norm(names.norms[0], Place::First)?;
         let feed_forward = [linear(names.feed_forward[0], width, inner)?, linear(names.feed_forward[1], inner, width)?];
-        let norms = [first, norm(names.norms[1])?];
+        let norms = [first, norm(names.norms[1], Place::Other)?];
         let hooks = Hooks::new(layers, &POSITIONS.map(|name| (name, width)), cx)?;
         let dropout = [config.hidden_dropout_prob, config.attention_probs_dropout_prob];
         Ok(Self {
@@ -104,11 +105,6 @@ impl EncoderLayer {
             dropout,
             norm: config.norm,
         })
-    }
-
-    /// Whether every attached layer has a recorded form.
-    pub(super) fn recordable(&self) -> bool {
-        self.hooks.recordable()
     }
 
     pub(super) fn forward(&self, xs: &TokenMap, run: &LayerPass, watch: Watch) -> Result<TokenMap> {

@@ -14,7 +14,7 @@ use crate::Tokens;
 use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use layer::{EncoderLayer, LayerPass, POSITIONS, STDEV};
-use sncn_core::layer::{Hooks, LayerNorm, Layers};
+use sncn_core::layer::{Built, Hooks, LayerNorm, Layers, Norm, Place};
 use sncn_core::{BuildContext, Lookup, Network, Packing, Pass, TokenMap, Vars, ops};
 
 /// A transformer encoder that classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L).
@@ -45,16 +45,16 @@ pub struct Encoder {
     words: Tensor,
     positions: Tensor,
     types: Option<Tensor>,
-    norm: LayerNorm,
-    /// The LayerNorm after the last layer, in pre-norm encoders.
-    last: Option<LayerNorm>,
+    norm: Norm,
+    /// The norm after the last layer, in pre-norm encoders.
+    last: Option<Norm>,
     hooks: Hooks,
     layers: Vec<EncoderLayer>,
     dense: Option<Linear>,
     classifier: Linear,
     head: Head,
     unused_parameters: Vec<String>,
-    sites: usize,
+    built: Built,
 }
 
 impl Encoder {
@@ -76,7 +76,7 @@ impl Encoder {
         }
         Hooks::check(layers.configs, std::iter::once("embedding").chain(POSITIONS))?;
         Hooks::check_stages(layers.configs, config.num_hidden_layers)?;
-        let cx = BuildContext::new(width, vars.builder());
+        let cx = BuildContext::new(width, vars.builder()).of_stages(config.num_hidden_layers);
         let under = |path: &str| cx.at(width, cx.vb.pp(path));
         let table = |count: usize, name: &str| {
             let init = Init::Randn { mean: 0., stdev: STDEV };
@@ -86,7 +86,8 @@ impl Encoder {
         let typed = family != Family::Distilbert && config.type_vocab_size > 0;
         let of_types = || if typed { table(config.type_vocab_size, "token_type_embeddings").map(Some) } else { Ok(None) };
         let of_positions = || table(config.max_position_embeddings, "position_embeddings");
-        let of_norm = || LayerNorm::new(&under("embeddings.LayerNorm"), config.layer_norm_eps);
+        let usual = |cx: &BuildContext| LayerNorm::new(cx, config.layer_norm_eps);
+        let of_norm = || layers.norm(&under("embeddings.LayerNorm"), Place::Stem, usual);
         // in PyTorch's order, which is different for RoBERTa
         let (positions, types, norm) = if family == Family::Roberta {
             let (types, norm) = (of_types()?, of_norm()?);
@@ -99,18 +100,18 @@ impl Encoder {
         let hooks = Hooks::new(layers.of(&first), &[("embedding", width)], &under("embeddings"))?;
         let stem = if family == Family::Distilbert { "transformer.layer" } else { "encoder.layer" };
         let stage = |i: usize| EncoderLayer::new(config, layers.of(&inside), &under(&format!("{stem}.{i}")).in_stage(i + 1));
-        let layers = (0..config.num_hidden_layers).map(stage).collect::<Result<_>>()?;
+        let encoder_layers = (0..config.num_hidden_layers).map(stage).collect::<Result<_>>()?;
         let last = match config.norm {
             NormPosition::Post => None,
-            NormPosition::Pre => Some(LayerNorm::new(&under("final_layer_norm"), config.layer_norm_eps)?),
+            NormPosition::Pre => Some(layers.norm(&under("final_layer_norm"), Place::Other, usual)?),
         };
         let dense = if family == Family::Distilbert { "pre_classifier" } else { "pooler.dense" };
         // BERT's weights include the pooler even if it is not used
         let wanted = head == Head::Pooler || family != Family::Distilbert;
-        let built = if wanted { Some(Linear::new(cx.vb.pp(dense), width, width, STDEV)?) } else { None };
+        let pooler = if wanted { Some(Linear::new(cx.vb.pp(dense), width, width, STDEV)?) } else { None };
         let unused_parameters = if wanted && head == Head::Mean { vec![format!("{dense}.")] } else { Vec::new() };
         let classifier = Linear::new(cx.vb.pp("classifier"), width, classes, STDEV)?;
-        let (config, sites) = (config.clone(), cx.sites());
+        let (config, built) = (config.clone(), layers.built(&cx)?);
         Ok(Self {
             config,
             words,
@@ -119,12 +120,12 @@ impl Encoder {
             norm,
             last,
             hooks,
-            layers,
-            dense: built,
+            layers: encoder_layers,
+            dense: pooler,
             classifier,
             head,
             unused_parameters,
-            sites,
+            built,
         })
     }
 
@@ -191,8 +192,7 @@ impl Encoder {
         let padded = pass.clone().with_lengths(packing.lengths().clone());
         let seed = pass.seed().named("dropout");
         let run = |stage: u64| LayerPass { packing, pass: &padded, seed: seed.fold_in(stage), stage: stage as usize };
-        let recordable = self.hooks.recordable() && self.layers.iter().all(EncoderLayer::recordable);
-        let xs = run(0).norm(&self.norm, &TokenMap::embed(&lookups, recordable, pass)?)?;
+        let xs = run(0).norm(&self.norm, &TokenMap::embed(&lookups, self.built.recordable, pass)?)?;
         let xs = run(0).dropout(xs, self.config.hidden_dropout_prob, "embedding")?;
         let xs = run(0).apply_attached(&self.hooks, "embedding", xs, watch)?;
         let mut xs = visit(xs)?;
@@ -257,7 +257,7 @@ impl Network for Encoder {
     }
 
     fn sites(&self) -> usize {
-        self.sites
+        self.built.sites
     }
 
     fn unused_parameters(&self) -> &[String] {

@@ -3,7 +3,7 @@
 use candle_core::Result;
 use candle_nn::VarBuilder;
 use sncn_core::block::ConvLayer;
-use sncn_core::layer::{BatchNorm, BuildContext};
+use sncn_core::layer::{BuildContext, Layers, Norm, Place};
 use sncn_core::ops::Conv;
 use sncn_core::{FeatureMap, Pass};
 
@@ -16,15 +16,24 @@ pub(super) trait Decoder: Send + Sync {
     fn forward(&self, low: &FeatureMap, deep: &FeatureMap, pass: &Pass) -> Result<FeatureMap>;
 }
 
-/// Convolution, BatchNorm and ReLU.
-struct Unit(ConvLayer, BatchNorm);
+/// Convolution, norm and ReLU.
+struct Unit(ConvLayer, Norm);
+
+/// The kernel of a convolution and its dilation.
+type Kernel = (usize, usize);
 
 impl Unit {
     /// A k×k convolution, padded so that the size does not change; `names` are the numbers of convolution and norm in `vb`.
-    fn new(cx: &BuildContext, names: (usize, usize), from: usize, to: usize, kernel: usize, dilation: usize) -> Result<Self> {
+    fn new(
+        cx: &BuildContext,
+        names: (usize, usize),
+        (from, to): (usize, usize),
+        (kernel, dilation): Kernel,
+        layers: Layers,
+    ) -> Result<Self> {
         let conv = Conv { padding: dilation * (kernel / 2), dilation, ..Conv::default() };
         let weights = ConvLayer::new(cx.vb.pp(names.0), from, to, kernel, false, conv)?;
-        Ok(Self(weights, BatchNorm::new(&cx.at(to, cx.vb.pp(names.1)))?))
+        Ok(Self(weights, layers.batch_norm(&cx.at(to, cx.vb.pp(names.1)), Place::Other)?))
     }
 
     fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
@@ -53,9 +62,9 @@ impl Scores {
 pub(super) struct FcnHead(Unit, Scores);
 
 impl FcnHead {
-    pub(super) fn new(cx: &BuildContext, from: usize, classes: usize) -> Result<Self> {
+    pub(super) fn new(cx: &BuildContext, from: usize, classes: usize, layers: Layers) -> Result<Self> {
         let inner = (from / 4).max(1);
-        Ok(Self(Unit::new(cx, (0, 1), from, inner, 3, 1)?, Scores::new(cx.vb.pp(4), inner, classes)?))
+        Ok(Self(Unit::new(cx, (0, 1), (from, inner), (3, 1), layers)?, Scores::new(cx.vb.pp(4), inner, classes)?))
     }
 }
 
@@ -78,22 +87,25 @@ pub(super) struct DeepLabHead {
 
 impl DeepLabHead {
     /// Builds the head with 4·`width` inner channels (256 in the published head) and ¾·`width` channels of the first stage's map (48).
-    pub(super) fn new(cx: &BuildContext, low: usize, deep: usize, width: usize, classes: usize) -> Result<Self> {
+    pub(super) fn new(
+        cx: &BuildContext,
+        (low, deep): (usize, usize),
+        width: usize,
+        classes: usize,
+        layers: Layers,
+    ) -> Result<Self> {
         let (inner, few) = (4 * width, 3 * width / 4);
         let named = |name: &str| cx.at(cx.channels, cx.vb.pp(name));
-        let branch = |(index, (kernel, dilation)): (usize, (usize, usize))| {
-            Unit::new(&named(&format!("aspp.convs.{index}")), (0, 1), deep, inner, kernel, dilation)
-        };
+        let unit = |name: &str, channels, kernel| Unit::new(&named(name), (0, 1), channels, kernel, layers);
+        let branch = |(index, kernel): (usize, Kernel)| unit(&format!("aspp.convs.{index}"), (deep, inner), kernel);
         let scales = [(1, 1), (3, 12), (3, 24), (3, 36)];
         Ok(Self {
             pyramid: scales.into_iter().enumerate().map(branch).collect::<Result<_>>()?,
-            mean: Unit::new(&named("aspp.convs.4"), (1, 2), deep, inner, 1, 1)?,
-            project: Unit::new(&named("aspp.project"), (0, 1), 5 * inner, inner, 1, 1)?,
-            low: Unit::new(&named("project"), (0, 1), low, few, 1, 1)?,
-            decoder: [
-                Unit::new(&named("decoder.0"), (0, 1), inner + few, inner, 3, 1)?,
-                Unit::new(&named("decoder.1"), (0, 1), inner, inner, 3, 1)?,
-            ],
+            // one position has no statistics of its own: its norm stays BatchNorm
+            mean: Unit::new(&named("aspp.convs.4"), (1, 2), (deep, inner), (1, 1), layers.with_norm(None))?,
+            project: unit("aspp.project", (5 * inner, inner), (1, 1))?,
+            low: unit("project", (low, few), (1, 1))?,
+            decoder: [unit("decoder.0", (inner + few, inner), (3, 1))?, unit("decoder.1", (inner, inner), (3, 1))?],
             scores: Scores::new(cx.vb.pp("scores"), inner, classes)?,
         })
     }

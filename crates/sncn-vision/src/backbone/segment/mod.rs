@@ -9,13 +9,13 @@
 mod head;
 
 use super::blueprint::Blueprint;
-use super::residual::{BlockConfig, DEPTHS, Norms, Residual};
+use super::residual::{BlockConfig, DEPTHS, Residual, with_ibn};
 use candle_core::{Result, Tensor, bail};
 use head::{Decoder, DeepLabHead, FcnHead};
 use sncn_core::block::ConvLayer;
-use sncn_core::layer::{BatchNorm, BuildContext, Hooks};
+use sncn_core::layer::{BuildContext, Built, Hooks, Norm, Place};
 use sncn_core::ops::{self, Conv};
-use sncn_core::{FeatureMap, Network, Pass};
+use sncn_core::{FeatureMap, Network, NormConfig, Pass};
 
 /// The pattern of the names.
 pub const NAMES: &str = "<fcn|deeplabv3plus>_resnet<18|34|50|101>[_<width>][_ibn]";
@@ -41,7 +41,8 @@ struct Design {
     bottleneck: bool,
     /// Channels of the first stage.
     width: usize,
-    ibn: bool,
+    /// The norm that its name says, `ibn_a`.
+    norm: Option<NormConfig>,
 }
 
 impl Design {
@@ -55,32 +56,32 @@ impl Design {
         let depth: usize = parts.next()?.strip_prefix("resnet")?.parse().ok()?;
         let &(_, blocks, bottleneck) = DEPTHS.iter().find(|(known, ..)| *known == depth)?;
         let width = parts.next_if(|part| *part != "ibn").map_or(Some(64), |part| part.parse().ok())?;
-        let ibn = parts.next_if_eq(&"ibn").is_some();
+        let norm = parts.next_if_eq(&"ibn").map(|_| NormConfig::new("ibn_a"));
         let fits = parts.next().is_none() && (4..=256).contains(&width) && width % 4 == 0;
-        fits.then_some(Self { deeplab, blocks, bottleneck, width, ibn })
+        fits.then_some(Self { deeplab, blocks, bottleneck, width, norm })
     }
 }
 
 /// Backbone with main and auxiliary head.
 struct Segmenter {
-    stem: (ConvLayer, BatchNorm),
+    stem: (ConvLayer, Norm),
     stages: Vec<Vec<Residual>>,
     head: Box<dyn Decoder>,
     auxiliary: FcnHead,
     classes: usize,
-    sites: usize,
-    /// Whether layers are attached to the blocks.
-    attached: bool,
+    built: Built,
 }
 
 impl Segmenter {
     fn new(design: &Design, blueprint: &Blueprint) -> Result<Self> {
-        Hooks::check_stages(blueprint.layers.configs, 4)?;
+        let layers = with_ibn(blueprint.layers, design.norm.as_ref())?;
+        Hooks::check_stages(layers.configs, 4)?;
         let (width, classes) = (design.width, blueprint.classes);
-        let root = BuildContext::new(width, blueprint.vars.builder());
+        let root = BuildContext::new(width, blueprint.vars.builder()).of_stages(4);
         let vb = root.vb.pp("backbone");
         let conv = Conv { stride: 2, padding: 3, ..Conv::default() };
-        let stem = (ConvLayer::new(vb.pp("conv1"), 3, width, 7, false, conv)?, BatchNorm::new(&root.at(width, vb.pp("bn1")))?);
+        let stem = ConvLayer::new(vb.pp("conv1"), 3, width, 7, false, conv)?;
+        let stem = (stem, layers.batch_norm(&root.at(width, vb.pp("bn1")), Place::Stem)?);
         let (mut stages, mut from, mut dilation) = (Vec::new(), width, 1);
         let mut channels = Vec::new();
         for (stage, (&count, &own)) in (1..).zip(design.blocks.iter().zip(&DILATIONS)) {
@@ -91,9 +92,9 @@ impl Segmenter {
                     width: width << (stage - 1),
                     stride: if stage == 2 && block == 0 { 2 } else { 1 },
                     dilation,
-                    norms: if design.ibn && stage < 4 { Norms::IbnA } else { Norms::Batch },
+                    is_last: block + 1 == count,
                     post_rectified: true,
-                    layers: blueprint.layers,
+                    layers,
                 };
                 let cx = root.at(shape.width, vb.pp(format!("layer{stage}.{block}"))).in_stage(stage);
                 blocks.push(Residual::new(&cx, from, &shape)?);
@@ -104,18 +105,17 @@ impl Segmenter {
         }
         let cx = root.at(from, root.vb.pp("classifier"));
         let head: Box<dyn Decoder> = match design.deeplab {
-            true => Box::new(DeepLabHead::new(&cx, channels[0], from, width, classes)?),
-            false => Box::new(FcnHead::new(&cx, from, classes)?),
+            true => Box::new(DeepLabHead::new(&cx, (channels[0], from), width, classes, layers)?),
+            false => Box::new(FcnHead::new(&cx, from, classes, layers)?),
         };
-        let auxiliary = FcnHead::new(&root.at(channels[2], root.vb.pp("aux_classifier")), channels[2], classes)?;
-        Ok(Self { stem, stages, head, auxiliary, classes, sites: root.sites(), attached: !blueprint.layers.configs.is_empty() })
+        let auxiliary = FcnHead::new(&root.at(channels[2], root.vb.pp("aux_classifier")), channels[2], classes, layers)?;
+        Ok(Self { stem, stages, head, auxiliary, classes, built: layers.built(&root)? })
     }
 
     /// Scores (N, H, W, classes) of the main head and, if `auxiliary`, of the auxiliary head.
     fn scores(&self, xs: &Tensor, pass: &Pass, auxiliary: bool) -> Result<(Tensor, Option<Tensor>)> {
         let (_, height, width, _) = xs.dims4()?;
-        let recordable = self.stages.iter().flatten().all(|block| block.hooks.recordable());
-        let map = FeatureMap::from_tensor(xs, recordable, pass)?.gather_statistics(pass.train || self.attached);
+        let map = FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
         let mut ys = self.stem.1.norm_relu(&self.stem.0.on_map(&map)?, pass)?.max_pool(3, 2, 1)?;
         let mut outputs = Vec::new();
         for stage in &self.stages {
@@ -152,6 +152,6 @@ impl Network for Segmenter {
     }
 
     fn sites(&self) -> usize {
-        self.sites
+        self.built.sites
     }
 }

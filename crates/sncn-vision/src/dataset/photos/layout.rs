@@ -1,7 +1,8 @@
 //! `read`: the parts of a folder of photographs, whichever of the known layouts it has.
 //!
 //! - `<class>/<file>`: one part without a name;
-//! - `<part>/<class>/<file>`, where a part is called `train`, `val`, `test` or the like, or the run names parts (domains);
+//! - `<part>/<class>/<file>`, where a part is called `train`, `val`, `test` or the like, or the run names parts (domains); a part may have
+//!   all its classes in one folder, as Office-31 has `amazon/images/<class>`;
 //! - Tiny-ImageNet's: `train/<wnid>/images/<file>` and `val/val_annotations.txt` beside `val/images/<file>`;
 //! - a table of paths and labels, CSV or tab-separated.
 
@@ -95,12 +96,16 @@ fn not_domains(path: &Path, all: &[(String, PathBuf)]) -> Result<()> {
     Ok(())
 }
 
-/// One part: Tiny-ImageNet's table, or class folders.
+/// One part: Tiny-ImageNet's table, or class folders, which may all be in one folder.
 fn part(path: &Path) -> Result<PhotoFiles> {
     let table = path.join(ANNOTATIONS);
-    match table.is_file() {
-        true => annotated(path, &table),
-        false => classes(path, folders(path)?),
+    if table.is_file() {
+        return annotated(path, &table);
+    }
+    let inside = folders(path)?;
+    match inside.as_slice() {
+        [(_, only)] if folders(only)?.len() > 1 => classes(only, folders(only)?),
+        _ => classes(path, inside),
     }
 }
 

@@ -3,11 +3,15 @@
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+use std::path::{Component, Path};
 
 /// Names of the parts of a data set, such as `train` and `val`, or domains.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parts {
+    /// The folder in the data folder in which the parts lie, for tables on several sets; absent: the data folder itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
     /// Parts that are trained on; empty: the one called `train` or `training`, or all images where there are no parts.
     #[serde(default, deserialize_with = "one_or_more")]
     pub train: Vec<String>,
@@ -21,6 +25,9 @@ pub struct Parts {
     /// Whether class folders may all have folders of the same names; otherwise they are taken for domains that a run has to name.
     #[serde(default)]
     pub nested: bool,
+    /// Whether parts that are trained on together may each lack some of the classes; otherwise they are domains, which have the same ones.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// A name, or a list of names.
@@ -36,6 +43,11 @@ fn one_or_more<'de, D: Deserializer<'de>>(names: D) -> Result<Vec<String>, D::Er
         OneOrMore::One(name) => vec![name],
         OneOrMore::More(names) => names,
     })
+}
+
+/// Whether a path leads to something inside a folder.
+fn is_inside(path: &str) -> bool {
+    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// What is kept out of training.
@@ -64,6 +76,11 @@ impl Parts {
                 "data.validation is {fraction}; a fraction of the training images is accepted, 0 to below 1, or a list of parts"
             );
         }
+        ensure!(
+            parts.folder.as_ref().is_none_or(|folder| is_inside(folder)),
+            "data.folder is {:?}; the path of a folder inside the data folder is accepted",
+            parts.folder.as_deref().unwrap_or_default()
+        );
         let named = |names: &[String], other: &[String]| names.iter().find(|name| other.contains(name)).cloned();
         let kept: &[String] = match &parts.validation {
             Some(Validation::Parts(names)) => names,

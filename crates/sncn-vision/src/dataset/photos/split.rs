@@ -60,6 +60,14 @@ pub(crate) fn open(name: &str, path: &Path, parts: &Parts, check: Option<Check>,
         }
         names => wanted(names, "test")?,
     };
+    check_domains(&trained, parts.partial)?;
+    if let Some((name, part)) = tested.iter().find(|(_, part)| !parts.train.is_empty() && part.classes.len() == 1) {
+        bail!(
+            "{}: the domain {name:?} has one class alone, {}; leave it out of those to test on (data.test names them)",
+            part.origin,
+            listed(&part.classes)
+        )
+    }
     let train = joined(&trained)?;
     let classes = match &train {
         Some(train) => train.classes.clone(),
@@ -73,8 +81,13 @@ pub(crate) fn open(name: &str, path: &Path, parts: &Parts, check: Option<Check>,
             _ => KEPT,
         };
         if fraction > 0. {
-            let (most, few) = divided(train, fraction);
-            return finish(name, Some(most), vec![(String::new(), few)], tested, check, &classes);
+            // of every part by itself, so that all domains are kept alike
+            let halves = trained.iter().map(|(name, part)| {
+                let (most, few) = divided(&part.labelled_as(&train.classes)?, fraction);
+                Ok(((name.clone(), most), (name.clone(), few)))
+            });
+            let (most, few): (Vec<Part>, Vec<Part>) = halves.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+            return finish(name, joined(&most)?, few, tested, check, &classes);
         }
     }
     kept.retain(|(_, files)| !files.files.is_empty());
@@ -116,7 +129,38 @@ fn finish(
     })
 }
 
-/// The images of several parts together; nothing where there is no part. A class that only some have is a class of all.
+/// Refuses parts to train on that are no domains of one problem: with a single class, or with other classes than the rest. The latter may be
+/// `partial`.
+fn check_domains(trained: &[Part], partial: bool) -> Result<()> {
+    for (name, part) in trained {
+        ensure!(
+            part.classes.len() > 1 || (partial && trained.len() > 1),
+            "{}: {} has one class alone, {}; at least 2 are wanted to tell apart ({})",
+            part.origin,
+            if name.is_empty() { "the folder".to_string() } else { format!("{name:?}") },
+            listed(&part.classes),
+            "<domain>/<class>/<image> or <class>/<image>"
+        );
+    }
+    let Some(((first, rest), false)) = trained.split_first().map(|split| (split, partial)) else { return Ok(()) };
+    for other in rest {
+        let lacks = |one: &Part, other: &Part| one.1.classes.iter().find(|class| !other.1.classes.contains(class)).cloned();
+        let found =
+            lacks(first, other).map(|class| (class, other, first)).or(lacks(other, first).map(|class| (class, first, other)));
+        if let Some((class, without, with)) = found {
+            bail!(
+                "{}: the domain {:?} has no class {class:?}, which {:?} has: a network would tell domains apart by it; use the same \
+                 classes in all, or say that they may lack some (data.partial=true)",
+                without.1.origin,
+                without.0,
+                with.0
+            )
+        }
+    }
+    Ok(())
+}
+
+/// The images of several parts together, by turns; nothing where there is no part. A class that only some have is a class of all.
 fn joined(parts: &[Part]) -> Result<Option<PhotoFiles>> {
     let [(_, first), rest @ ..] = parts else { return Ok(None) };
     if rest.is_empty() {
@@ -130,8 +174,9 @@ fn joined(parts: &[Part]) -> Result<Option<PhotoFiles>> {
     let parts = parts.iter().map(|(_, part)| part.labelled_as(&classes)).collect::<Result<Vec<_>>>()?;
     let origin = parts.iter().map(|part| part.origin.clone()).collect::<Vec<_>>().join(" + ");
     let remarks = parts.iter().flat_map(|part| part.remarks.clone()).collect();
-    let files = parts.into_iter().flat_map(|part| part.files).collect();
-    Ok(Some(PhotoFiles::of(origin, classes, files, remarks)))
+    let mut files: Vec<_> = parts.into_iter().flat_map(|part| part.files.into_iter().enumerate()).collect();
+    files.sort_by_key(|(rank, _)| *rank);
+    Ok(Some(PhotoFiles::of(origin, classes, files.into_iter().map(|(_, file)| file).collect(), remarks)))
 }
 
 /// Most images of every class, and a fraction of them, at least one where there are two: the same ones for every run.

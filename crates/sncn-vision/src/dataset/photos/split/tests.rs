@@ -72,11 +72,20 @@ fn parts_are_found_by_their_usual_names_or_by_those_that_are_given() {
     assert_eq!(labels(splits.validation.as_ref().unwrap()), [0]);
     assert_eq!((splits.test[0].0.as_str(), labels(&splits.test[0].1)), ("folder", vec![1]));
     // domains: the classes of all in one order, though not every domain has each
-    let domains = self::folder(&["photo/cat/1.png", "photo/dog/1.png", "photo/dog/2.png", "art/dog/1.png", "sketch/cat/1.png"]);
+    let domains = self::folder(&[
+        "photo/cat/1.png",
+        "photo/dog/1.png",
+        "photo/dog/2.png",
+        "photo/owl/1.png",
+        "art/dog/1.png",
+        "art/owl/1.png",
+        "sketch/cat/1.png",
+        "sketch/dog/1.png",
+    ]);
     let splits = read(domains.path(), &parts(serde_json::json!({"train": ["photo"]}))).unwrap();
     let names: Vec<&str> = splits.test.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((names, splits.validation.unwrap().len()), (vec!["art", "sketch"], 1));
-    assert_eq!((labels(&splits.test[0].1), labels(&splits.test[1].1)), (vec![1], vec![0]));
+    assert_eq!((labels(&splits.test[0].1), labels(&splits.test[1].1)), (vec![1, 2], vec![0, 1]));
     // not all have two folders in common, so these may be classes
     assert_eq!(read(domains.path(), &Parts::default()).unwrap().classes(), ["art", "photo", "sketch"]);
     let same = self::folder(&["photo/cat/1.png", "photo/dog/1.png", "art/cat/1.png", "art/dog/1.png"]);
@@ -84,10 +93,95 @@ fn parts_are_found_by_their_usual_names_or_by_those_that_are_given() {
     assert!(error.contains("art, photo each have the folders cat, dog") && error.contains("data.train=art"), "{error}");
     assert_eq!(read(same.path(), &parts(serde_json::json!({"nested": true}))).unwrap().classes(), ["art", "photo"]);
     assert_eq!(read(same.path(), &parts(serde_json::json!({"train": "photo"}))).unwrap().classes(), ["cat", "dog"]);
-    let both = parts(serde_json::json!({"train": ["art", "sketch"], "validation": ["photo"], "test": ["photo"]}));
+    let both =
+        parts(serde_json::json!({"train": ["art", "sketch"], "validation": ["photo"], "test": ["photo"], "partial": true}));
     let splits = read(domains.path(), &both).unwrap();
-    assert_eq!(splits.train.unwrap().classes(), ["cat", "dog"]);
-    assert_eq!((splits.validation.unwrap().len(), splits.test.len()), (3, 1));
+    assert_eq!(splits.train.unwrap().classes(), ["cat", "dog", "owl"]);
+    assert_eq!((splits.validation.unwrap().len(), splits.test.len()), (4, 1));
+}
+
+#[test]
+fn one_domain_is_left_out_and_a_tenth_of_each_of_the_others_is_kept() {
+    let names = ["art", "cartoon", "photo", "sketch"];
+    let paths: Vec<String> = names
+        .iter()
+        .flat_map(|domain| ["cat", "dog"].map(|class| numbered(&format!("{domain}/{class}"), 10)))
+        .flatten()
+        .collect();
+    let domains = folder(&strings(&paths));
+    let left_out =
+        |test: &str| parts(serde_json::json!({"train": names.iter().filter(|name| **name != test).collect::<Vec<_>>()}));
+    for (index, test) in names.into_iter().enumerate() {
+        let splits = read(domains.path(), &left_out(test)).unwrap();
+        let (train, kept) = (splits.train.unwrap(), splits.validation.unwrap());
+        assert_eq!((train.len(), kept.len(), splits.test.len()), (54, 6, 1));
+        assert_eq!((splits.test[0].0.as_str(), splits.test[0].1.len()), (test, 20));
+        // the width of an image tells its domain
+        let domain = |images: &Arc<dyn Images>, image| {
+            let mut photo = crate::picture::Photo::default();
+            images.read(image, &mut photo).unwrap();
+            (photo.dims().width - 10) / 20
+        };
+        for images in [&train, &kept] {
+            let found: Vec<usize> = (0..images.len()).map(|image| domain(images, image)).collect();
+            let others: Vec<usize> = (0..4).filter(|other| *other != index).collect();
+            assert!(
+                others.iter().all(|one| found.iter().filter(|domain| *domain == one).count() == images.len() / 3),
+                "{found:?}"
+            );
+            // the first images have all domains and classes
+            let mut first = found[..6].to_vec();
+            first.sort_unstable();
+            assert_eq!(first, others.iter().flat_map(|one| [*one; 2]).collect::<Vec<_>>());
+        }
+        assert_eq!(labels(&train)[..4], [0, 1, 0, 1]);
+    }
+    // of one domain alone the same images are kept as ever
+    let alone = read(domains.path(), &parts(serde_json::json!({"train": "photo"}))).unwrap();
+    assert_eq!((alone.train.unwrap().len(), alone.validation.unwrap().len(), alone.test.len()), (18, 2, 3));
+}
+
+#[test]
+fn domains_of_one_class_or_of_other_classes_are_refused() {
+    let paths = [
+        "photo/cat/1.png",
+        "photo/dog/1.png",
+        "art/cat/1.png",
+        "art/owl/1.png",
+        "one/cat/1.png",
+        "some/cat/1.png",
+        "some/dog/1.png",
+    ];
+    let domains = folder(&paths);
+    let of = |json| refused(domains.path(), &parts(json));
+    let error = of(serde_json::json!({"train": "one", "test": "photo"}));
+    assert!(error.contains("\"one\" has one class alone, cat; at least 2 are wanted"), "{error}");
+    let error = of(serde_json::json!({"train": ["photo", "one"], "test": "some"}));
+    assert!(error.contains("\"one\" has one class alone"), "{error}");
+    let error = of(serde_json::json!({"train": ["photo", "art"], "test": "some"}));
+    assert!(
+        error.contains("\"art\" has no class \"dog\", which \"photo\" has") && error.contains("data.partial=true"),
+        "{error}"
+    );
+    let error = of(serde_json::json!({"train": "photo", "test": "art"}));
+    assert!(error.contains("classes that the training part does not have: owl; it has: cat, dog"), "{error}");
+    let error = of(serde_json::json!({"train": "photo", "test": ["some", "one"]}));
+    assert!(
+        error.contains("the domain \"one\" has one class alone, cat; leave it out") && error.contains("data.test"),
+        "{error}"
+    );
+    let error = format!("{:#}", Parts::read(&serde_json::json!({"folder": "../other"})).unwrap_err());
+    assert!(error.contains("data.folder is \"../other\""), "{error}");
+}
+
+#[test]
+fn classes_may_lie_in_one_folder_of_a_domain_and_domains_in_a_folder_of_the_data() {
+    let office =
+        folder(&["o/amazon/images/mug/1.png", "o/amazon/images/pen/1.png", "o/dslr/images/mug/1.png", "o/dslr/images/pen/1.png"]);
+    let run = parts(serde_json::json!({"folder": "o", "train": "amazon"}));
+    let data_dir = crate::dataset::DataDir { path: Some(office.path().to_path_buf()) };
+    let splits = crate::dataset::open_parts("folder", &data_dir, &run, None).unwrap();
+    assert_eq!((splits.classes().join(" "), splits.test[0].0.as_str()), ("mug pen".to_string(), "dslr"));
 }
 
 #[test]
