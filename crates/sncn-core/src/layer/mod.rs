@@ -6,6 +6,7 @@
 
 mod base;
 mod batch_norm;
+mod chosen;
 mod context;
 mod crossnorm;
 mod group_norm;
@@ -31,7 +32,7 @@ pub use layer_norm::LayerNorm;
 pub use mixstyle::{MixStyle, MixStyleConfig, MixStyleDraw};
 pub use module::{AsModule, ChannelsFirst, FromModule, SharedPass};
 pub use registry::{Build, LAYERS, Registry, build};
-pub use selfnorm::{SelfNorm, SelfNormConfig};
+pub use selfnorm::{SelfNorm, SelfNormConfig, is_gate_parameter};
 pub use settings::Settings;
 pub use squeeze::SqueezeExcitation;
 pub use stochastic_depth::StochasticDepth;

@@ -6,4 +6,5 @@ mod reference;
 mod rules;
 mod spans;
 mod stats;
+mod test_time;
 mod tokens;
