@@ -42,7 +42,7 @@ struct State {
 ///     }
 /// }
 ///
-/// # fn main() -> anyhow::Result<()> {
+/// # fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
 /// let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
 /// let cx = BuildContext::new(8, vars.builder());
 /// let conv = ConvLayer::same(cx.vb.pp("conv"), 3, 8, 3, 1)?;
