@@ -5,6 +5,7 @@ use crate::figures;
 use crate::provenance;
 use crate::sheet::Sheet;
 use crate::table;
+use crate::tested;
 use crate::verdict::verdict;
 use sncn_record::corruption_error::MCE_ALEXNET;
 use std::path::Path;
@@ -84,6 +85,13 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
         let kind = format!("-{}", table::safe(set));
         text += &picture(&kind, &format!("{} on {set} by corruption", measure.title), figures::heat(sheet, set).svg());
     }
+    for set in &sheet.sets {
+        let grid = tested::by_severity(sheet, set);
+        if !grid.is_empty() {
+            text += &format!("\n## {set} by severity\n\n{} in percent, the mean over corruptions.\n\n", measure.title);
+            text += &grid.markdown();
+        }
+    }
     for (metric, heading, says) in TABLES {
         let grid = sheet.by_set(metric);
         if !grid.is_empty() {
@@ -95,6 +103,12 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
         text += "\n## Calibration\n\nThe fraction of right answers at each level of confidence. The gap between the two is what the \
                  expected calibration error (ECE) adds up.\n";
         text += &picture("-reliability", "Accuracy against confidence", diagram.svg());
+    }
+    let tempered = tested::tempered(sheet);
+    if !tempered.is_empty() {
+        text += "\n## Temperature scaling\n\nBefore → after all scores are divided by one number, which was fitted on what was kept out of \
+                 training; of a corrupted set, the mean over its parts. Answers stay the same.\n\n";
+        text += &tempered.markdown();
     }
     let confusions = figures::confusions(sheet);
     if !confusions.is_empty() {

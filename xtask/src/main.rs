@@ -31,6 +31,7 @@ mod source;
 mod speeds;
 mod statistics;
 mod table;
+mod tested;
 mod tidy;
 mod tree;
 mod unpack;

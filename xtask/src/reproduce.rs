@@ -8,7 +8,7 @@ use crate::results::{self, Results};
 use crate::table::{self, Table};
 use crate::{checkpoint, manifest, program, report};
 use anyhow::{Context, Result, bail, ensure};
-use sncn_record::{Cell, Run, SeededRun};
+use sncn_record::{Cell, Run, SeededRun, TrainedBy};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -81,7 +81,7 @@ impl Reproduce {
     /// Makes what is missing of one table.
     fn one(&self, here: &Path, table: &Table) -> Result<ExitCode> {
         let Some(program) = program::built(here, table.task())? else { return Ok(ExitCode::from(130)) };
-        let Some(cells) = self.plan(&program, table)? else { return Ok(ExitCode::from(130)) };
+        let Some(cells) = Self::planned(&program, table, &self.rows, &self.seeds)? else { return Ok(ExitCode::from(130)) };
         let (mut kept, mut made) = (0, 0);
         for (index, cell) in cells.iter().enumerate() {
             let name = format!("[{}/{}] {}, seed {}", index + 1, cells.len(), cell.row, cell.seed);
@@ -115,15 +115,15 @@ impl Reproduce {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// The cells of the table, fully resolved; nothing where that was interrupted.
-    fn plan(&self, program: &Path, table: &Table) -> Result<Option<Vec<Cell>>> {
+    /// The cells of these rows and seeds of a table (none: all), fully resolved; nothing where that was interrupted.
+    fn planned(program: &Path, table: &Table, rows: &[String], seeds: &[u64]) -> Result<Option<Vec<Cell>>> {
         let mut command = Command::new(program);
         command.arg("plan").arg("--table").arg(&table.path);
-        if !self.rows.is_empty() {
-            command.args(["--rows", &self.rows.join(",")]);
+        if !rows.is_empty() {
+            command.args(["--rows", &rows.join(",")]);
         }
-        if !self.seeds.is_empty() {
-            command.args(["--seeds", &self.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(",")]);
+        if !seeds.is_empty() {
+            command.args(["--seeds", &seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(",")]);
         }
         let output = match child::run(&mut command)? {
             Ending::Done(output) => output,
@@ -146,8 +146,42 @@ impl Reproduce {
         })
     }
 
+    /// Trains a cell, or the one whose network it tests, as far as that has not been done, and evaluates it.
     fn make(&self, program: &Path, table: &Table, cell: &Cell) -> Result<Step> {
-        let (run_dir, results) = (table.run_dir(&cell.row, cell.seed), table.results_file(&cell.row, cell.seed));
+        let results = table.results_file(&cell.row, cell.seed);
+        let mut evaluate = Command::new(program);
+        evaluate.arg("evaluate");
+        let step = match trained_by(cell)? {
+            None => self.train(program, table, cell)?,
+            Some(by) => {
+                evaluate.arg("--as").arg(&table.path).args(["--row", &cell.row]);
+                let trainer = table.trainer(&by)?;
+                let of = trainer.path.display().to_string();
+                let Some(cells) = Self::planned(program, &trainer, &[by.row], &[cell.seed])? else {
+                    return Ok(Step::Interrupted);
+                };
+                let trains = cells.first().with_context(|| format!("{of}: nothing planned"))?;
+                self.train(program, &trainer, trains).with_context(|| format!("row {:?} of {of}", trains.row))?
+            }
+        };
+        let Trained::In(run_dir) = step else { return Ok(Step::Interrupted) };
+        self.shared(&mut evaluate, &run_dir);
+        evaluate.args(["--table", &table.name]).arg("--results").arg(&results);
+        if let Some(folder) = &self.frost_dir {
+            evaluate.arg("--frost-dir").arg(folder);
+        }
+        if let Step::Interrupted = self.start(&mut evaluate, table, cell)? {
+            return Ok(Step::Interrupted);
+        }
+        match results::wanted(&results, cell.seed, &cell.run) {
+            Some(why) if !self.dry_run => bail!("{} ended well, but {} is {why}", table.task().program, results.display()),
+            _ => Ok(Step::Done),
+        }
+    }
+
+    /// Trains a cell of a table, going on from its newest checkpoint; those of another run are put aside.
+    fn train(&self, program: &Path, table: &Table, cell: &Cell) -> Result<Trained> {
+        let run_dir = table.run_dir(&cell.row, cell.seed);
         let other =
             checkpoint::run_of_newest(&run_dir).is_some_and(|run| run != SeededRun { run: cell.run.clone(), seed: cell.seed });
         if other && !self.dry_run {
@@ -157,29 +191,21 @@ impl Reproduce {
         }
         let mut train = Command::new(program);
         train.arg("train").arg("--table").arg(&table.path).args(["--row", &cell.row, "--seed", &cell.seed.to_string()]);
-        let mut evaluate = Command::new(program);
-        evaluate.arg("evaluate");
-        for command in [&mut train, &mut evaluate] {
-            command.arg("--run-dir").arg(&run_dir);
-            if let Some(folder) = &self.data_dir {
-                command.arg("--data-dir").arg(folder);
-            }
-            if let Some(threads) = self.threads {
-                command.args(["--threads", &threads.to_string()]);
-            }
+        self.shared(&mut train, &run_dir);
+        Ok(match self.start(&mut train, table, cell)? {
+            Step::Done => Trained::In(run_dir),
+            Step::Interrupted => Trained::Interrupted,
+        })
+    }
+
+    /// Adds the arguments that both training and evaluation take.
+    fn shared(&self, command: &mut Command, run_dir: &Path) {
+        command.arg("--run-dir").arg(run_dir);
+        if let Some(folder) = &self.data_dir {
+            command.arg("--data-dir").arg(folder);
         }
-        evaluate.args(["--table", &table.name]).arg("--results").arg(&results);
-        if let Some(folder) = &self.frost_dir {
-            evaluate.arg("--frost-dir").arg(folder);
-        }
-        for command in [&mut train, &mut evaluate] {
-            if let Step::Interrupted = self.start(command, table, cell)? {
-                return Ok(Step::Interrupted);
-            }
-        }
-        match results::wanted(&results, cell.seed, &cell.run) {
-            Some(why) if !self.dry_run => bail!("{} ended well, but {} is {why}", table.task().program, results.display()),
-            _ => Ok(Step::Done),
+        if let Some(threads) = self.threads {
+            command.args(["--threads", &threads.to_string()]);
         }
     }
 
@@ -206,6 +232,18 @@ impl Reproduce {
             }
         }
     }
+}
+
+/// Where training left a network.
+enum Trained {
+    In(PathBuf),
+    Interrupted,
+}
+
+/// The row whose network a cell tests, if it is not its own.
+fn trained_by(cell: &Cell) -> Result<Option<TrainedBy>> {
+    let by = cell.run.get("trained").cloned().unwrap_or_default();
+    serde_json::from_value(by).with_context(|| format!("row {:?}: trained", cell.row))
 }
 
 /// The data sets that a run reads: what it trains on, and corrupted test images that come as files.

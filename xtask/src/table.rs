@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Map, Value};
 use sncn_record::run::REMARKS;
 use sncn_record::task::CLASSIFY;
-use sncn_record::{Run, Task};
+use sncn_record::{Run, Task, TrainedBy};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
@@ -86,7 +86,8 @@ impl Table {
     /// # Errors
     /// Where the task is unknown, or a key does not fit.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Self> {
-        let file = sncn_record::Table::parse(text)?;
+        let other = |name: &str| Ok(std::fs::read_to_string(sncn_record::beside(path, name))?);
+        let file = sncn_record::Table::parse_beside(text, &other)?;
         Task::of(&file.task)?;
         let rows = file.resolve()?.into_iter().zip(file.rows()).map(|(run, keys)| Row { run, keys }).collect();
         let name = path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -101,6 +102,17 @@ impl Table {
     /// The row that a row is compared with.
     pub(crate) fn baseline_of<'a>(&'a self, row: &'a Row) -> Option<&'a str> {
         row.baseline.as_deref().or(self.baseline.as_deref())
+    }
+
+    /// The table whose row trains what a row of this one tests: another, or this one itself.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub(crate) fn trainer(&self, by: &TrainedBy) -> Result<Self> {
+        match &by.table {
+            None => Ok(self.clone()),
+            Some(name) => Self::read(&sncn_record::beside(&self.path, name).to_string_lossy(), Path::new("")),
+        }
     }
 
     /// What it is about.

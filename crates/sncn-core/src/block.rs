@@ -136,14 +136,14 @@ impl Head {
 /// Images in a chunk of an evaluation pass: few enough that their maps stay in the cache.
 const CHUNK: usize = 32;
 
-/// Runs `forward` on a batch (N, …). An evaluation pass, in which instances are independent, runs it on chunks of 32 instances and
+/// Runs `forward` on a batch (N, …). A pass in which instances are independent runs it on chunks of 32 instances and
 /// concatenates the results.
 ///
 /// # Errors
 /// Returns the error of `forward`, and an error for a scalar.
 pub fn in_chunks(xs: &Tensor, pass: &Pass, forward: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
     let n = xs.dim(0)?;
-    if pass.train || n <= CHUNK {
+    if pass.joins_instances() || n <= CHUNK {
         return forward(xs);
     }
     let chunks = (0..n).step_by(CHUNK).map(|start| forward(&xs.narrow(0, start, CHUNK.min(n - start))?));

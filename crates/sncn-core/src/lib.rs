@@ -27,6 +27,7 @@ pub mod pass;
 pub mod rule;
 pub mod seed;
 pub mod stats;
+pub mod test_time;
 pub mod vars;
 
 pub use average::WeightAverage;
@@ -38,6 +39,7 @@ pub use packing::Packing;
 pub use pass::{BoundingBox, Pass, Precision};
 pub use seed::Seed;
 pub use sncn_kernels::reference;
+pub use test_time::TestTime;
 pub use vars::Vars;
 
 /// Runs the README's example as a doctest.

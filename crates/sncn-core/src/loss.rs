@@ -107,6 +107,15 @@ pub fn jensen_shannon(logits: [&Tensor; 3]) -> Result<Tensor> {
     sum / (3 * p.dim(0)?) as f64
 }
 
+/// Computes the entropy −Σ p·log p of the softmax p of every item: logits (…, K) to (…).
+///
+/// # Errors
+/// Returns an error for a scalar.
+pub fn entropy(logits: &Tensor) -> Result<Tensor> {
+    let logs = log_softmax(logits)?;
+    logs.exp()?.mul(&logs)?.sum(D::Minus1)?.neg()
+}
+
 /// Reads the value of a scalar loss.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 
 use crate::Seed;
 use crate::kept::KeptWeights;
+use crate::test_time::TestTime;
 use candle_core::{Result, bail};
 use rand::RngExt;
 use rand::seq::index;
@@ -47,13 +48,14 @@ pub struct Pass {
     dropout: bool,
     precision: Precision,
     kept: Option<Arc<KeptWeights>>,
+    test_time: Option<TestTime>,
 }
 
 impl Pass {
     /// An evaluation pass: running statistics, no mixing, no dropout.
     pub fn eval() -> Self {
         let (active, seed, precision) = (Vec::new(), Seed::new(0), Precision::F32);
-        Self { train: false, active, seed, lengths: None, dropout: false, precision, kept: None }
+        Self { train: false, active, seed, lengths: None, dropout: false, precision, kept: None, test_time: None }
     }
 
     /// A training pass without mixing; dropout draws from `seed`.
@@ -76,6 +78,29 @@ impl Pass {
     pub fn with_draws<T: Any + Send + Sync>(draws: impl IntoIterator<Item = (usize, T)>, seed: Seed) -> Self {
         let active = draws.into_iter().map(|(site, draw)| (site, Draw::Given(Arc::new(draw)))).collect();
         Self { active, ..Self::train(seed) }
+    }
+
+    /// A pass that adapts a network to the batch it reads: a backward pass is recorded as in training, but nothing mixes, nothing is
+    /// dropped, and BatchNorm layers use the statistics of `test_time`, or else their running ones, which do not change.
+    pub fn adapting(test_time: &TestTime) -> Self {
+        Self { train: true, ..Self::eval() }.with_test_time(test_time)
+    }
+
+    /// The same pass, in which the BatchNorm layers of `test_time` use its statistics, and others their running ones. Batches are then
+    /// not split.
+    pub fn with_test_time(self, test_time: &TestTime) -> Self {
+        Self { test_time: Some(test_time.clone()), ..self }
+    }
+
+    /// What BatchNorm layers use at test time in place of running statistics.
+    pub(crate) fn test_time(&self) -> Option<&TestTime> {
+        self.test_time.as_ref()
+    }
+
+    /// Returns whether what an instance becomes depends on the others of its batch, which must then stay together: in training, and
+    /// where BatchNorm uses the statistics of test batches.
+    pub fn joins_instances(&self) -> bool {
+        self.train || self.test_time.as_ref().is_some_and(TestTime::reads_batch)
     }
 
     /// The same pass over padded sequences, of which only the first `lengths[n]` tokens of instance n are used.

@@ -11,12 +11,14 @@ pub mod results;
 pub mod run;
 pub mod table;
 pub mod task;
+mod trained;
 
 pub use provenance::Build;
 pub use results::{Machine, Measurement, Results};
-pub use run::{Cell, EarlyStopping, Ema, Run, RunError, SeededRun};
+pub use run::{Cell, EarlyStopping, Ema, Run, RunError, SeededRun, TrainedBy};
 pub use table::{Table, TableError};
 pub use task::{TASKS, Task, UnknownTask};
+pub use trained::{TrainedError, beside};
 
 /// The example of the README, as a test.
 #[cfg(doctest)]

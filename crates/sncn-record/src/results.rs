@@ -76,7 +76,8 @@ pub struct Measurement {
     /// which these are, `error_all_classes` and `top5_error_all_classes` too; for the corruptions of ImageNet as a whole `mce_alexnet`
     /// and `relative_mce_alexnet` (see [`corruption_error`](crate::corruption_error)); for a set that is not corrupted also `reliability/<bin>/{count,accuracy,confidence}`
     /// and `confusion/<label>/<prediction>`, where they are not 0. Of labelled pixels `miou`, `miou_present`, `mean_accuracy`,
-    /// `pixel_accuracy` and `iou/<class>`.
+    /// `pixel_accuracy` and `iou/<class>`. With a temperature `nll_scaled` and `ece_scaled`, and of the validation set that it was fitted on
+    /// `temperature`.
     pub metric: String,
     /// Its value, as a fraction; counts as they are.
     pub value: f64,

@@ -7,6 +7,16 @@ use std::collections::BTreeMap;
 /// The keys of a run that change no number: remarks about it. Checkpoints outlive their rewording.
 pub const REMARKS: [&str; 3] = ["note", "published", "baseline"];
 
+/// The keys of a run that say how a trained network is tested. All others but the name and the remarks say how it is trained.
+pub const EVALUATION: [&str; 6] = ["test", "test_limit", "evaluate", "adapt", "temperature", "trained"];
+
+/// The first key in which two resolved runs train differently, if any: what names, remarks and [`EVALUATION`] say does not count.
+pub fn trained_differently<'a>(one: &'a Value, other: &'a Value) -> Option<&'a str> {
+    let counts = |key: &str| key != "name" && !REMARKS.contains(&key) && !EVALUATION.contains(&key);
+    let (Some(one), Some(other)) = (one.as_object(), other.as_object()) else { return Some("run") };
+    one.keys().chain(other.keys()).map(String::as_str).find(|key| counts(key) && one.get(*key) != other.get(*key))
+}
+
 /// One row of a table, without a seed: everything that changes a number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +85,15 @@ pub struct Run {
     /// How test sets are evaluated: settings of the task's own, absent for its usual way.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub evaluate: Value,
+    /// How the network adapts to test examples, `{"kind": …}`; absent: not at all.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub adapt: Value,
+    /// Whether a temperature is fitted on the validation set, and calibration measured with it too.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub temperature: bool,
+    /// The row whose trained network is tested; absent: this row trains its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trained: Option<TrainedBy>,
     /// Only the first examples of the training set.
     #[serde(default)]
     pub train_limit: Option<usize>,
@@ -106,6 +125,21 @@ pub struct EarlyStopping {
 pub struct Ema {
     /// The share of the average that a step keeps, between 0 and 1.
     pub decay: f64,
+}
+
+/// The row that trains a network which other rows test in their own ways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainedBy {
+    /// The table of the row, a file beside this one: its name, with or without `.json`; absent: this table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// The row.
+    pub row: String,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 fn is_zero(value: &f64) -> bool {

@@ -4,6 +4,7 @@
 //! resolved run, which is written into every checkpoint and every results file.
 
 use crate::run::{Run, RunError};
+use crate::trained::{Other, Rows, TrainedError, completed, merged};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -58,6 +59,14 @@ pub enum TableError {
         /// Why.
         source: RunError,
     },
+    /// A row tests the network of another, which cannot be found, or sets a key that is that row's.
+    #[error("run {name:?}: trained")]
+    Trained {
+        /// Its name.
+        name: String,
+        /// Why.
+        source: TrainedError,
+    },
     /// Two rows have one name.
     #[error("two runs are named {0:?}; rename one")]
     Twice(String),
@@ -81,12 +90,27 @@ impl Table {
     /// Reads the text of a table file and checks its rows, as far as that needs no network.
     ///
     /// # Errors
-    /// Names the key that does not fit.
+    /// Names the key that does not fit, also where a row names another table; [`Table::parse_beside`] takes those.
     pub fn parse(text: &str) -> Result<Self, TableError> {
-        // a byte order mark, as some editors write it, is no part of the text
-        let mut reader = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
-        let table: Self = serde_path_to_error::deserialize(&mut reader)?;
-        reader.end().map_err(TableError::More)?;
+        Self::parse_beside(text, &|_| Err("a table in a file is wanted: write this one to a file beside it".into()))
+    }
+
+    /// As [`Table::parse`]; `other` gives the text of a table that a row names (`trained`), from beside this one ([`beside`]).
+    ///
+    /// # Errors
+    /// Names the key that does not fit, and the row and table that cannot be read.
+    pub fn parse_beside(text: &str, other: &Other<'_>) -> Result<Self, TableError> {
+        let mut table = Self::of_text(text)?;
+        let read = |name: &str| {
+            let text = other(name).map_err(|source| TrainedError::Read { name: name.to_string(), source })?;
+            let fails = |source| TrainedError::Table { name: name.to_string(), source: Box::new(source) };
+            Self::of_text(&text).map(|other| other.as_rows()).map_err(fails)
+        };
+        let own = table.as_rows();
+        let whole = |keys: &Map<String, Value>| {
+            completed(&own, keys, read).map_err(|source| TableError::Trained { name: name_of(keys), source })
+        };
+        table.runs = own.runs.iter().map(whole).collect::<Result<_, _>>()?;
         if !["last", "validation"].contains(&table.select.as_str()) {
             return Err(TableError::Select(table.select));
         }
@@ -99,9 +123,22 @@ impl Table {
         }
     }
 
-    /// The keys of every row: the defaults, replaced by its own.
+    /// The keys of a table file, as they stand there.
+    fn of_text(text: &str) -> Result<Self, TableError> {
+        // a byte order mark, as some editors write it, is no part of the text
+        let mut reader = serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'));
+        let table = serde_path_to_error::deserialize(&mut reader)?;
+        reader.end().map_err(TableError::More)?;
+        Ok(table)
+    }
+
+    /// The keys of every row: the defaults, replaced by its own. A row that tests another's network has all its keys already.
     pub fn rows(&self) -> impl Iterator<Item = Map<String, Value>> {
-        self.runs.iter().map(|keys| self.defaults.clone().into_iter().chain(keys.clone()).collect())
+        self.runs.iter().map(|keys| merged(&self.defaults, keys))
+    }
+
+    fn as_rows(&self) -> Rows {
+        Rows { task: self.task.clone(), defaults: self.defaults.clone(), runs: self.runs.clone() }
     }
 
     /// Every row, fully specified.
@@ -111,7 +148,7 @@ impl Table {
     pub fn resolve(&self) -> Result<Vec<Run>, TableError> {
         let mut runs: Vec<Run> = Vec::new();
         for keys in self.rows() {
-            let name = keys.get("name").and_then(Value::as_str).unwrap_or("without a name").to_string();
+            let name = name_of(&keys);
             let run = Run::read(keys).map_err(|source| TableError::Run { name, source })?;
             if runs.iter().any(|other| other.name == run.name) {
                 return Err(TableError::Twice(run.name));
@@ -127,6 +164,11 @@ impl Table {
             None => Ok(runs),
         }
     }
+}
+
+/// What messages call a row.
+fn name_of(keys: &Map<String, Value>) -> String {
+    keys.get("name").and_then(Value::as_str).unwrap_or("without a name").to_string()
 }
 
 /// The names from a row over its baselines back to itself, if they lead there over others. A row that names itself is the

@@ -46,6 +46,11 @@ impl Task {
         std::iter::once(self.metric).chain(others)
     }
 
+    /// Whether the confidence of its answers is measured.
+    pub fn is_calibrated(&self) -> bool {
+        self.metrics().any(|metric| metric == "ece")
+    }
+
     /// The task of that name.
     ///
     /// # Errors
@@ -80,6 +85,8 @@ pub const CLASSIFY: Task = Task {
     columns: &[("error", "error %"), ("macro_f1", "macro F1 %"), ("ece", "ECE %")],
     further: &[
         "nll",
+        "ece_scaled",
+        "nll_scaled",
         "top5_error",
         "error_all_classes",
         "top5_error_all_classes",
@@ -121,7 +128,7 @@ pub const SENTIMENT: Task = Task {
     low: false,
     counted: "texts",
     columns: &[("accuracy", "accuracy %"), ("macro_f1", "macro F1 %"), ("ece", "ECE %")],
-    further: &["error", "nll", "top5_error"],
+    further: &["error", "nll", "ece_scaled", "nll_scaled", "top5_error"],
 };
 
 #[cfg(test)]

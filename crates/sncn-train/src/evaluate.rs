@@ -9,9 +9,11 @@ use crate::confusion::{Confusion, ConfusionError};
 use crate::data::{DataError, Dataset};
 use crate::predict::{argmax, probabilities_among, scores};
 use crate::rank::{Ranks, rank};
+use crate::temperature::Scored;
 use candle_core::Tensor;
+use rand::seq::SliceRandom;
 use sncn_core::loss::softmax;
-use sncn_core::{Network, Pass};
+use sncn_core::{Network, Pass, Seed};
 
 /// The measurements of a network on a test set.
 #[derive(Clone, Debug)]
@@ -26,6 +28,44 @@ pub struct Evaluation {
     pub ranks: Ranks,
     /// Where it stands among all classes of the network, if the data set has only some of them. All else is over these alone.
     pub all_classes: Option<Ranks>,
+    /// The calibration of the predictions with all scores divided by the temperature that was asked for.
+    pub scaled: Option<Calibration>,
+    /// The scores of every example over the classes that can be answered, where they were asked for.
+    pub scored: Option<Vec<Scored>>,
+    /// How many batches of more than one example had examples of one class only.
+    pub uniform: usize,
+}
+
+/// How the examples of a test set are read, and what is found out.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// Examples of a batch where the numbers depend on it; absent: as many as suit the task.
+    pub batch_size: Option<usize>,
+    /// The stream that shuffles the examples; absent: their own order.
+    pub order: Option<Seed>,
+    /// What is found out besides.
+    pub extra: Extra,
+}
+
+impl Reading {
+    /// The indices of the batches of so many examples, `usual` in each where any number will do.
+    pub fn batches(&self, examples: usize, usual: usize) -> Vec<Vec<usize>> {
+        let mut indices: Vec<usize> = (0..examples).collect();
+        self.order.iter().for_each(|seed| indices.shuffle(&mut seed.rng()));
+        indices.chunks(self.batch_size.unwrap_or(usual).max(1)).map(<[usize]>::to_vec).collect()
+    }
+}
+
+/// What an evaluation finds out besides, for temperature scaling.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Extra {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The scores of every example, on which a temperature can be fitted.
+    Scores,
+    /// The calibration with scores divided by this temperature.
+    Temperature(f64),
 }
 
 /// Why an evaluation failed.
@@ -81,10 +121,25 @@ pub fn evaluate(
     classes: usize,
     batch_size: usize,
     pass: &Pass,
+    observe: impl FnMut(usize),
+) -> Result<Evaluation, EvaluateError> {
+    evaluate_with(network, data, classes, pass, &Reading { batch_size: Some(batch_size), ..Reading::default() }, observe)
+}
+
+/// As [`evaluate`], with examples read in this way; 100 in a batch where it does not say.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_with(
+    network: &dyn Network,
+    data: &dyn Dataset,
+    classes: usize,
+    pass: &Pass,
+    reading: &Reading,
     mut observe: impl FnMut(usize),
 ) -> Result<Evaluation, EvaluateError> {
     let subset = data.class_subset();
-    let listed = check_subset(subset, classes)?;
+    let (listed, extra) = (check_subset(subset, classes)?, reading.extra);
     let pass = pass.clone().keeping_weights();
     let mut result = Evaluation {
         confusion: Confusion::new(classes),
@@ -92,14 +147,18 @@ pub fn evaluate(
         predictions: Vec::new(),
         ranks: Ranks::new(subset.map_or(classes, <[usize]>::len)),
         all_classes: subset.map(|_| Ranks::new(classes)),
+        scaled: matches!(extra, Extra::Temperature(_)).then(Calibration::default),
+        scored: (extra == Extra::Scores).then(Vec::new),
+        uniform: 0,
     };
-    let indices: Vec<usize> = (0..data.len()).collect();
-    let orders = indices.chunks(batch_size.max(1)).map(|indices| (indices.to_vec(), None));
+    let orders = reading.batches(data.len(), 100).into_iter().map(|indices| (indices, None));
     read_ahead(data, orders, |batches| {
         for batch in batches {
             let batch = batch?;
             let scores = scores(network, &batch.inputs, &batch.pass(pass.clone()))?;
             result.add(&scores, &batch.labels, subset, &listed)?;
+            result.uniform += usize::from(batch.labels.len() > 1 && batch.labels.iter().all(|label| *label == batch.labels[0]));
+            result.add_extra(&scores, &batch.labels, subset, extra)?;
             observe(batch.labels.len());
         }
         Ok(result)
@@ -130,6 +189,39 @@ impl Evaluation {
         self.predictions.extend(predictions);
         Ok(())
     }
+
+    /// Adds what was asked for besides; labels have been checked.
+    fn add_extra(
+        &mut self,
+        scores: &Tensor,
+        labels: &[u32],
+        subset: Option<&[usize]>,
+        extra: Extra,
+    ) -> Result<(), EvaluateError> {
+        if let (Extra::Temperature(temperature), Some(scaled)) = (extra, &mut self.scaled) {
+            let scores = scores.affine(temperature.recip(), 0.)?;
+            let rows = match subset {
+                Some(subset) => probabilities_among(&scores, subset)?,
+                None => softmax(&scores)?.to_vec2::<f64>()?,
+            };
+            for (row, &label) in rows.iter().zip(labels) {
+                scaled.add(row, label as usize)?;
+            }
+        }
+        if let Some(scored) = &mut self.scored {
+            for (row, &label) in scores.to_vec2::<f64>()?.into_iter().zip(labels) {
+                let label = label as usize;
+                scored.push(match subset {
+                    None => (row, label),
+                    Some(subset) => {
+                        let at = subset.iter().position(|&class| class == label).unwrap_or(usize::MAX);
+                        (subset.iter().map(|&class| row[class]).collect(), at)
+                    }
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +229,6 @@ mod tests {
     use super::*;
     use crate::data::Batch;
     use candle_core::Device;
-    use sncn_core::Seed;
 
     /// Scores that are the inputs.
     struct Identity;
@@ -189,7 +280,7 @@ mod tests {
     fn a_set_of_some_classes_is_scored_over_these_and_over_all() -> Result<(), EvaluateError> {
         let all = measure(&given(None))?;
         assert_eq!((all.confusion.error(), all.ranks.error(1), all.ranks.error(5)), (1., 1., 1. / 3.));
-        assert_eq!((all.all_classes, all.predictions), (None, vec![0, 0, 0]));
+        assert_eq!((all.all_classes, all.predictions, all.uniform), (None, vec![0, 0, 0], 1));
         let some = measure(&given(Some(vec![6, 2, 4])))?;
         assert_eq!(some.predictions, [2, 4, 4]);
         let errors = [some.confusion.error(), some.ranks.error(1), some.ranks.error(2)];
@@ -197,6 +288,19 @@ mod tests {
         assert_eq!(some.all_classes, Some(all.ranks));
         assert!(some.calibration.nll() < all.calibration.nll());
         Ok(())
+    }
+
+    #[test]
+    fn batches_cover_a_set_in_its_own_order_or_shuffled() {
+        let own = Reading::default();
+        assert_eq!(own.batches(5, 2), [vec![0, 1], vec![2, 3], vec![4]]);
+        let shuffled = Reading { batch_size: Some(3), order: Some(Seed::new(0)), ..own };
+        let batches = shuffled.batches(50, 2);
+        assert_eq!((batches.len(), &batches), (17, &shuffled.batches(50, 2)));
+        let mut all = batches.concat();
+        assert_ne!(all, (0..50).collect::<Vec<_>>());
+        all.sort_unstable();
+        assert_eq!(all, (0..50).collect::<Vec<_>>());
     }
 
     #[test]

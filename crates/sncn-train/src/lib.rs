@@ -4,6 +4,7 @@
 //! steps, [`evaluate`](evaluate::evaluate) measures a network on a test set, and a [`Checkpoint`] holds all that is needed to resume
 //! bit for bit. [`harness`] is the common part of the programs of all tasks: command lines, tables, results files.
 
+pub mod adapt;
 mod ahead;
 pub mod calibration;
 pub mod checkpoint;
@@ -19,9 +20,11 @@ pub mod perturb;
 pub mod predict;
 pub mod rank;
 pub mod schedule;
+pub mod temperature;
 pub mod text_file;
 pub mod train;
 
+pub use adapt::{Adapt, Adapting};
 pub use checkpoint::Checkpoint;
 pub use data::{Batch, DataError, Dataset};
 pub use data_dir::DataDir;

@@ -19,12 +19,14 @@ command=$1; shift
 while [ $# -gt 0 ]; do
   case $1 in
     --table) table=$2;; --row) row=$2;; --seed) seed=$2;; --run-dir) dir=$2;; --results) results=$2;; --frost-dir) frost=$2;;
-    --rows) rows=$2;;
+    --rows) rows=$2;; --seeds) seeds=$2;; --as) as=$2;;
   esac
   shift 2
 done
 case $command in
-  plan) if [ -n "$rows" ]; then grep "\"row\":\"$rows\"" plan.jsonl; else cat plan.jsonl; fi;;
+  plan)
+    plan=plan.jsonl; [ "$table" = models/adapted.json ] && plan=adapted.jsonl
+    grep "\"row\":\"$rows${rows:+\"}" "$plan" | grep "\"seed\":$seeds";;
   train)
     echo "train $row $seed" >> log
     if [ -e "fail-$row" ]; then echo "data set \"s\": no data folder" >&2; exit 1; fi
@@ -35,11 +37,17 @@ case $command in
     fi
     mkdir -p "$dir"; echo "$row $seed" > "$dir/cell";;
   evaluate)
+    asked=$row
     read -r row seed < "$dir/cell"
-    echo "evaluate $row $seed" >> log
+    if [ -n "$as" ]; then
+      echo "evaluate $row $seed as $asked" >> log
+      row=$asked
+    else
+      echo "evaluate $row $seed" >> log
+    fi
     value=0.3; [ "$row" = base ] && value=0.4
     note="frost: generated"; [ -n "$frost" ] && note="frost: photographs"
-    run=$(grep "\"row\":\"$row\",\"seed\":$seed" plan.jsonl | sed 's/.*"run"://; s/}$//')
+    run=$(cat plan.jsonl adapted.jsonl 2>/dev/null | grep "\"row\":\"$row\",\"seed\":$seed" | sed 's/.*"run"://; s/}$//')
     mkdir -p "$(dirname "$results")"
     {
       echo "{\"format\":1,\"table\":\"$table\",\"row\":\"$row\",\"seed\":$seed,\"run\":$run,\"selection\":\"last\",\"notes\":[\"$note\"]}"
@@ -181,6 +189,43 @@ fn generated_frost_is_replaced_by_photographs() -> Outcome {
     tree.reproduce(&["--rows", "base", "--frost-dir", "frost"]).success().stderr(contains("its frost was generated"));
     assert_eq!(tree.log().len(), 4);
     tree.reproduce(&["--rows", "base", "--frost-dir", "frost"]).success().stderr(contains("nothing to do"));
+    Ok(())
+}
+
+/// A table whose rows test what another table's row trains.
+#[test]
+fn what_rows_of_another_table_test_is_trained_once() -> Outcome {
+    let tree = Tree::new()?;
+    let trained = r#"{"table":"quick","row":"base"}"#;
+    let rows = ["batch", "tent"].map(|kind| format!(r#"{{"name":"{kind}","trained":{trained},"adapt":{{"kind":"{kind}"}}}}"#));
+    let table = format!(
+        r#"{{"title":"Adapted","task":"classify","seeds":[0],"select":"last","defaults":{{"test":["s","s-c"]}},"runs":[{}]}}"#,
+        rows.join(",")
+    );
+    fs::write(tree.at("models/adapted.json"), table)?;
+    let cell = |kind: &str| {
+        format!(
+            r#"{{"row":"{kind}","seed":0,"run":{{"name":"{kind}","train":"s","test":["s","s-c"],"epochs":2,{OTHERS},"trained":{trained},"adapt":{{"kind":"{kind}","batch_size":200}}}}}}"#
+        )
+    };
+    fs::write(tree.at("adapted.jsonl"), [cell("batch"), cell("tent")].join("\n") + "\n")?;
+    let adapted = |arguments: &[&str]| tree.command(&["reproduce", "--table", "adapted"]).args(arguments).assert();
+    let lines = contains("sncn-classify train --table models/quick.json --row base --seed 0 --run-dir runs/quick/base/seed-0")
+        .and(contains("sncn-classify evaluate --as models/adapted.json --row batch --run-dir runs/quick/base/seed-0"));
+    adapted(&["--dry-run"]).success().stdout(lines);
+    assert_eq!(tree.log(), [""; 0]);
+    fs::write(tree.at("fail-base"), "")?;
+    adapted(&[]).code(1).stderr(contains("row \"batch\", seed 0: row \"base\" of models/quick.json: "));
+    fs::remove_file(tree.at("fail-base"))?;
+    tree.log();
+    adapted(&[]).success();
+    // the program finds that the training of the second is complete
+    assert_eq!(tree.log(), ["train base 0", "evaluate base 0 as batch", "train base 0", "evaluate base 0 as tent"]);
+    assert!(tree.at("results/adapted/tent/seed-0.jsonl").is_file() && tree.at("runs/quick/base/seed-0/cell").is_file());
+    assert!(!tree.at("runs/adapted").exists() && !tree.at("results/quick").exists());
+    let report = tree.read("report/adapted.md");
+    assert!(report.contains("## s-c by severity") && report.contains("| severity 1 |"), "{report}");
+    adapted(&[]).success().stderr(contains("nothing to do: all 2 cells are up to date"));
     Ok(())
 }
 

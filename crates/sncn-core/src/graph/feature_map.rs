@@ -36,6 +36,7 @@ impl FeatureMap {
             record: pass.train,
             to_input: pass.train && (xs.track_op() || xs.is_variable()),
             bare: false,
+            gathers: pass.test_time().is_some_and(|test_time| test_time.takes(false) && test_time.reads_batch()),
             bf16: pass.precision() == Precision::Bf16,
         };
         let recording = Recording::begin(xs.clone(), mode, pass);
@@ -44,10 +45,11 @@ impl FeatureMap {
     }
 
     /// Sets whether the convolutions that follow compute the statistics of their results as they write them; they do by default.
-    /// Switch it off where no layer needs statistics; a layer that needs them all the same costs another pass over the map.
+    /// Switch it off where no layer needs statistics; a layer that needs them all the same costs another pass over the map. In a pass
+    /// whose BatchNorm layers use the statistics of test batches it stays on.
     pub fn gather_statistics(self, wanted: bool) -> Self {
         if let Repr::Map(recording, _) = &self.0 {
-            recording.set_bare(!wanted);
+            recording.set_bare(!wanted && !recording.mode().gathers);
         }
         self
     }

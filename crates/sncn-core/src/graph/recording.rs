@@ -30,6 +30,8 @@ pub(super) struct Mode {
     pub(super) to_input: bool,
     /// Whether convolutions do not compute the statistics of their results.
     pub(super) bare: bool,
+    /// Whether BatchNorm layers read statistics though the pass is no training pass.
+    pub(super) gathers: bool,
     /// Whether convolutions round input and weight to bf16.
     pub(super) bf16: bool,
 }

@@ -4,6 +4,7 @@
 //! mean of their variances plus the variance of their means.
 
 use super::base::Layer;
+use super::chosen::{BatchStatistics, at_test_time};
 use super::context::BuildContext;
 use super::running::keep;
 use crate::graph::FeatureMap;
@@ -14,7 +15,7 @@ use candle_nn::Init;
 
 /// Batch normalisation with running statistics, as PyTorch's `BatchNorm1d` and `BatchNorm2d`: training normalises with the
 /// statistics of the batch and updates the running ones (unbiased variance), evaluation normalises with the
-/// running ones.
+/// running ones, unless the pass says otherwise ([`Pass::with_test_time`]).
 pub struct BatchNorm {
     /// Weight and bias.
     learnt: Option<(Tensor, Tensor)>,
@@ -23,6 +24,8 @@ pub struct BatchNorm {
     batches: Var,
     eps: f64,
     momentum: f64,
+    /// Whether it normalises the values of a SelfNorm gate, and no map.
+    is_gate: bool,
 }
 
 impl BatchNorm {
@@ -61,6 +64,7 @@ impl BatchNorm {
             batches: Var::from_tensor(&vb.get_with_hints_dtype((), "num_batches_tracked", Init::Const(0.), DType::I64)?)?,
             eps,
             momentum,
+            is_gate: false,
         })
     }
 
@@ -72,37 +76,61 @@ impl BatchNorm {
         self.on_map(xs, pass)?.relu()
     }
 
-    /// The affine map for the channels of `statistics`, which are asked for in training only.
+    /// The same layer as part of a SelfNorm gate, which test-time statistics tell apart from those on maps.
+    pub(super) fn of_gate(self) -> Self {
+        Self { is_gate: true, ..self }
+    }
+
+    /// The affine map for the channels of `statistics`, which are asked for only where those of the batch count.
     pub(super) fn affine(
         &self,
         map: &Instances<'_>,
         statistics: impl FnOnce() -> Result<Statistics>,
         pass: &Pass,
     ) -> Result<Affine> {
-        let (mean, variance) = if pass.train {
+        let batch = || {
             let own = statistics()?;
             let mean = own.batch_mean(&own.mean)?;
             let variance = own.batch_mean(&own.mean.sub(&mean)?.sqr().add(&own.variance)?)?;
-            self.track(&mean, &variance, own.total())?;
-            (mean, variance)
-        } else {
-            self.running(map)?
+            Ok(BatchStatistics { mean, variance, total: own.total() })
         };
+        let (mean, variance) = self.chosen(map, batch, pass)?;
         self.normalised(map, mean, &variance)
     }
 
     /// Normalises a matrix (N, C) over its rows, as PyTorch's `BatchNorm1d`.
     pub(super) fn rows(&self, map: &Instances<'_>, matrix: &Matrix, pass: &Pass) -> Result<Matrix> {
-        let (mean, variance) = if pass.train {
+        let batch = || {
             let mean = matrix.mean_rows();
             let variance = matrix.sub(&mean)?.sqr().mean_rows();
-            self.track(&mean, &variance, matrix.dims().0 as f64)?;
-            (mean, variance)
-        } else {
-            self.running(map)?
+            Ok(BatchStatistics { mean, variance, total: matrix.dims().0 as f64 })
         };
+        let (mean, variance) = self.chosen(map, batch, pass)?;
         let Affine { centre, scale, bias, .. } = self.normalised(map, mean, &variance)?;
         matrix.sub(&centre)?.mul(&scale)?.add(&bias)
+    }
+
+    /// Mean and variance (1, C) by which this pass normalises; in training those of the batch, which are tracked.
+    fn chosen(
+        &self,
+        map: &Instances<'_>,
+        batch: impl FnOnce() -> Result<BatchStatistics>,
+        pass: &Pass,
+    ) -> Result<(Matrix, Matrix)> {
+        if let Some(test_time) = pass.test_time() {
+            let layer = self.running_mean.as_tensor().id();
+            test_time.meet(layer, self.is_gate, [self.weight.id(), self.bias.id()]);
+            return match test_time.takes(self.is_gate) {
+                true => at_test_time(test_time, layer, map, batch, || self.running(map)),
+                false => self.running(map),
+            };
+        }
+        if !pass.train {
+            return self.running(map);
+        }
+        let BatchStatistics { mean, variance, total } = batch()?;
+        self.track(&mean, &variance, total)?;
+        Ok((mean, variance))
     }
 
     fn running(&self, map: &Instances<'_>) -> Result<(Matrix, Matrix)> {

@@ -38,7 +38,7 @@ impl Gate {
         let (c, vb) = (cx.channels, &cx.vb);
         let bound = 0.5f64.sqrt();
         let weight = vb.pp(format!("{name}_fc")).get_with_hints((c, 1, 2), "weight", Init::Uniform { lo: -bound, up: bound })?;
-        Ok(Self { weight, norm: BatchNorm::new(&cx.at(c, vb.pp(format!("{name}_bn"))))? })
+        Ok(Self { weight, norm: BatchNorm::new(&cx.at(c, vb.pp(format!("{name}_bn"))))?.of_gate() })
     }
 
     /// The gate's values (N, C) for means and standard deviations (N, C).
@@ -48,6 +48,18 @@ impl Gate {
         let z = weighted(mean, 0)?.add(&weighted(std, 1)?)?;
         Ok(self.norm.rows(map, &z, pass)?.sigmoid())
     }
+}
+
+/// Returns whether a state-dict name is that of a parameter of a SelfNorm gate: the two weights of a channel, or the scale and bias of
+/// its BatchNorm.
+pub fn is_gate_parameter(name: &str) -> bool {
+    let [Some(parameter), Some(part)] = std::array::from_fn({
+        let mut parts = name.rsplit('.');
+        move |_| parts.next()
+    }) else {
+        return false;
+    };
+    ["weight", "bias"].contains(&parameter) && ["g_fc", "g_bn", "f_fc", "f_bn"].contains(&part)
 }
 
 /// The SelfNorm layer. The example of [`Layer`](crate::Layer) builds one and applies it to a tensor.

@@ -8,4 +8,5 @@ mod registry;
 mod rules;
 mod spans;
 mod stats;
+mod test_time;
 mod tokens;

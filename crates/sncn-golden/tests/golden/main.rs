@@ -1,6 +1,7 @@
 //! Values that other programs computed, and what this workspace gives for the same inputs. A test whose files are not there is
 //! reported as ignored, with the reason.
 
+mod adapt;
 mod augment;
 mod corruptions;
 mod coverage;
@@ -42,6 +43,9 @@ fn main() -> std::process::ExitCode {
             segment::golden_segmentation_networks_and_steps,
         ],
         "relatives.json" => [
+            adapt::golden_temperatures,
+            adapt::golden_tent_steps,
+            adapt::golden_test_time_statistics,
             coverage::golden_relatives_all_have_a_test,
             metrics::golden_errors_divided_by_those_of_alexnet,
             metrics::golden_top_k_errors,

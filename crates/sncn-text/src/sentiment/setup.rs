@@ -192,7 +192,7 @@ pub(super) fn published(folder: &Path) -> Result<Trained<Sentiment>> {
     let (network, vars) = parts.network(&run, header.classes.len(), 0)?;
     parts.pretrained.as_ref().map_or(Ok(()), |pretrained| pretrained.load_whole(&vars))?;
     let model = Model { network, vocabulary: parts.vocabulary, longest, is_multi_label };
-    Ok(Trained { header, run, seed: 0, model })
+    Ok(Trained { header, run, seed: 0, model, vars })
 }
 
 /// The path of a run's own file or folder: as it is, or else below the data folder.

@@ -15,11 +15,14 @@ use crate::examples::Examples;
 use crate::pretrained;
 use crate::shift::SEVERITIES;
 use anyhow::{Context, Result};
-use sncn_core::{Network, Pass, Vars};
-use sncn_train::evaluate::{Evaluation, evaluate};
+use sncn_core::{Network, Vars};
+use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::cli::Severities;
 use sncn_train::harness::given::{Given, Row};
-use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, bench::Case};
+use sncn_train::harness::{
+    self, Begin, Empty, Observe, Prepared, Rebuild, Recorder, Run, Task, Testing, Trained, Way, bench::Case,
+};
+use sncn_train::temperature::Scored;
 use sncn_train::text_file::listed;
 use std::path::Path;
 
@@ -53,6 +56,14 @@ impl harness::Score for Score {
     fn record(&self, recorder: &mut Recorder, split: &str, classes: &[String], detail: bool) {
         recorder.add(split, "accuracy", self.value(), self.0.predictions.len());
         self.0.record(recorder, split, classes, detail);
+    }
+
+    fn scored(&self) -> Option<&[Scored]> {
+        self.0.scored.as_deref()
+    }
+
+    fn uniform_batches(&self) -> usize {
+        self.0.uniform
     }
 }
 
@@ -148,8 +159,8 @@ impl Task for Sentiment {
         Ok(Box::new(TestSets { trained: testing.trained, data_dir: testing.data_dir, severities }))
     }
 
-    fn score(model: &Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Score> {
-        Ok(Score(evaluate(&*model.network, set, classes, BATCH, pass, observe)?))
+    fn score(_: &Model, way: &Way<'_>, classes: usize, set: &Examples, observe: Observe<'_>) -> Result<Score> {
+        Ok(Score(way.evaluate(set, classes, BATCH, observe)?))
     }
 
     fn predict(trained: &Trained<Self>, lines: &Lines) -> Result<()> {

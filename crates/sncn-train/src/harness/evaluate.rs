@@ -1,9 +1,13 @@
 //! The `evaluate` command: a trained model on its test sets.
 
+use super::manner::Manner;
 use super::saved::Saved;
+use super::scorer::Scorer;
 use super::task::{Parts, Score, Task, Testing, Trained};
-use super::{Recorder, cli, provenance};
+use super::{Recorder, cli, provenance, tempered};
+use crate::adapt::{Adapt, AdaptError};
 use crate::data::Dataset;
+use crate::evaluate::Extra;
 use crate::files::write_atomically;
 use crate::out;
 use anyhow::{Context, Result, bail};
@@ -16,6 +20,8 @@ pub struct Evaluate<T: Task> {
     /// Which checkpoint.
     #[command(flatten)]
     saved: Saved,
+    #[command(flatten)]
+    manner: Manner,
     /// Test sets instead of the run's.
     #[arg(long, value_delimiter = ',', help = T::TESTS)]
     test: Vec<String>,
@@ -48,11 +54,12 @@ impl<T: Task> Evaluate<T> {
     /// If the checkpoint or a test set does not fit, or a file cannot be written.
     pub fn run(&self) -> Result<()> {
         cli::threads(self.threads)?;
-        let mut trained = Trained::<T>::read(&self.saved)?;
+        let mut trained = self.manner.apply(Trained::<T>::read(&self.saved)?)?;
         let changed = T::configure(&mut trained.model, &self.options)?;
-        let (data_dir, classes) = (cli::data_dir(self.data_dir.as_deref()), &trained.header.classes);
-        let sets = T::test_sets(Testing { trained: &trained, data_dir: &data_dir, options: &self.options })?;
-        let tests = if self.test.is_empty() { &trained.run.test } else { &self.test };
+        let (trained, data_dir) = (&trained, cli::data_dir(self.data_dir.as_deref()));
+        let (run, classes) = (&trained.run, &trained.header.classes);
+        let sets = T::test_sets(Testing { trained, data_dir: &data_dir, options: &self.options })?;
+        let tests = if self.test.is_empty() { &run.test } else { &self.test };
         self.csv.as_ref().map_or(Ok(()), |_| T::check_csv(tests).context("--csv"))?;
         let labels: Vec<String> = tests.iter().map(|test| sets.label(test)).collect();
         if let Some(at) = (1..labels.len()).find(|&at| labels[..at].contains(&labels[at])) {
@@ -61,24 +68,27 @@ impl<T: Task> Evaluate<T> {
         // every name is looked up before the first of them is measured
         let parts = tests.iter().map(|test| sets.parts(test)).collect::<Result<Vec<Parts<'_, T::Set>>>>()?;
         let (pass, exact) = T::passes(&self.options);
+        if exact.is_some() && matches!(run.adapt, Some(Adapt::Tent(_))) {
+            return Err(AdaptError::Precision.into());
+        }
+        let scorer = Scorer::new(trained, run.adapt.as_ref());
         let mut notes = sets.notes(tests);
         notes.extend(changed);
-        let weights = trained.run.weights.as_ref().filter(|_| trained.run.epochs == 0);
+        let weights = run.weights.as_ref().filter(|_| run.epochs == 0);
         notes.extend(weights.map(|file| format!("weights: {file} as they are, not trained here")));
         notes.extend(exact.is_some().then(|| cli::ROUNDED.to_string()));
-        let mut recorder = self.recorder(&trained, notes.clone());
+        notes.extend(scorer.notes());
+        let mut recorder = self.recorder(trained, notes);
+        let extra = match run.temperature {
+            true => Extra::Temperature(tempered::fit(trained, &scorer, &*sets, &pass, &mut recorder)?),
+            false => Extra::Nothing,
+        };
         for part in parts.into_iter().flatten() {
             let (split, set) = part?;
-            let score = |pass| -> Result<T::Score> {
-                let bar = cli::progress(set.len(), &split);
-                let found = T::score(&trained.model, classes.len(), &set, pass, &mut |count| bar.inc(count as u64))?;
-                bar.finish_and_clear();
-                Ok(found)
-            };
             let is_whole = !split.contains('/');
-            let found = score(&pass)?;
+            let found = scorer.score(&split, &set, &pass, extra)?;
             if let Some(exact) = exact.as_ref().filter(|_| is_whole) {
-                let exact = score(exact)?;
+                let exact = scorer.score(&split, &set, exact, Extra::Nothing)?;
                 let value = if T::INFO.low { 1. - exact.value() } else { exact.value() };
                 recorder.add(&split, &format!("{}_f32", T::INFO.metric), value, set.len());
                 if let Some(same) = found.agreement(&exact) {
@@ -87,10 +97,11 @@ impl<T: Task> Evaluate<T> {
             }
             found.record(&mut recorder, &split, classes, is_whole);
         }
+        scorer.remarks().into_iter().for_each(|remark| recorder.note(remark));
         for (test, label) in tests.iter().zip(&labels) {
             sets.reference(test).into_iter().for_each(|reference| recorder.add_normalised(label, reference));
         }
-        self.finish(&recorder, classes, &notes)
+        self.finish(&recorder, classes)
     }
 
     /// A recorder with a header: the run, its checkpoint, the version of this program, the machine, the notes.
@@ -114,7 +125,7 @@ impl<T: Task> Evaluate<T> {
 
     /// Prints the measurements and writes them where that was asked for: first to the screen, so that they are not lost where a
     /// file cannot be written.
-    fn finish(&self, recorder: &Recorder, classes: &[String], notes: &[String]) -> Result<()> {
+    fn finish(&self, recorder: &Recorder, classes: &[String]) -> Result<()> {
         let measurements = recorder.measurements();
         if self.json {
             for measurement in measurements {
@@ -122,7 +133,7 @@ impl<T: Task> Evaluate<T> {
             }
         } else {
             T::print(measurements, classes);
-            notes.iter().for_each(|note| out!("{note}"));
+            recorder.notes().iter().for_each(|note| out!("{note}"));
         }
         if let Some(path) = &self.csv {
             write_atomically(path, T::csv(measurements, classes).as_bytes())?;

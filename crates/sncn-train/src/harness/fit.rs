@@ -6,6 +6,7 @@ use super::folder::RunFolder;
 use super::progress::Progress;
 use super::start::{Start, Started};
 use super::task::{Begin, Prepared, Score, Task};
+use super::way::Way;
 use super::{Run, provenance};
 use crate::DataDir;
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header, SELECTED, Validation};
@@ -236,7 +237,8 @@ impl<T: Task> Fit<'_, T> {
     fn score(&mut self, folder: &mut RunFolder, step: usize, total: usize) -> Result<()> {
         let Prepared { model, vars, classes, validation, .. } = self.prepared;
         let set = validation.as_ref().context("no validation set")?;
-        let score = T::score(model, classes.len(), set, &Pass::eval(), &mut |_| ())?.value();
+        let pass = Pass::eval();
+        let score = T::score(model, &Way::plain(T::network(model), &pass), classes.len(), set, &mut |_| ())?.value();
         self.scores.push(Validation { step, score });
         // before the checkpoint that counts this epoch: a run that goes on from an older checkpoint writes the same again
         if best(&self.scores) == self.scores.last() {

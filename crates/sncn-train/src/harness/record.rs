@@ -24,6 +24,16 @@ impl Recorder {
         Self { results: Results { header, measurements: Vec::new() } }
     }
 
+    /// Adds what a reader should know.
+    pub fn note(&mut self, note: String) {
+        self.results.header.notes.push(note);
+    }
+
+    /// What a reader should know.
+    pub fn notes(&self) -> &[String] {
+        &self.results.header.notes
+    }
+
     /// Adds one number.
     pub fn add(&mut self, split: &str, metric: &str, value: f64, n: usize) {
         let measurement = Measurement { split: split.to_string(), metric: metric.to_string(), value, n };
@@ -43,6 +53,10 @@ impl Recorder {
         self.add(split, "macro_f1", confusion.macro_f1_present(), n);
         self.add(split, "nll", calibration.nll(), n);
         self.add(split, "ece", calibration.ece(), n);
+        if let Some(scaled) = &found.scaled {
+            self.add(split, "nll_scaled", scaled.nll(), n);
+            self.add(split, "ece_scaled", scaled.ece(), n);
+        }
         if !detail {
             return;
         }
@@ -165,6 +179,9 @@ mod tests {
                 confusion: Confusion::new(all.unwrap_or(classes)),
                 calibration: Default::default(),
                 predictions: vec![0; 10],
+                scaled: None,
+                scored: None,
+                uniform: 0,
                 all_classes: all.map(|all| {
                     let mut ranks = Ranks::new(all);
                     (0..10).for_each(|rank| ranks.add(2 * rank));

@@ -1,5 +1,6 @@
 //! `Run`: a row of a table with all its settings read, so that what does not fit is reported before anything starts.
 
+use crate::adapt::Adapt;
 use crate::objective::{MixConfig, Objective};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
@@ -35,6 +36,8 @@ pub struct Run<S> {
     pub layers: Vec<LayerConfig>,
     /// The layer in the place of the backbone's norms; absent: the usual ones.
     pub norm: Option<NormConfig>,
+    /// How the network adapts to test examples, if it does.
+    pub adapt: Option<Adapt>,
     /// The settings that only the task knows: `input`, `augment` and `evaluate`.
     pub settings: S,
 }
@@ -82,6 +85,7 @@ impl Run<Empty> {
                 .map(|(at, layer): (usize, _)| part(&format!("layers[{at}]"), layer))
                 .collect::<Result<_>>()?,
             norm: row.norm.as_mut().map(norm).transpose()?,
+            adapt: Some(&mut row.adapt).filter(|adapt| !adapt.is_null()).map(|adapt| part("adapt", adapt)).transpose()?,
             row,
             settings: Empty {},
         };
@@ -93,13 +97,29 @@ impl Run<Empty> {
 impl<S> Run<S> {
     /// The same run with other settings of a task's own.
     pub fn with<T>(self, settings: T) -> Run<T> {
-        let Self { row, optimizer, schedule, objective, mix, layers, norm, settings: _ } = self;
-        Run { row, optimizer, schedule, objective, mix, layers, norm, settings }
+        let Self { row, optimizer, schedule, objective, mix, layers, norm, adapt, settings: _ } = self;
+        Run { row, optimizer, schedule, objective, mix, layers, norm, adapt, settings }
     }
 
     /// What its network is built with: attached layers, and what stands in the place of its norms.
     pub fn attached(&self) -> Layers<'_> {
         Layers::from(&self.layers).with_norm(self.norm.as_ref())
+    }
+
+    /// The same run, adapted to test examples in another way, or not at all. Batches whose size is not set have `usual` examples.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn with_adapt(mut self, adapt: Option<Adapt>, usual: usize) -> Result<Self> {
+        self.adapt = adapt.map(|adapt| adapt.resolved(usual)).transpose()?;
+        self.row.adapt = self.adapt.as_ref().map_or(Ok(Value::Null), serde_json::to_value)?;
+        Ok(self)
+    }
+
+    /// The same run, with a temperature fitted for its test sets.
+    pub fn with_temperature(mut self) -> Self {
+        self.row.temperature = true;
+        self
     }
 
     /// The same run with another key `input`, if one is given.

@@ -132,7 +132,7 @@ impl<T: Task> Trained<T> {
         let rebuild = Rebuild { run: &run, seed, classes: &checkpoint.header.classes, folder };
         let (model, vars) = T::rebuild(&rebuild)?;
         checkpoint.load_weights(&vars)?;
-        Ok(Self { header: checkpoint.header, run, seed, model })
+        Ok(Self { header: checkpoint.header, run, seed, model, vars })
     }
 
     /// The network.

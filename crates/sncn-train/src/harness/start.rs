@@ -7,6 +7,7 @@ use super::task::Task;
 use crate::DataDir;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value, json};
+use sncn_record::TrainedBy;
 use std::path::PathBuf;
 
 /// What is trained.
@@ -67,6 +68,10 @@ impl Start {
             let table = Table::<T>::read(path)?;
             let at = || path.display().to_string();
             let run = table.row(name).cloned().with_context(at)?;
+            if let Some(TrainedBy { table, row }) = &run.trained {
+                let of = table.as_ref().map_or(String::new(), |table| format!(" of the table {table}"));
+                bail!("{}: row {name:?} trains nothing: it tests the network of row {row:?}{of}; train that", at())
+            }
             if overrides.is_empty() {
                 return Ok(Started { run, data_dir, table: None, said: Vec::new(), evaluation: None });
             }

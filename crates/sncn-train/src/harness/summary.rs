@@ -63,6 +63,22 @@ pub fn print_sets(task: &Task, measurements: &[Measurement]) {
                 percent("agreement_f32").map_or(String::new(), |same| format!("; bf16 gives the same class to {same:.2} %"));
             crate::out!("{:24} in f32 the {} is {exact:.2} %{same}", "", task.called);
         }
+        let of_part = |metric: &str| value(measurements, &one.split, metric);
+        print_scaled(["ece", "ece_scaled", "nll", "nll_scaled"].map(of_part));
+    }
+}
+
+/// The mean of a metric over the parts of a shifted set, if it was measured.
+fn mean(measurements: &[Measurement], set: &str, metric: &str) -> Option<f64> {
+    let rows = shifted(measurements, metric).into_iter().find(|(name, _)| *name == set);
+    rows.map(|(_, rows)| rows.mean()).filter(|mean| mean.is_finite())
+}
+
+/// Prints ECE and NLL before and after temperature scaling, where both were measured.
+fn print_scaled(measured: [Option<f64>; 4]) {
+    if let [Some(ece), Some(ece_scaled), Some(nll), Some(nll_scaled)] = measured {
+        let (ece, scaled) = (100. * ece, 100. * ece_scaled);
+        crate::out!("{:24} with the temperature ECE {ece:.2} -> {scaled:.2} %, NLL {nll:.4} -> {nll_scaled:.4}", "");
     }
 }
 
@@ -82,6 +98,7 @@ pub fn print_shifts(task: &Task, measurements: &[Measurement]) {
             false => String::new(),
         };
         crate::out!("{}{of} {:.2} %", task.corrupted.1, 100. * rows.mean());
+        print_scaled(["ece", "ece_scaled", "nll", "nll_scaled"].map(|metric| mean(measurements, set, metric)));
         for (metric, called) in NORMALISED {
             let found = value(measurements, set, metric);
             found.into_iter().for_each(|found| crate::out!("{called} {:.2} %", 100. * found));

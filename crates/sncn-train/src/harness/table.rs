@@ -3,7 +3,7 @@
 use super::run::Run;
 use super::task::Task;
 use crate::text_file;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::Path;
 
@@ -15,7 +15,13 @@ pub fn of_row<T: Task>(row: sncn_record::Run) -> Result<Run<T::Settings>> {
     let run = Run::new(row)?;
     let settings = T::settings(&run)?;
     let input = T::input(&settings)?.filter(|_| !run.input.is_null());
-    Ok(run.with(settings).with_input(input))
+    let adapt = run.adapt.clone();
+    ensure!(
+        !run.temperature || T::INFO.is_calibrated(),
+        "temperature is set; tables of task {:?} measure no confidence: take it away",
+        T::INFO.name
+    );
+    run.with(settings).with_input(input).with_adapt(adapt, T::ADAPT_BATCH)
 }
 
 /// Reads a run as checkpoints hold it.
@@ -42,7 +48,9 @@ impl<T: Task> Table<T> {
     /// # Errors
     /// Names the file and the key that does not fit, or the program that takes the table.
     pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(&text_file::read(path)?.text).with_context(|| path.display().to_string())
+        let other = |name: &str| Ok(text_file::read(&sncn_record::beside(path, name))?.text);
+        let read = || Self::of(sncn_record::Table::parse_beside(&text_file::read(path)?.text, &other)?);
+        read().with_context(|| path.display().to_string())
     }
 
     /// Reads the text of a table file.
@@ -50,7 +58,10 @@ impl<T: Task> Table<T> {
     /// # Errors
     /// Names the row and the key that does not fit, or the program that takes the table.
     pub fn parse(text: &str) -> Result<Self> {
-        let file = sncn_record::Table::parse(text)?;
+        Self::of(sncn_record::Table::parse(text)?)
+    }
+
+    fn of(file: sncn_record::Table) -> Result<Self> {
         if file.task != T::INFO.name {
             let known = sncn_record::Task::of(&file.task)?;
             bail!("task is {:?}; {:?} is accepted; {} takes this table", file.task, T::INFO.name, known.program)

@@ -8,11 +8,13 @@ use super::bench::Case;
 use super::given::{Given, Row};
 use super::run::{Empty, Run};
 use super::summary;
+use super::way::Way;
 use crate::DataDir;
 use crate::checkpoint::Header;
 use crate::confusion::Confusion;
 use crate::data::Dataset;
 use crate::evaluate::Evaluation;
+use crate::temperature::Scored;
 use anyhow::Result;
 use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
@@ -31,6 +33,9 @@ pub trait Task: Sized + Debug + 'static {
     const FIRST_STEPS: &'static str;
     /// The help of `evaluate --test`: which test sets the task has.
     const TESTS: &'static str;
+
+    /// Examples of a batch to whose statistics a network adapts, where the key `adapt` does not say.
+    const ADAPT_BATCH: usize = 200;
 
     /// The settings of a row that only this task knows: its `input`, `augment` and `evaluate`.
     type Settings: Clone + Debug + PartialEq;
@@ -117,11 +122,12 @@ pub trait Task: Sized + Debug + 'static {
         (Pass::eval(), None)
     }
 
-    /// Scores a model on a part of a test set; `observe` is called with the number of examples done since the last call.
+    /// Scores a model on a part of a test set in this way, that is with its network, which may be one that adapts; `observe` is called
+    /// with the number of examples done since the last call.
     ///
     /// # Errors
     /// If an example cannot be read or the network does not take it.
-    fn score(model: &Self::Model, classes: usize, set: &Self::Set, pass: &Pass, observe: Observe<'_>) -> Result<Self::Score>;
+    fn score(model: &Self::Model, way: &Way<'_>, classes: usize, set: &Self::Set, observe: Observe<'_>) -> Result<Self::Score>;
 
     /// Prints what was measured.
     fn print(measurements: &[Measurement], _classes: &[String]) {
@@ -228,6 +234,8 @@ pub struct Trained<T: Task> {
     pub seed: u64,
     /// The model, with the checkpoint's weights.
     pub model: T::Model,
+    /// Its variables.
+    pub vars: Vars,
 }
 
 /// What test sets are opened for.
@@ -279,6 +287,16 @@ pub trait Score {
     /// Adds its numbers to a record; those that take many lines only with `detail`.
     fn record(&self, recorder: &mut Recorder, split: &str, classes: &[String], detail: bool);
 
+    /// The scores of every example over the classes that can be answered, where these were asked for and are known.
+    fn scored(&self) -> Option<&[Scored]> {
+        None
+    }
+
+    /// How many batches of more than one example had examples of one class only, where that is known.
+    fn uniform_batches(&self) -> usize {
+        0
+    }
+
     /// The fraction of examples on which another score of the same examples names the same class, where that is known.
     fn agreement(&self, _other: &Self) -> Option<f64> {
         None
@@ -292,6 +310,14 @@ impl Score for Evaluation {
 
     fn record(&self, recorder: &mut Recorder, split: &str, _classes: &[String], detail: bool) {
         recorder.add_evaluation(split, self, detail);
+    }
+
+    fn scored(&self) -> Option<&[Scored]> {
+        self.scored.as_deref()
+    }
+
+    fn uniform_batches(&self) -> usize {
+        self.uniform
     }
 
     fn agreement(&self, other: &Self) -> Option<f64> {

@@ -1,6 +1,7 @@
 //! The commands of a program, over a task of a few lines: train, stop, resume, evaluate, predict, plan, bench, and what they refuse.
 #![allow(clippy::unwrap_used, missing_docs, reason = "helpers of tests may stop")]
 
+mod adapt;
 mod toy;
 
 use serde_json::{Value, json};

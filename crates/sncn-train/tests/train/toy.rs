@@ -8,10 +8,10 @@ use sncn_core::layer::{BatchNorm, Hooks};
 use sncn_core::{BuildContext, FeatureMap, Layers, Network, Pass, Seed, Vars};
 use sncn_record::task::CLASSIFY;
 use sncn_train::data::{Batch, DataError, Dataset};
-use sncn_train::evaluate::{Evaluation, evaluate};
+use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::given::{Given, Row, is_path, method, methods};
 use sncn_train::harness::{Begin, Empty, NoCommand, Observe, Parts, Prepared, Rebuild, Run};
-use sncn_train::harness::{Task, TestSets, Testing, Trained, settings};
+use sncn_train::harness::{Task, TestSets, Testing, Trained, Way, settings};
 
 /// Tones of one of three pitches, 64 samples each, with noise of that standard deviation.
 pub(crate) struct Tones {
@@ -138,8 +138,8 @@ impl Task for Pitch {
         Ok(Box::new(Noisy))
     }
 
-    fn score(model: &Self::Model, classes: usize, set: &Tones, pass: &Pass, observe: Observe<'_>) -> Result<Evaluation> {
-        Ok(evaluate(&**model, set, classes, 50, pass, observe)?)
+    fn score(_: &Self::Model, way: &Way<'_>, classes: usize, set: &Tones, observe: Observe<'_>) -> Result<Evaluation> {
+        Ok(way.evaluate(set, classes, 50, observe)?)
     }
 
     fn predict(trained: &Trained<Self>, _options: &Empty) -> Result<()> {

@@ -18,9 +18,11 @@ use crate::preprocess::Preprocessing;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
-use sncn_train::evaluate::{Evaluation, evaluate};
+use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::given::{Given, Row};
-use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, bench::Case, settings};
+use sncn_train::harness::{
+    self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, Way, bench::Case, settings,
+};
 use sncn_train::objective::Objective;
 
 /// Commands that only `sncn-classify` has.
@@ -153,8 +155,8 @@ impl Task for Classify {
         options.images.passes()
     }
 
-    fn score(model: &Self::Model, classes: usize, set: &Examples, pass: &Pass, observe: Observe<'_>) -> Result<Evaluation> {
-        Ok(evaluate(&**model, set, classes, BATCH, pass, observe)?)
+    fn score(_: &Self::Model, way: &Way<'_>, classes: usize, set: &Examples, observe: Observe<'_>) -> Result<Evaluation> {
+        Ok(way.evaluate(set, classes, BATCH, observe)?)
     }
 
     fn predict(trained: &Trained<Self>, options: &Predict) -> Result<()> {

@@ -12,6 +12,7 @@ use sncn_core::loss::softmax;
 use sncn_core::{Network, Pass};
 use sncn_train::confusion::Confusion;
 use sncn_train::data::{Dataset, VOID};
+use sncn_train::evaluate::Reading;
 use sncn_train::harness::settings;
 
 /// How images are evaluated: the `evaluate` of a run.
@@ -80,7 +81,8 @@ pub struct Scorer<'a> {
 }
 
 impl Scorer<'_> {
-    /// The class of every pixel of images (N, H, W, 3), row by row.
+    /// The class of every pixel of images (N, H, W, 3), row by row. The windows at one place of all images pass through the network
+    /// together.
     ///
     /// # Errors
     /// As the network.
@@ -90,36 +92,32 @@ impl Scorer<'_> {
             return Ok(self.network.forward(images, &self.pass)?.detach().argmax(D::Minus1)?.flatten_all()?.to_vec1()?);
         };
         let [down, across] = self.protocol.stride.unwrap_or([2 * high / 3, 2 * wide / 3]);
-        let mut found = Vec::with_capacity(n * height * width);
-        for image in 0..n {
-            let image = images.narrow(0, image, 1)?;
-            let mut sums = vec![0f32; height * width * self.classes];
-            for top in starts(height, high, down) {
-                for left in starts(width, wide, across) {
-                    let window = image.narrow(1, top, high)?.narrow(2, left, wide)?.contiguous()?;
-                    let logits = self.network.forward(&window, &self.pass)?.detach();
-                    let probabilities = softmax(&logits)?.flatten_all()?.to_vec1::<f32>()?;
-                    for (row, probabilities) in probabilities.chunks_exact(wide * self.classes).enumerate() {
-                        let from = ((top + row) * width + left) * self.classes;
-                        sums[from..from + probabilities.len()].iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
-                    }
+        let (pixels, mut sums) = (height * width, vec![0f32; n * height * width * self.classes]);
+        for top in starts(height, high, down) {
+            for left in starts(width, wide, across) {
+                let windows = images.narrow(1, top, high)?.narrow(2, left, wide)?.contiguous()?;
+                let logits = self.network.forward(&windows, &self.pass)?.detach();
+                let probabilities = softmax(&logits)?.flatten_all()?.to_vec1::<f32>()?;
+                for (row, probabilities) in probabilities.chunks_exact(wide * self.classes).enumerate() {
+                    let from = (row / high * pixels + (top + row % high) * width + left) * self.classes;
+                    sums[from..from + probabilities.len()].iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
                 }
             }
-            found.extend(sums.chunks_exact(self.classes).map(largest));
         }
-        Ok(found)
+        Ok(sums.chunks_exact(self.classes).map(largest).collect())
     }
 
-    /// Counts the pixels of a test set, image after image; `observe` is called with 1 after each.
+    /// Counts the pixels of a test set, image after image where `reading` asks for no batches; `observe` is called with the number of
+    /// images after each batch.
     ///
     /// # Errors
-    /// If an image cannot be read or the network does not take it.
-    pub fn score(&self, data: &dyn Dataset, observe: &mut dyn FnMut(usize)) -> Result<Confusion> {
+    /// If an image cannot be read or the network does not take it, or images of one batch differ in size.
+    pub fn score(&self, data: &dyn Dataset, reading: &Reading, observe: &mut dyn FnMut(usize)) -> Result<Confusion> {
         let mut confusion = Confusion::new(self.classes).ignoring(VOID);
-        for index in 0..data.len() {
-            let batch = data.batch(&[index], None)?;
+        for indices in reading.batches(data.len(), 1) {
+            let batch = data.batch(&indices, None)?;
             confusion.add(&batch.labels, &self.labels(&batch.inputs)?)?;
-            observe(1);
+            observe(indices.len());
         }
         Ok(confusion)
     }

@@ -2,7 +2,7 @@
 
 use super::examples::PairExamples;
 use super::predict::{self, Predict};
-use super::scoring::Protocol;
+use super::scoring::{Protocol, Scorer};
 use super::setup::{self, Model, Segment, Settings};
 use super::show::Show;
 use super::start;
@@ -17,7 +17,7 @@ use anyhow::{Context, Result, ensure};
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::harness::given::{Given, Row};
 use sncn_train::harness::{
-    self, Begin, Empty, Measurement, Observe, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, settings,
+    self, Begin, Empty, Measurement, Observe, Pixels, Prepared, Rebuild, Run, Task, Testing, Trained, Way, settings,
 };
 use sncn_train::objective::Objective;
 
@@ -57,6 +57,8 @@ impl Task for Segment {
     const TESTS: &'static str = "Test sets instead of the run's: camvid-dusk; camvid-dusk-c (15 corruptions × 5 severities); \
         camvid-validation and camvid-validation-c (what is kept out of training, and this with the four extra corruptions); \
         cityscapes-crop713 (the middle of every image); the first test set of another data set by its name";
+
+    const ADAPT_BATCH: usize = 1;
 
     type Settings = Settings;
     type Model = Model;
@@ -137,8 +139,9 @@ impl Task for Segment {
         options.images.passes()
     }
 
-    fn score(model: &Model, classes: usize, set: &PairExamples, pass: &Pass, observe: Observe<'_>) -> Result<Pixels> {
-        Ok(Pixels(model.scorer(classes, pass.clone()).score(set, observe)?))
+    fn score(model: &Model, way: &Way<'_>, classes: usize, set: &PairExamples, observe: Observe<'_>) -> Result<Pixels> {
+        let scorer = Scorer { network: way.network, ..model.scorer(classes, way.pass.clone()) };
+        Ok(Pixels(scorer.score(set, &way.reading, observe)?))
     }
 
     fn print(measurements: &[Measurement], classes: &[String]) {

@@ -1,6 +1,7 @@
 //! The programs in sentences: what they do with good input, and what they say to bad input.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
+mod adapt;
 mod classify;
 mod common;
 mod foreign;

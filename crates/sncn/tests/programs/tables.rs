@@ -50,7 +50,8 @@ fn every_row_of_every_table_builds_its_network_and_optimiser() -> Result<()> {
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
-        let table = sncn_record::Table::parse(&std::fs::read_to_string(&path)?)?;
+        let other = |name: &str| Ok(std::fs::read_to_string(sncn_record::beside(&path, name))?);
+        let table = sncn_record::Table::parse_beside(&std::fs::read_to_string(&path)?, &other)?;
         match table.task.as_str() {
             "classify" => rows[0] += built::<Classify>(&path, 10, folder.path())?,
             "segment" => rows[1] += built::<Segment>(&path, 19, folder.path())?,

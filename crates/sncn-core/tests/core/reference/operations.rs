@@ -49,6 +49,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     one("cross_entropy_per_item", || entropy(loss::cross_entropy_per_item)),
     one("softmax", || curve(loss::softmax, 3.)),
     one("log_softmax", || curve(loss::log_softmax, 3.)),
+    one("entropy", || curve(loss::entropy, 3.)),
     one("jensen_shannon", jensen_shannon),
 ];
 

@@ -39,6 +39,26 @@ impl Meter {
         Ok(times[times.len() / 2])
     }
 
+    /// Median seconds of several steps that take turns, so that a machine that slows down slows all of them.
+    ///
+    /// # Errors
+    /// If a step fails.
+    pub fn alternating(&self, steps: &mut [&mut dyn FnMut() -> Result<()>]) -> Result<Vec<f64>> {
+        let mut times = vec![Vec::new(); steps.len()];
+        for run in 0..=self.runs {
+            for (step, times) in steps.iter_mut().zip(&mut times) {
+                let start = Instant::now();
+                step()?;
+                // the first warms up
+                if run > 0 {
+                    times.push(start.elapsed().as_secs_f64());
+                }
+            }
+        }
+        times.iter_mut().for_each(|times| times.sort_by(f64::total_cmp));
+        Ok(times.iter().map(|times| times[times.len() / 2]).collect())
+    }
+
     /// Prints examples a second at a number of seconds a step, with the limit that plain multiply-adds at the processors' peak set:
     /// `examples` of a step, and `operations` (additions and multiplications) of one example.
     pub fn rate(&self, case: &str, what: &str, (examples, operations): (usize, f64), seconds: f64, unit: &str) {

@@ -26,7 +26,7 @@ pub(super) fn trainer() -> Result<Trainer> {
     let optimizer = Optimizer::new(config, vars.trainable())?;
     let labels = (0..IMAGES * SIDE * SIDE).map(|i| (i % CLASSES) as u32).collect();
     let batch = Batch { inputs: random(&[IMAGES, SIDE, SIDE, 3], "images")?, labels, lengths: None, views: 1 };
-    Ok(Trainer { network, optimizer, batch, objective: Objective::Segment { auxiliary: 0.4 }, lr: 0.01 })
+    Ok(Trainer { network, vars, optimizer, batch, objective: Objective::Segment { auxiliary: 0.4 }, lr: 0.01 })
 }
 
 /// Additions and multiplications of a forward pass of one image, with the auxiliary head or without.

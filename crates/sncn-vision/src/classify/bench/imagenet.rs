@@ -25,7 +25,7 @@ pub(super) fn trainer((name, images): (&str, usize)) -> Result<Trainer> {
     let optimizer = Optimizer::new(config, vars.trainable())?;
     let labels = (0..images).map(|i| (i % CLASSES) as u32).collect();
     let batch = Batch { inputs: random(&[images, SIDE, SIDE, 3], "images")?, labels, lengths: None, views: 1 };
-    Ok(Trainer { network, optimizer, batch, objective: Objective::Plain {}, lr: 0.01 })
+    Ok(Trainer { network, vars, optimizer, batch, objective: Objective::Plain {}, lr: 0.01 })
 }
 
 /// Prints the figures.

@@ -1,5 +1,6 @@
 //! What `sncn-classify bench` measures; `cargo xtask bench` sets it beside a peer's.
 
+mod adapt;
 mod fcn;
 mod folder;
 mod imagenet;
@@ -60,6 +61,11 @@ pub(super) const CASES: &[Case] = &[
         name: "layers",
         about: "SelfNorm, CrossNorm, BatchNorm with rectifier, and convolutions, on CIFAR-sized maps",
         run: |meter, _| layers::layers(meter),
+    },
+    Case {
+        name: "adapt",
+        about: "adaptation at test time: statistics beside a training forward pass, TENT beside a training step",
+        run: |meter, _| adapt::run(meter),
     },
     Case { name: "linear", about: "linear layers", run: |meter, _| layers::linear(meter) },
     Case { name: "memory", about: "peak memory of a training step, in a process of its own", run: memory },

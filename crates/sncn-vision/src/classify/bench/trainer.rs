@@ -15,6 +15,7 @@ pub(super) const BATCH: usize = 128;
 /// A network, a batch, and its optimiser.
 pub(super) struct Trainer {
     pub(super) network: Box<dyn Network>,
+    pub(super) vars: Vars,
     pub(super) optimizer: Optimizer,
     pub(super) batch: Batch,
     pub(super) objective: Objective,
@@ -35,7 +36,7 @@ impl Trainer {
         let optimizer = Optimizer::new(config, vars.trainable())?;
         let inputs = random(&[BATCH, 32, 32, 3], "images")?;
         let batch = Batch { inputs, labels: (0..BATCH as u32).map(|i| i % 10).collect(), lengths: None, views: 1 };
-        Ok(Self { network, optimizer, batch, objective: Objective::Plain {}, lr: 0.1 })
+        Ok(Self { network, vars, optimizer, batch, objective: Objective::Plain {}, lr: 0.1 })
     }
 
     /// A training step in which CrossNorm acts at these sites.
