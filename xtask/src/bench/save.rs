@@ -1,4 +1,5 @@
-//! Saved figures: `results/bench/<processor>-<commit>.jsonl`, a header line followed by one row per line.
+//! Saved figures: `results/bench/<processor>-<commit>.jsonl`, a header line followed by one row per line; a later measurement of the
+//! same commit has a number, `<commit>-2`.
 
 use crate::files;
 use anyhow::Result;
@@ -52,19 +53,27 @@ impl Facts {
         header
     }
 
-    /// The path of the file.
-    pub(crate) fn path(&self) -> PathBuf {
+    /// The path of a new file in `folder`: figures that were saved before are kept.
+    fn path(&self, folder: &Path) -> PathBuf {
         let commit = self.commit.as_deref().map_or("unknown", |commit| commit.get(..12).unwrap_or(commit));
-        Path::new(FOLDER).join(format!("{}-{commit}.jsonl", slug(&self.cpu)))
+        let name = format!("{}-{commit}", slug(&self.cpu));
+        let mut path = folder.join(format!("{name}.jsonl"));
+        for number in 2.. {
+            if !path.exists() {
+                break;
+            }
+            path = folder.join(format!("{name}-{number}.jsonl"));
+        }
+        path
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes a new file, whole or not at all.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub(crate) fn save(&self, header: &Value, rows: &[Value]) -> Result<PathBuf> {
         let lines: Vec<String> = std::iter::once(header).chain(rows).map(|line| format!("{line}\n")).collect();
-        let path = self.path();
+        let path = self.path(Path::new(FOLDER));
         files::write_atomically(&path, lines.concat().as_bytes())?;
         Ok(path)
     }
@@ -114,9 +123,16 @@ mod tests {
     fn a_file_is_named_after_processor_and_commit() {
         let commit = Some("0123456789abcdef".to_string());
         let facts = Facts { cpu: "AMD EPYC(TM) 9B45".into(), cores: 2, commit, dirty: true };
-        assert_eq!(facts.path(), Path::new("results/bench/amd-epyc-tm-9b45-0123456789ab.jsonl"));
+        let folder = tempfile::tempdir().expect("a folder");
+        let first = folder.path().join("amd-epyc-tm-9b45-0123456789ab.jsonl");
+        assert_eq!(facts.path(folder.path()), first);
+        std::fs::write(first, "figures").expect("a file");
+        let second = facts.path(folder.path());
+        assert_eq!(second, folder.path().join("amd-epyc-tm-9b45-0123456789ab-2.jsonl"));
+        std::fs::write(second, "figures").expect("a file");
+        assert!(facts.path(folder.path()).ends_with("amd-epyc-tm-9b45-0123456789ab-3.jsonl"));
         let header = facts.header(&[("threads", json!(2))]);
         assert_eq!((&header["machine"]["cores"], &header["threads"], &header["dirty"]), (&json!(2), &json!(2), &json!(true)));
-        assert!(Facts { commit: None, ..facts }.path().ends_with("amd-epyc-tm-9b45-unknown.jsonl"));
+        assert!(Facts { commit: None, ..facts }.path(folder.path()).ends_with("amd-epyc-tm-9b45-unknown.jsonl"));
     }
 }
