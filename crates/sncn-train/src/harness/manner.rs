@@ -35,7 +35,9 @@ impl Manner {
         let Trained { mut header, mut run, seed, model, vars } = trained;
         let is_changed = self.table_file.is_some() || self.adapt.is_some() || self.temperature;
         if let (Some(path), Some(name)) = (&self.table_file, &self.row) {
-            run = same_training(Table::<T>::read(path)?.row(name)?.clone(), &run).with_context(|| path.display().to_string())?;
+            let table = Table::<T>::read(path)?;
+            let same = table.row(name).and_then(|row| same_training(row.clone(), &run));
+            run = same.with_context(|| path.display().to_string())?;
         }
         if let Some(text) = &self.adapt {
             let adapt = if text == "none" { None } else { Some(Adapt::parse(text).context("--adapt")?) };
