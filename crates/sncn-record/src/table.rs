@@ -95,7 +95,7 @@ impl Table {
         Self::parse_beside(text, &|_| Err("a table in a file is wanted: write this one to a file beside it".into()))
     }
 
-    /// As [`Table::parse`]; `other` gives the text of a table that a row names (`trained`), from beside this one ([`beside`]).
+    /// As [`Table::parse`]; `other` gives the text of a table that a row names (`trained`), from beside this one ([`beside`](crate::beside)).
     ///
     /// # Errors
     /// Names the key that does not fit, and the row and table that cannot be read.

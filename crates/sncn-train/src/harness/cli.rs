@@ -37,7 +37,7 @@ pub fn pass(rounding: Rounding) -> Pass {
 /// The severities of test sets that are shifted or corrupted as they are read.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub struct Severities {
-    /// Severities of the sets that are shifted here, 1 to 5, instead of the run's (all, unless it names some).
+    /// Severities, 1 to 5, of sets shifted here (default: the run's).
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=5))]
     severities: Vec<u64>,
 }

@@ -11,17 +11,16 @@ use std::path::PathBuf;
 /// In which way a network is tested.
 #[derive(clap::Args, Debug)]
 pub struct Manner {
-    /// Test as a row of this table says, which must train in the same way; goes with --row.
+    /// Test as a row of this table says; goes with --row.
     #[arg(long = "as", value_name = "FILE", requires = "row")]
     table_file: Option<PathBuf>,
     /// Name of that row.
     #[arg(long, value_name = "NAME", requires = "table_file")]
     row: Option<String>,
-    /// Adapt to the test examples: batch, batch_unbiased, cumulative, whole_set, tent, JSON with settings of one of these, such as
-    /// '{"kind": "prior", "n": 16}', or none.
+    /// Adapt to the test examples: batch, tent, other kinds, or JSON.
     #[arg(long, value_name = "KIND")]
     adapt: Option<String>,
-    /// Fit a temperature on what was kept out of training, and measure calibration with it too.
+    /// Measure calibration with a fitted temperature too.
     #[arg(long)]
     temperature: bool,
 }
@@ -35,7 +34,9 @@ impl Manner {
         let Trained { mut header, mut run, seed, model, vars } = trained;
         let is_changed = self.table_file.is_some() || self.adapt.is_some() || self.temperature;
         if let (Some(path), Some(name)) = (&self.table_file, &self.row) {
-            run = same_training(Table::<T>::read(path)?.row(name)?.clone(), &run).with_context(|| path.display().to_string())?;
+            let table = Table::<T>::read(path)?;
+            let same = table.row(name).and_then(|row| same_training(row.clone(), &run));
+            run = same.with_context(|| path.display().to_string())?;
         }
         if let Some(text) = &self.adapt {
             let adapt = if text == "none" { None } else { Some(Adapt::parse(text).context("--adapt")?) };

@@ -77,7 +77,7 @@ fn what_cannot_adapt_is_told() {
     refused("magic", &["--adapt", "unknown variant `magic`"]);
     refused(r#"{"kind": "tent", "lr": 0}"#, &["--adapt: adapt.lr is 0; a positive number is accepted"]);
     refused(
-        r#"{"kind": "tent", "lr": 1e30, "batch_size": 20}"#,
+        r#"{"kind": "tent", "lr": 1e39, "batch_size": 20}"#,
         &["on tones", "TENT: in batch", "the scores are no finite numbers"],
     );
     // the toy has parts of 60 examples

@@ -20,7 +20,7 @@ enum Look {
 /// How image files are checked before anything starts.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct Files {
-    /// What of image files is checked first: headers, or full.
+    /// Check of image files first: headers or full.
     #[arg(long, value_name = "WHAT", value_enum, hide_possible_values = true, default_value = "headers")]
     check: Look,
     /// Leave out image files that cannot be read.
@@ -54,7 +54,7 @@ impl Files {
 /// How corrupted images are made, and how exactly networks compute.
 #[derive(clap::Args, Debug)]
 pub struct Options {
-    /// Folder of the frost photographs (default: generated textures, and a note on them).
+    /// Folder of the frost photographs (default: generated textures).
     #[arg(long)]
     frost_dir: Option<PathBuf>,
     /// Precision of the factors of convolutions, f32 or bf16; with bf16 the uncorrupted sets are measured in f32 too.
