@@ -98,7 +98,7 @@ impl Gathered {
 struct Met {
     is_gate: bool,
     /// Weight and bias.
-    parameters: [TensorId; 2],
+    parameters: Option<[TensorId; 2]>,
     gathered: Gathered,
 }
 
@@ -167,7 +167,7 @@ impl TestTime {
 
     /// Returns whether a tensor is weight or bias of a BatchNorm layer of the body that a pass came by.
     pub fn is_of_body(&self, parameter: &Tensor) -> bool {
-        self.layers().values().any(|met| !met.is_gate && met.parameters.contains(&parameter.id()))
+        self.layers().values().any(|met| !met.is_gate && met.parameters.is_some_and(|own| own.contains(&parameter.id())))
     }
 
     /// Whether such a layer is adapted.
@@ -180,8 +180,8 @@ impl TestTime {
         !self.0.is_fixed
     }
 
-    /// Notes a layer, known by its running mean, with its weight and bias.
-    pub(crate) fn meet(&self, layer: TensorId, is_gate: bool, parameters: [TensorId; 2]) {
+    /// Notes a layer, known by its running mean, with its weight and bias where it has them.
+    pub(crate) fn meet(&self, layer: TensorId, is_gate: bool, parameters: Option<[TensorId; 2]>) {
         self.layers().entry(layer).or_insert_with(|| Met { is_gate, parameters, gathered: Gathered::default() });
     }
 

@@ -119,7 +119,8 @@ impl BatchNorm {
     ) -> Result<(Matrix, Matrix)> {
         if let Some(test_time) = pass.test_time() {
             let layer = self.running_mean.as_tensor().id();
-            test_time.meet(layer, self.is_gate, [self.weight.id(), self.bias.id()]);
+            let learnt = self.learnt.as_ref().map(|(weight, bias)| [weight.id(), bias.id()]);
+            test_time.meet(layer, self.is_gate, learnt);
             return match test_time.takes(self.is_gate) {
                 true => at_test_time(test_time, layer, map, batch, || self.running(map)),
                 false => self.running(map),
