@@ -27,14 +27,13 @@ pub struct Import {
     /// Network, such as wrn40_2 or allconv.
     #[arg(long, required_unless_present = "table", conflicts_with = "table")]
     backbone: Option<String>,
-    /// Its layers, as a table names them: '[{"kind": "selfnorm", "at": "post"}]'.
+    /// Its layers, as in tables: '[{"kind": "selfnorm", "at": "post"}]'.
     #[arg(long, requires = "backbone")]
     layers: Option<String>,
-    /// What stands in the place of its norms, as a table's norm: '{"kind": "group_norm", "groups": 8}' (default: as the file notes it, or the
-    /// usual ones).
+    /// What is in the place of its norms: '{"kind": "group_norm"}' (default: as noted in the file).
     #[arg(long, requires = "backbone")]
     norm: Option<String>,
-    /// Data set the weights were trained on; evaluate opens it.
+    /// Data set they were trained on; evaluate opens it.
     #[arg(long, default_value = "cifar10", conflicts_with = "table")]
     train: String,
     /// Table file, instead of --backbone, --layers and --train.
@@ -43,14 +42,13 @@ pub struct Import {
     /// Name of a row of the table.
     #[arg(long, requires = "table")]
     row: Option<String>,
-    /// How many classes the weights must have (default: as many as they have).
+    /// How many classes the weights must have (default: any number).
     #[arg(long)]
     classes: Option<usize>,
     /// A file of class names, one a line, in the order of the network's outputs, such as ImageNet's wnids.
     #[arg(long, conflicts_with = "data_dir")]
     class_names: Option<PathBuf>,
-    /// How images become inputs: a name (cifar, imagenet, imagenet-inception), or JSON as in a table's "input" (default: as the file notes it, or
-    /// as usual for the network).
+    /// How images become inputs: a name (cifar, imagenet, imagenet-inception), or JSON (default: as noted in the file, or as usual).
     #[arg(long, conflicts_with = "table")]
     input: Option<String>,
     /// Folder that holds the data set, which names the classes; without it they are numbered, unless the file or --class-names has their names.
