@@ -13,10 +13,11 @@ use candle_core::{Error, Result};
 pub struct Built {
     /// The number of its sites.
     pub sites: usize,
-    /// Whether every norm and attached layer can be applied to recorded maps; what [`FeatureMap::from_tensor`] wants to know.
+    /// Whether every norm and attached layer can be applied to recorded maps; what
+    /// [`FeatureMap::from_tensor`](crate::FeatureMap::from_tensor) wants to know.
     pub recordable: bool,
     /// Whether evaluation needs the statistics of instances too: layers are attached, or norms replaced. See
-    /// [`FeatureMap::gather_statistics`].
+    /// [`FeatureMap::gather_statistics`](crate::FeatureMap::gather_statistics).
     pub gathers: bool,
 }
 
