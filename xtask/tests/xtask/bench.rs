@@ -223,17 +223,20 @@ fn figures_are_saved_whole_with_their_machine_and_a_picture() -> Outcome {
     tree.beside(&["--cases", "wrn", "--rounds", "1", "--save"])?.code(1).stderr(contains("written: results/bench/step.svg"));
     let mut files: Vec<PathBuf> = fs::read_dir(tree.at("results/bench"))?.flatten().map(|entry| entry.path()).collect();
     files.sort();
-    assert_eq!(files.len(), 2, "{files:?}");
-    assert!(fs::read_to_string(&files[1])?.contains("wrn40_2 step: 40.0 ms"));
+    // a second save is a file of its own
+    assert_eq!(files.len(), 3, "{files:?}");
+    assert!(files[0].to_string_lossy().ends_with("-2.jsonl"), "{files:?}");
+    assert!(fs::read_to_string(&files[2])?.contains("wrn40_2 step: 40.0 ms"));
     let text = fs::read_to_string(&files[0])?;
     let lines: Vec<serde_json::Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     assert_eq!((&lines[0]["peer"]["torch"], &lines[0]["threads"]), (&"2".into(), &2.into()));
     assert!(lines[0]["machine"]["cpu"].is_string() && lines.len() > 7 && lines[1]["what"] == "train, SelfNorm");
     assert_eq!(lines[0]["program"], "given by SNCN_CLASSIFY");
-    // a run that fails leaves the old file as it was
+    // a run that fails leaves them as they were, and adds nothing
     fs::remove_file(tree.at("theirs/memory"))?;
     tree.beside(&["--cases", "wrn", "--rounds", "1", "--save"])?.code(1);
     assert_eq!(fs::read_to_string(&files[0])?, text);
+    assert_eq!(fs::read_dir(tree.at("results/bench"))?.count(), 3);
     Ok(())
 }
 
