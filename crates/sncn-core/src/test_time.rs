@@ -144,11 +144,6 @@ impl TestTime {
         self.0.layers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets what was gathered, as at the beginning of a test set.
-    pub fn forget(&self) {
-        self.layers().clear();
-    }
-
     /// Returns what uses the statistics of all batches gathered so far, and gathers no more. For [`NormForm::WholeSet`].
     pub fn gathered(&self) -> Self {
         let Shared { form, place, .. } = *self.0;

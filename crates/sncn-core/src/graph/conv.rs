@@ -122,15 +122,12 @@ fn conv(recording: &Recording, source: &Map, weight: &Tensor, conv: &Conv, plus:
             done("convolution: forward");
         }
     };
-    let mode = recording.mode();
-    let mut ys = if !mode.record {
-        Map::later(recording, dims, Box::new(write))
-    } else {
+    let mut ys = if recording.mode().record {
         let (mut data, gather) = (Pooled::take(n * ho * wo * shape.c_out), Gather::default());
-        let add = |n: usize, start: usize, ys: &mut [f32]| gather.add(n, start, ys, shape.c_out);
-        write(if mode.bare { &|_, _, _| {} } else { &add }, &mut data);
-        let ys = Map::new(recording, dims, data);
-        if mode.bare { ys } else { ys.with_moments(gather.moments(n, shape.c_out)) }
+        write(&|n, start, ys| gather.add(n, start, ys, shape.c_out), &mut data);
+        Map::new(recording, dims, data).with_moments(gather.moments(n, shape.c_out))
+    } else {
+        Map::later(recording, dims, Box::new(write))
     };
     if let Some(bias) = plus.bias {
         let biases = with_values(&bias.contiguous()?, |bias| bias.repeat(n))?;

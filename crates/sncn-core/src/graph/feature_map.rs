@@ -35,23 +35,11 @@ impl FeatureMap {
         let mode = Mode {
             record: pass.train,
             to_input: pass.train && (xs.track_op() || xs.is_variable()),
-            bare: false,
-            gathers: pass.test_time().is_some_and(|test_time| test_time.takes(false) && test_time.reads_batch()),
             bf16: pass.precision() == Precision::Bf16,
         };
         let recording = Recording::begin(xs.clone(), mode, pass);
         let map = Map::input(&recording, xs)?;
         Ok(Self(Repr::Map(recording, map)))
-    }
-
-    /// Sets whether the convolutions that follow compute the statistics of their results as they write them; they do by default.
-    /// Switch it off where no layer needs statistics; a layer that needs them all the same costs another pass over the map. In a pass
-    /// whose BatchNorm layers use the statistics of test batches it stays on.
-    pub fn gather_statistics(self, wanted: bool) -> Self {
-        if let Repr::Map(recording, _) = &self.0 {
-            recording.set_bare(!wanted && !recording.mode().gathers);
-        }
-        self
     }
 
     /// Returns the shape (N, H, W, C).
@@ -88,10 +76,7 @@ impl FeatureMap {
         tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
         map: impl FnOnce(&Recording, &Map) -> Result<Map>,
     ) -> Result<Self> {
-        Ok(Self(match &self.0 {
-            Repr::Tensor(xs, precision) => Repr::Tensor(tensor(xs)?, *precision),
-            Repr::Map(recording, xs) => Repr::Map(recording.clone(), map(recording, &xs.ready(recording))?),
-        }))
+        self.with(tensor, |recording, xs| map(recording, &xs.ready(recording)))
     }
 
     /// As `reading`, after a pending activation was applied.
@@ -109,9 +94,17 @@ impl FeatureMap {
         tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
         map: impl FnOnce(&Recording, &Map) -> Result<Map>,
     ) -> Result<Self> {
+        self.with(tensor, |recording, xs| map(recording, &xs.settled(recording)))
+    }
+
+    fn with(
+        &self,
+        tensor: impl FnOnce(&Tensor) -> Result<Tensor>,
+        map: impl FnOnce(&Recording, &Map) -> Result<Map>,
+    ) -> Result<Self> {
         Ok(Self(match &self.0 {
             Repr::Tensor(xs, precision) => Repr::Tensor(tensor(xs)?, *precision),
-            Repr::Map(recording, xs) => Repr::Map(recording.clone(), map(recording, &xs.settled(recording))?),
+            Repr::Map(recording, xs) => Repr::Map(recording.clone(), map(recording, xs)?),
         }))
     }
 

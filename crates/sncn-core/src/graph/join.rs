@@ -16,23 +16,22 @@ use sncn_kernels::simd::Form as Kernels;
 use std::sync::Arc;
 
 impl FeatureMap {
-    /// Adds `other` to this map; both must belong to one recording. The statistics of the result are computed where those of
-    /// convolutions are ([`FeatureMap::gather_statistics`]).
+    /// Adds `other` to this map; both must belong to one recording.
     ///
     /// # Errors
     /// Returns an error where the shapes differ, the maps belong to different recordings, or only one is recorded.
     pub fn add(&self, other: &Self) -> Result<Self> {
-        let after = |recording: &Recording| After::Nothing { gather: !recording.mode().bare };
-        self.both(other, |xs, ys| xs + ys, |recording, xs, ys| add(recording, xs, ys, after(recording)))
+        let after = After { relu: false, gather: true };
+        self.both(other, |xs, ys| xs + ys, |recording, xs, ys| add(recording, xs, ys, after))
     }
 
-    /// Adds `other` to this map and applies ReLU. With `gather` the statistics of the result are computed too, for a layer that needs
-    /// them.
+    /// Adds `other` to this map and applies ReLU. With `gather` a training pass computes the statistics of the result too, for a layer
+    /// that needs them.
     ///
     /// # Errors
     /// As [`FeatureMap::add`].
     pub fn add_relu(&self, other: &Self, gather: bool) -> Result<Self> {
-        let after = After::Relu { gather };
+        let after = After { relu: true, gather };
         self.both(other, |xs, ys| ops::relu(&(xs + ys)?), |recording, xs, ys| add(recording, xs, ys, after))
     }
 
@@ -48,11 +47,11 @@ impl FeatureMap {
 /// Values of a sum that are worked on at a time.
 const BLOCK: usize = 1 << 15;
 
-/// What follows an addition; statistics are computed with `gather`.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum After {
-    Nothing { gather: bool },
-    Relu { gather: bool },
+/// What follows an addition: ReLU, and in a training pass the statistics of the result.
+#[derive(Clone, Copy)]
+struct After {
+    relu: bool,
+    gather: bool,
 }
 
 /// The sum of two maps.
@@ -60,33 +59,23 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     if xs.dims != ys.dims {
         bail!("add: maps of shape {:?} and {:?}", xs.dims, ys.dims)
     }
-    let (relu, wanted) = match after {
-        After::Nothing { gather } => (false, gather),
-        After::Relu { gather } => (true, gather),
-    };
-    if let Some(sum) = add_later(recording, xs, ys).or_else(|| add_later(recording, ys, xs)) {
+    let After { relu, gather: wanted } = after;
+    if !recording.mode().record {
+        let sum = add_later(recording, xs, ys);
         return Ok(if relu { sum.with_activation(recording, Activation::Relu) } else { sum });
     }
-    let (xs, ys) = (&xs.ready(recording), &ys.ready(recording));
+    let (gather, c) = (Gather::default(), xs.dims.3);
     let mut data = Pooled::take(xs.body.len());
-    let gather = Gather::default();
-    let c = xs.dims.3;
-    // each step finds what the one before wrote in the cache
-    let positions = (BLOCK / c).max(1);
-    data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
-        out.par_chunks_mut(positions * c).enumerate().for_each(|(block, out)| {
-            let start = block * positions;
-            xs.read(n, start, out);
-            ys.add_to(n, start, out);
-            if relu {
-                // NaN stays NaN
-                out.iter_mut().for_each(|y| *y = if *y < 0. { 0. } else { *y });
-            }
-            if wanted {
-                gather.add(n, start, out, c);
-            }
-        });
-    });
+    let finish = |n: usize, start: usize, out: &mut [f32]| {
+        if relu {
+            // NaN stays NaN
+            out.iter_mut().for_each(|y| *y = if *y < 0. { 0. } else { *y });
+        }
+        if wanted {
+            gather.add(n, start, out, c);
+        }
+    };
+    write_sum(xs, ys, &finish, &mut data);
     let sum = Map::new(recording, xs.dims, data);
     let sum = if wanted { sum.with_moments(gather.moments(xs.dims.0, c)) } else { sum };
     let (slot, one, two) = (sum.slot, xs.slot, ys.slot);
@@ -118,20 +107,44 @@ fn add(recording: &Recording, xs: &Map, ys: &Map, after: After) -> Result<Map> {
     Ok(sum)
 }
 
-/// The sum of a map that is not written yet, and which nothing else needs, and another one: computed as the first is written.
-fn add_later(recording: &Recording, xs: &Map, ys: &Map) -> Option<Map> {
-    if !xs.is_alone_and_unwritten() {
-        return None;
-    }
-    let (dims, xs, ys) = (xs.dims, xs.clone(), ys.ready(recording));
-    let write = move |after: &later::After<'_>, data: &mut [f32]| {
-        let add = |n: usize, start: usize, out: &mut [f32]| {
+/// Writes the sum of two maps block by block; each step finds what the one before wrote in the cache.
+fn write_sum(xs: &Map, ys: &Map, after: &later::After<'_>, data: &mut [f32]) {
+    let c = xs.dims.3;
+    let positions = (BLOCK / c).max(1);
+    data.par_chunks_exact_mut(xs.instance_len()).enumerate().for_each(|(n, out)| {
+        out.par_chunks_mut(positions * c).enumerate().for_each(|(block, out)| {
+            let start = block * positions;
+            xs.read(n, start, out);
             ys.add_to(n, start, out);
             after(n, start, out);
-        };
-        xs.write(&add, data);
+        });
+    });
+}
+
+/// The sum of two maps, kept back until it is read. If one of them is not written yet, and nothing else needs it, the other is added
+/// as that is written.
+fn add_later(recording: &Recording, xs: &Map, ys: &Map) -> Map {
+    let dims = xs.dims;
+    let swap = !xs.is_alone_and_unwritten() && ys.is_alone_and_unwritten();
+    let (xs, ys) = if swap { (ys, xs) } else { (xs, ys) };
+    let ys = ys.ready(recording);
+    let write: later::Write = if xs.is_alone_and_unwritten() {
+        let xs = xs.clone();
+        Box::new(move |after, data| {
+            let add = |n: usize, start: usize, out: &mut [f32]| {
+                ys.add_to(n, start, out);
+                after(n, start, out);
+            };
+            xs.write(&add, data);
+        })
+    } else {
+        let xs = xs.ready(recording);
+        Box::new(move |after, data| {
+            write_sum(&xs, &ys, after, data);
+            done("addition: forward");
+        })
     };
-    Some(Map::later(recording, dims, Box::new(write)))
+    Map::later(recording, dims, write)
 }
 
 /// Copies instance `n` of a map, with what is pending applied, to the channels from `first` on of rows of `c` channels.

@@ -28,10 +28,6 @@ pub(super) struct Mode {
     pub(super) record: bool,
     /// Whether the input needs a gradient.
     pub(super) to_input: bool,
-    /// Whether convolutions do not compute the statistics of their results.
-    pub(super) bare: bool,
-    /// Whether BatchNorm layers read statistics though the pass is no training pass.
-    pub(super) gathers: bool,
     /// Whether convolutions round input and weight to bf16.
     pub(super) bf16: bool,
 }
@@ -77,10 +73,6 @@ impl Recording {
 
     pub(super) fn mode(&self) -> Mode {
         self.0.borrow().mode
-    }
-
-    pub(super) fn set_bare(&self, bare: bool) {
-        self.0.borrow_mut().mode.bare = bare;
     }
 
     /// A new slot.

@@ -16,9 +16,6 @@ pub struct Built {
     /// Whether every norm and attached layer can be applied to recorded maps; what
     /// [`FeatureMap::from_tensor`](crate::FeatureMap::from_tensor) wants to know.
     pub recordable: bool,
-    /// Whether evaluation needs the statistics of instances too: layers are attached, or norms replaced. See
-    /// [`FeatureMap::gather_statistics`](crate::FeatureMap::gather_statistics).
-    pub gathers: bool,
 }
 
 impl Layers<'_> {
@@ -77,7 +74,6 @@ impl Layers<'_> {
             let (replaced, ends) = cx.norms();
             norm.check_placed(replaced, ends)?;
         }
-        let gathers = !self.configs.is_empty() || self.norm.is_some();
-        Ok(Built { sites: cx.sites(), recordable: cx.is_recordable(), gathers })
+        Ok(Built { sites: cx.sites(), recordable: cx.is_recordable() })
     }
 }

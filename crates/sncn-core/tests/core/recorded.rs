@@ -236,7 +236,7 @@ impl Smooth {
             xs.conv_bias(&weight, &bias, &Conv { padding: 1, ..Conv::default() })
         };
         let norm = |name: &str| BatchNorm::new(&cx.at(19, cx.vb.pp(name)));
-        let xs = FeatureMap::from_tensor(xs, true, pass)?.gather_statistics(pass.train);
+        let xs = FeatureMap::from_tensor(xs, true, pass)?;
         let ys = attached(0, conv(&xs, "one", (19, 3, 3, 3))?)?;
         let ys = attached(2, attached(1, norm("bn0")?.on_map(&ys, pass)?)?.quick_gelu()?)?;
         let more = conv(&ys, "two", (19, 19, 3, 3))?.max_pool(2, 2, 0)?;
@@ -300,7 +300,7 @@ fn dense_labels(kind: &str, dtype: DType, pass: &Pass) -> Result<Vec<(String, Ve
     let settings = if kind == "group_norm" { serde_json::json!({"groups": 6}) } else { serde_json::json!({}) };
     let settings = settings.as_object().cloned().unwrap_or_default();
     let norm = |name: &str| build(kind, settings.clone(), &cx.at(18, cx.vb.pp(name)));
-    let map = FeatureMap::from_tensor(xs.as_tensor(), true, pass)?.gather_statistics(pass.train);
+    let map = FeatureMap::from_tensor(xs.as_tensor(), true, pass)?;
     let padded = Conv { padding: 1, ..Conv::default() };
     let ys = norm("n0")?.on_map(&conv(&map, "one", (18, 3, 3, 3), padded)?, pass)?.relu()?.max_pool(3, 2, 1)?;
     let dilated = Conv { padding: 2, dilation: 2, ..Conv::default() };

@@ -33,7 +33,7 @@ impl Small {
 impl Network for Small {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         in_chunks(xs, pass, |xs| {
-            let xs = FeatureMap::from_tensor(xs, self.recordable, pass)?.gather_statistics(pass.train);
+            let xs = FeatureMap::from_tensor(xs, self.recordable, pass)?;
             let ys = self.hooks.on_map("post", self.norm.norm_relu(&self.conv.on_map(&xs)?, pass)?, pass)?;
             self.head.forward(&ys.global_avg_pool()?)
         })
@@ -91,9 +91,13 @@ fn forms_agree_where_they_must() -> Result<()> {
     let running = network.forward(&xs, &Pass::eval())?;
     assert!(distance(&forward(&of(NormForm::Prior { instances: 1e12, batch: 40 }))?, &running)? < 1e-5);
     assert!(distance(&batch, &unbiased)? > 1e-4 && distance(&batch, &running)? > 1e-2);
-    // statistics of a set are those of all its batches, and are forgotten
-    whole.forget();
-    assert!(forward(&whole.gathered()).unwrap_err().to_string().contains("no statistics of the whole set were gathered"));
+    // statistics of a set are those of all its batches
+    assert!(
+        forward(&of(NormForm::WholeSet).gathered())
+            .unwrap_err()
+            .to_string()
+            .contains("no statistics of the whole set were gathered")
+    );
     let halves = of(NormForm::WholeSet);
     for half in [xs.narrow(0, 0, 15)?, xs.narrow(0, 15, 25)?] {
         network.forward(&half, &Pass::eval().with_test_time(&halves))?;

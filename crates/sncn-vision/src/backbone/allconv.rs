@@ -34,8 +34,6 @@ pub(crate) struct AllConvNet {
     entries: Vec<Entry>,
     head: Head,
     built: Built,
-    /// Whether an evaluation pass gathers statistics as well.
-    gathers: bool,
 }
 
 impl AllConvNet {
@@ -76,8 +74,7 @@ impl AllConvNet {
         }
         let head = Head::new(cx.vb.pp("classifier"), from, blueprint.classes)?;
         // a layer after a GELU computes its statistics itself
-        let gathers = blueprint.layers.norm.is_some() || blueprint.layers.configs.iter().any(|layer| layer.at != "activation");
-        Ok(Self { entries, head, built: blueprint.layers.built(&cx)?, gathers })
+        Ok(Self { entries, head, built: blueprint.layers.built(&cx)? })
     }
 
     /// The variables of the next entry, or of layers attached at a position before it.
@@ -110,9 +107,8 @@ impl AllConvNet {
 
 impl Network for AllConvNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let gathering = pass.train || self.gathers;
         in_chunks(xs, pass, |xs| {
-            let mut xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(gathering);
+            let mut xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?;
             for entry in &self.entries {
                 xs = match entry {
                     Entry::Conv(conv) => conv.on_map(&xs)?,

@@ -140,8 +140,7 @@ impl DenseNet {
 impl Network for DenseNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         in_chunks(xs, pass, |xs| {
-            let xs =
-                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
+            let xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?;
             let mut xs = self.stem.on_map(&xs)?;
             for (dense, transition) in &self.stages {
                 xs = dense.iter().try_fold(xs, |xs, dense| dense.forward(xs, pass))?;

@@ -182,8 +182,7 @@ impl EfficientNet {
 impl Network for EfficientNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         in_chunks(xs, pass, |xs| {
-            let xs =
-                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
+            let xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?;
             let stem = self.stem.on_map(&xs, pass)?.relu6()?;
             let ys = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
             let mut features = self.last.on_map(&ys, pass)?.relu6()?.global_avg_pool()?;

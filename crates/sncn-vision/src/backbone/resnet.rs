@@ -92,8 +92,7 @@ impl ResNet {
 impl Network for ResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         in_chunks(xs, pass, |xs| {
-            let xs =
-                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
+            let xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?;
             let xs = self.norm.norm_relu(&self.stem.on_map(&xs)?, pass)?;
             let xs = if self.pooled { xs.max_pool(3, 2, 1)? } else { xs };
             self.head.forward(&self.blocks.iter().try_fold(xs, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)

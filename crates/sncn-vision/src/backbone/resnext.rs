@@ -129,8 +129,7 @@ impl ResNext {
 impl Network for ResNext {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         in_chunks(xs, pass, |xs| {
-            let xs =
-                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
+            let xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?;
             // computed once: the first block reads it twice
             let stem = self.stem.1.norm_relu(&self.stem.0.on_map(&xs)?, pass)?;
             self.head.forward(&self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)

@@ -101,8 +101,7 @@ impl WideResNet {
 impl Network for WideResNet {
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         in_chunks(xs, pass, |xs| {
-            let xs =
-                FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
+            let xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?;
             let stem = self.stem.on_map(&xs)?;
             let xs = self.blocks.iter().try_fold(stem, |xs, block| block.forward(&xs, pass))?;
             self.head.forward(&self.bn.norm_relu(&xs, pass)?.global_avg_pool()?)

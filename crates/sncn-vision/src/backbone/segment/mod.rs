@@ -115,7 +115,7 @@ impl Segmenter {
     /// Scores (N, H, W, classes) of the main head and, if `auxiliary`, of the auxiliary head.
     fn scores(&self, xs: &Tensor, pass: &Pass, auxiliary: bool) -> Result<(Tensor, Option<Tensor>)> {
         let (_, height, width, _) = xs.dims4()?;
-        let map = FeatureMap::from_tensor(xs, self.built.recordable, pass)?.gather_statistics(pass.train || self.built.gathers);
+        let map = FeatureMap::from_tensor(xs, self.built.recordable, pass)?;
         let mut ys = self.stem.1.norm_relu(&self.stem.0.on_map(&map)?, pass)?.max_pool(3, 2, 1)?;
         let mut outputs = Vec::new();
         for stage in &self.stages {
