@@ -110,18 +110,13 @@ fn networks(meter: &Meter, only: Option<&str>) -> Result<()> {
 }
 
 fn attached(meter: &Meter, _: Option<&str>) -> Result<()> {
-    let step = |layers: &[LayerConfig]| {
-        let mut trainer = Trainer::with("wrn40_2", layers)?;
-        let pass = Pass::mixing(trainer.network.sites(), SITES.len(), Seed::new(1));
-        meter.seconds(|| trainer.step_in(&pass))
-    };
-    let rate = |what: &str, seconds| meter.rate("wrn40_2", what, (BATCH, 3. * WRN_OPERATIONS), seconds, "images/s");
-    let plain = step(&[])?;
-    rate("train, nothing attached", plain);
+    let mut plain = Trainer::with("wrn40_2", &[])?;
     for (kind, _) in LAYERS {
-        let seconds = step(&[LayerConfig::new(*kind, "post")])?;
-        rate(&format!("train, {kind}"), seconds);
-        emit("wrn40_2", &format!("step with {kind} over without"), seconds / plain, "times");
+        let mut trainer = Trainer::with("wrn40_2", &[LayerConfig::new(*kind, "post")])?;
+        let pass = Pass::mixing(trainer.network.sites(), SITES.len(), Seed::new(1));
+        let seconds = meter.alternating(&mut [&mut || plain.step(&[]), &mut || trainer.step_in(&pass)])?;
+        meter.rate("wrn40_2", &format!("train, {kind}"), (BATCH, 3. * WRN_OPERATIONS), seconds[1], "images/s");
+        emit("wrn40_2", &format!("step with {kind} over without, by turns"), seconds[1] / seconds[0], "times");
     }
     Ok(())
 }
