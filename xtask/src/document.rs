@@ -1,6 +1,7 @@
 //! The report of a table as Markdown, with its pictures.
 
 use crate::classes;
+use crate::domains;
 use crate::figures;
 use crate::provenance;
 use crate::sheet::Sheet;
@@ -64,6 +65,15 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
     text += "The standard errors are of the seeds alone; the test examples are the same for all.\n\n";
     verdict(sheet).iter().for_each(|sentence| text += &format!("- {sentence}\n"));
     text += &picture("", &format!("{} by test set and row, with standard errors", measure.title), sheet.chart().svg());
+    for (folder, grid) in domains::by_domain(sheet) {
+        text += &format!(
+            "\n## {}\n\n{} in percent on the domain that a network was not trained on; rows that differ in their domains alone are one \
+             method. The mean is that over the domains, of seeds that have them all; Δ: its difference to the baseline's.\n\n",
+            if folder.is_empty() { "By domain".to_string() } else { format!("{folder} by domain") },
+            measure.title
+        );
+        text += &grid.markdown();
+    }
     if !differences.is_empty() {
         text += &format!(
             "\n## Difference to the baseline\n\n{} in percentage points, paired by seed ({} than 0 is better); * beyond two standard \

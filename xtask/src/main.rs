@@ -11,6 +11,7 @@ mod classes;
 mod cycles;
 mod data;
 mod document;
+mod domains;
 mod fetch;
 mod figures;
 mod grid;

@@ -93,19 +93,19 @@ impl<'a> Sheet<'a> {
     /// one that is divided by another network's errors.
     pub(crate) fn label(&self, set: &str) -> String {
         let measure = self.table.task();
-        let errors = self.rows().flat_map(|(_, results)| results).map(|one| (one, one.corruption_errors(set)));
-        let part = errors.filter(|(_, errors)| !errors.rows().is_empty()).find_map(|(results, errors)| {
-            let is_divided = results.value(set, MCE_ALEXNET).is_some();
+        let all = || self.rows().flat_map(|(_, results)| results);
+        let errors = || all().map(|one| one.corruption_errors(set)).filter(|errors| !errors.rows().is_empty());
+        let is_divided = all().any(|results| results.value(set, MCE_ALEXNET).is_some());
+        if !is_corrupted(set) || !measure.low || !is_divided && errors().all(|errors| errors.is_benchmark()) {
+            return format!("{set} {} %", if is_corrupted(set) { measure.corrupted.0 } else { measure.called });
+        }
+        let counts = errors().map(|errors| {
             let severities = errors.rows().iter().map(|(_, row)| row.len()).max().unwrap_or(0);
-            match (is_divided, errors.is_benchmark()) {
-                (true, _) => Some(format!("{set} mean {} %", measure.called)),
-                (_, true) => None,
-                _ => Some(format!("{set} mean {} of {} × {severities} %", measure.called, errors.rows().len())),
-            }
+            format!("{} × {severities}", errors.rows().len())
         });
-        match part.filter(|_| is_corrupted(set) && measure.low) {
-            Some(label) => label,
-            None => format!("{set} {} %", if is_corrupted(set) { measure.corrupted.0 } else { measure.called }),
+        match is_divided {
+            true => format!("{set} mean {} %", measure.called),
+            false => format!("{set} mean {} of {} %", measure.called, distinct(counts).join(" or ")),
         }
     }
 
