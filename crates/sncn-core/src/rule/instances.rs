@@ -265,6 +265,19 @@ impl Affine {
         Self { within: bbox, ..self }
     }
 
+    /// The same for the instances n with `instances[n]`; the others stay exactly as they are.
+    ///
+    /// # Errors
+    /// Returns an error where `instances` does not have as many values as the map has instances.
+    pub fn only(self, map: &Instances<'_>, instances: &[bool]) -> Result<Self> {
+        let chosen: Vec<f64> = instances.iter().map(|&chosen| f64::from(u8::from(chosen))).collect();
+        let chosen = map.constant(map.shape().instances, 1, chosen)?;
+        let others = chosen.affine(-1., 1.);
+        let Self { centre, scale, bias, within } = self;
+        let scale = scale.mul(&chosen)?.add(&others)?;
+        Ok(Self { centre: centre.mul(&chosen)?, scale, bias: bias.mul(&chosen)?, within })
+    }
+
     /// Concatenates two affine maps along the channels: `self` applies to the first, `other` to the rest. `within` is that of
     /// `self`.
     ///

@@ -10,6 +10,7 @@
 mod instances;
 mod matrix;
 mod plain;
+mod rows;
 mod run;
 mod tape;
 

@@ -1,6 +1,7 @@
 //! The tape behind [`super::Matrix`]: operations on small row-major f64 matrices, and their gradients. Operations of two matrices
 //! broadcast axes of length 1.
 
+use super::rows::{add_row, dot, each_row, mean};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -137,15 +138,6 @@ fn pair(op: Pair, columns: usize, a: &[f64], b: &[f64], out: &mut [f64]) {
     }
 }
 
-/// Adds `g·factor(k)` to a row's gradient, summed where the row has one value.
-fn add_row(to: &mut [f64], columns: usize, g: &[f64], factor: impl Fn(usize) -> f64) {
-    if to.len() == columns {
-        to.iter_mut().zip(g).enumerate().for_each(|(k, (to, g))| *to += g * factor(k));
-    } else {
-        to[0] += g.iter().enumerate().map(|(k, g)| g * factor(k)).sum::<f64>();
-    }
-}
-
 impl Tape {
     pub(super) fn leaf(&mut self, rows: usize, columns: usize, values: Vec<f64>, wanted: bool) -> usize {
         self.push(Node { rows, columns, values, op: Op::Leaf, wanted })
@@ -174,30 +166,33 @@ impl Tape {
     /// Computes an operation whose shape, (rows, columns), has been checked.
     pub(super) fn compute(&mut self, rows: usize, columns: usize, op: Op) -> usize {
         let mut values = vec![0.; rows * columns];
-        let of = |node: usize| &self.nodes[node];
-        let each = values.chunks_exact_mut(columns.max(1)).enumerate();
+        let nodes = &self.nodes;
+        let of = |node: usize| &nodes[node];
+        let mut each = |f: &(dyn Fn(usize, &mut [f64]) + Sync)| each_row(&mut values, columns, f);
         match &op {
             Op::Leaf => {}
-            Op::Each(function, a) => values.iter_mut().zip(&of(*a).values).for_each(|(y, &x)| *y = function.value(x)),
-            Op::Two(op, a, b) => each.for_each(|(r, out)| pair(*op, columns, of(*a).row(r), of(*b).row(r), out)),
+            Op::Each(function, a) => each(&|r, out| {
+                out.iter_mut().zip(of(*a).row(r)).for_each(|(y, &x)| *y = function.value(x));
+            }),
+            Op::Two(op, a, b) => each(&|r, out| pair(*op, columns, of(*a).row(r), of(*b).row(r), out)),
             Op::Rows(a, weights) => {
                 for (r, weight) in weights.iter().enumerate() {
                     values.iter_mut().zip(of(*a).row(r)).for_each(|(sum, x)| *sum += weight * x);
                 }
             }
-            Op::Columns(a) => each.for_each(|(r, out)| out[0] = mean(of(*a).row(r))),
-            Op::Groups(a, groups) => each.for_each(|(r, out)| {
+            Op::Columns(a) => each(&|r, out| out[0] = mean(of(*a).row(r))),
+            Op::Groups(a, groups) => each(&|r, out| {
                 let len = columns / groups;
                 out.chunks_exact_mut(len).zip(of(*a).row(r).chunks_exact(len)).for_each(|(out, x)| out.fill(mean(x)));
             }),
-            Op::Select { of: a, rows, columns } => each.for_each(|(r, out)| {
+            Op::Select { of: a, rows, columns } => each(&|r, out| {
                 let from = of(*a).row(rows.as_ref().map_or(r, |rows| rows[r]));
                 match columns {
                     Some(columns) => out.iter_mut().zip(columns.iter()).for_each(|(y, &c)| *y = from[c]),
                     None => out.copy_from_slice(from),
                 }
             }),
-            Op::Join(parts) => each.for_each(|(r, out)| {
+            Op::Join(parts) => each(&|r, out| {
                 let mut at = 0;
                 for part in parts {
                     let row = of(*part).row(r);
@@ -205,18 +200,18 @@ impl Tape {
                     at += row.len();
                 }
             }),
-            Op::Softmax(a) => each.for_each(|(r, out)| {
+            Op::Softmax(a) => each(&|r, out| {
                 let row = of(*a).row(r);
                 let most = row.iter().fold(f64::NEG_INFINITY, |most, &x| most.max(x));
                 out.iter_mut().zip(row).for_each(|(y, x)| *y = (x - most).exp());
                 let sum: f64 = out.iter().sum();
                 out.iter_mut().for_each(|y| *y /= sum);
             }),
-            Op::Product(a, b) => each.for_each(|(r, out)| {
+            Op::Product(a, b) => each(&|r, out| {
                 let row = of(*a).row(r);
-                out.iter_mut().enumerate().for_each(|(o, y)| *y = row.iter().zip(of(*b).row(o)).map(|(a, b)| a * b).sum());
+                out.iter_mut().enumerate().for_each(|(o, y)| *y = dot(row, of(*b).row(o)));
             }),
-            Op::Transpose(a) => each.for_each(|(r, out)| {
+            Op::Transpose(a) => each(&|r, out| {
                 let from = of(*a);
                 out.iter_mut().enumerate().for_each(|(c, y)| *y = from.values[c * from.columns + r]);
             }),
@@ -263,8 +258,10 @@ impl Tape {
         match &node.op {
             Op::Leaf => {}
             Op::Each(function, a) => into(*a, &mut |to, x| {
-                let each = to.iter_mut().zip(g).zip(x.values.iter().zip(&node.values));
-                each.for_each(|((to, g), (&x, &y))| *to += g * function.slope(x, y));
+                each_row(to, columns, |r, to| {
+                    let each = to.iter_mut().zip(&g[r * columns..]).zip(x.row(r).iter().zip(node.row(r)));
+                    each.for_each(|((to, g), (&x, &y))| *to += g * function.slope(x, y));
+                });
             }),
             Op::Two(op, a, b) => self.pair_backward(*op, [*a, *b], columns, g, &mut into),
             Op::Rows(a, weights) => into(*a, &mut |to, x| {
@@ -311,15 +308,17 @@ impl Tape {
             }),
             Op::Product(a, b) => {
                 let (one, two) = (&self.nodes[*a], &self.nodes[*b]);
+                // a row of either is used by all rows of the other
                 into(*a, &mut |to, x| {
-                    for (r, g) in rows() {
-                        g.iter().enumerate().for_each(|(o, g)| add_row(&mut to[x.at(r)], x.columns, two.row(o), |_| *g));
-                    }
+                    each_row(to, x.columns, |r, to| {
+                        g[r * columns..][..columns]
+                            .iter()
+                            .enumerate()
+                            .for_each(|(o, g)| add_row(to, x.columns, two.row(o), |_| *g));
+                    });
                 });
                 into(*b, &mut |to, x| {
-                    for (r, g) in rows() {
-                        g.iter().enumerate().for_each(|(o, g)| add_row(&mut to[x.at(o)], x.columns, one.row(r), |_| *g));
-                    }
+                    each_row(to, x.columns, |o, to| rows().for_each(|(r, g)| add_row(to, x.columns, one.row(r), |_| g[o])));
                 });
             }
             Op::Transpose(a) => into(*a, &mut |to, x| {
@@ -339,30 +338,30 @@ impl Tape {
         let (one, two) = (&self.nodes[a], &self.nodes[b]);
         let value = |row: &[f64], k: usize| if row.len() == 1 { row[0] } else { row[k] };
         let rows = || g.chunks_exact(columns.max(1)).enumerate();
-        into(a, &mut |to, x| {
-            for (r, g) in rows() {
-                let (to, b) = (&mut to[x.at(r)], two.row(r));
-                match op {
-                    Pair::Add | Pair::Sub => add_row(to, columns, g, |_| 1.),
-                    Pair::Mul => add_row(to, columns, g, |k| value(b, k)),
-                    Pair::Div => add_row(to, columns, g, |k| 1. / value(b, k)),
-                }
+        let of_first = |r: usize, g: &[f64], to: &mut [f64]| {
+            let b = two.row(r);
+            match op {
+                Pair::Add | Pair::Sub => add_row(to, columns, g, |_| 1.),
+                Pair::Mul => add_row(to, columns, g, |k| value(b, k)),
+                Pair::Div => add_row(to, columns, g, |k| 1. / value(b, k)),
             }
-        });
-        into(b, &mut |to, x| {
-            for (r, g) in rows() {
-                let (to, a, b) = (&mut to[x.at(r)], one.row(r), two.row(r));
-                match op {
-                    Pair::Add => add_row(to, columns, g, |_| 1.),
-                    Pair::Sub => add_row(to, columns, g, |_| -1.),
-                    Pair::Mul => add_row(to, columns, g, |k| value(a, k)),
-                    Pair::Div => add_row(to, columns, g, |k| -value(a, k) / (value(b, k) * value(b, k))),
-                }
+        };
+        let of_second = |r: usize, g: &[f64], to: &mut [f64]| {
+            let (a, b) = (one.row(r), two.row(r));
+            match op {
+                Pair::Add => add_row(to, columns, g, |_| 1.),
+                Pair::Sub => add_row(to, columns, g, |_| -1.),
+                Pair::Mul => add_row(to, columns, g, |k| value(a, k)),
+                Pair::Div => add_row(to, columns, g, |k| -value(a, k) / (value(b, k) * value(b, k))),
             }
-        });
+        };
+        let of: [(usize, &(dyn Fn(usize, &[f64], &mut [f64]) + Sync)); 2] = [(a, &of_first), (b, &of_second)];
+        for (input, of) in of {
+            into(input, &mut |to, x| match x.rows * columns == g.len() {
+                true => each_row(to, x.columns, |r, to| of(r, &g[r * columns..][..columns], to)),
+                // a single row for all
+                false => rows().for_each(|(r, g)| of(r, g, to)),
+            });
+        }
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
 }
