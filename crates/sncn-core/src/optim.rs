@@ -50,6 +50,8 @@ struct VarState {
     name: String,
     var: Var,
     factor: f64,
+    /// Whether weight decay acts on it.
+    decays: bool,
     first: Moment,
     second: Moment,
 }
@@ -152,14 +154,20 @@ impl Optimizer {
         {
             bail!("optimizer sgd: nesterov needs a momentum above 0, not {momentum}")
         }
-        let entries =
-            vars.into_iter().map(|(name, var)| VarState { name, var, factor: 1., first: Moment::None, second: Moment::None });
-        Ok(Self { config, entries: entries.collect(), clip: None, steps: 0 })
+        let (factor, decays) = (1., true);
+        let state = |(name, var)| VarState { name, var, factor, decays, first: Moment::None, second: Moment::None };
+        Ok(Self { config, entries: vars.into_iter().map(state).collect(), clip: None, steps: 0 })
     }
 
     /// Multiplies the learning rate of each variable by `factor(name)` (10 for heads, for example).
     pub fn with_lr_factors(mut self, factor: impl Fn(&str) -> f64) -> Self {
         self.entries.iter_mut().for_each(|entry| entry.factor = factor(&entry.name));
+        self
+    }
+
+    /// Weight decay acts on the variables alone of whose names `decays` is true: often not on biases and norms.
+    pub fn with_decay_of(mut self, decays: impl Fn(&str) -> bool) -> Self {
+        self.entries.iter_mut().for_each(|entry| entry.decays = decays(&entry.name));
         self
     }
 
@@ -241,12 +249,13 @@ impl VarState {
             let step = i32::try_from(steps).unwrap_or(i32::MAX);
             optim::Adam { lr, betas, eps, weight_decay, decoupled_decay, step }
         };
+        let decay = |decay: f64| if self.decays { decay } else { 0. };
         let rule = match *config {
             OptimizerConfig::Sgd { momentum, nesterov, weight_decay } => {
-                Rule::Sgd(optim::Sgd { lr, momentum, nesterov, weight_decay, first })
+                Rule::Sgd(optim::Sgd { lr, momentum, nesterov, weight_decay: decay(weight_decay), first })
             }
-            OptimizerConfig::Adam { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, weight_decay, 0.)),
-            OptimizerConfig::AdamW { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, 0., weight_decay)),
+            OptimizerConfig::Adam { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, decay(weight_decay), 0.)),
+            OptimizerConfig::AdamW { betas, eps, weight_decay } => Rule::Adam(adam(betas, eps, 0., decay(weight_decay))),
         };
         let keeps_squares = matches!(rule, Rule::Adam(_));
         if has_kernel(&self.var) && self.var.dtype() == DType::F32 && self.var.is_contiguous() {

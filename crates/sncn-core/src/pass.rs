@@ -43,6 +43,7 @@ pub struct Pass {
     /// recorded.
     pub train: bool,
     active: Vec<(usize, Draw)>,
+    mixing: Option<Arc<[bool]>>,
     seed: Seed,
     lengths: Option<Arc<[usize]>>,
     dropout: bool,
@@ -55,7 +56,8 @@ impl Pass {
     /// An evaluation pass: running statistics, no mixing, no dropout.
     pub fn eval() -> Self {
         let (active, seed, precision) = (Vec::new(), Seed::new(0), Precision::F32);
-        Self { train: false, active, seed, lengths: None, dropout: false, precision, kept: None, test_time: None }
+        let (mixing, lengths, kept, test_time) = (None, None, None, None);
+        Self { train: false, active, mixing, seed, lengths, dropout: false, precision, kept, test_time }
     }
 
     /// A training pass without mixing; dropout draws from `seed`.
@@ -78,6 +80,17 @@ impl Pass {
     pub fn with_draws<T: Any + Send + Sync>(draws: impl IntoIterator<Item = (usize, T)>, seed: Seed) -> Self {
         let active = draws.into_iter().map(|(site, draw)| (site, Draw::Given(Arc::new(draw)))).collect();
         Self { active, ..Self::train(seed) }
+    }
+
+    /// The same pass, in which only the instances n with `instances[n]` mix, among themselves: they draw their partners from these, and
+    /// the others stay as they are.
+    pub fn mixing_among(self, instances: impl Into<Arc<[bool]>>) -> Self {
+        Self { mixing: Some(instances.into()), ..self }
+    }
+
+    /// Returns which instances mix; `None` where all do.
+    pub fn mixing_instances(&self) -> Option<&[bool]> {
+        self.mixing.as_deref()
     }
 
     /// A pass that adapts a network to the batch it reads: a backward pass is recorded as in training, but nothing mixes, nothing is

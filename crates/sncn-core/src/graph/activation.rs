@@ -22,6 +22,14 @@ impl FeatureMap {
         self.with_activation(Activation::Relu6, ops::relu6)
     }
 
+    /// Applies leaky ReLU, y above 0 and slope·y elsewhere, with a slope from 0 to 1; on a recorded map it stays pending.
+    ///
+    /// # Errors
+    /// As [`FeatureMap::relu`].
+    pub fn leaky_relu(&self, slope: f64) -> Result<Self> {
+        self.with_activation(Activation::LeakyRelu(slope as f32), |xs| ops::leaky_relu(xs, slope))
+    }
+
     /// Applies quick GELU, x·σ(1.702·x); on a recorded map it stays pending.
     ///
     /// # Errors

@@ -6,7 +6,7 @@
 //! deterministic.
 
 use super::context::BuildContext;
-use super::partners::permutation;
+use super::partners::{for_mixing, mixing, permutation, spread_partners};
 use crate::pass::{BoundingBox, Pass};
 use crate::rule::{Affine, Instances, MapShape, Matrix, Rule, Statistics};
 use candle_core::{Result, bail};
@@ -174,7 +174,7 @@ impl CrossNormDraw {
 }
 
 impl Rule for CrossNormDraw {
-    fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
+    fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         self.check(map.shape().instances, map.shape().channels)?;
         let (content, style) = (map.statistics_in(self.content)?, map.statistics_in(self.style)?);
         let std = |statistics: &Statistics| statistics.std(EPS);
@@ -185,7 +185,7 @@ impl Rule for CrossNormDraw {
             Some(blend) => (scale.affine(1. - blend, blend), content.mean.affine(blend, 0.).add(&bias.affine(1. - blend, 0.))?),
             None => (scale, bias),
         };
-        Ok(Some(Affine::new(content.mean, scale, bias).within(self.content)))
+        for_mixing(Affine::new(content.mean, scale, bias).within(self.content), map, pass)
     }
 }
 
@@ -229,7 +229,13 @@ impl CrossNorm {
 impl Rule for CrossNorm {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let &MapShape { instances, height, width, channels, .. } = map.shape();
-        let draw = |rng: &mut _| CrossNormDraw::sample(&self.config, (instances, height, width, channels), rng);
+        let who = mixing("crossnorm", pass, instances)?;
+        let draw = |rng: &mut _| {
+            let draw = CrossNormDraw::sample(&self.config, (who.len(), height, width, channels), rng)?;
+            let is_alone = draw.partner.is_empty();
+            let partner = if is_alone { Vec::new() } else { spread_partners(&who, &draw.partner, instances) };
+            Ok(CrossNormDraw { partner, ..draw })
+        };
         pass.draw(self.site, "crossnorm", draw)?.map_or(Ok(None), |draw: CrossNormDraw| draw.rule(map, pass))
     }
 }

@@ -2,11 +2,11 @@
 //! they differ within the batch.
 //!
 //! y = (x − μ)/σ·(σ + ε₁·S(σ)) + μ + ε₂·S(μ), with ε ~ N(0, 1) for every (instance, channel), and S(t) = √(var(t) + eps), the unbiased
-//! variance over the batch. σ is unbiased; eps is 1e-6 in both roots. Gradients flow through everything. It is active at sites, as
+//! variance over the instances that mix, usually the whole batch. σ is unbiased; eps is 1e-6 in both roots. Gradients flow through everything. It is active at sites, as
 //! CrossNorm is; published with probability 0.5 at six sites of a ResNet: after the stem's convolution and pool and after every stage.
 
 use super::context::BuildContext;
-use super::partners::check_probability;
+use super::partners::{check_probability, for_mixing, mixing};
 use crate::pass::Pass;
 use crate::rule::{Affine, Instances, Matrix, Rule};
 use candle_core::{Result, bail};
@@ -55,10 +55,11 @@ fn spread(matrix: &Matrix) -> Result<Matrix> {
 }
 
 impl Rule for DsuDraw {
-    fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
+    fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let (n, c) = (map.shape().instances, map.shape().channels);
-        if n < 2 {
-            bail!("DSU needs at least 2 instances, this batch has {n}: use a batch size that leaves no batch of one")
+        let who = mixing("DSU", pass, n)?;
+        if let k @ ..2 = who.len() {
+            bail!("DSU needs at least 2 instances, this batch has {k}: use a batch size that leaves no batch of one")
         }
         if self.mean.len() != n * c || self.std.len() != n * c {
             let (means, stds) = (self.mean.len(), self.std.len());
@@ -66,9 +67,12 @@ impl Rule for DsuDraw {
         }
         let statistics = map.statistics()?;
         let (mean, std) = (&statistics.mean, statistics.std(EPS)?);
-        let moved = |matrix: &Matrix, by: &[f64]| matrix.add(&spread(matrix)?.mul(&map.constant(n, c, by.to_vec())?)?);
+        let moved = |matrix: &Matrix, by: &[f64]| {
+            let mixing = if who.len() == n { matrix.clone() } else { matrix.select_rows(&who)? };
+            matrix.add(&spread(&mixing)?.mul(&map.constant(n, c, by.to_vec())?)?)
+        };
         let (scale, bias) = (moved(&std, &self.std)?.div(&std)?, moved(mean, &self.mean)?);
-        Ok(Some(Affine::new(mean.clone(), scale, bias)))
+        for_mixing(Affine::new(mean.clone(), scale, bias), map, pass)
     }
 }
 
@@ -92,7 +96,18 @@ impl Dsu {
 
 impl Rule for Dsu {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
-        let draw = |rng: &mut _| Ok(DsuDraw::sample(map.shape().instances, map.shape().channels, rng));
+        let (n, c) = (map.shape().instances, map.shape().channels);
+        let who = mixing("dsu", pass, n)?;
+        // instances that do not mix have no draw
+        let rows = |drawn: Vec<f64>| {
+            let mut all = vec![0.; n * c];
+            who.iter().zip(drawn.chunks_exact(c)).for_each(|(&n, row)| all[n * c..][..c].copy_from_slice(row));
+            all
+        };
+        let draw = |rng: &mut _| {
+            let DsuDraw { mean, std } = DsuDraw::sample(who.len(), c, rng);
+            Ok(DsuDraw { mean: rows(mean), std: rows(std) })
+        };
         let draw = pass.draw_sometimes(self.site, "dsu", self.config.probability, draw)?;
         draw.map_or(Ok(None), |draw: DsuDraw| draw.rule(map, pass))
     }

@@ -52,22 +52,24 @@ impl EfdMixDraw {
         Ok(Self { partner, lambda: partners::fractions("efdmix", config.alpha, instances, rng)? })
     }
 
-    /// The operation on instances with so many positions.
-    fn matching(&self, lengths: Vec<usize>) -> Result<Matching> {
+    /// The operation on instances with so many positions; those that do not mix take no share of their partners.
+    fn matching(&self, lengths: Vec<usize>, pass: &Pass) -> Result<Matching> {
         partners::check("EFDMix", &self.partner, Some(&self.lambda), lengths.len())?;
-        let share = self.lambda.iter().map(|lambda| 1. - lambda).collect();
+        let who = partners::mixing("EFDMix", pass, lengths.len())?;
+        let theirs: Vec<f64> = who.iter().map(|&n| 1. - self.lambda[n]).collect();
+        let share = partners::spread(&who, &theirs, lengths.len(), |_| 0.);
         Ok(Matching { name: "EFDMix", partner: self.partner.clone(), share, lengths })
     }
 }
 
 impl Layer for EfdMixDraw {
-    fn on_map(&self, xs: &FeatureMap, _: &Pass) -> Result<FeatureMap> {
+    fn on_map(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
         let (n, h, w, _) = xs.dims()?;
-        xs.apply_operation(self.matching(vec![h * w; n])?)
+        xs.apply_operation(self.matching(vec![h * w; n], pass)?)
     }
 
-    fn on_sequences(&self, xs: &TokenMap, packing: &Packing, _: &Pass) -> Result<TokenMap> {
-        xs.apply_operation(self.matching(packing.lengths().to_vec())?)
+    fn on_sequences(&self, xs: &TokenMap, packing: &Packing, pass: &Pass) -> Result<TokenMap> {
+        xs.apply_operation(self.matching(packing.lengths().to_vec(), pass)?)
     }
 }
 
@@ -90,7 +92,12 @@ impl EfdMix {
     }
 
     fn draw(&self, instances: usize, pass: &Pass) -> Result<Option<EfdMixDraw>> {
-        let sample = |rng: &mut _| EfdMixDraw::sample(&self.config, instances, rng);
+        let who = partners::mixing("efdmix", pass, instances)?;
+        let sample = |rng: &mut _| {
+            let EfdMixDraw { partner, lambda } = EfdMixDraw::sample(&self.config, who.len(), rng)?;
+            let partner = partners::spread_partners(&who, &partner, instances);
+            Ok(EfdMixDraw { partner, lambda: partners::spread(&who, &lambda, instances, |_| 1.) })
+        };
         pass.draw_sometimes(self.site, "efdmix", self.config.probability, sample)
     }
 }

@@ -53,7 +53,7 @@ impl MixStyleDraw {
 }
 
 impl Rule for MixStyleDraw {
-    fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
+    fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let n = map.shape().instances;
         partners::check("MixStyle", &self.partner, Some(&self.lambda), n)?;
         let statistics = map.statistics()?;
@@ -61,7 +61,7 @@ impl Rule for MixStyleDraw {
         let own = map.constant(n, 1, self.lambda.clone())?;
         let theirs = own.affine(-1., 1.);
         let between = |matrix: &Matrix| matrix.mul(&own)?.add(&matrix.select_rows(&self.partner)?.mul(&theirs)?);
-        Ok(Some(Affine::new(mean.clone(), between(&std)?.div(&std)?, between(&mean)?)))
+        partners::for_mixing(Affine::new(mean.clone(), between(&std)?.div(&std)?, between(&mean)?), map, pass)
     }
 }
 
@@ -85,7 +85,13 @@ impl MixStyle {
 
 impl Rule for MixStyle {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
-        let draw = |rng: &mut _| MixStyleDraw::sample(&self.config, map.shape().instances, rng);
+        let n = map.shape().instances;
+        let who = partners::mixing("mixstyle", pass, n)?;
+        let draw = |rng: &mut _| {
+            let MixStyleDraw { partner, lambda } = MixStyleDraw::sample(&self.config, who.len(), rng)?;
+            let partner = partners::spread_partners(&who, &partner, n);
+            Ok(MixStyleDraw { partner, lambda: partners::spread(&who, &lambda, n, |_| 1.) })
+        };
         pass.draw(self.site, "mixstyle", draw)?.map_or(Ok(None), |draw: MixStyleDraw| draw.rule(map, pass))
     }
 }

@@ -165,6 +165,14 @@ impl Norm {
         self.0.on_map(xs, pass)?.relu()
     }
 
+    /// Applies the norm, then leaky ReLU with this slope below 0.
+    ///
+    /// # Errors
+    /// As [`Layer::on_map`].
+    pub fn norm_leaky_relu(&self, xs: &FeatureMap, slope: f64, pass: &Pass) -> Result<FeatureMap> {
+        self.0.on_map(xs, pass)?.leaky_relu(slope)
+    }
+
     /// Applies the norm to the token vectors of packed sequences.
     ///
     /// # Errors

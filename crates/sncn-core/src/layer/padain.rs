@@ -45,7 +45,7 @@ impl PAdaInDraw {
 }
 
 impl Rule for PAdaInDraw {
-    fn rule(&self, map: &Instances<'_>, _: &Pass) -> Result<Option<Affine>> {
+    fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         partners::check("pAdaIN", &self.partner, None, map.shape().instances)?;
         let statistics = map.statistics()?;
         if statistics.counts().iter().all(|&count| count == 1) {
@@ -54,7 +54,7 @@ impl Rule for PAdaInDraw {
         let (mean, std) = (&statistics.mean, statistics.std(EPS)?);
         let theirs = std.detach().select_rows(&self.partner)?;
         let bias = mean.detach().select_rows(&self.partner)?;
-        Ok(Some(Affine::new(mean.clone(), theirs.div(&std.affine(1., EPS))?, bias)))
+        partners::for_mixing(Affine::new(mean.clone(), theirs.div(&std.affine(1., EPS))?, bias), map, pass)
     }
 }
 
@@ -78,7 +78,12 @@ impl PAdaIn {
 
 impl Rule for PAdaIn {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
-        let draw = |rng: &mut _| Ok(PAdaInDraw::sample(map.shape().instances, rng));
+        let n = map.shape().instances;
+        let who = partners::mixing("padain", pass, n)?;
+        let draw = |rng: &mut _| {
+            let PAdaInDraw { partner } = PAdaInDraw::sample(who.len(), rng);
+            Ok(PAdaInDraw { partner: partners::spread_partners(&who, &partner, n) })
+        };
         let draw = pass.draw_sometimes(self.site, "padain", self.config.probability, draw)?;
         draw.map_or(Ok(None), |draw: PAdaInDraw| draw.rule(map, pass))
     }

@@ -1,5 +1,7 @@
 //! What layers that mix instances draw: partners, and fractions of the instances' own statistics.
 
+use crate::pass::Pass;
+use crate::rule::{Affine, Instances};
 use candle_core::{Result, bail};
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -10,6 +12,39 @@ pub(super) fn permutation(count: usize, rng: &mut impl Rng) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     order.shuffle(rng);
     order
+}
+
+/// The numbers of the instances that mix in a pass over `count` of them.
+///
+/// # Errors
+/// Where the pass says which instances mix, and of another number of them.
+pub(super) fn mixing(layer: &str, pass: &Pass, count: usize) -> Result<Vec<usize>> {
+    match pass.mixing_instances() {
+        None => Ok((0..count).collect()),
+        Some(mixing) if mixing.len() == count => Ok((0..count).filter(|&n| mixing[n]).collect()),
+        Some(mixing) => bail!("{layer}: the pass says of {} instances whether they mix, the batch has {count}", mixing.len()),
+    }
+}
+
+/// A value for each of `count` instances: `own` for those that mix, `usual(n)` for the others.
+pub(super) fn spread<T: Copy>(mixing: &[usize], own: &[T], count: usize, usual: impl Fn(usize) -> T) -> Vec<T> {
+    let mut all: Vec<T> = (0..count).map(usual).collect();
+    mixing.iter().zip(own).for_each(|(&n, &value)| all[n] = value);
+    all
+}
+
+/// The partners of all `count` instances, where those that mix drew theirs among themselves; the others have themselves.
+pub(super) fn spread_partners(mixing: &[usize], drawn: &[usize], count: usize) -> Vec<usize> {
+    let theirs: Vec<usize> = drawn.iter().map(|&k| mixing[k]).collect();
+    spread(mixing, &theirs, count, |n| n)
+}
+
+/// What a layer's draw makes of a map in this pass: the instances that do not mix stay as they are.
+pub(super) fn for_mixing(affine: Affine, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
+    match pass.mixing_instances() {
+        Some(mixing) => affine.only(map, mixing).map(Some),
+        None => Ok(Some(affine)),
+    }
 }
 
 /// Checks α of λ ~ Beta(α, α), and returns the distribution.

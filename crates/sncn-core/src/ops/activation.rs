@@ -11,6 +11,7 @@ use sncn_kernels::simd::Form;
 enum Activation {
     Relu,
     Relu6,
+    LeakyRelu(f64),
     Gelu(Gelu),
     Sigmoid,
 }
@@ -31,6 +32,7 @@ impl Activation {
                     () => v,
                 });
             }
+            Self::LeakyRelu(slope) => map(x, out, |v| if v <= T::ZERO { v * T::from_f64(slope) } else { v }),
             Self::Gelu(kind) => gelu_forward(Form::current(), kind, x, out),
             Self::Sigmoid => map(x, out, |v| T::from_f64(logistic(v.to_f64()))),
         }
@@ -43,6 +45,7 @@ impl Activation {
                 let six = T::from_f64(6.);
                 zip(x, gy, dx, |v, g| if v <= T::ZERO || v >= six { T::ZERO } else { g });
             }
+            Self::LeakyRelu(slope) => zip(x, gy, dx, |v, g| if v <= T::ZERO { g * T::from_f64(slope) } else { g }),
             Self::Gelu(kind) => gelu_backward(Form::current(), kind, x, gy, dx),
             Self::Sigmoid => zip(x, gy, dx, |v, g| {
                 let s = logistic(v.to_f64());
@@ -58,6 +61,7 @@ impl Activation {
         match self {
             Self::Relu => reference::relu(xs),
             Self::Relu6 => reference::relu6(xs),
+            Self::LeakyRelu(slope) => reference::leaky_relu(xs, slope),
             Self::Gelu(Gelu::Quick) => reference::quick_gelu(xs),
             Self::Gelu(Gelu::Erf) => reference::gelu_erf(xs),
             Self::Sigmoid => reference::sigmoid(xs),
@@ -115,6 +119,14 @@ pub fn relu(xs: &Tensor) -> Result<Tensor> {
 /// As [`relu`].
 pub fn relu6(xs: &Tensor) -> Result<Tensor> {
     Activation::Relu6.apply(xs)
+}
+
+/// Computes leaky ReLU, x above 0 and slope·x elsewhere (Maas, Hannun, Ng 2013), with derivative `slope` at 0.
+///
+/// # Errors
+/// As [`relu`].
+pub fn leaky_relu(xs: &Tensor, slope: f64) -> Result<Tensor> {
+    Activation::LeakyRelu(slope).apply(xs)
 }
 
 /// Computes quick GELU, x·sigmoid(1.702·x), the sigmoid approximation of GELU (Hendrycks, Gimpel 2016, section 2).

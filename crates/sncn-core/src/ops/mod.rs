@@ -15,7 +15,7 @@ mod resize;
 mod settings;
 mod weighted;
 
-pub use activation::{gelu_erf, quick_gelu, relu, relu6, sigmoid};
+pub use activation::{gelu_erf, leaky_relu, quick_gelu, relu, relu6, sigmoid};
 pub use common::has_kernel;
 pub(crate) use common::{add_in_place, by_dtype, constants, elements, with_values};
 pub(crate) use conv::conv_shape;

@@ -22,6 +22,11 @@ pub(super) fn relu6(xs: &Tensor) -> Result<Tensor> {
     ys.ge(6.)?.where_cond(&(ys.zeros_like()? + 6.)?, &ys)
 }
 
+/// x above 0, slope·x elsewhere, with derivative `slope` at 0; NaN stays NaN.
+pub(super) fn leaky_relu(xs: &Tensor, slope: f64) -> Result<Tensor> {
+    xs.le(0.)?.where_cond(&(xs * slope)?, xs)
+}
+
 /// 1 / (1 + e⁻ˣ), computed from e^−|x|, so that neither the value nor the gradient overflows.
 pub(super) fn sigmoid(xs: &Tensor) -> Result<Tensor> {
     let negative = xs.lt(0.)?;

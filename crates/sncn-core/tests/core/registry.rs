@@ -214,3 +214,38 @@ fn a_site_acts_where_the_pass_says_and_as_often_as_its_probability() -> Result<(
     }
     Ok(())
 }
+
+#[test]
+fn instances_that_do_not_mix_stay_and_the_others_mix_among_themselves() -> Result<()> {
+    use serde_json::json;
+    let mixes = [false, true, true, false, true, true, false];
+    let who: Vec<u32> = (0..7).filter(|&n| mixes[n as usize]).collect();
+    let others: Vec<u32> = (0..7).filter(|&n| !mixes[n as usize]).collect();
+    let kinds = [
+        ("crossnorm", json!({})),
+        ("crossnorm", json!({"crop": "both", "channel_shuffle": true})),
+        ("crossnorm", json!({"mode": "one_instance", "blend": 0.3})),
+        ("mixstyle", json!({})),
+        ("efdmix", json!({})),
+        ("dsu", json!({})),
+        ("padain", json!({})),
+    ];
+    for (kind, given) in kinds {
+        let vars = Vars::new(Seed::new(4), DType::F32, &Device::Cpu);
+        let layer = build(kind, settings(given.clone()), &BuildContext::new(CHANNELS, vars.builder()))?;
+        let pass = Pass::mixing(1, 1, Seed::new(9));
+        for dtype in [DType::F64, DType::F32] {
+            let xs = random("x", &[7, 5, 4, CHANNELS], dtype)?;
+            let rows = |xs: &Tensor, rows: &[u32]| xs.index_select(&Tensor::new(rows, &Device::Cpu)?, 0);
+            let most = |a: &Tensor, b: &Tensor| (a - b)?.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar::<f64>();
+            let ys = layer.forward(&xs, &pass.clone().mixing_among(mixes))?;
+            let alone = layer.forward(&rows(&xs, &who)?, &pass)?;
+            assert_eq!(most(&rows(&ys, &others)?, &rows(&xs, &others)?)?, 0., "{kind} {given}");
+            let error = most(&rows(&ys, &who)?, &alone)?;
+            assert!(error < 1e-5 && most(&alone, &rows(&xs, &who)?)? > 0.05, "{kind} {given}: {error}");
+            let wrong = layer.forward(&xs, &pass.clone().mixing_among([true; 3])).unwrap_err().to_string();
+            assert!(wrong.contains("the pass says of 3 instances whether they mix, the batch has 7"), "{wrong}");
+        }
+    }
+    Ok(())
+}

@@ -17,7 +17,7 @@ pub use passes::Coefficients;
 use crate::columns::run;
 use crate::real::Real;
 use crate::simd::Form;
-use passes::{Activate, Add, AffineBackward, Combine, CutBackward, QuickGelu, QuickGeluBackward, Second, Sums, Total};
+use passes::{Activate, Add, AffineBackward, Combine, PiecesBackward, QuickGelu, QuickGeluBackward, Second, Sums, Total};
 
 fn check(maps: &[usize], channels: usize, others: &[usize]) {
     assert!(
@@ -34,8 +34,8 @@ pub fn activate(form: Form, x: &[f32], scale: &[f32], bias: &[f32], activation: 
         (Form::Naive, _) => naive::activate(x, scale, bias, activation, out),
         (_, Activation::QuickGelu) => run(form, &mut QuickGelu { x, scale, bias, out }, scale.len()),
         _ => {
-            let bounds = activation.bounds();
-            run(form, &mut Activate { x: Some(x), centre: None, scale, bias, bounds, out }, scale.len());
+            let pieces = activation.pieces();
+            run(form, &mut Activate { x: Some(x), centre: None, scale, bias, pieces, out }, scale.len());
         }
     }
 }
@@ -49,8 +49,8 @@ pub fn activate_in_place(form: Form, y: &mut [f32], scale: &[f32], bias: &[f32],
             activate(form, &x, scale, bias, activation, y);
         }
         _ => {
-            let bounds = activation.bounds();
-            run(form, &mut Activate { x: None, centre: None, scale, bias, bounds, out: y }, scale.len());
+            let pieces = activation.pieces();
+            run(form, &mut Activate { x: None, centre: None, scale, bias, pieces, out: y }, scale.len());
         }
     }
 }
@@ -61,8 +61,8 @@ pub(crate) fn centred_affine<T: Real>(form: Form, x: &[T], centre: &[T], scale: 
     let inputs = (T::as_f32(x), T::as_f32(centre), T::as_f32(scale), T::as_f32(bias));
     match (form, inputs, T::as_f32_mut(out)) {
         (Form::Portable | Form::Avx2 | Form::Avx512, (Some(x), Some(centre), Some(scale), Some(bias)), Some(out)) => {
-            let bounds = Activation::Identity.bounds();
-            run(form, &mut Activate { x: Some(x), centre: Some(centre), scale, bias, bounds, out }, scale.len());
+            let pieces = Activation::Identity.pieces();
+            run(form, &mut Activate { x: Some(x), centre: Some(centre), scale, bias, pieces, out }, scale.len());
         }
         _ => naive::centred_affine(x, centre, scale, bias, out),
     }
@@ -127,7 +127,7 @@ pub(crate) fn affine_backward<T: Real>(
     }
 }
 
-/// Multiplies g by activation′(scale·x + bias): the backward pass of [`activate`] but for the factor `scale`. ReLU and ReLU6 let the
+/// Multiplies g by activation′(scale·x + bias): the backward pass of [`activate`] but for the factor `scale`. ReLU, ReLU6 and leaky ReLU let the
 /// gradient pass where scale·x + bias is NaN, as it does the value.
 pub fn activate_backward(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], bias: &[f32], activation: Activation) {
     check(&[g.len(), x.len()], scale.len(), &[bias.len()]);
@@ -135,7 +135,7 @@ pub fn activate_backward(form: Form, g: &mut [f32], x: &[f32], scale: &[f32], bi
         (_, Activation::Identity) => {}
         (Form::Naive, _) => naive::activate_backward(g, x, scale, bias, activation),
         (_, Activation::QuickGelu) => run(form, &mut QuickGeluBackward { g, x, scale, bias }, scale.len()),
-        _ => run(form, &mut CutBackward { g, x, scale, bias, bounds: activation.bounds() }, scale.len()),
+        _ => run(form, &mut PiecesBackward { g, x, scale, bias, pieces: activation.pieces() }, scale.len()),
     }
 }
 

@@ -27,6 +27,8 @@ pub fn activate<T: Real>(x: &[T], scale: &[T], bias: &[T], activation: Activatio
             Activation::Relu => rectify(y),
             Activation::Relu6 if y >= T::from_f64(6.) => T::from_f64(6.),
             Activation::Relu6 => rectify(y),
+            Activation::LeakyRelu(slope) if y <= T::ZERO => y * T::from_f64(f64::from(slope)),
+            Activation::LeakyRelu(_) => y,
             Activation::QuickGelu => T::from_f64(y.to_f64() * gate_naive(Gelu::Quick, y.to_f64()).0),
         };
     }
@@ -91,7 +93,8 @@ pub fn activate_backward<T: Real>(g: &mut [T], x: &[T], scale: &[T], bias: &[T],
         match activation {
             Activation::Relu | Activation::Relu6 if y <= T::ZERO => *g = T::ZERO,
             Activation::Relu6 if y >= T::from_f64(6.) => *g = T::ZERO,
-            Activation::Identity | Activation::Relu | Activation::Relu6 => {}
+            Activation::LeakyRelu(slope) if y <= T::ZERO => *g = *g * T::from_f64(f64::from(slope)),
+            Activation::Identity | Activation::Relu | Activation::Relu6 | Activation::LeakyRelu(_) => {}
             Activation::QuickGelu => {
                 let (value, slope) = gate_naive(Gelu::Quick, y.to_f64());
                 *g = T::from_f64(g.to_f64() * (value + y.to_f64() * slope));

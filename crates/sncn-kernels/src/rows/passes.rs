@@ -1,16 +1,17 @@
 //! The passes over vectors of channels.
 
+use super::activation::Pieces;
 use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
 use crate::gelu::{Gelu, gate};
 use crate::simd::Vector;
 
-/// out = scale·(x − centre) + bias, cut off outside the bounds; without x it is what `out` holds, without a centre that is 0.
+/// out = pieces(scale·(x − centre) + bias); without x it is what `out` holds, without a centre that is 0.
 pub(super) struct Activate<'a> {
     pub(super) x: Option<&'a [f32]>,
     pub(super) centre: Option<&'a [f32]>,
     pub(super) scale: &'a [f32],
     pub(super) bias: &'a [f32],
-    pub(super) bounds: (f32, f32),
+    pub(super) pieces: Pieces,
     pub(super) out: &'a mut [f32],
 }
 
@@ -23,13 +24,18 @@ impl Columns for Activate<'_> {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
             let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             let centre = self.centre.map_or(zeros(), |m| load::<V, NV, FULL>(m.as_ptr().add(start), count));
-            let (floor, ceiling) = (V::splat(self.bounds.0), V::splat(self.bounds.1));
+            let Pieces { floor, ceiling, slope } = self.pieces;
+            let (floor, ceiling, below) = (V::splat(floor), V::splat(ceiling), V::splat(slope));
             let len = self.out.len();
             let out = self.out.as_mut_ptr();
             let from = self.x.map_or(out.cast_const(), <[f32]>::as_ptr);
             for at in (start..len).step_by(channels) {
                 let x = load::<V, NV, FULL>(from.add(at), count);
-                let y = std::array::from_fn(|i| x[i].sub(centre[i]).fma(scale[i], bias[i]).max(floor).min(ceiling));
+                let y = std::array::from_fn(|i| {
+                    let y = x[i].sub(centre[i]).fma(scale[i], bias[i]);
+                    // y·slope is the larger one where y is below 0; infinity times 0 would be no number
+                    if slope == 0. { y.max(floor).min(ceiling) } else { y.max(y.mul(below)) }
+                });
                 store::<V, NV, FULL>(y, out.add(at), count);
             }
         }
@@ -210,16 +216,16 @@ impl Columns for AffineBackward<'_> {
     }
 }
 
-/// g = g where scale·x + bias lies between the bounds, else 0.
-pub(super) struct CutBackward<'a> {
+/// g = g where scale·x + bias lies between floor and ceiling, else slope·g.
+pub(super) struct PiecesBackward<'a> {
     pub(super) g: &'a mut [f32],
     pub(super) x: &'a [f32],
     pub(super) scale: &'a [f32],
     pub(super) bias: &'a [f32],
-    pub(super) bounds: (f32, f32),
+    pub(super) pieces: Pieces,
 }
 
-impl Columns for CutBackward<'_> {
+impl Columns for PiecesBackward<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector, const NV: usize, const FULL: bool>(&mut self, start: usize, count: usize) {
         let channels = self.scale.len();
@@ -227,13 +233,15 @@ impl Columns for CutBackward<'_> {
         unsafe {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
             let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
-            let (floor, ceiling) = (V::splat(self.bounds.0), V::splat(self.bounds.1));
+            let Pieces { floor, ceiling, slope } = self.pieces;
+            let (floor, ceiling, outside) = (V::splat(floor), V::splat(ceiling), V::splat(slope));
             for at in (start..self.x.len()).step_by(channels) {
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
                 let mut g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
                 for i in 0..NV {
                     let y = x[i].fma(scale[i], bias[i]);
-                    g[i] = g[i].where_positive(y.sub(floor)).where_positive(ceiling.sub(y));
+                    let inside = g[i].where_positive(y.sub(floor)).where_positive(ceiling.sub(y));
+                    g[i] = if slope == 0. { inside } else { g[i].sub(inside).fma(outside, inside) };
                 }
                 store::<V, NV, FULL>(g, self.g.as_mut_ptr().add(at), count);
             }

@@ -9,6 +9,9 @@ use sncn_kernels::rows::{self, Activation, Coefficients, naive};
 use sncn_kernels::simd::Form;
 use sncn_kernels::stats::{self, MapShape};
 
+const ACTIVATIONS: [Activation; 5] =
+    [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::LeakyRelu(0.1), Activation::QuickGelu];
+
 /// All passes of `rows` over one map.
 fn check_rows(positions: usize, channels: usize, seed: u64) {
     let len = positions * channels;
@@ -25,7 +28,7 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         assert!(e < 1e-6, "{form:?} {what}: {e:e}, {positions} × {channels}");
     };
     for form in Form::available() {
-        for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::QuickGelu] {
+        for activation in ACTIVATIONS {
             let (mut got, mut want) = (vec![f32::NAN; len + 1], vec![0.0; len]);
             rows::activate(form, &tall[1..], p, q, activation, &mut got[1..]);
             naive::activate(&double(&tall[1..]), &pd, &qd, activation, &mut want);
@@ -46,7 +49,7 @@ fn check_rows(positions: usize, channels: usize, seed: u64) {
         // a pre-activation that rounding could carry over zero would make the mask ambiguous: steps of 1/64 do not
         let coarse = |t: &[f32]| t.iter().map(|v| (v * 64.0).round() / 64.0).collect::<Vec<_>>();
         let (xc, pc, qc) = (coarse(&tall[1..]), coarse(p), coarse(q));
-        for activation in [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::QuickGelu] {
+        for activation in ACTIVATIONS {
             let (mut got, mut want) = (g.to_vec(), gd.clone());
             rows::activate_backward(form, &mut got, &xc, &pc, &qc, activation);
             naive::activate_backward(&mut want, &double(&xc), &double(&pc), &double(&qc), activation);
@@ -197,15 +200,16 @@ fn nan_stays_in_its_channel_and_is_not_rectified() {
             let (mut y, zeros) = (vec![9f32; x.len()], vec![0f32; channels]);
             rows::activate(form, &x, &ones, &zeros, Activation::QuickGelu, &mut y);
             assert!(y.iter().enumerate().all(|(i, v)| v.is_nan() == (i == bad)), "{form:?} gelu: {y:?}");
-            for activation in [Activation::Relu, Activation::Relu6] {
+            // with the slope below 0
+            for (activation, slope) in [(Activation::Relu, 0.), (Activation::Relu6, 0.), (Activation::LeakyRelu(0.1), 0.1)] {
                 rows::activate(form, &x, &ones, &zeros, activation, &mut y);
-                let only = |y: &[f32]| y.iter().enumerate().all(|(i, v)| if i == bad { v.is_nan() } else { *v == 0.0 });
+                let only = |y: &[f32]| y.iter().enumerate().all(|(i, v)| if i == bad { v.is_nan() } else { *v == -slope });
                 assert!(only(&y), "{form:?} activate: {y:?}");
                 // the rectifier's gradient passes where the input is NaN, as the value did
                 let mut g = vec![3f32; x.len()];
                 rows::activate_backward(form, &mut g, &x, &ones, &zeros, activation);
                 assert!(
-                    g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 0.0 }),
+                    g.iter().enumerate().all(|(i, &g)| g == if i == bad { 3.0 } else { 3.0 * slope }),
                     "{form:?} activate_backward: {g:?}"
                 );
             }

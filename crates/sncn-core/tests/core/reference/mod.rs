@@ -151,6 +151,7 @@ fn values_that_are_not_finite_are_treated_alike() -> Result<()> {
     let trials = [
         case(&[5], &[NAN, INF, -INF, 0., -0.], Box::new(|t| ops::relu(&t[0])))?,
         case(&[5], &[NAN, INF, -INF, 6., -0.], Box::new(|t| ops::relu6(&t[0])))?,
+        case(&[5], &[NAN, INF, -INF, 6., -0.], Box::new(|t| ops::leaky_relu(&t[0], 0.1)))?,
         case(&[3], &[INF, -INF, -1e5], Box::new(|t| ops::sigmoid(&t[0])))?,
         case(&[1, 3, 3, 1], &[1., 2., 3., 4., NAN, 6., 7., -INF, INF], Box::new(|t| ops::max_pool2d(&t[0], 2, 1, 1)))?,
         case(&[1, 2, 2, 1], &[1., INF, 2., 3.], Box::new(|t| ops::resize_bilinear(&t[0].narrow(2, 0, 1)?, (3, 1))))?,

@@ -29,6 +29,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     two("linear", linear),
     two("relu", relu),
     two("relu6", relu6),
+    two("leaky_relu", leaky_relu),
     two("gelu_erf", || curve(ops::gelu_erf, 3.)),
     two("quick_gelu", || curve(ops::quick_gelu, 3.)),
     two("sigmoid", || [curve(ops::sigmoid, 3.), curve(ops::sigmoid, 900.)].into_iter().flatten().collect()),
@@ -145,6 +146,15 @@ fn curve(f: fn(&Tensor) -> Result<Tensor>, most: f64) -> Vec<Trial> {
         trial(format!("up to {most}"), std::slice::from_ref(&xs), move |t| f(&t[0])),
         trial(format!("up to {most}, transposed"), &[xs], move |t| f(&t[0].transpose(1, 2)?)),
     ]
+}
+
+fn leaky_relu() -> Vec<Trial> {
+    let steps = random("x", &[4, 25]).round().unwrap(); // 0 among them
+    let slopes: [fn(&Tensor) -> Result<Tensor>; 3] =
+        [|x| ops::leaky_relu(x, 0.1), |x| ops::leaky_relu(x, 0.), |x| ops::leaky_relu(x, 1.)];
+    let mut trials: Vec<Trial> = slopes.into_iter().flat_map(|leaky| curve(leaky, 3.)).collect();
+    trials.push(Trial { smooth: false, ..trial("at 0".into(), &[steps], |t| ops::leaky_relu(&t[0], 0.1)) });
+    trials
 }
 
 fn relu6() -> Vec<Trial> {
