@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use sncn_core::Seed;
 use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, DEFAULT_OPERATIONS, mix};
-use sncn_vision::augment::crop::crop_and_flip;
+use sncn_vision::augment::crop::{Edge, crop_and_flip};
 use sncn_vision::augment::{AugMix, Augment, Policy};
 use sncn_vision::corruption::Dims;
 use sncn_vision::preprocess::Normalisation;
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     let mut view = vec![0f32; DIMS.bytes()];
     let one = rates(readings, &images, |i, image| {
         let seed = Seed::new(1).fold_in(i as u64);
-        crop_and_flip(image, DIMS.height, DIMS.width, seed, &mut crop);
+        crop_and_flip(image, DIMS, Edge::Black, seed, &mut crop);
         settings.draw(DIMS, &mut seed.named("augmix").rng(), &mut drawn);
         mix(&drawn, &crop, DIMS, &mut buffers, &mut view);
         Ok(())
@@ -80,7 +80,7 @@ fn main() -> Result<()> {
         let mut places: Vec<&mut [f32]> = out.chunks_exact_mut(DIMS.bytes()).collect();
         let rate = rates(readings, &images, |i, image| {
             let seed = Seed::new(1).fold_in(i as u64);
-            crop_and_flip(image, DIMS.height, DIMS.width, seed, &mut crop);
+            crop_and_flip(image, DIMS, Edge::Black, seed, &mut crop);
             augment.apply(&crop, DIMS, &Normalisation::CIFAR, seed, &mut places)
         })?;
         print(name, rate);

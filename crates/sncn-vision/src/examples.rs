@@ -106,8 +106,13 @@ impl Examples {
         match augment {
             Some(seed) => {
                 let seed = seed.fold_in(index as u64);
-                by.fit_at_random(read, seed, fitted)?;
-                self.augment.apply(fitted.bytes(), dims, &by.normalisation(), seed, views)?;
+                let mut rest = views;
+                for (augment, seed, count) in self.augment.crops(seed) {
+                    let (views, others) = rest.split_at_mut(count);
+                    by.fit_at_random(read, seed, fitted)?;
+                    augment.apply(fitted.bytes(), dims, &by.normalisation(), seed, views)?;
+                    rest = others;
+                }
             }
             None => {
                 by.fit(read, fitted)?;
@@ -127,6 +132,11 @@ impl Dataset for Examples {
         self.images.len()
     }
 
+    fn labels(&self) -> Result<Vec<u32>, DataError> {
+        let label = |index| self.images.label(index).map(|label| label as u32).map_err(DataError::other);
+        (0..self.images.len()).map(label).collect()
+    }
+
     fn class_subset(&self) -> Option<&[usize]> {
         self.images.class_subset()
     }
@@ -143,7 +153,7 @@ impl Dataset for Examples {
         let labels = places.par_iter_mut().zip(indices).map(|(views, &index)| self.example(index, augment, views));
         let labels = labels.collect::<anyhow::Result<Vec<u32>>>().map_err(DataError::other)?;
         let inputs = Tensor::from_vec(values, (views * count, dims.height, dims.width, 3), &Device::Cpu)?;
-        Ok(Batch { inputs, labels, lengths: None, views })
+        Ok(Batch { views, ..Batch::new(inputs, labels) })
     }
 }
 

@@ -9,8 +9,9 @@ use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, mix};
 use sncn_vision::augment::crop::{PADDING, crop_mirrored};
 use sncn_vision::augment::cutout::cutout_bytes;
 use sncn_vision::augment::operation::{OperationCall, operation};
+use sncn_vision::augment::randaugment::{RANDAUGMENT, RandAugmentDraw, apply};
 use sncn_vision::corruption::Dims;
-use sncn_vision::preprocess::Normalisation;
+use sncn_vision::preprocess::{Normalisation, Preprocessing};
 
 /// The keys under which an index may hold an operation's number.
 const PARAMETERS: [&str; 6] = ["bits", "degrees", "threshold", "factor", "pixels", "addition"];
@@ -80,6 +81,40 @@ pub(crate) fn golden_augmix_mixtures() -> Result<()> {
         mix(&drawn, image, dims, &mut Default::default(), &mut got);
         Normalisation::CIFAR.apply(&mut got);
         let worst = got.iter().zip(want.part(&[row])).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
+        assert!(worst <= 1e-5, "case {row}: {worst}");
+    }
+    Ok(())
+}
+
+/// RandAugment on whole images: operations of the registry at their strengths, with the golden signs, then the grey square.
+pub(crate) fn golden_randaugment_images() -> Result<()> {
+    let (index, images) = (json(INDEX).unwrap(), tensors("images").u8("images").unwrap());
+    let (want, normalised) =
+        (tensors("fixmatch").u8("strong_u8").unwrap(), tensors("fixmatch").f32("strong_normalised").unwrap());
+    let (cases, dims) = (index["fixmatch_strong"].as_array().unwrap(), dims(&images));
+    assert_eq!(cases.len(), want.shape[0]);
+    let input = Preprocessing::named("cifar-fixmatch").unwrap();
+    for (row, case) in cases.iter().enumerate() {
+        let mut drawn = RandAugmentDraw::default();
+        for step in case["ops"].as_array().unwrap().iter().filter(|step| step["applied"] == true) {
+            let plain = |name: &str| name.replace(['_'], "").replace("nearest", "");
+            let name = step["op"].as_str().unwrap().to_lowercase();
+            let found = RANDAUGMENT.iter().find(|entry| plain(entry.name) == name).unwrap();
+            let sign = step["sign"].as_f64();
+            assert_eq!(found.signed, sign.is_some(), "{name}");
+            let parameter = sign.unwrap_or(1.) * (found.parameter)(step["v"].as_f64().unwrap(), dims);
+            let known = PARAMETERS.into_iter().find_map(|key| step[key].as_f64()).unwrap_or(parameter);
+            assert!((parameter - known).abs() < 1e-12, "case {row}, {name}: {parameter}, wanted {known}");
+            drawn.calls.push(OperationCall { operation: found.operation, parameter });
+        }
+        let square = |key: &str| case["cutout"][key].as_f64().unwrap();
+        drawn.cutout = Some((square("size") as usize, (square("x_draw"), square("y_draw"))));
+        let image = images.part(&[case["image"].as_u64().unwrap() as usize]);
+        let mut buffers = Default::default();
+        let got = apply(&drawn, image, dims, &mut buffers);
+        assert_eq!(differences(got, want.part(&[row])), 0, "case {row}");
+        let values = input.normalisation().values(got);
+        let worst = values.iter().zip(normalised.part(&[row])).map(|(g, w)| (g - w).abs()).fold(0.0, f32::max);
         assert!(worst <= 1e-5, "case {row}: {worst}");
     }
     Ok(())

@@ -10,7 +10,7 @@
 //! solarize 255 down to 0; posterize 8 bits down to 4, rounded to even halves; color, contrast and sharpness 1 ± 0.9. Shear, rotation and
 //! the three enhancements have either sign. None of its operations depends on the size of the image.
 
-use super::level::{AUTOCONTRAST, BRIGHTNESS, COLOR, CONTRAST, EQUALIZE, Levelled, SHARPNESS, SOLARIZE, fraction, int, none};
+use super::level::{self, AUTOCONTRAST, BRIGHTNESS, COLOR, CONTRAST, EQUALIZE, Levelled, SHARPNESS, SOLARIZE, int, none};
 use super::operation::OperationCall;
 use super::{affine, cutout, enhance, table};
 use crate::corruption::Dims;
@@ -21,14 +21,14 @@ use serde::{Deserialize, Serialize};
 /// Translation range as a fraction of the side.
 const TRANSLATION: f64 = 10.0 / 32.0;
 
-const SHEAR_Y: Levelled = Levelled::signed("shear_y_nearest", affine::shear_y_nearest, |level, _| fraction(level, 0.3));
+const SHEAR_Y: Levelled = level::SHEAR_Y_NEAREST;
 const TRANSLATE_X: Levelled = Levelled::signed("translate_x_nearest", affine::translate_x_nearest, |level, dims| {
     int(level, TRANSLATION * dims.width as f64)
 });
 const TRANSLATE_Y: Levelled = Levelled::signed("translate_y_nearest", affine::translate_y_nearest, |level, dims| {
     int(level, TRANSLATION * dims.height as f64)
 });
-const ROTATE: Levelled = Levelled::signed("rotate_nearest", affine::rotate_nearest, |level, _| int(level, 30.0));
+const ROTATE: Levelled = level::ROTATE_NEAREST;
 const INVERT: Levelled = Levelled::plain("invert", table::invert, none);
 const POSTERIZE: Levelled = Levelled::plain("posterize", table::posterize, |level, _| 8.0 - int(level, 4.0));
 

@@ -4,17 +4,38 @@ use super::affine::translate_whole;
 use crate::corruption::Dims;
 use crate::corruption::filter::Border;
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
 
 /// Pixels of padding on each side before the crop.
 pub const PADDING: usize = 4;
 
-/// Pads `image` (height × width × 3) by 4 zeros and writes a random crop of the old size into `out`, mirrored with
+/// The pixels that an image is padded with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edge {
+    /// Black.
+    #[default]
+    Black,
+    /// The image, mirrored about its outermost pixels.
+    Mirrored,
+}
+
+impl Edge {
+    pub(crate) fn is_black(&self) -> bool {
+        *self == Self::Black
+    }
+}
+
+/// Pads `image` (height × width × 3) by 4 pixels and writes a random crop of the old size into `out`, mirrored with
 /// probability ½. The offset is uniform over {0, …, 8}²; `seed` is the stream of the example.
-pub fn crop_and_flip(image: &[u8], height: usize, width: usize, seed: Seed, out: &mut [u8]) {
+pub fn crop_and_flip(image: &[u8], dims: Dims, edge: Edge, seed: Seed, out: &mut [u8]) {
     let mut rng = seed.rng();
     let (down, right, flip) = (rng.random_range(0..=2 * PADDING), rng.random_range(0..=2 * PADDING), rng.random_bool(0.5));
-    crop(image, height, width, (down, right), flip, out);
+    match edge {
+        Edge::Black => crop(image, dims.height, dims.width, (down, right), flip, out),
+        Edge::Mirrored => crop_mirrored(image, dims, (down, right), flip, out),
+    }
 }
 
 /// Writes the crop of the zero-padded image at the offset (`down`, `right`) into `out`, mirrored if `flip`.

@@ -3,7 +3,7 @@
 //! Level l is l tenths of the operation's range. AugMix draws levels; AutoAugment's policy lists them.
 
 use super::operation::{Operation, OperationCall};
-use super::{enhance, table};
+use super::{affine, enhance, table};
 use crate::corruption::Dims;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -72,6 +72,12 @@ pub(crate) fn none(_: f64, _: Dims) -> f64 {
 pub(crate) const AUTOCONTRAST: Levelled = Levelled::plain("autocontrast", table::autocontrast, none);
 /// See [`table::equalize`].
 pub(crate) const EQUALIZE: Levelled = Levelled::plain("equalize", table::equalize, none);
+/// See [`affine::rotate_nearest`]; up to 30 degrees.
+pub(crate) const ROTATE_NEAREST: Levelled =
+    Levelled::signed("rotate_nearest", affine::rotate_nearest, |level, _| int(level, 30.0));
+/// See [`affine::shear_y_nearest`].
+pub(crate) const SHEAR_Y_NEAREST: Levelled =
+    Levelled::signed("shear_y_nearest", affine::shear_y_nearest, |level, _| fraction(level, 0.3));
 /// See [`table::solarize`]; the threshold falls from 256 to 0.
 pub(crate) const SOLARIZE: Levelled = Levelled::plain("solarize", table::solarize, |level, _| 256.0 - int(level, 256.0));
 /// See [`enhance::color`].

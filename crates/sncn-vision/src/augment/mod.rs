@@ -1,4 +1,4 @@
-//! Augmentation of training images: crop and flip, Cutout, AutoAugment, AugMix, RandConv.
+//! Augmentation of training images: crop and flip, Cutout, AutoAugment, RandAugment, AugMix, RandConv, and FixMatch's two views.
 //!
 //! Images are RGB bytes, interleaved height × width × 3; results are normalised. The crop and flip come before
 //! ([`Preprocessing::fit_at_random`](crate::preprocess::Preprocessing::fit_at_random)), from the stream of the example; every
@@ -12,11 +12,13 @@ pub mod cutout;
 mod enhance;
 mod level;
 pub mod operation;
+pub mod randaugment;
 mod randconv;
 mod table;
 
 pub use augmix::AugMix;
 pub use autoaugment::Policy;
+pub use randaugment::RandAugment;
 pub use randconv::RandConv;
 
 use crate::corruption::Dims;
@@ -48,10 +50,39 @@ pub enum Augment {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cutout: Option<usize>,
     },
+    /// Crop and flip, then RandAugment on the bytes.
+    Randaugment(RandAugment),
     /// Crop and flip, then three views: the crop itself and two mixtures of it, each from its own stream.
     Augmix(AugMix),
     /// Crop and flip, then a random convolution of the normalised image.
     Randconv(RandConv),
+    /// Two views, each from its own stream, as the objective `fixmatch` takes them: crop and flip alone, then a crop and flip with more.
+    Fixmatch {
+        /// What is done to the second view.
+        #[serde(default)]
+        strong: Strong,
+    },
+}
+
+/// What is done to the strongly augmented view of FixMatch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strong {
+    /// RandAugment with its default settings.
+    #[default]
+    Randaugment,
+    /// No more than to the first: another crop and flip.
+    Weak,
+}
+
+impl Strong {
+    /// The augmentation of the view.
+    fn augment(self) -> Augment {
+        match self {
+            Self::Randaugment => Augment::Randaugment(RandAugment::default()),
+            Self::Weak => Augment::CropFlip {},
+        }
+    }
 }
 
 impl Default for Augment {
@@ -69,6 +100,7 @@ const fn cutout_size() -> usize {
 struct Scratch {
     buffers: [Vec<u8>; 2],
     drawn: augmix::AugMixDraw,
+    strong: randaugment::RandAugmentDraw,
 }
 
 thread_local! {
@@ -80,6 +112,7 @@ impl Augment {
     pub const fn views(&self) -> usize {
         match self {
             Self::Augmix(_) => 3,
+            Self::Fixmatch { .. } => 2,
             _ => 1,
         }
     }
@@ -87,7 +120,8 @@ impl Augment {
     /// Checks the ranges of the settings; the error names the setting and the accepted values.
     pub(crate) fn check(&self) -> Result<()> {
         match self {
-            Self::CropFlip {} | Self::Autoaugment { .. } => {}
+            Self::CropFlip {} | Self::Autoaugment { .. } | Self::Fixmatch { .. } => {}
+            Self::Randaugment(randaugment) => randaugment.check()?,
             Self::Cutout { size } => ensure!(*size >= 1, "cutout: size is 0; use at least 1, or the kind crop_flip"),
             Self::Augmix(augmix) => augmix.check()?,
             Self::Randconv(randconv) => randconv.check("augment")?,
@@ -95,7 +129,17 @@ impl Augment {
         Ok(())
     }
 
-    /// Writes [`views`](Self::views) normalised images (height × width × 3 each) into `out`. `crop` is the image after crop and
+    /// The random crops that are taken of an image: for each its augmentation, its stream, and the number of views made of it.
+    pub(crate) fn crops(self, seed: Seed) -> Vec<(Self, Seed, usize)> {
+        match self {
+            Self::Fixmatch { strong } => {
+                vec![(Self::CropFlip {}, seed.named("weak"), 1), (strong.augment(), seed.named("strong"), 1)]
+            }
+            one => vec![(one, seed, one.views())],
+        }
+    }
+
+    /// Writes [`views`](Self::views) normalised images (height × width × 3 each) of one crop into `out`. `crop` is the image after crop and
     /// flip, `seed` the stream of the example.
     ///
     /// # Errors
@@ -115,7 +159,7 @@ impl Augment {
             lengths.collect::<Vec<_>>()
         );
         SCRATCH.with_borrow_mut(|scratch| {
-            let Scratch { buffers, drawn } = scratch;
+            let Scratch { buffers, drawn, strong } = scratch;
             buffers.iter_mut().for_each(|buffer| buffer.resize(size, 0));
             let mut bytes = crop;
             if let Self::Autoaugment { policy, .. } = self {
@@ -123,6 +167,9 @@ impl Augment {
                 let [result, spare] = buffers;
                 chain(&drawn.calls, crop, dims, spare, result);
                 bytes = result;
+            } else if let Self::Randaugment(settings) = self {
+                settings.draw(dims, &mut seed.named("randaugment").rng(), strong);
+                bytes = randaugment::apply(strong, crop, dims, buffers);
             }
             let hide = |image: &mut [f32], size: usize| {
                 cutout::hide(image, dims, cutout::draw(size, dims, &mut seed.named("cutout").rng()));
@@ -139,7 +186,7 @@ impl Augment {
                     }
                 }
                 Self::Randconv(randconv) => randconv.apply(first, (height, width), seed.named("randconv")),
-                Self::CropFlip {} => {}
+                Self::CropFlip {} | Self::Randaugment(_) | Self::Fixmatch { .. } => {}
             }
         });
         Ok(())

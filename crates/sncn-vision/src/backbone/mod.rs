@@ -44,7 +44,7 @@ pub type Build = fn(name: &str, &Blueprint) -> Option<Result<Box<dyn Network>>>;
 
 /// Every family, with the pattern of its names.
 pub const BACKBONES: &[(&str, Build)] = &[
-    ("wrn<depth>_<width>", WideResNet::named),
+    ("wrn<depth>_<width>[_fixmatch]", WideResNet::named),
     ("allconv", AllConvNet::named),
     ("densenet[b|bc]<depth>_<growth>", DenseNet::named),
     ("resnext<depth>_<cardinality>x<width>", ResNext::named),

@@ -55,7 +55,14 @@ fn all_methods(places: &Places) -> Vec<Method> {
         ("cnsn-consist", with_both(json!({"objective": {"kind": "consistency", "weight": 10}}))),
         ("cnsn-augmix", with_both(augmix.clone())),
     ];
+    // published at every site by itself, pAdaIN with 0.01 at every convolution
+    let everywhere = json!({"probability": 1, "active": 1000});
+    let acting = |kind: &str, probability: f64| json!({"layers": [{"kind": kind, "at": places.own, "probability": probability}], "mix": everywhere});
+    let efdmix = json!({"kind": "efdmix", "at": places.own, "stages": [1, 2]});
     known.extend([
+        ("efdmix", json!({"layers": [efdmix], "mix": {"probability": 0.5, "active": 2}})),
+        ("dsu", acting("dsu", 0.5)),
+        ("padain", acting("padain", 0.03)),
         ("cutout", json!({"augment": {"kind": "cutout"}})),
         ("mixup", json!({"objective": {"kind": "mixup", "alpha": 0.2}})),
         ("cutmix", json!({"objective": {"kind": "cutmix", "alpha": 1.0, "probability": 0.5}})),
@@ -162,7 +169,7 @@ mod tests {
             assert_eq!(keys("cnsn-consist")["mix"], keys("cn")["mix"]);
         }
         let unknown = method("magic", all_methods(&places("resnet18"))).unwrap_err().to_string();
-        assert!(unknown.contains("known: baseline, cn, sn, cnsn, mixstyle, cutout"), "{unknown}");
+        assert!(unknown.contains("known: baseline, cn, sn, cnsn, mixstyle, efdmix, dsu, padain, cutout"), "{unknown}");
         assert_eq!([10, 32, 112, 150, 4000].map(side), [32, 32, 112, 128, 224]);
     }
 }

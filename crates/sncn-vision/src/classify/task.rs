@@ -81,7 +81,7 @@ impl Task for Classify {
         ensure!(
             views == wanted,
             "the objective takes {wanted} view(s) of an image, augment gives {views}; objective and augment of kind \"augmix\" \
-             (3 views) go together"
+             (3 views) go together, and those of kind \"fixmatch\" (2)"
         );
         let preprocessing = match &run.input {
             Value::Null => Preprocessing::default(),

@@ -72,14 +72,14 @@ impl Preprocessing {
         let to = self.dims();
         match self.train_crop {
             TrainCrop::Resized(settings) => settings.cut(photo, self.interpolation, to, seed, out),
-            TrainCrop::Padded {} if photo.dims() == to => {
-                crop::crop_and_flip(photo.bytes(), to.height, to.width, seed, out.reset(to));
+            TrainCrop::Padded { edge } if photo.dims() == to => {
+                crop::crop_and_flip(photo.bytes(), to, edge, seed, out.reset(to));
                 Ok(())
             }
-            TrainCrop::Padded {} => {
+            TrainCrop::Padded { edge } => {
                 let mut fitted = Photo::default();
                 self.fit(photo, &mut fitted)?;
-                crop::crop_and_flip(fitted.bytes(), to.height, to.width, seed, out.reset(to));
+                crop::crop_and_flip(fitted.bytes(), to, edge, seed, out.reset(to));
                 Ok(())
             }
         }

@@ -3,6 +3,7 @@
 use super::normalise::Normalisation;
 use super::resample::Interpolation;
 use super::resized_crop::ResizedCrop;
+use crate::augment::crop::Edge;
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,8 +30,12 @@ pub struct Preprocessing {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TrainCrop {
-    /// The image of evaluation with 4 black pixels on each side, moved at random.
-    Padded {},
+    /// The image of evaluation with 4 pixels on each side, moved at random.
+    Padded {
+        /// What these pixels are.
+        #[serde(default, skip_serializing_if = "Edge::is_black")]
+        edge: Edge,
+    },
     /// A random part, resized.
     Resized(ResizedCrop),
 }
@@ -41,6 +46,7 @@ pub type Named = (&'static str, Preprocessing, &'static str);
 /// Every preprocessing by name.
 pub const NAMED: &[Named] = &[
     ("cifar", CIFAR, "the CIFAR experiments of the paper"),
+    ("cifar-fixmatch", FIXMATCH, "FixMatch on CIFAR-10"),
     ("imagenet", IMAGENET, "torchvision's classifiers"),
     ("imagenet-inception", INCEPTION, "timm's classifiers that were trained in TensorFlow's way"),
     ("efficientnet-lite", LITE, "EfficientNet-Lite with its published weights: (v − 127)/128"),
@@ -50,9 +56,16 @@ const CIFAR: Preprocessing = Preprocessing {
     size: 32,
     resize: 32,
     interpolation: Interpolation::Bilinear,
-    train_crop: TrainCrop::Padded {},
+    train_crop: TrainCrop::Padded { edge: Edge::Black },
     mean: Normalisation::CIFAR.mean,
     std: Normalisation::CIFAR.std,
+};
+
+const FIXMATCH: Preprocessing = Preprocessing {
+    train_crop: TrainCrop::Padded { edge: Edge::Mirrored },
+    mean: [0.4914, 0.4822, 0.4465],
+    std: [0.2471, 0.2435, 0.2616],
+    ..CIFAR
 };
 
 const IMAGENET: Preprocessing = Preprocessing {
@@ -144,7 +157,7 @@ impl Preprocessing {
             self.std
         );
         match self.train_crop {
-            TrainCrop::Padded {} => Ok(()),
+            TrainCrop::Padded { .. } => Ok(()),
             TrainCrop::Resized(settings) => settings.check(),
         }
     }

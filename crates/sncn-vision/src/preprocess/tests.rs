@@ -139,7 +139,7 @@ fn settings_have_names_and_are_changed_from_them() {
     assert_eq!((given.resize, given.interpolation), (112, Interpolation::Bicubic));
     let refused = |value: Value| format!("{:#}", Preprocessing::read(&value).unwrap_err());
     for (value, words) in [
-        (json!("imagenette"), "known: cifar, imagenet, imagenet-inception, efficientnet-lite"),
+        (json!("imagenette"), "known: cifar, cifar-fixmatch, imagenet, imagenet-inception, efficientnet-lite"),
         (json!(224), "a name such as"),
         (json!({"like": "x", "size": 3}), "input.like: input is \"x\""),
         (json!({"like": "imagenet", "size": 4}), "input.size is 4; 8 to 2048"),

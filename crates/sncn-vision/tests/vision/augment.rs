@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use sncn_core::Seed;
 use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, DEFAULT_OPERATIONS, mix};
 use sncn_vision::augment::autoaugment::{CIFAR10, IMAGENET, Policy};
-use sncn_vision::augment::crop::{self, PADDING, crop};
+use sncn_vision::augment::crop::{self, Edge, PADDING, crop};
 use sncn_vision::augment::operation::{OPERATIONS, operation};
 use sncn_vision::augment::{AugMix, Augment, RandConv, affine, cutout};
 use sncn_vision::corruption::Dims;
@@ -34,7 +34,7 @@ fn kinds() -> Vec<Augment> {
 fn apply(augment: &Augment, dims: Dims, image: &[u8], seed: u64) -> Vec<f32> {
     let mut out = vec![f32::NAN; augment.views() * dims.bytes()];
     let mut crop = vec![0; image.len()];
-    crop::crop_and_flip(image, dims.height, dims.width, Seed::new(seed), &mut crop);
+    crop::crop_and_flip(image, dims, Edge::Black, Seed::new(seed), &mut crop);
     let mut places: Vec<&mut [f32]> = out.chunks_exact_mut(dims.bytes()).collect();
     augment.apply(&crop, dims, &Normalisation::CIFAR, Seed::new(seed), &mut places).unwrap();
     out

@@ -25,7 +25,7 @@ pub(super) fn trainer() -> Result<Trainer> {
     let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0. };
     let optimizer = Optimizer::new(config, vars.trainable())?;
     let labels = (0..IMAGES * SIDE * SIDE).map(|i| (i % CLASSES) as u32).collect();
-    let batch = Batch { inputs: random(&[IMAGES, SIDE, SIDE, 3], "images")?, labels, lengths: None, views: 1 };
+    let batch = Batch::new(random(&[IMAGES, SIDE, SIDE, 3], "images")?, labels);
     Ok(Trainer { network, vars, optimizer, batch, objective: Objective::Segment { auxiliary: 0.4 }, lr: 0.01 })
 }
 

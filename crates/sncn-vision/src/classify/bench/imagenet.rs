@@ -24,7 +24,7 @@ pub(super) fn trainer((name, images): (&str, usize)) -> Result<Trainer> {
     let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0. };
     let optimizer = Optimizer::new(config, vars.trainable())?;
     let labels = (0..images).map(|i| (i % CLASSES) as u32).collect();
-    let batch = Batch { inputs: random(&[images, SIDE, SIDE, 3], "images")?, labels, lengths: None, views: 1 };
+    let batch = Batch::new(random(&[images, SIDE, SIDE, 3], "images")?, labels);
     Ok(Trainer { network, vars, optimizer, batch, objective: Objective::Plain {}, lr: 0.01 })
 }
 

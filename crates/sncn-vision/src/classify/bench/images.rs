@@ -33,7 +33,7 @@ pub(super) fn run(meter: &Meter) -> Result<()> {
         let each = out.par_chunks_exact_mut(views * DIMS.bytes()).zip(images.par_chunks_exact(DIMS.bytes())).enumerate();
         each.map(|(i, (out, image))| {
             let (seed, mut cropped) = (Seed::new(3).fold_in(i as u64), [0; DIMS.bytes()]);
-            crop::crop_and_flip(image, DIMS.height, DIMS.width, seed, &mut cropped);
+            crop::crop_and_flip(image, DIMS, crop::Edge::Black, seed, &mut cropped);
             let mut places: Vec<&mut [f32]> = out.chunks_exact_mut(DIMS.bytes()).collect();
             augmix.apply(&cropped, DIMS, &Normalisation::CIFAR, seed, &mut places)
         })

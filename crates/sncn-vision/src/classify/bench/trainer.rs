@@ -35,7 +35,7 @@ impl Trainer {
         let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
         let optimizer = Optimizer::new(config, vars.trainable())?;
         let inputs = random(&[BATCH, 32, 32, 3], "images")?;
-        let batch = Batch { inputs, labels: (0..BATCH as u32).map(|i| i % 10).collect(), lengths: None, views: 1 };
+        let batch = Batch::new(inputs, (0..BATCH as u32).map(|i| i % 10).collect());
         Ok(Self { network, vars, optimizer, batch, objective: Objective::Plain {}, lr: 0.1 })
     }
 
