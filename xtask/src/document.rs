@@ -114,6 +114,12 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
                  expected calibration error (ECE) adds up.\n";
         text += &picture("-reliability", "Accuracy against confidence", diagram.svg());
     }
+    let training = tested::training(sheet);
+    if !training.is_empty() {
+        text += "\n## Pseudo-labels\n\nIn the last epoch of training: the share of images without a label that got one, the share of these \
+                 that is right, and the mean probability of the likeliest class.\n\n";
+        text += &training.markdown();
+    }
     let tempered = tested::tempered(sheet);
     if !tempered.is_empty() {
         text += "\n## Temperature scaling\n\nBefore → after all scores are divided by one number, which was fitted on what was kept out of \

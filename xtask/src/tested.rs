@@ -41,6 +41,23 @@ pub(crate) fn by_severity(sheet: &Sheet, set: &str) -> Grid {
     grid
 }
 
+/// What FixMatch tells of the last epoch of training: metric of the results, and heading.
+const TOLD: [(&str, &str); 3] =
+    [("pseudo_labels", "with a pseudo-label %"), ("pseudo_accuracy", "of these right %"), ("confidence", "mean confidence %")];
+
+/// Rows × what the last epoch of training told, where it told something.
+pub(crate) fn training(sheet: &Sheet) -> Grid {
+    let mut grid = Grid::new(std::iter::once("row").chain(TOLD.map(|(_, heading)| heading)).map(str::to_string).collect());
+    for (row, results) in sheet.measured() {
+        let cells = TOLD.map(|(metric, _)| percent(results, "training", metric));
+        if cells.iter().any(Option::is_some) {
+            let cells = cells.map(|cell| cell.map_or(NONE.to_string(), |cell| cell.to_string()));
+            grid.push(std::iter::once(row.name.clone()).chain(cells).collect());
+        }
+    }
+    grid
+}
+
 /// Rows × sets: ECE in percent and NLL, before → after scores were divided by a temperature.
 pub(crate) fn tempered(sheet: &Sheet) -> Grid {
     let sets: Vec<&String> = sheet.sets.iter().filter(|set| sheet.has(set, "ece_scaled")).collect();
@@ -85,6 +102,9 @@ mod tests {
                 add(split, metric, value);
             }
         }
+        for (metric, value) in [("pseudo_labels", 0.4), ("pseudo_accuracy", 0.9)] {
+            add("training", metric, value);
+        }
         lines.push(json!({"complete": true, "measurements": lines.len() - 1}).to_string());
         let results = Results::parse(&(lines.join("\n") + "\n")).unwrap();
         let measured = |table: &Table| Collected {
@@ -95,6 +115,8 @@ mod tests {
         let sheet = Sheet::new(&table, &collected);
         let text = by_severity(&sheet, "s-c").markdown();
         assert!(text.contains("severity 1 | severity 5 |") && text.contains("15.00 |      40.00 |"), "{text}");
+        let text = training(&sheet).markdown();
+        assert!(text.contains("40.00 |            90.00 |") && text.ends_with("– |\n"), "{text}");
         let text = tempered(&sheet).markdown();
         assert!(text.contains("8.00 → 2.00 | 1.5000 → 1.2500 |") && !text.contains("later"), "{text}");
         // tables whose rows do not adapt, and results without a temperature, have neither

@@ -28,6 +28,9 @@ pub struct Header {
     /// Scores on the validation set so far, where the run has early stopping.
     #[serde(default, alias = "held", skip_serializing_if = "Vec::is_empty")]
     pub validation: Vec<Validation>,
+    /// What the objective has told of the epoch so far, besides the loss.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<Told>,
     /// The source that the program which trained was built from.
     #[serde(default, skip_serializing_if = "Build::is_unknown")]
     pub built: Build,
@@ -42,6 +45,34 @@ pub struct Validation {
     pub step: usize,
     /// The higher, the better.
     pub score: f64,
+}
+
+/// Something that training tells besides the loss, as a sum and what it is divided by, so that steps add up.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// What it is, such as `pseudo_labels`.
+    pub name: String,
+    /// The sum.
+    pub sum: f64,
+    /// The number of examples that it is taken over.
+    pub count: f64,
+}
+
+impl Told {
+    /// The mean; `None` over no examples.
+    pub fn mean(&self) -> Option<f64> {
+        (self.count > 0.).then(|| self.sum / self.count)
+    }
+
+    /// Adds what a step told to what was told before.
+    pub fn add(all: &mut Vec<Self>, more: &[Self]) {
+        for one in more {
+            match all.iter_mut().find(|known| known.name == one.name) {
+                Some(known) => (known.sum, known.count) = (known.sum + one.sum, known.count + one.count),
+                None => all.push(one.clone()),
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -76,6 +76,15 @@ pub struct Run {
     /// The largest norm of all gradients together; absent: they are not clipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
+    /// Parts of names of variables that weight decay leaves alone, such as `bias`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub no_decay: Vec<String>,
+    /// How many training examples keep their labels, the same number of every class; absent: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<usize>,
+    /// Steps of an epoch, for which examples come again as often as that takes; absent: an epoch meets every example once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps_per_epoch: Option<usize>,
     /// When training ends early; absent: after all epochs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
@@ -227,6 +236,8 @@ impl Run {
         let smoothing = self.label_smoothing;
         ensure!((0. ..=1.).contains(&smoothing), "label_smoothing is {smoothing}; 0 to 1 is accepted");
         ensure!(self.accumulate > 0, "accumulate is 0; at least 1 is accepted");
+        ensure!(self.labels != Some(0), "labels is 0; at least one of every class is accepted");
+        ensure!(self.steps_per_epoch != Some(0), "steps_per_epoch is 0; at least 1 is accepted");
         if let Some(Ema { decay }) = self.ema {
             ensure!(decay > 0. && decay < 1., "ema.decay is {decay}; more than 0 and less than 1 is accepted");
         }

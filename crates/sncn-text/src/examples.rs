@@ -69,7 +69,7 @@ impl Dataset for Examples {
         let tokens = ids.len();
         let inputs = Tensor::from_vec(ids, tokens, &Device::Cpu)?;
         let labels = indices.iter().map(|&index| self.labels[index]).collect();
-        Ok(Batch { inputs, lengths: Some(lengths), labels, views: 1 })
+        Ok(Batch { lengths: Some(lengths), ..Batch::new(inputs, labels) })
     }
 
     /// Batches of texts of similar length: the texts of every 32 batches of the epoch's random order are sorted by length, and all

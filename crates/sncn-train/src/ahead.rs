@@ -59,7 +59,7 @@ mod tests {
                 return Err(DataError::other(format!("there is no {}", indices[0])));
             }
             let labels: Vec<u32> = indices.iter().map(|&index| index as u32).collect();
-            Ok(Batch { inputs: Tensor::new(labels.as_slice(), &Device::Cpu)?, labels, lengths: None, views: 1 })
+            Ok(Batch::new(Tensor::new(labels.as_slice(), &Device::Cpu)?, labels))
         }
     }
 

@@ -20,9 +20,18 @@ pub struct Batch {
     pub labels: Vec<u32>,
     /// The number of views of each instance: 3 for AugMix, otherwise 1.
     pub views: usize,
+    /// The classes of the U instances without a label, for [`Objective::Fixmatch`](crate::Objective::Fixmatch) alone: nothing is trained on
+    /// them, they tell how right pseudo-labels are. With them, `inputs` are N labelled instances, then U weakly and the same U strongly
+    /// augmented ones.
+    pub unlabelled: Vec<u32>,
 }
 
 impl Batch {
+    /// A batch of labelled inputs with one view each, which are no sequences.
+    pub fn new(inputs: Tensor, labels: Vec<u32>) -> Self {
+        Self { inputs, lengths: None, labels, views: 1, unlabelled: Vec::new() }
+    }
+
     /// The pass with the lengths of this batch, if it has sequences.
     pub fn pass(&self, pass: Pass) -> Pass {
         match &self.lengths {
@@ -85,6 +94,16 @@ pub trait Dataset: Sync {
     /// where it has all. Evaluation then lets the network choose among these alone. Labels count all of the network's classes.
     fn class_subset(&self) -> Option<&[usize]> {
         None
+    }
+
+    /// The class of every example, where examples have one each. By default all are read for that.
+    ///
+    /// # Errors
+    /// If an example cannot be read.
+    fn labels(&self) -> Result<Vec<u32>, DataError> {
+        let all: Vec<usize> = (0..self.len()).collect();
+        let read = all.chunks(256).map(|chunk| Ok(self.batch(chunk, None)?.labels));
+        Ok(read.collect::<Result<Vec<_>, DataError>>()?.concat())
     }
 
     /// The indices of the batches of one training epoch; [`epoch_batches`] unless a data set overrides it.

@@ -258,7 +258,7 @@ mod tests {
         fn batch(&self, indices: &[usize], _: Option<Seed>) -> Result<Batch, DataError> {
             let rows: Vec<f32> = indices.iter().flat_map(|&index| self.scores[index]).collect();
             let labels = indices.iter().map(|&index| self.labels[index]).collect();
-            Ok(Batch { inputs: Tensor::from_vec(rows, (indices.len(), 7), &Device::Cpu)?, lengths: None, labels, views: 1 })
+            Ok(Batch::new(Tensor::from_vec(rows, (indices.len(), 7), &Device::Cpu)?, labels))
         }
 
         fn class_subset(&self) -> Option<&[usize]> {

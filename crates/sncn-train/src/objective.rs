@@ -8,6 +8,7 @@
 //! - augmix: cross-entropy of the clean view + w·JS(clean, view 1, view 2), all views in one pass; if the batch mixes, also
 //!   c·JS(clean, mixed 1, mixed 2) of the clean view.
 //! - mixup, cutmix, adversarial: cross-entropy of perturbed inputs.
+//! - fixmatch: cross-entropy of the labelled instances + that of strongly augmented ones with pseudo-labels ([`FixMatch`]).
 //! - segment: cross-entropy of all pixels that are not void + a·the same of the auxiliary head, in a mixed pass if the batch mixes.
 //!
 //! [`Objective::smoothed`] takes every cross-entropy with labels of examples (not of pixels) from smoothed labels.
@@ -32,7 +33,7 @@
 //!
 //! # fn main() -> Result<()> {
 //! let inputs = Tensor::zeros((4, 10), DType::F32, &Device::Cpu)?;
-//! let batch = Batch { inputs, lengths: None, labels: vec![0, 1, 2, 3], views: 1 };
+//! let batch = Batch::new(inputs, vec![0, 1, 2, 3]);
 //! let loss = Objective::Plain {}.loss(&Identity, &batch, None, Seed::new(0))?;
 //! assert!((loss.to_scalar::<f32>()? - 10f32.ln()).abs() < 1e-6);
 //! # Ok(())
@@ -40,12 +41,14 @@
 //! ```
 
 use crate::data::{Batch, VOID};
+use crate::fixmatch::FixMatch;
 use crate::perturb::{self, Attack};
 use candle_core::{Result, Tensor, bail};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use sncn_core::loss::{cross_entropy, jensen_shannon, smoothed_cross_entropy};
 use sncn_core::{Network, Pass, Seed};
+use sncn_record::checkpoint::Told;
 
 /// When layers that mix instances (CrossNorm, MixStyle, EFDMix, DSU, pAdaIN) are active.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -90,6 +93,8 @@ pub enum Objective {
     },
     /// Adversarial training (Madry et al. 2018).
     Adversarial(Attack),
+    /// FixMatch: training on a few labelled instances and many without a label.
+    Fixmatch(FixMatch),
     /// Segmentation (Long et al. 2015, Zhao et al. 2017): the mean cross-entropy over the pixels that are not void, and that of
     /// the auxiliary head. A batch of void pixels alone has the loss 0.
     Segment {
@@ -106,7 +111,11 @@ fn auxiliary() -> f64 {
 impl Objective {
     /// The number of views of each instance that a batch must have.
     pub fn views(&self) -> usize {
-        if matches!(self, Self::Augmix { .. }) { 3 } else { 1 }
+        match self {
+            Self::Augmix { .. } => 3,
+            Self::Fixmatch(_) => 2,
+            _ => 1,
+        }
     }
 
     /// Checks the ranges of the settings; the error names the setting and the accepted values.
@@ -129,6 +138,7 @@ impl Objective {
                 }
                 positive("alpha", alpha)
             }
+            Self::Fixmatch(fixmatch) => fixmatch.check(),
             Self::Segment { auxiliary } => match auxiliary.is_finite() && auxiliary >= 0. {
                 true => Ok(()),
                 false => bail!("objective.auxiliary is {auxiliary}; 0 or a positive number is accepted"),
@@ -182,6 +192,14 @@ impl Loss {
     /// # Errors
     /// If the batch does not have as many views as the objective takes, or the network fails.
     pub fn loss(&self, network: &dyn Network, batch: &Batch, mix: Option<MixConfig>, seed: Seed) -> Result<Tensor> {
+        Ok(self.outcome(network, batch, mix, seed)?.loss)
+    }
+
+    /// As [`Loss::loss`], with what the step tells besides.
+    ///
+    /// # Errors
+    /// As [`Loss::loss`].
+    pub fn outcome(&self, network: &dyn Network, batch: &Batch, mix: Option<MixConfig>, seed: Seed) -> Result<Outcome> {
         let views = self.objective.views();
         if batch.views != views {
             bail!("the objective takes {views} view(s) of each instance, the data set gives {}", batch.views)
@@ -190,13 +208,13 @@ impl Loss {
         let passes = Passes { network, batch, active: mix.map_or(0, |mix| mix.active), smoothing: self.smoothing, seed };
         let (xs, labels) = (&batch.inputs, &batch.labels);
         let once = if mixes { passes.mixed(0) } else { passes.clean() };
-        match self.objective {
+        let loss = match self.objective {
             Objective::Consistency { weight } if mixes => {
                 let clean = network.forward(xs, &passes.clean())?;
                 passes.cross_entropy(&clean, labels)? + passes.consistency(&clean, xs, weight)?
             }
-            Objective::Plain {} | Objective::Consistency { .. } | Objective::Segment { .. } => {
-                self.loss_in(network, batch, &once)
+            Objective::Plain {} | Objective::Consistency { .. } | Objective::Fixmatch(_) | Objective::Segment { .. } => {
+                return self.outcome_in(network, batch, &once);
             }
             Objective::Augmix { weight, consistency } => {
                 let pass = if consistency.is_some() { passes.clean() } else { once };
@@ -217,7 +235,8 @@ impl Loss {
                 let loss = |xs: &Tensor| passes.cross_entropy(&network.forward(xs, &once)?, labels);
                 loss(&attack.perturb(xs, seed.named("adversarial"), loss)?)
             }
-        }
+        }?;
+        Ok(Outcome { loss, told: Vec::new() })
     }
 
     /// The cross-entropy of one batch in a given pass, in segmentation over the pixels that are not void.
@@ -225,20 +244,46 @@ impl Loss {
     /// # Errors
     /// If the network fails.
     pub fn loss_in(&self, network: &dyn Network, batch: &Batch, pass: &Pass) -> Result<Tensor> {
+        Ok(self.outcome_in(network, batch, pass)?.loss)
+    }
+
+    /// As [`Loss::loss_in`], with what the step tells besides; that of FixMatch is its whole loss.
+    ///
+    /// # Errors
+    /// If the network fails.
+    pub fn outcome_in(&self, network: &dyn Network, batch: &Batch, pass: &Pass) -> Result<Outcome> {
         let (xs, labels) = (&batch.inputs, &batch.labels);
-        let Objective::Segment { auxiliary } = self.objective else {
-            return smoothed_cross_entropy(&network.forward(xs, pass)?, labels, self.smoothing);
-        };
-        let (logits, other) = network.forward_auxiliary(xs, pass)?;
-        if labels.iter().all(|&label| label == VOID) {
-            return logits.sum_all()? * 0.;
-        }
-        let loss = cross_entropy(&logits, labels, Some(VOID))?;
-        match other {
-            Some(other) => loss + (cross_entropy(&other, labels, Some(VOID))? * auxiliary)?,
-            None => Ok(loss),
+        let told = Vec::new();
+        match self.objective {
+            Objective::Fixmatch(fixmatch) => {
+                let scores = network.forward(xs, &pass.clone().mixing_among(FixMatch::mixing(batch)))?;
+                let labelled = |scores: &Tensor| smoothed_cross_entropy(scores, labels, self.smoothing);
+                let (loss, told) = fixmatch.loss(&scores, batch, labelled)?;
+                Ok(Outcome { loss, told })
+            }
+            Objective::Segment { auxiliary } => {
+                let (logits, other) = network.forward_auxiliary(xs, pass)?;
+                if labels.iter().all(|&label| label == VOID) {
+                    return Ok(Outcome { loss: (logits.sum_all()? * 0.)?, told });
+                }
+                let loss = cross_entropy(&logits, labels, Some(VOID))?;
+                let loss = match other {
+                    Some(other) => (loss + (cross_entropy(&other, labels, Some(VOID))? * auxiliary)?)?,
+                    None => loss,
+                };
+                Ok(Outcome { loss, told })
+            }
+            _ => Ok(Outcome { loss: smoothed_cross_entropy(&network.forward(xs, pass)?, labels, self.smoothing)?, told }),
         }
     }
+}
+
+/// What a step gives.
+pub struct Outcome {
+    /// The scalar loss.
+    pub loss: Tensor,
+    /// What the objective tells besides, such as how many pseudo-labels there were; usually nothing.
+    pub told: Vec<Told>,
 }
 
 /// The passes of one step.
@@ -317,7 +362,7 @@ mod tests {
             let pixels =
                 (0..views * 4 * 8 * 8 * 3).map(|i| (i * i % 23) as f64 / 46. + (i % 3) as f64 * (i / 192) as f64 / 24. - 0.9);
             let inputs = Tensor::from_iter(pixels, &Device::Cpu)?.to_dtype(DType::F64)?.reshape((views * 4, 8, 8, 3))?;
-            let batch = Batch { inputs, lengths: None, labels: vec![0, 2, 1, 1], views };
+            let batch = Batch { views, ..Batch::new(inputs, vec![0, 2, 1, 1]) };
             let mix = Some(MixConfig { probability: mix, active: 1 });
             let loss = |smoothing: f64| value(&objective.smoothed(smoothing).loss(&Means, &batch, mix, Seed::new(7))?);
             // cross-entropy is linear in the target

@@ -11,12 +11,13 @@
 use crate::BoxError;
 use crate::ahead::read_ahead;
 use crate::data::{Batch, DataError, Dataset};
-use crate::objective::{Loss, MixConfig};
+use crate::objective::{Loss, MixConfig, Outcome};
 use crate::schedule::ScheduleConfig;
 use candle_core::DType;
 use candle_core::backprop::GradStore;
 use sncn_core::optim::Optimizer;
 use sncn_core::{Network, Seed, Vars};
+use sncn_record::checkpoint::Told;
 use std::ops::Range;
 
 /// The settings of training.
@@ -43,7 +44,7 @@ pub struct Recipe {
 }
 
 /// A report of one training step.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Step {
     /// The number of steps done, this one included.
     pub done: usize,
@@ -55,6 +56,18 @@ pub struct Step {
     pub lr: f64,
     /// The number of examples in this step.
     pub examples: usize,
+    /// What the objective told in this step.
+    pub told: Vec<Told>,
+}
+
+/// The gradient of one step.
+pub(crate) struct Gradient {
+    /// The mean loss.
+    pub(crate) loss: f64,
+    pub(crate) grads: GradStore,
+    /// The number of labelled examples.
+    pub(crate) examples: usize,
+    pub(crate) told: Vec<Told>,
 }
 
 /// The caller's decision after a step.
@@ -115,7 +128,7 @@ impl Recipe {
         self.batches_per_epoch(examples).div_ceil(self.accumulate.max(1))
     }
 
-    /// The mean loss of the next batches, which have these numbers in the run, its gradient, and the number of examples.
+    /// The mean loss of the next batches, which have these numbers in the run, its gradient, and what was told.
     ///
     /// # Errors
     /// If a batch cannot be read, the network fails, or a loss is not finite (`step` is the number that the error names).
@@ -126,12 +139,15 @@ impl Recipe {
         batches: &mut dyn Iterator<Item = Result<Batch, DataError>>,
         numbers: Range<usize>,
         step: usize,
-    ) -> Result<(f64, GradStore, usize), TrainError> {
+    ) -> Result<Gradient, TrainError> {
         let (count, mut mean, mut sum, mut examples) = (numbers.len().max(1) as f64, 0., None, 0);
+        let mut all = Vec::new();
         for number in numbers {
             let batch = batches.next().ok_or(TrainError::NoExamples)??;
             examples += batch.labels.len();
-            let loss = self.objective.loss(network, &batch, self.mix, self.seed.named("step").fold_in(number as u64))?;
+            let seed = self.seed.named("step").fold_in(number as u64);
+            let Outcome { loss, told } = self.objective.outcome(network, &batch, self.mix, seed)?;
+            all.extend(told);
             let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { step, loss: value });
@@ -140,7 +156,7 @@ impl Recipe {
             let loss = if count > 1. { (loss / count)? } else { loss };
             sum = Some(added(vars, sum, sncn_core::backward(&loss)?)?);
         }
-        Ok((mean, sum.ok_or(TrainError::NoExamples)?, examples))
+        Ok(Gradient { loss: mean, grads: sum.ok_or(TrainError::NoExamples)?, examples, told: all })
     }
 }
 
@@ -190,13 +206,13 @@ pub fn train<E: Into<BoxError>>(
         for done in start..total {
             let (epoch, group) = (done / steps, done % steps);
             let numbers = epoch * in_epoch + group * accumulate..epoch * in_epoch + in_epoch.min((group + 1) * accumulate);
-            let (loss, grads, examples) = recipe.gradient(network, vars, batches, numbers, done + 1)?;
+            let Gradient { loss, grads, examples, told } = recipe.gradient(network, vars, batches, numbers, done + 1)?;
             if done == start {
                 check_gradients(network, vars, &grads)?;
             }
             let lr = recipe.schedule.lr_at(done, total, steps, recipe.lr);
             optimizer.step(&grads, lr)?;
-            let step = Step { done: done + 1, total, loss, lr, examples };
+            let step = Step { done: done + 1, total, loss, lr, examples, told };
             if observe(step, optimizer).map_err(|error| TrainError::Observer(error.into()))? == Control::Stop {
                 return Ok(done + 1);
             }
@@ -252,7 +268,7 @@ mod tests {
             let values = indices.iter().flat_map(|&i| (0..4).map(move |k| ((i * 7 + k * 3) % 11) as f64 / 11.));
             let inputs = Tensor::from_iter(values, &Device::Cpu)?.reshape((indices.len(), 4))?;
             let labels = indices.iter().map(|&i| (i % 3) as u32).collect();
-            Ok(Batch { inputs, lengths: None, labels, views: 1 })
+            Ok(Batch::new(inputs, labels))
         }
     }
 
@@ -272,7 +288,8 @@ mod tests {
     fn gradient(centred: bool, recipe: &Recipe, batches: &[Vec<usize>], first: usize) -> (f64, Vec<f64>) {
         let (network, vars) = linear(centred).unwrap();
         let mut read = batches.iter().map(|indices| Numbers(12).batch(indices, None));
-        let (loss, grads, examples) = recipe.gradient(&network, &vars, &mut read, first..first + batches.len(), 1).unwrap();
+        let Gradient { loss, grads, examples, .. } =
+            recipe.gradient(&network, &vars, &mut read, first..first + batches.len(), 1).unwrap();
         assert_eq!(examples, batches.concat().len());
         let gradient = grads.get(&network.weight).unwrap().flatten_all().unwrap().to_vec1().unwrap();
         (loss, gradient)

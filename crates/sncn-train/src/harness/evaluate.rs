@@ -14,6 +14,9 @@ use anyhow::{Context, Result, bail};
 use sncn_record::results;
 use std::path::PathBuf;
 
+/// The split of results under which stands what the last epoch of training told.
+const TRAINING: &str = "training";
+
 /// Evaluate a trained network on its test sets: as they are, shifted and corrupted.
 #[derive(clap::Args, Debug)]
 pub struct Evaluate<T: Task> {
@@ -79,6 +82,9 @@ impl<T: Task> Evaluate<T> {
         notes.extend(exact.is_some().then(|| cli::ROUNDED.to_string()));
         notes.extend(scorer.notes());
         let mut recorder = self.recorder(trained, notes);
+        for told in &trained.header.told {
+            told.mean().into_iter().for_each(|mean| recorder.add(TRAINING, &told.name, mean, told.count as usize));
+        }
         let extra = match run.temperature {
             true => Extra::Temperature(tempered::fit(trained, &scorer, &*sets, &pass, &mut recorder)?),
             false => Extra::Nothing,

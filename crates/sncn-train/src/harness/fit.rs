@@ -16,6 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, FromArgMatches};
 use sncn_core::optim::Optimizer;
 use sncn_core::{Pass, WeightAverage};
+use sncn_record::checkpoint::Told;
 use sncn_record::{EarlyStopping, SeededRun};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -89,13 +90,14 @@ impl<T: Task> Train<T> {
             folder: Some(&self.run_dir),
             is_fresh: saved.is_none(),
         };
-        let prepared = T::prepare(&begin)?;
+        let prepared = begin.prepare()?;
         if let Some(table) = table {
             let path = folder.owned()?.join(TABLE);
             write_atomically(&path, table.as_bytes())?;
             eprintln!("{}: the table of this run, to be changed and used again (--table, --row {})", path.display(), run.name);
         }
-        let fit = Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new(), average: None };
+        let fit =
+            Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new(), told: Vec::new(), average: None };
         let ending = fit.run(folder, saved).with_context(|| format!("run {:?}, seed {seed}", run.name))?;
         if let Some(arguments) = evaluation.filter(|_| ending == Ending::Done) {
             self.evaluate(&data_dir, &[arguments, T::evaluation(&self.options)].concat())?;
@@ -123,6 +125,8 @@ struct Fit<'a, T: Task> {
     resolved: SeededRun,
     prepared: &'a Prepared<T>,
     scores: Vec<Validation>,
+    /// What the objective has told of the epoch so far.
+    told: Vec<Told>,
     average: Option<WeightAverage>,
 }
 
@@ -156,6 +160,7 @@ impl<T: Task> Fit<'_, T> {
             saved.load_optimizer(&mut optimizer)?;
             start = saved.header.step;
             self.scores = saved.header.validation.clone();
+            self.told = saved.header.told.clone();
             eprintln!("resuming at step {start} of {total}");
         }
         self.average = run.average(vars)?;
@@ -173,6 +178,10 @@ impl<T: Task> Fit<'_, T> {
         } else {
             train(T::network(model), vars, &mut optimizer, data, &recipe, start, |step, optimizer| -> Result<Control> {
                 self.average.as_mut().map_or(Ok(()), WeightAverage::update)?;
+                if step.done % epoch == 1 % epoch {
+                    self.told.clear();
+                }
+                Told::add(&mut self.told, &step.told);
                 if let Some(early_stopping) = run.early_stopping.filter(|_| step.done.is_multiple_of(epoch)) {
                     self.validate(&mut folder, step.done, total)?;
                     if is_over(&self.scores, early_stopping) {
@@ -184,7 +193,7 @@ impl<T: Task> Fit<'_, T> {
                 if stop || is_last || (step.done as u64).is_multiple_of(self.command.checkpoint_every) {
                     self.save(&mut folder, optimizer, step.done, end)?;
                 }
-                progress.step(&step, self.scores.last(), is_last);
+                progress.step(&step, &self.told, self.scores.last(), is_last);
                 Ok(if stop || is_last { Control::Stop } else { Control::Continue })
             })?
         };
@@ -215,6 +224,7 @@ impl<T: Task> Fit<'_, T> {
             run: self.resolved.clone(),
             classes: self.prepared.classes.clone(),
             validation: self.scores.clone(),
+            told: self.told.clone(),
             task: T::INFO.name.to_string(),
             built: provenance::built(),
             sha256: String::new(),

@@ -4,6 +4,7 @@ use super::cli;
 use crate::checkpoint::Validation;
 use crate::train::Step;
 use indicatif::ProgressBar;
+use sncn_record::checkpoint::Told;
 use std::time::{Duration, Instant};
 
 /// Least time between two lines, so that short runs stay short to read.
@@ -26,8 +27,8 @@ impl Progress {
         Self { bar, epoch, losses: Vec::new(), printed: Instant::now() }
     }
 
-    /// After a step, with the last score on validation examples if there is one.
-    pub(super) fn step(&mut self, step: &Step, validation: Option<&Validation>, is_last: bool) {
+    /// After a step, with what was told of its epoch, and the last score on validation examples if there is one.
+    pub(super) fn step(&mut self, step: &Step, told: &[Told], validation: Option<&Validation>, is_last: bool) {
         self.bar.set_position(step.done as u64);
         self.losses.push(step.loss);
         let (steps, epochs) = self.epoch;
@@ -38,7 +39,8 @@ impl Progress {
             let mean = self.losses.iter().sum::<f64>() / self.losses.len() as f64;
             let validation = validation
                 .map_or(String::new(), |validation| format!(", {:.2} % on validation examples", 100. * validation.score));
-            self.bar.suspend(|| eprintln!("epoch {} of {epochs}: mean loss {mean:.4}{validation}", step.done / steps));
+            let told: String = told.iter().map(said).collect();
+            self.bar.suspend(|| eprintln!("epoch {} of {epochs}: mean loss {mean:.4}{told}{validation}", step.done / steps));
             self.printed = Instant::now();
         }
         self.losses.clear();
@@ -48,4 +50,10 @@ impl Progress {
     pub(super) fn end(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What was told, in percent.
+fn said(told: &Told) -> String {
+    let name = told.name.replace('_', " ");
+    told.mean().map_or(format!(", no {name}"), |mean| format!(", {name} {:.2} %", 100. * mean))
 }

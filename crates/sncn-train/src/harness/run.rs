@@ -1,6 +1,8 @@
 //! `Run`: a row of a table with all its settings read, so that what does not fit is reported before anything starts.
 
 use crate::adapt::Adapt;
+use crate::data::Dataset;
+use crate::labelled::{self, Labelled};
 use crate::objective::{MixConfig, Objective};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
@@ -167,7 +169,50 @@ impl<S> Run<S> {
             );
         }
         let factor = |name: &str| self.lr_factors.iter().find(|(prefix, _)| name.starts_with(*prefix)).map_or(1., |(_, f)| *f);
-        Ok(Optimizer::new(self.optimizer.clone(), trainable)?.with_lr_factors(factor).with_clip_norm(self.clip))
+        let names: Vec<String> = trainable.iter().map(|(name, _)| name.clone()).collect();
+        for part in &self.no_decay {
+            ensure!(
+                names.iter().any(|name| name.contains(part.as_str())),
+                "run {:?}: no_decay: no variable of {} has {part:?} in its name; the first is {:?}",
+                self.name,
+                self.backbone,
+                names.first().map(String::as_str).unwrap_or_default()
+            );
+        }
+        let decays = |name: &str| !self.no_decay.iter().any(|part| name.contains(part.as_str()));
+        let optimizer = Optimizer::new(self.optimizer.clone(), trainable)?;
+        Ok(optimizer.with_lr_factors(factor).with_decay_of(decays).with_clip_norm(self.clip))
+    }
+
+    /// What is trained on of a training set, with what it is in words: examples keep as many labels as the run says.
+    ///
+    /// # Errors
+    /// If there are not as many labels as the run asks for, or none are left without.
+    pub(super) fn labelled(
+        &self,
+        data: Box<dyn Dataset>,
+        describe: String,
+        classes: &[String],
+        seed: u64,
+    ) -> Result<(Box<dyn Dataset>, String)> {
+        let (all, steps, batch_size) = (data.len(), self.steps_per_epoch, self.batch_size);
+        if self.labels.is_none() && steps.is_none() {
+            return Ok((data, describe));
+        }
+        let labelled = match self.labels {
+            None => (0..all).collect(),
+            Some(count) => {
+                labelled::choose(&data.labels()?, classes, count, Seed::new(seed).named("labels")).map_err(anyhow::Error::msg)?
+            }
+        };
+        let describe = format!("{describe}, {} of {all} with labels", labelled.len());
+        Ok(match self.objective {
+            Objective::Fixmatch(fixmatch) => {
+                ensure!(labelled.len() < all, "labels is {all}, and no example of {} is left without one", self.train);
+                (Box::new(Labelled::semi_supervised(data, labelled, (batch_size, fixmatch.ratio), steps)), describe)
+            }
+            _ => (Box::new(Labelled::supervised(data, labelled, batch_size, steps)), describe),
+        })
     }
 
     /// The average of these variables' weights, beginning with what they are now, if the run keeps one.
@@ -202,6 +247,14 @@ impl<S> Run<S> {
             self.mix.is_some()
                 || !matches!(self.objective, Objective::Consistency { .. } | Objective::Augmix { consistency: Some(_), .. }),
             "the objective asks for consistency of mixed passes, but mix is not set"
+        );
+        ensure!(
+            self.labels.is_some() || !matches!(self.objective, Objective::Fixmatch(_)),
+            "the objective \"fixmatch\" needs the key labels: how many training examples keep theirs"
+        );
+        ensure!(
+            self.labels.is_none() || !matches!(self.objective, Objective::Segment { .. }),
+            "labels is set; the labels of pixels are all trained on: take labels away"
         );
         ensure!(
             self.label_smoothing == 0. || !matches!(self.objective, Objective::Segment { .. }),

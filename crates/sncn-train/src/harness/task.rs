@@ -195,6 +195,18 @@ pub struct Begin<'a, T: Task> {
     pub is_fresh: bool,
 }
 
+impl<T: Task> Begin<'_, T> {
+    /// Opens the training data of the run and builds its network; of the data, what the run's labels leave.
+    ///
+    /// # Errors
+    /// As [`Task::prepare`], and where there are not as many labels as the run asks for.
+    pub(crate) fn prepare(&self) -> Result<Prepared<T>> {
+        let Prepared { model, vars, data, classes, describe, validation } = T::prepare(self)?;
+        let (data, describe) = self.run.labelled(data, describe, &classes, self.seed)?;
+        Ok(Prepared { model, vars, data, classes, describe, validation })
+    }
+}
+
 /// What is trained on what.
 pub struct Prepared<T: Task> {
     /// The network, and what belongs to it.

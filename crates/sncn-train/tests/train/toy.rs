@@ -32,7 +32,7 @@ impl Dataset for Tones {
         let tones = Tensor::from_vec(values, (indices.len(), 1, 64, 1), &Device::Cpu)?;
         let noise = indices.iter().map(|&index| self.seed.fold_in(index as u64).normal((1, 1, 64, 1)));
         let noise = Tensor::cat(&noise.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
-        Ok(Batch { inputs: (tones + (noise * self.noise)?)?, labels, lengths: None, views: 1 })
+        Ok(Batch::new((tones + (noise * self.noise)?)?, labels))
     }
 }
 

@@ -115,7 +115,7 @@ impl PairExamples {
         }
         let (values, labels): (Vec<_>, Vec<_>) = parts.into_iter().map(|(_, values, labels)| (values, labels)).unzip();
         let inputs = Tensor::from_vec(values.concat(), (indices.len(), height, width, 3), &Device::Cpu)?;
-        Ok(Batch { inputs, labels: labels.concat(), lengths: None, views: 1 })
+        Ok(Batch::new(inputs, labels.concat()))
     }
 }
 

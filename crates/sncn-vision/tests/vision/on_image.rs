@@ -94,7 +94,7 @@ fn crossnorm_on_the_image_is_what_the_definition_gives() -> Result<()> {
 #[test]
 fn the_three_views_of_augmix_take_each_others_statistics() -> Result<()> {
     let (count, seed) = (4, Seed::new(11));
-    let batch = Batch { inputs: images(3 * count, DType::F64), lengths: None, labels: vec![0, 1, 2, 3], views: 3 };
+    let batch = Batch { views: 3, ..Batch::new(images(3 * count, DType::F64), vec![0, 1, 2, 3]) };
     let (objective, mix) = (Objective::Augmix { weight: 12., consistency: None }, Some(MixConfig { probability: 1., active: 1 }));
     let mixing = network("wrn10_1", &[crossnorm(Crop::Neither)], DType::F64);
     let loss = value(&objective.loss(&*mixing, &batch, mix, seed)?)?;

@@ -37,7 +37,7 @@ fn check(name: &str, layers: &[LayerConfig], size: (usize, usize)) -> Result<()>
     let scores = network.forward(&xs, &Pass::eval())?;
     ensure!(scores.dims() == [2, h, w, CLASSES], "scores {:?}", scores.dims());
     ensure!(scores.flatten_all()?.to_vec1::<f32>()?.iter().all(|score| score.is_finite()), "a score is no number");
-    let batch = Batch { inputs: xs, labels: labels(2 * h * w), lengths: None, views: 1 };
+    let batch = Batch::new(xs, labels(2 * h * w));
     let mix = (network.sites() > 0).then_some(MixConfig { probability: 1., active: 2 });
     let loss = Objective::Segment { auxiliary: 0.4 }.loss(&*network, &batch, mix, Seed::new(1))?;
     ensure!(value(&loss)?.is_finite());
@@ -108,7 +108,7 @@ fn void_pixels_teach_nothing_and_a_void_batch_has_the_loss_zero() -> Result<()> 
     let (h, w) = (33, 41);
     let xs = images((2, h, w))?;
     let run = |labels: Vec<u32>| {
-        let batch = Batch { inputs: xs.clone(), labels, lengths: None, views: 1 };
+        let batch = Batch::new(xs.clone(), labels);
         Objective::Segment { auxiliary: 0.4 }.loss(&*network, &batch, None, Seed::new(1))
     };
     let loss = run(vec![VOID; 2 * h * w])?;
@@ -133,7 +133,7 @@ fn passed(name: &str) -> Result<Vec<Vec<f64>>> {
     let network = segment::build(name, &Blueprint { classes: CLASSES, layers: (&layers).into(), vars: &vars })?;
     let xs = images((2, 33, 41))?.to_dtype(DType::F64)?;
     let pass = Pass::mixing(network.sites(), 2, Seed::new(2));
-    let batch = Batch { inputs: xs, labels: labels(2 * 33 * 41), lengths: None, views: 1 };
+    let batch = Batch::new(xs, labels(2 * 33 * 41));
     let scores = network.forward(&batch.inputs, &pass)?;
     let grads = Objective::Segment { auxiliary: 0.4 }.loss_in(&*network, &batch, &pass)?.backward()?;
     let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f64>();

@@ -7,6 +7,7 @@ mod common;
 mod foreign;
 mod huggingface;
 mod import;
+mod objectives;
 mod photos;
 mod pictures;
 mod pretrained;

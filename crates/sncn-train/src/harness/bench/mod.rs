@@ -14,6 +14,7 @@ use super::cli;
 use super::table::Table;
 use super::task::{Begin, Task};
 use crate::ahead::read_ahead;
+use crate::train::Gradient;
 use anyhow::{Context, Result, bail, ensure};
 use sncn_core::WeightAverage;
 use std::path::PathBuf;
@@ -73,8 +74,8 @@ impl Bench {
         let run = Table::<T>::read(table)?.row(row).cloned().with_context(|| table.display().to_string())?;
         let data_dir = cli::data_dir(self.data_dir.as_deref());
         let options = T::Train::default();
-        let begin = Begin { run: &run, seed: 0, data_dir: &data_dir, options: &options, folder: None, is_fresh: true };
-        let prepared = T::prepare(&begin)?;
+        let begin = Begin::<T> { run: &run, seed: 0, data_dir: &data_dir, options: &options, folder: None, is_fresh: true };
+        let prepared = begin.prepare()?;
         let (network, data) = (T::network(&prepared.model), &*prepared.data);
         let (mut optimizer, recipe) = (run.optimizer(&prepared.vars)?, run.recipe(0));
         let augment = recipe.augment.then(|| recipe.seed.named("augment"));
@@ -94,9 +95,10 @@ impl Bench {
         let seconds = read_ahead(data, orders, |batches| {
             self.meter.seconds(|| {
                 let numbers = step * run.accumulate..(step + 1) * run.accumulate;
-                let (_, gradient, count) = recipe.gradient(network, &prepared.vars, batches, numbers, step + 1)?;
+                let Gradient { grads, examples: count, .. } =
+                    recipe.gradient(network, &prepared.vars, batches, numbers, step + 1)?;
                 (step, examples) = (step + 1, count);
-                optimizer.step(&gradient, run.lr)?;
+                optimizer.step(&grads, run.lr)?;
                 Ok(average.as_mut().map_or(Ok(()), WeightAverage::update)?)
             })
         })?;

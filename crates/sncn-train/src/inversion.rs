@@ -1,0 +1,160 @@
+//! Feature inversion (Mahendran, Vedaldi 2015, arXiv:1412.0035): the image whose features are nearest to given ones, by gradient descent on
+//! its values.
+
+use candle_core::{D, DType, Result, Tensor, Var, bail};
+use serde::{Deserialize, Serialize};
+use sncn_core::backward;
+use sncn_core::loss::value;
+
+/// Along which axes neighbouring values are compared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Neighbours {
+    /// Rows and columns.
+    #[default]
+    RowsColumns,
+    /// Channels and rows, as a widely used implementation has it by a slip of its indices.
+    ChannelsRows,
+}
+
+/// The loss of an inversion: w·‖Φ(x) − Φ₀‖²/‖Φ₀‖² + wₐ·Σ xᵅ + wᵥ·Σ (Δ₁² + Δ₂²)^(β/2), for every image of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Inversion {
+    /// w, the weight of the features' relative distance.
+    pub feature_weight: f64,
+    /// α, an even power of the values.
+    pub alpha: i32,
+    /// wₐ.
+    pub alpha_weight: f64,
+    /// β.
+    pub variation_power: f64,
+    /// wᵥ, the weight of the total variation.
+    pub variation_weight: f64,
+    /// The axes of its differences Δ.
+    pub neighbours: Neighbours,
+}
+
+impl Default for Inversion {
+    fn default() -> Self {
+        Self {
+            feature_weight: 0.1,
+            alpha: 6,
+            alpha_weight: 1e-7,
+            variation_power: 2.,
+            variation_weight: 1e-8,
+            neighbours: Neighbours::default(),
+        }
+    }
+}
+
+/// The weighted parts of the loss, summed over the images of a batch.
+pub struct Parts {
+    /// The features' relative distance.
+    pub feature: Tensor,
+    /// The powers of the values.
+    pub alpha: Tensor,
+    /// The total variation.
+    pub variation: Tensor,
+}
+
+impl Parts {
+    /// Their sum.
+    ///
+    /// # Errors
+    /// Never for parts of one loss.
+    pub fn total(&self) -> Result<Tensor> {
+        (&self.feature + &self.alpha)? + &self.variation
+    }
+}
+
+impl Inversion {
+    /// The loss of images x (N, H, W, 3) with features `features`, which are to become `wanted`, both (N, …).
+    ///
+    /// # Errors
+    /// If shapes differ, or wanted features are all 0.
+    pub fn loss(&self, xs: &Tensor, features: &Tensor, wanted: &Tensor) -> Result<Parts> {
+        let (n, height, width, channels) = xs.dims4()?;
+        if features.dims() != wanted.dims() || wanted.dim(0)? != n {
+            bail!("inversion: features of shape {:?} for {n} images, wanted are {:?}", features.dims(), wanted.dims())
+        }
+        let squares = |t: &Tensor| t.reshape((n, ()))?.sqr()?.sum(D::Minus1);
+        let size = squares(wanted)?;
+        if size.to_dtype(DType::F64)?.to_vec1::<f64>()?.contains(&0.) {
+            bail!("inversion: the wanted features of an image are all 0")
+        }
+        let feature = ((squares(&(features - wanted)?)? / size)?.sum_all()? * self.feature_weight)?;
+        let alpha = (xs.powf(f64::from(self.alpha))?.sum_all()? * self.alpha_weight)?;
+        // both differences at the positions that have both neighbours
+        let (one, two, len) = match self.neighbours {
+            Neighbours::RowsColumns => (1, 2, (height, width)),
+            Neighbours::ChannelsRows => (3, 1, (channels, height)),
+        };
+        let (first, second) = (len.0.saturating_sub(1), len.1.saturating_sub(1));
+        let here = xs.narrow(one, 0, first)?.narrow(two, 0, second)?;
+        let along = (xs.narrow(one, 1, first)?.narrow(two, 0, second)? - &here)?;
+        let across = (xs.narrow(one, 0, first)?.narrow(two, 1, second)? - &here)?;
+        let sum = (along.sqr()? + across.sqr()?)?;
+        let variation = if self.variation_power == 2. { sum } else { sum.powf(self.variation_power / 2.)? };
+        Ok(Parts { feature, alpha, variation: (variation.sum_all()? * self.variation_weight)? })
+    }
+}
+
+/// How the loss is descended: gradient descent with momentum on the values of the images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Descent {
+    /// Updates.
+    pub steps: usize,
+    /// The learning rate of the first update.
+    pub lr: f64,
+    /// buffer = momentum·buffer + gradient.
+    pub momentum: f64,
+    /// After update 0 and every so many the learning rate is divided.
+    pub divide_every: usize,
+    /// By how much.
+    pub divide_by: f64,
+}
+
+impl Default for Descent {
+    fn default() -> Self {
+        Self { steps: 201, lr: 1e4, momentum: 0.9, divide_every: 40, divide_by: 10. }
+    }
+}
+
+impl Descent {
+    /// Finds images whose features are near the wanted ones, from `start` (N, H, W, 3). `features` computes those of images in a pass that
+    /// records; `observe` is given the number of an update and the loss before it.
+    ///
+    /// # Errors
+    /// If the features cannot be computed, or the loss is not finite: then the error names the update.
+    pub fn invert(
+        &self,
+        loss: &Inversion,
+        start: &Tensor,
+        wanted: &Tensor,
+        features: impl Fn(&Tensor) -> Result<Tensor>,
+        mut observe: impl FnMut(usize, f64),
+    ) -> Result<Tensor> {
+        let (mut images, mut buffer, mut lr) = (start.clone(), start.zeros_like()?, self.lr);
+        for step in 0..self.steps {
+            let input = Var::from_tensor(&images)?;
+            let total = loss.loss(input.as_tensor(), &features(input.as_tensor())?, wanted)?.total()?;
+            let found = value(&total)?;
+            if !found.is_finite() {
+                bail!("inversion: the loss before update {step} is {found}: a lower learning rate than {} may help", self.lr)
+            }
+            observe(step, found);
+            let grads = backward(&total)?;
+            let Some(gradient) = grads.get(input.as_tensor()) else {
+                bail!("inversion: the features do not depend on the images")
+            };
+            buffer = ((buffer * self.momentum)? + gradient)?;
+            images = (images - (&buffer * lr)?)?;
+            if step.is_multiple_of(self.divide_every.max(1)) {
+                lr /= self.divide_by;
+            }
+        }
+        Ok(images)
+    }
+}
