@@ -1,14 +1,14 @@
 //! Adaptation at test time: BatchNorm's statistics in every form, steps of TENT, temperature scaling.
 
+use crate::tiny::Tiny;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
-use sncn_core::block::{ConvLayer, Head};
 use sncn_core::layer::BatchNorm;
 use sncn_core::loss::{entropy, softmax, value};
 use sncn_core::reference::forced;
 use sncn_core::test_time::{NormForm, NormPlace, TestTime};
 use sncn_core::{BuildContext, FeatureMap, Layer, Network, Pass, Seed, Vars, backward};
-use sncn_golden::{Case, Index, Rounding, Trial, holds, relative_error};
+use sncn_golden::{Index, Rounding, Trial, holds, relative_error};
 use sncn_train::calibration::Calibration;
 use sncn_train::temperature::{Scored, fit};
 use sncn_train::{Adapt, Adapting};
@@ -113,52 +113,6 @@ pub(crate) fn golden_test_time_statistics() -> Result<()> {
         holds(case, true, &ROUNDING, |trial| forced(|| statistics_case(trial, true))).context("reference implementation")?;
     }
     Ok(())
-}
-
-/// Convolutions, each with BatchNorm and a rectifier that may leak, mean over positions, classifier.
-struct Tiny {
-    units: Vec<(ConvLayer, BatchNorm)>,
-    slope: f64,
-    head: Head,
-}
-
-impl Tiny {
-    fn new(case: &Case, vars: &Vars) -> Result<Self> {
-        let net = &case.params["net"];
-        let list = |key: &str| -> Result<Vec<usize>> {
-            let values = net[key].as_array().with_context(|| key.to_string())?.iter();
-            values.map(|value| value.as_u64().map(|value| value as usize)).collect::<Option<_>>().with_context(|| key.to_string())
-        };
-        let number = |key: &str| net[key].as_f64().with_context(|| key.to_string());
-        let (widths, strides, eps) = (list("widths")?, list("strides")?, number("bn_eps")?);
-        let cx = BuildContext::new(0, vars.builder());
-        let unit = |at: usize| -> Result<(ConvLayer, BatchNorm)> {
-            let (from, to) = (widths[at - 1], widths[at]);
-            let conv = ConvLayer::same(cx.vb.pp(format!("conv{at}")), from, to, 3, strides[at - 1])?;
-            Ok((conv, BatchNorm::with(&cx.at(to, cx.vb.pp(format!("bn{at}"))), eps, 0.1)?))
-        };
-        let units = (1..widths.len()).map(unit).collect::<Result<_>>()?;
-        let (last, classes) = (widths[widths.len() - 1], number("num_classes")? as usize);
-        Ok(Self { units, slope: number("slope")?, head: Head::new(cx.vb.pp("fc"), last, classes)? })
-    }
-}
-
-impl Network for Tiny {
-    fn forward(&self, xs: &Tensor, pass: &Pass) -> candle_core::Result<Tensor> {
-        let mut map = FeatureMap::from_tensor(xs, self.slope == 0., pass)?;
-        for (conv, norm) in &self.units {
-            map = norm.on_map(&conv.on_map(&map)?, pass)?;
-            map = match self.slope == 0. {
-                true => map.relu()?,
-                false => map.on_tensor(|xs| xs.relu()? - (xs.neg()?.relu()? * self.slope)?)?,
-            };
-        }
-        self.head.forward(&map.global_avg_pool()?)
-    }
-
-    fn sites(&self) -> usize {
-        0
-    }
 }
 
 fn tent_case(case: &Trial) -> Result<()> {

@@ -5,6 +5,8 @@ mod adapt;
 mod augment;
 mod corruptions;
 mod coverage;
+mod fixmatch;
+mod image_gradients;
 mod layers;
 mod losses_optim;
 mod metrics;
@@ -16,6 +18,7 @@ mod schedules;
 mod segment;
 mod statistics;
 mod text;
+mod tiny;
 mod weather;
 
 use sncn_golden::{Needy, needy, run};
@@ -30,6 +33,7 @@ fn main() -> std::process::ExitCode {
         ],
         "losses_optim.json" => [
             coverage::golden_losses_and_optimisers_all_have_a_test,
+            fixmatch::golden_fixmatch_losses,
             losses_optim::golden_averaged_weights,
             losses_optim::golden_clipped_gradients,
             losses_optim::golden_losses,
@@ -47,6 +51,10 @@ fn main() -> std::process::ExitCode {
             adapt::golden_tent_steps,
             adapt::golden_test_time_statistics,
             coverage::golden_relatives_all_have_a_test,
+            fixmatch::golden_fixmatch_learning_rates,
+            fixmatch::golden_fixmatch_steps,
+            image_gradients::golden_feature_inversions,
+            image_gradients::golden_noise_of_a_given_size,
             metrics::golden_errors_divided_by_those_of_alexnet,
             metrics::golden_top_k_errors,
             relative_layers::golden_norms_and_mixing_of_the_relatives,
@@ -56,6 +64,7 @@ fn main() -> std::process::ExitCode {
         "corruptions/index.json" => [
             augment::golden_augmix_mixtures,
             augment::golden_augmix_operations_are_exact,
+            augment::golden_randaugment_images,
             augment::golden_randaugment_operations_are_exact,
             corruptions::golden_cifar_bytes_and_floats,
             corruptions::golden_imagenet_tiles,
