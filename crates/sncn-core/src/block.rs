@@ -134,7 +134,7 @@ impl Head {
 }
 
 /// Images in a chunk of an evaluation pass: few enough that their maps stay in the cache.
-const CHUNK: usize = 32;
+pub(crate) const CHUNK: usize = 32;
 
 /// Runs `forward` on a batch (N, …). A pass in which instances are independent runs it on chunks of 32 instances and
 /// concatenates the results.

@@ -42,6 +42,7 @@ pub struct Pass {
     /// Whether this is a training pass: BatchNorm uses batch statistics and updates the running ones, and a backward pass is
     /// recorded.
     pub train: bool,
+    backward: bool,
     active: Vec<(usize, Draw)>,
     mixing: Option<Arc<[bool]>>,
     seed: Seed,
@@ -57,7 +58,8 @@ impl Pass {
     pub fn eval() -> Self {
         let (active, seed, precision) = (Vec::new(), Seed::new(0), Precision::F32);
         let (mixing, lengths, kept, test_time) = (None, None, None, None);
-        Self { train: false, active, mixing, seed, lengths, dropout: false, precision, kept, test_time }
+        let (train, backward, dropout) = (false, false, false);
+        Self { train, backward, active, mixing, seed, lengths, dropout, precision, kept, test_time }
     }
 
     /// A training pass without mixing; dropout draws from `seed`.
@@ -78,8 +80,13 @@ impl Pass {
     /// A training pass in which the given sites mix with the given draws, which have the type of the layer at the site
     /// ([`crate::layer::CrossNormDraw`] for CrossNorm).
     pub fn with_draws<T: Any + Send + Sync>(draws: impl IntoIterator<Item = (usize, T)>, seed: Seed) -> Self {
+        Self::train(seed).with_given(draws)
+    }
+
+    /// The same pass with what the layers of these sites, and no others, are given.
+    pub(crate) fn with_given<T: Any + Send + Sync>(self, draws: impl IntoIterator<Item = (usize, T)>) -> Self {
         let active = draws.into_iter().map(|(site, draw)| (site, Draw::Given(Arc::new(draw)))).collect();
-        Self { active, ..Self::train(seed) }
+        Self { active, ..self }
     }
 
     /// The same pass, in which only the instances n with `instances[n]` mix, among themselves: they draw their partners from these, and
@@ -93,10 +100,21 @@ impl Pass {
         self.mixing.as_deref()
     }
 
-    /// A pass that adapts a network to the batch it reads: a backward pass is recorded as in training, but nothing mixes, nothing is
-    /// dropped, and BatchNorm layers use the statistics of `test_time`, or else their running ones, which do not change.
+    /// The same pass, through which a backward pass can be run also where it is an evaluation pass: for gradients of the input, or of
+    /// parameters while running statistics stay what they are.
+    pub fn with_backward(self) -> Self {
+        Self { backward: true, ..self }
+    }
+
+    /// Returns whether a backward pass can be run: in training, and after [`Pass::with_backward`].
+    pub fn records(&self) -> bool {
+        self.train || self.backward
+    }
+
+    /// A pass that adapts a network to the batch it reads: an evaluation pass with a backward pass, in which BatchNorm layers use the
+    /// statistics of `test_time`, or else their running ones, which do not change.
     pub fn adapting(test_time: &TestTime) -> Self {
-        Self { train: true, ..Self::eval() }.with_test_time(test_time)
+        Self::eval().with_backward().with_test_time(test_time)
     }
 
     /// The same pass, in which the BatchNorm layers of `test_time` use its statistics, and others their running ones. Batches are then
@@ -135,12 +153,12 @@ impl Pass {
 
     /// Where weights are kept that were laid out before.
     pub(crate) fn kept(&self) -> Option<Arc<KeptWeights>> {
-        self.kept.clone().filter(|_| !self.train)
+        self.kept.clone().filter(|_| !self.records())
     }
 
     /// Returns the precision to which inputs and weights of convolutions are rounded.
     pub fn precision(&self) -> Precision {
-        if self.train { Precision::F32 } else { self.precision }
+        if self.records() { Precision::F32 } else { self.precision }
     }
 
     /// The same pass without dropout.

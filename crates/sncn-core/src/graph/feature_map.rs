@@ -33,8 +33,8 @@ impl FeatureMap {
             return Ok(Self(Repr::Tensor(xs.clone(), pass.precision())));
         }
         let mode = Mode {
-            record: pass.train,
-            to_input: pass.train && (xs.track_op() || xs.is_variable()),
+            record: pass.records(),
+            to_input: pass.records() && (xs.track_op() || xs.is_variable()),
             bf16: pass.precision() == Precision::Bf16,
         };
         let recording = Recording::begin(xs.clone(), mode, pass);

@@ -54,7 +54,7 @@ pub trait Layer: Send + Sync {
     /// [`Layer::on_map`].
     fn forward(&self, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
         // what an evaluation pass records has no backward pass, and a caller may want one
-        let recorded = self.recordable() && pass.train;
+        let recorded = self.recordable() && pass.records();
         if let (&[n, longest, _], Some(lengths)) = (xs.dims(), pass.lengths()) {
             if lengths.len() != n {
                 bail!("{} lengths for a batch of {n} sequences", lengths.len())

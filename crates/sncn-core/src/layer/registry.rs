@@ -43,6 +43,9 @@ pub const LAYERS: &[(&str, Build)] = &[
     ("se", |settings, cx| Ok(Box::new(SqueezeExcitation::from_settings(settings, cx)?))),
 ];
 
+/// The layers of this crate that mix instances at sites; they have no variables, and do nothing in evaluation.
+pub const MIXING: &[&str] = &["crossnorm", "mixstyle", "efdmix", "dsu", "padain"];
+
 /// The layers of this crate that can stand in the place of a network's norms, as far as they are in the registry.
 pub const NORMS: &[&str] =
     &["batch_norm", "instance_norm", "group_norm", "layer_norm", "ibn", "mode_norm", "attentive_norm", "switchable_norm"];

@@ -5,7 +5,6 @@ use crate::tiny::Tiny;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor, Var};
 use sncn_core::loss::value;
-use sncn_core::test_time::{NormForm, NormPlace, TestTime};
 use sncn_core::{Pass, Seed, Vars, backward};
 use sncn_golden::{Index, Trial, relative_error};
 use sncn_train::inversion::{Descent, Inversion};
@@ -65,8 +64,7 @@ fn network(case: &Trial) -> Result<(Tiny, Pass)> {
     for (name, var) in vars.all().iter().filter(|(name, _)| case.has(name)) {
         var.set(&tensor(case, name)?.to_dtype(var.dtype())?)?;
     }
-    // running statistics everywhere, and a backward pass: no layer of a gate is there to adapt
-    Ok((network, Pass::adapting(&TestTime::new(NormForm::Batch, NormPlace::Gates))))
+    Ok((network, Pass::eval().with_backward()))
 }
 
 fn loss_case(case: &Trial) -> Result<()> {

@@ -47,7 +47,7 @@ impl TokenMap {
         }
         // an operation needs an input; this one does not read it
         let input = Tensor::zeros(1, first.weight.dtype(), first.weight.device())?;
-        let recording = Recording::begin(input, Mode { record: pass.train, ..Mode::default() }, pass);
+        let recording = Recording::begin(input, Mode { record: pass.records(), ..Mode::default() }, pass);
         // slot 0 is the input's
         recording.slot();
         Ok(Self(Repr::Rows(recording.clone(), embed(&recording, lookups, (tokens, width))?)))

@@ -67,8 +67,8 @@ impl TokenMap {
         if !recordable(xs) {
             return Ok(Self(Repr::Tensor(xs.clone())));
         }
-        let to_input = pass.train && (xs.track_op() || xs.is_variable());
-        let recording = Recording::begin(xs.clone(), Mode { record: pass.train, to_input, ..Mode::default() }, pass);
+        let to_input = pass.records() && (xs.track_op() || xs.is_variable());
+        let recording = Recording::begin(xs.clone(), Mode { record: pass.records(), to_input, ..Mode::default() }, pass);
         let values = xs.contiguous()?.detach();
         with_values(&values, |_| ())?;
         let rows = Rows { slot: recording.slot(), data: Arc::new(Values::Tensor(values)), width };
