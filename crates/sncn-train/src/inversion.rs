@@ -136,6 +136,8 @@ impl Descent {
         features: impl Fn(&Tensor) -> Result<Tensor>,
         mut observe: impl FnMut(usize, f64),
     ) -> Result<Tensor> {
+        // however the wanted features came about, no gradient is wanted of them
+        let wanted = &wanted.detach();
         let (mut images, mut buffer, mut lr) = (start.clone(), start.zeros_like()?, self.lr);
         for step in 0..self.steps {
             let input = Var::from_tensor(&images)?;

@@ -4,6 +4,7 @@ mod bench;
 mod corrupt;
 pub(crate) mod corrupted;
 mod import;
+mod inside;
 mod noted;
 mod options;
 mod predict;

@@ -1,5 +1,8 @@
-//! `sncn-classify show`: what CrossNorm does, seen on pixels: contents (rows) in the styles of other images (columns).
+//! `sncn-classify show`: what CrossNorm does, seen on pixels: contents (rows) in the styles of other images (columns). With `--site` it acts
+//! on the features of a trained network, which are carried back to pixels.
 
+use super::inside::{Block, Effect, Inside, style_distance};
+use super::setup::Classify;
 use crate::corruption::Dims;
 use crate::dataset::Images;
 use crate::picture::{self, Limit, Photo, Sheet};
@@ -10,7 +13,8 @@ use image::Rgb;
 use rand::seq::index;
 use sncn_core::layer::{Crop, CrossNormConfig};
 use sncn_core::{BoundingBox, CrossNormDraw, Layer, Pass, Seed};
-use sncn_train::harness::cli;
+use sncn_train::harness::saved::Saved;
+use sncn_train::harness::{Trained, cli};
 use std::path::{Path, PathBuf};
 
 /// Rows that an image has at least on the sheet.
@@ -31,7 +35,7 @@ pub(super) enum Cropped {
     Both,
 }
 
-/// Draw a grid of contents (rows) in styles (columns): CrossNorm on the pixels of images.
+/// Draw contents (rows) in styles (columns): CrossNorm on pixels or inside a network.
 #[derive(clap::Args, Debug)]
 pub struct Show {
     /// A data set (its test images; styles come from its shifted sets where it has some), a folder of image files, or image
@@ -59,6 +63,20 @@ pub struct Show {
     /// Folder that holds the data sets.
     #[arg(long)]
     data_dir: Option<PathBuf>,
+    /// Act at the end of a block of a trained network (block2.0: the first block of stage 2), and find images with such features.
+    #[arg(long, value_name = "BLOCK", conflicts_with_all = ["crop", "size"])]
+    site: Option<Block>,
+    /// With --site, whose effect: crossnorm, or selfnorm (before the gate, after it, and the difference; no styles).
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "crossnorm", requires = "site")]
+    layer: Effect,
+    /// With --site, updates of the images.
+    #[arg(long, default_value_t = 201, value_parser = clap::value_parser!(u64).range(1..), requires = "site")]
+    steps: u64,
+    #[command(flatten)]
+    saved: Saved,
+    /// Threads (default: all processors).
+    #[arg(long)]
+    threads: Option<usize>,
 }
 
 /// An image of the grid.
@@ -76,8 +94,56 @@ impl Show {
         ensure!((1..=64).contains(&self.contents), "--contents is {}; 1 to 64 is accepted", self.contents);
         ensure!((1..=64).contains(&self.styles), "--styles is {}; 1 to 64 is accepted", self.styles);
         ensure!((2..=1024).contains(&self.size), "--size is {}; 2 to 1024 is accepted", self.size);
-        let (pictures, dims) = self.pictures()?;
-        let (mixture, mixed) = self.mixed(&pictures, dims)?;
+        cli::threads(self.threads)?;
+        ensure!(
+            self.site.is_some() || self.saved.folder().is_none(),
+            "--run-dir and --checkpoint go with --site, the block whose features are changed"
+        );
+        let trained = self.site.map(|_| Trained::<Classify>::read(&self.saved)).transpose()?;
+        let inside = trained.as_ref().zip(self.site);
+        let inside = inside.map(|(trained, block)| Inside::new(trained, block, self.steps as usize, self.seed));
+        match &inside {
+            Some(inside) if self.layer == Effect::Selfnorm => self.gates(inside),
+            inside => self.styles(inside.as_ref()),
+        }
+    }
+
+    /// Images from features before and after the gate.
+    fn gates(&self, inside: &Inside<'_>) -> Result<()> {
+        let (pictures, dims) = self.pictures(Some(inside.preprocessing()))?;
+        let contents = &pictures[..self.contents];
+        let values: Vec<Vec<u8>> = contents.iter().map(|picture| picture.values.clone()).collect();
+        let columns = [vec![values.clone()], inside.selfnorm(&values)?.to_vec()].concat();
+        let rows: Vec<String> = contents.iter().map(|picture| picture.name.clone()).collect();
+        let headings = ["image", "before", "after", "difference"].map(str::to_string);
+        let mut sheet = Sheet::new(dims, SIDE, &rows, &headings);
+        for (column, images) in columns.into_iter().enumerate() {
+            for (row, image) in images.into_iter().enumerate() {
+                sheet.place(image, row, column)?;
+            }
+        }
+        sheet.save(&self.output)?;
+        out!("{}: SelfNorm at {}, images from features before and after it", self.output.display(), inside.describe());
+        Ok(())
+    }
+
+    /// Contents in styles.
+    fn styles(&self, inside: Option<&Inside<'_>>) -> Result<()> {
+        let (pictures, dims) = self.pictures(inside.map(Inside::preprocessing))?;
+        let (mixture, mut mixed) = match inside {
+            None => self.mixed(&pictures, dims)?,
+            Some(inside) => {
+                let values: Vec<Vec<u8>> = pictures.iter().map(|picture| picture.values.clone()).collect();
+                let (contents, styles) = values.split_at(self.contents);
+                let draw = CrossNormDraw { partner: Vec::new(), channels: None, style: None, content: None, blend: None };
+                let found = inside.crossnorm(contents, styles, &draw)?;
+                (draw, found)
+            }
+        };
+        if let Some(inside) = inside {
+            let plain = mixed.remove(0);
+            self.told(inside, &plain, &mixed, &pictures[self.contents..]);
+        }
         let (contents, styles) = pictures.split_at(self.contents);
         let names = |pictures: &[Picture]| pictures.iter().map(|picture| picture.name.clone()).collect::<Vec<_>>();
         let headings = |what: &str, pictures: &[Picture]| [vec![what.to_string()], names(pictures)].concat();
@@ -111,6 +177,18 @@ impl Show {
         Ok(())
     }
 
+    /// How near the images come to the styles.
+    fn told(&self, inside: &Inside<'_>, plain: &[Vec<u8>], mixed: &[Vec<Vec<u8>>], styles: &[Picture]) {
+        let mean = |of: &dyn Fn(usize) -> f64| (0..styles.len()).map(of).sum::<f64>() / styles.len() as f64;
+        let before = mean(&|style| style_distance(plain, &styles[style].values));
+        let after = mean(&|style| style_distance(&mixed[style], &styles[style].values));
+        out!(
+            "{}: the distance of channel statistics (three means and three standard deviations of pixels in 0 to 1) to the style is \
+             {before:.4} for images from the contents' own features, {after:.4} with CrossNorm there",
+            inside.describe()
+        );
+    }
+
     /// Every content in every style, by style, clipped to what a picture can show.
     fn mixed(&self, pictures: &[Picture], dims: Dims) -> Result<(CrossNormDraw, Vec<Vec<Vec<u8>>>)> {
         let crop = match self.crop {
@@ -135,8 +213,8 @@ impl Show {
         Ok((drawn, mixed))
     }
 
-    /// The contents, then the styles, all of one size.
-    fn pictures(&self) -> Result<(Vec<Picture>, Dims)> {
+    /// The contents, then the styles, all of one size: that of a network where one is given.
+    fn pictures(&self, network: Option<&Preprocessing>) -> Result<(Vec<Picture>, Dims)> {
         let wanted = self.contents + self.styles;
         let enough = |found: usize, of: &str| {
             let (contents, styles) = (self.contents, self.styles);
@@ -160,7 +238,7 @@ impl Show {
                     let style = place.checked_sub(self.contents).filter(|_| !shifted.is_empty());
                     taken(style.map_or(&**clean, |style| &**shifted[style % shifted.len()]), index)
                 });
-                return self.of_one_size(taken.collect::<Result<_>>()?);
+                return self.of_one_size(taken.collect::<Result<_>>()?, network);
             }
             files => {
                 enough(files.len(), "--input")?;
@@ -172,14 +250,15 @@ impl Show {
             let name = path.file_stem().context("a file without a name")?.to_string_lossy().into_owned();
             Ok((name, Photo::from(picture::read(path, Limit::default())?)))
         };
-        self.of_one_size(files.iter().map(read).collect::<Result<_>>()?)
+        self.of_one_size(files.iter().map(read).collect::<Result<_>>()?, network)
     }
 
     /// The images as they are where they have one size, or brought to that of the option.
-    fn of_one_size(&self, photos: Vec<(String, Photo)>) -> Result<(Vec<Picture>, Dims)> {
+    fn of_one_size(&self, photos: Vec<(String, Photo)>, network: Option<&Preprocessing>) -> Result<(Vec<Picture>, Dims)> {
         let first = photos.first().map_or(Dims::default(), |(_, photo)| photo.dims());
-        let is_small = first.height.max(first.width) <= SIDE && photos.iter().all(|(_, photo)| photo.dims() == first);
-        let size = Preprocessing { size: self.size, resize: self.size, ..Default::default() };
+        let is_small =
+            network.is_none() && first.height.max(first.width) <= SIDE && photos.iter().all(|(_, photo)| photo.dims() == first);
+        let size = network.copied().unwrap_or(Preprocessing { size: self.size, resize: self.size, ..Default::default() });
         let fitted = |(name, photo): (String, Photo)| -> Result<Picture> {
             let mut fitted = Photo::default();
             let photo = if is_small { photo } else { size.fit(&photo, &mut fitted).map(|()| fitted)? };

@@ -30,7 +30,7 @@ use sncn_train::objective::Objective;
 pub enum Command {
     /// Write corrupted copies of a data set (.npy, laid out as CIFAR-10-C), or of a folder of images or one image.
     Corrupt(Corrupt),
-    /// Draw a grid of contents (rows) in styles (columns): CrossNorm on the pixels of images.
+    /// Draw contents (rows) in styles (columns): CrossNorm on pixels or inside a network.
     Show(Show),
     /// Make a checkpoint of published weights (.pth or .safetensors), for evaluate and predict.
     Import(Import),

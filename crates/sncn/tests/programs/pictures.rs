@@ -4,7 +4,7 @@ use crate::common::{refused, segment, segment_table, sncn, table, train, trainin
 use image::{GrayImage, Luma, Rgb, RgbImage};
 use predicates::prelude::*;
 use predicates::str::contains;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
@@ -145,4 +145,51 @@ fn folders_are_labelled_and_masks_of_0_and_255_are_noticed() {
     let mut command = training(segment(), &path, &folder.path().join("wrong"));
     command.arg("--data-dir").arg(&data);
     refused(command, &["labels.json", "\"suffix\": \"_mask\"", "unknown field `value`"]);
+}
+
+#[test]
+fn features_of_a_trained_network_are_carried_back_to_pixels() {
+    let (folder, path) = table(|row| (row["epochs"], row["train_limit"]) = (json!(1), json!(64)));
+    let run = folder.path().join("run");
+    train(&path, &run).assert().success();
+    let show = |more: &[&str], output: &Path| {
+        let mut command = sncn();
+        command.args(["show", "--input", "shapes", "--contents", "2", "--styles", "2", "--steps", "4"]);
+        command.args(more).arg("--output").arg(output);
+        command
+    };
+    let picture = |more: &[&str], name: &str| {
+        let output = folder.path().join(name);
+        let said = show(more, &output).arg("--run-dir").arg(&run).assert().success();
+        (fs::read(output).unwrap(), String::from_utf8(said.get_output().stdout.clone()).unwrap())
+    };
+    for (site, block) in [("block1.0", "block 0 of stage 1"), ("3.0", "block 0 of stage 3")] {
+        let (bytes, said) = picture(&["--site", site, "--threads", "1"], "one.png");
+        assert!(said.contains(&format!("{block} of wrn10_1: the distance of channel statistics")), "{said}");
+        assert_eq!(bytes, picture(&["--site", site, "--threads", "2"], "two.png").0, "{site}");
+    }
+    let (_, said) = picture(&["--site", "block2.0", "--layer", "selfnorm"], "gates.png");
+    assert!(said.contains("SelfNorm at block 0 of stage 2 of wrn10_1"), "{said}");
+    let output = folder.path().join("none.png");
+    let with_run = |more: &[&str]| {
+        let mut command = show(more, &output);
+        command.arg("--run-dir").arg(&run);
+        command
+    };
+    refused(with_run(&["--site", "block2.7"]), &["--site: stage 2 of wrn10_1 has the blocks 0 to 0, not 7"]);
+    refused(with_run(&["--site", "block9.0"]), &["no stage 9; this network has the stages 1 to 3"]);
+    let mut without = sncn();
+    without.args(["show", "--input", "shapes", "--output", "none.png", "--run-dir"]).arg(&run);
+    refused(without, &["--run-dir and --checkpoint go with --site"]);
+    refused(show(&["--site", "block2.0"], &output), &["give --run-dir or --checkpoint"]);
+    let wrong = with_run(&["--site", "last"]).assert().failure().code(2);
+    wrong.stderr(contains("\"last\" is no block; stage and block are accepted, as in block2.0"));
+    with_run(&["--site", "1.0", "--crop", "both"]).assert().failure().code(2).stderr(contains("cannot be used with"));
+    assert!(!output.exists());
+    let (plain, path) = table(|row| (row["layers"], row["mix"], row["epochs"]) = (json!([]), Value::Null, json!(1)));
+    let run = plain.path().join("run");
+    train(&path, &run).assert().success();
+    let mut without = show(&["--site", "1.0", "--layer", "selfnorm"], &output);
+    without.arg("--run-dir").arg(&run);
+    refused(without, &["the network has no SelfNorm at \"post\" of stage 1"]);
 }
