@@ -337,7 +337,6 @@ impl Tape {
     ) {
         let (one, two) = (&self.nodes[a], &self.nodes[b]);
         let value = |row: &[f64], k: usize| if row.len() == 1 { row[0] } else { row[k] };
-        let rows = || g.chunks_exact(columns.max(1)).enumerate();
         let of_first = |r: usize, g: &[f64], to: &mut [f64]| {
             let b = two.row(r);
             match op {
@@ -355,13 +354,21 @@ impl Tape {
                 Pair::Div => add_row(to, columns, g, |k| -value(a, k) / (value(b, k) * value(b, k))),
             }
         };
-        let of: [(usize, &(dyn Fn(usize, &[f64], &mut [f64]) + Sync)); 2] = [(a, &of_first), (b, &of_second)];
-        for (input, of) in of {
-            into(input, &mut |to, x| match x.rows * columns == g.len() {
-                true => each_row(to, x.columns, |r, to| of(r, &g[r * columns..][..columns], to)),
-                // a single row for all
-                false => rows().for_each(|(r, g)| of(r, g, to)),
-            });
-        }
+        spread(into, a, g, columns, of_first);
+        spread(into, b, g, columns, of_second);
     }
+}
+
+/// Calls `of(row, gradient of the row of the result, to)` for an input's rows, or for its single row with every row of the result.
+fn spread(
+    into: &mut impl FnMut(usize, &mut dyn FnMut(&mut [f64], &Node)),
+    input: usize,
+    g: &[f64],
+    columns: usize,
+    of: impl Fn(usize, &[f64], &mut [f64]) + Sync,
+) {
+    into(input, &mut |to, x| match x.rows * columns == g.len() {
+        true => each_row(to, x.columns, |r, to| of(r, &g[r * columns..][..columns], to)),
+        false => g.chunks_exact(columns.max(1)).enumerate().for_each(|(r, g)| of(r, g, to)),
+    });
 }

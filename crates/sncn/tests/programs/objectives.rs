@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 
+/// What is changed in a row.
+type Change = Box<dyn Fn(&mut Value)>;
+
 /// Makes a row one of FixMatch with 30 labels, in epochs of 5 steps.
 fn semi_supervised(row: &mut Value) {
     row["objective"] = json!({"kind": "fixmatch", "ratio": 2, "threshold": 0.2});
@@ -27,7 +30,7 @@ fn every_objective_resumes_to_the_same_bytes() {
             row["augment"] = json!({"kind": "augmix"});
         }
     };
-    let rows: Vec<(&str, Box<dyn Fn(&mut Value)>)> = vec![
+    let rows: [(&str, Change); 7] = [
         ("consistency", Box::new(plain(json!({"kind": "consistency", "weight": 10})))),
         ("augmix", Box::new(augmix(json!(null)))),
         ("augmix, consistency", Box::new(augmix(json!(10)))),
