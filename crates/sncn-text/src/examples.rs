@@ -2,15 +2,41 @@
 
 use crate::Vocabulary;
 use crate::dataset::Texts;
+use crate::shift::SHIFTS;
 use candle_core::{Device, Tensor};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use sncn_core::Seed;
 use sncn_train::data::{Batch, DataError, Dataset, epoch_batches};
-use std::sync::Arc;
 
 /// The number of batches whose texts are sorted by length together; their order stays random otherwise.
 const POOL: usize = 32;
+
+/// Texts that training changes before it encodes them: the second view of every text.
+struct Shifted {
+    texts: Vec<String>,
+    vocabulary: Vocabulary,
+    longest: usize,
+    severity: usize,
+}
+
+/// Shifts of a text's second view, drawn with replacement.
+const DRAWN: usize = 2;
+
+impl Shifted {
+    /// The ids of these texts, each after shifts from its own stream.
+    fn ids(&self, indices: &[usize], seed: Seed) -> anyhow::Result<Vec<Vec<u32>>> {
+        let changed = |&index: &usize| {
+            let mut rng = seed.fold_in(index as u64).named("strong").rng();
+            (0..DRAWN).fold(self.texts[index].clone(), |text, _| {
+                let (_, apply) = SHIFTS[rng.random_range(0..SHIFTS.len())];
+                apply(&text, self.severity, &mut rng)
+            })
+        };
+        let texts: Vec<String> = indices.iter().map(changed).collect();
+        self.vocabulary.encode(&texts.iter().map(String::as_str).collect::<Vec<_>>(), self.longest)
+    }
+}
 
 /// Encoded texts.
 pub struct Examples {
@@ -18,6 +44,8 @@ pub struct Examples {
     labels: Vec<u32>,
     /// The fraction of the tokens that training replaces with the unknown token, and its id.
     dropped: Option<(f64, u32)>,
+    /// Where training takes a second view of every text from.
+    shifted: Option<Shifted>,
 }
 
 impl Examples {
@@ -28,13 +56,20 @@ impl Examples {
     pub fn new(texts: &Texts, vocabulary: &Vocabulary, longest: usize) -> anyhow::Result<Self> {
         let all: Vec<&str> = texts.examples.iter().map(|example| example.text.as_str()).collect();
         let labels = texts.examples.iter().map(|example| example.label).collect();
-        Ok(Self { ids: vocabulary.encode(&all, longest)?, labels, dropped: None })
+        Ok(Self { ids: vocabulary.encode(&all, longest)?, labels, dropped: None, shifted: None })
     }
 
     /// Adds word dropout (Iyyer et al. 2015): training replaces each token by `unknown` with probability `rate`, except the first and
     /// the last of a text.
     pub fn with_word_dropout(self, rate: f64, unknown: u32) -> Self {
         Self { dropped: Some((rate, unknown)), ..self }
+    }
+
+    /// Adds a second view of every text in training, for FixMatch: the text after two of [`SHIFTS`] at a severity from 1 to 5, drawn with
+    /// replacement. `texts`, `vocabulary` and `longest` are those that the examples were made of.
+    pub fn with_shifted_views(self, texts: &Texts, vocabulary: &Vocabulary, longest: usize, severity: usize) -> Self {
+        let texts = texts.examples.iter().map(|example| example.text.clone()).collect();
+        Self { shifted: Some(Shifted { texts, vocabulary: vocabulary.clone(), longest, severity }), ..self }
     }
 
     /// The token ids of every text.
@@ -54,7 +89,7 @@ impl Dataset for Examples {
     }
 
     fn batch(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch, DataError> {
-        let lengths: Arc<[usize]> = indices.iter().map(|&index| self.ids[index].len()).collect();
+        let mut lengths: Vec<usize> = indices.iter().map(|&index| self.ids[index].len()).collect();
         let mut ids = Vec::with_capacity(lengths.iter().sum());
         for &index in indices {
             let start = ids.len();
@@ -66,10 +101,22 @@ impl Dataset for Examples {
                 row[inner].iter_mut().for_each(|id| *id = if rng.random_bool(rate) { unknown } else { *id });
             }
         }
+        let mut views = 1;
+        if let (Some(seed), Some(shifted)) = (augment, &self.shifted) {
+            for text in shifted.ids(indices, seed).map_err(|error| DataError::other(error.into_boxed_dyn_error()))? {
+                lengths.push(text.len());
+                ids.extend(text);
+            }
+            views = 2;
+        }
         let tokens = ids.len();
         let inputs = Tensor::from_vec(ids, tokens, &Device::Cpu)?;
         let labels = indices.iter().map(|&index| self.labels[index]).collect();
-        Ok(Batch { lengths: Some(lengths), ..Batch::new(inputs, labels) })
+        Ok(Batch { lengths: Some(lengths.into()), views, ..Batch::new(inputs, labels) })
+    }
+
+    fn labels(&self) -> Result<Vec<u32>, DataError> {
+        Ok(self.labels.clone())
     }
 
     /// Batches of texts of similar length: the texts of every 32 batches of the epoch's random order are sorted by length, and all
@@ -117,6 +164,30 @@ mod tests {
         let tokens: usize = seen.iter().map(|&i| examples.ids[i].len()).sum();
         assert!(padded(&batches) < tokens * 11 / 10 && padded(&plain) > tokens * 12 / 10);
         assert_ne!(batches, examples.batches(8, 4, Seed::new(1)));
+    }
+
+    #[test]
+    fn second_views_are_shifted_texts_from_their_own_streams() {
+        let texts = reviews::films("train", 40);
+        let all = texts.examples.iter().map(|example| example.text.as_str());
+        let vocabulary = Vocabulary::new(&VocabularyConfig::Words { size: 200 }, all).unwrap();
+        let examples = Examples::new(&texts, &vocabulary, 60).unwrap().with_shifted_views(&texts, &vocabulary, 60, 3);
+        assert_eq!(examples.batch(&[3, 5], None).unwrap().views, 1);
+        let views = |indices: &[usize]| {
+            let batch = examples.batch(indices, Some(Seed::new(2))).unwrap();
+            assert_eq!((batch.views, batch.labels.len()), (2, indices.len()));
+            let (ids, lengths) = (batch.inputs.to_vec1::<u32>().unwrap(), batch.lengths.unwrap());
+            assert_eq!((lengths.len(), lengths.iter().sum::<usize>()), (2 * indices.len(), ids.len()));
+            let starts = lengths.iter().scan(0, |at, len| Some(std::mem::replace(at, *at + len)));
+            starts.zip(lengths.iter()).map(|(start, len)| ids[start..start + len].to_vec()).collect::<Vec<_>>()
+        };
+        let (alone, among) = (views(&[7]), views(&[5, 7, 9]));
+        assert_eq!((&alone[0], &alone[1]), (&among[1], &among[4]));
+        assert_eq!(alone[0], examples.ids[7]);
+        let all = views(&(0..40).collect::<Vec<_>>());
+        let same = (0..40).filter(|&i| all[i] == all[40 + i]).count();
+        assert!(same < 10, "{same} of 40 texts stayed as they were");
+        assert_eq!(examples.labels().unwrap(), examples.labels);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::model::{Model, Sentiment};
 use crate::backbone::{self, Encoder, Head, TextNetwork};
 use crate::glove::GloveConfig;
 use crate::pretrained::{CONFIG, Pretrained};
+use crate::shift::SEVERITIES;
 use crate::{Vocabulary, VocabularyConfig};
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device};
@@ -61,6 +62,30 @@ pub enum Augment {
         /// The fraction.
         rate: f64,
     },
+    /// Two views for the objective `fixmatch`: the text with word dropout, and the text after two shifts that are drawn.
+    Fixmatch {
+        /// The fraction of the words of the first that becomes the unknown token.
+        #[serde(default = "tenth")]
+        rate: f64,
+        /// The severity of the second's shifts, 1 to 5.
+        #[serde(default = "middle")]
+        severity: usize,
+    },
+}
+
+const fn tenth() -> f64 {
+    0.1
+}
+
+const fn middle() -> usize {
+    3
+}
+
+impl Augment {
+    /// The number of views that it makes of a text.
+    const fn views(self) -> usize {
+        if matches!(self, Self::Fixmatch { .. }) { 2 } else { 1 }
+    }
 }
 
 /// The settings of a run that only this task knows.
@@ -100,12 +125,20 @@ impl Settings {
         );
         ensure!(input.longest > 2, "input.longest is {}; more than 2 is accepted", input.longest);
         let augment = settings::optional("augment", &run.augment, None)?;
-        if let Some(Augment::WordDropout { rate }) = augment {
+        if let Some(Augment::WordDropout { rate } | Augment::Fixmatch { rate, .. }) = augment {
             ensure!((0. ..1.).contains(&rate), "augment.rate is {rate}; 0 or more and less than 1 is accepted");
         }
         ensure!(
-            matches!(run.objective, Objective::Plain {} | Objective::Consistency { .. }),
-            "the objective works on images; \"plain\" and \"consistency\" are accepted for texts"
+            matches!(run.objective, Objective::Plain {} | Objective::Consistency { .. } | Objective::Fixmatch(_)),
+            "the objective works on images; \"plain\", \"consistency\" and \"fixmatch\" are accepted for texts"
+        );
+        if let Some(Augment::Fixmatch { severity, .. }) = augment {
+            ensure!((1..=SEVERITIES).contains(&severity), "augment.severity is {severity}; 1 to {SEVERITIES} is accepted");
+        }
+        let (views, wanted) = (augment.map_or(1, Augment::views), run.objective.views());
+        ensure!(
+            views == wanted,
+            "the objective takes {wanted} view(s) of a text, augment gives {views}; objective and augment of kind \"fixmatch\" go together"
         );
         Ok(Self { input, augment })
     }

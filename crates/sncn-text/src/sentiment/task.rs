@@ -130,9 +130,12 @@ impl Task for Sentiment {
             listed(&texts.classes),
             vocabulary.len()
         );
-        if let Some(Augment::WordDropout { rate }) = *augment {
+        if let Some(Augment::WordDropout { rate } | Augment::Fixmatch { rate, .. }) = *augment {
             let unknown = vocabulary.unknown().context("the vocabulary has no unknown token, which word dropout needs")?;
             data = data.with_word_dropout(rate, unknown);
+        }
+        if let Some(Augment::Fixmatch { severity, .. }) = *augment {
+            data = data.with_shifted_views(&texts, vocabulary, input.longest, severity);
         }
         let validation = match run.early_stopping {
             Some(_) => Some(Examples::new(&validation, vocabulary, input.longest)?),

@@ -44,6 +44,7 @@ const UNKNOWN: &str = "[UNK]";
 const SPECIAL: [&str; 4] = [PAD, UNKNOWN, "[CLS]", "[SEP]"];
 
 /// Converts texts to token ids.
+#[derive(Clone)]
 pub struct Vocabulary {
     tokenizer: Tokenizer,
     pad: u32,

@@ -259,3 +259,33 @@ fn strange_texts_have_a_treatment() {
         .failure()
         .stderr(contains("word_embeddings.weight"));
 }
+
+#[test]
+fn texts_without_labels_are_trained_on_and_a_resumed_run_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let semi = r#","objective":{"kind":"fixmatch","ratio":2,"threshold":0.6},"augment":{"kind":"fixmatch","rate":0.1,"severity":2},
+        "labels":20,"batch_size":8,"steps_per_epoch":6,"ema":{"decay":0.9},
+        "layers":[{"kind":"crossnorm","at":"AT","crop":"both"},{"kind":"selfnorm","at":"AT"}],"mix":{"probability":0.5,"active":1}"#;
+    for (backbone, at) in [("convnet16_4", "embedding"), ("encoder1_16", "sum")] {
+        let change = semi.replace("AT", at) + &format!(r#","backbone":"{backbone}""#);
+        let table = table(folder.path(), &change);
+        let (whole, parts) = (folder.path().join(format!("{backbone}-whole")), folder.path().join(format!("{backbone}-parts")));
+        let said = train(&table, &whole, "100").assert().success();
+        said.stderr(contains("20 of 160 with labels").and(contains("6 steps")).and(contains("pseudo labels")));
+        train(&table, &parts, "4").args(["--stop-after", "5"]).assert().code(130);
+        train(&table, &parts, "4").assert().success().stderr(contains("resuming at step 5 of 6"));
+        let last = |folder: &Path| fs::read(checkpoints(folder).last().unwrap()).unwrap();
+        assert!(last(&whole) == last(&parts), "{backbone}: a resumed run is not the unbroken one");
+    }
+    let refused = |from: &str, to: &str, words: &str| {
+        assert!(semi.contains(from));
+        let table = table(folder.path(), &semi.replace(from, to).replace("AT", "embedding"));
+        train(&table, &folder.path().join("none"), "4").assert().failure().code(1).stderr(contains(words));
+    };
+    let augment = r#"{"kind":"fixmatch","rate":0.1,"severity":2}"#;
+    let one = "the objective takes 2 view(s) of a text, augment gives 1";
+    refused(augment, r#"{"kind":"word_dropout","rate":0.1}"#, one);
+    refused(augment, r#"{"kind":"fixmatch","severity":6}"#, "augment.severity is 6; 1 to 5 is accepted");
+    refused(augment, r#"{"kind":"fixmatch","rate":1}"#, "augment.rate is 1; 0 or more and less than 1 is accepted");
+    refused(r#""labels":20"#, r#""labels":21"#, "labels is 21; a multiple of the 2 classes is accepted");
+}
