@@ -21,6 +21,8 @@ pub(crate) enum Case {
     Photographs,
     /// A folder of photographs corrupted by two threads, beside one.
     Folder,
+    /// A training step of FixMatch on WideResNet-28-2, its views included.
+    Fixmatch,
     /// FCN-ResNet50: training and inference.
     Fcn,
     /// A text encoder: training and inference.
@@ -29,7 +31,7 @@ pub(crate) enum Case {
 
 impl Case {
     /// All cases in the order of measurement.
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Wrn,
         Self::Layers,
         Self::Linear,
@@ -39,6 +41,7 @@ impl Case {
         Self::Folder,
         Self::Loading,
         Self::Imagenet,
+        Self::Fixmatch,
         Self::Fcn,
         Self::Text,
     ];
@@ -78,7 +81,7 @@ pub(crate) const MEAN: &str = "geometric mean";
 /// The name of the memory figure: a new process that trains three steps.
 pub(crate) const MEMORY: &str = "peak memory";
 
-use Case::{Fcn, Folder, Imagenet, Images, Layers, Linear, Loading, Networks, Photographs, Text, Wrn};
+use Case::{Fcn, Fixmatch, Folder, Imagenet, Images, Layers, Linear, Loading, Networks, Photographs, Text, Wrn};
 
 /// The first bar that matches a figure applies.
 pub(crate) const BARS: &[Bar] = &[
@@ -116,6 +119,7 @@ pub(crate) const BARS: &[Bar] = &[
     bar(Photographs, "photograph jpeg_compression", "640 x 427, *", 1.2),
     bar(Photographs, "photograph *", "640 x 427, *", 1.5),
     bar(Folder, "corrupt folder", "1600 x 1200, severity 3, two cores against one", 1.8),
+    bar(Fixmatch, "fixmatch", "train, *", 1.8),
     bar(Fcn, "fcn_resnet50", "train *", 1.5),
     bar(Fcn, "fcn_resnet50", "inference *", 1.3),
     bar(Text, "encoder 4x256", "train *", 2.),

@@ -175,6 +175,7 @@ impl Bench {
                 Case::Imagenet => main.push(sides.imagenet()?),
                 Case::Photographs => main.push(sides.photographs()?),
                 Case::Folder => cores.push(sides.cores("folder", bars::FOLDER)?),
+                Case::Fixmatch => main.push(sides.fixmatch()?),
                 Case::Fcn => main.push(sides.fcn()?),
                 Case::Text => main.push(sides.text()?),
             }
@@ -277,6 +278,11 @@ impl Sides {
     fn imagenet(&mut self) -> Result<Round> {
         let ours = self.ours.figures("imagenet", self.threads)?;
         Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("imagenet", false))? })
+    }
+
+    fn fixmatch(&mut self) -> Result<Round> {
+        let ours = self.ours.figures("fixmatch", self.threads)?;
+        Ok(Round { ours, theirs: self.peer.as_ref().map_or(Ok(Vec::new()), |peer| peer.own("fixmatch", false))? })
     }
 
     /// One thread on both sides.

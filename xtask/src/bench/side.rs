@@ -15,6 +15,7 @@ const SNIPPETS: &str = concat!(
     include_str!("peer/images.py"),
     include_str!("peer/loading.py"),
     include_str!("peer/photographs.py"),
+    include_str!("peer/fixmatch.py"),
     include_str!("peer/main.py")
 );
 

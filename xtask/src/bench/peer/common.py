@@ -9,6 +9,7 @@
     corruptions --threads N --runs R   the package imagecorruptions, in as many processes
     loading --threads N --runs R       JPEG files to inputs of 224 pixels by Pillow and torchvision, in as many processes
     photographs --runs R               the package imagecorruptions on one image of 640 x 427 pixels, by one thread
+    fixmatch --threads N --runs R      a step of FixMatch on WideResNet-28-2, views by Pillow in as many processes
     versions                           one JSON object: Python and the packages that are measured
 """
 import argparse, json, platform, statistics, time

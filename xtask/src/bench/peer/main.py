@@ -42,7 +42,7 @@ def versions(args):
 
 parser = argparse.ArgumentParser()
 cases = {"linear": linear, "memory": memory, "networks": networks, "imagenet": imagenet, "augmix": augmix, "corruptions": corruptions, "loading": loading,
-         "photographs": photographs,
+         "photographs": photographs, "fixmatch": fixmatch,
          "versions": versions}
 parser.add_argument("case", choices=cases)
 parser.add_argument("peer", nargs="?")

@@ -32,7 +32,7 @@ const QUALITY: u8 = 90;
 const BATCH: usize = 16;
 
 /// Smooth waves with a grain, different for every image: the peer draws the same.
-fn texture(dims: Dims, image: usize) -> Vec<u8> {
+pub(super) fn texture(dims: Dims, image: usize) -> Vec<u8> {
     let value = |i: usize| {
         let (y, x, c) = (i / 3 / dims.width, i / 3 % dims.width, i % 3);
         let wave =

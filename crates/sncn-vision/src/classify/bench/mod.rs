@@ -2,6 +2,7 @@
 
 mod adapt;
 mod fcn;
+mod fixmatch;
 mod folder;
 mod imagenet;
 mod images;
@@ -51,6 +52,11 @@ pub(super) const CASES: &[Case] = &[
         name: "epoch",
         about: "ResNet-18 trained on JPEG files, and on the same in memory",
         run: |meter, _| loading::epochs(meter),
+    },
+    Case {
+        name: "fixmatch",
+        about: "a step of FixMatch on WideResNet-28-2, 64 labelled and 448 other images, RandAugment included",
+        run: |meter, _| fixmatch::run(meter),
     },
     Case {
         name: "attached",
