@@ -95,6 +95,14 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
         let kind = format!("-{}", table::safe(set));
         text += &picture(&kind, &format!("{} on {set} by corruption", measure.title), figures::heat(sheet, set).svg());
     }
+    let others = tested::without_noise(sheet);
+    if !others.is_empty() {
+        text += &format!(
+            "\n## Without noise\n\n{} in percent over the corruptions that are not noise, since some rows are trained on its kin.\n\n",
+            measure.title
+        );
+        text += &others.markdown();
+    }
     for set in &sheet.sets {
         let grid = tested::by_severity(sheet, set);
         if !grid.is_empty() {

@@ -4,6 +4,7 @@ use crate::grid::Grid;
 use crate::results::Results;
 use crate::sheet::{NONE, Sheet, distinct, percent};
 use crate::statistics::Estimate;
+use crate::table::Row;
 use serde_json::Value;
 
 /// The severities of a corrupted set, in order.
@@ -34,6 +35,38 @@ pub(crate) fn by_severity(sheet: &Sheet, set: &str) -> Grid {
         let cells = severities.iter().map(|severity| {
             let values: Vec<f64> =
                 results.iter().filter_map(|one| at(one, set, severity, metric)).map(|value| 100. * value).collect();
+            Estimate::of(&values).map_or(NONE.to_string(), |estimate| estimate.to_string())
+        });
+        grid.push(std::iter::once(row.name.clone()).chain(cells).collect());
+    }
+    grid
+}
+
+/// Corruptions of the benchmark that are noise.
+const NOISES: [&str; 3] = ["gaussian_noise", "shot_noise", "impulse_noise"];
+
+/// Whether a row is trained on noise, the kin of some corruptions.
+fn is_noisy(row: &Row) -> bool {
+    row.augment.get("kind").is_some_and(|kind| kind == "noise")
+}
+
+/// Rows × corrupted sets, without the corruptions that are noise, in tables of which a row is trained on such.
+pub(crate) fn without_noise(sheet: &Sheet) -> Grid {
+    let noisy = sheet.measured().iter().any(|(row, _)| is_noisy(row));
+    let sets: Vec<&String> = sheet.sets.iter().filter(|set| noisy && sheet.has_corruptions(set)).collect();
+    let mut grid = Grid::new(std::iter::once("row".to_string()).chain(sets.iter().map(|set| set.to_string())).collect());
+    let metric = sheet.table.task().metric;
+    for (row, results) in sheet.measured().into_iter().filter(|_| !sets.is_empty()) {
+        let of = |one: &Results, set: &str| {
+            let is_other = |split: &&str| {
+                let shift = split.strip_prefix(set).and_then(|rest| rest.strip_prefix('/')?.split('/').next());
+                shift.is_some_and(|shift| !NOISES.contains(&shift))
+            };
+            let cells: Vec<f64> = one.splits().filter(is_other).filter_map(|split| one.value(split, metric)).collect();
+            (!cells.is_empty()).then(|| 100. * cells.iter().sum::<f64>() / cells.len() as f64)
+        };
+        let cells = sets.iter().map(|set| {
+            let values: Vec<f64> = results.iter().filter_map(|one| of(one, set)).collect();
             Estimate::of(&values).map_or(NONE.to_string(), |estimate| estimate.to_string())
         });
         grid.push(std::iter::once(row.name.clone()).chain(cells).collect());
@@ -88,6 +121,24 @@ mod tests {
     use crate::table::Table;
     use crate::table::tests::complete;
     use serde_json::json;
+
+    #[test]
+    fn rows_trained_on_noise_are_shown_without_it() {
+        let rows = |augment: serde_json::Value| complete(&[json!({"name": "a", "augment": augment})]);
+        let mut lines = vec![json!({"format": 1, "row": "a", "seed": 0, "run": {}}).to_string()];
+        for (split, error) in [("s-c/shot_noise/1", 0.9), ("s-c/fog/1", 0.1), ("s-c/fog/2", 0.2), ("s-c/impulse_noise/1", 0.8)] {
+            lines.push(json!({"split": split, "metric": "error", "value": error, "n": 50}).to_string());
+        }
+        lines.push(json!({"complete": true, "measurements": 4}).to_string());
+        let results = Results::parse(&(lines.join("\n") + "\n")).unwrap();
+        let grid = |table: &Table| {
+            let rows = table.rows().iter().map(|row| (row.clone(), vec![results.clone()])).collect();
+            without_noise(&Sheet::new(table, &Collected { rows, left_out: Vec::new() }))
+        };
+        let text = grid(&rows(json!({"kind": "noise", "form": "speckle"}))).markdown();
+        assert!(text.contains("| row |   s-c |") && text.contains("| a   | 15.00 |"), "{text}");
+        assert!(grid(&rows(json!(true))).is_empty());
+    }
 
     #[test]
     fn severities_and_temperatures_have_their_tables() {

@@ -1,4 +1,4 @@
-//! Augmentation of training images: crop and flip, Cutout, AutoAugment, RandAugment, AugMix, RandConv, and FixMatch's two views.
+//! Augmentation of training images: crop and flip, Cutout, AutoAugment, RandAugment, AugMix, RandConv, noise, and FixMatch's two views.
 //!
 //! Images are RGB bytes, interleaved height × width × 3; results are normalised. The crop and flip come before
 //! ([`Preprocessing::fit_at_random`](crate::preprocess::Preprocessing::fit_at_random)), from the stream of the example; every
@@ -11,6 +11,7 @@ pub mod crop;
 pub mod cutout;
 mod enhance;
 mod level;
+mod noise;
 pub mod operation;
 pub mod randaugment;
 mod randconv;
@@ -18,6 +19,7 @@ mod table;
 
 pub use augmix::AugMix;
 pub use autoaugment::Policy;
+pub use noise::{Noise, NoiseForm};
 pub use randaugment::RandAugment;
 pub use randconv::RandConv;
 
@@ -56,6 +58,8 @@ pub enum Augment {
     Augmix(AugMix),
     /// Crop and flip, then a random convolution of the normalised image.
     Randconv(RandConv),
+    /// Crop and flip, then noise.
+    Noise(Noise),
     /// Two views, each from its own stream, as the objective `fixmatch` takes them: crop and flip alone, then a crop and flip with more.
     Fixmatch {
         /// What is done to the second view.
@@ -122,6 +126,7 @@ impl Augment {
         match self {
             Self::CropFlip {} | Self::Autoaugment { .. } | Self::Fixmatch { .. } => {}
             Self::Randaugment(randaugment) => randaugment.check()?,
+            Self::Noise(noise) => noise.check()?,
             Self::Cutout { size } => ensure!(*size >= 1, "cutout: size is 0; use at least 1, or the kind crop_flip"),
             Self::Augmix(augmix) => augmix.check()?,
             Self::Randconv(randconv) => randconv.check("augment")?,
@@ -186,6 +191,7 @@ impl Augment {
                     }
                 }
                 Self::Randconv(randconv) => randconv.apply(first, (height, width), seed.named("randconv")),
+                Self::Noise(noise) => noise.apply(crop, by, seed.named("noise"), first),
                 Self::CropFlip {} | Self::Randaugment(_) | Self::Fixmatch { .. } => {}
             }
         });
