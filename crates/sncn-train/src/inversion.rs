@@ -116,6 +116,21 @@ pub struct Descent {
     pub divide_by: f64,
 }
 
+/// Learning rates that are tried, each a tenth of the one before.
+const TRIES: i32 = 7;
+
+/// Images that an inversion found.
+pub struct Inverted {
+    /// The images (N, H, W, 3).
+    pub images: Tensor,
+    /// The learning rate at which they were found.
+    pub lr: f64,
+    /// The loss at the beginning.
+    pub first: f64,
+    /// The loss at the end.
+    pub last: f64,
+}
+
 impl Default for Descent {
     fn default() -> Self {
         Self { steps: 201, lr: 1e4, momentum: 0.9, divide_every: 40, divide_by: 10. }
@@ -123,19 +138,52 @@ impl Default for Descent {
 }
 
 impl Descent {
-    /// Finds images whose features are near the wanted ones, from `start` (N, H, W, 3). `features` computes those of images in a pass that
-    /// records; `observe` is given the number of an update and the loss before it.
+    /// Finds images whose features are near the wanted ones, from `start` (N, H, W, 3), at this learning rate or, where the loss is then
+    /// not finite or ends above where it began, at a tenth of it, a hundredth and so on: how large gradients are, depends on the
+    /// network. `features` computes those of images in a pass that records; `observe` is given the number of an update.
     ///
     /// # Errors
-    /// If the features cannot be computed, or the loss is not finite: then the error names the update.
+    /// If the features cannot be computed, or the loss falls at none of the rates.
     pub fn invert(
         &self,
         loss: &Inversion,
         start: &Tensor,
         wanted: &Tensor,
-        features: impl Fn(&Tensor) -> Result<Tensor>,
+        features: &dyn Fn(&Tensor) -> Result<Tensor>,
+        mut observe: impl FnMut(usize),
+    ) -> Result<Inverted> {
+        for tries in 0..TRIES {
+            let lr = self.lr / 10f64.powi(tries);
+            let mut first = None;
+            let observed = |step: usize, found: f64| {
+                observe(step);
+                first.get_or_insert(found);
+            };
+            let found = Self { lr, ..*self }.descend(loss, start, wanted, features, observed)?;
+            let last = |images: &Tensor| value(&loss.loss(images, &features(images)?, wanted)?.total()?);
+            if let Some(images) = found
+                && let (Some(first), last) = (first, last(&images)?)
+                && last < first
+            {
+                return Ok(Inverted { images, lr, first, last });
+            }
+        }
+        bail!("inversion: the loss falls at no learning rate from {} to {}", self.lr, self.lr / 10f64.powi(TRIES - 1))
+    }
+
+    /// The images after all updates; `None` where the loss was not finite before one of them. `observe` is given the number of an update
+    /// and the loss before it.
+    ///
+    /// # Errors
+    /// If the features cannot be computed.
+    pub fn descend(
+        &self,
+        loss: &Inversion,
+        start: &Tensor,
+        wanted: &Tensor,
+        features: &dyn Fn(&Tensor) -> Result<Tensor>,
         mut observe: impl FnMut(usize, f64),
-    ) -> Result<Tensor> {
+    ) -> Result<Option<Tensor>> {
         // however the wanted features came about, no gradient is wanted of them
         let wanted = &wanted.detach();
         let (mut images, mut buffer, mut lr) = (start.clone(), start.zeros_like()?, self.lr);
@@ -143,10 +191,10 @@ impl Descent {
             let input = Var::from_tensor(&images)?;
             let total = loss.loss(input.as_tensor(), &features(input.as_tensor())?, wanted)?.total()?;
             let found = value(&total)?;
-            if !found.is_finite() {
-                bail!("inversion: the loss before update {step} is {found}: a lower learning rate than {} may help", self.lr)
-            }
             observe(step, found);
+            if !found.is_finite() {
+                return Ok(None);
+            }
             let grads = backward(&total)?;
             let Some(gradient) = grads.get(input.as_tensor()) else {
                 bail!("inversion: the features do not depend on the images")
@@ -157,6 +205,28 @@ impl Descent {
                 lr /= self.divide_by;
             }
         }
-        Ok(images)
+        Ok(Some(images))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn a_learning_rate_that_is_too_large_is_lowered() -> Result<()> {
+        let values = |at: f64| Tensor::from_iter((0..2 * 4 * 4 * 3).map(|i| (f64::from(i) * at).sin()), &Device::Cpu);
+        let shape = (2, 4, 4, 3);
+        let (start, target) = (values(0.7)?.reshape(shape)?, values(0.3)?.reshape(shape)?);
+        let features = |xs: &Tensor| xs * 30.;
+        let wanted = features(&target)?;
+        let (loss, descent) = (Inversion::default(), Descent { lr: 1e9, ..Descent::default() });
+        assert!(descent.descend(&loss, &start, &wanted, &features, |_, _| ())?.is_none());
+        let found = descent.invert(&loss, &start, &wanted, &features, |_| ())?;
+        assert!(found.lr < 1e9 && found.last < 0.1 * found.first, "{} {} {}", found.lr, found.first, found.last);
+        let none = |_: &Tensor| Tensor::full(f64::NAN, shape, &Device::Cpu);
+        assert!(descent.invert(&loss, &start, &wanted, &none, |_| ()).is_err());
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use sncn_core::layer::{Layer, LayerConfig, Layers, MIXING, Registry, Tap, features};
 use sncn_core::{CrossNormDraw, Network, Pass, Seed, Vars};
 use sncn_train::harness::{Trained, cli};
-use sncn_train::inversion::{Descent, Inversion};
+use sncn_train::inversion::{Descent, Inversion, Inverted};
 use std::str::FromStr;
 
 /// A block of a network: `block2.0` is the first of stage 2; what stands before the numbers is not read.
@@ -92,9 +92,11 @@ impl<'a> Inside<'a> {
         let descent = Descent { steps: self.steps, ..Descent::default() };
         let bar = cli::progress(self.steps, what);
         let of = |xs: &Tensor| features(network, xs, index, &pass);
-        let found = descent.invert(&Inversion::default(), &start, wanted, of, |step, _| bar.set_position(step as u64));
+        let found = descent.invert(&Inversion::default(), &start, wanted, &of, |step| bar.set_position(step as u64));
         bar.finish_and_clear();
-        Ok(found?)
+        let Inverted { images, lr, first, last } = found?;
+        eprintln!("{what}: the loss of {} images fell from {first:.4} to {last:.4} (learning rate {lr})", wanted.dim(0)?);
+        Ok(images)
     }
 
     fn inputs(&self, images: &[Vec<u8>]) -> Result<Tensor> {
