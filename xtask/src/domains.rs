@@ -38,8 +38,11 @@ impl<'a> Method<'a> {
         self.targets.iter().find(|target| target.column == column)
     }
 
-    /// The mean over all domains in percent, of every seed that has them all.
-    fn means(&self, metric: &str) -> Vec<(u64, f64)> {
+    /// The mean over all these domains in percent, of every seed that has them all.
+    fn means(&self, metric: &str, columns: &[&str]) -> Vec<(u64, f64)> {
+        if columns.iter().any(|column| self.target(column).is_none()) {
+            return Vec::new();
+        }
         let seeds = distinct(self.targets.iter().flat_map(|target| target.results).map(|one| one.header.seed));
         let of = |seed: u64| {
             let values = self.targets.iter().map(|target| {
@@ -113,20 +116,20 @@ fn grid(sheet: &Sheet, methods: &[Method]) -> Grid {
     let metric = sheet.table.task().metric;
     let said = |estimate: Option<Estimate>| estimate.map_or(NONE.to_string(), |estimate| estimate.to_string());
     for method in methods {
-        let means = method.means(metric);
+        let means = method.means(metric, &columns);
         let mean = Estimate::of(&means.iter().map(|(_, mean)| *mean).collect::<Vec<_>>());
         let cells = columns.iter().map(|column| {
             let target = method.target(column);
             said(target.and_then(|target| sheet.percent(target.results, target.set)))
         });
-        let last = [said(mean), means.len().to_string(), difference(sheet, methods, method)];
+        let last = [said(mean), means.len().to_string(), difference(sheet, methods, method, &columns)];
         grid.push(std::iter::once(method.name()).chain(cells).chain(last).collect());
     }
     grid
 }
 
 /// The difference of a method's mean to that of its baseline's method, paired by seed.
-fn difference(sheet: &Sheet, methods: &[Method], method: &Method) -> String {
+fn difference(sheet: &Sheet, methods: &[Method], method: &Method, columns: &[&str]) -> String {
     let names = |method: &Method, name: &str| method.targets.iter().any(|target| target.row.name == name);
     let named = method.targets.first().and_then(|target| sheet.table.baseline_of(target.row));
     let Some(baseline) = named.and_then(|name| methods.iter().find(|other| names(other, name))) else { return NONE.to_string() };
@@ -134,9 +137,9 @@ fn difference(sheet: &Sheet, methods: &[Method], method: &Method) -> String {
         return "baseline".to_string();
     }
     let metric = sheet.table.task().metric;
-    let other = baseline.means(metric);
+    let other = baseline.means(metric, columns);
     let pairs: Vec<f64> = method
-        .means(metric)
+        .means(metric, columns)
         .iter()
         .filter_map(|(seed, mean)| Some(mean - other.iter().find(|(own, _)| own == seed)?.1))
         .collect();
@@ -173,19 +176,34 @@ mod tests {
             row("a", "mixed", ["b", "c"], mixed.clone()),
             row("b", "plain", ["a", "c"], Value::Null),
             row("b", "mixed", ["a", "c"], mixed),
+            row("c", "plain", ["a", "b"], Value::Null),
             json!({"name": "alone", "train": "folder", "data": {"train": "a"}, "test": ["b"], "lr": 0.5}),
         ]);
         // the mean of seed s: plain 30 + 2s, mixed 20 + s and only of a in seed 2
-        let of = |name: &str| -> Vec<Results> {
+        let of = |name: &str, all: bool| -> Vec<Results> {
             let (domain, is_plain) = (name.split('/').nth(1).unwrap_or("b"), name.ends_with("plain"));
             let seeds = if domain == "b" && !is_plain { 0..2 } else { 0..3 };
             let spread = if domain == "a" { 10. } else { -10. };
+            if domain == "c" && !all {
+                return Vec::new();
+            }
             let error = |seed: f64| if is_plain { 30. + 2. * seed + spread } else { 20. + seed + spread };
             seeds.map(|seed| result(name, seed, &[("folder-validation", 0.5), (domain, error(seed as f64) / 100.)])).collect()
         };
-        let rows = table.rows().iter().map(|row| (row.clone(), of(&row.name))).collect();
-        let collected = Collected { rows, left_out: Vec::new() };
-        let found = by_domain(&Sheet::new(&table, &collected));
+        let found = |all: bool| {
+            let rows = table.rows().iter().map(|row| (row.clone(), of(&row.name, all))).collect();
+            by_domain(&Sheet::new(&table, &Collected { rows, left_out: Vec::new() }))
+        };
+        // a mean over other domains is none
+        let text = found(true)[0].1.markdown();
+        assert!(text.contains("| net/plain | 42.00 ± 1.15 | 22.00 ± 1.15 | 22.00 ± 1.15 | 28.67 ± 1.15 |"), "{text}");
+        assert!(
+            text.contains(
+                "| net/mixed | 31.00 ± 0.58 | 10.50 ± 0.50 |            – |            – |                 0 |        – |"
+            ),
+            "{text}"
+        );
+        let found = found(false);
         let [(folder, grid)] = &found[..] else { panic!("{} grids", found.len()) };
         assert_eq!(folder, "");
         assert_eq!(
