@@ -55,15 +55,12 @@ pub(crate) fn without_noise(sheet: &Sheet) -> Grid {
     let noisy = sheet.measured().iter().any(|(row, _)| is_noisy(row));
     let sets: Vec<&String> = sheet.sets.iter().filter(|set| noisy && sheet.has_corruptions(set)).collect();
     let mut grid = Grid::new(std::iter::once("row".to_string()).chain(sets.iter().map(|set| set.to_string())).collect());
-    let metric = sheet.table.task().metric;
     for (row, results) in sheet.measured().into_iter().filter(|_| !sets.is_empty()) {
         let of = |one: &Results, set: &str| {
-            let is_other = |split: &&str| {
-                let shift = split.strip_prefix(set).and_then(|rest| rest.strip_prefix('/')?.split('/').next());
-                shift.is_some_and(|shift| !NOISES.contains(&shift))
-            };
-            let cells: Vec<f64> = one.splits().filter(is_other).filter_map(|split| one.value(split, metric)).collect();
-            (!cells.is_empty()).then(|| 100. * cells.iter().sum::<f64>() / cells.len() as f64)
+            let errors = one.corruption_errors(set);
+            let others = errors.rows().iter().filter(|(corruption, _)| !NOISES.contains(&corruption.as_str()));
+            let cells: Vec<f64> = others.flat_map(|(_, errors)| errors).map(|error| 100. * error).collect();
+            Estimate::of(&cells).map(|estimate| estimate.mean)
         };
         let cells = sets.iter().map(|set| {
             let values: Vec<f64> = results.iter().filter_map(|one| of(one, set)).collect();

@@ -229,8 +229,8 @@ impl CrossNorm {
 impl Rule for CrossNorm {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let &MapShape { instances, height, width, channels, .. } = map.shape();
-        let who = mixing("crossnorm", pass, instances)?;
         let draw = |rng: &mut _| {
+            let who = mixing("crossnorm", pass, instances)?;
             let draw = CrossNormDraw::sample(&self.config, (who.len(), height, width, channels), rng)?;
             let is_alone = draw.partner.is_empty();
             let partner = if is_alone { Vec::new() } else { spread_partners(&who, &draw.partner, instances) };

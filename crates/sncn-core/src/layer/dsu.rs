@@ -97,14 +97,14 @@ impl Dsu {
 impl Rule for Dsu {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let (n, c) = (map.shape().instances, map.shape().channels);
-        let who = mixing("dsu", pass, n)?;
-        // instances that do not mix have no draw
-        let rows = |drawn: Vec<f64>| {
-            let mut all = vec![0.; n * c];
-            who.iter().zip(drawn.chunks_exact(c)).for_each(|(&n, row)| all[n * c..][..c].copy_from_slice(row));
-            all
-        };
         let draw = |rng: &mut _| {
+            let who = mixing("dsu", pass, n)?;
+            // instances that do not mix have no draw
+            let rows = |drawn: Vec<f64>| {
+                let mut all = vec![0.; n * c];
+                who.iter().zip(drawn.chunks_exact(c)).for_each(|(&n, row)| all[n * c..][..c].copy_from_slice(row));
+                all
+            };
             let DsuDraw { mean, std } = DsuDraw::sample(who.len(), c, rng);
             Ok(DsuDraw { mean: rows(mean), std: rows(std) })
         };

@@ -92,8 +92,8 @@ impl EfdMix {
     }
 
     fn draw(&self, instances: usize, pass: &Pass) -> Result<Option<EfdMixDraw>> {
-        let who = partners::mixing("efdmix", pass, instances)?;
         let sample = |rng: &mut _| {
+            let who = partners::mixing("efdmix", pass, instances)?;
             let EfdMixDraw { partner, lambda } = EfdMixDraw::sample(&self.config, who.len(), rng)?;
             let partner = partners::spread_partners(&who, &partner, instances);
             Ok(EfdMixDraw { partner, lambda: partners::spread(&who, &lambda, instances, |_| 1.) })

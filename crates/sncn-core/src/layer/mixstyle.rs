@@ -86,8 +86,8 @@ impl MixStyle {
 impl Rule for MixStyle {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let n = map.shape().instances;
-        let who = partners::mixing("mixstyle", pass, n)?;
         let draw = |rng: &mut _| {
+            let who = partners::mixing("mixstyle", pass, n)?;
             let MixStyleDraw { partner, lambda } = MixStyleDraw::sample(&self.config, who.len(), rng)?;
             let partner = partners::spread_partners(&who, &partner, n);
             Ok(MixStyleDraw { partner, lambda: partners::spread(&who, &lambda, n, |_| 1.) })

@@ -79,8 +79,8 @@ impl PAdaIn {
 impl Rule for PAdaIn {
     fn rule(&self, map: &Instances<'_>, pass: &Pass) -> Result<Option<Affine>> {
         let n = map.shape().instances;
-        let who = partners::mixing("padain", pass, n)?;
         let draw = |rng: &mut _| {
+            let who = partners::mixing("padain", pass, n)?;
             let PAdaInDraw { partner } = PAdaInDraw::sample(who.len(), rng);
             Ok(PAdaInDraw { partner: partners::spread_partners(&who, &partner, n) })
         };

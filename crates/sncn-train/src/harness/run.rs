@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sncn_core::layer::{LayerConfig, Layers, NormConfig, Registry};
+use sncn_core::layer::{LayerConfig, Layers, MIXING, NormConfig, Registry};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Network, Seed, Vars, WeightAverage};
 use sncn_record::run::without_remarks;
@@ -230,8 +230,9 @@ impl<S> Run<S> {
     pub fn check_mixing(&self, network: &dyn Network) -> Result<()> {
         ensure!(
             self.mix.is_none() || network.sites() > 0,
-            "run {:?}: mix is set, but none of its layers mixes (crossnorm, mixstyle, efdmix, dsu and padain do): add one, or take mix away",
-            self.name
+            "run {:?}: mix is set, but none of its layers mixes ({} do): add one, or take mix away",
+            self.name,
+            MIXING.join(", ")
         );
         Ok(())
     }

@@ -1,10 +1,9 @@
 //! A step of FixMatch as published for CIFAR-10: 64 labelled images and 448 without a label, these in two views, RandAugment included.
 
-use super::loading::texture;
+use super::loading::{InMemory, texture};
 use crate::augment::{Augment, Strong};
 use crate::backbone::{self, Blueprint};
 use crate::corruption::Dims;
-use crate::dataset::Images;
 use crate::examples::Examples;
 use crate::picture::Photo;
 use crate::preprocess::Preprocessing;
@@ -28,43 +27,16 @@ const COUNT: usize = 1024;
 const LABELLED: usize = 64;
 const CLASSES: usize = 10;
 
-/// Images of formulas.
-struct Textures {
-    images: Vec<Vec<u8>>,
-    classes: Vec<String>,
-}
-
-impl Images for Textures {
-    fn len(&self) -> usize {
-        self.images.len()
-    }
-
-    fn dims(&self) -> Option<Dims> {
-        Some(DIMS)
-    }
-
-    fn classes(&self) -> &[String] {
-        &self.classes
-    }
-
-    fn label(&self, index: usize) -> Result<usize> {
-        Ok(index % CLASSES)
-    }
-
-    fn read(&self, index: usize, out: &mut Photo) -> Result<usize> {
-        out.reset(DIMS).copy_from_slice(self.images.get(index).with_context(|| format!("image {index}"))?);
-        self.label(index)
-    }
-
-    fn describe(&self) -> String {
-        format!("{} textures", self.len())
-    }
-}
-
 /// Prints the rate of whole steps whose views are made ahead of them, and what making them takes beside a step.
 pub(super) fn run(meter: &Meter) -> Result<()> {
-    let images = Arc::new(Textures {
-        images: (0..COUNT).map(|image| texture(DIMS, image)).collect(),
+    let photo = |image: usize| {
+        let mut photo = Photo::default();
+        photo.reset(DIMS).copy_from_slice(&texture(DIMS, image));
+        photo
+    };
+    let images = Arc::new(InMemory {
+        photos: (0..COUNT).map(photo).collect(),
+        labels: (0..COUNT).map(|image| image % CLASSES).collect(),
         classes: (0..CLASSES).map(|class| class.to_string()).collect(),
     });
     let fixmatch = FixMatch::default();

@@ -61,20 +61,23 @@ fn files(folder: &Path) -> Result<Arc<dyn Images>> {
     class_folders(folder, Check::default())
 }
 
-/// Images that are decoded already.
-struct InMemory {
-    of: Arc<dyn Images>,
-    photos: Vec<Photo>,
+/// Images of one size in memory.
+pub(super) struct InMemory {
+    pub(super) photos: Vec<Photo>,
+    pub(super) labels: Vec<usize>,
+    pub(super) classes: Vec<String>,
 }
 
 impl InMemory {
-    fn new(of: Arc<dyn Images>) -> Result<Self> {
-        let read = |index| {
+    /// The images of a set, decoded.
+    fn of(images: &dyn Images) -> Result<Self> {
+        let (mut photos, mut labels) = (Vec::new(), Vec::new());
+        for index in 0..images.len() {
             let mut photo = Photo::default();
-            of.read(index, &mut photo).map(|_| photo)
-        };
-        let photos = (0..of.len()).map(read).collect::<Result<_>>()?;
-        Ok(Self { of, photos })
+            labels.push(images.read(index, &mut photo)?);
+            photos.push(photo);
+        }
+        Ok(Self { photos, labels, classes: images.classes().to_vec() })
     }
 }
 
@@ -84,25 +87,26 @@ impl Images for InMemory {
     }
 
     fn dims(&self) -> Option<Dims> {
-        Some(DIMS)
+        self.photos.first().map(Photo::dims)
     }
 
     fn classes(&self) -> &[String] {
-        self.of.classes()
+        &self.classes
     }
 
     fn label(&self, index: usize) -> Result<usize> {
-        self.of.label(index)
+        self.labels.get(index).copied().with_context(|| format!("image {index} of {}", self.len()))
     }
 
     fn read(&self, index: usize, out: &mut Photo) -> Result<usize> {
-        let photo = self.photos.get(index).with_context(|| format!("image {index} of {}", self.len()))?;
+        let label = self.label(index)?;
+        let photo = &self.photos[index];
         out.reset(photo.dims()).copy_from_slice(photo.bytes());
-        self.label(index)
+        Ok(label)
     }
 
     fn describe(&self) -> String {
-        self.of.describe()
+        format!("{} images in memory", self.len())
     }
 }
 
@@ -150,7 +154,7 @@ pub(super) fn epochs(meter: &Meter) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let images = files(folder.path())?;
     let by = Preprocessing::named("imagenet")?;
-    let memory = Examples::new(Arc::new(InMemory::new(images.clone())?), by).augmented(Augment::default());
+    let memory = Examples::new(Arc::new(InMemory::of(&*images)?), by).augmented(Augment::default());
     let files = Examples::new(images, by).augmented(Augment::default());
     let mut seconds: [Vec<f64>; 2] = Default::default();
     for _ in 0..meter.runs {
