@@ -1,6 +1,7 @@
 //! Checkpoints: one safetensors file with weights, optimiser state, step and the resolved run.
 //!
-//! Weights have their state-dict names, so any safetensors reader can use them; optimiser state has the prefix `optimizer/`. Of a run
+//! Weights have their state-dict names, so any safetensors reader can use them; optimiser state has the prefix `optimizer/`, and what is trained
+//! beside the network `companion/`. Of a run
 //! that averages its weights, the averaged ones have these names, and those that training goes on from have the prefix `trained/`.
 //! The metadata key `sncn` holds a JSON document with the step, the run and the SHA-256 of all tensors. A file is written
 //! under a temporary name, synced and renamed; the last two are kept. Every random stream is derived from the run's seed and
@@ -8,11 +9,11 @@
 
 use crate::BoxError;
 use crate::files::{WriteError, remove_abandoned, write_atomically};
+use crate::learner::Learner;
 use candle_core::{DType, Device, Tensor};
 use safetensors::{SafeTensorError, SafeTensors, View};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use sncn_core::optim::Optimizer;
 use sncn_core::{Vars, WeightAverage};
 use sncn_record::SeededRun;
 pub use sncn_record::checkpoint::{FORMAT, Header, KEY, Validation};
@@ -22,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 const STATE: &str = "optimizer/";
+const COMPANION: &str = "companion/";
 const TRAINED: &str = "trained/";
 /// The file name of the weights of the best epoch, in runs with early stopping.
 pub(crate) const SELECTED: &str = "selected.safetensors";
@@ -97,9 +99,11 @@ pub enum CheckpointError {
         /// What does not fit.
         source: candle_core::Error,
     },
-    /// The optimiser state does not fit the optimiser.
-    #[error("{}: optimiser state", path.display())]
-    Optimizer {
+    /// The state of the optimiser, or of what is trained beside the network, does not fit.
+    #[error("{}: state of the {what}", path.display())]
+    State {
+        /// Whose state it is.
+        what: &'static str,
         /// The file.
         path: PathBuf,
         /// What does not fit.
@@ -157,19 +161,13 @@ fn digest<V: View>(mut tensors: Vec<(&str, V)>) -> String {
     sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Saves `vars`, their `average` where there is one, and `optimizer` as `<folder>/checkpoint-<step>.safetensors` and removes all but
+/// Saves what training changes, and the `average` of the weights where there is one, as `<folder>/checkpoint-<step>.safetensors` and removes all but
 /// the last [`KEPT`] checkpoints.
 ///
 /// # Errors
 /// If the file cannot be written, or an old one cannot be removed.
-pub fn save(
-    folder: &Path,
-    vars: &Vars,
-    average: Option<&WeightAverage>,
-    optimizer: &Optimizer,
-    mut header: Header,
-) -> Result<PathBuf> {
-    let mut tensors = weights_of(vars);
+pub fn save(folder: &Path, learner: &Learner<'_>, average: Option<&WeightAverage>, mut header: Header) -> Result<PathBuf> {
+    let mut tensors = weights_of(learner.vars);
     if let Some(average) = average {
         let (averages, mut trained): (HashMap<&str, &Tensor>, _) = (average.values().collect(), Vec::new());
         for (name, tensor) in &mut tensors {
@@ -178,7 +176,11 @@ pub fn save(
         }
         tensors.extend(trained);
     }
-    tensors.extend(optimizer.state()?.into_iter().map(|(name, tensor)| (format!("{STATE}{name}"), tensor)));
+    let mut extend = |prefix: &str, state: Vec<(String, Tensor)>| {
+        tensors.extend(state.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
+    };
+    extend(STATE, learner.optimizer.state()?);
+    learner.companion.as_ref().map_or(Ok(()), |companion| companion.state().map(|state| extend(COMPANION, state)))?;
     header.sha256 = checked(&tensors)?;
     let path = folder.join(format!("checkpoint-{:08}.safetensors", header.step));
     write(&path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
@@ -202,7 +204,7 @@ pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<()> 
 
 /// Whether a tensor is what networks are evaluated with.
 fn is_weight(name: &str) -> bool {
-    !name.starts_with(STATE) && !name.starts_with(TRAINED)
+    ![STATE, COMPANION, TRAINED].iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
@@ -345,15 +347,22 @@ impl Checkpoint {
         Ok(weights.len())
     }
 
-    /// Loads the saved state into `optimizer`.
+    /// Loads the saved state of the optimiser, and of what is trained beside the network.
     ///
     /// # Errors
-    /// If the state belongs to another optimiser.
-    pub fn load_optimizer(&self, optimizer: &mut Optimizer) -> Result<()> {
-        let state =
-            self.tensors.iter().filter_map(|(name, t)| name.strip_prefix(STATE).map(|name| (name.to_string(), t.clone())));
-        let unfit = |source| CheckpointError::Optimizer { path: self.path.clone(), source };
-        optimizer.load_state(state.collect()).map_err(unfit)
+    /// If it is that of another one.
+    pub fn load_beside(&self, learner: &mut Learner<'_>) -> Result<()> {
+        let state = |prefix: &'static str| {
+            self.tensors.iter().filter_map(move |(name, t)| name.strip_prefix(prefix).map(|name| (name.to_string(), t.clone())))
+        };
+        let unfit = |what| move |source| CheckpointError::State { path: self.path.clone(), what, source };
+        learner.optimizer.load_state(state(STATE).collect()).map_err(unfit("optimiser"))?;
+        match &mut learner.companion {
+            Some(companion) => {
+                companion.load_state(state(COMPANION).collect()).map_err(unfit("networks that are trained beside this one"))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Checks that the checkpoint belongs to `run`.

@@ -41,6 +41,47 @@ impl Batch {
     }
 }
 
+/// The smallest and largest value that an input can have, channel by channel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValueRange {
+    /// The smallest.
+    pub low: Vec<f64>,
+    /// The largest.
+    pub high: Vec<f64>,
+}
+
+impl ValueRange {
+    /// The number of channels.
+    pub fn channels(&self) -> usize {
+        self.low.len()
+    }
+
+    /// The lowest values and the widths, each (C), as values of this type.
+    fn parts(&self, like: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
+        let width: Vec<f64> = self.low.iter().zip(&self.high).map(|(low, high)| high - low).collect();
+        let of = |values: &[f64]| Tensor::new(values, like.device())?.to_dtype(like.dtype());
+        Ok((of(&self.low)?, of(&width)?))
+    }
+
+    /// Inputs (…, C) as fractions of their range, 0 to 1.
+    ///
+    /// # Errors
+    /// If the inputs have another number of channels.
+    pub fn fractions(&self, inputs: &Tensor) -> candle_core::Result<Tensor> {
+        let (low, width) = self.parts(inputs)?;
+        inputs.broadcast_sub(&low)?.broadcast_div(&width)?.clamp(0., 1.)
+    }
+
+    /// Fractions (…, C) as inputs.
+    ///
+    /// # Errors
+    /// If there is another number of channels.
+    pub fn values(&self, fractions: &Tensor) -> candle_core::Result<Tensor> {
+        let (low, width) = self.parts(fractions)?;
+        fractions.broadcast_mul(&width)?.broadcast_add(&low)
+    }
+}
+
 /// Why a batch could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
@@ -93,6 +134,11 @@ pub trait Dataset: Sync {
     /// The classes that the set has, by their indices, where it has only some of the network's (as ImageNet-R has 200 of 1000); nothing
     /// where it has all. Evaluation then lets the network choose among these alone. Labels count all of the network's classes.
     fn class_subset(&self) -> Option<&[usize]> {
+        None
+    }
+
+    /// The range of the values of inputs, where they have one, as images do; noise that is trained beside a network stays in it.
+    fn value_range(&self) -> Option<ValueRange> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! `Labelled`: a training set of which few examples keep their labels, and the batches of supervised and semi-supervised training on it.
 
-use crate::data::{Batch, DataError, Dataset, epoch_batches};
+use crate::data::{Batch, DataError, Dataset, ValueRange, epoch_batches};
 use candle_core::Tensor;
 use rand::seq::SliceRandom;
 use sncn_core::Seed;
@@ -102,6 +102,10 @@ impl Dataset for Labelled {
             0 => Ok(batch),
             ratio => without_labels(batch, indices.len() / (1 + ratio)).map_err(DataError::from),
         }
+    }
+
+    fn value_range(&self) -> Option<ValueRange> {
+        self.all.value_range()
     }
 
     fn batches(&self, batch_size: usize, epoch: usize, seed: Seed) -> Vec<Vec<usize>> {

@@ -5,6 +5,7 @@
 //! bit for bit. [`harness`] is the common part of the programs of all tasks: command lines, tables, results files.
 
 pub mod adapt;
+pub mod adversary;
 mod ahead;
 pub mod calibration;
 pub mod checkpoint;
@@ -18,6 +19,7 @@ pub mod fixmatch;
 pub mod harness;
 pub mod inversion;
 pub mod labelled;
+pub mod learner;
 pub mod noise;
 pub mod objective;
 pub mod perturb;
@@ -27,13 +29,16 @@ pub mod schedule;
 pub mod temperature;
 pub mod text_file;
 pub mod train;
+pub mod train_error;
 
 pub use adapt::{Adapt, Adapting};
+pub use adversary::AdversarialNoise;
 pub use checkpoint::Checkpoint;
 pub use data::{Batch, DataError, Dataset};
 pub use data_dir::DataDir;
 pub use error::BoxError;
 pub use fixmatch::FixMatch;
+pub use learner::{Companion, Learner};
 pub use objective::{MixConfig, Objective};
 pub use sncn_record::corruption_error;
 

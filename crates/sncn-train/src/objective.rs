@@ -40,6 +40,7 @@
 //! # }
 //! ```
 
+use crate::adversary::AdversarialNoise;
 use crate::data::{Batch, VOID};
 use crate::fixmatch::FixMatch;
 use crate::perturb::{self, Attack};
@@ -93,6 +94,8 @@ pub enum Objective {
     },
     /// Adversarial training (Madry et al. 2018).
     Adversarial(Attack),
+    /// Cross-entropy on batches of which a part has adversarial noise (Rusak et al. 2020), which a generator beside the network learns.
+    AdversarialNoise(AdversarialNoise),
     /// FixMatch: training on a few labelled instances and many without a label.
     Fixmatch(FixMatch),
     /// Segmentation (Long et al. 2015, Zhao et al. 2017): the mean cross-entropy over the pixels that are not void, and that of
@@ -139,6 +142,7 @@ impl Objective {
                 positive("alpha", alpha)
             }
             Self::Fixmatch(fixmatch) => fixmatch.check(),
+            Self::AdversarialNoise(noise) => noise.check(),
             Self::Segment { auxiliary } => match auxiliary.is_finite() && auxiliary >= 0. {
                 true => Ok(()),
                 false => bail!("objective.auxiliary is {auxiliary}; 0 or a positive number is accepted"),
@@ -213,7 +217,11 @@ impl Loss {
                 let clean = network.forward(xs, &passes.clean())?;
                 passes.cross_entropy(&clean, labels)? + passes.consistency(&clean, xs, weight)?
             }
-            Objective::Plain {} | Objective::Consistency { .. } | Objective::Fixmatch(_) | Objective::Segment { .. } => {
+            Objective::Plain {}
+            | Objective::Consistency { .. }
+            | Objective::AdversarialNoise(_)
+            | Objective::Fixmatch(_)
+            | Objective::Segment { .. } => {
                 return self.outcome_in(network, batch, &once);
             }
             Objective::Augmix { weight, consistency } => {

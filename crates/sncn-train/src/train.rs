@@ -11,11 +11,12 @@
 use crate::BoxError;
 use crate::ahead::read_ahead;
 use crate::data::{Batch, DataError, Dataset};
+use crate::learner::Learner;
 use crate::objective::{Loss, MixConfig, Outcome};
 use crate::schedule::ScheduleConfig;
+use crate::train_error::TrainError;
 use candle_core::DType;
 use candle_core::backprop::GradStore;
-use sncn_core::optim::Optimizer;
 use sncn_core::{Network, Seed, Vars};
 use sncn_record::checkpoint::Told;
 use std::ops::Range;
@@ -79,44 +80,6 @@ pub enum Control {
     Stop,
 }
 
-/// Why training failed.
-#[derive(Debug, thiserror::Error)]
-pub enum TrainError {
-    /// Parameters that get no gradient.
-    #[error("no gradient reaches {}: the loss does not depend on them; remove the layer or put it on the path to the loss", .0.join(", "))]
-    NoGradient(Vec<String>),
-    /// The loss is not finite.
-    #[error(
-        "the loss of step {step} is {loss}: training stopped, the last checkpoint is kept; lower the learning rate and resume or start again"
-    )]
-    NotFinite {
-        /// Number of the step, from 1.
-        step: usize,
-        /// The value.
-        loss: f64,
-    },
-    /// There is nothing to train on.
-    #[error("the training set is empty")]
-    NoExamples,
-    /// The batch size is 0, or the number of batches per step.
-    #[error("batch_size is {batch_size}, accumulate is {accumulate}; at least 1 is accepted for both")]
-    NoBatch {
-        /// The batch size.
-        batch_size: usize,
-        /// The number of batches per step.
-        accumulate: usize,
-    },
-    /// A batch could not be read.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// The network, its gradient or the optimiser failed.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
-    /// The caller's callback failed after a step, for example when writing a checkpoint.
-    #[error(transparent)]
-    Observer(BoxError),
-}
-
 impl Recipe {
     /// The number of batches in one epoch of so many examples.
     fn batches_per_epoch(&self, examples: usize) -> usize {
@@ -134,11 +97,11 @@ impl Recipe {
     /// If a batch cannot be read, the network fails, or a loss is not finite (`step` is the number that the error names).
     pub(crate) fn gradient(
         &self,
-        network: &dyn Network,
-        vars: &Vars,
+        learner: &mut Learner<'_>,
         batches: &mut dyn Iterator<Item = Result<Batch, DataError>>,
         numbers: Range<usize>,
         step: usize,
+        epoch: usize,
     ) -> Result<Gradient, TrainError> {
         let (count, mut mean, mut sum, mut examples) = (numbers.len().max(1) as f64, 0., None, 0);
         let mut all = Vec::new();
@@ -146,17 +109,31 @@ impl Recipe {
             let batch = batches.next().ok_or(TrainError::NoExamples)??;
             examples += batch.labels.len();
             let seed = self.seed.named("step").fold_in(number as u64);
-            let Outcome { loss, told } = self.objective.outcome(network, &batch, self.mix, seed)?;
-            all.extend(told);
+            let (batch, beside) = learner.changed(batch, epoch, seed)?;
+            let Outcome { loss, told } = self.objective.outcome(learner.network, &batch, self.mix, seed)?;
+            all.extend(beside.into_iter().chain(told));
             let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { step, loss: value });
             }
             mean += value / count;
             let loss = if count > 1. { (loss / count)? } else { loss };
-            sum = Some(added(vars, sum, sncn_core::backward(&loss)?)?);
+            sum = Some(added(learner.vars, sum, sncn_core::backward(&loss)?)?);
         }
         Ok(Gradient { loss: mean, grads: sum.ok_or(TrainError::NoExamples)?, examples, told: all })
+    }
+}
+
+impl Recipe {
+    /// Has what is trained beside the network prepare for an epoch, on batches of an order of its own.
+    fn begin_epoch(&self, learner: &mut Learner<'_>, data: &dyn Dataset, epoch: usize) -> Result<(), TrainError> {
+        let Learner { network, companion: Some(companion), .. } = learner else { return Ok(()) };
+        let seed = self.seed.named("companion").fold_in(epoch as u64);
+        let orders = (0..).flat_map(|round| {
+            let augment = self.augment.then(|| seed.named("augment").fold_in(round as u64));
+            data.batches(self.batch_size, round, seed).into_iter().map(move |indices| (indices, augment))
+        });
+        read_ahead(data, orders, |batches| companion.begin_epoch(epoch, *network, batches, seed))
     }
 }
 
@@ -180,13 +157,11 @@ fn added(vars: &Vars, sum: Option<GradStore>, mut more: GradStore) -> candle_cor
 /// # Errors
 /// If a batch cannot be read, parameters get no gradient in the first step, the loss is not finite, or `observe` fails.
 pub fn train<E: Into<BoxError>>(
-    network: &dyn Network,
-    vars: &Vars,
-    optimizer: &mut Optimizer,
+    learner: &mut Learner<'_>,
     data: &dyn Dataset,
     recipe: &Recipe,
     start: usize,
-    mut observe: impl FnMut(Step, &Optimizer) -> Result<Control, E>,
+    mut observe: impl FnMut(Step, &Learner<'_>) -> Result<Control, E>,
 ) -> Result<usize, TrainError> {
     if data.is_empty() {
         return Err(TrainError::NoExamples);
@@ -206,14 +181,17 @@ pub fn train<E: Into<BoxError>>(
         for done in start..total {
             let (epoch, group) = (done / steps, done % steps);
             let numbers = epoch * in_epoch + group * accumulate..epoch * in_epoch + in_epoch.min((group + 1) * accumulate);
-            let Gradient { loss, grads, examples, told } = recipe.gradient(network, vars, batches, numbers, done + 1)?;
+            if group == 0 {
+                recipe.begin_epoch(learner, data, epoch)?;
+            }
+            let Gradient { loss, grads, examples, told } = recipe.gradient(learner, batches, numbers, done + 1, epoch)?;
             if done == start {
-                check_gradients(network, vars, &grads)?;
+                check_gradients(learner.network, learner.vars, &grads)?;
             }
             let lr = recipe.schedule.lr_at(done, total, steps, recipe.lr);
-            optimizer.step(&grads, lr)?;
+            learner.optimizer.step(&grads, lr)?;
             let step = Step { done: done + 1, total, loss, lr, examples, told };
-            if observe(step, optimizer).map_err(|error| TrainError::Observer(error.into()))? == Control::Stop {
+            if observe(step, learner).map_err(|error| TrainError::Observer(error.into()))? == Control::Stop {
                 return Ok(done + 1);
             }
         }
@@ -235,7 +213,7 @@ mod tests {
     use crate::objective::Objective;
     use candle_core::{Device, Tensor};
     use sncn_core::Pass;
-    use sncn_core::optim::OptimizerConfig;
+    use sncn_core::optim::{Optimizer, OptimizerConfig};
 
     /// A linear classifier of three classes; with `centred`, on what is left of the inputs without their mean over the batch.
     struct Linear {
@@ -279,6 +257,11 @@ mod tests {
         Ok((Linear { weight, centred }, vars))
     }
 
+    fn learner<'a>(network: &'a Linear, vars: &'a Vars) -> Learner<'a> {
+        let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0. };
+        Learner::new(network, vars, Optimizer::new(config, vars.trainable()).unwrap())
+    }
+
     fn recipe(batch_size: usize, accumulate: usize, objective: Objective) -> Recipe {
         let (schedule, objective) = (ScheduleConfig::Cosine { floor: 0. }, objective.smoothed(0.1));
         Recipe { batch_size, accumulate, epochs: 2, lr: 0.1, schedule, objective, mix: None, seed: Seed::new(5), augment: false }
@@ -289,7 +272,7 @@ mod tests {
         let (network, vars) = linear(centred).unwrap();
         let mut read = batches.iter().map(|indices| Numbers(12).batch(indices, None));
         let Gradient { loss, grads, examples, .. } =
-            recipe.gradient(&network, &vars, &mut read, first..first + batches.len(), 1).unwrap();
+            recipe.gradient(&mut learner(&network, &vars), &mut read, first..first + batches.len(), 1, 0).unwrap();
         assert_eq!(examples, batches.concat().len());
         let gradient = grads.get(&network.weight).unwrap().flatten_all().unwrap().to_vec1().unwrap();
         (loss, gradient)
@@ -320,21 +303,20 @@ mod tests {
     #[test]
     fn what_is_left_of_an_epoch_is_a_step_of_fewer_batches() {
         let (network, vars) = linear(false).unwrap();
-        let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: false, weight_decay: 0. };
         // 23 examples: 7 batches of 3, in groups of 3, 3 and 1
         let recipe = recipe(3, 3, Objective::Plain {});
-        let run = |start: usize, vars: &Vars, network: &Linear, optimizer: &mut Optimizer| {
+        let run = |start: usize, learner: &mut Learner<'_>| {
             let mut steps = Vec::new();
-            let observe = |step: Step, _: &Optimizer| {
+            let observe = |step: Step, _: &Learner<'_>| {
                 steps.push((step.done, step.total, step.examples, step.lr));
                 Ok::<_, BoxError>(if step.done == 2 && start == 0 { Control::Stop } else { Control::Continue })
             };
-            train(network, vars, optimizer, &Numbers(23), &recipe, start, observe).unwrap();
+            train(learner, &Numbers(23), &recipe, start, observe).unwrap();
             steps
         };
-        let mut optimizer = Optimizer::new(config, vars.trainable()).unwrap();
-        let mut steps = run(0, &vars, &network, &mut optimizer);
-        steps.extend(run(2, &vars, &network, &mut optimizer));
+        let mut learner = learner(&network, &vars);
+        let mut steps = run(0, &mut learner);
+        steps.extend(run(2, &mut learner));
         let examples: Vec<usize> = steps.iter().map(|step| step.2).collect();
         assert_eq!(examples, [9, 9, 3, 9, 9, 3]);
         assert!(steps.iter().enumerate().all(|(at, step)| (step.0, step.1) == (at + 1, 6)), "{steps:?}");
@@ -343,7 +325,7 @@ mod tests {
             (0..6).map(|k| recipe.schedule.lr_at(k, 6, 3, 0.1)).collect::<Vec<_>>()
         );
         let none = Recipe { accumulate: 0, ..recipe };
-        let error = train(&network, &vars, &mut optimizer, &Numbers(9), &none, 0, |_, _| Ok::<_, BoxError>(Control::Stop));
+        let error = train(&mut learner, &Numbers(9), &none, 0, |_, _| Ok::<_, BoxError>(Control::Stop));
         assert!(error.unwrap_err().to_string().contains("accumulate is 0"));
     }
 }

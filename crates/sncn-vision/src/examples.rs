@@ -13,7 +13,7 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sncn_core::Seed;
-use sncn_train::data::{Batch, DataError, Dataset};
+use sncn_train::data::{Batch, DataError, Dataset, ValueRange};
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -135,6 +135,11 @@ impl Dataset for Examples {
     fn labels(&self) -> Result<Vec<u32>, DataError> {
         let label = |index| self.images.label(index).map(|label| label as u32).map_err(DataError::other);
         (0..self.images.len()).map(label).collect()
+    }
+
+    fn value_range(&self) -> Option<ValueRange> {
+        let [low, high] = self.preprocessing.normalisation().range().map(|ends| ends.map(f64::from).to_vec());
+        Some(ValueRange { low, high })
     }
 
     fn class_subset(&self) -> Option<&[usize]> {

@@ -11,10 +11,10 @@ use super::{Run, provenance};
 use crate::DataDir;
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header, SELECTED, Validation};
 use crate::files::write_atomically;
+use crate::learner::Learner;
 use crate::train::{Control, train};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, FromArgMatches};
-use sncn_core::optim::Optimizer;
 use sncn_core::{Pass, WeightAverage};
 use sncn_record::checkpoint::Told;
 use sncn_record::{EarlyStopping, SeededRun};
@@ -144,11 +144,12 @@ impl<T: Task> Fit<'_, T> {
                 data.len()
             )
         }
-        let mut optimizer = run.optimizer(vars)?;
+        let mut learner = Learner::new(T::network(model), vars, run.optimizer(vars)?);
+        learner.companion = run.companion(data)?;
         if run.epochs == 0 {
             eprintln!("{} on {describe}: {} parameters, not trained (epochs is 0)", run.backbone, vars.parameter_count());
             run.early_stopping.map_or(Ok(()), |_| self.validate(&mut folder, 0, 0))?;
-            self.save(&mut folder, &optimizer, 0, 0)?;
+            self.save(&mut folder, &learner, 0, 0)?;
             return Ok(Ending::Done);
         }
         let recipe = run.recipe(self.resolved.seed);
@@ -157,7 +158,7 @@ impl<T: Task> Fit<'_, T> {
         let mut start = 0;
         if let Some(saved) = &saved {
             saved.load_weights(vars)?;
-            saved.load_optimizer(&mut optimizer)?;
+            saved.load_beside(&mut learner)?;
             start = saved.header.step;
             self.scores = saved.header.validation.clone();
             self.told = saved.header.told.clone();
@@ -176,7 +177,7 @@ impl<T: Task> Fit<'_, T> {
         let done = if start >= stop_after {
             start
         } else {
-            train(T::network(model), vars, &mut optimizer, data, &recipe, start, |step, optimizer| -> Result<Control> {
+            train(&mut learner, data, &recipe, start, |step, learner| -> Result<Control> {
                 self.average.as_mut().map_or(Ok(()), WeightAverage::update)?;
                 if step.done % epoch == 1 % epoch {
                     self.told.clear();
@@ -191,7 +192,7 @@ impl<T: Task> Fit<'_, T> {
                 let stop = cli::interrupted() || step.done == stop_after;
                 let is_last = step.done == end;
                 if stop || is_last || (step.done as u64).is_multiple_of(self.command.checkpoint_every) {
-                    self.save(&mut folder, optimizer, step.done, end)?;
+                    self.save(&mut folder, learner, step.done, end)?;
                 }
                 progress.step(&step, &self.told, self.scores.last(), is_last);
                 Ok(if stop || is_last { Control::Stop } else { Control::Continue })
@@ -257,9 +258,9 @@ impl<T: Task> Fit<'_, T> {
         Ok(())
     }
 
-    fn save(&self, folder: &mut RunFolder, optimizer: &Optimizer, step: usize, total: usize) -> Result<()> {
+    fn save(&self, folder: &mut RunFolder, learner: &Learner<'_>, step: usize, total: usize) -> Result<()> {
         let header = self.header(step, total);
-        checkpoint::save(folder.owned()?, &self.prepared.vars, self.average.as_ref(), optimizer, header)?;
+        checkpoint::save(folder.owned()?, learner, self.average.as_ref(), header)?;
         Ok(())
     }
 }

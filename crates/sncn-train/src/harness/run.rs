@@ -1,8 +1,10 @@
 //! `Run`: a row of a table with all its settings read, so that what does not fit is reported before anything starts.
 
 use crate::adapt::Adapt;
+use crate::adversary::Adversary;
 use crate::data::Dataset;
 use crate::labelled::{self, Labelled};
+use crate::learner::Companion;
 use crate::objective::{MixConfig, Objective};
 use crate::schedule::ScheduleConfig;
 use crate::train::Recipe;
@@ -213,6 +215,18 @@ impl<S> Run<S> {
             }
             _ => (Box::new(Labelled::supervised(data, labelled, batch_size, steps)), describe),
         })
+    }
+
+    /// What is trained beside the network on this data, if anything.
+    ///
+    /// # Errors
+    /// If the data does not have what the objective needs.
+    pub(super) fn companion(&self, data: &dyn Dataset) -> Result<Option<Box<dyn Companion>>> {
+        let Objective::AdversarialNoise(settings) = self.objective else { return Ok(None) };
+        let range = data.value_range().with_context(|| {
+            format!("the objective \"adversarial_noise\" needs inputs with a range of values, as images have, and those of {} have none", self.train)
+        })?;
+        Ok(Some(Box::new(Adversary::new(settings, range)?)))
     }
 
     /// The average of these variables' weights, beginning with what they are now, if the run keeps one.

@@ -217,6 +217,10 @@ fn what_does_not_fit_is_refused_before_anything_is_made() {
             &["tones.json", "run \"sn\"", &format!("{key} is set; tables of task \"pitch\"")],
         );
     }
+    refused(
+        &row("objective", json!({"kind": "adversarial_noise"})),
+        &["the objective \"adversarial_noise\" needs inputs with a range of values", "tones have none"],
+    );
     refused(&row("backbone", json!("nose")), &["unknown network \"nose\"; known: ear"]);
     refused(&row("baseline", json!("cn")), &["baseline \"cn\" is no run of this table"]);
     refused(

@@ -18,6 +18,11 @@ impl Normalisation {
     /// That of the CIFAR experiments: to [−1, 1].
     pub const CIFAR: Self = Self { mean: [0.5; 3], std: [0.5; 3] };
 
+    /// The normalised values of black and of white.
+    pub fn range(&self) -> [[f32; 3]; 2] {
+        [0., 1.].map(|end: f32| std::array::from_fn(|c| (end - self.mean[c]) / self.std[c]))
+    }
+
     /// Replaces values in 0..255 by normalised ones.
     pub fn apply(&self, values: &mut [f32]) {
         let (mean, std) = (repeated(self.mean), repeated(self.std));

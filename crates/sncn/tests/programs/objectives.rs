@@ -30,13 +30,20 @@ fn every_objective_resumes_to_the_same_bytes() {
             row["augment"] = json!({"kind": "augmix"});
         }
     };
-    let rows: [(&str, Change); 7] = [
+    let noise = |more: Value| {
+        let mut objective = json!({"kind": "adversarial_noise", "new_steps": 3, "earlier": 0.2});
+        objective.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        plain(objective)
+    };
+    let rows: [(&str, Change); 9] = [
         ("consistency", Box::new(plain(json!({"kind": "consistency", "weight": 10})))),
         ("augmix", Box::new(augmix(json!(null)))),
         ("augmix, consistency", Box::new(augmix(json!(10)))),
         ("mixup", Box::new(plain(json!({"kind": "mixup", "alpha": 1})))),
         ("cutmix", Box::new(plain(json!({"kind": "cutmix", "alpha": 1, "probability": 0.5})))),
         ("adversarial", Box::new(plain(json!({"kind": "adversarial", "epsilon": 0.06, "step": 0.02, "steps": 2})))),
+        ("adversarial_noise", Box::new(noise(json!({})))),
+        ("adversarial_noise, window of 3", Box::new(noise(json!({"window": 3, "size": 0.1})))),
         ("fixmatch", Box::new(semi_supervised)),
     ];
     for (name, change) in rows {

@@ -14,6 +14,7 @@ use super::cli;
 use super::table::Table;
 use super::task::{Begin, Task};
 use crate::ahead::read_ahead;
+use crate::learner::Learner;
 use crate::train::Gradient;
 use anyhow::{Context, Result, bail, ensure};
 use sncn_core::WeightAverage;
@@ -76,8 +77,9 @@ impl Bench {
         let options = T::Train::default();
         let begin = Begin::<T> { run: &run, seed: 0, data_dir: &data_dir, options: &options, folder: None, is_fresh: true };
         let prepared = begin.prepare()?;
-        let (network, data) = (T::network(&prepared.model), &*prepared.data);
-        let (mut optimizer, recipe) = (run.optimizer(&prepared.vars)?, run.recipe(0));
+        let (data, recipe) = (&*prepared.data, run.recipe(0));
+        let mut learner = Learner::new(T::network(&prepared.model), &prepared.vars, run.optimizer(&prepared.vars)?);
+        learner.companion = run.companion(data)?;
         let augment = recipe.augment.then(|| recipe.seed.named("augment"));
         ensure!(!data.is_empty(), "the training set is empty");
         let (mut step, mut average) = (0, run.average(&prepared.vars)?);
@@ -95,10 +97,9 @@ impl Bench {
         let seconds = read_ahead(data, orders, |batches| {
             self.meter.seconds(|| {
                 let numbers = step * run.accumulate..(step + 1) * run.accumulate;
-                let Gradient { grads, examples: count, .. } =
-                    recipe.gradient(network, &prepared.vars, batches, numbers, step + 1)?;
+                let Gradient { grads, examples: count, .. } = recipe.gradient(&mut learner, batches, numbers, step + 1, 0)?;
                 (step, examples) = (step + 1, count);
-                optimizer.step(&grads, run.lr)?;
+                learner.optimizer.step(&grads, run.lr)?;
                 Ok(average.as_mut().map_or(Ok(()), WeightAverage::update)?)
             })
         })?;

@@ -15,6 +15,7 @@ use sncn_train::FixMatch;
 use sncn_train::data::Dataset;
 use sncn_train::harness::bench::{Meter, emit};
 use sncn_train::labelled::Labelled;
+use sncn_train::learner::Learner;
 use sncn_train::objective::Objective;
 use sncn_train::schedule::ScheduleConfig;
 use sncn_train::train::{Control, Recipe, train};
@@ -56,7 +57,7 @@ pub(super) fn run(meter: &Meter) -> Result<()> {
     let network = backbone::build("wrn28_2_fixmatch", &blueprint)?;
     let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
     let decays = |name: &str| !name.contains("bias") && !name.contains("bn");
-    let mut optimizer = Optimizer::new(config, vars.trainable())?.with_decay_of(decays);
+    let optimizer = Optimizer::new(config, vars.trainable())?.with_decay_of(decays);
     let mut average = WeightAverage::new(0.999, &vars)?;
     let recipe = Recipe {
         batch_size: LABELLED,
@@ -70,7 +71,7 @@ pub(super) fn run(meter: &Meter) -> Result<()> {
         augment: true,
     };
     let (mut times, mut last) = (Vec::new(), Instant::now());
-    train(&*network, &vars, &mut optimizer, &data, &recipe, 0, |step, _| -> Result<Control> {
+    train(&mut Learner::new(&*network, &vars, optimizer), &data, &recipe, 0, |step, _| -> Result<Control> {
         average.update()?;
         if step.done > ahead {
             times.push(last.elapsed().as_secs_f64());

@@ -15,6 +15,7 @@ use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Seed, Vars};
 use sncn_train::data::Dataset;
 use sncn_train::harness::bench::{Meter, emit};
+use sncn_train::learner::Learner;
 use sncn_train::objective::Objective;
 use sncn_train::schedule::ScheduleConfig;
 use sncn_train::train::{Control, Recipe, train};
@@ -126,7 +127,7 @@ fn epoch(data: &Examples) -> Result<f64> {
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
     let network = backbone::build("resnet18", &Blueprint { classes: 4, layers: [].as_slice().into(), vars: &vars })?;
     let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
-    let mut optimizer = Optimizer::new(config, vars.trainable())?;
+    let optimizer = Optimizer::new(config, vars.trainable())?;
     let recipe = Recipe {
         batch_size: BATCH,
         accumulate: 1,
@@ -139,7 +140,7 @@ fn epoch(data: &Examples) -> Result<f64> {
         augment: true,
     };
     let (mut start, mut steps) = (None, 0usize);
-    train(&*network, &vars, &mut optimizer, data, &recipe, 0, |_, _| -> Result<Control> {
+    train(&mut Learner::new(&*network, &vars, optimizer), data, &recipe, 0, |_, _| -> Result<Control> {
         match start {
             None => start = Some(Instant::now()),
             Some(_) => steps += 1,
