@@ -8,6 +8,7 @@ use crate::corruption::{Frost, Generator, Variant, build};
 use crate::dataset::Images;
 use crate::picture::Photo;
 use crate::preprocess::Preprocessing;
+use crate::restyle::Styles;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -58,6 +59,7 @@ pub struct Examples {
     images: Arc<dyn Images>,
     preprocessing: Preprocessing,
     corruption: Option<Corruptions>,
+    styles: Option<Styles>,
     augment: Augment,
 }
 
@@ -77,12 +79,17 @@ thread_local! {
 impl Examples {
     /// The images without changes but for the preprocessing.
     pub fn new(images: Arc<dyn Images>, preprocessing: Preprocessing) -> Self {
-        Self { images, preprocessing, corruption: None, augment: Augment::default() }
+        Self { images, preprocessing, corruption: None, styles: None, augment: Augment::default() }
     }
 
     /// The same images, augmented in batches that are read with a stream.
     pub fn augmented(self, augment: Augment) -> Self {
         Self { augment, ..self }
+    }
+
+    /// The same images, restyled before they are augmented.
+    pub fn restyled(self, styles: Styles) -> Self {
+        Self { styles: Some(styles), ..self }
     }
 
     /// The same images, each corrupted.
@@ -106,6 +113,9 @@ impl Examples {
         match augment {
             Some(seed) => {
                 let seed = seed.fold_in(index as u64);
+                if let Some(styles) = &self.styles {
+                    styles.apply(read, corrupted, seed.named("style"))?;
+                }
                 let mut rest = views;
                 for (augment, seed, count) in self.augment.crops(seed) {
                     let (views, others) = rest.split_at_mut(count);

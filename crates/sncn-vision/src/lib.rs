@@ -12,6 +12,7 @@ pub mod examples;
 pub mod initial;
 pub mod picture;
 pub mod preprocess;
+pub mod restyle;
 pub mod segment;
 
 /// The example of the README, as a test.

@@ -9,6 +9,9 @@
 //! *ImageNet*: as `AutoAugmentPolicy.IMAGENET` of torchvision, in which a magnitude M is M ninths of the range: shear 0.3; rotation 30°;
 //! solarize 255 down to 0; posterize 8 bits down to 4, rounded to even halves; color, contrast and sharpness 1 ± 0.9. Shear, rotation and
 //! the three enhancements have either sign. None of its operations depends on the size of the image.
+//!
+//! *Random*: the comparison called Random AutoAugment, without the operations that are among the corruptions measured (Hendrycks et al.
+//! 2020, arXiv:1912.02781, where no more is said of it): every image gets a pair of its own.
 
 use super::level::{self, AUTOCONTRAST, BRIGHTNESS, COLOR, CONTRAST, EQUALIZE, Levelled, SHARPNESS, SOLARIZE, int, none};
 use super::operation::OperationCall;
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 /// Translation range as a fraction of the side.
 const TRANSLATION: f64 = 10.0 / 32.0;
 
+const SHEAR_X: Levelled = Levelled::signed("shear_x_nearest", affine::shear_x_nearest, |level, _| level::fraction(level, 0.3));
 const SHEAR_Y: Levelled = level::SHEAR_Y_NEAREST;
 const TRANSLATE_X: Levelled = Levelled::signed("translate_x_nearest", affine::translate_x_nearest, |level, dims| {
     int(level, TRANSLATION * dims.width as f64)
@@ -121,22 +125,29 @@ pub enum Policy {
     Cifar10,
     /// [`IMAGENET`].
     Imagenet,
+    /// Two of [`UNSEEN`] for each image, each applied half of the time at a magnitude of its own: all three are drawn anew.
+    Random,
 }
 
+/// The operations of [`CIFAR10`] that are none of the corruptions robustness is measured with.
+pub const UNSEEN: [Levelled; 9] =
+    [SHEAR_X, SHEAR_Y, TRANSLATE_X, TRANSLATE_Y, ROTATE, AUTOCONTRAST, EQUALIZE, POSTERIZE, SOLARIZE];
+
 impl Policy {
-    /// Its sub-policies.
-    pub const fn choices(self) -> &'static [[Choice; 2]; 25] {
+    /// Its sub-policies; a random one has none.
+    pub const fn choices(self) -> &'static [[Choice; 2]] {
         match self {
             Self::Cifar10 => &CIFAR10,
             Self::Imagenet => &IMAGENET,
+            Self::Random => &[],
         }
     }
 
-    /// Side of the Cutout that was published with it: 16 pixels for CIFAR-10, none for ImageNet.
+    /// Side of the Cutout that was published with it: 16 pixels for CIFAR-10, none for the others.
     pub const fn cutout(self) -> usize {
         match self {
             Self::Cifar10 => cutout::SIZE,
-            Self::Imagenet => 0,
+            Self::Imagenet | Self::Random => 0,
         }
     }
 
@@ -144,6 +155,15 @@ impl Policy {
     pub fn draw(self, dims: Dims, rng: &mut ChaCha8Rng, calls: &mut Vec<OperationCall>) {
         calls.clear();
         let choices = self.choices();
+        if choices.is_empty() {
+            for _ in 0..2 {
+                let choice = &UNSEEN[rng.random_range(0..UNSEEN.len())];
+                let (applied, magnitude) = (rng.random_bool(0.5), rng.random_range(0..10));
+                let call = choice.call(f64::from(magnitude), dims, rng);
+                calls.extend(applied.then_some(call));
+            }
+            return;
+        }
         for (choice, tenths, magnitude) in &choices[rng.random_range(0..choices.len())] {
             let applied = rng.random_range(0..10) < *tenths;
             let call = choice.call(f64::from(*magnitude), dims, rng);

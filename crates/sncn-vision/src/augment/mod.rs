@@ -43,6 +43,13 @@ pub enum Augment {
         #[serde(default = "cutout_size")]
         size: usize,
     },
+    /// Crop and flip, then one square filled with uniform noise: the comparison called Patch Uniform (Hendrycks et al. 2020,
+    /// arXiv:1912.02781, after Lopes et al. 2019, arXiv:1906.02611).
+    PatchUniform {
+        /// Side of the square, at least 1.
+        #[serde(default = "cutout_size")]
+        size: usize,
+    },
     /// Crop and flip, one of AutoAugment's policies on the bytes, then Cutout, in the order of the paper.
     Autoaugment {
         /// The policy.
@@ -127,7 +134,9 @@ impl Augment {
             Self::CropFlip {} | Self::Autoaugment { .. } | Self::Fixmatch { .. } => {}
             Self::Randaugment(randaugment) => randaugment.check()?,
             Self::Noise(noise) => noise.check()?,
-            Self::Cutout { size } => ensure!(*size >= 1, "cutout: size is 0; use at least 1, or the kind crop_flip"),
+            Self::Cutout { size } | Self::PatchUniform { size } => {
+                ensure!(*size >= 1, "cutout, patch_uniform: size is 0; use at least 1, or the kind crop_flip");
+            }
             Self::Augmix(augmix) => augmix.check()?,
             Self::Randconv(randconv) => randconv.check("augment")?,
         }
@@ -182,6 +191,7 @@ impl Augment {
             by.of_bytes(bytes, first);
             match *self {
                 Self::Cutout { size } => hide(first, size),
+                Self::PatchUniform { size } => cutout::noise(first, dims, size, &by.range(), seed.named("patch")),
                 Self::Autoaugment { policy, cutout } => hide(first, cutout.unwrap_or(policy.cutout())),
                 Self::Augmix(settings) => {
                     for (view, out) in (1..).zip(views) {

@@ -8,9 +8,11 @@ mod inside;
 mod noted;
 mod options;
 mod predict;
+mod queue;
 mod setup;
 mod show;
 mod start;
+mod stylise;
 mod task;
 mod test_sets;
 

@@ -6,6 +6,7 @@ use crate::dataset::subset::Subset;
 use crate::dataset::{Images, Parts, Splits};
 use crate::examples::Corrupt;
 use crate::preprocess::Preprocessing;
+use crate::restyle::Restyle;
 use anyhow::{Context, Result};
 use candle_core::{DType, Device};
 use serde::{Deserialize, Serialize};
@@ -25,11 +26,37 @@ pub struct Settings {
     pub preprocessing: Preprocessing,
     /// How training images are augmented, if they are.
     pub augment: Option<Augment>,
+    /// How they are restyled before that, if they are.
+    pub restyle: Option<Restyle>,
     /// Which parts of a folder are for what.
     pub parts: Parts,
     /// How test images are corrupted.
     pub evaluation: Evaluation,
 }
+
+/// Reads the key `augment` of a row. Of kind `style` it says how images are restyled, and with `then` how they are augmented after that.
+///
+/// # Errors
+/// Names the key that does not fit, and what is accepted.
+pub(super) fn augmentation(value: &Value) -> Result<(Option<Augment>, Option<Restyle>)> {
+    let read = |key: &str, value: &Value| -> Result<Option<Augment>> {
+        let augment: Option<Augment> = settings::optional(key, value, Some(Augment::default()))?;
+        augment.as_ref().map_or(Ok(()), Augment::check)?;
+        Ok(augment)
+    };
+    let Some(keys) = value.as_object().filter(|keys| keys.get("kind").is_some_and(|kind| kind == STYLE)) else {
+        return Ok((read("augment", value)?, None));
+    };
+    let mut keys = keys.clone();
+    let then = keys.remove("then").unwrap_or(Value::Bool(true));
+    keys.remove("kind");
+    let restyle: Option<Restyle> = settings::optional("augment", &Value::Object(keys), None)?;
+    restyle.as_ref().map_or(Ok(()), |restyle| restyle.check("augment"))?;
+    Ok((read("augment.then", &then)?, restyle))
+}
+
+/// The kind of augmentation that restyles images.
+const STYLE: &str = "style";
 
 /// How test images are corrupted: the key `evaluate` of a row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

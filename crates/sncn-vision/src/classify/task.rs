@@ -9,20 +9,20 @@ use super::predict::{self, Predict};
 use super::setup::{self, Classify, Settings};
 use super::show::Show;
 use super::start;
+use super::stylise::Stylise;
 use super::test_sets::TestSets;
 use crate::augment::Augment;
 use crate::dataset::{self, Parts};
 use crate::examples::Examples;
 use crate::initial;
 use crate::preprocess::Preprocessing;
+use crate::restyle::Styles;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
 use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::given::{Given, Row};
-use sncn_train::harness::{
-    self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, Way, bench::Case, settings,
-};
+use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, Way, bench::Case};
 use sncn_train::objective::Objective;
 
 /// Commands that only `sncn-classify` has.
@@ -30,6 +30,8 @@ use sncn_train::objective::Objective;
 pub enum Command {
     /// Write corrupted copies of a data set (.npy, laid out as CIFAR-10-C), or of a folder of images or one image.
     Corrupt(Corrupt),
+    /// Write restyled copies of a folder of images, with the styles of another folder.
+    Stylise(Stylise),
     /// Draw contents (rows) in styles (columns): CrossNorm on pixels or inside a network.
     Show(Show),
     /// Make a checkpoint of published weights (.pth or .safetensors), for evaluate and predict.
@@ -40,6 +42,7 @@ impl harness::Command for Command {
     fn run(&self) -> Result<()> {
         match self {
             Self::Corrupt(command) => command.run(),
+            Self::Stylise(command) => command.run(),
             Self::Show(command) => command.run(),
             Self::Import(command) => command.run(),
         }
@@ -75,8 +78,7 @@ impl Task for Classify {
             !matches!(run.objective, Objective::Segment { .. }),
             "the objective \"segment\" is for labelled pixels: tables of task \"segment\" have it"
         );
-        let augment: Option<Augment> = settings::optional("augment", &run.augment, Some(Augment::default()))?;
-        augment.as_ref().map_or(Ok(()), Augment::check)?;
+        let (augment, restyle) = setup::augmentation(&run.augment)?;
         let (views, wanted) = (augment.as_ref().map_or(1, Augment::views), run.objective.views());
         ensure!(
             views == wanted,
@@ -89,7 +91,7 @@ impl Task for Classify {
         };
         initial::check(run.weights.as_ref())?;
         let (parts, evaluation) = (Parts::read(&run.data)?, setup::Evaluation::read(&run.evaluate)?);
-        Ok(Settings { preprocessing, augment, parts, evaluation })
+        Ok(Settings { preprocessing, augment, restyle, parts, evaluation })
     }
 
     fn input(settings: &Settings) -> Result<Option<Value>> {
@@ -110,7 +112,7 @@ impl Task for Classify {
 
     fn prepare(begin: &Begin<'_, Self>) -> Result<Prepared<Self>> {
         let run = begin.run;
-        let Settings { preprocessing, augment, parts, .. } = &run.settings;
+        let Settings { preprocessing, augment, restyle, parts, .. } = &run.settings;
         let splits = dataset::open_parts(&run.train, begin.data_dir, parts, Some(begin.options.check(false)))?;
         let noted = match &run.weights {
             Some(file) if run.epochs == 0 => Noted::read(&initial::located(file, begin.data_dir)?).classes,
@@ -129,8 +131,13 @@ impl Task for Classify {
             initial::begin_with(file, begin.data_dir, &vars, classes.len(), plain)?;
         }
         let describe = images.describe();
-        let data = Box::new(Examples::new(images, *preprocessing).augmented(augment.unwrap_or_default()));
-        Ok(Prepared { model, vars, data, classes, describe, validation })
+        let mut data = Examples::new(images, *preprocessing).augmented(augment.unwrap_or_default());
+        if let Some(restyle) = restyle {
+            let styles = Styles::open(restyle, begin.data_dir)?;
+            eprintln!("{}", styles.describe());
+            data = data.restyled(styles);
+        }
+        Ok(Prepared { model, vars, data: Box::new(data), classes, describe, validation })
     }
 
     fn rebuild(rebuild: &Rebuild<'_, Self>) -> Result<(Self::Model, Vars)> {

@@ -5,6 +5,7 @@ use super::transform::Transform;
 use crate::corruption::{Dims, Generator};
 use crate::dataset::pairs::{Pair, Pairs};
 use crate::preprocess::Normalisation;
+use crate::restyle::Styles;
 use anyhow::{Result, ensure};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -17,6 +18,7 @@ pub struct PairExamples {
     pairs: Arc<dyn Pairs>,
     corruption: Option<(Generator, Seed)>,
     transform: Option<Transform>,
+    styles: Option<Styles>,
     /// The side of a crop from the middle.
     centre: Option<usize>,
 }
@@ -24,12 +26,17 @@ pub struct PairExamples {
 impl PairExamples {
     /// The pairs as they are.
     pub fn new(pairs: Arc<dyn Pairs>) -> Self {
-        Self { pairs, corruption: None, transform: None, centre: None }
+        Self { pairs, corruption: None, transform: None, styles: None, centre: None }
     }
 
     /// The same, changed where a batch is asked for with a stream.
     pub fn transformed(self, transform: Option<Transform>) -> Self {
         Self { transform, ..self }
+    }
+
+    /// The same, each image restyled before it is changed otherwise.
+    pub fn restyled(self, styles: Option<Styles>) -> Self {
+        Self { styles, ..self }
     }
 
     /// The same, each image corrupted from the stream of its index.
@@ -91,14 +98,18 @@ impl PairExamples {
     fn read(&self, indices: &[usize], augment: Option<Seed>) -> Result<Batch> {
         let transform = self.transform.as_ref().zip(augment);
         let one = |&index: &usize| -> Result<Example> {
-            let pair = self.pair(index)?;
+            let mut pair = self.pair(index)?;
             let Some((transform, seed)) = transform else {
                 let values = Normalisation::CIFAR.values(&pair.image);
                 return Ok(((pair.height, pair.width), values, pair.labels.iter().map(|&label| u32::from(label)).collect()));
             };
+            let seed = seed.fold_in(index as u64);
+            if let Some(styles) = &self.styles {
+                pair.image = styles.of_size(pair.image, Dims { height: pair.height, width: pair.width }, seed.named("style"))?;
+            }
             let size = transform.size((pair.height, pair.width));
             let mut values = vec![0.; size.0 * size.1 * 3];
-            let labels = transform.apply(&pair, seed.fold_in(index as u64), &mut values);
+            let labels = transform.apply(&pair, seed, &mut values);
             Ok((size, values, labels))
         };
         let parts = indices.par_iter().map(one).collect::<Result<Vec<_>>>()?;

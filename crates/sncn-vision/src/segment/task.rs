@@ -107,7 +107,10 @@ impl Task for Segment {
             let plain = |classes| setup::plain(run, classes);
             initial::begin_with(file, begin.data_dir, &vars, classes.len(), plain)?;
         }
-        let data = Box::new(PairExamples::new(images).transformed(run.settings.transform.clone()));
+        let style = run.settings.transform.as_ref().and_then(|transform| transform.style.as_ref());
+        let styles = style.map(|style| style.open(begin.data_dir)).transpose()?.flatten();
+        styles.iter().for_each(|styles| eprintln!("{}", styles.describe()));
+        let data = Box::new(PairExamples::new(images).transformed(run.settings.transform.clone()).restyled(styles));
         Ok(Prepared { model, vars, data, classes, describe, validation })
     }
 

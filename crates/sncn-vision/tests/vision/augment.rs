@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 use sncn_core::Seed;
 use sncn_vision::augment::augmix::{AUGMIX, AugMixDraw, DEFAULT_OPERATIONS, mix};
-use sncn_vision::augment::autoaugment::{CIFAR10, IMAGENET, Policy};
+use sncn_vision::augment::autoaugment::{CIFAR10, IMAGENET, Policy, UNSEEN};
 use sncn_vision::augment::crop::{self, Edge, PADDING, crop};
 use sncn_vision::augment::operation::{OPERATIONS, operation};
 use sncn_vision::augment::{AugMix, Augment, RandConv, affine, cutout};
@@ -21,9 +21,11 @@ fn kinds() -> Vec<Augment> {
     vec![
         Augment::CropFlip {},
         Augment::Cutout { size: 16 },
+        Augment::PatchUniform { size: 11 },
         Augment::Autoaugment { policy: Policy::Cifar10, cutout: None },
         Augment::Autoaugment { policy: Policy::Cifar10, cutout: Some(0) },
         Augment::Autoaugment { policy: Policy::Imagenet, cutout: None },
+        Augment::Autoaugment { policy: Policy::Random, cutout: None },
         Augment::Autoaugment { policy: Policy::Imagenet, cutout: Some(5) },
         Augment::Augmix(AugMix::default()),
         Augment::Randconv(RandConv { probability: 1. }),
@@ -185,7 +187,7 @@ fn neutral_numbers_give_the_image() {
 fn lists_name_operations_of_the_registry() {
     let image = image(DIMS, 2);
     let policy = CIFAR10.iter().chain(&IMAGENET).flatten().map(|choice| &choice.0);
-    for entry in AUGMIX.iter().chain(policy) {
+    for entry in AUGMIX.iter().chain(policy).chain(&UNSEEN) {
         let number = (entry.parameter)(3.0, DIMS);
         let (mut one, mut two) = (vec![0; image.len()], vec![1; image.len()]);
         (entry.operation)(&image, DIMS, number, &mut one);
@@ -199,7 +201,7 @@ fn lists_name_operations_of_the_registry() {
 fn draws_have_the_distributions_of_the_paper() {
     const DRAWS: u64 = 4000;
     let (mut drawn, mut steps, mut shares, mut first) = (AugMixDraw::default(), Vec::new(), 0.0, 0.0);
-    let (mut depths, mut most) = ([0; 4], 0.0f64);
+    let (mut depths, mut most, mut random) = ([0; 4], 0.0f64, [0; 3]);
     for i in 0..DRAWS {
         AugMix::default().draw(DIMS, &mut Seed::new(5).fold_in(i).rng(), &mut drawn);
         assert_eq!(drawn.chains.len(), 3);
@@ -211,7 +213,11 @@ fn draws_have_the_distributions_of_the_paper() {
         most = drawn.calls.iter().map(|s| s.parameter).filter(|p| *p < 20.0).fold(most, f64::max);
         Policy::Cifar10.draw(DIMS, &mut Seed::new(6).fold_in(i).rng(), &mut steps);
         assert!(steps.len() <= 2);
+        Policy::Random.draw(DIMS, &mut Seed::new(7).fold_in(i).rng(), &mut steps);
+        random[steps.len()] += 1;
     }
+    // each of two is applied half of the time
+    assert!(random.iter().zip([0.25, 0.5, 0.25]).all(|(&n, p)| (f64::from(n) / DRAWS as f64 - p).abs() < 0.03), "{random:?}");
     let n = DRAWS as f64;
     assert!((shares / n - 0.5).abs() < 0.02, "mean of m");
     // E w² = 2 / (width (width + 1)) for Dirichlet(1, 1, 1)

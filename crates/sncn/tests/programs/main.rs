@@ -15,6 +15,7 @@ mod segment;
 mod sentiment;
 mod shared;
 mod start;
+mod styles;
 mod tables;
 mod test_sets;
 mod texts;

@@ -1,6 +1,7 @@
 //! A step of FixMatch as published for CIFAR-10: 64 labelled images and 448 without a label, these in two views, RandAugment included.
 
 use super::loading::{InMemory, texture};
+use super::trainer::{Trainer, random};
 use crate::augment::{Augment, Strong};
 use crate::backbone::{self, Blueprint};
 use crate::corruption::Dims;
@@ -12,7 +13,7 @@ use candle_core::{DType, Device};
 use sncn_core::optim::{Optimizer, OptimizerConfig};
 use sncn_core::{Seed, Vars, WeightAverage};
 use sncn_train::FixMatch;
-use sncn_train::data::Dataset;
+use sncn_train::data::{Batch, Dataset};
 use sncn_train::harness::bench::{Meter, emit};
 use sncn_train::labelled::Labelled;
 use sncn_train::learner::Learner;
@@ -27,6 +28,17 @@ const DIMS: Dims = Dims { height: 32, width: 32 };
 const COUNT: usize = 1024;
 const LABELLED: usize = 64;
 const CLASSES: usize = 10;
+
+/// Its network.
+pub(super) const NAME: &str = "wrn28_2_fixmatch";
+
+/// The pass and update of such a step, with cross-entropy as the loss of all its images.
+pub(super) fn trainer() -> Result<Trainer> {
+    let images = LABELLED * (1 + 2 * FixMatch::default().ratio);
+    let inputs = random(&[images, DIMS.height, DIMS.width, 3], "images")?;
+    let batch = Batch::new(inputs, (0..images).map(|image| (image % CLASSES) as u32).collect());
+    Ok(Trainer { batch, ..Trainer::with(NAME, &[])? })
+}
 
 /// Prints the rate of whole steps whose views are made ahead of them, and what making them takes beside a step.
 pub(super) fn run(meter: &Meter) -> Result<()> {
@@ -54,7 +66,7 @@ pub(super) fn run(meter: &Meter) -> Result<()> {
     let views = meter.seconds(|| Ok(data.batch(&batches[0], Some(Seed::new(2)))?))?;
     let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
     let blueprint = Blueprint { classes: CLASSES, layers: [].as_slice().into(), vars: &vars };
-    let network = backbone::build("wrn28_2_fixmatch", &blueprint)?;
+    let network = backbone::build(NAME, &blueprint)?;
     let config = OptimizerConfig::Sgd { momentum: 0.9, nesterov: true, weight_decay: 5e-4 };
     let decays = |name: &str| !name.contains("bias") && !name.contains("bn");
     let optimizer = Optimizer::new(config, vars.trainable())?.with_decay_of(decays);

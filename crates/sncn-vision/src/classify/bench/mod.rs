@@ -139,6 +139,7 @@ fn step_profile(meter: &Meter, only: Option<&str>) -> Result<()> {
     let (mut trainer, sites) = match named(wanted) {
         Some((name, at)) => (Trainer::new(name, at)?, &SITES[..]),
         None if wanted == fcn::NAME => (fcn::trainer()?, &[][..]),
+        None if wanted == fixmatch::NAME => (fixmatch::trainer()?, &[][..]),
         None => match imagenet::NETWORKS.into_iter().find(|(name, _)| *name == wanted) {
             Some(network) => (imagenet::trainer(network)?, &[][..]),
             None => return unknown(wanted),
@@ -150,7 +151,13 @@ fn step_profile(meter: &Meter, only: Option<&str>) -> Result<()> {
 fn unknown<T>(network: &str) -> Result<T> {
     let known: Vec<_> = NETWORKS.iter().map(|(name, _)| *name).collect();
     let more: Vec<_> = imagenet::NETWORKS.iter().map(|(name, _)| *name).collect();
-    bail!("--network is {network:?}; known: {} (and {}, {} for `profile`)", known.join(", "), more.join(", "), fcn::NAME)
+    bail!(
+        "--network is {network:?}; known: {} (and {}, {}, {} for `profile`)",
+        known.join(", "),
+        more.join(", "),
+        fcn::NAME,
+        fixmatch::NAME
+    )
 }
 
 /// Additions and multiplications of WideResNet-40-2's convolutions in a forward pass of one 32 × 32 image: the stem, and in

@@ -1,7 +1,7 @@
 //! Copies of image files: every file as `<output>/<corruption>/<severity>/<same relative path>.png`.
 
-use super::queue::{Queue, locked};
 use super::tables::Tables;
+use crate::classify::queue::{Queue, locked};
 use crate::corruption::Dims;
 use crate::picture::{self, Limit};
 use anyhow::{Context, Result};

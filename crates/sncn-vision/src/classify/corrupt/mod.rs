@@ -1,7 +1,6 @@
 //! `sncn-classify corrupt`: a data set's test images or image files, corrupted; or a contact sheet of everything.
 
 mod copies;
-mod queue;
 mod sheet;
 mod tables;
 

@@ -1,6 +1,6 @@
 //! One picture of all corruptions: a row for each, the clean image and then its severities.
 
-use super::queue::{Queue, locked};
+use crate::classify::queue::{Queue, locked};
 use crate::corruption::{Dims, Generator};
 use crate::picture::Sheet;
 use anyhow::Result;
