@@ -3,6 +3,21 @@
 
 use crate::simd::{Form, Kernel, Vector};
 
+/// `NV` vectors `V`, the value of the expression for every index: `each!(|i| x[i].add(y[i]))`. A loop and no closure: one that is a little
+/// long becomes a function of its own, which the instructions are not switched on for, and every operation in it a call.
+macro_rules! each {
+    (|$i:ident| $value:expr) => {{
+        let mut all = zeros::<V, NV>();
+        let mut $i = 0;
+        while $i < NV {
+            all[$i] = $value;
+            $i += 1;
+        }
+        all
+    }};
+}
+pub(crate) use each;
+
 /// Positions whose sum is formed in f32.
 pub(crate) const BLOCK: usize = 32;
 /// Most vectors that are in registers at a time.
@@ -63,7 +78,7 @@ pub(crate) fn run(form: Form, columns: &mut impl Columns, channels: usize) {
 #[inline(always)]
 pub(crate) unsafe fn load<V: Vector, const NV: usize, const FULL: bool>(p: *const f32, count: usize) -> [V; NV] {
     // SAFETY: the caller vouches for NV whole vectors, or for `count` lanes.
-    std::array::from_fn(|i| unsafe { if FULL { V::load(p.add(i * V::LANES)) } else { V::load_part(p, count) } })
+    unsafe { each!(|i| if FULL { V::load(p.add(i * V::LANES)) } else { V::load_part(p, count) }) }
 }
 
 /// As [`load`], to memory.

@@ -2,7 +2,7 @@
 //!
 //! Bilinear: source `max(0, (i + ½)·in/out − ½)`, two taps per axis; nearest: source `⌊i·in/out⌋`.
 
-use crate::columns::{Columns, load, run, store, zeros};
+use crate::columns::{Columns, each, load, run, store, zeros};
 use crate::real::Real;
 use crate::simd::{Form, Vector};
 use rayon::prelude::*;
@@ -125,7 +125,7 @@ impl Columns for Image<'_> {
                                 if weight != 0. {
                                     let (p, weight) = (self.to.as_mut_ptr().add((y * s.w + x) * s.c + start), V::splat(weight));
                                     let dx = load::<V, NV, FULL>(p, count);
-                                    store::<V, NV, FULL>(std::array::from_fn(|i| g[i].fma(weight, dx[i])), p, count);
+                                    store::<V, NV, FULL>(each!(|i| g[i].fma(weight, dx[i])), p, count);
                                 }
                             }
                         }
@@ -137,7 +137,7 @@ impl Columns for Image<'_> {
                                 if weight != 0. {
                                     let p = self.from.as_ptr().add((y * s.w + x) * s.c + start);
                                     let (v, weight) = (load::<V, NV, FULL>(p, count), V::splat(weight));
-                                    sum = std::array::from_fn(|i| v[i].fma(weight, sum[i]));
+                                    sum = each!(|i| v[i].fma(weight, sum[i]));
                                 }
                             }
                         }

@@ -5,7 +5,7 @@ use super::pack::PackedWeight;
 use super::plan::{Direction, Plan, Unit, Window};
 use super::source::Source;
 use super::stage::stage;
-use crate::columns::{Columns, load, run, store, zeros};
+use crate::columns::{Columns, each, load, run, store, zeros};
 use crate::parts::sum_parts;
 use crate::scratch::Scratch;
 use crate::simd::{Form, Vector};
@@ -229,7 +229,7 @@ impl Taps<'_> {
                 for (t, sum) in sums.into_iter().enumerate() {
                     let to = self.sums.as_mut_ptr().add((first + t) * self.channels + start);
                     let before = load::<V, NV, FULL>(to, count);
-                    store::<V, NV, FULL>(std::array::from_fn(|i| before[i].add(sum[i])), to, count);
+                    store::<V, NV, FULL>(each!(|i| before[i].add(sum[i])), to, count);
                 }
             }
         }

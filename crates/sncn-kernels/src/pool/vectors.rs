@@ -5,7 +5,7 @@
 
 use super::generic;
 use super::shape::PoolShape;
-use crate::columns::{Columns, load, run, store, zeros};
+use crate::columns::{Columns, each, load, run, store, zeros};
 use crate::simd::{Form, Vector};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -88,8 +88,8 @@ impl Columns for Forward<'_> {
                         if first {
                             (best, at, first) = (v, [here; NV], false);
                         } else {
-                            at = std::array::from_fn(|i| v[i].pick_larger(best[i], here, at[i]));
-                            best = std::array::from_fn(|i| v[i].pick_larger(best[i], v[i], best[i]));
+                            at = each!(|i| v[i].pick_larger(best[i], here, at[i]));
+                            best = each!(|i| v[i].pick_larger(best[i], v[i], best[i]));
                         }
                     }
                     store::<V, NV, FULL>(best, self.out.as_mut_ptr().add(to), count);
@@ -98,9 +98,9 @@ impl Columns for Forward<'_> {
                     let mut sum = zeros::<V, NV>();
                     for q in rows.flat_map(|y| y * s.w + columns.start..y * s.w + columns.end) {
                         let v = load::<V, NV, FULL>(self.x.as_ptr().add(q * s.c + start), count);
-                        sum = std::array::from_fn(|i| sum[i].add(v[i]));
+                        sum = each!(|i| sum[i].add(v[i]));
                     }
-                    let mean = std::array::from_fn(|i| sum[i].mul(scale));
+                    let mean = each!(|i| sum[i].mul(scale));
                     store::<V, NV, FULL>(mean, self.out.as_mut_ptr().add(to), count);
                 }
             }
@@ -129,9 +129,9 @@ impl Columns for Backward<'_> {
                     let g = load::<V, NV, FULL>(self.gy.as_ptr().add(o * s.c + start), count);
                     if let Some(argmax) = self.argmax {
                         let at = load::<V, NV, FULL>(argmax.as_ptr().cast::<f32>().add(o * s.c + start), count);
-                        sum = std::array::from_fn(|i| sum[i].add(g[i].where_same(at[i], here)));
+                        sum = each!(|i| sum[i].add(g[i].where_same(at[i], here)));
                     } else {
-                        sum = std::array::from_fn(|i| g[i].fma(scale, sum[i]));
+                        sum = each!(|i| g[i].fma(scale, sum[i]));
                     }
                 }
                 store::<V, NV, FULL>(sum, self.dx.as_mut_ptr().add(q * s.c + start), count);
@@ -223,7 +223,8 @@ impl Columns for Spread<'_> {
         // SAFETY: dx is whole rows of the length of gy.
         unsafe {
             let scale = V::splat(self.scale);
-            let g = load::<V, NV, FULL>(self.gy.as_ptr().add(start), count).map(|g| g.mul(scale));
+            let g = load::<V, NV, FULL>(self.gy.as_ptr().add(start), count);
+            let g = each!(|i| g[i].mul(scale));
             for at in (start..self.dx.len()).step_by(self.gy.len()) {
                 store::<V, NV, FULL>(g, self.dx.as_mut_ptr().add(at), count);
             }

@@ -1,7 +1,7 @@
 //! The passes over vectors of channels.
 
 use super::activation::Pieces;
-use crate::columns::{BLOCK, Columns, load, spill, store, zeros};
+use crate::columns::{BLOCK, Columns, each, load, spill, store, zeros};
 use crate::gelu::{Gelu, gate};
 use crate::simd::Vector;
 
@@ -31,7 +31,7 @@ impl Columns for Activate<'_> {
             let from = self.x.map_or(out.cast_const(), <[f32]>::as_ptr);
             for at in (start..len).step_by(channels) {
                 let x = load::<V, NV, FULL>(from.add(at), count);
-                let y = std::array::from_fn(|i| {
+                let y = each!(|i| {
                     let y = x[i].sub(centre[i]).fma(scale[i], bias[i]);
                     // y·slope is the larger one where y is below 0; infinity times 0 would be no number
                     if slope == 0. { y.max(floor).min(ceiling) } else { y.max(y.mul(below)) }
@@ -59,12 +59,11 @@ impl Columns for QuickGelu<'_> {
             let scale = load::<V, NV, FULL>(self.scale.as_ptr().add(start), count);
             let bias = load::<V, NV, FULL>(self.bias.as_ptr().add(start), count);
             for at in (start..self.x.len()).step_by(channels) {
-                let mut y = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
-                // a closure of this length is a function of its own, which the instructions are not switched on for
-                for i in 0..NV {
-                    y[i] = y[i].fma(scale[i], bias[i]);
-                    y[i] = y[i].mul(gate(Gelu::Quick, y[i]).0);
-                }
+                let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
+                let y = each!(|i| {
+                    let y = x[i].fma(scale[i], bias[i]);
+                    y.mul(gate(Gelu::Quick, y).0)
+                });
                 store::<V, NV, FULL>(y, self.out.as_mut_ptr().add(at), count);
             }
         }
@@ -90,7 +89,7 @@ impl Columns for Add<'_> {
             for at in (start..self.x.len()).step_by(channels) {
                 let y = load::<V, NV, FULL>(self.y.as_ptr().add(at), count);
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
-                let sum = std::array::from_fn(|i| x[i].fma(scale[i], bias[i]).add(y[i]));
+                let sum = each!(|i| x[i].fma(scale[i], bias[i]).add(y[i]));
                 store::<V, NV, FULL>(sum, self.y.as_mut_ptr().add(at), count);
             }
         }
@@ -115,7 +114,7 @@ impl Columns for Total<'_> {
                 let mut sum = zeros::<V, NV>();
                 while at < stop {
                     let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
-                    sum = std::array::from_fn(|i| sum[i].add(x[i]));
+                    sum = each!(|i| sum[i].add(x[i]));
                     at += channels;
                 }
                 spill(sum, &mut self.total[start..end]);
@@ -156,16 +155,16 @@ impl Columns for Sums<'_> {
                 let stop = (at + BLOCK * channels).min(self.x.len());
                 while at < stop {
                     let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
-                    let d: [V; NV] = std::array::from_fn(|i| x[i].sub(centre[i]));
+                    let d: [V; NV] = each!(|i| x[i].sub(centre[i]));
                     match self.second {
                         Second::Squares => {
-                            one = std::array::from_fn(|i| one[i].add(d[i]));
-                            two = std::array::from_fn(|i| d[i].fma(d[i], two[i]));
+                            one = each!(|i| one[i].add(d[i]));
+                            two = each!(|i| d[i].fma(d[i], two[i]));
                         }
                         Second::Products => {
                             let g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
-                            one = std::array::from_fn(|i| one[i].add(g[i]));
-                            two = std::array::from_fn(|i| g[i].fma(d[i], two[i]));
+                            one = each!(|i| one[i].add(g[i]));
+                            two = each!(|i| g[i].fma(d[i], two[i]));
                         }
                     }
                     at += channels;
@@ -203,10 +202,10 @@ impl Columns for AffineBackward<'_> {
                 while at < stop {
                     let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
                     let g = load::<V, NV, FULL>(self.g.as_ptr().add(at), count);
-                    let dx = std::array::from_fn(|i| g[i].mul(scale[i]));
+                    let dx = each!(|i| g[i].mul(scale[i]));
                     store::<V, NV, FULL>(dx, self.dx.as_mut_ptr().add(at), count);
-                    one = std::array::from_fn(|i| one[i].add(g[i]));
-                    two = std::array::from_fn(|i| g[i].fma(x[i].sub(centre[i]), two[i]));
+                    one = each!(|i| one[i].add(g[i]));
+                    two = each!(|i| g[i].fma(x[i].sub(centre[i]), two[i]));
                     at += channels;
                 }
                 spill(one, &mut self.one[start..end]);
@@ -314,10 +313,10 @@ impl Columns for Combine<'_> {
             for at in (start..self.x.len()).step_by(channels) {
                 let x = load::<V, NV, FULL>(self.x.as_ptr().add(at), count);
                 let g = load::<V, NV, FULL>(self.g.add(at), count);
-                let mut sum: [V; NV] = std::array::from_fn(|i| x[i].sub(m[i]).fma(r[i], g[i].fma(p[i], q[i])));
+                let mut sum: [V; NV] = each!(|i| x[i].sub(m[i]).fma(r[i], g[i].fma(p[i], q[i])));
                 if self.add {
                     let to = load::<V, NV, FULL>(self.to.add(at), count);
-                    sum = std::array::from_fn(|i| sum[i].add(to[i]));
+                    sum = each!(|i| sum[i].add(to[i]));
                 }
                 store::<V, NV, FULL>(sum, self.to.add(at), count);
             }
