@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Write a checkpoint's weights with PyTorch's names and shapes, for `safetensors.torch.load_file`; classes and the settings of inputs are in
-/// the file's header.
+/// Write a checkpoint's weights with PyTorch's names and shapes, for `safetensors.torch.load_file`
+///
+/// The file's header has the classes and the settings of inputs.
 #[derive(clap::Args, Debug)]
 pub struct Export {
     /// A checkpoint file.
