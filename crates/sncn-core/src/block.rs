@@ -93,9 +93,18 @@ impl Downsample {
         if from == to && stride == 1 {
             return Ok(None);
         }
+        Self::after(0, cx, (from, to, stride), layers).map(Some)
+    }
+
+    /// Builds the shortcut from `from` to `to` channels at that stride, with the names `downsample.<count>` and
+    /// `downsample.<count + 1>`: for networks whose map passes so many other layers there first.
+    ///
+    /// # Errors
+    /// As [`Downsample::new`].
+    pub fn after(count: usize, cx: &BuildContext, (from, to, stride): (usize, usize, usize), layers: Layers<'_>) -> Result<Self> {
         let vb = cx.vb.pp("downsample");
-        let conv = ConvLayer::same(vb.pp(0), from, to, 1, stride)?;
-        Ok(Some(Self { conv, norm: layers.batch_norm(&cx.at(to, vb.pp(1)), Place::Other)? }))
+        let conv = ConvLayer::same(vb.pp(count), from, to, 1, stride)?;
+        Ok(Self { conv, norm: layers.batch_norm(&cx.at(to, vb.pp(count + 1)), Place::Other)? })
     }
 
     /// Applies the shortcut to a map.

@@ -19,6 +19,7 @@
 
 mod allconv;
 mod blueprint;
+mod blur;
 mod densenet;
 pub(crate) mod efficientnet;
 mod image;

@@ -5,6 +5,7 @@
 //! its downsampling), `post` (after the addition; before the ReLU, in segmentation after it). Names as in torchvision:
 //! `conv1.weight`, `bn1.weight`, `downsample.0.weight`.
 
+use super::blur::blur_pool;
 use candle_core::{Result, bail};
 use sncn_core::block::{ConvLayer, Downsample};
 use sncn_core::layer::{BuildContext, Hooks, Norm, Place};
@@ -35,6 +36,8 @@ pub(super) struct BlockConfig<'a> {
     /// Channels of the 3×3 convolutions.
     pub(super) width: usize,
     pub(super) stride: usize,
+    /// Whether the map is blurred where its size changes ([`super::blur`]).
+    pub(super) blurred: bool,
     /// Dilation of the 3×3 convolutions.
     pub(super) dilation: usize,
     /// Whether it is the last of its stage.
@@ -54,6 +57,8 @@ impl BlockConfig<'_> {
 /// A residual block.
 pub(super) struct Residual {
     branch: Vec<(ConvLayer, Norm)>,
+    /// The convolution whose input is blurred and halved, as is that of the shortcut.
+    blurred: Option<usize>,
     downsample: Option<Downsample>,
     hooks: Hooks,
     post_rectified: bool,
@@ -68,8 +73,13 @@ impl Residual {
             false => vec![(width, 3, middle(shape.stride)), (to, 3, middle(1))],
         };
         let (mut branch, mut before) = (Vec::new(), from);
+        // as published, before the convolution after the one that has the stride otherwise
+        let blurred = (shape.blurred && shape.stride == 2).then_some(if shape.bottleneck { 2 } else { 1 });
         for (number, (channels, kernel, conv)) in (1..).zip(convs) {
-            let weights = ConvLayer::new(vb.pp(format!("conv{number}")), before, channels, kernel, false, conv)?;
+            let name = vb.pp(format!("conv{number}"));
+            let name = if blurred == Some(number - 1) { name.pp(1) } else { name };
+            let conv = if blurred.is_some() { Conv { stride: 1, ..conv } } else { conv };
+            let weights = ConvLayer::new(name, before, channels, kernel, false, conv)?;
             let place = match (number, shape.bottleneck) {
                 (1, true) => Place::First,
                 (1, false) => Place::FirstAndMiddle,
@@ -80,10 +90,13 @@ impl Residual {
             before = channels;
         }
         let end = layers.end_norm(&cx.at(to, vb.clone()), shape.is_last)?;
-        let downsample = Downsample::new(cx, from, to, shape.stride, layers)?;
+        let downsample = match blurred {
+            Some(_) => Some(Downsample::after(1, cx, (from, to, 1), layers)?),
+            None => Downsample::new(cx, from, to, shape.stride, layers)?,
+        };
         let positions = [("pre", from), ("residual", to), ("identity", to), ("post", to)];
         let hooks = Hooks::of_block(layers, &positions, cx, end)?;
-        Ok(Self { branch, downsample, hooks, post_rectified: shape.post_rectified })
+        Ok(Self { branch, blurred, downsample, hooks, post_rectified: shape.post_rectified })
     }
 
     pub(super) fn forward(&self, xs: &FeatureMap, pass: &Pass) -> Result<FeatureMap> {
@@ -93,10 +106,17 @@ impl Residual {
             if index > 0 {
                 ys = ys.relu()?;
             }
+            if self.blurred == Some(index) {
+                ys = blur_pool(&ys)?;
+            }
             ys = norm.on_map(&conv.on_map(&ys)?, pass)?;
         }
         let ys = hooks.on_map("residual", ys, pass)?;
-        let shortcut = self.downsample.as_ref().map_or_else(|| Ok(xs.clone()), |downsample| downsample.on_map(xs, pass))?;
+        let shortcut = if self.blurred.is_some() { blur_pool(xs)? } else { xs.clone() };
+        let shortcut = match &self.downsample {
+            Some(downsample) => downsample.on_map(&shortcut, pass)?,
+            None => shortcut,
+        };
         let shortcut = hooks.on_map("identity", shortcut, pass)?;
         if hooks.has_end() {
             return hooks.end(ys.add(&shortcut)?, pass)?.relu();

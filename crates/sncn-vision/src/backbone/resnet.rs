@@ -4,8 +4,12 @@
 //! `_ibn_a` makes the first norm of every block of stages 1 to 3 IBN-a; `_ibn_b` makes the stem's norm InstanceNorm and adds one after
 //! the last addition of stages 1 and 2 (Pan et al. 2018). The positions are those of [`super::residual`]; blocks that end in an
 //! InstanceNorm have no `post`. Names as in torchvision: `layer1.0.conv1.weight`.
+//!
+//! `_maxblur` blurs maps before every second position of them is taken (Zhang 2019), in the stem's pooling, which is then one of 2 × 2 at a stride of 1
+//! before the blur, and in blocks; names as in its PyTorch implementation, `layer2.0.conv3.1.weight`.
 
 use super::blueprint::Blueprint;
+use super::blur::blur_pool;
 use super::residual::{BlockConfig, DEPTHS, Residual, with_ibn};
 use candle_core::{Result, Tensor};
 use sncn_core::block::{ConvLayer, Head, in_chunks};
@@ -19,6 +23,8 @@ struct Design {
     bottleneck: bool,
     /// Whether it is for 32×32 images.
     small: bool,
+    /// Whether maps are blurred before they become smaller.
+    blurred: bool,
     /// The norm that its name says, `ibn_a` or `ibn_b`.
     norm: Option<NormConfig>,
 }
@@ -30,9 +36,10 @@ impl Design {
             .into_iter()
             .find_map(|ending| Some((name.strip_suffix(ending)?.strip_suffix('_')?, Some(NormConfig::new(ending)))))
             .unwrap_or((name, None));
+        let (name, blurred) = name.strip_suffix("_maxblur").map_or((name, false), |name| (name, true));
         let depth: usize = name.strip_prefix("resnet")?.parse().ok()?;
         let &(_, blocks, bottleneck) = DEPTHS.iter().find(|(known, ..)| *known == depth)?;
-        Some(Self { blocks, bottleneck, small, norm })
+        Some(Self { blocks, bottleneck, small, blurred, norm })
     }
 }
 
@@ -40,8 +47,9 @@ impl Design {
 pub(crate) struct ResNet {
     stem: ConvLayer,
     norm: Norm,
-    /// Whether a pooling follows the stem.
+    /// Whether a pooling follows the stem, and whether that is blurred.
     pooled: bool,
+    blurred: bool,
     blocks: Vec<Residual>,
     head: Head,
     built: Built,
@@ -74,6 +82,7 @@ impl ResNet {
                     bottleneck: design.bottleneck,
                     width: 32 << stage,
                     stride: if stage > 1 && index == 0 { 2 } else { 1 },
+                    blurred: design.blurred,
                     dilation: 1,
                     is_last: index + 1 == count,
                     post_rectified: false,
@@ -85,7 +94,7 @@ impl ResNet {
             }
         }
         let head = Head::new(cx.vb.pp("fc"), from, blueprint.classes)?;
-        Ok(Self { stem, norm, pooled: !design.small, blocks, head, built: layers.built(&cx)? })
+        Ok(Self { stem, norm, pooled: !design.small, blurred: design.blurred, blocks, head, built: layers.built(&cx)? })
     }
 }
 
@@ -94,7 +103,11 @@ impl Network for ResNet {
         in_chunks(xs, pass, |xs| {
             let xs = FeatureMap::from_tensor(xs, self.built.recordable, pass)?;
             let xs = self.norm.norm_relu(&self.stem.on_map(&xs)?, pass)?;
-            let xs = if self.pooled { xs.max_pool(3, 2, 1)? } else { xs };
+            let xs = match (self.pooled, self.blurred) {
+                (false, _) => xs,
+                (true, false) => xs.max_pool(3, 2, 1)?,
+                (true, true) => blur_pool(&xs.max_pool(2, 1, 0)?)?,
+            };
             self.head.forward(&self.blocks.iter().try_fold(xs, |xs, block| block.forward(&xs, pass))?.global_avg_pool()?)
         })
     }

@@ -18,6 +18,7 @@ pub(crate) const EXAMPLES: &[(&str, &[&str])] = &[
     ("resnext11_2x4", &["pre", "residual", "identity", "post"]),
     ("cifar_resnet18", &["pre", "residual", "identity", "post"]),
     ("efficientnet_lite0", &["pre", "residual", "identity", "post"]),
+    ("resnet18_maxblur", &["pre", "residual", "identity", "post"]),
     ("resnet18_ibn_a", &["residual"]),
     ("resnet18_ibn_b", &["pre", "post"]),
 ];

@@ -91,6 +91,7 @@ impl Segmenter {
                     bottleneck: design.bottleneck,
                     width: width << (stage - 1),
                     stride: if stage == 2 && block == 0 { 2 } else { 1 },
+                    blurred: false,
                     dilation,
                     is_last: block + 1 == count,
                     post_rectified: true,
