@@ -47,7 +47,10 @@ const NOISES: [&str; 3] = ["gaussian_noise", "shot_noise", "impulse_noise"];
 
 /// Whether a row is trained on noise, the kin of some corruptions.
 fn is_noisy(row: &Row) -> bool {
-    row.augment.get("kind").is_some_and(|kind| kind == "noise")
+    let kind = |settings: &Value, known: &[&str]| settings["kind"].as_str().is_some_and(|kind| known.contains(&kind));
+    // a restyled image may get noise then
+    [&row.augment, &row.augment["then"]].iter().any(|augment| kind(augment, &["noise", "patch_uniform"]))
+        || kind(&row.objective, &["adversarial_noise"])
 }
 
 /// Rows × corrupted sets, without the corruptions that are noise, in tables of which a row is trained on such.
@@ -71,17 +74,26 @@ pub(crate) fn without_noise(sheet: &Sheet) -> Grid {
     grid
 }
 
-/// What FixMatch tells of the last epoch of training: metric of the results, and heading.
-const TOLD: [(&str, &str); 3] =
-    [("pseudo_labels", "with a pseudo-label %"), ("pseudo_accuracy", "of these right %"), ("confidence", "mean confidence %")];
+/// What objectives tell of the last epoch of training: metric of the results, and heading. First FixMatch's, then adversarial noise's.
+const TOLD: [(&str, &str); 5] = [
+    ("pseudo_labels", "with a pseudo-label %"),
+    ("pseudo_accuracy", "of these right %"),
+    ("confidence", "mean confidence %"),
+    ("noisy_accuracy", "right under the generator's noise %"),
+    ("full_noise", "with noise of full size %"),
+];
 
 /// Rows × what the last epoch of training told, where it told something.
 pub(crate) fn training(sheet: &Sheet) -> Grid {
-    let mut grid = Grid::new(std::iter::once("row").chain(TOLD.map(|(_, heading)| heading)).map(str::to_string).collect());
-    for (row, results) in sheet.measured() {
-        let cells = TOLD.map(|(metric, _)| percent(results, "training", metric));
+    let measured = sheet.measured();
+    let has = |metric: &str| measured.iter().any(|(_, results)| percent(results, "training", metric).is_some());
+    let told: Vec<(&str, &str)> = TOLD.into_iter().filter(|(metric, _)| has(metric)).collect();
+    let headings = told.iter().map(|(_, heading)| *heading);
+    let mut grid = Grid::new(std::iter::once("row").chain(headings).map(str::to_string).collect());
+    for (row, results) in measured {
+        let cells: Vec<_> = told.iter().map(|(metric, _)| percent(results, "training", metric)).collect();
         if cells.iter().any(Option::is_some) {
-            let cells = cells.map(|cell| cell.map_or(NONE.to_string(), |cell| cell.to_string()));
+            let cells = cells.into_iter().map(|cell| cell.map_or(NONE.to_string(), |cell| cell.to_string()));
             grid.push(std::iter::once(row.name.clone()).chain(cells).collect());
         }
     }
@@ -121,7 +133,8 @@ mod tests {
 
     #[test]
     fn rows_trained_on_noise_are_shown_without_it() {
-        let rows = |augment: serde_json::Value| complete(&[json!({"name": "a", "augment": augment})]);
+        let row = |key: &str, value: serde_json::Value| complete(&[json!({"name": "a", key: value})]);
+        let rows = |augment: serde_json::Value| row("augment", augment);
         let mut lines = vec![json!({"format": 1, "row": "a", "seed": 0, "run": {}}).to_string()];
         for (split, error) in [("s-c/shot_noise/1", 0.9), ("s-c/fog/1", 0.1), ("s-c/fog/2", 0.2), ("s-c/impulse_noise/1", 0.8)] {
             lines.push(json!({"split": split, "metric": "error", "value": error, "n": 50}).to_string());
@@ -135,6 +148,10 @@ mod tests {
         let text = grid(&rows(json!({"kind": "noise", "form": "speckle"}))).markdown();
         assert!(text.contains("| row |   s-c |") && text.contains("| a   | 15.00 |"), "{text}");
         assert!(grid(&rows(json!(true))).is_empty());
+        let then = json!({"kind": "style", "source": "paintings", "then": {"kind": "noise", "form": "gaussian"}});
+        for table in [rows(then), row("objective", json!({"kind": "adversarial_noise"}))] {
+            assert!(!grid(&table).is_empty());
+        }
     }
 
     #[test]
@@ -164,7 +181,8 @@ mod tests {
         let text = by_severity(&sheet, "s-c").markdown();
         assert!(text.contains("severity 1 | severity 5 |") && text.contains("15.00 |      40.00 |"), "{text}");
         let text = training(&sheet).markdown();
-        assert!(text.contains("40.00 |            90.00 |") && text.ends_with("– |\n"), "{text}");
+        // what no row told has no column
+        assert!(text.contains("40.00 |            90.00 |") && !text.contains("confidence"), "{text}");
         let text = tempered(&sheet).markdown();
         assert!(text.contains("8.00 → 2.00 | 1.5000 → 1.2500 |") && !text.contains("later"), "{text}");
         // tables whose rows do not adapt, and results without a temperature, have neither
