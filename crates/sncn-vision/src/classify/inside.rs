@@ -42,7 +42,8 @@ pub(super) enum Effect {
 pub(super) struct Inside<'a> {
     trained: &'a Trained<Classify>,
     block: Block,
-    steps: usize,
+    loss: Inversion,
+    descent: Descent,
     seed: Seed,
 }
 
@@ -50,8 +51,9 @@ pub(super) struct Inside<'a> {
 const AT: &str = "post";
 
 impl<'a> Inside<'a> {
-    pub(super) fn new(trained: &'a Trained<Classify>, block: Block, steps: usize, seed: u64) -> Self {
-        Self { trained, block, steps, seed: Seed::new(seed).named("show/inversion") }
+    pub(super) fn new(trained: &'a Trained<Classify>, block: Block, by: (Inversion, Descent), seed: u64) -> Self {
+        let (loss, descent) = by;
+        Self { trained, block, loss, descent, seed: Seed::new(seed).named("show/inversion") }
     }
 
     pub(super) fn preprocessing(&self) -> &Preprocessing {
@@ -89,10 +91,9 @@ impl<'a> Inside<'a> {
         let side = self.preprocessing().size;
         let start = (self.seed.normal((wanted.dim(0)?, side, side, 3))? * 0.1)?;
         let (pass, index) = (Pass::eval().with_backward(), self.block.index);
-        let descent = Descent { steps: self.steps, ..Descent::default() };
-        let bar = cli::progress(self.steps, what);
+        let bar = cli::progress(self.descent.steps, what);
         let of = |xs: &Tensor| features(network, xs, index, &pass);
-        let found = descent.invert(&Inversion::default(), &start, wanted, &of, |step| bar.set_position(step as u64));
+        let found = self.descent.invert(&self.loss, &start, wanted, &of, |step| bar.set_position(step as u64));
         bar.finish_and_clear();
         let Inverted { images, lr, first, last } = found?;
         eprintln!("{what}: the loss of {} images fell from {first:.4} to {last:.4} (learning rate {lr})", wanted.dim(0)?);

@@ -15,6 +15,7 @@ use sncn_core::layer::{Crop, CrossNormConfig};
 use sncn_core::{BoundingBox, CrossNormDraw, Layer, Pass, Seed};
 use sncn_train::harness::saved::Saved;
 use sncn_train::harness::{Trained, cli};
+use sncn_train::inversion::{Descent, Inversion};
 use std::path::{Path, PathBuf};
 
 /// Rows that an image has at least on the sheet.
@@ -72,6 +73,9 @@ pub struct Show {
     /// With --site, updates of the images.
     #[arg(long, default_value_t = 201, value_parser = clap::value_parser!(u64).range(1..), requires = "site")]
     steps: u64,
+    /// With --site, how smooth images are to be.
+    #[arg(long, value_name = "W", default_value_t = 1e-4, requires = "site")]
+    smoothness: f64,
     #[command(flatten)]
     saved: Saved,
     /// Threads (default: all processors).
@@ -96,12 +100,19 @@ impl Show {
         ensure!((2..=1024).contains(&self.size), "--size is {}; 2 to 1024 is accepted", self.size);
         cli::threads(self.threads)?;
         ensure!(
+            self.smoothness.is_finite() && self.smoothness >= 0.,
+            "--smoothness is {}; 0 or a positive number is accepted",
+            self.smoothness
+        );
+        ensure!(
             self.site.is_some() || self.saved.folder().is_none(),
             "--run-dir and --checkpoint go with --site, the block whose features are changed"
         );
         let trained = self.site.map(|_| Trained::<Classify>::read(&self.saved)).transpose()?;
         let inside = trained.as_ref().zip(self.site);
-        let inside = inside.map(|(trained, block)| Inside::new(trained, block, self.steps as usize, self.seed));
+        let descent = Descent { steps: self.steps as usize, ..Descent::default() };
+        let loss = Inversion { variation_weight: self.smoothness, ..Inversion::default() };
+        let inside = inside.map(|(trained, block)| Inside::new(trained, block, (loss, descent), self.seed));
         match &inside {
             Some(inside) if self.layer == Effect::Selfnorm => self.gates(inside),
             inside => self.styles(inside.as_ref()),
