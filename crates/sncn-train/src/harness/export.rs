@@ -7,8 +7,9 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Write a checkpoint's weights with PyTorch's names and shapes, for `safetensors.torch.load_file`
+/// Write a checkpoint's weights as safetensors, with PyTorch's names and shapes
 ///
+/// `safetensors.torch.load_file` reads them.
 /// The file's header has the classes and the settings of inputs.
 #[derive(clap::Args, Debug)]
 pub struct Export {

@@ -24,7 +24,7 @@ use std::path::PathBuf;
 /// The file of the table that stands for a run, beside its checkpoints.
 pub(crate) const TABLE: &str = "table.json";
 
-/// Train one row of a table with one seed, or --data without a table; run it again to resume.
+/// Train a row of a table, or --data without a table; run it again to resume.
 #[derive(clap::Args, Debug)]
 pub struct Train<T: Task> {
     #[command(flatten)]

@@ -54,8 +54,8 @@ pub fn print_sets(task: &Task, measurements: &[Measurement]) {
     crate::out!("{:24} {:>8}{heads}", "test set", task.counted);
     for one in measurements.iter().filter(|one| one.metric == task.metric && !one.split.contains('/')) {
         let percent = |metric: &str| value(measurements, &one.split, metric).map(|value| 100. * value);
-        let cells: String =
-            task.columns.iter().map(|(metric, _)| format!(" {:12.2}", percent(metric).unwrap_or(f64::NAN))).collect();
+        let cell = |metric| percent(metric).map_or(format!(" {:>12}", "-"), |value| format!(" {value:12.2}"));
+        let cells: String = task.columns.iter().map(|(metric, _)| cell(metric)).collect();
         crate::out!("{:24} {:8}{cells}", one.split, one.n);
         let exact = percent(&format!("{}_f32", task.metric));
         if let Some(exact) = exact {

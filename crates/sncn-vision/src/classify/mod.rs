@@ -9,6 +9,7 @@ mod noted;
 mod options;
 mod predict;
 mod queue;
+mod robustness;
 mod setup;
 mod show;
 mod start;

@@ -6,6 +6,7 @@ use super::import::Import;
 use super::noted::Noted;
 use super::options::{EvaluateOptions, Files};
 use super::predict::{self, Predict};
+use super::robustness::Robustness;
 use super::setup::{self, Classify, Settings};
 use super::show::Show;
 use super::start;
@@ -28,8 +29,10 @@ use sncn_train::objective::Objective;
 /// Commands that only `sncn-classify` has.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
-    /// Write corrupted copies of a data set (.npy, laid out as CIFAR-10-C), or of a folder of images or one image.
+    /// Write corrupted copies of a data set (.npy, as CIFAR-10-C), a folder of images or an image.
     Corrupt(Corrupt),
+    /// Measure the predictions of any program on images that `corrupt --clean` wrote.
+    Robustness(Robustness),
     /// Write restyled copies of a folder of images, with the styles of another folder.
     Stylise(Stylise),
     /// Draw contents (rows) in styles (columns): CrossNorm on pixels or inside a network.
@@ -42,6 +45,7 @@ impl harness::Command for Command {
     fn run(&self) -> Result<()> {
         match self {
             Self::Corrupt(command) => command.run(),
+            Self::Robustness(command) => command.run(),
             Self::Stylise(command) => command.run(),
             Self::Show(command) => command.run(),
             Self::Import(command) => command.run(),

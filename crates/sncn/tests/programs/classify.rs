@@ -261,7 +261,7 @@ fn corrupt_writes_copies_and_refuses_nonsense() {
     image::RgbImage::new(4, 4).save(pictures.join("grey.jpg")).unwrap();
     // of two inputs of one stem both are written
     let two = corrupt(&["--input", input.to_str().unwrap(), "--corruptions", "snow", "--severities", "2"]).assert().success();
-    two.stderr(contains("1 file passed over: .txt 1"));
+    two.stderr(contains("3 files passed over: .csv 1, .json 1, .txt 1"));
     assert!(["grey.jpg.png", "grey.png.png"].iter().all(|name| out.join("snow/2/inner").join(name).is_file()));
     fs::remove_file(pictures.join("grey.jpg")).unwrap();
     fs::write(pictures.join("bad.png"), b"x").unwrap();

@@ -11,6 +11,7 @@ mod objectives;
 mod photos;
 mod pictures;
 mod pretrained;
+mod robustness;
 mod segment;
 mod sentiment;
 mod shared;

@@ -1,4 +1,5 @@
-//! Copies of image files: every file as `<output>/<corruption>/<severity>/<same relative path>.png`.
+//! Copies of image files: every file as `<output>/<corruption>/<severity>/<same relative path>.png`, and as it is as
+//! `<output>/clean/<same relative path>.png` where that is asked for.
 
 use super::tables::Tables;
 use crate::classify::queue::{Queue, locked};
@@ -13,6 +14,9 @@ use std::sync::{Arc, Mutex};
 /// Bytes that the file of a corrupted image takes while it is made, for every byte of the image.
 const FILE: usize = 2;
 
+/// The folder of copies of images as they are.
+pub(super) const CLEAN: &str = "clean";
+
 /// What is made of which files.
 pub(super) struct Copies<'a> {
     /// The files, and their names.
@@ -23,6 +27,8 @@ pub(super) struct Copies<'a> {
     pub(super) seed: Seed,
     /// The largest images that are read.
     pub(super) limit: Limit,
+    /// Whether images are copied as they are too.
+    pub(super) clean: bool,
     /// The folder of the copies.
     pub(super) output: &'a Path,
 }
@@ -41,17 +47,27 @@ impl Copies<'_> {
     /// If two copies would have one name, a file does not decode or one cannot be written.
     pub(super) fn write(&self, done: impl Fn() + Sync) -> Result<()> {
         let stems = picture::stems(self.files)?;
-        let each = self.tables.len();
+        let (corrupted, each) = (self.tables.len(), self.each());
         let images: Vec<_> = self.files.iter().map(|_| Mutex::new(Current { image: None, left: each })).collect();
         Queue::run(self.files.len() * each, |piece, queue| {
             let index = piece / each;
             let image = self.image(index, &images[index])?;
-            let dims = size(&image);
-            let generator = &self.tables.of(dims)?[piece % each];
+            let (dims, name) = (size(&image), picture::with_ending(&stems[index], ".png"));
+            let generator = match piece % each {
+                last if last == corrupted => None,
+                at => Some(&self.tables.of(dims)?[at]),
+            };
             // buffers are given back before the file is made
-            let share = queue.share(dims.bytes() + generator.memory(dims).max(FILE * dims.bytes()));
-            let mut out = vec![0; dims.bytes()];
-            generator.apply_one(image.as_raw(), dims, self.seed, index as u64, &mut out)?;
+            let memory = generator.map_or(0, |generator| generator.memory(dims));
+            let share = queue.share(dims.bytes() + memory.max(FILE * dims.bytes()));
+            let (out, folder) = match generator {
+                Some(generator) => {
+                    let mut out = vec![0; dims.bytes()];
+                    generator.apply_one(image.as_raw(), dims, self.seed, index as u64, &mut out)?;
+                    (out, self.output.join(generator.name()).join(generator.severity().to_string()))
+                }
+                None => (image.as_raw().clone(), self.output.join(CLEAN)),
+            };
             drop(image);
             let mut current = locked(&images[index]);
             current.left -= 1;
@@ -60,12 +76,16 @@ impl Copies<'_> {
             }
             drop(current);
             let out = RgbImage::from_raw(dims.width as u32, dims.height as u32, out).context("image size")?;
-            let folder = self.output.join(generator.name()).join(generator.severity().to_string());
-            picture::save(&folder.join(picture::with_ending(&stems[index], ".png")), &out)?;
+            picture::save(&folder.join(name), &out)?;
             drop(share);
             done();
             Ok(())
         })
+    }
+
+    /// Copies of each file.
+    pub(super) fn each(&self) -> usize {
+        self.tables.len() + usize::from(self.clean)
     }
 
     fn image(&self, index: usize, current: &Mutex<Current>) -> Result<Arc<RgbImage>> {

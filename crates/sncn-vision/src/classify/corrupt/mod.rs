@@ -1,11 +1,12 @@
 //! `sncn-classify corrupt`: a data set's test images or image files, corrupted; or a contact sheet of everything.
 
 mod copies;
+mod manifest;
 mod sheet;
 mod tables;
 
 use super::setup;
-use crate::corruption::frost;
+use crate::corruption::frost::{self, Frost};
 use crate::corruption::{self, CORRUPTIONS, Dims};
 use crate::dataset::arrays::{CONTENTS, Contents};
 use crate::dataset::npy::NpyWriter;
@@ -13,10 +14,11 @@ use crate::dataset::{self, Images};
 use crate::picture::{self, Limit, Photo};
 use anyhow::{Context, Result, bail, ensure};
 use copies::Copies;
+pub(super) use manifest::{Copy, Manifest};
 use sheet::Contact;
 use sncn_core::Seed;
 use sncn_train::files::write_atomically;
-use sncn_train::harness::cli;
+use sncn_train::harness::{cli, provenance};
 use std::path::PathBuf;
 use std::sync::Arc;
 use tables::{Severities, Tables};
@@ -51,6 +53,9 @@ pub struct Corrupt {
     sheet_width: usize,
     #[command(flatten)]
     limit_pixels: Limit,
+    /// Copy image files as they are too, into the folder clean, for `robustness`.
+    #[arg(long, conflicts_with = "sheet")]
+    clean: bool,
     /// Only the first images.
     #[arg(long)]
     limit: Option<usize>,
@@ -95,13 +100,14 @@ impl Corrupt {
                 let dims = Dims { height: image.height() as usize, width: image.width() as usize };
                 self.write_sheet(image.into_raw(), dims, &names, &tables)
             }
-            Some(_) => self.write_files(files, &names, &tables),
+            Some(_) => self.write_files(files, &names, &tables, &frost),
             None if self.sheet => {
                 let mut photo = Photo::default();
                 self.data_set()?.read(0, &mut photo)?;
                 let dims = photo.dims();
                 self.write_sheet(photo.into_bytes(), dims, &names, &tables)
             }
+            None if self.clean => bail!("--clean: {} has arrays and no image files; name a folder of images", self.input),
             None => self.write_arrays(&names, &tables),
         }
     }
@@ -162,13 +168,25 @@ impl Corrupt {
         Ok(())
     }
 
-    /// Every image file as `<output>/<corruption>/<severity>/<same relative path>.png`.
-    fn write_files(&self, mut files: Vec<(PathBuf, PathBuf)>, names: &[&str], tables: &Tables<'_>) -> Result<()> {
+    /// Every image file as `<output>/<corruption>/<severity>/<same relative path>.png`, and what they are.
+    fn write_files(&self, mut files: Vec<(PathBuf, PathBuf)>, names: &[&str], tables: &Tables<'_>, frost: &Frost) -> Result<()> {
         files.truncate(self.limit.unwrap_or(usize::MAX));
-        let bar = cli::progress(files.len() * tables.len(), "corrupt");
         let (seed, limit) = (Seed::new(self.seed), self.limit_pixels);
-        Copies { files: &files, tables, seed, limit, output: &self.output }.write(|| bar.inc(1))?;
+        let copies = Copies { files: &files, tables, seed, limit, clean: self.clean, output: &self.output };
+        let bar = cli::progress(files.len() * copies.each(), "corrupt");
+        copies.write(|| bar.inc(1))?;
         bar.finish_and_clear();
+        let manifest = Manifest {
+            corruptions: names.iter().map(ToString::to_string).collect(),
+            severities: self.severities.clone(),
+            severity_table: self.variant.name().to_string(),
+            frost: if frost.is_generated() { "generated textures" } else { "photographs" }.to_string(),
+            seed: self.seed,
+            clean: self.clean,
+            built: provenance::built(),
+            ..Manifest::of(&self.input, &files)?
+        };
+        manifest.write(&self.output, &picture::stems(&files)?)?;
         out!(
             "{}: {} images × {} corruptions × {} severities; {}",
             self.output.display(),

@@ -16,6 +16,17 @@ pub(super) enum Severities {
     Imagenet,
 }
 
+impl Severities {
+    /// Its name on the command line.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Cifar => "cifar",
+            Self::Imagenet => "imagenet",
+        }
+    }
+}
+
 /// The corruptions at all severities, of both tables; those of a table are built when the first image needs them.
 pub(super) struct Tables<'a> {
     chosen: Severities,

@@ -1,0 +1,151 @@
+//! `Manifest`: what a folder of corrupted copies holds, and how it was made. `images.csv` beside it lists every copy with its label.
+
+use super::copies::CLEAN;
+use anyhow::{Context, Result, ensure};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use sncn_record::Build;
+use sncn_train::files::write_atomically;
+use std::path::{Path, PathBuf};
+
+/// The layout that this version writes and reads.
+const FORMAT: u32 = 1;
+/// The file in the folder of the copies.
+const FILE: &str = "manifest.json";
+/// The list of the copies.
+const LIST: &str = "images.csv";
+
+/// How copies were made: the protocol of what is measured on them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::classify) struct Manifest {
+    pub(in crate::classify) format: u32,
+    /// The name of the folder or file that was corrupted.
+    pub(in crate::classify) input: String,
+    /// Its images.
+    pub(in crate::classify) images: usize,
+    /// SHA-256 over the names and bytes of their files.
+    pub(in crate::classify) sha256: String,
+    /// The corruptions, in order.
+    pub(in crate::classify) corruptions: Vec<String>,
+    /// The severities, in order.
+    pub(in crate::classify) severities: Vec<usize>,
+    /// Which table of severities was asked for.
+    pub(in crate::classify) severity_table: String,
+    /// Where frost came from.
+    pub(in crate::classify) frost: String,
+    /// The seed of the corruptions.
+    pub(in crate::classify) seed: u64,
+    /// Whether there are copies as the images were.
+    pub(in crate::classify) clean: bool,
+    /// The program that made them.
+    #[serde(flatten)]
+    pub(in crate::classify) built: Build,
+}
+
+/// One copy of an image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::classify) struct Copy {
+    /// Its path below the folder, with slashes.
+    pub(in crate::classify) path: String,
+    /// Its class: the first folder that the image was in; empty where it was in none.
+    pub(in crate::classify) label: String,
+    /// The corruption; `clean` for a copy as the image was.
+    pub(in crate::classify) corruption: String,
+    /// The severity; 0 for a copy as the image was.
+    pub(in crate::classify) severity: usize,
+}
+
+/// A path as the list has it.
+fn with_slashes(path: &Path) -> String {
+    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Manifest {
+    /// A manifest of these files with their names.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub(super) fn of(input: &str, files: &[(PathBuf, PathBuf)]) -> Result<Self> {
+        let each = files.par_iter().map(|(file, name)| -> Result<String> {
+            let bytes = std::fs::read(file).with_context(|| format!("{}: not readable", file.display()))?;
+            Ok(format!("{} {}\n", with_slashes(name), sha256(&bytes)))
+        });
+        let all = each.collect::<Result<Vec<_>>>()?.concat();
+        let name = Path::new(input).file_name().map_or(input.to_string(), |name| name.to_string_lossy().into_owned());
+        Ok(Self {
+            format: FORMAT,
+            input: name,
+            images: files.len(),
+            sha256: sha256(all.as_bytes()),
+            corruptions: Vec::new(),
+            severities: Vec::new(),
+            severity_table: String::new(),
+            frost: String::new(),
+            seed: 0,
+            clean: false,
+            built: Build::default(),
+        })
+    }
+
+    /// The copies of images with these names, corruption after corruption.
+    fn copies(&self, stems: &[PathBuf]) -> impl Iterator<Item = Copy> {
+        let cells =
+            self.corruptions.iter().flat_map(|name| self.severities.iter().map(move |&severity| (name.as_str(), severity)));
+        let clean = self.clean.then_some((CLEAN, 0));
+        clean.into_iter().chain(cells).flat_map(move |(corruption, severity)| {
+            stems.iter().map(move |stem| {
+                let stem = with_slashes(stem);
+                let label = stem.split_once('/').map_or("", |(first, _)| first).to_string();
+                let below = if severity == 0 { String::new() } else { format!("/{severity}") };
+                Copy { path: format!("{corruption}{below}/{stem}.png"), label, corruption: corruption.to_string(), severity }
+            })
+        })
+    }
+
+    /// Writes the manifest and the list of the copies of images with these names into their folder.
+    ///
+    /// # Errors
+    /// If a file cannot be written; no partial file is left.
+    pub(super) fn write(&self, folder: &Path, stems: &[PathBuf]) -> Result<()> {
+        let mut list = csv::Writer::from_writer(Vec::new());
+        self.copies(stems).try_for_each(|copy| list.serialize(copy))?;
+        write_atomically(&folder.join(LIST), &list.into_inner().map_err(|error| error.into_error())?)?;
+        Ok(write_atomically(&folder.join(FILE), serde_json::to_string_pretty(self)?.as_bytes())?)
+    }
+
+    /// Reads a folder's manifest and list.
+    ///
+    /// # Errors
+    /// If one is missing or damaged.
+    pub(in crate::classify) fn read(folder: &Path) -> Result<(Self, Vec<Copy>)> {
+        let (file, list) = (folder.join(FILE), folder.join(LIST));
+        let text = std::fs::read_to_string(&file).with_context(|| {
+            format!(
+                "{}: not readable; a folder that `corrupt --clean --input PHOTOS --output FOLDER` wrote is wanted",
+                file.display()
+            )
+        })?;
+        let manifest: Self = serde_json::from_str(&text).with_context(|| file.display().to_string())?;
+        ensure!(
+            manifest.format == FORMAT,
+            "{}: format {} is newer than this program, which reads {FORMAT}",
+            file.display(),
+            manifest.format
+        );
+        let mut reader = csv::Reader::from_path(&list).with_context(|| list.display().to_string())?;
+        let copies: Vec<Copy> = reader.deserialize().collect::<Result<_, _>>().with_context(|| list.display().to_string())?;
+        let wanted = manifest.images * (manifest.corruptions.len() * manifest.severities.len() + usize::from(manifest.clean));
+        ensure!(
+            copies.len() == wanted,
+            "{}: {} images, and {FILE} says {wanted}: write the folder again",
+            list.display(),
+            copies.len()
+        );
+        Ok((manifest, copies))
+    }
+}
