@@ -27,9 +27,9 @@ impl<'a> Learner<'a> {
     }
 
     /// The batch as the network is to be trained on it, and what the companion tells of it.
-    pub(crate) fn changed(&mut self, batch: Batch, epoch: usize, seed: Seed) -> Result<(Batch, Vec<Told>)> {
+    pub(crate) fn changed(&mut self, batch: Batch, seed: Seed) -> Result<(Batch, Vec<Told>)> {
         match &mut self.companion {
-            Some(companion) => companion.change(self.network, batch, epoch, seed),
+            Some(companion) => companion.change(self.network, batch, seed),
             None => Ok((batch, Vec::new())),
         }
     }
@@ -57,7 +57,7 @@ pub trait Companion {
     ///
     /// # Errors
     /// If the network fails.
-    fn change(&mut self, network: &dyn Network, batch: Batch, epoch: usize, seed: Seed) -> Result<(Batch, Vec<Told>)>;
+    fn change(&mut self, network: &dyn Network, batch: Batch, seed: Seed) -> Result<(Batch, Vec<Told>)>;
 
     /// All that it has learnt, as named tensors.
     ///

@@ -91,6 +91,17 @@ impl Recipe {
         self.batches_per_epoch(examples).div_ceil(self.accumulate.max(1))
     }
 
+    /// Has what is trained beside the network prepare for an epoch, on batches of an order of its own.
+    fn begin_epoch(&self, learner: &mut Learner<'_>, data: &dyn Dataset, epoch: usize) -> Result<(), TrainError> {
+        let Learner { network, companion: Some(companion), .. } = learner else { return Ok(()) };
+        let seed = self.seed.named("companion").fold_in(epoch as u64);
+        let orders = (0..).flat_map(|round| {
+            let augment = self.augment.then(|| seed.named("augment").fold_in(round as u64));
+            data.batches(self.batch_size, round, seed).into_iter().map(move |indices| (indices, augment))
+        });
+        read_ahead(data, orders, |batches| companion.begin_epoch(epoch, *network, batches, seed))
+    }
+
     /// The mean loss of the next batches, which have these numbers in the run, its gradient, and what was told.
     ///
     /// # Errors
@@ -101,7 +112,6 @@ impl Recipe {
         batches: &mut dyn Iterator<Item = Result<Batch, DataError>>,
         numbers: Range<usize>,
         step: usize,
-        epoch: usize,
     ) -> Result<Gradient, TrainError> {
         let (count, mut mean, mut sum, mut examples) = (numbers.len().max(1) as f64, 0., None, 0);
         let mut all = Vec::new();
@@ -109,7 +119,7 @@ impl Recipe {
             let batch = batches.next().ok_or(TrainError::NoExamples)??;
             examples += batch.labels.len();
             let seed = self.seed.named("step").fold_in(number as u64);
-            let (batch, beside) = learner.changed(batch, epoch, seed)?;
+            let (batch, beside) = learner.changed(batch, seed)?;
             let Outcome { loss, told } = self.objective.outcome(learner.network, &batch, self.mix, seed)?;
             all.extend(beside.into_iter().chain(told));
             let value = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
@@ -121,19 +131,6 @@ impl Recipe {
             sum = Some(added(learner.vars, sum, sncn_core::backward(&loss)?)?);
         }
         Ok(Gradient { loss: mean, grads: sum.ok_or(TrainError::NoExamples)?, examples, told: all })
-    }
-}
-
-impl Recipe {
-    /// Has what is trained beside the network prepare for an epoch, on batches of an order of its own.
-    fn begin_epoch(&self, learner: &mut Learner<'_>, data: &dyn Dataset, epoch: usize) -> Result<(), TrainError> {
-        let Learner { network, companion: Some(companion), .. } = learner else { return Ok(()) };
-        let seed = self.seed.named("companion").fold_in(epoch as u64);
-        let orders = (0..).flat_map(|round| {
-            let augment = self.augment.then(|| seed.named("augment").fold_in(round as u64));
-            data.batches(self.batch_size, round, seed).into_iter().map(move |indices| (indices, augment))
-        });
-        read_ahead(data, orders, |batches| companion.begin_epoch(epoch, *network, batches, seed))
     }
 }
 
@@ -184,7 +181,7 @@ pub fn train<E: Into<BoxError>>(
             if group == 0 {
                 recipe.begin_epoch(learner, data, epoch)?;
             }
-            let Gradient { loss, grads, examples, told } = recipe.gradient(learner, batches, numbers, done + 1, epoch)?;
+            let Gradient { loss, grads, examples, told } = recipe.gradient(learner, batches, numbers, done + 1)?;
             if done == start {
                 check_gradients(learner.network, learner.vars, &grads)?;
             }
@@ -272,7 +269,7 @@ mod tests {
         let (network, vars) = linear(centred).unwrap();
         let mut read = batches.iter().map(|indices| Numbers(12).batch(indices, None));
         let Gradient { loss, grads, examples, .. } =
-            recipe.gradient(&mut learner(&network, &vars), &mut read, first..first + batches.len(), 1, 0).unwrap();
+            recipe.gradient(&mut learner(&network, &vars), &mut read, first..first + batches.len(), 1).unwrap();
         assert_eq!(examples, batches.concat().len());
         let gradient = grads.get(&network.weight).unwrap().flatten_all().unwrap().to_vec1().unwrap();
         (loss, gradient)

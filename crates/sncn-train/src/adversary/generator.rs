@@ -7,12 +7,11 @@ use sncn_core::{Seed, Vars};
 /// Channels of the maps inside.
 const WIDTH: usize = 20;
 
-/// The names of its weights in order, each with a bias of the same number.
+/// Convolutions of a generator.
 const LAYERS: usize = 4;
 
 /// Four convolutions C → 20 → 20 → 20 → C with a rectifier after the first three, whose result is added to the noise that it was given. The
 /// second has a window of 1 or 3 positions and no padding, the others of 1. It begins with small weights, so nearly as the identity.
-#[derive(Clone)]
 pub(super) struct Generator {
     window: usize,
     /// (window², in, out).
@@ -35,13 +34,18 @@ impl Generator {
         Ok(Self { window, weights, biases })
     }
 
-    /// A generator with the weights of a saved one, or of one that is trained on, which are copied; `get` gives them by name.
+    /// A generator with the weights of a saved one; `get` gives them by name.
     pub(super) fn copied(window: usize, channels: usize, get: impl FnMut(&str) -> Option<Tensor>) -> Result<Self> {
         let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
         let made = Self::new(window, channels, &vars)?;
         vars.load(get)?;
+        Ok(made.detached())
+    }
+
+    /// The same generator, which gets no gradients.
+    pub(super) fn detached(self) -> Self {
         let detached = |tensors: Vec<Tensor>| tensors.iter().map(Tensor::detach).collect();
-        Ok(Self { window, weights: detached(made.weights), biases: detached(made.biases) })
+        Self { window: self.window, weights: detached(self.weights), biases: detached(self.biases) }
     }
 
     /// Its weights by their names.

@@ -163,11 +163,9 @@ impl Companion for Adversary {
         seed: Seed,
     ) -> std::result::Result<(), TrainError> {
         let (window, channels) = (self.settings.window, self.range.channels());
-        let new = Trained::new(window, channels, seed)?;
-        let old = std::mem::replace(&mut self.current, new);
+        let old = std::mem::replace(&mut self.current, Trained::new(window, channels, seed)?);
         if epoch > 0 {
-            let names: HashMap<String, Tensor> = old.generator.named().into_iter().collect();
-            self.earlier.push(Generator::copied(window, channels, |name| names.get(name).cloned())?);
+            self.earlier.push(old.generator.detached());
         }
         for at in 0..self.settings.new_steps {
             let batch = batches.next().ok_or(TrainError::NoExamples)??;
@@ -179,7 +177,7 @@ impl Companion for Adversary {
         Ok(())
     }
 
-    fn change(&mut self, network: &dyn Network, batch: Batch, _epoch: usize, seed: Seed) -> Result<(Batch, Vec<Told>)> {
+    fn change(&mut self, network: &dyn Network, batch: Batch, seed: Seed) -> Result<(Batch, Vec<Told>)> {
         let (right, _) = self.step(network, &batch, self.settings.lr, seed.named("generator"))?;
         let count = batch.labels.len();
         let shares = self.settings.shares(count, self.earlier.len(), seed.named("replay"));
@@ -271,9 +269,9 @@ mod tests {
     fn noise_is_learnt_that_misleads_and_half_a_batch_gets_it() {
         let mut adversary = adversary(settings());
         let told = |told: &[Told], name: &str| told.iter().find(|one| one.name == name).and_then(Told::mean).unwrap();
-        let (_, before) = adversary.change(&Brightness, batch().unwrap(), 0, Seed::new(3)).unwrap();
+        let (_, before) = adversary.change(&Brightness, batch().unwrap(), Seed::new(3)).unwrap();
         begin(&mut adversary, 0).unwrap();
-        let (changed, after) = adversary.change(&Brightness, batch().unwrap(), 0, Seed::new(3)).unwrap();
+        let (changed, after) = adversary.change(&Brightness, batch().unwrap(), Seed::new(3)).unwrap();
         assert_eq!(told(&before, "noisy_accuracy"), 1.);
         assert!(told(&after, "noisy_accuracy") <= 0.6, "{after:?}");
         let moved = (&changed.inputs - batch().unwrap().inputs).unwrap().reshape((10, 48)).unwrap();
@@ -298,7 +296,7 @@ mod tests {
         second.load_state(first.state().unwrap().into_iter().collect()).unwrap();
         for seed in 0..3 {
             let of = |one: &mut Adversary| {
-                let (batch, _) = one.change(&Brightness, batch().unwrap(), 2, Seed::new(seed)).unwrap();
+                let (batch, _) = one.change(&Brightness, batch().unwrap(), Seed::new(seed)).unwrap();
                 batch.inputs.flatten_all().unwrap().to_vec1::<f32>().unwrap()
             };
             assert_eq!(of(&mut first), of(&mut second));

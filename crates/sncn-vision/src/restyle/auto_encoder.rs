@@ -7,7 +7,7 @@ use super::moments::Moments;
 use anyhow::{Context, Result, ensure};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::Init;
-use sncn_core::ops::{Conv, max_pool2d};
+use sncn_core::ops::{Conv, max_pool2d, resize_nearest};
 use sncn_core::{FeatureMap, Pass, Seed, Vars};
 use sncn_train::files;
 use sncn_weights::{NameMap, Weights};
@@ -68,7 +68,7 @@ impl Convolution {
         let xs = match self.before {
             Nothing => xs.clone(),
             Pool => pooled(xs)?,
-            Upsample => twice(&twice(xs, 1)?, 2)?,
+            Upsample => resize_nearest(xs, (2 * xs.dim(1)?, 2 * xs.dim(2)?))?,
         };
         let xs = match self.weight.dim(2)? {
             1 => xs,
@@ -84,13 +84,6 @@ impl Convolution {
 fn mirrored(xs: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
     let length = xs.dim(dim)?;
     Tensor::cat(&[&xs.narrow(dim, 1, 1)?, xs, &xs.narrow(dim, length - 2, 1)?], dim)
-}
-
-/// Every position twice.
-fn twice(xs: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
-    let mut shape = xs.dims().to_vec();
-    shape[dim] *= 2;
-    Tensor::stack(&[xs, xs], dim + 1)?.reshape(shape)
 }
 
 fn pooled(xs: &Tensor) -> candle_core::Result<Tensor> {
@@ -128,9 +121,8 @@ impl AutoEncoder {
 
     /// Bytes that maps take for every pixel of an image, the widest three of them at a time.
     pub(super) fn memory(&self) -> usize {
-        let widths = self.encoder.iter().chain(&self.decoder).map(|one| one.bias.elem_count());
         // deeper maps have as many channels more as they have positions fewer, or less
-        3 * size_of::<f32>() * widths.take(3).max().unwrap_or(0)
+        3 * size_of::<f32>() * self.encoder.iter().take(3).map(|one| one.bias.elem_count()).max().unwrap_or(0)
     }
 
     /// The statistics of the features of an image (1, H, W, 3) of fractions.

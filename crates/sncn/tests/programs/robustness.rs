@@ -69,7 +69,7 @@ fn predictions_of_any_program_are_scored() {
             .and(contains(
                 "predictions of predictions.csv on 6 images of photos: 2 corruptions × severities [1, 5] (auto table, seed 0)",
             ))
-            .and(contains("a part of the five severities"))
+            .and(contains("severities 1, 5 of 1 to 5 only"))
             .and(contains("NaN").not()),
     );
     let lines: Vec<Value> =

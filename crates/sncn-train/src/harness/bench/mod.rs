@@ -97,7 +97,7 @@ impl Bench {
         let seconds = read_ahead(data, orders, |batches| {
             self.meter.seconds(|| {
                 let numbers = step * run.accumulate..(step + 1) * run.accumulate;
-                let Gradient { grads, examples: count, .. } = recipe.gradient(&mut learner, batches, numbers, step + 1, 0)?;
+                let Gradient { grads, examples: count, .. } = recipe.gradient(&mut learner, batches, numbers, step + 1)?;
                 (step, examples) = (step + 1, count);
                 learner.optimizer.step(&grads, run.lr)?;
                 Ok(average.as_mut().map_or(Ok(()), WeightAverage::update)?)

@@ -41,11 +41,12 @@ struct Current {
 
 impl Copies<'_> {
     /// Writes all copies. A thread makes one copy at a time, and threads that have none to make take rows of the others'; an image is read
-    /// when its first copy is made and forgotten after its last. `done` is called after every copy.
+    /// when its first copy is made and forgotten after its last. `done` is called after every copy. Returns the names of the images without
+    /// their endings.
     ///
     /// # Errors
     /// If two copies would have one name, a file does not decode or one cannot be written.
-    pub(super) fn write(&self, done: impl Fn() + Sync) -> Result<()> {
+    pub(super) fn write(&self, done: impl Fn() + Sync) -> Result<Vec<PathBuf>> {
         let stems = picture::stems(self.files)?;
         let (corrupted, each) = (self.tables.len(), self.each());
         let images: Vec<_> = self.files.iter().map(|_| Mutex::new(Current { image: None, left: each })).collect();
@@ -80,7 +81,8 @@ impl Copies<'_> {
             drop(share);
             done();
             Ok(())
-        })
+        })?;
+        Ok(stems)
     }
 
     /// Copies of each file.

@@ -174,7 +174,7 @@ impl Corrupt {
         let (seed, limit) = (Seed::new(self.seed), self.limit_pixels);
         let copies = Copies { files: &files, tables, seed, limit, clean: self.clean, output: &self.output };
         let bar = cli::progress(files.len() * copies.each(), "corrupt");
-        copies.write(|| bar.inc(1))?;
+        let stems = copies.write(|| bar.inc(1))?;
         bar.finish_and_clear();
         let manifest = Manifest {
             corruptions: names.iter().map(ToString::to_string).collect(),
@@ -186,7 +186,7 @@ impl Corrupt {
             built: provenance::built(),
             ..Manifest::of(&self.input, &files)?
         };
-        manifest.write(&self.output, &picture::stems(&files)?)?;
+        manifest.write(&self.output, &stems)?;
         out!(
             "{}: {} images × {} corruptions × {} severities; {}",
             self.output.display(),

@@ -10,6 +10,7 @@ use sncn_record::results::{self, Header};
 use sncn_record::task::CLASSIFY;
 use sncn_train::calibration::Calibration;
 use sncn_train::confusion::Confusion;
+use sncn_train::harness::cli::Severities;
 use sncn_train::harness::record::Recorder;
 use sncn_train::harness::{provenance, summary};
 use std::collections::BTreeMap;
@@ -153,9 +154,7 @@ impl Robustness {
             frost.unwrap_or_default(),
             manifest.seed
         )];
-        if manifest.severities.len() < 5 {
-            notes.push("this is a part of the five severities".to_string());
-        }
+        notes.extend(Severities::note(&manifest.severities));
         Ok(Header {
             format: results::FORMAT,
             table: String::new(),
