@@ -23,6 +23,7 @@ const RANKS: &[(&str, u32)] = &[
     ("sncn-kernels", 0),
     ("sncn-core", 1),
     ("sncn-weights", 2),
+    ("sncn-onnx", 2),
     ("sncn-record", 2),
     ("sncn-train", 3),
     ("sncn-vision", 4),
@@ -34,7 +35,7 @@ const NO_CANDLE: [&str; 4] = ["sncn-golden", "sncn-kernels", "sncn-record", "xta
 /// Crates that convert bytes and text to values: they do no I/O, print nothing and read no clock.
 const PURE: [&str; 3] = ["sncn-core", "sncn-weights", "sncn-record"];
 /// Crates whose errors are typed.
-const TYPED: [&str; 5] = ["sncn-kernels", "sncn-core", "sncn-weights", "sncn-record", "sncn-train"];
+const TYPED: [&str; 6] = ["sncn-kernels", "sncn-core", "sncn-weights", "sncn-onnx", "sncn-record", "sncn-train"];
 /// Folders of programs and of fuzz targets, which may use the harness as the folders of tasks do.
 const PROGRAMS: [&str; 2] = ["/src/bin/", "/fuzz_targets/"];
 /// Names of I/O, clock and environment.

@@ -265,7 +265,7 @@ pub fn newest(folder: &Path) -> Result<Option<Checkpoint>> {
 
 impl Checkpoint {
     /// The file that it was read from.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

@@ -20,6 +20,15 @@ pub struct Saved {
 }
 
 impl Saved {
+    /// The checkpoint at a path: a file, or the one of a folder that counts.
+    pub fn at(path: &Path) -> Self {
+        let path = path.to_path_buf();
+        match path.is_file() {
+            true => Self { run_dir: None, checkpoint: Some(path) },
+            false => Self { run_dir: Some(path), checkpoint: None },
+        }
+    }
+
     /// The folder it lies in.
     pub fn folder(&self) -> Option<&Path> {
         self.checkpoint.as_ref().map_or(self.run_dir.as_deref(), |file| file.parent())

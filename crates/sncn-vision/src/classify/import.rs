@@ -60,7 +60,7 @@ pub struct Import {
 }
 
 /// The names in a file, one a line; of a line with more words, such as a wnid with its names, the first.
-fn named(path: &Path) -> Result<Vec<String>> {
+pub(super) fn named(path: &Path) -> Result<Vec<String>> {
     let text = text_file::read(path)?.text;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let is_wnid = |word: &str| word.len() == 9 && word.starts_with('n') && word[1..].bytes().all(|byte| byte.is_ascii_digit());

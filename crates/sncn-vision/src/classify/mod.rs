@@ -3,6 +3,7 @@
 mod bench;
 mod corrupt;
 pub(crate) mod corrupted;
+mod digest;
 mod import;
 mod inside;
 mod noted;

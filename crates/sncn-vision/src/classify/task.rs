@@ -31,7 +31,7 @@ use sncn_train::objective::Objective;
 pub enum Command {
     /// Write corrupted copies of a data set (.npy, as CIFAR-10-C), a folder of images or an image.
     Corrupt(Corrupt),
-    /// Measure the predictions of any program on images that `corrupt --clean` wrote.
+    /// Measure a model (ONNX file, checkpoint), or any program's predictions, under corruption.
     Robustness(Robustness),
     /// Write restyled copies of a folder of images, with the styles of another folder.
     Stylise(Stylise),

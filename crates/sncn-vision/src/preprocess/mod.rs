@@ -5,6 +5,7 @@
 //! random part is. Values are then (v/255 − mean)/std, channel by channel. Resizing filters as Pillow does, where an image gets
 //! smaller too.
 
+mod beside;
 mod normalise;
 mod resample;
 mod resized_crop;
@@ -32,7 +33,8 @@ impl Preprocessing {
         Dims::square(self.size)
     }
 
-    /// Brings an image to the network's size, as in evaluation: the short side is resized to `resize`, and the middle cut out.
+    /// Brings an image to the network's size, as in evaluation: the short side is resized to `resize`, and the middle cut out; with
+    /// `stretch` both sides are.
     /// An image that has the size already is not changed.
     ///
     /// # Errors
@@ -46,6 +48,7 @@ impl Preprocessing {
         let (short, long) = (from.height.min(from.width), from.height.max(from.width));
         let other = (self.resize * long / short.max(1)).max(self.size);
         let whole = match from.height <= from.width {
+            _ if self.stretch => Dims::square(self.resize),
             true => Dims { height: self.resize, width: other },
             false => Dims { height: other, width: self.resize },
         };

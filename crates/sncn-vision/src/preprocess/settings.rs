@@ -16,6 +16,9 @@ pub struct Preprocessing {
     pub size: usize,
     /// In evaluation, the short side of an image before its middle is cut out, in pixels.
     pub resize: usize,
+    /// In evaluation, whether both sides of an image are resized to `resize`, whatever its proportions.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stretch: bool,
     /// How images are resized.
     pub interpolation: Interpolation,
     /// Which part of an image is taken in training, where images are augmented.
@@ -55,6 +58,7 @@ pub const NAMED: &[Named] = &[
 const CIFAR: Preprocessing = Preprocessing {
     size: 32,
     resize: 32,
+    stretch: false,
     interpolation: Interpolation::Bilinear,
     train_crop: TrainCrop::Padded { edge: Edge::Black },
     mean: Normalisation::CIFAR.mean,
@@ -71,6 +75,7 @@ const FIXMATCH: Preprocessing = Preprocessing {
 const IMAGENET: Preprocessing = Preprocessing {
     size: 224,
     resize: 256,
+    stretch: false,
     interpolation: Interpolation::Bilinear,
     train_crop: TrainCrop::Resized(ResizedCrop { scale: [0.08, 1.], ratio: [0.75, 4. / 3.] }),
     mean: [0.485, 0.456, 0.406],
@@ -141,7 +146,7 @@ impl Preprocessing {
         })
     }
 
-    fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         ensure!((8..=2048).contains(&self.size), "input.size is {}; 8 to 2048 pixels are accepted", self.size);
         ensure!(
             (self.size..=4096).contains(&self.resize),

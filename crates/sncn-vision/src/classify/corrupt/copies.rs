@@ -1,7 +1,9 @@
 //! Copies of image files: every file as `<output>/<corruption>/<severity>/<same relative path>.png`, and as it is as
 //! `<output>/clean/<same relative path>.png` where that is asked for.
 
+use super::manifest::{CLEAN, class};
 use super::tables::Tables;
+use crate::classify::digest;
 use crate::classify::queue::{Queue, locked};
 use crate::corruption::Dims;
 use crate::picture::{self, Limit};
@@ -9,13 +11,10 @@ use anyhow::{Context, Result};
 use image::RgbImage;
 use sncn_core::Seed;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that the file of a corrupted image takes while it is made, for every byte of the image.
 const FILE: usize = 2;
-
-/// The folder of copies of images as they are.
-pub(super) const CLEAN: &str = "clean";
 
 /// What is made of which files.
 pub(super) struct Copies<'a> {
@@ -42,17 +41,21 @@ struct Current {
 impl Copies<'_> {
     /// Writes all copies. A thread makes one copy at a time, and threads that have none to make take rows of the others'; an image is read
     /// when its first copy is made and forgotten after its last. `done` is called after every copy. Returns the names of the images without
-    /// their endings.
+    /// their endings, and the digest of the set.
     ///
     /// # Errors
     /// If two copies would have one name, a file does not decode or one cannot be written.
-    pub(super) fn write(&self, done: impl Fn() + Sync) -> Result<Vec<PathBuf>> {
+    pub(super) fn write(&self, done: impl Fn() + Sync) -> Result<(Vec<PathBuf>, String)> {
         let stems = picture::stems(self.files)?;
         let (corrupted, each) = (self.tables.len(), self.each());
+        let digests = Mutex::new(Vec::with_capacity(self.files.len()));
         let images: Vec<_> = self.files.iter().map(|_| Mutex::new(Current { image: None, left: each })).collect();
         Queue::run(self.files.len() * each, |piece, queue| {
             let index = piece / each;
-            let image = self.image(index, &images[index])?;
+            let image = self.image(index, &images[index], |image| {
+                let digest = digest::of_image(&class(&stems[index]), size(image), image.as_raw());
+                locked(&digests).push(digest);
+            })?;
             let (dims, name) = (size(&image), picture::with_ending(&stems[index], ".png"));
             let generator = match piece % each {
                 last if last == corrupted => None,
@@ -82,7 +85,8 @@ impl Copies<'_> {
             done();
             Ok(())
         })?;
-        Ok(stems)
+        let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok((stems, digest::of_set(digests)))
     }
 
     /// Copies of each file.
@@ -90,13 +94,15 @@ impl Copies<'_> {
         self.tables.len() + usize::from(self.clean)
     }
 
-    fn image(&self, index: usize, current: &Mutex<Current>) -> Result<Arc<RgbImage>> {
+    /// An image, which is read where it is not there; `seen` is called with it then.
+    fn image(&self, index: usize, current: &Mutex<Current>, seen: impl FnOnce(&RgbImage)) -> Result<Arc<RgbImage>> {
         let mut current = locked(current);
         if let Some(image) = &current.image {
             return Ok(image.clone());
         }
         let image = Arc::new(picture::read(&self.files[index].0, self.limit)?);
         self.tables.count(size(&image));
+        seen(&image);
         current.image = Some(image.clone());
         Ok(image)
     }

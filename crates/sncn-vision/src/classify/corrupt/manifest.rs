@@ -1,18 +1,17 @@
 //! `Manifest`: what a folder of corrupted copies holds, and how it was made. `images.csv` beside it lists every copy with its label.
 
-use super::copies::CLEAN;
 use anyhow::{Context, Result, ensure};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use sncn_record::Build;
 use sncn_train::files::write_atomically;
 use std::path::{Path, PathBuf};
 
 /// The layout that this version writes and reads.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 /// The file in the folder of the copies.
 const FILE: &str = "manifest.json";
+/// The folder of copies of images as they are.
+pub(super) const CLEAN: &str = "clean";
 /// The list of the copies.
 const LIST: &str = "images.csv";
 
@@ -24,7 +23,7 @@ pub(in crate::classify) struct Manifest {
     pub(in crate::classify) input: String,
     /// Its images.
     pub(in crate::classify) images: usize,
-    /// SHA-256 over the names and bytes of their files.
+    /// SHA-256 over their pixels and classes.
     pub(in crate::classify) sha256: String,
     /// The corruptions, in order.
     pub(in crate::classify) corruptions: Vec<String>,
@@ -61,37 +60,12 @@ fn with_slashes(path: &Path) -> String {
     path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+/// The class of the image with that name: its first folder, none where it lies in no folder.
+pub(super) fn class(stem: &Path) -> String {
+    with_slashes(stem).split_once('/').map_or(String::new(), |(first, _)| first.to_string())
 }
 
 impl Manifest {
-    /// A manifest of these files with their names.
-    ///
-    /// # Errors
-    /// If a file cannot be read.
-    pub(super) fn of(input: &str, files: &[(PathBuf, PathBuf)]) -> Result<Self> {
-        let each = files.par_iter().map(|(file, name)| -> Result<String> {
-            let bytes = std::fs::read(file).with_context(|| format!("{}: not readable", file.display()))?;
-            Ok(format!("{} {}\n", with_slashes(name), sha256(&bytes)))
-        });
-        let all = each.collect::<Result<Vec<_>>>()?.concat();
-        let name = Path::new(input).file_name().map_or(input.to_string(), |name| name.to_string_lossy().into_owned());
-        Ok(Self {
-            format: FORMAT,
-            input: name,
-            images: files.len(),
-            sha256: sha256(all.as_bytes()),
-            corruptions: Vec::new(),
-            severities: Vec::new(),
-            severity_table: String::new(),
-            frost: String::new(),
-            seed: 0,
-            clean: false,
-            built: Build::default(),
-        })
-    }
-
     /// The copies of images with these names, corruption after corruption.
     fn copies(&self, stems: &[PathBuf]) -> impl Iterator<Item = Copy> {
         let cells =
@@ -99,8 +73,7 @@ impl Manifest {
         let clean = self.clean.then_some((CLEAN, 0));
         clean.into_iter().chain(cells).flat_map(move |(corruption, severity)| {
             stems.iter().map(move |stem| {
-                let stem = with_slashes(stem);
-                let label = stem.split_once('/').map_or("", |(first, _)| first).to_string();
+                let (label, stem) = (class(stem), with_slashes(stem));
                 let below = if severity == 0 { String::new() } else { format!("/{severity}") };
                 Copy { path: format!("{corruption}{below}/{stem}.png"), label, corruption: corruption.to_string(), severity }
             })

@@ -5,6 +5,7 @@ mod manifest;
 mod sheet;
 mod tables;
 
+use super::robustness::origin;
 use super::setup;
 use crate::corruption::frost::{self, Frost};
 use crate::corruption::{self, CORRUPTIONS, Dims};
@@ -174,17 +175,21 @@ impl Corrupt {
         let (seed, limit) = (Seed::new(self.seed), self.limit_pixels);
         let copies = Copies { files: &files, tables, seed, limit, clean: self.clean, output: &self.output };
         let bar = cli::progress(files.len() * copies.each(), "corrupt");
-        let stems = copies.write(|| bar.inc(1))?;
+        let (stems, sha256) = copies.write(|| bar.inc(1))?;
         bar.finish_and_clear();
+        let name = PathBuf::from(&self.input);
         let manifest = Manifest {
+            format: manifest::FORMAT,
+            input: name.file_name().map_or(self.input.clone(), |name| name.to_string_lossy().into_owned()),
+            images: files.len(),
+            sha256,
             corruptions: names.iter().map(ToString::to_string).collect(),
             severities: self.severities.clone(),
             severity_table: self.variant.name().to_string(),
-            frost: if frost.is_generated() { "generated textures" } else { "photographs" }.to_string(),
+            frost: origin(frost).to_string(),
             seed: self.seed,
             clean: self.clean,
             built: provenance::built(),
-            ..Manifest::of(&self.input, &files)?
         };
         manifest.write(&self.output, &stems)?;
         out!(

@@ -1,0 +1,20 @@
+//! ONNX image classifiers as [`sncn_core::Network`]s.
+//!
+//! [`Classifier::open`] reads a file, says what does not fit an image classifier, and gives a network that takes images (N, H, W, 3) and
+//! answers logits (N, classes), whatever the layout of the file's own input and whether it ends in a softmax.
+//!
+//! A graph is split in two. Its body, all that can be computed from the image by convolutions, BatchNorm, activations, sums,
+//! concatenations and pooling as `sncn-core` has them, is recorded there and runs on its kernels; the rest runs on tract. Either part may
+//! be empty.
+
+mod attributes;
+mod body;
+mod classifier;
+mod error;
+mod file;
+mod rest;
+mod translate;
+
+pub use classifier::{Classifier, Reading};
+pub use error::OnnxError;
+pub use file::Layout;

@@ -1,0 +1,245 @@
+//! A model measured on images that are corrupted as they are read.
+
+use super::super::corrupted::SEED;
+use super::super::{digest, setup};
+use super::answers::{CHANGED, changed, split};
+use super::kept::{Kept, Part};
+use super::protocol::{AUTO, Protocol, origin};
+use super::subject::Subject;
+use crate::corruption::{self, Frost, frost};
+use crate::dataset::photos::{self, Check};
+use crate::dataset::{self, Images};
+use crate::examples::{Corrupt, Corruptions, Examples};
+use anyhow::{Context, Result, ensure};
+use sncn_core::Pass;
+use sncn_train::harness::cli::{self, Severities};
+use sncn_train::harness::record::Recorder;
+use sncn_train::harness::{Score, Way};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Images of a batch.
+const BATCH: usize = 100;
+/// Of so many images one is tried with every corruption before anything is measured.
+const TRIED: usize = 200;
+
+/// Whether images are corrupted before or after they are brought to the size of the model's input.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    /// After, as in the published benchmarks.
+    Fitted,
+    /// Before, as weather and cameras do.
+    Original,
+}
+
+/// How images are corrupted for a model.
+#[derive(clap::Args, Debug)]
+pub(super) struct Options {
+    /// For a model: corruptions (default: the 15 of the benchmark).
+    #[arg(long, value_delimiter = ',', requires = "model")]
+    corruptions: Vec<String>,
+    #[command(flatten)]
+    severities: Severities,
+    /// For a model: images are corrupted at the size of its input (fitted, as in the benchmarks) or before (original).
+    #[arg(long, value_enum, hide_possible_values = true, default_value = "fitted")]
+    corrupt: When,
+    /// For a model: only the first images.
+    #[arg(long, requires = "model")]
+    limit: Option<usize>,
+    /// Folder of the frost photographs (default: generated textures).
+    #[arg(long, requires = "model")]
+    frost_dir: Option<PathBuf>,
+    /// Folder that holds the data sets (default: $SNCN_DATA).
+    #[arg(long, requires = "model")]
+    data_dir: Option<PathBuf>,
+}
+
+/// A model with what it is measured on.
+pub(super) struct Measurement {
+    subject: Subject,
+    images: Arc<dyn Images>,
+    /// The model's classes.
+    pub(super) classes: Vec<String>,
+    frost: Frost,
+    /// What is measured.
+    pub(super) protocol: Protocol,
+    /// How many images there are of which only some are measured.
+    all: usize,
+}
+
+impl Options {
+    /// Opens the images of a folder or data set for a model.
+    ///
+    /// # Errors
+    /// If there are none, their classes are not the model's, or a corruption is unknown.
+    pub(super) fn open(&self, given: &Path, subject: Subject) -> Result<Measurement> {
+        let corruptions: Vec<String> = match self.corruptions.as_slice() {
+            [] => corruption::benchmark().map(str::to_string).collect(),
+            names => names.to_vec(),
+        };
+        let severities = self.severities.given().unwrap_or_else(|| (1..=5).collect());
+        for (what, is_new) in [
+            ("--corruptions", (1..corruptions.len()).all(|at| !corruptions[..at].contains(&corruptions[at]))),
+            ("--severities", (1..severities.len()).all(|at| !severities[..at].contains(&severities[at]))),
+        ] {
+            ensure!(is_new, "{what} names one twice; each once is accepted");
+        }
+        let frost = frost::textures(self.frost_dir.as_deref())?;
+        corruptions.iter().try_for_each(|name| Corruptions::new(name, 1, &frost, SEED, Corrupt::Fitted).map(|_| ()))?;
+        let (images, data) = self.images(given)?;
+        let (images, classes) = subject.fits(images)?;
+        let all = images.len();
+        ensure!(self.limit != Some(0), "--limit is 0; at least 1 is accepted");
+        let images = setup::limited(&images, self.limit);
+        ensure!(!images.is_empty(), "{}: no images", given.display());
+        let protocol = Protocol {
+            data,
+            images: images.len(),
+            sha256: digest::of_images(&*images)?,
+            corrupt: if self.corrupt == When::Fitted { Corrupt::Fitted } else { Corrupt::Original },
+            corruptions,
+            severities,
+            severity_table: AUTO.to_string(),
+            frost: origin(&frost).to_string(),
+            seed: SEED.value(),
+            input: serde_json::to_value(subject.preprocessing)?,
+        };
+        Ok(Measurement { subject, images, classes, frost, protocol, all })
+    }
+
+    /// The images, and what they are called.
+    fn images(&self, given: &Path) -> Result<(Arc<dyn Images>, String)> {
+        let name = given.to_string_lossy();
+        dataset::check_given(&name)?;
+        if given.exists() {
+            let called = given.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+            return Ok((photos::class_folders(given, Check::default())?, called.unwrap_or_else(|| name.into_owned())));
+        }
+        let splits = dataset::open(&name, &cli::data_dir(self.data_dir.as_deref()))?;
+        let (_, images) = splits.test.into_iter().next().with_context(|| format!("{name}: no test images"))?;
+        Ok((images, name.into_owned()))
+    }
+}
+
+impl Measurement {
+    /// The name of the model's file.
+    pub(super) fn name(&self) -> &str {
+        &self.subject.name
+    }
+
+    /// SHA-256 of the model's file.
+    pub(super) fn sha256(&self) -> &str {
+        &self.subject.sha256
+    }
+
+    /// What a reader of the numbers should know.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let subset =
+            (self.images.len() < self.all).then(|| format!("a subset: the first {} of {} images", self.images.len(), self.all));
+        let generated = self.frost.is_generated() && self.protocol.corruptions.iter().any(|name| name == "frost");
+        let mut notes = self.protocol.notes(&self.subject.name);
+        notes.push(self.subject.describe.clone());
+        notes.extend(subset.into_iter().chain(generated.then(|| frost::GENERATED.to_string())).chain(self.subject.note()));
+        notes
+    }
+
+    /// The parts: the images as they are, and every corruption at every severity.
+    fn parts(&self) -> impl Iterator<Item = (&str, usize)> {
+        let Protocol { corruptions, severities, .. } = &self.protocol;
+        let cells = corruptions.iter().flat_map(|name| severities.iter().map(move |&severity| (name.as_str(), severity)));
+        std::iter::once(("", 0)).chain(cells)
+    }
+
+    fn examples(&self, images: &Arc<dyn Images>, corruption: &str, severity: usize) -> Result<Examples> {
+        let examples = Examples::new(images.clone(), self.subject.preprocessing);
+        if severity == 0 {
+            return Ok(examples);
+        }
+        Ok(examples.corrupted(Corruptions::new(corruption, severity, &self.frost, SEED, self.protocol.corrupt)?))
+    }
+
+    fn evaluate(&self, set: &Examples, pass: &Pass, observe: impl FnMut(usize)) -> Result<sncn_train::evaluate::Evaluation> {
+        Ok(Way::plain(&*self.subject.network, pass).evaluate(set, self.classes.len(), BATCH, observe)?)
+    }
+
+    /// What measuring will cost: images, and how many of them this machine does in a second, tried with every corruption on the first
+    /// few.
+    fn cost(&self, pass: &Pass, missing: usize) -> Result<String> {
+        let few = setup::limited(&self.images, Some((self.images.len() / TRIED).clamp(1, 16)));
+        // weights are packed and textures made before the clock starts
+        self.evaluate(&self.examples(&few, "", 0)?, pass, |_| {})?;
+        let mut tried = 0;
+        let begun = Instant::now();
+        for name in &self.protocol.corruptions {
+            let severity = self.protocol.severities.last().copied().unwrap_or(1);
+            self.evaluate(&self.examples(&few, name, severity)?, pass, |count| tried += count)?;
+        }
+        let (images, parts) = (self.images.len(), self.parts().count());
+        let rate = f64::from(u32::try_from(tried)?) / begun.elapsed().as_secs_f64().max(1e-9);
+        let left = Duration::from_secs_f64((missing * images) as f64 / rate);
+        let resumed =
+            if missing < parts { format!("; {} of {parts} parts are measured already", parts - missing) } else { String::new() };
+        Ok(format!(
+            "{images} images × (1 + {} corruptions × {} severities) = {} images, {rate:.3} a second: about {}{resumed}",
+            self.protocol.corruptions.len(),
+            self.protocol.severities.len(),
+            images * parts,
+            told(left)
+        ))
+    }
+
+    /// Measures what is not kept, and adds all to `recorder`.
+    ///
+    /// # Errors
+    /// If an image cannot be read, the model fails, or what is measured cannot be kept.
+    pub(super) fn run(&self, kept: &mut Kept, recorder: &mut Recorder) -> Result<()> {
+        let pass = Pass::eval().keeping_weights();
+        let missing = self.parts().count() - kept.count();
+        if missing > 0 {
+            eprintln!("{}", self.cost(&pass, missing)?);
+        }
+        let bar = cli::progress(self.parts().count() * self.images.len(), "measure");
+        let mut clean: Vec<u32> = Vec::new();
+        for (corruption, severity) in self.parts() {
+            let split = split(corruption, severity);
+            if let Some(part) = kept.of(&split) {
+                part.measurements.iter().for_each(|one| recorder.add(&one.split, &one.metric, one.value, one.n));
+                if severity == 0 {
+                    clean.clone_from(&part.answers);
+                }
+                bar.inc(self.images.len() as u64);
+                continue;
+            }
+            let set = self.examples(&self.images, corruption, severity)?;
+            let found = self.evaluate(&set, &pass, |count| bar.inc(count as u64)).with_context(|| split.clone())?;
+            let from = recorder.measurements().len();
+            found.record(recorder, &split, &self.classes, severity == 0);
+            let mut answers = Vec::new();
+            if severity == 0 {
+                (clean, answers) = (found.predictions.clone(), found.predictions);
+            } else {
+                recorder.add(&split, CHANGED, changed(&clean, &found.predictions), self.images.len());
+            }
+            kept.add(Part { split, measurements: recorder.measurements()[from..].to_vec(), answers })?;
+        }
+        bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Whether its corruption errors may be divided by AlexNet's: those of ImageNet's classes, as published.
+    pub(super) fn is_imagenet(&self) -> bool {
+        let is_wnid =
+            |name: &String| name.len() == 9 && name.starts_with('n') && name[1..].bytes().all(|byte| byte.is_ascii_digit());
+        self.classes.len() == 1000 && self.classes.iter().all(is_wnid) && self.protocol.corrupt == Corrupt::Fitted
+    }
+}
+
+/// A time in words.
+fn told(time: Duration) -> String {
+    match time.as_secs() {
+        0..=119 => format!("{} s", time.as_secs().max(1)),
+        120..=7199 => format!("{} min", time.as_secs() / 60),
+        seconds => format!("{:.1} h", seconds as f64 / 3600.),
+    }
+}

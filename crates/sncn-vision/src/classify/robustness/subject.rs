@@ -1,0 +1,193 @@
+//! `Subject`: the model that is measured, from an ONNX file or a checkpoint, with how images become its inputs.
+
+use super::super::digest::hex;
+use super::super::import::named;
+use super::super::setup::Classify;
+use crate::dataset::Images;
+use crate::dataset::relabelled::Relabelled;
+use crate::preprocess::Preprocessing;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use sncn_core::Network;
+use sncn_onnx::{Classifier, Layout, Reading};
+use sncn_train::harness::Trained;
+use sncn_train::harness::saved::Saved;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the channels of an ONNX model's input are.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Channels {
+    /// N × 3 × H × W.
+    Nchw,
+    /// N × H × W × 3.
+    Nhwc,
+}
+
+/// Which model.
+#[derive(clap::Args, Debug)]
+pub(super) struct Options {
+    /// An ONNX file, a checkpoint, or the folder of a run.
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
+    /// How images become inputs of an ONNX model: a name (imagenet, imagenet-inception, cifar), or JSON (default: as the file
+    /// preprocessor_config.json beside it says).
+    #[arg(long, requires = "model")]
+    input: Option<String>,
+    /// A file of class names, one a line, in the order of the model's outputs (default: the folders' names, sorted).
+    #[arg(long, value_name = "FILE", requires = "model")]
+    class_names: Option<PathBuf>,
+    /// Where an ONNX model's input has its channels, nchw or nhwc (default: as its shape tells).
+    #[arg(long, value_enum, hide_possible_values = true, requires = "model")]
+    layout: Option<Channels>,
+    /// The output of an ONNX model that has the scores (default: the first).
+    #[arg(long, requires = "model")]
+    output_name: Option<String>,
+}
+
+/// A model that is measured.
+pub(super) struct Subject {
+    pub(super) network: Box<dyn Network>,
+    /// How many classes it answers with.
+    count: usize,
+    /// Their names, in the order of its outputs, where they are known.
+    names: Option<Vec<String>>,
+    /// How images become its inputs.
+    pub(super) preprocessing: Preprocessing,
+    /// The name of its file.
+    pub(super) name: String,
+    /// SHA-256 of its file.
+    pub(super) sha256: String,
+    /// What a reader should know of it.
+    pub(super) describe: String,
+}
+
+/// The file of Hugging Face's image models that says how images become inputs.
+const BESIDE: &str = "preprocessor_config.json";
+
+impl Options {
+    /// Opens the model.
+    ///
+    /// # Errors
+    /// If there is none, it is damaged or none that classifies images, or how images become its inputs is not known.
+    pub(super) fn open(&self) -> Result<Subject> {
+        let path = self.model.as_deref().context("--model is not given")?;
+        let is_onnx = path.is_file() && !is_safetensors(path)?;
+        let mut subject = if is_onnx { self.onnx(path)? } else { self.checkpoint(path)? };
+        if let Some(file) = &self.class_names {
+            let names = named(file)?;
+            ensure!(
+                names.len() == subject.count,
+                "{}: {} names, and {} has {} classes: one a line is wanted, in the order of its outputs",
+                file.display(),
+                names.len(),
+                path.display(),
+                subject.count
+            );
+            subject.names = Some(names);
+        }
+        Ok(subject)
+    }
+
+    fn onnx(&self, path: &Path) -> Result<Subject> {
+        let preprocessing = self.preprocessing(path)?;
+        let layout = self.layout.map(|layout| if layout == Channels::Nchw { Layout::Nchw } else { Layout::Nhwc });
+        let reading = Reading { size: preprocessing.size, layout, output: self.output_name.clone() };
+        let model = Classifier::open(path, &reading)?;
+        let (name, sha256) = (file_name(path), digest(path)?);
+        let (count, describe) = (model.classes(), format!("{name}: {}", model.describe()));
+        Ok(Subject { network: Box::new(model), count, names: None, preprocessing, name, sha256, describe })
+    }
+
+    fn preprocessing(&self, path: &Path) -> Result<Preprocessing> {
+        let beside = path.with_file_name(BESIDE);
+        match &self.input {
+            Some(given) => Preprocessing::read(&serde_json::from_str(given).unwrap_or_else(|_| Value::from(given.as_str())))
+                .context("--input"),
+            None if beside.is_file() => Preprocessing::beside(&beside),
+            None => bail!(
+                "{}: an ONNX file does not say how images become its inputs: give --input, such as imagenet or \
+                 '{{\"like\": \"imagenet\", \"size\": 299}}', or put {BESIDE} beside it",
+                path.display()
+            ),
+        }
+    }
+
+    fn checkpoint(&self, path: &Path) -> Result<Subject> {
+        for (option, is_given) in [
+            ("--input", self.input.is_some()),
+            ("--layout", self.layout.is_some()),
+            ("--output-name", self.output_name.is_some()),
+        ] {
+            ensure!(!is_given, "{option} is for ONNX files, and {} is none", path.display());
+        }
+        let checkpoint = Saved::at(path).read()?;
+        let (file, folder) = (checkpoint.path().to_path_buf(), if path.is_dir() { Some(path) } else { path.parent() });
+        let trained = Trained::<Classify>::of(checkpoint, folder.unwrap_or(Path::new(".")))?;
+        let Trained { header, run, model, .. } = trained;
+        let (count, preprocessing) = (header.classes.len(), run.settings.preprocessing);
+        let (name, sha256) = (file_name(path), digest(&file)?);
+        let describe = format!("{name}: {}, trained on {}", run.backbone, run.train);
+        Ok(Subject { network: model, count, names: Some(header.classes), preprocessing, name, sha256, describe })
+    }
+}
+
+impl Subject {
+    /// The images with labels that count the model's classes; and the names of these.
+    ///
+    /// # Errors
+    /// If their classes are not the model's, or it is not known which are.
+    pub(super) fn fits(&self, images: Arc<dyn Images>) -> Result<(Arc<dyn Images>, Vec<String>)> {
+        let own = images.classes().to_vec();
+        match &self.names {
+            Some(names) if *names == own => Ok((images, own)),
+            Some(names) => Ok((Arc::new(Relabelled::new(images, names)?), names.clone())),
+            None => {
+                ensure!(
+                    own.len() == self.count,
+                    "{} answers with {} classes, and the images have {}: give --class-names, a file with the {0} names of its outputs in \
+                     their order, one a line",
+                    self.name,
+                    self.count,
+                    own.len()
+                );
+                Ok((images, own))
+            }
+        }
+    }
+
+    /// What is taken for granted.
+    pub(super) fn note(&self) -> Option<String> {
+        self.names
+            .is_none()
+            .then(|| "class names: those of the folders, sorted, taken for the order of the model's outputs".to_string())
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
+}
+
+fn digest(path: &Path) -> Result<String> {
+    let mut digest = Sha256::new();
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).with_context(|| path.display().to_string())?);
+    loop {
+        let bytes = reader.fill_buf().with_context(|| path.display().to_string())?;
+        if bytes.is_empty() {
+            return Ok(hex(&digest.finalize()));
+        }
+        digest.update(bytes);
+        let count = bytes.len();
+        reader.consume(count);
+    }
+}
+
+/// Whether a file begins as those of safetensors do: 8 bytes of a length, and a brace.
+fn is_safetensors(path: &Path) -> Result<bool> {
+    let (mut start, mut file) = (Vec::new(), File::open(path).with_context(|| path.display().to_string())?);
+    file.by_ref().take(9).read_to_end(&mut start).with_context(|| path.display().to_string())?;
+    Ok(start.get(8) == Some(&b'{'))
+}
