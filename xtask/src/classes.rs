@@ -1,9 +1,9 @@
 //! The IoU of every class in a report on segmentation: a table and a heat map for each test set.
 
-use crate::grid::Grid;
-use crate::heat::HeatMap;
 use crate::results::Results;
 use crate::sheet::{NONE, Sheet, distinct, percent};
+use sncn_report::Grid;
+use sncn_report::HeatMap;
 
 /// The classes that were measured on a set, in the order of the class list.
 pub(crate) fn names(sheet: &Sheet, set: &str) -> Vec<String> {

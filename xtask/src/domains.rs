@@ -1,13 +1,13 @@
 //! The part of a report that is about domains: rows that differ in the domains of training and testing alone are one method, whose
 //! errors stand side by side with their mean over the domains.
 
-use crate::grid::Grid;
 use crate::results::Results;
 use crate::sheet::{NONE, Sheet, distinct};
 use crate::statistics::{Estimate, Verdict};
 use crate::table::Row;
 use serde_json::Value;
 use sncn_record::run::REMARKS;
+use sncn_report::Grid;
 
 /// One row of a method, tested on a domain that it was not trained on.
 struct Target<'a> {

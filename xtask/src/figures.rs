@@ -1,10 +1,10 @@
 //! The pictures beside a report: errors as a heat map, calibration as reliability diagrams, the confusion of the baseline.
 
-use crate::heat::HeatMap;
-use crate::reliability::{Bin, Panel, Reliability};
 use crate::results::Results;
 use crate::sheet::{Sheet, percent};
 use crate::table::Row;
+use sncn_report::HeatMap;
+use sncn_report::{Bin, Panel, Reliability};
 use std::collections::BTreeMap;
 
 /// Bins of confidence in a results file.

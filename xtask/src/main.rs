@@ -4,7 +4,6 @@
 mod files;
 
 mod bench;
-mod chart;
 mod checkpoint;
 mod child;
 mod classes;
@@ -14,8 +13,6 @@ mod document;
 mod domains;
 mod fetch;
 mod figures;
-mod grid;
-mod heat;
 mod items;
 mod links;
 mod manifest;
@@ -23,7 +20,6 @@ mod modules;
 mod pages;
 mod program;
 mod provenance;
-mod reliability;
 mod report;
 mod reproduce;
 mod results;

@@ -5,7 +5,6 @@
 //! what stands in the tree to what the results give.
 
 use crate::document::document;
-use crate::grid::Grid;
 use crate::results::{self, Collected};
 use crate::sheet::Sheet;
 use crate::speeds;
@@ -13,6 +12,7 @@ use crate::table::{self, Table};
 use crate::tree::GENERATED as FOLDER;
 use crate::verdict::verdict;
 use anyhow::{Context, Result, bail};
+use sncn_report::Grid;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

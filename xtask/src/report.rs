@@ -59,9 +59,19 @@ pub(crate) fn render(table: &Table) -> Result<()> {
         write_atomically(&text.with_file_name(name), content.as_bytes())?;
     }
     write_atomically(&text, document.as_bytes())?;
+    let page = text.with_extension("html");
+    write_atomically(&page, self_contained(&table.title, &document, &files).as_bytes())?;
     out!("{}\n\n{}\n{}", table.title, sheet.main().narrow(), verdict(&sheet).join("\n"));
     out!("\nreport: {}, with {}", text.display(), files.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", "));
+    out!("the same as one page for a browser: {}", page.display());
     Ok(())
+}
+
+/// The report as one page with its pictures.
+fn self_contained(title: &str, document: &str, files: &Files) -> String {
+    let files: Vec<sncn_report::File> =
+        files.iter().map(|(name, content)| (name.clone(), content.clone().into_bytes())).collect();
+    sncn_report::page(title, document, &files)
 }
 
 /// The report as Markdown, and the pictures and numbers that it points to.
@@ -99,5 +109,8 @@ mod tests {
         let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["t.svg", "t-s-c.svg", "t-reliability.svg", "t-confusion-s.svg", "t.csv"]);
         assert!(files.iter().all(|(name, content)| content.starts_with("<svg") == name.ends_with(".svg")));
+        let page = self_contained("A title", &text, &files);
+        assert_eq!(page.matches("<svg").count(), 4);
+        assert!(page.contains("11.00 ± 1.00</td>") && page.contains("href=\"t.csv\"") && !page.contains(".svg"), "{page}");
     }
 }

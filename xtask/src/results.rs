@@ -2,7 +2,6 @@
 //!
 //! The program that evaluates writes them; `sncn_record::results` says what is in them.
 
-use crate::reliability::Bin;
 use crate::table::{self, Table};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -10,6 +9,7 @@ use sncn_record::Task;
 use sncn_record::corruption_error::CorruptionErrors;
 use sncn_record::results::Header;
 use sncn_record::run::without_remarks;
+use sncn_report::Bin;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
 //! `Sheet`: the tables and the chart of a report, computed from results.
 
-use crate::chart::{Bar, Chart};
-use crate::grid::Grid;
 use crate::results::{Collected, Results};
 use crate::statistics::{Estimate, Verdict};
 use crate::table::{Row, Table};
 use sncn_record::corruption_error::{MCE_ALEXNET, NORMALISED};
+use sncn_report::Grid;
+use sncn_report::{Bar, Chart};
 
 /// What the report of one table is rendered from.
 pub(crate) struct Sheet<'a> {

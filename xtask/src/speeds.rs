@@ -3,10 +3,10 @@
 //! `467394e67c1c wrn40_2, AugMix; 0302c89ef333` asks for the figures of the first file that have one of these words, and for all of
 //! the second.
 
-use crate::grid::Grid;
 use crate::sheet::NONE;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use sncn_report::Grid;
 use std::fs;
 use std::path::Path;
 

@@ -1,11 +1,11 @@
 //! The parts of a report on how networks were tested: the error by severity, and calibration before and after a temperature.
 
-use crate::grid::Grid;
 use crate::results::Results;
 use crate::sheet::{NONE, Sheet, distinct, percent};
 use crate::statistics::Estimate;
 use crate::table::Row;
 use serde_json::Value;
+use sncn_report::Grid;
 
 /// The severities of a corrupted set, in order.
 fn severities<'a>(sheet: &Sheet<'a>, set: &str) -> Vec<&'a str> {

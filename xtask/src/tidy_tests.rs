@@ -41,6 +41,8 @@ fn the_core_is_pure() {
     keeps(CORE, "// std::fs::read\n#[cfg(test)]\nmod tests { use std::fs::File; }");
     keeps(CORE, "let offs::A = \"std::env\";");
     keeps(CORE, "#[doc = include_str!(\"../README.md\")]\npub struct Readme;");
+    keeps(CORE, "const STYLE: &str = include_str!(\"page.css\");");
+    breaks(CORE, "const STYLE: &str = include_str!(\"../../page.css\");", "sncn-core does no I/O");
     breaks("crates/sncn-weights/src/weights.rs", "use std::fs::File;", "sncn-weights does no I/O");
     breaks("crates/sncn-record/src/table.rs", "eprintln!(\"a\");", "sncn-record prints");
     keeps("crates/sncn-train/src/checkpoint.rs", "use std::fs::File;");
@@ -122,6 +124,7 @@ fn dependencies_point_one_way_and_have_reasons() {
     assert_eq!(of("sncn-weights", "sncn-train", "dependencies"), 1);
     assert_eq!(of("xtask", "sncn-core", "dependencies"), 1);
     assert_eq!(of("xtask", "sncn-record", "dependencies"), 0);
+    assert_eq!(of("xtask", "sncn-report", "dependencies"), 0);
     assert_eq!(of("sncn-new", "serde", "dependencies"), 1);
     let root = "[workspace.dependencies]\nsncn-core = { path = \"a\" }\n# why\na = \"1\"\nb = \"1\"\nc = \"1\"\nd = \"1\"\n";
     let problems = found("Cargo.toml", root);

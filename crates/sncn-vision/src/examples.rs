@@ -97,21 +97,42 @@ impl Examples {
         Self { corruption: Some(corruption), ..self }
     }
 
+    /// Corrupts an image in place, where it is corrupted now; `other` serves for that.
+    fn corrupt(&self, photo: &mut Photo, other: &mut Photo, index: usize, now: Corrupt) -> anyhow::Result<()> {
+        if let Some(corruption) = self.corruption.as_ref().filter(|corruption| corruption.when == now) {
+            corruption.apply(photo, index, other)?;
+            std::mem::swap(photo, other);
+        }
+        Ok(())
+    }
+
+    /// An image as the network gets it in evaluation, before its values are normalised.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn seen(&self, index: usize) -> anyhow::Result<Photo> {
+        let mut buffers = Buffers::default();
+        self.images.read(index, &mut buffers.read)?;
+        self.corrupt(&mut buffers.read, &mut buffers.corrupted, index, Corrupt::Original)?;
+        self.fit(index, &mut buffers)?;
+        Ok(buffers.fitted)
+    }
+
+    /// Brings the image that was read to the network's size.
+    fn fit(&self, index: usize, buffers: &mut Buffers) -> anyhow::Result<()> {
+        self.preprocessing.fit(&buffers.read, &mut buffers.fitted)?;
+        self.corrupt(&mut buffers.fitted, &mut buffers.corrupted, index, Corrupt::Fitted)
+    }
+
     /// Writes the views of an example, and gives its label.
     fn example(&self, index: usize, augment: Option<Seed>, views: &mut [&mut [f32]]) -> anyhow::Result<u32> {
         let mut buffers = BUFFERS.take();
-        let Buffers { read, fitted, corrupted } = &mut buffers;
         let (by, dims) = (&self.preprocessing, self.preprocessing.dims());
-        let label = self.images.read(index, read)?;
-        let corrupt = |from: &Photo, to: &mut Photo, now: Corrupt| -> anyhow::Result<bool> {
-            let Some(corruption) = self.corruption.as_ref().filter(|corruption| corruption.when == now) else { return Ok(false) };
-            corruption.apply(from, index, to).map(|()| true)
-        };
-        if corrupt(read, corrupted, Corrupt::Original)? {
-            std::mem::swap(read, corrupted);
-        }
+        let label = self.images.read(index, &mut buffers.read)?;
+        self.corrupt(&mut buffers.read, &mut buffers.corrupted, index, Corrupt::Original)?;
         match augment {
             Some(seed) => {
+                let Buffers { read, fitted, corrupted } = &mut buffers;
                 let seed = seed.fold_in(index as u64);
                 if let Some(styles) = &self.styles {
                     styles.apply(read, corrupted, seed.named("style"))?;
@@ -125,11 +146,8 @@ impl Examples {
                 }
             }
             None => {
-                by.fit(read, fitted)?;
-                if corrupt(fitted, corrupted, Corrupt::Fitted)? {
-                    std::mem::swap(fitted, corrupted);
-                }
-                views.iter_mut().for_each(|view| by.normalisation().of_bytes(fitted.bytes(), view));
+                self.fit(index, &mut buffers)?;
+                views.iter_mut().for_each(|view| by.normalisation().of_bytes(buffers.fitted.bytes(), view));
             }
         }
         BUFFERS.set(buffers);

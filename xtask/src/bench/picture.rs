@@ -1,7 +1,7 @@
 //! The picture of a training step: a bar for the time of each operation, longest first.
 
 use super::figure::Figure;
-use crate::chart::{LETTER, line, number, open, rectangle, tick, write};
+use sncn_report::{LETTER, line, number, open, rectangle, tick, write};
 
 const WIDTH: f64 = 420.;
 const ROW: f64 = 26.;

@@ -24,6 +24,11 @@ impl Recorder {
         Self { results: Results { header, measurements: Vec::new() } }
     }
 
+    /// What is measured, where and by what.
+    pub fn header(&self) -> &Header {
+        &self.results.header
+    }
+
     /// Adds what a reader should know.
     pub fn note(&mut self, note: String) {
         self.results.header.notes.push(note);

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 mod adapt;
+mod browser;
 mod classify;
 mod common;
 mod foreign;

@@ -1,5 +1,6 @@
 //! Predictions of any program, measured on images that `corrupt` wrote.
 
+use crate::browser;
 use crate::common::{refused, sncn};
 use assert_cmd::Command;
 use image::{Rgb, RgbImage};
@@ -217,6 +218,38 @@ fn an_onnx_model_is_measured_as_its_predictions_are() {
         assert!(!told[key].is_null() && told[key] == own[key], "{key}: {} and {}", told[key], own[key]);
     }
     assert!(!folder.path().join("own.jsonl.partial").exists());
+}
+
+#[test]
+fn a_page_shows_what_was_measured_with_images_whose_answers_changed() {
+    let (folder, out) = corrupted();
+    let (page, file) = (folder.path().join("page.html"), folder.path().join("predictions.csv"));
+    let parts = |more: &[&str]| {
+        let text = fs::read_to_string(&page).unwrap();
+        let all = [
+            "<!doctype html>",
+            "Wrong on <strong>0.00 %</strong> of the clean images and on <strong>12.50 %</strong> under corruption, 12.50 points more",
+            "<td>contrast</td><td style=\"text-align: right\">0.00</td>",
+            "By severity</h2>",
+            "<li>sha256: ",
+            "<details><summary>",
+            "corrupted at",
+        ];
+        for part in all.iter().chain(more) {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        // brightness changes an answer, contrast none
+        assert_eq!(text.matches("<img src=\"data:image/png;base64,").count(), 2, "{text}");
+        assert!(!text.contains("src=\"http") && !text.contains("href=\"http"), "{text}");
+        fs::remove_file(&page).unwrap();
+    };
+    let model = model();
+    measured(&folder, &model, &["--input", INPUT, "--page"]).arg(&page).assert().success().stderr(contains("page: "));
+    browser::looks_at(&page);
+    parts(&["light.onnx under corruption", "Accuracy against confidence", "corrupted at the size of the model's input"]);
+    fs::write(&file, answers(&out, false)).unwrap();
+    robustness(&out, &file).arg("--page").arg(&page).assert().success();
+    parts(&["predictions.csv under corruption", "clean/dark/0.png", "corrupted at their own size"]);
 }
 
 #[test]

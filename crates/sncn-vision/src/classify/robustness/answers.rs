@@ -3,6 +3,8 @@
 use super::super::corrupt::{Copy, Manifest};
 use super::predictions::{self, Answer};
 use super::protocol::Protocol;
+use super::samples::{Sample, Telling, png};
+use crate::picture::{self, Limit, Photo};
 use anyhow::{Result, ensure};
 use sncn_train::calibration::Calibration;
 use sncn_train::confusion::Confusion;
@@ -45,11 +47,11 @@ impl<'a> Copies<'a> {
         Ok(Self { folder, copies, images: manifest.images, classes, protocol: Protocol::of_copies(&manifest) })
     }
 
-    /// Adds what the answers in a file are worth.
+    /// Adds what the answers in a file are worth, and gives them all.
     ///
     /// # Errors
     /// If the answers do not fit the images.
-    pub(super) fn measure(&self, file: &Path, recorder: &mut Recorder) -> Result<()> {
+    pub(super) fn measure(&self, file: &Path, recorder: &mut Recorder) -> Result<Vec<u32>> {
         let Self { copies, classes, images, .. } = self;
         let place: BTreeMap<&str, u32> = (0..).zip(classes).map(|(at, class)| (class.as_str(), at)).collect();
         let label = |copy: &Copy| place.get(copy.label.as_str()).copied().unwrap_or_default();
@@ -82,7 +84,37 @@ impl<'a> Copies<'a> {
                 recorder.add(&split, CHANGED, changed(clean, answers), *images);
             }
         }
-        Ok(())
+        Ok(answers)
+    }
+
+    /// For each corruption an image whose answer it changes, at the highest severity, where there is one.
+    ///
+    /// # Errors
+    /// If a copy cannot be read.
+    pub(super) fn samples(&self, answers: &[u32]) -> Result<Vec<Sample>> {
+        let strongest = self.protocol.severities.iter().max().copied().unwrap_or_default();
+        let class = |name: &str| self.classes.iter().position(|class| class == name).unwrap_or_default() as u32;
+        let labels: Vec<u32> = self.copies[..self.images].iter().map(|copy| class(&copy.label)).collect();
+        let clean = &answers[..self.images];
+        let (mut samples, mut telling) = (Vec::new(), Telling::default());
+        for (copies, found) in self.copies.chunks(self.images).zip(answers.chunks(self.images)) {
+            if copies[0].severity != strongest {
+                continue;
+            }
+            let Some(index) = telling.choose(&labels, clean, found) else { continue };
+            let name = |answers: &[u32]| self.classes.get(answers[index] as usize).cloned().unwrap_or_default();
+            let shown = |copy: &Copy| png(&Photo::from(picture::read(&self.folder.join(&copy.path), Limit::default())?));
+            samples.push(Sample {
+                corruption: copies[0].corruption.clone(),
+                name: self.copies[index].path.clone(),
+                label: name(&labels),
+                before: name(clean),
+                after: name(found),
+                clean: shown(&self.copies[index])?,
+                corrupted: shown(&copies[index])?,
+            });
+        }
+        Ok(samples)
     }
 }
 

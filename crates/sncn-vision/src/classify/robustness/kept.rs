@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Part {
     pub(super) split: String,
     pub(super) measurements: Vec<Measurement>,
-    /// The answers, where they are needed again: those to the clean images.
+    /// The answers, where they are needed again: those to the clean images, and at the highest severity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) answers: Vec<u32>,
 }

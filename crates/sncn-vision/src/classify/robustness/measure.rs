@@ -5,6 +5,7 @@ use super::super::{digest, setup};
 use super::answers::{CHANGED, changed, split};
 use super::kept::{Kept, Part};
 use super::protocol::{AUTO, Protocol, origin};
+use super::samples::{Sample, Telling, png};
 use super::subject::Subject;
 use crate::corruption::{self, Frost, frost};
 use crate::dataset::photos::{self, Check};
@@ -21,8 +22,10 @@ use std::time::{Duration, Instant};
 
 /// Images of a batch.
 const BATCH: usize = 100;
-/// Of so many images one is tried with every corruption before anything is measured.
+/// Of so many images one is tried with every corruption before anything is measured, ...
 const TRIED: usize = 200;
+/// ... of those of a small or large set at least and at most so many.
+const FEW: (usize, usize) = (8, 32);
 
 /// Whether images are corrupted before or after they are brought to the size of the model's input.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +169,7 @@ impl Measurement {
     /// What measuring will cost: images, and how many of them this machine does in a second, tried with every corruption on the first
     /// few.
     fn cost(&self, pass: &Pass, missing: usize) -> Result<String> {
-        let few = setup::limited(&self.images, Some((self.images.len() / TRIED).clamp(1, 16)));
+        let few = setup::limited(&self.images, Some((self.images.len() / TRIED).clamp(FEW.0, FEW.1)));
         // weights are packed and textures made before the clock starts
         self.evaluate(&self.examples(&few, "", 0)?, pass, |_| {})?;
         let mut tried = 0;
@@ -215,16 +218,48 @@ impl Measurement {
             let found = self.evaluate(&set, &pass, |count| bar.inc(count as u64)).with_context(|| split.clone())?;
             let from = recorder.measurements().len();
             found.record(recorder, &split, &self.classes, severity == 0);
-            let mut answers = Vec::new();
             if severity == 0 {
-                (clean, answers) = (found.predictions.clone(), found.predictions);
+                clean.clone_from(&found.predictions);
             } else {
                 recorder.add(&split, CHANGED, changed(&clean, &found.predictions), self.images.len());
             }
+            // a page shows images at the highest severity
+            let answers = if severity == 0 || severity == self.strongest() { found.predictions } else { Vec::new() };
             kept.add(Part { split, measurements: recorder.measurements()[from..].to_vec(), answers })?;
         }
         bar.finish_and_clear();
         Ok(())
+    }
+
+    fn strongest(&self) -> usize {
+        self.protocol.severities.iter().max().copied().unwrap_or_default()
+    }
+
+    /// For each corruption an image whose answer it changes, at the highest severity, where there is one.
+    ///
+    /// # Errors
+    /// If an image cannot be read.
+    pub(super) fn samples(&self, kept: &Kept) -> Result<Vec<Sample>> {
+        let labels = (0..self.images.len()).map(|index| self.images.label(index).map(|label| label as u32));
+        let (labels, plain) = (labels.collect::<Result<Vec<u32>>>()?, self.examples(&self.images, "", 0)?);
+        let answers =
+            |corruption: &str, severity: usize| kept.of(&split(corruption, severity)).map(|part| part.answers.as_slice());
+        let (mut samples, mut telling) = (Vec::new(), Telling::default());
+        for name in &self.protocol.corruptions {
+            let (Some(clean), Some(found)) = (answers("", 0), answers(name, self.strongest())) else { continue };
+            let Some(index) = telling.choose(&labels, clean, found) else { continue };
+            let class = |answers: &[u32]| self.classes.get(answers[index] as usize).cloned().unwrap_or_default();
+            samples.push(Sample {
+                corruption: name.clone(),
+                name: format!("image {index}"),
+                label: class(&labels),
+                before: class(clean),
+                after: class(found),
+                clean: png(&plain.seen(index)?)?,
+                corrupted: png(&self.examples(&self.images, name, self.strongest())?.seen(index)?)?,
+            });
+        }
+        Ok(samples)
     }
 
     /// Whether its corruption errors may be divided by AlexNet's: those of ImageNet's classes, as published.

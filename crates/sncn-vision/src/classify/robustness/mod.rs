@@ -4,20 +4,25 @@
 mod answers;
 mod kept;
 mod measure;
+mod page;
 mod predictions;
 mod protocol;
+mod samples;
 mod subject;
 
 use answers::{CHANGED, Copies, SET};
 use anyhow::{Result, ensure};
 use kept::Kept;
 use measure::Measurement;
+use page::Page;
 use protocol::Protocol;
 pub(super) use protocol::origin;
+use samples::Sample;
 use serde_json::{Value, json};
 use sncn_record::corruption_error::ALEXNET;
 use sncn_record::results::{self, Header};
 use sncn_record::task::CLASSIFY;
+use sncn_train::files::write_atomically;
 use sncn_train::harness::record::Recorder;
 use sncn_train::harness::{cli, provenance, summary};
 use std::path::PathBuf;
@@ -38,6 +43,9 @@ pub struct Robustness {
     /// Write the measurements there, as JSON lines; a model that is interrupted goes on from there.
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
+    /// Write a page for a browser there, with tables, curves, and images whose answers changed.
+    #[arg(long, value_name = "FILE")]
+    page: Option<PathBuf>,
     /// Print JSON lines instead of tables.
     #[arg(long)]
     json: bool,
@@ -65,8 +73,9 @@ impl Robustness {
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let notes = copies.protocol.notes(&format!("predictions of {name}"));
                 let mut recorder = Recorder::new(header(&name, &copies.protocol, copies.classes.clone(), notes, Value::Null)?);
-                copies.measure(file, &mut recorder)?;
+                let answers = copies.measure(file, &mut recorder)?;
                 self.finish(&recorder)?;
+                self.write_page(&recorder, &copies.protocol, || copies.samples(&answers))?;
                 self.check(&recorder)
             }
             None => {
@@ -88,6 +97,7 @@ impl Robustness {
             recorder.add_normalised(&format!("{SET}-c"), &ALEXNET);
         }
         self.finish(&recorder)?;
+        self.write_page(&recorder, protocol, || measurement.samples(&kept))?;
         kept.remove();
         self.check(&recorder)
     }
@@ -106,6 +116,15 @@ impl Robustness {
             recorder.notes().iter().for_each(|note| out!("{note}"));
         }
         self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
+    }
+
+    /// Writes the page, where that was asked for.
+    fn write_page(&self, recorder: &Recorder, protocol: &Protocol, samples: impl FnOnce() -> Result<Vec<Sample>>) -> Result<()> {
+        let Some(path) = &self.page else { return Ok(()) };
+        let samples = samples()?;
+        write_atomically(path, Page { recorder, protocol, samples: &samples }.html()?.as_bytes())?;
+        eprintln!("page: {}", path.display());
+        Ok(())
     }
 
     /// Fails where the accuracy is too low.

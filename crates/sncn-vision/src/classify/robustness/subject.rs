@@ -57,7 +57,7 @@ pub(super) struct Subject {
     names: Option<Vec<String>>,
     /// How images become its inputs.
     pub(super) preprocessing: Preprocessing,
-    /// The name of its file.
+    /// The name of its file, or of its run.
     pub(super) name: String,
     /// SHA-256 of its file.
     pub(super) sha256: String,
@@ -127,9 +127,9 @@ impl Options {
         let checkpoint = Saved::at(path).read()?;
         let (file, folder) = (checkpoint.path().to_path_buf(), if path.is_dir() { Some(path) } else { path.parent() });
         let trained = Trained::<Classify>::of(checkpoint, folder.unwrap_or(Path::new(".")))?;
-        let Trained { header, run, model, .. } = trained;
+        let Trained { header, run, model, seed, .. } = trained;
         let (count, preprocessing) = (header.classes.len(), run.settings.preprocessing);
-        let (name, sha256) = (file_name(path), digest(&file)?);
+        let (name, sha256) = (format!("{}, seed {seed}", run.name), digest(&file)?);
         let describe = format!("{name}: {}, trained on {}", run.backbone, run.train);
         Ok(Subject { network: model, count, names: Some(header.classes), preprocessing, name, sha256, describe })
     }

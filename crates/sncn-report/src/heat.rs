@@ -1,20 +1,20 @@
 //! `HeatMap`: a matrix of percentages as coloured cells with numbers, as SVG.
 
-use crate::chart::{LETTER, fill, number, open, tick, write};
+use crate::draw::{LETTER, fill, number, open, tick, write};
 use std::fmt::Write;
 
 /// A matrix of percentages.
-pub(crate) struct HeatMap {
+pub struct HeatMap {
     /// The heading.
-    pub(crate) title: String,
+    pub title: String,
     /// The names of the rows.
-    pub(crate) rows: Vec<String>,
+    pub rows: Vec<String>,
     /// The names of the columns.
-    pub(crate) columns: Vec<String>,
+    pub columns: Vec<String>,
     /// The values by row and column.
-    pub(crate) values: Vec<Vec<Option<f64>>>,
+    pub values: Vec<Vec<Option<f64>>>,
     /// The meaning of values, rows and columns.
-    pub(crate) legend: String,
+    pub legend: String,
 }
 
 /// The colour scale from low to high; lightness decreases, so it can be read without colour.
@@ -56,7 +56,7 @@ impl HeatMap {
     }
 
     /// The heat map as SVG.
-    pub(crate) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let numbered = self.columns.len() <= NUMBERED;
         let (cell_width, cell_height) = if numbered { (42., 26.) } else { (8., 8.) };
         let left = 16. + longest(&self.rows) + 8.;

@@ -1,39 +1,39 @@
 //! `Reliability`: accuracy against confidence, bin by bin (Guo et al. 2017), written as SVG by hand.
 
-use crate::chart::{COLOURS, LETTER, fill, line, open, write};
+use crate::draw::{COLOURS, LETTER, fill, line, open, write};
 use std::fmt::Write;
 
 /// A bin of confidence that some examples fell into.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Bin {
+pub struct Bin {
     /// Its place, from 0.
-    pub(crate) index: usize,
+    pub index: usize,
     /// Examples in it.
-    pub(crate) count: f64,
+    pub count: f64,
     /// Share of them that are right.
-    pub(crate) accuracy: f64,
+    pub accuracy: f64,
     /// Their mean confidence.
-    pub(crate) confidence: f64,
+    pub confidence: f64,
 }
 
 /// One row on one test set.
-pub(crate) struct Panel {
+pub struct Panel {
     /// Name of the row.
-    pub(crate) name: String,
+    pub name: String,
     /// Expected calibration error, as text.
-    pub(crate) ece: String,
+    pub ece: String,
     /// Its bins.
-    pub(crate) bins: Vec<Bin>,
+    pub bins: Vec<Bin>,
 }
 
 /// Panels of several rows on several test sets.
-pub(crate) struct Reliability {
+pub struct Reliability {
     /// Heading.
-    pub(crate) title: String,
+    pub title: String,
     /// Bins between 0 and 1.
-    pub(crate) bins: usize,
+    pub bins: usize,
     /// Names of test sets, each with the panels of the rows.
-    pub(crate) sets: Vec<(String, Vec<Panel>)>,
+    pub sets: Vec<(String, Vec<Panel>)>,
 }
 
 const SIDE: f64 = 168.;
@@ -55,7 +55,7 @@ const SHARE: &str = COLOURS[0];
 
 impl Reliability {
     /// The drawing.
-    pub(crate) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let most = self.sets.iter().map(|(_, panels)| panels.len()).max().unwrap_or(0).min(ACROSS);
         let width = (LEFT + most as f64 * STEP).max(16. + self.title.chars().count() as f64 * 8.2 + 16.).max(730.);
         let lines: usize = self.sets.iter().map(|(_, panels)| panels.len().div_ceil(ACROSS)).sum();

@@ -1,24 +1,24 @@
 //! `Grid`: a small table of text, for Markdown or a terminal.
 
 /// Rows of cells below a heading; the first column is left-aligned text, the others are right-aligned numbers.
-pub(crate) struct Grid {
+pub struct Grid {
     heading: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Grid {
     /// An empty table with these headings.
-    pub(crate) fn new(heading: Vec<String>) -> Self {
+    pub fn new(heading: Vec<String>) -> Self {
         Self { heading, rows: Vec::new() }
     }
 
     /// Adds a row.
-    pub(crate) fn push(&mut self, row: Vec<String>) {
+    pub fn push(&mut self, row: Vec<String>) {
         self.rows.push(row);
     }
 
     /// Whether there are no rows.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
@@ -31,7 +31,7 @@ impl Grid {
     }
 
     /// A Markdown table whose source is aligned.
-    pub(crate) fn markdown(&self) -> String {
+    pub fn markdown(&self) -> String {
         let escape = |cell: &str| cell.replace('|', "\\|");
         let widths = self.widths(escape);
         let line = |cells: &[String]| {
@@ -57,14 +57,14 @@ impl Grid {
     }
 
     /// Aligned columns for a terminal; transposed if that is narrower.
-    pub(crate) fn narrow(&self) -> String {
+    pub fn narrow(&self) -> String {
         let width = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
         let (plain, turned) = (self.plain(), self.transposed().plain());
         if width(&turned) < width(&plain) { turned } else { plain }
     }
 
     /// Aligned columns for a terminal.
-    pub(crate) fn plain(&self) -> String {
+    pub fn plain(&self) -> String {
         let widths = self.widths(str::to_string);
         let line = |cells: &[String]| {
             let cells = widths.iter().enumerate().map(|(i, &width)| {

@@ -1,0 +1,57 @@
+//! Pages as a browser shows them: headless Chromium, where there is one.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// What a page is asked when it is shown: whether it is wider than the window, whether all pictures are there, whether links lead
+/// somewhere, and the first column of the second table before and after its last heading is chosen.
+const ASKED: &str = r##"<script>
+addEventListener("load", () => {
+  const root = document.documentElement;
+  const links = [...document.querySelectorAll("a")].map((a) => a.getAttribute("href"));
+  const table = document.querySelectorAll("table")[1];
+  const names = () => [...table.tBodies[0].rows].map((row) => row.cells[0].textContent).join(",");
+  const before = names();
+  const heads = table.querySelectorAll("th button");
+  heads[heads.length - 1].click();
+  document.body.textContent = "ANSWER " + JSON.stringify({
+    wide: root.scrollWidth > innerWidth,
+    window: innerWidth,
+    missing: [...document.images].filter((image) => !image.complete || image.naturalWidth === 0).length,
+    lost: links.filter((link) => link.startsWith("#") && !document.getElementById(link.slice(1))),
+    outside: links.filter((link) => !link.startsWith("#")),
+    pictures: document.images.length + document.querySelectorAll("svg").length,
+    before, after: names(),
+  }) + " END";
+});
+</script>"##;
+
+/// Looks at a page in windows of three widths; where there is no Chromium that is said and nothing is looked at.
+pub(crate) fn looks_at(page: &Path) {
+    let named = ["chromium", "chromium-browser", "google-chrome"];
+    let Some(browser) = named.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok()) else {
+        eprintln!("skipped: no Chromium to look at {} with", page.display());
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let asked = folder.path().join("asked.html");
+    fs::write(&asked, fs::read_to_string(page).unwrap() + ASKED).unwrap();
+    for width in [500, 800, 1400] {
+        let mut command = Command::new(browser);
+        command.args(["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]);
+        command.arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
+        command.arg(format!("--window-size={width},900")).arg(format!("file://{}", asked.display()));
+        let output = command.output().unwrap();
+        let (said, told) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!told.contains(":CONSOLE"), "{told}");
+        let answer = said.split("ANSWER ").nth(1).and_then(|rest| rest.split(" END").next());
+        let answer = answer.unwrap_or_else(|| panic!("no answer in {said}\n{told}")).replace("&amp;", "&");
+        let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer["wide"], false, "{width}: {answer}");
+        assert_eq!(answer["missing"], 0, "{answer}");
+        assert!(answer["lost"].as_array().unwrap().is_empty() && answer["outside"].as_array().unwrap().is_empty(), "{answer}");
+        assert!(answer["pictures"].as_u64().unwrap() >= 3, "{answer}");
+        assert_ne!(answer["before"], answer["after"], "a table is sorted by the heading that is chosen: {answer}");
+    }
+}
