@@ -10,6 +10,7 @@
 //! | use a layer in a candle model | [`Layer`], [`layer::ChannelsFirst`], [`layer::AsModule`] |
 //! | write a layer | [`rule::Rule`], or [`graph::Operation`] |
 //! | build a network that tables can attach layers to | [`FeatureMap`], [`Hooks`], [`block`] |
+//! | write a network in another form | [`trace`](fn@trace::trace) |
 //! | train | [`Vars`], [`Pass`], [`loss`], [`backward`](fn@backward), [`optim::Optimizer`] |
 
 mod average;
@@ -28,6 +29,7 @@ pub mod rule;
 pub mod seed;
 pub mod stats;
 pub mod test_time;
+pub mod trace;
 pub mod vars;
 
 pub use average::WeightAverage;

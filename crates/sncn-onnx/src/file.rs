@@ -160,6 +160,15 @@ impl File {
     }
 }
 
+/// What a file notes beside its graph, such as what [`crate::export`] was given: texts by their names.
+///
+/// # Errors
+/// If the file cannot be read, or is no ONNX model.
+pub fn notes(path: &Path) -> Result<HashMap<String, String>, OnnxError> {
+    let props = File::read(path)?.model.metadata_props;
+    Ok(props.into_iter().map(|entry| (entry.key, entry.value)).collect())
+}
+
 /// A dimension that is a number; one of 0 or less, or with a name, is free.
 fn fixed(dim: Option<&Dim>) -> Option<usize> {
     match dim {

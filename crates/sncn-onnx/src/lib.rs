@@ -3,6 +3,8 @@
 //! [`Classifier::open`] reads a file, says what does not fit an image classifier, and gives a network that takes images (N, H, W, 3) and
 //! answers logits (N, classes), whatever the layout of the file's own input and whether it ends in a softmax.
 //!
+//! [`export`] writes a network as such a file.
+//!
 //! A graph is split in two. Its body, all that can be computed from the image by convolutions, BatchNorm, activations, sums,
 //! concatenations and pooling as `sncn-core` has them, is recorded there and runs on its kernels; the rest runs on tract. Either part may
 //! be empty.
@@ -11,10 +13,14 @@ mod attributes;
 mod body;
 mod classifier;
 mod error;
+mod export;
 mod file;
 mod rest;
 mod translate;
+mod write;
 
 pub use classifier::{Classifier, Reading};
 pub use error::OnnxError;
-pub use file::Layout;
+pub use export::export;
+pub use file::{Layout, notes};
+pub use write::Notes;

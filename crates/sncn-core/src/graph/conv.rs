@@ -13,6 +13,7 @@ use super::pooled::{Part, Pooled, Values};
 use super::recording::Recording;
 use crate::ops::with_values;
 use crate::ops::{self, Conv, conv_shape};
+use crate::trace::{self, Operation};
 use candle_core::{Result, Tensor, bail};
 use sncn_kernels::fused::{
     Direction, PackedWeight, Source, conv_forward, conv_input_gradient, conv_weight_gradient, copy_rows, no_finish,
@@ -56,7 +57,10 @@ impl FeatureMap {
         let Repr::Tensor(xs, precision) = &self.0 else {
             return self.reading(|xs| Ok(xs.clone()), |recording, map| conv(recording, map, weight, settings, plus));
         };
-        Ok(Self(Repr::Tensor(ops::conv2d_with_precision(xs, weight, plus.bias, settings, *precision)?, *precision)))
+        let ys = ops::conv2d_with_precision(xs, weight, plus.bias, settings, *precision)?;
+        let traced = || Operation::Convolution { weight: weight.clone(), bias: plus.bias.cloned(), conv: *settings };
+        trace::note(traced, &[xs], &ys);
+        Ok(Self(Repr::Tensor(ys, *precision)))
     }
 }
 

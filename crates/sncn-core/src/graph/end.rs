@@ -28,7 +28,7 @@ impl MapGradients {
 }
 
 impl FeatureMap {
-    /// Returns the map, with what is pending applied, as a tensor (N, H, W, C) on candle's tape. This ends a recording.
+    /// Returns the map, with what is pending applied, as a tensor (N, H, W, C) on candle's tape. This ends a recording with gradients.
     ///
     /// # Errors
     /// Returns an error where the recording has ended before.
@@ -155,21 +155,28 @@ pub(super) fn pool(recording: &Recording, source: &Map, (rows, columns): (usize,
 }
 
 impl Recording {
-    /// Ends the recording with these values as its result.
+    /// Gives these values as a tensor. This ends the recording of a pass with gradients; others give as many tensors as are asked for.
     pub(super) fn finish(&self, values: Vec<f32>, shape: Shape, map: Option<usize>) -> Result<Tensor> {
-        let Log { mode, input, steps, slots, parameters, .. } = self.take();
-        let Some(input) = input else {
-            bail!("this recording has ended: a recording gives one tensor; concatenate what else is needed before it ends")
+        let ended = || {
+            candle_core::Error::Msg(
+                "this recording has ended: a recording gives one tensor; concatenate what else is needed before it ends"
+                    .to_string(),
+            )
         };
-        let (recorded, chain) = if mode.record {
+        let (input, chain, recorded, to_input) = if self.mode().record {
+            let Log { mode, input, steps, slots, parameters, .. } = self.take();
             let left = Left::default();
             let chain = chain(&parameters, &left)?;
-            (Some(Recorded { steps, slots, parameters: parameters.len(), left }), chain)
+            let recorded = Recorded { steps, slots, parameters: parameters.len(), left };
+            (input.ok_or_else(ended)?, chain, Some(recorded), mode.to_input)
         } else {
+            let (input, parameter) = self.with(|log| (log.input.clone(), log.parameters.first().cloned()));
+            let input = input.ok_or_else(ended)?;
             // with a parameter as its input the operation stays on the tape, and a backward pass gets an error
-            (None, parameters.into_iter().next().unwrap_or_else(|| input.clone()))
+            let chain = parameter.unwrap_or_else(|| input.clone());
+            (input, chain, None, false)
         };
         let values = Mutex::new(Some(values));
-        input.apply_op2(&chain, Body { values, shape, map, recorded, to_input: mode.to_input })
+        input.apply_op2(&chain, Body { values, shape, map, recorded, to_input })
     }
 }

@@ -9,6 +9,7 @@ use super::pooled::{Pooled, Values};
 use super::recording::Recording;
 use crate::ops;
 use crate::rule::Moments;
+use crate::trace::{self, Operation};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::rows::{self, Activation};
@@ -22,7 +23,7 @@ impl FeatureMap {
     /// Returns an error where the shapes differ, the maps belong to different recordings, or only one is recorded.
     pub fn add(&self, other: &Self) -> Result<Self> {
         let after = After { relu: false, gather: true };
-        self.both(other, |xs, ys| xs + ys, |recording, xs, ys| add(recording, xs, ys, after))
+        self.both(other, sum, |recording, xs, ys| add(recording, xs, ys, after))
     }
 
     /// Adds `other` to this map and applies ReLU. With `gather` a training pass computes the statistics of the result too, for a layer
@@ -32,7 +33,7 @@ impl FeatureMap {
     /// As [`FeatureMap::add`].
     pub fn add_relu(&self, other: &Self, gather: bool) -> Result<Self> {
         let after = After { relu: true, gather };
-        self.both(other, |xs, ys| ops::relu(&(xs + ys)?), |recording, xs, ys| add(recording, xs, ys, after))
+        self.both(other, |xs, ys| rectified(&sum(xs, ys)?), |recording, xs, ys| add(recording, xs, ys, after))
     }
 
     /// Concatenates the channels of this map and `other`; both must belong to one recording.
@@ -40,8 +41,26 @@ impl FeatureMap {
     /// # Errors
     /// Returns an error where (N, H, W) differ, the maps belong to different recordings, or only one is recorded.
     pub fn concat(&self, other: &Self) -> Result<Self> {
-        self.both(other, |xs, ys| Tensor::cat(&[xs, ys], 3), concat)
+        let plain = |xs: &Tensor, ys: &Tensor| {
+            let joined = Tensor::cat(&[xs, ys], 3)?;
+            trace::note(|| Operation::Concatenate, &[xs, ys], &joined);
+            Ok(joined)
+        };
+        self.both(other, plain, concat)
     }
+}
+
+/// The sum of two tensors.
+fn sum(xs: &Tensor, ys: &Tensor) -> Result<Tensor> {
+    let sum = (xs + ys)?;
+    trace::note(|| Operation::Add, &[xs, ys], &sum);
+    Ok(sum)
+}
+
+fn rectified(xs: &Tensor) -> Result<Tensor> {
+    let ys = ops::relu(xs)?;
+    trace::note(|| Operation::Relu, &[xs], &ys);
+    Ok(ys)
 }
 
 /// Values of a sum that are worked on at a time.

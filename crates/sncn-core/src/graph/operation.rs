@@ -5,6 +5,7 @@ use super::map::Map;
 use super::observe::done;
 use super::pooled::{Pooled, Values};
 use super::recording::{Parameter, Recording};
+use crate::trace;
 use candle_core::{Result, Tensor, bail};
 use std::sync::Arc;
 
@@ -51,6 +52,11 @@ pub trait Operation: Send + Sync + 'static {
     /// # Errors
     /// Returns candle's error, and an error where the operation is not defined for the shape.
     fn reference(&self, xs: &Tensor) -> Result<Tensor>;
+
+    /// Returns the operation in a trace of a network, where it has one; by default none, and a network with it cannot be traced.
+    fn traced(&self) -> Option<trace::Operation> {
+        None
+    }
 }
 
 impl FeatureMap {
@@ -61,7 +67,14 @@ impl FeatureMap {
     pub fn apply_operation<O: Operation>(&self, operation: O) -> Result<Self> {
         let operation = Arc::new(operation);
         self.reading(
-            |xs| operation.reference(xs),
+            |xs| {
+                let ys = operation.reference(xs)?;
+                match operation.traced() {
+                    Some(traced) => trace::note(|| traced, &[xs], &ys),
+                    None => trace::refuse(&format!("{}: it has no trace", operation.name())),
+                }
+                Ok(ys)
+            },
             |recording, map| {
                 let map = map.materialize(recording);
                 let dims = operation.output(map.dims)?;

@@ -9,13 +9,14 @@ use super::pooled::{Pooled, Values};
 use super::recording::Recording;
 use crate::Seed;
 use crate::ops;
+use crate::trace::{self, Operation};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 use sncn_kernels::pool::{PoolShape, max_pool_backward, max_pool_forward};
 use sncn_kernels::simd::Form as Kernels;
 
 impl FeatureMap {
-    /// Computes the mean over all positions, a tensor (N, C) on candle's tape. This ends a recording.
+    /// Computes the mean over all positions, a tensor (N, C) on candle's tape. This ends a recording with gradients.
     ///
     /// # Errors
     /// Returns an error where the recording has ended before.
@@ -24,7 +25,7 @@ impl FeatureMap {
         self.corner_mean(h, w)
     }
 
-    /// Computes the mean over the first `rows` rows and `columns` columns, a tensor (N, C) on candle's tape. This ends a recording.
+    /// Computes the mean over the first `rows` rows and `columns` columns, a tensor (N, C) on candle's tape. This ends a recording with gradients.
     ///
     /// # Errors
     /// Returns an error where the map has fewer rows or columns, either number is 0, or the recording has ended before.
@@ -34,7 +35,11 @@ impl FeatureMap {
             bail!("a mean over {rows} × {columns} positions of a map of {h} × {w}")
         }
         match &self.0 {
-            Repr::Tensor(xs, _) => ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?),
+            Repr::Tensor(xs, _) => {
+                let means = ops::global_avg_pool(&xs.narrow(1, 0, rows)?.narrow(2, 0, columns)?)?;
+                trace::note(|| Operation::Mean { rows, columns }, &[xs], &means);
+                Ok(means)
+            }
             Repr::Map(recording, map) => end::pool(recording, &map.ready(recording), (rows, columns)),
         }
     }
@@ -44,7 +49,12 @@ impl FeatureMap {
     /// # Errors
     /// Returns an error where height or width is less than 2.
     pub fn avg_pool2(&self) -> Result<Self> {
-        self.either(|xs| ops::avg_pool2d(xs, 2, 2), avg_pool2)
+        let plain = |xs: &Tensor| {
+            let means = ops::avg_pool2d(xs, 2, 2)?;
+            trace::note(|| Operation::AveragePool2, &[xs], &means);
+            Ok(means)
+        };
+        self.either(plain, avg_pool2)
     }
 
     /// Computes the maxima of square windows, as [`ops::max_pool2d`].
@@ -54,7 +64,11 @@ impl FeatureMap {
     pub fn max_pool(&self, kernel: usize, stride: usize, padding: usize) -> Result<Self> {
         let window = (kernel, stride, padding);
         self.reading(
-            |xs| ops::max_pool2d(xs, kernel, stride, padding),
+            |xs| {
+                let maxima = ops::max_pool2d(xs, kernel, stride, padding)?;
+                trace::note(|| Operation::MaxPool { kernel, stride, padding }, &[xs], &maxima);
+                Ok(maxima)
+            },
             |recording, map| Ok(max_pool(recording, map, ops::pool_shape(map.dims, window)?)),
         )
     }

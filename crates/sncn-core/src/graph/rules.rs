@@ -9,6 +9,7 @@ use super::statistics::{BodyInput, RuleBackward, composed};
 use crate::pass::Pass;
 use crate::rule::{self, MapShape, Rule};
 use crate::stats::Positions;
+use crate::trace;
 use candle_core::{Result, Tensor};
 use std::cell::RefCell;
 
@@ -31,7 +32,10 @@ fn shape((instances, height, width, channels): (usize, usize, usize, usize)) -> 
 fn on_tensor(rule: &dyn Rule, xs: &Tensor, pass: &Pass) -> Result<Tensor> {
     let (n, h, w, c) = xs.dims4()?;
     let ys = rule::on_tensor(rule, &xs.reshape((n, h * w, c))?, &shape((n, h, w, c)), pass)?;
-    ys.map_or_else(|| Ok(xs.clone()), |ys| ys.reshape((n, h, w, c)))
+    let Some(ys) = ys else { return Ok(xs.clone()) };
+    let ys = ys.reshape((n, h, w, c))?;
+    trace::note_rule(rule.name(), xs, &ys);
+    Ok(ys)
 }
 
 fn apply(recording: &Recording, map: &Map, rule: &dyn Rule, pass: &Pass) -> Result<Map> {

@@ -4,6 +4,7 @@ use crate::graph::{FeatureMap, TokenMap};
 use crate::packing::Packing;
 use crate::pass::Pass;
 use crate::rule::Rule;
+use crate::trace;
 use candle_core::{Result, Tensor, bail};
 
 /// A layer that keeps the shape of its input, so that it can be attached anywhere in a network. Every [`Rule`] is a layer.
@@ -70,8 +71,12 @@ pub trait Layer: Send + Sync {
             [n, h, w, c] => (n, h, w, c),
             _ => bail!("a layer takes (N, C), (N, L, C) or (N, H, W, C), not a tensor of shape {:?}", xs.dims()),
         };
-        let map = FeatureMap::from_tensor(&xs.reshape(dims)?, recorded, pass)?;
-        self.on_map(&map, pass)?.to_tensor()?.reshape(xs.shape())
+        let whole = xs.reshape(dims)?;
+        trace::note_same(xs, &whole);
+        let ys = self.on_map(&FeatureMap::from_tensor(&whole, recorded, pass)?, pass)?.to_tensor()?;
+        let like = ys.reshape(xs.shape())?;
+        trace::note_same(&ys, &like);
+        Ok(like)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::graph::{Dims, FeatureMap, Operation, TokenMap};
 use crate::ops::with_values;
 use crate::packing::Packing;
 use crate::pass::Pass;
+use crate::trace;
 use candle_core::{D, Result, Tensor, bail};
 use candle_nn::Init;
 use sncn_kernels::layer_norm::{layer_norm_backward, layer_norm_forward};
@@ -86,5 +87,9 @@ impl Operation for LayerNorm {
         let centred = xs.broadcast_sub(&xs.mean_keepdim(D::Minus1)?)?;
         let std = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.eps)?.sqrt()?;
         centred.broadcast_div(&std)?.broadcast_mul(&weight)?.broadcast_add(&bias)
+    }
+
+    fn traced(&self) -> Option<trace::Operation> {
+        Some(trace::Operation::LayerNorm { weight: self.weight.clone(), bias: self.bias.clone(), eps: self.eps })
     }
 }

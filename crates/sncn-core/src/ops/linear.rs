@@ -3,6 +3,7 @@
 use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use super::weighted::{Argument, Gradients, Taped, Weighted};
+use crate::trace::{self, Operation};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::linear::{LinearShape, linear_forward, linear_input_gradient, linear_weight_gradient};
 use sncn_kernels::simd::Form;
@@ -73,7 +74,9 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
         bail!("linear: bias {:?}; accepted: [{c_out}]", bias.dims())
     }
     if !has_kernel(xs) {
-        return reference::linear(xs, weight, bias);
+        let ys = reference::linear(xs, weight, bias)?;
+        trace::note(|| Operation::Linear { weight: weight.clone(), bias: bias.cloned() }, &[xs], &ys);
+        return Ok(ys);
     }
     let rows = leading.iter().product();
     let op = Taped(Forward(LinearShape { rows, c_in, c_out }));

@@ -13,6 +13,7 @@ mod plain;
 mod rows;
 mod run;
 mod tape;
+mod traced;
 
 pub use instances::{Affine, Instances, MapShape, Statistics};
 pub(crate) use instances::{Moments, Region, RuleInput, host_values};
@@ -20,3 +21,5 @@ pub use matrix::Matrix;
 pub(crate) use plain::on_tensor;
 pub use run::Rule;
 pub(crate) use run::{Evaluated, run};
+pub use tape::{Function, Pair};
+pub use traced::{MatrixOperation, Traced};

@@ -6,6 +6,7 @@ use super::run::{Evaluated, Rule, run};
 use crate::backward::{Left, chain};
 use crate::pass::Pass;
 use crate::stats::{Outside, Positions, Stats, apply_affine};
+use crate::trace;
 use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, bail};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,9 @@ impl RuleInput for Plain<'_> {
 pub(crate) fn on_tensor(rule: &dyn Rule, xs: &Tensor, shape: &MapShape, pass: &Pass) -> Result<Option<Tensor>> {
     let plain = Plain { xs, shape, taken: RefCell::default() };
     let Some(evaluated) = run(rule, &plain, pass, true)? else { return Ok(None) };
+    if trace::is_on() {
+        trace::keep_rule(evaluated.traced());
+    }
     let (whole, within) = (shape.positions(None), evaluated.within.clone());
     let packed = on_tape(evaluated, &plain.taken.into_inner(), shape)?;
     let packed = packed.to_dtype(xs.dtype())?.to_device(xs.device())?;

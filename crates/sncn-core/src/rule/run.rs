@@ -54,11 +54,11 @@ pub trait Rule: Send + Sync {
 
 /// The result of a rule for one map in one pass, with the tape of its computation.
 pub(crate) struct Evaluated {
-    tape: Tape,
+    pub(super) tape: Tape,
     pub(crate) regions: Vec<Region>,
     pub(crate) parameters: Vec<(Tensor, usize)>,
     /// Nodes of centre, scale and bias.
-    matrices: [usize; 3],
+    pub(super) matrices: [usize; 3],
     /// The positions that change.
     pub(crate) within: Positions,
     instances: usize,

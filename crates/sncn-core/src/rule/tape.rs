@@ -6,18 +6,27 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// An elementwise function.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Function {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Function {
     /// multiplier·x + addend.
     Affine(f64, f64),
+    /// x².
     Square,
+    /// √x.
     Sqrt,
+    /// 1/x.
     Recip,
+    /// eˣ.
     Exp,
+    /// ln x.
     Log,
+    /// 1/(1 + e⁻ˣ).
     Sigmoid,
+    /// The hyperbolic tangent.
     Tanh,
+    /// max(0, x).
     Relu,
+    /// min(max(low, x), high).
     Clamp(f64, f64),
 }
 
@@ -54,12 +63,16 @@ impl Function {
     }
 }
 
-/// An operation of two matrices.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Pair {
+/// An operation of two matrices, value by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pair {
+    /// a + b.
     Add,
+    /// a − b.
     Sub,
+    /// a·b.
     Mul,
+    /// a/b.
     Div,
 }
 
@@ -96,12 +109,17 @@ pub(super) struct Node {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) values: Vec<f64>,
-    op: Op,
+    pub(super) op: Op,
     /// Whether its gradient is needed.
     wanted: bool,
 }
 
 impl Node {
+    /// The nodes that it was computed from.
+    pub(super) fn inputs(&self) -> Vec<usize> {
+        Tape::inputs(&self.op)
+    }
+
     /// Row r, or the single row.
     fn row(&self, r: usize) -> &[f64] {
         &self.values[self.at(r)]

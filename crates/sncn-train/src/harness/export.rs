@@ -1,21 +1,22 @@
-//! The `export` command: a checkpoint's weights for PyTorch, as a plain safetensors file.
+//! The `export` command: a checkpoint's weights for PyTorch, as a plain safetensors file, or its network as an ONNX file.
 
 use super::saved;
-use super::task::Task;
+use super::task::{Task, Trained};
 use crate::checkpoint::Checkpoint;
+use crate::files::write_atomically;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Write a checkpoint's weights as safetensors, with PyTorch's names and shapes
+/// Write a checkpoint's weights as safetensors, with PyTorch's names and shapes, or its network as ONNX
 ///
-/// `safetensors.torch.load_file` reads them.
-/// The file's header has the classes and the settings of inputs.
+/// `safetensors.torch.load_file` reads the weights. Where --output ends in .onnx the network is written, for ONNX Runtime and the like:
+/// images in, logits out. Either file notes the classes and how images become inputs.
 #[derive(clap::Args, Debug)]
 pub struct Export {
     /// A checkpoint file.
     checkpoint: PathBuf,
-    /// The file to write, such as weights.safetensors.
+    /// The file to write, such as weights.safetensors or network.onnx.
     #[arg(long)]
     output: PathBuf,
 }
@@ -38,6 +39,13 @@ impl Export {
     pub fn run<T: Task>(&self) -> Result<()> {
         differ(&self.checkpoint, &self.output)?;
         let checkpoint = Checkpoint::read(&self.checkpoint)?;
+        if self.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+            let folder = self.checkpoint.parent().unwrap_or(Path::new("."));
+            let bytes = T::onnx(&Trained::<T>::of(checkpoint, folder)?)?;
+            write_atomically(&self.output, &bytes)?;
+            crate::out!("{}: {} bytes", self.output.display(), bytes.len());
+            return Ok(());
+        }
         let run = saved::run_of::<T>(&checkpoint)?;
         let input = T::input(&run.settings)?.or_else(|| Some(run.input.clone()).filter(|input| !input.is_null()));
         let norm = run.norm.as_ref().map(serde_json::to_value).transpose()?;

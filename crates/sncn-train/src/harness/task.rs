@@ -15,7 +15,7 @@ use crate::confusion::Confusion;
 use crate::data::Dataset;
 use crate::evaluate::Evaluation;
 use crate::temperature::Scored;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
 use sncn_record::Measurement;
@@ -152,6 +152,14 @@ pub trait Task: Sized + Debug + 'static {
     /// # Errors
     /// If an input cannot be read or a file cannot be written.
     fn predict(trained: &Trained<Self>, options: &Self::Predict) -> Result<()>;
+
+    /// A model as an ONNX file, with what is needed to use it.
+    ///
+    /// # Errors
+    /// If this task's networks, or this one, have no such form.
+    fn onnx(_trained: &Trained<Self>) -> Result<Vec<u8>> {
+        bail!("{} writes no ONNX files; name a file that ends in .safetensors", Self::INFO.program)
+    }
 
     /// What `bench` measures besides a training step of a table's row.
     fn benches() -> &'static [Case] {

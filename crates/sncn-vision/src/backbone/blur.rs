@@ -3,8 +3,8 @@
 
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
-use sncn_core::FeatureMap;
 use sncn_core::graph::{Dims, Operation};
+use sncn_core::{FeatureMap, trace};
 
 /// Blur by (1, 2, 1)/4 in both directions and a stride of 2; the map is mirrored beyond its edges.
 struct Blur;
@@ -82,6 +82,10 @@ impl Operation for Blur {
         };
         self.output(xs.dims4()?)?;
         along(&along(xs, 1)?, 2)
+    }
+
+    fn traced(&self) -> Option<trace::Operation> {
+        Some(trace::Operation::Blur(std::array::from_fn(|at| WEIGHTS[at / 3] * WEIGHTS[at % 3])))
     }
 }
 

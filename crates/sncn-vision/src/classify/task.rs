@@ -3,7 +3,7 @@
 use super::bench;
 use super::corrupt::Corrupt;
 use super::import::Import;
-use super::noted::Noted;
+use super::noted::{CLASSES, INPUT, Noted};
 use super::options::{EvaluateOptions, Files};
 use super::predict::{self, Predict};
 use super::robustness::Robustness;
@@ -172,6 +172,13 @@ impl Task for Classify {
 
     fn predict(trained: &Trained<Self>, options: &Predict) -> Result<()> {
         predict::run(trained, options)
+    }
+
+    fn onnx(trained: &Trained<Self>) -> Result<Vec<u8>> {
+        let (size, classes) = (trained.run.settings.preprocessing.size, &trained.header.classes);
+        let notes =
+            [(CLASSES, serde_json::to_string(classes)?), (INPUT, serde_json::to_string(&trained.run.settings.preprocessing)?)];
+        Ok(sncn_onnx::export(trained.network(), size, &notes)?)
     }
 
     fn benches() -> &'static [Case] {

@@ -5,5 +5,6 @@ mod backbones;
 mod corruptions;
 mod norms;
 mod on_image;
+mod onnx;
 mod pictures;
 mod segment_networks;

@@ -284,6 +284,14 @@ fn an_interrupted_measurement_goes_on_and_gives_the_same() {
     assert_eq!(fs::read_to_string(&results).unwrap(), whole);
 }
 
+/// The last checkpoint in a folder.
+fn newest(run: &Path) -> PathBuf {
+    let files = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|ending| ending == "safetensors")).collect();
+    files.sort();
+    files.pop().unwrap()
+}
+
 #[test]
 fn a_checkpoint_is_measured_as_evaluate_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -305,6 +313,15 @@ fn a_checkpoint_is_measured_as_evaluate_does() {
             lines.iter().filter(|line| line["metric"] == "error" && !text(line).is_empty() && text(line).starts_with("-c/"));
         kept.map(|line| (text(line), line["value"].to_string())).collect()
     };
+    // as an ONNX file, which notes its classes and how images become inputs, it gives the same
+    let file = folder.path().join("network.onnx");
+    let mut command = sncn();
+    command.arg("export").arg(newest(&run)).arg("--output").arg(&file).assert().success().stdout(contains("network.onnx: "));
+    let again = folder.path().join("again.jsonl");
+    let mut command = sncn();
+    command.args(["robustness", "--images", "shapes", "--severities", "3", "--model"]).arg(&file).arg("--results").arg(&again);
+    command.assert().success().stdout(contains("nodes run on this program's kernels").and(contains("class names").not()));
+    assert_eq!(errors(&again, "images"), errors(&own, "images"));
     let (theirs, own) = (errors(&theirs, "shapes"), errors(&own, "images"));
     assert_eq!(theirs.len(), 15);
     // smoke.json evaluates on some of the test images only

@@ -2,6 +2,7 @@
 
 use super::super::digest::hex;
 use super::super::import::named;
+use super::super::noted::{CLASSES, INPUT};
 use super::super::setup::Classify;
 use crate::dataset::Images;
 use crate::dataset::relabelled::Relabelled;
@@ -93,20 +94,26 @@ impl Options {
     }
 
     fn onnx(&self, path: &Path) -> Result<Subject> {
-        let preprocessing = self.preprocessing(path)?;
+        let notes = sncn_onnx::notes(path)?;
+        let noted = |key: &str| notes.get(key).map(String::as_str);
+        let preprocessing = self.preprocessing(path, noted(INPUT))?;
         let layout = self.layout.map(|layout| if layout == Channels::Nchw { Layout::Nchw } else { Layout::Nhwc });
         let reading = Reading { size: preprocessing.size, layout, output: self.output_name.clone() };
         let model = Classifier::open(path, &reading)?;
         let (name, sha256) = (file_name(path), digest(path)?);
         let (count, describe) = (model.classes(), format!("{name}: {}", model.describe()));
-        Ok(Subject { network: Box::new(model), count, names: None, preprocessing, name, sha256, describe })
+        let names: Option<Vec<String>> = noted(CLASSES).and_then(|text| serde_json::from_str(text).ok());
+        let names = names.filter(|names| names.len() == count);
+        Ok(Subject { network: Box::new(model), count, names, preprocessing, name, sha256, describe })
     }
 
-    fn preprocessing(&self, path: &Path) -> Result<Preprocessing> {
+    /// How images become inputs: as given, as the file notes, or as the file beside it says.
+    fn preprocessing(&self, path: &Path, noted: Option<&str>) -> Result<Preprocessing> {
         let beside = path.with_file_name(BESIDE);
-        match &self.input {
-            Some(given) => Preprocessing::read(&serde_json::from_str(given).unwrap_or_else(|_| Value::from(given.as_str())))
-                .context("--input"),
+        match self.input.as_deref().or(noted) {
+            Some(given) => {
+                Preprocessing::read(&serde_json::from_str(given).unwrap_or_else(|_| Value::from(given))).context("--input")
+            }
             None if beside.is_file() => Preprocessing::beside(&beside),
             None => bail!(
                 "{}: an ONNX file does not say how images become its inputs: give --input, such as imagenet or \
