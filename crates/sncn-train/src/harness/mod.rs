@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod cli;
+mod doctor;
 pub mod evaluate;
 pub mod export;
 pub mod fit;
@@ -19,6 +20,7 @@ pub mod run;
 pub mod saved;
 mod scorer;
 pub mod settings;
+mod shell;
 pub mod start;
 pub mod summary;
 pub mod table;

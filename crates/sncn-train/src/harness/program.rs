@@ -2,12 +2,14 @@
 
 use super::bench::Bench;
 use super::cli::{self, Ending};
+use super::doctor::Doctor;
 use super::evaluate::Evaluate;
 use super::export::Export;
 use super::fit::Train;
 use super::plan::Plan;
 use super::predict::Predict;
 use super::provenance;
+use super::shell::Shell;
 use super::task::{Command as _, Task};
 use crate::text_file::abridged;
 use anyhow::Result;
@@ -39,6 +41,8 @@ enum Command<T: Task> {
     Plan(Plan),
     Export(Export),
     Bench(Bench),
+    Doctor(Doctor),
+    Shell(Shell),
     #[command(flatten)]
     Own(T::Command),
 }
@@ -52,6 +56,8 @@ impl<T: Task> Command<T> {
             Self::Plan(command) => command.run::<T>(),
             Self::Export(command) => command.run::<T>(),
             Self::Bench(command) => command.run::<T>(),
+            Self::Doctor(command) => command.run::<T>(),
+            Self::Shell(command) => command.run(T::INFO.program, &mut <Cli<T> as clap::CommandFactory>::command()),
             Self::Own(command) => command.run(),
         };
         done.map(|()| Ending::Done)

@@ -153,6 +153,11 @@ pub trait Task: Sized + Debug + 'static {
     /// If an input cannot be read or a file cannot be written.
     fn predict(trained: &Trained<Self>, options: &Self::Predict) -> Result<()>;
 
+    /// The data sets of this task, each with what was found of it in a data folder, for `doctor`.
+    fn found(_data_dir: &DataDir) -> Vec<(String, Result<String>)> {
+        Vec::new()
+    }
+
     /// A model as an ONNX file, with what is needed to use it.
     ///
     /// # Errors

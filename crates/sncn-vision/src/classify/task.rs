@@ -21,6 +21,7 @@ use crate::restyle::Styles;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 use sncn_core::{Network, Pass, Vars};
+use sncn_train::DataDir;
 use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::given::{Given, Row};
 use sncn_train::harness::{self, Begin, Empty, Observe, Prepared, Rebuild, Run, Task, Testing, Trained, Way, bench::Case};
@@ -29,15 +30,15 @@ use sncn_train::objective::Objective;
 /// Commands that only `sncn-classify` has.
 #[derive(clap::Subcommand, Debug)]
 pub enum Command {
-    /// Write corrupted copies of a data set (.npy, as CIFAR-10-C), a folder of images or an image.
+    /// Write corrupted copies of a data set (.npy), a folder of images or an image.
     Corrupt(Corrupt),
-    /// Measure a model (ONNX file, checkpoint), or any program's predictions, under corruption.
+    /// Measure a model (ONNX, checkpoint) or predictions of any program under corruption.
     Robustness(Robustness),
     /// Write restyled copies of a folder of images, with the styles of another folder.
     Stylise(Stylise),
     /// Draw contents (rows) in styles (columns): CrossNorm on pixels or inside a network.
     Show(Show),
-    /// Make a checkpoint of published weights (.pth or .safetensors), for evaluate and predict.
+    /// Make a checkpoint of published weights, for evaluate and predict.
     Import(Import),
 }
 
@@ -172,6 +173,16 @@ impl Task for Classify {
 
     fn predict(trained: &Trained<Self>, options: &Predict) -> Result<()> {
         predict::run(trained, options)
+    }
+
+    fn found(data_dir: &DataDir) -> Vec<(String, Result<String>)> {
+        let described = |name: &str| -> Result<String> {
+            let splits = dataset::open(name, data_dir)?;
+            let train = splits.train.iter().map(|train| train.describe());
+            let tests = splits.test.iter().map(|(name, images)| format!("{name}: {} to test on", images.len()));
+            Ok(train.chain(tests).collect::<Vec<_>>().join("; "))
+        };
+        dataset::DATASETS.iter().map(|(name, _)| (name.to_string(), described(name))).collect()
     }
 
     fn onnx(trained: &Trained<Self>) -> Result<Vec<u8>> {

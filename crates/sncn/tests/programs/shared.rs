@@ -21,6 +21,39 @@ fn every_help_fits_a_screen() {
 }
 
 #[test]
+fn a_program_tells_what_the_machine_has_and_what_shells_need() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |arguments: &[&str]| {
+        let output = sncn().args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let found = said(&["doctor", "--data-dir", folder.path().to_str().unwrap()]);
+    for part in [
+        "program     sncn-classify",
+        "processor   ",
+        "kernels     ",
+        "GiB available",
+        "shapes        shapes",
+        "cifar10       not found: ",
+    ] {
+        assert!(found.contains(part), "{part:?} is missing in\n{found}");
+    }
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let text = said(&["shell", shell]);
+        assert!(text.contains("robustness") && text.contains("fail-below"), "{shell}: {text}");
+    }
+    let man = folder.path().join("man");
+    said(&["shell", "--man", man.to_str().unwrap()]);
+    let page = std::fs::read_to_string(man.join("sncn-classify-robustness.1")).unwrap();
+    assert!(page.contains(".TH") && page.contains("fail"), "{page}");
+    assert!(man.join("sncn-classify.1").is_file());
+    let mut command = sncn();
+    command.arg("shell");
+    command.assert().failure();
+}
+
+#[test]
 fn every_task_has_a_program_of_its_name() {
     for task in [Classify::INFO, Segment::INFO, Sentiment::INFO] {
         assert_eq!(sncn_record::Task::of(task.name), Ok(task));

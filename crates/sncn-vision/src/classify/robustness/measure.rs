@@ -39,22 +39,22 @@ enum When {
 /// How images are corrupted for a model.
 #[derive(clap::Args, Debug)]
 pub(super) struct Options {
-    /// For a model: corruptions (default: the 15 of the benchmark).
-    #[arg(long, value_delimiter = ',', requires = "model")]
+    /// Corruptions of a model's images (default: the 15 of the benchmark).
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "model")]
     corruptions: Vec<String>,
     #[command(flatten)]
     severities: Severities,
-    /// For a model: images are corrupted at the size of its input (fitted, as in the benchmarks) or before (original).
-    #[arg(long, value_enum, hide_possible_values = true, default_value = "fitted")]
+    /// Corrupt at the size of the input (fitted) or before (original).
+    #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true, default_value = "fitted")]
     corrupt: When,
-    /// For a model: only the first images.
-    #[arg(long, requires = "model")]
+    /// Only the first images, for a model.
+    #[arg(long, value_name = "COUNT", requires = "model")]
     limit: Option<usize>,
     /// Folder of the frost photographs (default: generated textures).
-    #[arg(long, requires = "model")]
+    #[arg(long, value_name = "FOLDER", requires = "model")]
     frost_dir: Option<PathBuf>,
     /// Folder that holds the data sets (default: $SNCN_DATA).
-    #[arg(long, requires = "model")]
+    #[arg(long, value_name = "FOLDER", requires = "model")]
     data_dir: Option<PathBuf>,
 }
 

@@ -30,30 +30,30 @@ use std::path::PathBuf;
 /// Measure a model, or the predictions of any program, under corruption.
 #[derive(clap::Args, Debug)]
 pub struct Robustness {
-    /// For a model: a folder of class folders, or a data set. For predictions: the folder that `corrupt --clean` wrote.
+    /// Class folders or a data set; for predictions what `corrupt --clean` wrote.
     #[arg(long, value_name = "FOLDER")]
     images: PathBuf,
     #[command(flatten)]
     model: subject::Options,
-    /// CSV: path,class, and where there are probabilities a column a class, named after it; paths are relative to the folder.
+    /// CSV: path,class and, for probabilities, a column for each class.
     #[arg(long, value_name = "FILE", conflicts_with = "model", required_unless_present = "model")]
     predictions: Option<PathBuf>,
     #[command(flatten)]
     measure: measure::Options,
-    /// Write the measurements there, as JSON lines; a model that is interrupted goes on from there.
+    /// Write JSON lines there; a model goes on from there after an interrupt.
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
-    /// Write a page for a browser there, with tables, curves, and images whose answers changed.
+    /// Write a page for a browser there.
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
     /// Print JSON lines instead of tables.
     #[arg(long)]
     json: bool,
-    /// Fail where the mean accuracy under corruption is below this, in percent.
+    /// Fail where the mean accuracy under corruption is lower.
     #[arg(long, value_name = "PERCENT")]
     fail_below: Option<f64>,
-    /// Threads (default: all processors); the result does not depend on it.
-    #[arg(long)]
+    /// Threads (default: all processors).
+    #[arg(long, value_name = "COUNT")]
     threads: Option<usize>,
 }
 

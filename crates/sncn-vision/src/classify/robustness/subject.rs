@@ -34,18 +34,17 @@ pub(super) struct Options {
     /// An ONNX file, a checkpoint, or the folder of a run.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// How images become inputs of an ONNX model: a name (imagenet, imagenet-inception, cifar), or JSON (default: as the file
-    /// preprocessor_config.json beside it says).
+    /// Inputs of an ONNX model: imagenet, another name, or JSON (default: as noted).
     #[arg(long, requires = "model")]
     input: Option<String>,
-    /// A file of class names, one a line, in the order of the model's outputs (default: the folders' names, sorted).
+    /// Names of the model's outputs, one a line (default: the folders', sorted).
     #[arg(long, value_name = "FILE", requires = "model")]
     class_names: Option<PathBuf>,
-    /// Where an ONNX model's input has its channels, nchw or nhwc (default: as its shape tells).
+    /// nchw or nhwc, of an ONNX input (default: as its shape tells).
     #[arg(long, value_enum, hide_possible_values = true, requires = "model")]
     layout: Option<Channels>,
-    /// The output of an ONNX model that has the scores (default: the first).
-    #[arg(long, requires = "model")]
+    /// The ONNX output with the scores (default: the first).
+    #[arg(long, value_name = "NAME", requires = "model")]
     output_name: Option<String>,
 }
 
