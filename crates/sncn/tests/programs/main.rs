@@ -11,6 +11,7 @@ mod import;
 mod objectives;
 mod photos;
 mod pictures;
+mod predictions;
 mod pretrained;
 mod robustness;
 mod segment;

@@ -1,170 +1,15 @@
-//! Predictions of any program, measured on images that `corrupt` wrote.
+//! Models measured under corruption: ONNX files and checkpoints.
 
 use crate::browser;
 use crate::common::{refused, sncn};
+use crate::predictions::{answers, corrupted, robustness};
 use assert_cmd::Command;
-use image::{Rgb, RgbImage};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
-
-/// Class folders `dark` and `light` of three photographs each, corrupted by brightness and contrast at severities 1 and 5.
-fn corrupted() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
-    for (class, light) in [("dark", 30u8), ("light", 200)] {
-        fs::create_dir_all(photos.join(class)).unwrap();
-        for number in 0..3u32 {
-            let image =
-                RgbImage::from_fn(40, 36, |x, y| Rgb([light + (x % 7) as u8, light + (y % 9) as u8, light + number as u8]));
-            image.save(photos.join(class).join(format!("{number}.jpg"))).unwrap();
-        }
-    }
-    let mut command = sncn();
-    command.args(["corrupt", "--clean", "--corruptions", "brightness,contrast", "--severities", "1,5", "--input"]).arg(&photos);
-    command.arg("--output").arg(&out).assert().success();
-    (folder, out)
-}
-
-fn robustness(images: &Path, predictions: &Path) -> Command {
-    let mut command = sncn();
-    command.arg("robustness").arg("--images").arg(images).arg("--predictions").arg(predictions);
-    command
-}
-
-/// What a program would answer: light where the mean of an image is above 60, with a probability.
-fn answers(out: &Path, probabilities: bool) -> String {
-    let list = fs::read_to_string(out.join("images.csv")).unwrap();
-    let mut text = if probabilities { "path,class,light,dark\n" } else { "path,class\n" }.to_string();
-    for line in list.lines().skip(1) {
-        let path = line.split(',').next().unwrap();
-        let image = image::open(out.join(path)).unwrap().to_rgb8();
-        let mean = image.as_raw().iter().map(|&byte| f64::from(byte)).sum::<f64>() / image.as_raw().len() as f64;
-        let (class, p) = if mean > 60. { ("light", 0.9) } else { ("dark", 0.2) };
-        text += &if probabilities { format!("{path},{class},{p},{:.1}\n", 1. - p) } else { format!("{path},{class}\n") };
-    }
-    text
-}
-
-#[test]
-fn predictions_of_any_program_are_scored() {
-    let (folder, out) = corrupted();
-    let list = fs::read_to_string(out.join("images.csv")).unwrap();
-    assert_eq!(list.lines().count(), 1 + 5 * 6, "{list}");
-    assert!(
-        list.contains("clean/dark/0.png,dark,clean,0") && list.contains("brightness/5/light/2.png,light,brightness,5"),
-        "{list}"
-    );
-    let manifest: Value = serde_json::from_str(&fs::read_to_string(out.join("manifest.json")).unwrap()).unwrap();
-    assert_eq!((&manifest["images"], &manifest["input"], &manifest["clean"]), (&6.into(), &"photos".into(), &true.into()));
-    let file = folder.path().join("predictions.csv");
-    fs::write(&file, answers(&out, false)).unwrap();
-    let results = folder.path().join("results.jsonl");
-    let said = robustness(&out, &file).arg("--results").arg(&results).assert().success();
-    said.stdout(
-        contains("images-c: error % by shift and severity")
-            .and(contains("predictions that differ from those on the clean images"))
-            .and(contains(
-                "predictions of predictions.csv on 6 images of photos: 2 corruptions × severities [1, 5] (auto table, seed 0)",
-            ))
-            .and(contains("severities 1, 5 of 1 to 5 only"))
-            .and(contains("NaN").not()),
-    );
-    let lines: Vec<Value> =
-        fs::read_to_string(results).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let value = |split: &str, metric: &str| {
-        lines.iter().find(|line| line["split"] == split && line["metric"] == metric).map(|line| line["value"].as_f64().unwrap())
-    };
-    assert_eq!(value("images", "error"), Some(0.));
-    // contrast keeps the mean, brightness makes the dark ones so light that all are taken for light
-    assert_eq!((value("images-c/contrast/5", "error"), value("images-c/contrast/5", "changed")), (Some(0.), Some(0.)));
-    assert_eq!((value("images-c/brightness/5", "error"), value("images-c/brightness/5", "changed")), (Some(0.5), Some(0.5)));
-    assert_eq!(value("images", "ece"), None);
-    fs::write(&file, answers(&out, true)).unwrap();
-    let said = robustness(&out, &file).arg("--json").assert().success();
-    let text = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
-    let ece = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let ece = ece.filter(|line| line["metric"] == "ece" && line["split"] == "images").map(|line| line["value"].as_f64().unwrap());
-    // right with 0.8 and 0.9 on three images each
-    assert!(ece.collect::<Vec<_>>().iter().all(|ece| (ece - 0.15).abs() < 1e-9) && text.contains("\"ece\""), "{text}");
-    robustness(&out, &file).args(["--fail-below", "50"]).assert().success();
-    refused(robustness_with(&out, &file, &["--fail-below", "99"]), &["the mean accuracy under corruption is", "below the 99 %"]);
-}
-
-fn robustness_with(images: &Path, predictions: &Path, more: &[&str]) -> Command {
-    let mut command = robustness(images, predictions);
-    command.args(more);
-    command
-}
-
-#[test]
-fn predictions_that_do_not_fit_are_refused() {
-    let (folder, out) = corrupted();
-    let file = folder.path().join("predictions.csv");
-    let (plain, with) = (answers(&out, false), answers(&out, true));
-    let said = |text: &str, words: &[&str]| {
-        fs::write(&file, text).unwrap();
-        refused(robustness(&out, &file), words);
-    };
-    let first = "clean/dark/0.png";
-    said(
-        &plain.replace("path,class", "file,answer"),
-        &["predictions.csv: the first line is \"file,answer\"; path,class is wanted"],
-    );
-    said(&plain.replace(&format!("{first},"), "clean/dark/9.png,"), &["line 2", "clean/dark/9.png", "none of the images"]);
-    said(&format!("{plain}{first},dark\n"), &["line 32: a second answer to clean/dark/0.png"]);
-    let fewer: String = plain.lines().filter(|line| !line.contains("brightness/5")).map(|line| format!("{line}\n")).collect();
-    said(&fewer, &["no answer to 6 of 30 images: brightness/5/dark/0.png"]);
-    said(
-        &plain.replace(&format!("{first},dark"), &format!("{first},grey")),
-        &["line 2", "\"grey\" is no class; known: dark, light"],
-    );
-    said(&with.replace("class,light,dark", "class,light,grey"), &["no column is named after dark"]);
-    said(&with.replace("0.2,0.8", "-3.1,0.8"), &["line 2", "-3.1 is no probability", "before softmax"]);
-    said(&with.replace("0.2,0.8", "0.2,0.3"), &["add up to 0.5000 and not to 1"]);
-    said(&with.replace("0.2,0.8", "0.8,0.2"), &["the class is \"dark\", and another has a larger probability"]);
-    said(&with.replace("0.2,0.8", "0.2,much"), &["\"much\" is no number"]);
-    said("", &["predictions.csv"]);
-    // paths below the folder, as another program may print them
-    let prefix = out.display().to_string();
-    let long: String = plain
-        .lines()
-        .enumerate()
-        .map(|(at, line)| if at == 0 { format!("{line}\n") } else { format!("{prefix}/{line}\n") })
-        .collect();
-    fs::write(&file, long).unwrap();
-    robustness(&out, &file).assert().success();
-    // folders that are none
-    refused(robustness(folder.path(), &file), &["manifest.json: not readable", "corrupt --clean"]);
-    let list = fs::read_to_string(out.join("images.csv")).unwrap();
-    fs::write(out.join("images.csv"), list.lines().take(9).collect::<Vec<_>>().join("\n")).unwrap();
-    refused(robustness(&out, &file), &["images.csv: 8 images, and manifest.json says 30"]);
-    let mut command = sncn();
-    command.args(["corrupt", "--clean", "--input", "shapes", "--output"]).arg(&out);
-    refused(command, &["--clean: shapes has arrays and no image files"]);
-}
-
-/// The program of the documentation, if there is Python here.
-#[test]
-fn the_python_example_of_the_documentation_works() {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/classify.md")).unwrap();
-    let example = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    assert!(example.lines().count() <= 20, "{example}");
-    let (folder, out) = corrupted();
-    let script = folder.path().join("predict.py");
-    // a model that needs no package: the size of the file tells
-    let import = example.lines().find(|line| line.starts_with("from my_model")).unwrap();
-    let body = example.lines().find(|line| line.trim_start().starts_with("return ")).unwrap();
-    let model = r#"    return "dark" if open(path, "rb").read(64) else "light""#;
-    fs::write(&script, example.replace(import, "").replace(body, model)).unwrap();
-    let file = folder.path().join("predictions.csv");
-    let Ok(output) = std::process::Command::new("python3").arg(&script).arg(&out).arg(&file).output() else { return };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    robustness(&out, &file).assert().success().stdout(contains("images-c"));
-}
 
 /// The ONNX model that tells dark images from light ones, as `answers` does.
 fn model() -> PathBuf {
@@ -326,6 +171,41 @@ fn a_checkpoint_is_measured_as_evaluate_does() {
     assert_eq!(theirs.len(), 15);
     // smoke.json evaluates on some of the test images only
     assert_eq!(theirs.iter().map(|(name, _)| name).collect::<Vec<_>>(), own.iter().map(|(name, _)| name).collect::<Vec<_>>());
+}
+
+#[test]
+fn results_are_ranked_with_those_of_the_same_protocol_alone() {
+    let (folder, out) = corrupted();
+    let (one, other, file) =
+        (folder.path().join("one.jsonl"), folder.path().join("other.jsonl"), folder.path().join("predictions.csv"));
+    let page = folder.path().join("page.html");
+    let original = ["--input", INPUT, "--corrupt", "original", "--results"];
+    measured(&folder, &model(), &original).arg(&one).assert().success();
+    // a worse answer to the same images: everything is dark
+    let dark: String = answers(&out, false).lines().map(|line| line.replace(",light", ",dark") + "\n").collect();
+    fs::write(&file, dark).unwrap();
+    let mut command = robustness(&out, &file);
+    command.arg("--results").arg(&other).arg("--page").arg(&page).arg("--rank").arg(&one);
+    let said = command.assert().success();
+    let text = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
+    let ranked: Vec<&str> = text.lines().skip_while(|line| !line.contains("corrupted error %")).collect();
+    assert!(ranked.len() == 3 && ranked[1].starts_with("light.onnx") && ranked[2].starts_with("predictions.csv"), "{text}");
+    assert!(ranked[2].contains("50.00") && ranked[2].contains("this measurement"), "{text}");
+    assert!(fs::read_to_string(&page).unwrap().contains("Rank</h2>"));
+    // another protocol: the measurement is kept, the ranking refused
+    let third = folder.path().join("third.jsonl");
+    let mut command = measured(&folder, &model(), &["--input", INPUT, "--results"]);
+    command.arg(&third).arg("--rank").arg(&one);
+    refused(command, &["one.jsonl is not to be compared: corrupt is \"original\" there, and \"fitted\" here"]);
+    assert!(third.is_file());
+    refused(
+        measured(&folder, &model(), &["--input", INPUT, "--rank"]),
+        &["no published results on photos are known here (cifar10, cifar100, imagenet are)"],
+    );
+    fs::write(&file, "no results").unwrap();
+    let mut command = measured(&folder, &model(), &["--input", INPUT, "--rank"]);
+    command.arg(&file);
+    refused(command, &["predictions.csv"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::kept::{Kept, Part};
 use super::protocol::{AUTO, Protocol, origin};
 use super::samples::{Sample, Telling, png};
 use super::subject::Subject;
-use crate::corruption::{self, Frost, frost};
+use crate::corruption::{self, Frost, Variant, frost};
 use crate::dataset::photos::{self, Check};
 use crate::dataset::{self, Images};
 use crate::examples::{Corrupt, Corruptions, Examples};
@@ -103,12 +103,21 @@ impl Options {
             corrupt: if self.corrupt == When::Fitted { Corrupt::Fitted } else { Corrupt::Original },
             corruptions,
             severities,
-            severity_table: AUTO.to_string(),
+            severity_table: self.table(&*images, &subject).to_string(),
             frost: origin(&frost).to_string(),
             seed: SEED.value(),
             input: serde_json::to_value(subject.preprocessing)?,
         };
         Ok(Measurement { subject, images, classes, frost, protocol, all })
+    }
+
+    /// Which table of severities all images have; `auto` where that depends on the image.
+    fn table(&self, images: &dyn Images, subject: &Subject) -> &'static str {
+        let dims = if self.corrupt == When::Fitted { Some(subject.preprocessing.dims()) } else { images.dims() };
+        dims.map_or(AUTO, |dims| match Variant::of(dims) {
+            Variant::Cifar => "cifar",
+            Variant::Imagenet => "imagenet",
+        })
     }
 
     /// The images, and what they are called.

@@ -7,6 +7,7 @@ mod measure;
 mod page;
 mod predictions;
 mod protocol;
+mod rank;
 mod samples;
 mod subject;
 
@@ -17,6 +18,7 @@ use measure::Measurement;
 use page::Page;
 use protocol::Protocol;
 pub(super) use protocol::origin;
+use rank::Ranking;
 use samples::Sample;
 use serde_json::{Value, json};
 use sncn_record::corruption_error::ALEXNET;
@@ -46,6 +48,9 @@ pub struct Robustness {
     /// Write a page for a browser there.
     #[arg(long, value_name = "FILE")]
     page: Option<PathBuf>,
+    /// Rank beside published results, and these files of --results.
+    #[arg(long, value_name = "FILE", num_args = 0..)]
+    rank: Option<Vec<PathBuf>>,
     /// Print JSON lines instead of tables.
     #[arg(long)]
     json: bool,
@@ -75,7 +80,7 @@ impl Robustness {
                 let mut recorder = Recorder::new(header(&name, &copies.protocol, copies.classes.clone(), notes, Value::Null)?);
                 let answers = copies.measure(file, &mut recorder)?;
                 self.finish(&recorder)?;
-                self.write_page(&recorder, &copies.protocol, || copies.samples(&answers))?;
+                self.report(&recorder, &copies.protocol, || copies.samples(&answers))?;
                 self.check(&recorder)
             }
             None => {
@@ -97,7 +102,7 @@ impl Robustness {
             recorder.add_normalised(&format!("{SET}-c"), &ALEXNET);
         }
         self.finish(&recorder)?;
-        self.write_page(&recorder, protocol, || measurement.samples(&kept))?;
+        self.report(&recorder, protocol, || measurement.samples(&kept))?;
         kept.remove();
         self.check(&recorder)
     }
@@ -118,13 +123,20 @@ impl Robustness {
         self.results.as_ref().map_or(Ok(()), |path| recorder.write(path))
     }
 
-    /// Writes the page, where that was asked for.
-    fn write_page(&self, recorder: &Recorder, protocol: &Protocol, samples: impl FnOnce() -> Result<Vec<Sample>>) -> Result<()> {
-        let Some(path) = &self.page else { return Ok(()) };
-        let samples = samples()?;
-        write_atomically(path, Page { recorder, protocol, samples: &samples }.html()?.as_bytes())?;
-        eprintln!("page: {}", path.display());
-        Ok(())
+    /// Prints the ranking and writes the page, where these were asked for.
+    fn report(&self, recorder: &Recorder, protocol: &Protocol, samples: impl FnOnce() -> Result<Vec<Sample>>) -> Result<()> {
+        let ranking = self.rank.as_ref().map(|files| Ranking::of(protocol, recorder, files));
+        // a ranking that is refused takes nothing from the page
+        let ranked = ranking.as_ref().and_then(|ranking| ranking.as_ref().ok()).map(Ranking::grid);
+        if let Some(path) = &self.page {
+            let page = Page { recorder, protocol, samples: &samples()?, ranked: ranked.as_ref() };
+            write_atomically(path, page.html()?.as_bytes())?;
+            eprintln!("page: {}", path.display());
+        }
+        if let Some(grid) = ranked.filter(|_| !self.json) {
+            out!("\n{}", grid.plain().trim_end());
+        }
+        ranking.transpose().map(|_| ())
     }
 
     /// Fails where the accuracy is too low.

@@ -17,6 +17,8 @@ pub(super) struct Page<'a> {
     pub(super) recorder: &'a Recorder,
     pub(super) protocol: &'a Protocol,
     pub(super) samples: &'a [Sample],
+    /// The ranking, where one was asked for.
+    pub(super) ranked: Option<&'a Grid>,
 }
 
 /// Text as Markdown shows it.
@@ -52,6 +54,10 @@ impl Page<'_> {
                 text += "\n## By severity\n\n";
                 text += &picture(&mut files, "curves.svg", self.curves(errors).svg());
             }
+        }
+        if let Some(ranked) = self.ranked {
+            text += "\n## Rank\n\nBeside results of the same protocol, the best first.\n\n";
+            text += &ranked.markdown();
         }
         if let Some(reliability) = self.reliability() {
             text += "\n## Calibration\n\nThe fraction of right answers to the clean images at each level of confidence.\n\n";
