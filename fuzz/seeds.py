@@ -11,6 +11,7 @@ import zlib
 
 here = pathlib.Path(__file__).parent
 data = here.parent / "crates/sncn-weights/tests/data"
+models = here.parent / "crates/sncn-onnx/tests/data"
 
 
 def seed(target, name, content):
@@ -37,6 +38,8 @@ for name in ["script.pt", "module.pth", "values.pth"]:
     seed("pth", name, (data / name).read_bytes())
     with zipfile.ZipFile(data / name) as archive:
         seed("pickle", name, archive.read(next(entry for entry in archive.namelist() if entry.endswith("/data.pkl"))))
+for model in sorted(models.glob("*.onnx")):
+    seed("onnx", model.stem, model.read_bytes())
 header = b'{"module.fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 seed("pth", "safetensors", struct.pack("<Q", len(header)) + header + bytes(8))
 seed("pth", "index", b'{"metadata": {}, "weight_map": {"fc.bias": "model-00001-of-00001.safetensors"}}')

@@ -49,15 +49,15 @@ impl Classifier {
     pub fn open(path: &Path, reading: &Reading) -> std::result::Result<Self, OnnxError> {
         let file = File::read(path)?;
         let (input, output) = (file.input(reading.size, reading.layout)?, file.output(reading.output.as_deref())?);
-        let nodes = file.graph().node.len();
         let batch = input.batch.unwrap_or(1);
         let parts = split(&file, &input, &output)?;
-        let (body, rest, crossings) = match parts {
+        let (body, rest, crossings, [in_body, nodes]) = match parts {
             Some(parts) => {
+                let counts = [parts.taken, parts.taken + parts.rest.len()];
                 let read = parts.crossings.iter().map(|crossing| (crossing.name.clone(), crossing.shape.dims(batch))).collect();
                 let is_whole = parts.rest.is_empty();
-                let rest = if is_whole { None } else { Some(Rest::new(&file, parts.rest.clone(), read, &output)?) };
-                (Some((parts.body, nodes - parts.rest.len())), rest, parts.crossings)
+                let rest = if is_whole { None } else { Some(Rest::new(&file, parts.rest, read, &output)?) };
+                (Some(parts.body), rest, parts.crossings, counts)
             }
             None => {
                 let (height, width) = input.size;
@@ -67,10 +67,9 @@ impl Classifier {
                 };
                 let rest = Rest::new(&file, file.graph().node.clone(), vec![(input.name.clone(), dims)], &output)?;
                 let image = Crossing { name: input.name.clone(), value: 0, shape: Shape::Map(height, width, 3) };
-                (None, Some(rest), vec![image])
+                (None, Some(rest), vec![image], [0, file.graph().node.len()])
             }
         };
-        let (body, in_body) = body.map_or((None, 0), |(body, count)| (Some(body), count));
         let mut model = Self { at: file.at.clone(), input, body, rest, crossings, classes: 0, is_softmax: false, nodes, in_body };
         let (shape, scores) = model.probe()?;
         model.classes = classes(&shape).ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use crate::error::OnnxError;
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Component, Path};
 use tract_onnx::data_resolver::FopenDataResolver;
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
 use tract_onnx::pb::type_proto::Value as Kind;
@@ -36,6 +36,7 @@ pub(crate) struct File {
     pub(crate) at: String,
     /// The folder in which weights that lie outside the file are.
     pub(crate) folder: Option<String>,
+    /// All but its graph.
     pub(crate) model: ModelProto,
     graph: GraphProto,
     /// The places of constants in the graph.
@@ -48,8 +49,9 @@ impl File {
         let at = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| OnnxError::Read { file: at.clone(), source })?;
         let damaged = |what: String| OnnxError::Damaged { file: at.clone(), what };
-        let model = tract_onnx::onnx().proto_model_for_read(&mut bytes.as_slice()).map_err(|error| damaged(told(&error)))?;
-        let graph = model.graph.clone().filter(|graph| !graph.node.is_empty());
+        let mut model = tract_onnx::onnx().proto_model_for_read(&mut bytes.as_slice()).map_err(|error| damaged(told(&error)))?;
+        drop(bytes);
+        let graph = model.graph.take().filter(|graph| !graph.node.is_empty());
         let graph = graph.ok_or_else(|| damaged("it has no graph (is it another kind of file?)".to_string()))?;
         let constants = graph.initializer.iter().enumerate().map(|(index, tensor)| (tensor.name.clone(), index)).collect();
         let folder = path.parent().map(|folder| folder.to_string_lossy().into_owned());
@@ -57,6 +59,12 @@ impl File {
         file.check_operators()?;
         // weights that lie beside the file are missed now, and not in the middle
         for tensor in file.graph.initializer.iter().filter(|tensor| tensor.data_location.unwrap_or_default() == 1) {
+            let location = tensor.external_data.iter().find(|entry| entry.key == "location").map_or("", |entry| &entry.value);
+            if !Path::new(location).components().all(|part| matches!(part, Component::Normal(_))) {
+                let what =
+                    format!("the constant {:?} is said to be in {location:?}; a file beside the model is accepted", tensor.name);
+                return Err(OnnxError::Damaged { file: file.at, what });
+            }
             file.tensor(tensor)?;
         }
         Ok(file)

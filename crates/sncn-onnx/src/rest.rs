@@ -3,6 +3,7 @@
 use crate::error::OnnxError;
 use crate::file::{File, told};
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tract_onnx::data_resolver::FopenDataResolver;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -42,11 +43,15 @@ impl Rest {
         });
         let fails = |error: &dyn std::fmt::Display| OnnxError::Run { file: file.at.clone(), what: told(error) };
         let framework = tract_onnx::Onnx { provider: Arc::new(FopenDataResolver), ..tract_onnx::onnx() };
-        let parsed = framework.parse(&model, file.folder.as_deref()).map_err(|error| fails(&error))?;
-        if let Some(name) = parsed.unresolved_inputs.first() {
-            return Err(file.unfit(format!("nothing in the graph gives {name:?}, which a node reads")));
-        }
-        let plan = parsed.model.into_optimized().and_then(|model| model.into_runnable()).map_err(|error| fails(&error))?;
+        // what a damaged graph asks for may end tract in a panic
+        let prepared = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            let parsed = framework.parse(&model, file.folder.as_deref()).map_err(|error| fails(&error))?;
+            if let Some(name) = parsed.unresolved_inputs.first() {
+                return Err(file.unfit(format!("nothing in the graph gives {name:?}, which a node reads")));
+            }
+            parsed.model.into_optimized().and_then(|model| model.into_runnable()).map_err(|error| fails(&error))
+        }));
+        let plan = prepared.map_err(|_| fails(&"tract gave up on its graph (see above); is it damaged?"))??;
         Ok(Self { at: file.at.clone(), plan, shapes: read.into_iter().map(|(_, shape)| shape).collect() })
     }
 

@@ -47,6 +47,8 @@ pub(crate) struct Parts {
     pub(crate) crossings: Vec<Crossing>,
     /// The nodes that follow.
     pub(crate) rest: Vec<NodeProto>,
+    /// How many nodes became a part of the body.
+    pub(crate) taken: usize,
 }
 
 /// A graph as far as it is translated.
@@ -72,12 +74,13 @@ pub(crate) fn split(file: &File, input: &Input, output: &str) -> Result<Option<P
     if input.layout == Layout::Nchw {
         translation.values.insert(input.name.clone(), (0, Shape::Map(input.size.0, input.size.1, 3)));
     }
-    let mut rest = Vec::new();
+    let (mut rest, count) = (Vec::new(), nodes.len());
     for node in nodes {
         if !translation.takes(node)? {
             rest.push(node.clone());
         }
     }
+    let taken = count - rest.len();
     let Translation { steps, values, .. } = translation;
     if !steps.iter().any(|step| matches!(step.op, Op::Conv { .. })) {
         return Ok(None);
@@ -93,7 +96,7 @@ pub(crate) fn split(file: &File, input: &Input, output: &str) -> Result<Option<P
         return Ok(None);
     }
     let wanted: Vec<usize> = crossings.iter().map(|crossing| crossing.value).collect();
-    Ok(Some(Parts { body: Body::new(steps, wanted), crossings, rest }))
+    Ok(Some(Parts { body: Body::new(steps, wanted), crossings, rest, taken }))
 }
 
 /// The nodes on whose results a value depends, in order.

@@ -182,6 +182,15 @@ fn what_does_not_classify_images_is_refused() {
     );
     fails(
         |model| {
+            let constant = &mut graph(model).initializer[0];
+            constant.raw_data.clear();
+            constant.data_location = Some(1);
+            constant.external_data = vec![StringStringEntryProto { key: "location".into(), value: "../weights.bin".into() }];
+        },
+        &["the constant \"c0\" is said to be in \"../weights.bin\"; a file beside the model is accepted"],
+    );
+    fails(
+        |model| {
             let Some(bias) = graph(model).initializer.last_mut() else { panic!() };
             bias.raw_data.chunks_exact_mut(4).for_each(|value| value.copy_from_slice(&f32::NAN.to_le_bytes()));
         },
@@ -204,6 +213,33 @@ fn files_that_are_cut_short_or_none_are_refused() {
         assert!(refusal(&path, &reading(32)).to_string().contains("not a whole ONNX model"));
     }
     assert!(matches!(refusal(&folder.path().join("none.onnx"), &reading(32)), OnnxError::Read { .. }));
+}
+
+#[test]
+fn files_with_damaged_bytes_are_models_or_errors() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (path, mut state) = (folder.path().join("damaged.onnx"), 1u64);
+    let mut next = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    for name in ["dense", "mobile", "uneven"] {
+        let whole = fs::read(data(&format!("{name}.onnx")))?;
+        for _ in 0..100 {
+            let mut bytes = whole.clone();
+            for _ in 0..1 + next(3) {
+                let at = next(bytes.len());
+                bytes[at] = next(256) as u8;
+            }
+            fs::write(&path, &bytes)?;
+            if let Ok(model) = Classifier::open(&path, &reading(32))
+                && let Ok(scores) = model.forward(&images(2, 32)?, &Pass::eval())
+            {
+                assert_eq!(scores.dims(), [2, model.classes()]);
+            }
+        }
+    }
+    Ok(())
 }
 
 #[test]

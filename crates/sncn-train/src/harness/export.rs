@@ -2,6 +2,7 @@
 
 use super::saved;
 use super::task::{Task, Trained};
+use super::zoo::{self, Words};
 use crate::checkpoint::Checkpoint;
 use crate::files::write_atomically;
 use anyhow::{Result, ensure};
@@ -19,6 +20,11 @@ pub struct Export {
     /// The file to write, such as weights.safetensors or network.onnx.
     #[arg(long)]
     output: PathBuf,
+    /// For a model of the zoo, a folder as --output: the results of its evaluation.
+    #[arg(long, value_name = "FILE")]
+    results: Option<PathBuf>,
+    #[command(flatten)]
+    words: Words,
 }
 
 /// Refuses an output that would replace the input.
@@ -38,6 +44,9 @@ impl Export {
     /// If the checkpoint is damaged or the file cannot be written.
     pub fn run<T: Task>(&self) -> Result<()> {
         differ(&self.checkpoint, &self.output)?;
+        if let Some(results) = &self.results {
+            return zoo::write::<T>(&self.checkpoint, results, &self.words, &self.output);
+        }
         let checkpoint = Checkpoint::read(&self.checkpoint)?;
         if self.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
             let folder = self.checkpoint.parent().unwrap_or(Path::new("."));

@@ -2,6 +2,7 @@
 //! written once over it.
 
 pub mod bench;
+pub mod card;
 pub mod cli;
 mod doctor;
 pub mod evaluate;
@@ -27,6 +28,7 @@ pub mod table;
 pub mod task;
 mod tempered;
 pub mod way;
+mod zoo;
 
 pub use cli::Ending;
 pub use program::main;

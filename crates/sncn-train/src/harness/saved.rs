@@ -1,7 +1,7 @@
 //! A checkpoint named on the command line, with the run in it.
 
 use super::task::{Rebuild, Task, Trained};
-use super::{Run, table};
+use super::{Run, card, table};
 use crate::checkpoint::{self, Checkpoint, FORMAT, Header};
 use anyhow::{Context, Result, bail, ensure};
 use sncn_core::Network;
@@ -14,8 +14,8 @@ pub struct Saved {
     /// Folder with the checkpoints of a finished run.
     #[arg(long, conflicts_with = "checkpoint")]
     run_dir: Option<PathBuf>,
-    /// A checkpoint file.
-    #[arg(long)]
+    /// A checkpoint file, or the name of a model of models/zoo.
+    #[arg(long, alias = "model")]
     checkpoint: Option<PathBuf>,
 }
 
@@ -50,7 +50,7 @@ impl Saved {
     /// If there is none, or it is damaged.
     pub fn read(&self) -> Result<Checkpoint> {
         let saved = match (&self.run_dir, &self.checkpoint) {
-            (_, Some(file)) => Checkpoint::read(file)?,
+            (_, Some(file)) => Checkpoint::read(&card::located(file)?)?,
             (Some(folder), None) => return selected(folder),
             (None, None) => bail!("give --run-dir or --checkpoint"),
         };

@@ -22,3 +22,4 @@ mod styles;
 mod tables;
 mod test_sets;
 mod texts;
+mod zoo;

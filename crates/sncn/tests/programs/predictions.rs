@@ -136,6 +136,7 @@ fn predictions_that_do_not_fit_are_refused() {
         .collect();
     fs::write(&file, long).unwrap();
     robustness(&out, &file).assert().success();
+    refused(robustness_with(&out, &file, &["--severities", "3"]), &["--severities is for --model"]);
     // folders that are none
     refused(robustness(folder.path(), &file), &["manifest.json: not readable", "corrupt --clean"]);
     let list = fs::read_to_string(out.join("images.csv")).unwrap();

@@ -44,9 +44,9 @@ pub(super) struct Options {
     corruptions: Vec<String>,
     #[command(flatten)]
     severities: Severities,
-    /// Corrupt at the size of the input (fitted) or before (original).
-    #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true, default_value = "fitted")]
-    corrupt: When,
+    /// Corrupt at the size of the input (default: fitted) or before (original).
+    #[arg(long, value_name = "WHEN", value_enum, hide_possible_values = true, requires = "model")]
+    corrupt: Option<When>,
     /// Only the first images, for a model.
     #[arg(long, value_name = "COUNT", requires = "model")]
     limit: Option<usize>,
@@ -100,7 +100,7 @@ impl Options {
             data,
             images: images.len(),
             sha256: digest::of_images(&*images)?,
-            corrupt: if self.corrupt == When::Fitted { Corrupt::Fitted } else { Corrupt::Original },
+            corrupt: self.corrupt(),
             corruptions,
             severities,
             severity_table: self.table(&*images, &subject).to_string(),
@@ -111,9 +111,22 @@ impl Options {
         Ok(Measurement { subject, images, classes, frost, protocol, all })
     }
 
+    fn corrupt(&self) -> Corrupt {
+        if self.corrupt == Some(When::Original) { Corrupt::Original } else { Corrupt::Fitted }
+    }
+
+    /// Refuses what only models are asked, where there is none.
+    ///
+    /// # Errors
+    /// If severities are given.
+    pub(super) fn refuse(&self) -> Result<()> {
+        ensure!(self.severities.given().is_none(), "--severities is for --model; predictions are of those that were written");
+        Ok(())
+    }
+
     /// Which table of severities all images have; `auto` where that depends on the image.
     fn table(&self, images: &dyn Images, subject: &Subject) -> &'static str {
-        let dims = if self.corrupt == When::Fitted { Some(subject.preprocessing.dims()) } else { images.dims() };
+        let dims = if self.corrupt() == Corrupt::Fitted { Some(subject.preprocessing.dims()) } else { images.dims() };
         dims.map_or(AUTO, |dims| match Variant::of(dims) {
             Variant::Cifar => "cifar",
             Variant::Imagenet => "imagenet",

@@ -32,7 +32,7 @@ use std::path::PathBuf;
 /// Measure a model, or the predictions of any program, under corruption.
 #[derive(clap::Args, Debug)]
 pub struct Robustness {
-    /// Class folders or a data set; for predictions what `corrupt --clean` wrote.
+    /// Class folders, a data set, or what `corrupt --clean` wrote.
     #[arg(long, value_name = "FOLDER")]
     images: PathBuf,
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub struct Robustness {
     predictions: Option<PathBuf>,
     #[command(flatten)]
     measure: measure::Options,
-    /// Write JSON lines there; a model goes on from there after an interrupt.
+    /// Write JSON lines there, from which a model goes on if interrupted.
     #[arg(long, value_name = "FILE")]
     results: Option<PathBuf>,
     /// Write a page for a browser there.
@@ -74,6 +74,7 @@ impl Robustness {
         }
         match &self.predictions {
             Some(file) => {
+                self.measure.refuse()?;
                 let copies = Copies::read(&self.images)?;
                 let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let notes = copies.protocol.notes(&format!("predictions of {name}"));

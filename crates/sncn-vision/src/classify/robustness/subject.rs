@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 use sncn_core::Network;
 use sncn_onnx::{Classifier, Layout, Reading};
 use sncn_train::harness::Trained;
+use sncn_train::harness::card;
 use sncn_train::harness::saved::Saved;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -31,7 +32,7 @@ enum Channels {
 /// Which model.
 #[derive(clap::Args, Debug)]
 pub(super) struct Options {
-    /// An ONNX file, a checkpoint, or the folder of a run.
+    /// An ONNX file, a checkpoint, a run's folder, or a name of models/zoo.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Inputs of an ONNX model: imagenet, another name, or JSON (default: as noted).
@@ -74,7 +75,7 @@ impl Options {
     /// # Errors
     /// If there is none, it is damaged or none that classifies images, or how images become its inputs is not known.
     pub(super) fn open(&self) -> Result<Subject> {
-        let path = self.model.as_deref().context("--model is not given")?;
+        let path = &card::located(self.model.as_deref().context("--model is not given")?)?;
         let is_onnx = path.is_file() && !is_safetensors(path)?;
         let mut subject = if is_onnx { self.onnx(path)? } else { self.checkpoint(path)? };
         if let Some(file) = &self.class_names {
@@ -134,6 +135,11 @@ impl Options {
         let (file, folder) = (checkpoint.path().to_path_buf(), if path.is_dir() { Some(path) } else { path.parent() });
         let trained = Trained::<Classify>::of(checkpoint, folder.unwrap_or(Path::new(".")))?;
         let Trained { header, run, model, seed, .. } = trained;
+        ensure!(
+            run.adapt.is_none(),
+            "{}: its row adapts to test images, which evaluate does; networks are measured as they are here",
+            path.display()
+        );
         let (count, preprocessing) = (header.classes.len(), run.settings.preprocessing);
         let (name, sha256) = (format!("{}, seed {seed}", run.name), digest(&file)?);
         let describe = format!("{name}: {}, trained on {}", run.backbone, run.train);

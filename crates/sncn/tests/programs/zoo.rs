@@ -1,0 +1,107 @@
+//! The models that come with the project, by their names.
+
+use crate::common::{refused, sncn};
+use predicates::prelude::*;
+use predicates::str::contains;
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The folders of the models.
+fn models() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("models/zoo")).unwrap();
+    entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect()
+}
+
+fn card(folder: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(folder.join("card.json")).unwrap()).unwrap()
+}
+
+/// A photograph made by a formula.
+fn photo(folder: &Path) -> PathBuf {
+    let path = folder.join("photo.png");
+    image::RgbImage::from_fn(48, 40, |x, y| image::Rgb([(5 * x) as u8, (6 * y) as u8, 90])).save(&path).unwrap();
+    path
+}
+
+#[test]
+fn every_model_answers_by_its_name_and_has_a_card() {
+    let (folder, mut bytes) = (tempfile::tempdir().unwrap(), 0);
+    let photo = photo(folder.path());
+    for model in models() {
+        let name = model.file_name().unwrap().to_str().unwrap();
+        let size = fs::metadata(model.join("model.safetensors")).unwrap().len();
+        assert!(size <= 4 << 20, "{name}: {size} bytes");
+        bytes += size;
+        let card = card(&model);
+        for key in ["about", "data", "row", "limits", "licence"] {
+            assert!(card[key].as_str().is_some_and(|text| !text.is_empty()), "{name}: {key}");
+        }
+        assert!(
+            card["results"].as_array().unwrap().iter().any(|one| one["metric"] == "error" && one["n"].as_u64() > Some(0)),
+            "{name}"
+        );
+        let mut command = sncn();
+        command.current_dir(root()).args(["predict", "--model", name]).arg(&photo);
+        command.assert().success().stdout(contains("photo.png: ").and(contains(" %")));
+    }
+    assert!(bytes > 0 && bytes <= 20 << 20, "{bytes} bytes in all");
+}
+
+/// Where the data is, every model is measured again on a part of it.
+#[test]
+fn every_model_does_what_its_card_says() {
+    let Some(data) = std::env::var_os("SNCN_DATA") else { return eprintln!("skipped: SNCN_DATA is not set") };
+    for model in models() {
+        let (name, card) = (model.file_name().unwrap().to_str().unwrap(), card(&model));
+        let part = card["results"].as_array().unwrap().iter().find(|one| one["set"] == "images" && one["metric"] == "error");
+        let (Some(part), Some(set)) = (part, card["data"].as_str()) else { panic!("{name}: no measurement of a part") };
+        let mut command = sncn();
+        command.current_dir(root()).args([
+            "robustness",
+            "--images",
+            set,
+            "--corruptions",
+            "brightness",
+            "--severities",
+            "3",
+            "--json",
+        ]);
+        command.args(["--model", name, "--limit", &part["n"].to_string(), "--data-dir"]).arg(&data);
+        let output = command.output().unwrap();
+        if !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("not in this folder") {
+            eprintln!("skipped: {set} is not in {}", data.display());
+            continue;
+        }
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let error = lines.into_iter().find(|line| line["split"] == "images" && line["metric"] == "error").unwrap();
+        let far = (error["value"].as_f64().unwrap() - part["value"].as_f64().unwrap()).abs();
+        // other instruction sets round otherwise
+        assert!(far <= 2. / part["n"].as_f64().unwrap(), "{name}: {error} against {part}");
+    }
+}
+
+#[test]
+fn a_card_of_other_weights_and_an_unknown_name_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (photo, first) = (photo(folder.path()), models().remove(0));
+    let copy = folder.path().join("models/zoo/mine");
+    fs::create_dir_all(&copy).unwrap();
+    fs::copy(first.join("model.safetensors"), copy.join("model.safetensors")).unwrap();
+    let predict = |name: &str| {
+        let mut command = sncn();
+        command.current_dir(folder.path()).args(["predict", "--model", name]).arg(&photo);
+        command
+    };
+    refused(predict("mine"), &["mine/card.json"]);
+    let mut other = card(&first);
+    other["sha256"] = "00".into();
+    fs::write(copy.join("card.json"), other.to_string()).unwrap();
+    refused(predict("mine"), &["card.json: the card of other weights: sha256 is 00"]);
+    refused(predict("yours"), &["yours: no such file, and no model of that name in models/zoo; known: mine"]);
+}
