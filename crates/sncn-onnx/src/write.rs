@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 use prost::Message;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use tract_onnx::pb::attribute_proto::AttributeType;
 use tract_onnx::pb::tensor_proto::DataType;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -131,10 +131,13 @@ impl Writer {
             let kind = TypeProto { value: Some(Kind::TensorType(tensor)), ..TypeProto::default() };
             ValueInfoProto { name: name.to_string(), r#type: Some(kind), ..ValueInfoProto::default() }
         };
+        // a centre or bias of zeros is not applied, and its constant read by no node
+        let read: HashSet<&String> = self.nodes.iter().flat_map(|node| &node.input).collect();
+        let constants = self.constants.into_iter().filter(|constant| read.contains(&constant.name)).collect();
         let graph = GraphProto {
             name: "network".to_string(),
+            initializer: constants,
             node: self.nodes,
-            initializer: self.constants,
             input: vec![declared(input)],
             output: vec![declared(output)],
             ..GraphProto::default()
