@@ -132,6 +132,11 @@ impl Frost {
         matches!(self.full, Full::Generated(..))
     }
 
+    /// Where the textures come from, in words.
+    pub fn origin(&self) -> &'static str {
+        if self.is_generated() { "generated textures" } else { "photographs" }
+    }
+
     /// The textures of a variant.
     pub fn textures(&self, variant: Variant) -> Arc<[Texture]> {
         match variant {

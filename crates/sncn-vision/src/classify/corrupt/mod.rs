@@ -5,7 +5,6 @@ mod manifest;
 mod sheet;
 mod tables;
 
-use super::robustness::origin;
 use super::setup;
 use crate::corruption::frost::{self, Frost};
 use crate::corruption::{self, CORRUPTIONS, Dims};
@@ -186,7 +185,7 @@ impl Corrupt {
             corruptions: names.iter().map(ToString::to_string).collect(),
             severities: self.severities.clone(),
             severity_table: self.variant.name().to_string(),
-            frost: origin(frost).to_string(),
+            frost: frost.origin().to_string(),
             seed: self.seed,
             clean: self.clean,
             built: provenance::built(),

@@ -4,7 +4,7 @@ use super::super::corrupted::SEED;
 use super::super::{digest, setup};
 use super::answers::{CHANGED, changed, split};
 use super::kept::{Kept, Part};
-use super::protocol::{AUTO, Protocol, origin};
+use super::protocol::{AUTO, Protocol};
 use super::samples::{Sample, Telling, png};
 use super::subject::Subject;
 use crate::corruption::{self, Frost, Variant, frost};
@@ -104,7 +104,7 @@ impl Options {
             corruptions,
             severities,
             severity_table: self.table(&*images, &subject).to_string(),
-            frost: origin(&frost).to_string(),
+            frost: frost.origin().to_string(),
             seed: SEED.value(),
             input: serde_json::to_value(subject.preprocessing)?,
         };

@@ -17,7 +17,6 @@ use kept::Kept;
 use measure::Measurement;
 use page::Page;
 use protocol::Protocol;
-pub(super) use protocol::origin;
 use rank::Ranking;
 use samples::Sample;
 use serde_json::{Value, json};

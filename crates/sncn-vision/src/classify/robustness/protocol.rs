@@ -1,7 +1,6 @@
 //! `Protocol`: what was measured, as far as it decides whether two results may be compared.
 
 use super::super::corrupt::Manifest;
-use crate::corruption::Frost;
 use crate::examples::Corrupt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,11 +34,6 @@ pub(super) struct Protocol {
 
 /// The name of the tables that are chosen by an image's size.
 pub(super) const AUTO: &str = "auto";
-
-/// Where frost came from, in words.
-pub(in crate::classify) fn origin(frost: &Frost) -> &'static str {
-    if frost.is_generated() { "generated textures" } else { "photographs" }
-}
 
 impl Protocol {
     /// That of copies which `corrupt` wrote.
