@@ -1,11 +1,11 @@
-//! The runner of tests that need files which may not be there: one that cannot run is reported as ignored, with the reason.
+//! The runner of tests that need what may not be there, such as files or another program: one that cannot run is reported as ignored, with
+//! the reason.
 
-use crate::files::lacks;
 use anyhow::Result;
 use libtest_mimic::{Arguments, Trial};
 use std::process::ExitCode;
 
-/// A test that needs files.
+/// A test that needs what may not be there.
 pub struct Needy {
     name: &'static str,
     test: fn() -> Result<()>,
@@ -13,16 +13,9 @@ pub struct Needy {
 }
 
 impl Needy {
-    /// A test that needs that file of the golden folder.
-    pub fn new(name: &'static str, test: fn() -> Result<()>, file: &str) -> Self {
-        Self { name, test, missing: lacks(file) }
-    }
-
-    /// The test, which needs something else too: nothing, or what of it is missing.
-    #[must_use]
-    pub fn and(mut self, missing: Option<String>) -> Self {
-        self.missing = self.missing.or(missing);
-        self
+    /// A test, with what is missing that it needs, if something is.
+    pub fn new(name: &'static str, test: fn() -> Result<()>, missing: Option<String>) -> Self {
+        Self { name, test, missing }
     }
 }
 
@@ -30,7 +23,7 @@ impl Needy {
 #[macro_export]
 macro_rules! needy {
     ($($file:expr => [$($test:path),* $(,)?]),* $(,)?) => {
-        vec![$($($crate::Needy::new(stringify!($test), $test, $file)),*),*]
+        vec![$($($crate::Needy::new(stringify!($test), $test, $crate::lacks($file))),*),*]
     };
 }
 

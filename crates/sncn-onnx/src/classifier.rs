@@ -41,22 +41,29 @@ pub struct Classifier {
 const LEAST: f32 = 1e-30;
 
 impl Classifier {
-    /// Opens a file and lets it answer two images of noise, which tells the number of classes and whether it ends in a softmax.
+    /// Opens the file at a path.
     ///
     /// # Errors
-    /// If the file is damaged, has operators that are not implemented, takes anything but one batch of images in 32-bit floats, or does not
-    /// answer with a finite score for each of at least two classes.
+    /// As [`File::read`] and [`Classifier::new`].
     pub fn open(path: &Path, reading: &Reading) -> std::result::Result<Self, OnnxError> {
-        let file = File::read(path)?;
+        Self::new(&File::read(path)?, reading)
+    }
+
+    /// Makes a network of a file and lets it answer two images of noise, which tells the number of classes and whether it ends in a softmax.
+    ///
+    /// # Errors
+    /// If the file takes anything but one batch of images in 32-bit floats, or does not answer with a finite score for each of at least two
+    /// classes.
+    pub fn new(file: &File, reading: &Reading) -> std::result::Result<Self, OnnxError> {
         let (input, output) = (file.input(reading.size, reading.layout)?, file.output(reading.output.as_deref())?);
         let batch = input.batch.unwrap_or(1);
-        let parts = split(&file, &input, &output)?;
+        let parts = split(file, &input, &output)?;
         let (body, rest, crossings, [in_body, nodes]) = match parts {
             Some(parts) => {
                 let counts = [parts.taken, parts.taken + parts.rest.len()];
                 let read = parts.crossings.iter().map(|crossing| (crossing.name.clone(), crossing.shape.dims(batch))).collect();
                 let is_whole = parts.rest.is_empty();
-                let rest = if is_whole { None } else { Some(Rest::new(&file, parts.rest, read, &output)?) };
+                let rest = if is_whole { None } else { Some(Rest::new(file, parts.rest, read, &output)?) };
                 (Some(parts.body), rest, parts.crossings, counts)
             }
             None => {
@@ -65,7 +72,7 @@ impl Classifier {
                     Layout::Nchw => vec![batch, 3, height, width],
                     Layout::Nhwc => vec![batch, height, width, 3],
                 };
-                let rest = Rest::new(&file, file.graph().node.clone(), vec![(input.name.clone(), dims)], &output)?;
+                let rest = Rest::new(file, file.graph().node.clone(), vec![(input.name.clone(), dims)], &output)?;
                 let image = Crossing { name: input.name.clone(), value: 0, shape: Shape::Map(height, width, 3) };
                 (None, Some(rest), vec![image], [0, file.graph().node.len()])
             }

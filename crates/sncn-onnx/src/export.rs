@@ -3,7 +3,6 @@
 use crate::write::{Notes, Writer};
 use candle_core::{Result, Tensor, bail};
 use sncn_core::Network;
-use sncn_core::ops::Conv;
 use sncn_core::rule::{Function, MatrixOperation, Pair, Traced};
 use sncn_core::trace::{Operation, Step, trace};
 
@@ -58,13 +57,16 @@ impl Graph {
         let w = &mut self.writer;
         Ok(match &step.operation {
             Operation::Convolution { weight, bias, conv } => {
-                let pads = pads(conv, weight.dim(2)?, &inputs[0].shape);
+                let (kernel, shape) = (weight.dim(2)?, &inputs[0].shape);
+                let ((top, bottom), (left, right)) = (conv.pads(shape[1], kernel), conv.pads(shape[2], kernel));
                 let mut read = vec![names[0].clone(), w.tensor(weight)?];
                 if let Some(bias) = bias {
                     read.push(w.tensor(bias)?);
                 }
                 w.node("Conv", &read, |node| {
-                    node.ints("strides", &[conv.stride; 2]).ints("dilations", &[conv.dilation; 2]).ints("pads", &pads);
+                    node.ints("strides", &[conv.stride; 2])
+                        .ints("dilations", &[conv.dilation; 2])
+                        .ints("pads", &[top, left, bottom, right]);
                     node.int("group", conv.groups);
                 })
             }
@@ -259,18 +261,4 @@ impl Writer {
         };
         self.node(kind, &[x], |_| {})
     }
-}
-
-/// The zeros before and after each axis of a map that a convolution pads.
-fn pads(conv: &Conv, kernel: usize, shape: &[usize]) -> [usize; 4] {
-    if !conv.same {
-        return [conv.padding; 4];
-    }
-    let extent = conv.dilation * (kernel - 1) + 1;
-    let of = |length: usize| {
-        let all = ((length.div_ceil(conv.stride) - 1) * conv.stride + extent).saturating_sub(length);
-        (all / 2, all - all / 2)
-    };
-    let ((top, bottom), (left, right)) = (of(shape[1]), of(shape[2]));
-    [top, left, bottom, right]
 }

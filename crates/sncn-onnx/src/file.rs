@@ -31,7 +31,7 @@ pub(crate) struct Input {
 }
 
 /// An ONNX file.
-pub(crate) struct File {
+pub struct File {
     /// Its path, for messages.
     pub(crate) at: String,
     /// The folder in which weights that lie outside the file are.
@@ -45,7 +45,10 @@ pub(crate) struct File {
 
 impl File {
     /// Reads a file.
-    pub(crate) fn read(path: &Path) -> Result<Self, OnnxError> {
+    ///
+    /// # Errors
+    /// If it cannot be read, is no ONNX model or cut short, lacks weights that lie beside it, or has operators that are not implemented.
+    pub fn read(path: &Path) -> Result<Self, OnnxError> {
         let at = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| OnnxError::Read { file: at.clone(), source })?;
         let damaged = |what: String| OnnxError::Damaged { file: at.clone(), what };
@@ -68,6 +71,11 @@ impl File {
             file.tensor(tensor)?;
         }
         Ok(file)
+    }
+
+    /// What it notes beside its graph under a name, such as what [`crate::export`] was given.
+    pub fn note(&self, name: &str) -> Option<&str> {
+        self.model.metadata_props.iter().find(|entry| entry.key == name).map(|entry| entry.value.as_str())
     }
 
     /// The graph.
@@ -166,15 +174,6 @@ impl File {
             .map(|name| name.to_string())
             .ok_or_else(|| self.unfit(format!("no output {:?}; known: {}", wanted.unwrap_or_default(), names.join(", "))))
     }
-}
-
-/// What a file notes beside its graph, such as what [`crate::export`] was given: texts by their names.
-///
-/// # Errors
-/// If the file cannot be read, or is no ONNX model.
-pub fn notes(path: &Path) -> Result<HashMap<String, String>, OnnxError> {
-    let props = File::read(path)?.model.metadata_props;
-    Ok(props.into_iter().map(|entry| (entry.key, entry.value)).collect())
 }
 
 /// A dimension that is a number; one of 0 or less, or with a name, is free.

@@ -22,5 +22,5 @@ mod write;
 pub use classifier::{Classifier, Reading};
 pub use error::OnnxError;
 pub use export::export;
-pub use file::{Layout, notes};
+pub use file::{File, Layout};
 pub use write::Notes;

@@ -326,11 +326,7 @@ fn window(node: &NodeProto, (h, w): (usize, usize), kernel: Option<usize>) -> Op
     let kernel = kernel.or_else(|| square("kernel_shape", 0).filter(|kernel| *kernel > 0))?;
     let (stride, dilation) = (square("strides", 1)?, square("dilations", 1)?);
     let extent = dilation * (kernel - 1) + 1;
-    // the zeros before and after an axis of that length that give ⌈length / stride⌉ values
-    let same_pads = |length: usize| {
-        let all = ((length.div_ceil(stride) - 1) * stride + extent).saturating_sub(length);
-        (all / 2, all - all / 2)
-    };
+    let same_pads = |length: usize| Conv { stride, dilation, same: true, ..Conv::default() }.pads(length, kernel);
     let pads: [(usize, usize); 2] = match text(node, "auto_pad", "NOTSET").as_str() {
         "VALID" => [(0, 0); 2],
         "SAME_UPPER" => [same_pads(h), same_pads(w)],

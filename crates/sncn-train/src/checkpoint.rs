@@ -192,14 +192,15 @@ pub fn save(folder: &Path, learner: &Learner<'_>, average: Option<&WeightAverage
     Ok(path)
 }
 
-/// Saves `vars` without optimiser state as the checkpoint `path`, for evaluation and prediction.
+/// Saves `vars` without optimiser state as the checkpoint `path`, for evaluation and prediction; returns the SHA-256 of the tensors.
 ///
 /// # Errors
 /// If the file cannot be written; no partial file is left.
-pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<()> {
+pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<String> {
     let tensors = weights_of(vars);
     header.sha256 = checked(&tensors)?;
-    write(path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))
+    write(path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
+    Ok(header.sha256)
 }
 
 /// Whether a tensor is what networks are evaluated with.

@@ -103,13 +103,11 @@ pub(crate) fn conv_shape(
     if same && padding != (0, 0) {
         bail!("conv2d: padding {} together with `same`, which pads by itself: leave one of them out", conv.padding);
     }
-    // zeros that `same` adds
-    let zeros = |size: usize, k: usize| match same {
-        true => (size.div_ceil(stride).saturating_sub(1) * stride + dilation * (k - 1) + 1).saturating_sub(size),
-        false => 0,
+    let [rows, columns] = match same {
+        true => [conv.pads(h, kh), conv.pads(w, kw)],
+        false => [(padding.0, padding.0), (padding.1, padding.1)],
     };
-    let added = (zeros(h, kh), zeros(w, kw));
-    let (padding, extra) = ((padding.0 + added.0 / 2, padding.1 + added.1 / 2), (added.0 % 2, added.1 % 2));
+    let (padding, extra) = ((rows.0, columns.0), (rows.1 - rows.0, columns.1 - columns.0));
     for (axis, size, k, pad, extra) in [("height", h, kh, padding.0, extra.0), ("width", w, kw, padding.1, extra.1)] {
         if dilation * (k - 1) + 1 > size + 2 * pad + extra {
             bail!(

@@ -16,6 +16,18 @@ pub struct Conv {
     pub groups: usize,
 }
 
+impl Conv {
+    /// Returns the zeros before and after an axis of `length` values, for a kernel of `kernel` taps; stride and kernel are at least 1.
+    pub fn pads(&self, length: usize, kernel: usize) -> (usize, usize) {
+        if !self.same {
+            return (self.padding, self.padding);
+        }
+        let read = length.div_ceil(self.stride).saturating_sub(1) * self.stride + self.dilation * (kernel - 1) + 1;
+        let zeros = read.saturating_sub(length);
+        (zeros / 2, zeros - zeros / 2)
+    }
+}
+
 impl Default for Conv {
     fn default() -> Self {
         Self { stride: 1, padding: 0, same: false, dilation: 1, groups: 1 }

@@ -21,7 +21,7 @@ mod text;
 mod tiny;
 mod weather;
 
-use sncn_golden::{Needy, needy, run};
+use sncn_golden::{Needy, lacks, needy, run};
 
 fn main() -> std::process::ExitCode {
     let mut tests = needy![
@@ -74,9 +74,9 @@ fn main() -> std::process::ExitCode {
             weather::golden_intermediate_values,
         ],
     ];
-    let textures = Needy::new("weather::golden_frost_textures", weather::golden_frost_textures, corruptions::INDEX);
-    tests.push(textures.and(weather::no_textures()));
+    let missing = lacks(corruptions::INDEX).or_else(weather::no_textures);
+    tests.push(Needy::new("weather::golden_frost_textures", weather::golden_frost_textures, missing));
     // its values lie beside it
-    tests.push(Needy::new("nets::golden_efficientnet", nets::golden_efficientnet, ""));
+    tests.push(Needy::new("nets::golden_efficientnet", nets::golden_efficientnet, lacks("")));
     run(tests)
 }

@@ -15,37 +15,37 @@ pub(super) const CARD: &str = "card.json";
 /// What is known of a model: on what it was trained, how it did, and where it should not be used.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Card {
+pub(super) struct Card {
     /// What it is, in a sentence.
-    pub about: String,
+    pub(super) about: String,
     /// The data set that it was trained on.
-    pub data: String,
+    pub(super) data: String,
     /// The table, row and seed that made it.
-    pub row: String,
+    pub(super) row: String,
     /// The SHA-256 of its weights, as the header of a checkpoint has it.
-    pub sha256: String,
+    pub(super) sha256: String,
     /// What was measured of it, sets as a whole and means over their shifts.
-    pub results: Vec<Measured>,
+    pub(super) results: Vec<Measured>,
     /// What a reader of the numbers should know.
-    pub notes: Vec<String>,
+    pub(super) notes: Vec<String>,
     /// What it is not for.
-    pub limits: String,
+    pub(super) limits: String,
     /// Its licence.
-    pub licence: String,
+    pub(super) licence: String,
 }
 
 /// One number of a card.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Measured {
+pub(super) struct Measured {
     /// The test set; of a shifted one the mean over its parts.
-    pub set: String,
+    pub(super) set: String,
     /// The metric.
-    pub metric: String,
+    pub(super) metric: String,
     /// Its value, a fraction.
-    pub value: f64,
+    pub(super) value: f64,
     /// The number of examples, of a shifted set in each part.
-    pub n: usize,
+    pub(super) n: usize,
 }
 
 /// The folder of a model, looked for from the current folder upwards.
@@ -63,13 +63,13 @@ fn names() -> Vec<String> {
     names
 }
 
-/// The file of weights that a name or path stands for: a path as it is, a name the weights of that model, whose card must be theirs.
+/// The checkpoint that a path or a name stands for: of a name the weights of that model, whose card must be theirs.
 ///
 /// # Errors
-/// If there is neither such a file nor such a model; or a card is damaged, or that of other weights.
-pub fn located(given: &Path) -> Result<PathBuf> {
+/// If there is neither such a file nor such a model; or either is damaged, or the card that of other weights.
+pub(super) fn checkpoint(given: &Path) -> Result<Checkpoint> {
     let name = given.to_str().filter(|name| !given.exists() && !name.contains(['/', '\\', '.']));
-    let Some(name) = name else { return Ok(given.to_path_buf()) };
+    let Some(name) = name else { return Ok(Checkpoint::read(given)?) };
     let Some(folder) = folder(name) else {
         let known = names();
         let known = if known.is_empty() {
@@ -79,24 +79,20 @@ pub fn located(given: &Path) -> Result<PathBuf> {
         };
         bail!("{name}: no such file, and no model of that name in {FOLDER}; {known}")
     };
-    let (weights, card) = (folder.join(WEIGHTS), Card::read(&folder)?);
-    let found = Checkpoint::read(&weights)?.header.sha256;
+    let (card, checkpoint) = (Card::read(&folder)?, Checkpoint::read(&folder.join(WEIGHTS))?);
+    let found = &checkpoint.header.sha256;
     ensure!(
-        card.sha256 == found,
-        "{}: the card of other weights: sha256 is {}, and {} has {found}",
+        card.sha256 == *found,
+        "{}: the card of other weights: sha256 is {}, and {WEIGHTS} has {found}",
         folder.join(CARD).display(),
-        card.sha256,
-        weights.display()
+        card.sha256
     );
-    Ok(weights)
+    Ok(checkpoint)
 }
 
 impl Card {
     /// Reads the card in a folder.
-    ///
-    /// # Errors
-    /// If it is missing or damaged.
-    pub fn read(folder: &Path) -> Result<Self> {
+    fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(CARD);
         let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
         serde_json::from_str(&text).with_context(|| path.display().to_string())

@@ -49,8 +49,7 @@ impl Export {
         }
         let checkpoint = Checkpoint::read(&self.checkpoint)?;
         if self.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
-            let folder = self.checkpoint.parent().unwrap_or(Path::new("."));
-            let bytes = T::onnx(&Trained::<T>::of(checkpoint, folder)?)?;
+            let bytes = T::onnx(&Trained::<T>::of(checkpoint)?)?;
             write_atomically(&self.output, &bytes)?;
             crate::out!("{}: {} bytes", self.output.display(), bytes.len());
             return Ok(());

@@ -2,7 +2,7 @@
 //! written once over it.
 
 pub mod bench;
-pub mod card;
+mod card;
 pub mod cli;
 mod doctor;
 pub mod evaluate;

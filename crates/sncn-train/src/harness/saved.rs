@@ -20,12 +20,12 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// The checkpoint at a path: a file, or the one of a folder that counts.
+    /// The checkpoint at a path: a file, the one of a folder that counts, or a model of `models/zoo` by its name.
     pub fn at(path: &Path) -> Self {
         let path = path.to_path_buf();
-        match path.is_file() {
-            true => Self { run_dir: None, checkpoint: Some(path) },
-            false => Self { run_dir: Some(path), checkpoint: None },
+        match path.is_dir() {
+            true => Self { run_dir: Some(path), checkpoint: None },
+            false => Self { run_dir: None, checkpoint: Some(path) },
         }
     }
 
@@ -50,7 +50,7 @@ impl Saved {
     /// If there is none, or it is damaged.
     pub fn read(&self) -> Result<Checkpoint> {
         let saved = match (&self.run_dir, &self.checkpoint) {
-            (_, Some(file)) => Checkpoint::read(&card::located(file)?)?,
+            (_, Some(file)) => card::checkpoint(file)?,
             (Some(folder), None) => return selected(folder),
             (None, None) => bail!("give --run-dir or --checkpoint"),
         };
@@ -130,14 +130,15 @@ impl<T: Task> Trained<T> {
         {
             return Ok(trained);
         }
-        Self::of(saved.read()?, folder)
+        Self::of(saved.read()?)
     }
 
-    /// The model of a checkpoint that lies in `folder`.
+    /// The model of a checkpoint, with the files that lie beside it.
     ///
     /// # Errors
     /// If a file that belongs beside it is damaged, or it is of another task or network.
-    pub fn of(checkpoint: Checkpoint, folder: &Path) -> Result<Self> {
+    pub fn of(checkpoint: Checkpoint) -> Result<Self> {
+        let folder = checkpoint.path().parent().unwrap_or(Path::new(""));
         let (run, seed) = (run_of::<T>(&checkpoint)?, checkpoint.header.run.seed);
         let rebuild = Rebuild { run: &run, seed, classes: &checkpoint.header.classes, folder };
         let (model, vars) = T::rebuild(&rebuild)?;

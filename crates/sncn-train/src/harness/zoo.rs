@@ -3,7 +3,7 @@
 use super::card::{CARD, Card, Measured, WEIGHTS};
 use super::saved::Saved;
 use super::task::{Task, Trained};
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint;
 use crate::files::write_atomically;
 use anyhow::{Context, Result};
 use sncn_record::{Measurement, Results};
@@ -28,19 +28,17 @@ pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, f
     let trained = Trained::<T>::read(&Saved::at(checkpoint))?;
     let text = std::fs::read_to_string(results).with_context(|| results.display().to_string())?;
     let results = Results::parse(&text).with_context(|| results.display().to_string())?;
-    let Trained { header, run, seed, vars, .. } = trained;
-    let mut header = header;
+    let Trained { mut header, run, seed, vars, .. } = trained;
     header.told.clear();
     header.validation.clear();
-    let weights = folder.join(WEIGHTS);
-    checkpoint::save_weights(&weights, &vars, header)?;
+    let sha256 = checkpoint::save_weights(&folder.join(WEIGHTS), &vars, header)?;
     let table = if results.header.table.is_empty() { String::new() } else { format!("{}, ", results.header.table) };
     let word = |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_string());
     let card = Card {
         about: word(&words.about, &format!("{} trained on {}", run.backbone, run.train)),
         data: run.train.clone(),
         row: format!("{table}{}, seed {seed}", run.name),
-        sha256: Checkpoint::read(&weights)?.header.sha256,
+        sha256,
         results: whole(&results.measurements),
         notes: results.header.notes,
         limits: word(&words.limits, "Measured on the sets above and no others."),

@@ -1,6 +1,6 @@
 //! `sncn-classify import`: weights that PyTorch saved, as a checkpoint that `evaluate` and `predict` take.
 
-use super::noted::Noted;
+use super::noted::{Noted, class_names};
 use super::setup::{self, Classify, Settings};
 use crate::dataset;
 use anyhow::{Context, Result, bail, ensure};
@@ -9,9 +9,8 @@ use sncn_train::checkpoint;
 use sncn_train::files;
 use sncn_train::harness::export::differ;
 use sncn_train::harness::{Run, Table, cli, saved};
-use sncn_train::text_file;
 use sncn_weights::{NameMap, StateDict, Weights};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Makes a checkpoint from published weights: a file of torch.save, a TorchScript archive, a safetensors file, an index of several, or a
 /// folder with one of them. Prints every name: matched, renamed (what wrappers such as DataParallel added is left out), missing, surplus,
@@ -57,15 +56,6 @@ pub struct Import {
     /// The checkpoint to write, such as model.safetensors.
     #[arg(long)]
     output: PathBuf,
-}
-
-/// The names in a file, one a line; of a line with more words, such as a wnid with its names, the first.
-pub(super) fn named(path: &Path) -> Result<Vec<String>> {
-    let text = text_file::read(path)?.text;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let is_wnid = |word: &str| word.len() == 9 && word.starts_with('n') && word[1..].bytes().all(|byte| byte.is_ascii_digit());
-    let name = |line: &str| line.split_whitespace().next().filter(|word| is_wnid(word)).unwrap_or(line).to_string();
-    Ok(lines.map(name).collect())
 }
 
 impl Import {
@@ -130,7 +120,7 @@ impl Import {
             ensure!(wanted == count, "{count} classes; --classes is {wanted}: give the number that the weights have");
         }
         let listed = match &self.class_names {
-            Some(path) => Some((path.display().to_string(), named(path)?)),
+            Some(path) => Some((path.display().to_string(), class_names(path)?)),
             None => noted
                 .classes
                 .clone()

@@ -1,9 +1,11 @@
 //! What a file of weights that this program wrote, a checkpoint or an exported file, notes of its classes, of how images become inputs and
-//! of the network's norm.
+//! of the network's norm; and the names of classes in a file of their own.
 
+use anyhow::Result;
 use serde::Deserialize;
 use serde_json::Value;
 use sncn_record::checkpoint::{self, KEY};
+use sncn_train::text_file;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -62,4 +64,17 @@ fn notes(path: &Path) -> Option<HashMap<String, String>> {
     file.take(count).read_to_end(&mut header).ok()?;
     // the crate's own function wants the whole file
     serde_json::from_slice::<Header>(&header).ok()?.notes
+}
+
+/// The names in a file, one a line; of a line with more words, such as a wnid with its names, the first.
+pub(super) fn class_names(path: &Path) -> Result<Vec<String>> {
+    let text = text_file::read(path)?.text;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let name = |line: &str| line.split_whitespace().next().filter(|word| is_wnid(word)).unwrap_or(line).to_string();
+    Ok(lines.map(name).collect())
+}
+
+/// Whether a word is the number of a synset, as ImageNet's classes are named: n and eight digits.
+pub(super) fn is_wnid(word: &str) -> bool {
+    word.len() == 9 && word.starts_with('n') && word[1..].bytes().all(|byte| byte.is_ascii_digit())
 }

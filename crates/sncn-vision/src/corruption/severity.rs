@@ -24,6 +24,14 @@ impl Variant {
         if dims.height.min(dims.width) <= Self::SMALL { Self::Cifar } else { Self::Imagenet }
     }
 
+    /// Its name on the command line and in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cifar => "cifar",
+            Self::Imagenet => "imagenet",
+        }
+    }
+
     /// The benchmark whose table it is.
     pub const fn benchmark(self) -> &'static str {
         match self {

@@ -13,7 +13,7 @@ use sncn_core::{Pass, Seed};
 use sncn_train::checkpoint::Checkpoint;
 use sncn_train::data::{Dataset, VOID};
 use sncn_train::harness::{TestSets as _, Trained, cli, saved};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Which images of which test set, and which networks.
 #[derive(clap::Args, Debug)]
@@ -58,11 +58,7 @@ impl Show {
         cli::threads(self.threads)?;
         ensure!((1..=1024).contains(&self.side), "--side is {}; 1 to 1024 is accepted", self.side);
         let read = |path: &PathBuf| -> Result<Trained<Segment>> {
-            if path.is_dir() {
-                Trained::of(saved::newest(path)?, path)
-            } else {
-                Trained::of(Checkpoint::read(path)?, Path::new("."))
-            }
+            if path.is_dir() { Trained::of(saved::newest(path)?) } else { Trained::of(Checkpoint::read(path)?) }
         };
         let models = self.run_dirs.iter().map(read).collect::<Result<Vec<_>>>()?;
         let first = models.first().context("--run-dirs: at least one is wanted")?;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use sncn_core::{LayerConfig, Layers, Network, NormConfig, Pass, Seed, Vars};
-use sncn_onnx::{Classifier, Reading, export};
+use sncn_onnx::{Classifier, File, Reading, export};
 use sncn_vision::backbone::{self, Blueprint};
 
 const CLASSES: usize = 5;
@@ -28,8 +28,9 @@ fn difference(network: &dyn Network, size: usize, name: &str) -> Result<f64> {
     let path = folder.path().join("network.onnx");
     std::fs::write(&path, export(network, size, &[("a", "b".to_string())])?)?;
     let wrap = |error: sncn_onnx::OnnxError| candle_core::Error::Msg(format!("{name}: {error}"));
-    assert_eq!(sncn_onnx::notes(&path).map_err(wrap)?.get("a").map(String::as_str), Some("b"));
-    let read = Classifier::open(&path, &Reading { size, ..Reading::default() }).map_err(wrap)?;
+    let file = File::read(&path).map_err(wrap)?;
+    assert_eq!((file.note("a"), file.note("c")), (Some("b"), None));
+    let read = Classifier::new(&file, &Reading { size, ..Reading::default() }).map_err(wrap)?;
     let xs: Tensor = Seed::new(3).normal((4, size, size, 3))?;
     let xs = xs.to_dtype(DType::F32)?;
     let (ours, theirs) = (network.forward(&xs, &Pass::eval())?, read.forward(&xs, &Pass::eval())?);

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, reason = "helpers of tests may stop")]
 
 mod adapt;
-mod browser;
 mod classify;
 mod common;
 mod foreign;
 mod huggingface;
 mod import;
+mod measured;
 mod objectives;
 mod photos;
 mod pictures;

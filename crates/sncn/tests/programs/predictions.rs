@@ -1,52 +1,13 @@
 //! Predictions of any program, measured on images that `corrupt` wrote.
 
 use crate::common::{refused, sncn};
+use crate::measured::{answers, corrupted, robustness};
 use assert_cmd::Command;
-use image::{Rgb, RgbImage};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
-
-/// Class folders `dark` and `light` of three photographs each, corrupted by brightness and contrast at severities 1 and 5.
-pub(crate) fn corrupted() -> (TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let (photos, out) = (folder.path().join("photos"), folder.path().join("out"));
-    for (class, light) in [("dark", 30u8), ("light", 200)] {
-        fs::create_dir_all(photos.join(class)).unwrap();
-        for number in 0..3u32 {
-            let image =
-                RgbImage::from_fn(40, 36, |x, y| Rgb([light + (x % 7) as u8, light + (y % 9) as u8, light + number as u8]));
-            image.save(photos.join(class).join(format!("{number}.jpg"))).unwrap();
-        }
-    }
-    let mut command = sncn();
-    command.args(["corrupt", "--clean", "--corruptions", "brightness,contrast", "--severities", "1,5", "--input"]).arg(&photos);
-    command.arg("--output").arg(&out).assert().success();
-    (folder, out)
-}
-
-pub(crate) fn robustness(images: &Path, predictions: &Path) -> Command {
-    let mut command = sncn();
-    command.arg("robustness").arg("--images").arg(images).arg("--predictions").arg(predictions);
-    command
-}
-
-/// What a program would answer: light where the mean of an image is above 60, with a probability.
-pub(crate) fn answers(out: &Path, probabilities: bool) -> String {
-    let list = fs::read_to_string(out.join("images.csv")).unwrap();
-    let mut text = if probabilities { "path,class,light,dark\n" } else { "path,class\n" }.to_string();
-    for line in list.lines().skip(1) {
-        let path = line.split(',').next().unwrap();
-        let image = image::open(out.join(path)).unwrap().to_rgb8();
-        let mean = image.as_raw().iter().map(|&byte| f64::from(byte)).sum::<f64>() / image.as_raw().len() as f64;
-        let (class, p) = if mean > 60. { ("light", 0.9) } else { ("dark", 0.2) };
-        text += &if probabilities { format!("{path},{class},{p},{:.1}\n", 1. - p) } else { format!("{path},{class}\n") };
-    }
-    text
-}
+use std::path::Path;
 
 #[test]
 fn predictions_of_any_program_are_scored() {
@@ -145,23 +106,4 @@ fn predictions_that_do_not_fit_are_refused() {
     let mut command = sncn();
     command.args(["corrupt", "--clean", "--input", "shapes", "--output"]).arg(&out);
     refused(command, &["--clean: shapes has arrays and no image files"]);
-}
-
-/// The program of the documentation, if there is Python here.
-#[test]
-fn the_python_example_of_the_documentation_works() {
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/classify.md")).unwrap();
-    let example = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
-    assert!(example.lines().count() <= 20, "{example}");
-    let (folder, out) = corrupted();
-    let script = folder.path().join("predict.py");
-    // a model that needs no package: the size of the file tells
-    let import = example.lines().find(|line| line.starts_with("from my_model")).unwrap();
-    let body = example.lines().find(|line| line.trim_start().starts_with("return ")).unwrap();
-    let model = r#"    return "dark" if open(path, "rb").read(64) else "light""#;
-    fs::write(&script, example.replace(import, "").replace(body, model)).unwrap();
-    let file = folder.path().join("predictions.csv");
-    let Ok(output) = std::process::Command::new("python3").arg(&script).arg(&out).arg(&file).output() else { return };
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    robustness(&out, &file).assert().success().stdout(contains("images-c"));
 }

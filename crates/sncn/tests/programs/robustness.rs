@@ -1,31 +1,12 @@
 //! Models measured under corruption: ONNX files and checkpoints.
 
-use crate::browser;
 use crate::common::{refused, sncn};
-use crate::predictions::{answers, corrupted, robustness};
-use assert_cmd::Command;
+use crate::measured::{INPUT, answers, corrupted, measured, model, robustness};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
-
-/// The ONNX model that tells dark images from light ones, as `answers` does.
-fn model() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../sncn-onnx/tests/data/light.onnx")
-}
-
-/// How images become inputs of it.
-const INPUT: &str = r#"{"like": "cifar", "mean": [0, 0, 0], "std": [1, 1, 1]}"#;
-
-/// `robustness --model` on the photographs of `corrupted`.
-fn measured(folder: &TempDir, model: &Path, more: &[&str]) -> Command {
-    let mut command = sncn();
-    command.args(["robustness", "--corruptions", "brightness,contrast", "--severities", "1,5", "--images"]);
-    command.arg(folder.path().join("photos")).arg("--model").arg(model).args(more);
-    command
-}
 
 /// The lines of a results file or of `--json`.
 fn lines(text: &str) -> Vec<Value> {
@@ -90,7 +71,6 @@ fn a_page_shows_what_was_measured_with_images_whose_answers_changed() {
     };
     let model = model();
     measured(&folder, &model, &["--input", INPUT, "--page"]).arg(&page).assert().success().stderr(contains("page: "));
-    browser::looks_at(&page);
     parts(&["light.onnx under corruption", "Accuracy against confidence", "corrupted at the size of the model's input"]);
     fs::write(&file, answers(&out, false)).unwrap();
     robustness(&out, &file).arg("--page").arg(&page).assert().success();

@@ -21,8 +21,8 @@ impl Severities {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
-            Self::Cifar => "cifar",
-            Self::Imagenet => "imagenet",
+            Self::Cifar => Variant::Cifar.name(),
+            Self::Imagenet => Variant::Imagenet.name(),
         }
     }
 }

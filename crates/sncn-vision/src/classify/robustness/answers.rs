@@ -3,9 +3,9 @@
 use super::super::corrupt::{Copy, Manifest};
 use super::predictions::{self, Answer};
 use super::protocol::Protocol;
-use super::samples::{Sample, Telling, png};
+use super::samples::{Answered, Sample};
 use crate::picture::{self, Limit, Photo};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sncn_train::calibration::Calibration;
 use sncn_train::confusion::Confusion;
 use sncn_train::harness::record::Recorder;
@@ -92,29 +92,20 @@ impl<'a> Copies<'a> {
     /// # Errors
     /// If a copy cannot be read.
     pub(super) fn samples(&self, answers: &[u32]) -> Result<Vec<Sample>> {
-        let strongest = self.protocol.severities.iter().max().copied().unwrap_or_default();
         let class = |name: &str| self.classes.iter().position(|class| class == name).unwrap_or_default() as u32;
         let labels: Vec<u32> = self.copies[..self.images].iter().map(|copy| class(&copy.label)).collect();
-        let clean = &answers[..self.images];
-        let (mut samples, mut telling) = (Vec::new(), Telling::default());
-        for (copies, found) in self.copies.chunks(self.images).zip(answers.chunks(self.images)) {
-            if copies[0].severity != strongest {
-                continue;
-            }
-            let Some(index) = telling.choose(&labels, clean, found) else { continue };
-            let name = |answers: &[u32]| self.classes.get(answers[index] as usize).cloned().unwrap_or_default();
-            let shown = |copy: &Copy| png(&Photo::from(picture::read(&self.folder.join(&copy.path), Limit::default())?));
-            samples.push(Sample {
-                corruption: copies[0].corruption.clone(),
-                name: self.copies[index].path.clone(),
-                label: name(&labels),
-                before: name(clean),
-                after: name(found),
-                clean: shown(&self.copies[index])?,
-                corrupted: shown(&copies[index])?,
-            });
-        }
-        Ok(samples)
+        let strongest = || {
+            let each = self.copies.chunks(self.images).zip(answers.chunks(self.images));
+            each.filter(|(copies, _)| copies[0].severity == self.protocol.strongest())
+        };
+        let read = |copy: &Copy| picture::read(&self.folder.join(&copy.path), Limit::default()).map(Photo::from);
+        let shown = |corruption: &str, index: usize| {
+            let changed = strongest().find(|(copies, _)| copies[0].corruption == corruption).map(|(copies, _)| &copies[index]);
+            let (clean, changed) = (&self.copies[index], changed.context("a corruption without copies")?);
+            Ok((clean.path.clone(), read(clean)?, read(changed)?))
+        };
+        let answered = Answered { classes: &self.classes, labels: &labels, clean: &answers[..self.images] };
+        answered.samples(strongest().map(|(copies, answers)| (copies[0].corruption.as_str(), answers)), shown)
     }
 }
 

@@ -71,6 +71,11 @@ impl Kept {
         self.parts.iter().find(|part| part.split == split)
     }
 
+    /// The answers to a part; none where they are not kept.
+    pub(super) fn answers(&self, split: &str) -> &[u32] {
+        self.of(split).map(|part| part.answers.as_slice()).unwrap_or_default()
+    }
+
     /// Keeps a part.
     ///
     /// # Errors

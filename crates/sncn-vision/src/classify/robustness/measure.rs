@@ -1,11 +1,12 @@
 //! A model measured on images that are corrupted as they are read.
 
 use super::super::corrupted::SEED;
+use super::super::noted::is_wnid;
 use super::super::{digest, setup};
-use super::answers::{CHANGED, changed, split};
+use super::answers::{CHANGED, SET, changed, split};
 use super::kept::{Kept, Part};
 use super::protocol::{AUTO, Protocol};
-use super::samples::{Sample, Telling, png};
+use super::samples::{Answered, Sample};
 use super::subject::Subject;
 use crate::corruption::{self, Frost, Variant, frost};
 use crate::dataset::photos::{self, Check};
@@ -127,10 +128,7 @@ impl Options {
     /// Which table of severities all images have; `auto` where that depends on the image.
     fn table(&self, images: &dyn Images, subject: &Subject) -> &'static str {
         let dims = if self.corrupt() == Corrupt::Fitted { Some(subject.preprocessing.dims()) } else { images.dims() };
-        dims.map_or(AUTO, |dims| match Variant::of(dims) {
-            Variant::Cifar => "cifar",
-            Variant::Imagenet => "imagenet",
-        })
+        dims.map_or(AUTO, |dims| Variant::of(dims).name())
     }
 
     /// The images, and what they are called.
@@ -225,14 +223,10 @@ impl Measurement {
             eprintln!("{}", self.cost(&pass, missing)?);
         }
         let bar = cli::progress(self.parts().count() * self.images.len(), "measure");
-        let mut clean: Vec<u32> = Vec::new();
         for (corruption, severity) in self.parts() {
             let split = split(corruption, severity);
             if let Some(part) = kept.of(&split) {
                 part.measurements.iter().for_each(|one| recorder.add(&one.split, &one.metric, one.value, one.n));
-                if severity == 0 {
-                    clean.clone_from(&part.answers);
-                }
                 bar.inc(self.images.len() as u64);
                 continue;
             }
@@ -240,21 +234,16 @@ impl Measurement {
             let found = self.evaluate(&set, &pass, |count| bar.inc(count as u64)).with_context(|| split.clone())?;
             let from = recorder.measurements().len();
             found.record(recorder, &split, &self.classes, severity == 0);
-            if severity == 0 {
-                clean.clone_from(&found.predictions);
-            } else {
-                recorder.add(&split, CHANGED, changed(&clean, &found.predictions), self.images.len());
+            if severity > 0 {
+                recorder.add(&split, CHANGED, changed(kept.answers(SET), &found.predictions), self.images.len());
             }
             // a page shows images at the highest severity
-            let answers = if severity == 0 || severity == self.strongest() { found.predictions } else { Vec::new() };
+            let is_asked = severity == 0 || severity == self.protocol.strongest();
+            let answers = if is_asked { found.predictions } else { Vec::new() };
             kept.add(Part { split, measurements: recorder.measurements()[from..].to_vec(), answers })?;
         }
         bar.finish_and_clear();
         Ok(())
-    }
-
-    fn strongest(&self) -> usize {
-        self.protocol.severities.iter().max().copied().unwrap_or_default()
     }
 
     /// For each corruption an image whose answer it changes, at the highest severity, where there is one.
@@ -262,33 +251,20 @@ impl Measurement {
     /// # Errors
     /// If an image cannot be read.
     pub(super) fn samples(&self, kept: &Kept) -> Result<Vec<Sample>> {
+        let (strongest, plain) = (self.protocol.strongest(), self.examples(&self.images, "", 0)?);
         let labels = (0..self.images.len()).map(|index| self.images.label(index).map(|label| label as u32));
-        let (labels, plain) = (labels.collect::<Result<Vec<u32>>>()?, self.examples(&self.images, "", 0)?);
-        let answers =
-            |corruption: &str, severity: usize| kept.of(&split(corruption, severity)).map(|part| part.answers.as_slice());
-        let (mut samples, mut telling) = (Vec::new(), Telling::default());
-        for name in &self.protocol.corruptions {
-            let (Some(clean), Some(found)) = (answers("", 0), answers(name, self.strongest())) else { continue };
-            let Some(index) = telling.choose(&labels, clean, found) else { continue };
-            let class = |answers: &[u32]| self.classes.get(answers[index] as usize).cloned().unwrap_or_default();
-            samples.push(Sample {
-                corruption: name.clone(),
-                name: format!("image {index}"),
-                label: class(&labels),
-                before: class(clean),
-                after: class(found),
-                clean: png(&plain.seen(index)?)?,
-                corrupted: png(&self.examples(&self.images, name, self.strongest())?.seen(index)?)?,
-            });
-        }
-        Ok(samples)
+        let labels = labels.collect::<Result<Vec<u32>>>()?;
+        let corrupted = self.protocol.corruptions.iter().map(|name| (name.as_str(), kept.answers(&split(name, strongest))));
+        let shown = |corruption: &str, index: usize| {
+            let changed = self.examples(&self.images, corruption, strongest)?;
+            Ok((format!("image {index}"), plain.seen(index)?, changed.seen(index)?))
+        };
+        Answered { classes: &self.classes, labels: &labels, clean: kept.answers(SET) }.samples(corrupted, shown)
     }
 
     /// Whether its corruption errors may be divided by AlexNet's: those of ImageNet's classes, as published.
     pub(super) fn is_imagenet(&self) -> bool {
-        let is_wnid =
-            |name: &String| name.len() == 9 && name.starts_with('n') && name[1..].bytes().all(|byte| byte.is_ascii_digit());
-        self.classes.len() == 1000 && self.classes.iter().all(is_wnid) && self.protocol.corrupt == Corrupt::Fitted
+        self.classes.len() == 1000 && self.classes.iter().all(|name| is_wnid(name)) && self.protocol.corrupt == Corrupt::Fitted
     }
 }
 

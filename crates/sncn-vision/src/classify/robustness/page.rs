@@ -64,7 +64,7 @@ impl Page<'_> {
             text += &picture(&mut files, "reliability.svg", reliability.svg());
         }
         if !self.samples.is_empty() {
-            let severity = self.protocol.severities.iter().max().copied().unwrap_or_default();
+            let severity = self.protocol.strongest();
             text += &format!(
                 "\n## Answers that changed\n\nFor each corruption at severity {severity} the first image whose answer was right and is wrong, or \
                  else the first whose answer changed.\n\n"

@@ -43,6 +43,11 @@ impl Protocol {
         Self { data, images, sha256, corrupt, corruptions, severities, severity_table, frost, seed, input: Value::Null }
     }
 
+    /// The highest severity.
+    pub(super) fn strongest(&self) -> usize {
+        self.severities.iter().max().copied().unwrap_or_default()
+    }
+
     /// It in words, for a reader of the numbers.
     pub(super) fn notes(&self, who: &str) -> Vec<String> {
         let frost = self.corruptions.iter().any(|name| name == "frost").then(|| format!(", frost of {}", self.frost));

@@ -25,14 +25,45 @@ pub(super) struct Sample {
 /// The longer side of the images on a page.
 const SIDE: usize = 112;
 
+/// Labels of images and the answers to them as they are.
+pub(super) struct Answered<'a> {
+    pub(super) classes: &'a [String],
+    pub(super) labels: &'a [u32],
+    pub(super) clean: &'a [u32],
+}
+
+impl Answered<'_> {
+    /// For each corruption, given with the answers to its images, an image whose answer it changes, where there is one; `shown` gives an
+    /// image's name, itself and what the corruption makes of it.
+    ///
+    /// # Errors
+    /// If `shown` fails, or an image has no pixels.
+    pub(super) fn samples<'c>(
+        &self,
+        corrupted: impl Iterator<Item = (&'c str, &'c [u32])>,
+        shown: impl Fn(&str, usize) -> Result<(String, Photo, Photo)>,
+    ) -> Result<Vec<Sample>> {
+        let (mut samples, mut telling) = (Vec::new(), Telling::default());
+        for (corruption, found) in corrupted {
+            let Some(index) = telling.choose(self.labels, self.clean, found) else { continue };
+            let class = |answers: &[u32]| self.classes.get(answers[index] as usize).cloned().unwrap_or_default();
+            let (name, clean, changed) = shown(corruption, index)?;
+            let (label, before, after) = (class(self.labels), class(self.clean), class(found));
+            let (clean, corrupted) = (png(&clean)?, png(&changed)?);
+            samples.push(Sample { corruption: corruption.to_string(), name, label, before, after, clean, corrupted });
+        }
+        Ok(samples)
+    }
+}
+
 /// Chooses images that show what corruptions do, each another one where that is possible.
 #[derive(Default)]
-pub(super) struct Telling(HashSet<usize>);
+struct Telling(HashSet<usize>);
 
 impl Telling {
     /// The first image whose answer was right and is wrong, or else the first whose answer changed; of those that were not chosen before, if
     /// there is one.
-    pub(super) fn choose(&mut self, labels: &[u32], clean: &[u32], answers: &[u32]) -> Option<usize> {
+    fn choose(&mut self, labels: &[u32], clean: &[u32], answers: &[u32]) -> Option<usize> {
         let changed = |index: &usize| clean[*index] != answers[*index];
         let all = || (0..labels.len().min(clean.len()).min(answers.len())).filter(changed);
         let right = || all().filter(|&index| clean[index] == labels[index]);
@@ -44,10 +75,7 @@ impl Telling {
 }
 
 /// An image as a PNG file of the size that a page shows.
-///
-/// # Errors
-/// If the image has no pixels.
-pub(super) fn png(photo: &Photo) -> Result<Vec<u8>> {
+fn png(photo: &Photo) -> Result<Vec<u8>> {
     let from = photo.dims();
     let longer = from.height.max(from.width).max(1);
     let side = |side: usize| (side * SIDE / longer).max(1);

@@ -1,8 +1,7 @@
 //! `Subject`: the model that is measured, from an ONNX file or a checkpoint, with how images become its inputs.
 
 use super::super::digest::hex;
-use super::super::import::named;
-use super::super::noted::{CLASSES, INPUT};
+use super::super::noted::{CLASSES, INPUT, class_names};
 use super::super::setup::Classify;
 use crate::dataset::Images;
 use crate::dataset::relabelled::Relabelled;
@@ -13,10 +12,9 @@ use sha2::{Digest, Sha256};
 use sncn_core::Network;
 use sncn_onnx::{Classifier, Layout, Reading};
 use sncn_train::harness::Trained;
-use sncn_train::harness::card;
 use sncn_train::harness::saved::Saved;
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -60,7 +58,7 @@ pub(super) struct Subject {
     pub(super) preprocessing: Preprocessing,
     /// The name of its file, or of its run.
     pub(super) name: String,
-    /// SHA-256 of its file.
+    /// SHA-256 of its file, of a checkpoint that of its weights.
     pub(super) sha256: String,
     /// What a reader should know of it.
     pub(super) describe: String,
@@ -75,11 +73,11 @@ impl Options {
     /// # Errors
     /// If there is none, it is damaged or none that classifies images, or how images become its inputs is not known.
     pub(super) fn open(&self) -> Result<Subject> {
-        let path = &card::located(self.model.as_deref().context("--model is not given")?)?;
+        let path = self.model.as_deref().context("--model is not given")?;
         let is_onnx = path.is_file() && !is_safetensors(path)?;
         let mut subject = if is_onnx { self.onnx(path)? } else { self.checkpoint(path)? };
         if let Some(file) = &self.class_names {
-            let names = named(file)?;
+            let names = class_names(file)?;
             ensure!(
                 names.len() == subject.count,
                 "{}: {} names, and {} has {} classes: one a line is wanted, in the order of its outputs",
@@ -94,28 +92,30 @@ impl Options {
     }
 
     fn onnx(&self, path: &Path) -> Result<Subject> {
-        let notes = sncn_onnx::notes(path)?;
-        let noted = |key: &str| notes.get(key).map(String::as_str);
-        let preprocessing = self.preprocessing(path, noted(INPUT))?;
+        let file = sncn_onnx::File::read(path)?;
+        let preprocessing = self.preprocessing(path, file.note(INPUT))?;
         let layout = self.layout.map(|layout| if layout == Channels::Nchw { Layout::Nchw } else { Layout::Nhwc });
         let reading = Reading { size: preprocessing.size, layout, output: self.output_name.clone() };
-        let model = Classifier::open(path, &reading)?;
-        let (name, sha256) = (file_name(path), digest(path)?);
+        let model = Classifier::new(&file, &reading)?;
+        let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+        let (name, sha256) = (file_name(path), hex(&Sha256::digest(bytes)));
         let (count, describe) = (model.classes(), format!("{name}: {}", model.describe()));
-        let names: Option<Vec<String>> = noted(CLASSES).and_then(|text| serde_json::from_str(text).ok());
-        let names = names.filter(|names| names.len() == count);
+        let noted = || format!("{}: its note {CLASSES}", path.display());
+        let names: Option<Vec<String>> = file.note(CLASSES).map(serde_json::from_str).transpose().with_context(noted)?;
+        let fits = names.as_ref().is_none_or(|names| names.len() == count);
+        ensure!(fits, "{} is of another number of classes than the {count} that it answers with; remove the note", noted());
         Ok(Subject { network: Box::new(model), count, names, preprocessing, name, sha256, describe })
     }
 
     /// How images become inputs: as given, as the file notes, or as the file beside it says.
     fn preprocessing(&self, path: &Path, noted: Option<&str>) -> Result<Preprocessing> {
         let beside = path.with_file_name(BESIDE);
-        match self.input.as_deref().or(noted) {
-            Some(given) => {
-                Preprocessing::read(&serde_json::from_str(given).unwrap_or_else(|_| Value::from(given))).context("--input")
-            }
-            None if beside.is_file() => Preprocessing::beside(&beside),
-            None => bail!(
+        let read = |text: &str| Preprocessing::read(&serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)));
+        match (&self.input, noted) {
+            (Some(given), _) => read(given).context("--input"),
+            (None, Some(noted)) => read(noted).with_context(|| format!("{}: its note {INPUT}", path.display())),
+            (None, None) if beside.is_file() => Preprocessing::beside(&beside),
+            (None, None) => bail!(
                 "{}: an ONNX file does not say how images become its inputs: give --input, such as imagenet or \
                  '{{\"like\": \"imagenet\", \"size\": 299}}', or put {BESIDE} beside it",
                 path.display()
@@ -131,17 +131,14 @@ impl Options {
         ] {
             ensure!(!is_given, "{option} is for ONNX files, and {} is none", path.display());
         }
-        let checkpoint = Saved::at(path).read()?;
-        let (file, folder) = (checkpoint.path().to_path_buf(), if path.is_dir() { Some(path) } else { path.parent() });
-        let trained = Trained::<Classify>::of(checkpoint, folder.unwrap_or(Path::new(".")))?;
-        let Trained { header, run, model, seed, .. } = trained;
+        let Trained { header, run, model, seed, .. } = Trained::<Classify>::read(&Saved::at(path))?;
         ensure!(
             run.adapt.is_none(),
             "{}: its row adapts to test images, which evaluate does; networks are measured as they are here",
             path.display()
         );
         let (count, preprocessing) = (header.classes.len(), run.settings.preprocessing);
-        let (name, sha256) = (format!("{}, seed {seed}", run.name), digest(&file)?);
+        let (name, sha256) = (format!("{}, seed {seed}", run.name), header.sha256);
         let describe = format!("{name}: {}, trained on {}", run.backbone, run.train);
         Ok(Subject { network: model, count, names: Some(header.classes), preprocessing, name, sha256, describe })
     }
@@ -181,20 +178,6 @@ impl Subject {
 
 fn file_name(path: &Path) -> String {
     path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
-}
-
-fn digest(path: &Path) -> Result<String> {
-    let mut digest = Sha256::new();
-    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).with_context(|| path.display().to_string())?);
-    loop {
-        let bytes = reader.fill_buf().with_context(|| path.display().to_string())?;
-        if bytes.is_empty() {
-            return Ok(hex(&digest.finalize()));
-        }
-        digest.update(bytes);
-        let count = bytes.len();
-        reader.consume(count);
-    }
 }
 
 /// Whether a file begins as those of safetensors do: 8 bytes of a length, and a brace.

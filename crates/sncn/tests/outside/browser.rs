@@ -1,5 +1,7 @@
 //! Pages as a browser shows them: headless Chromium, where there is one.
 
+use crate::measured::{INPUT, answers, corrupted, measured, model, robustness};
+use anyhow::{Context, Result};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -27,14 +29,32 @@ addEventListener("load", () => {
 });
 </script>"##;
 
-/// Looks at a page in windows of three widths; where there is no Chromium that is said and nothing is looked at.
-pub(crate) fn looks_at(page: &Path) {
+/// The command of a browser, if there is one.
+fn browser() -> Option<&'static str> {
     let named = ["chromium", "chromium-browser", "google-chrome"];
-    let Some(browser) = named.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok()) else {
-        eprintln!("skipped: no Chromium to look at {} with", page.display());
-        return;
-    };
-    let folder = tempfile::tempdir().unwrap();
+    named.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok())
+}
+
+/// What is missing.
+pub(crate) fn missing() -> Option<String> {
+    browser().is_none().then(|| "no Chromium".to_string())
+}
+
+/// The pages of a model and of predictions.
+pub(crate) fn pages_are_shown() -> Result<()> {
+    let (folder, out) = corrupted();
+    let (page, file) = (folder.path().join("page.html"), folder.path().join("predictions.csv"));
+    measured(&folder, &model(), &["--input", INPUT, "--page"]).arg(&page).assert().success();
+    looks_at(&page)?;
+    fs::write(&file, answers(&out, true))?;
+    robustness(&out, &file).arg("--page").arg(&page).assert().success();
+    looks_at(&page)
+}
+
+/// Looks at a page in windows of three widths.
+fn looks_at(page: &Path) -> Result<()> {
+    let browser = browser().context("no browser")?;
+    let folder = tempfile::tempdir()?;
     let asked = folder.path().join("asked.html");
     fs::write(&asked, fs::read_to_string(page).unwrap() + ASKED).unwrap();
     for width in [500, 800, 1400] {
@@ -54,4 +74,5 @@ pub(crate) fn looks_at(page: &Path) {
         assert!(answer["pictures"].as_u64().unwrap() >= 3, "{answer}");
         assert_ne!(answer["before"], answer["after"], "a table is sorted by the heading that is chosen: {answer}");
     }
+    Ok(())
 }
