@@ -122,6 +122,13 @@ pub(crate) fn document(sheet: &Sheet, numbers: &str, notes: &str) -> (String, Fi
                  expected calibration error (ECE) adds up.\n";
         text += &picture("-reliability", "Accuracy against confidence", diagram.svg());
     }
+    let curves = figures::training(sheet);
+    if !curves.is_empty() {
+        text += "\n## Training\n";
+    }
+    for (name, curves) in curves {
+        text += &picture(&format!("-training-{name}"), &curves.title, curves.svg());
+    }
     let training = tested::training(sheet);
     if !training.is_empty() {
         text += "\n## Pseudo-labels\n\nIn the last epoch of training: the share of images without a label that got one, the share of these \

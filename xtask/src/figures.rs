@@ -3,8 +3,7 @@
 use crate::results::Results;
 use crate::sheet::{Sheet, percent};
 use crate::table::Row;
-use sncn_report::HeatMap;
-use sncn_report::{Bin, Panel, Reliability};
+use sncn_report::{Bin, Curves, HeatMap, Panel, Reliability};
 use std::collections::BTreeMap;
 
 /// Bins of confidence in a results file.
@@ -71,6 +70,39 @@ fn pooled(results: &[Results], set: &str) -> Vec<Bin> {
         sum.count = count;
     }
     sums.into_values().collect()
+}
+
+/// What training told by epoch, each a mean over seeds: name in the results, heading, label of the axis, and what it is multiplied by.
+const TRAINED: [(&str, &str, &str, f64); 2] =
+    [("loss", "Training loss", "loss", 1.), ("validation", "Score on validation examples", "score %", 100.)];
+
+/// The curves of training, of what was told over two epochs at least, each with its name.
+pub(crate) fn training(sheet: &Sheet) -> Vec<(&'static str, Curves)> {
+    let of = |(name, title, axis, factor): (&'static str, &str, &str, f64)| {
+        let series: Vec<(String, BTreeMap<usize, f64>)> =
+            sheet.measured().into_iter().map(|(row, results)| (row.name.clone(), over_seeds(results, name))).collect();
+        let last = series.iter().filter_map(|(_, values)| values.keys().next_back()).max().copied()?;
+        let values = |told: &BTreeMap<usize, f64>| (1..=last).map(|epoch| told.get(&epoch).map(|value| value * factor)).collect();
+        let curves = Curves {
+            title: format!("{title} by epoch, mean over seeds"),
+            axis: axis.to_string(),
+            steps: "epoch".to_string(),
+            names: (1..=last).map(|epoch| epoch.to_string()).collect(),
+            series: series.iter().filter(|(_, told)| !told.is_empty()).map(|(name, told)| (name.clone(), values(told))).collect(),
+        };
+        (last > 1).then_some((name, curves))
+    };
+    TRAINED.into_iter().filter_map(of).collect()
+}
+
+/// The mean of what training told over the seeds that got so far.
+fn over_seeds(results: &[Results], name: &str) -> BTreeMap<usize, f64> {
+    let mut sums: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+    for (epoch, value) in results.iter().flat_map(|results| results.epochs(name)) {
+        let (sum, count) = sums.entry(epoch).or_default();
+        (*sum, *count) = (*sum + value, *count + 1.);
+    }
+    sums.into_iter().map(|(epoch, (sum, count))| (epoch, sum / count)).collect()
 }
 
 /// The confusion of the baseline (or the first row that has results) on every set where it was counted, with the set's name.
@@ -186,6 +218,27 @@ mod tests {
         assert_eq!((confused.len(), confused[0].0.as_str(), confused[0].1.rows.join(" ")), (1, "s", "cat dog".into()));
         assert_eq!(confused[0].1.values[0], [Some(100.), Some(0.)]);
         assert!((confused[0].1.values[1][0].unwrap() - 100. / 3.).abs() < 1e-9);
+    }
+
+    #[test]
+    fn training_is_a_curve_a_row_where_epochs_were_told() -> anyhow::Result<()> {
+        let (table, mut collected) = (table(), collected());
+        assert!(training(&Sheet::new(&table, &collected)).is_empty());
+        for (seed, losses) in [[2., 1.], [4., 2.]].into_iter().enumerate() {
+            let plain = crate::results::tests::text("base", seed as u64, &json!({}), 0.1, 0.2);
+            let mut lines: Vec<String> = plain.lines().map(str::to_string).collect();
+            lines.pop();
+            for (index, loss) in losses.into_iter().enumerate() {
+                let metric = format!("loss/{}/mean", index + 1);
+                lines.push(json!({"split": "training", "metric": metric, "value": loss, "n": 7}).to_string());
+            }
+            lines.push(json!({"complete": true, "measurements": lines.len() - 1}).to_string());
+            collected.rows[0].1[seed] = Results::parse(&lines.join("\n"))?;
+        }
+        let found = training(&Sheet::new(&table, &collected));
+        assert_eq!((found.len(), found[0].0, found[0].1.names.join(" ")), (1, "loss", "1 2".to_string()));
+        assert_eq!(found[0].1.series, [("base".to_string(), vec![Some(3.), Some(1.5)])]);
+        Ok(())
     }
 
     #[test]

@@ -11,11 +11,13 @@ mod cycles;
 mod data;
 mod document;
 mod domains;
+mod faults;
 mod fetch;
 mod figures;
 mod items;
 mod links;
 mod manifest;
+mod measured;
 mod modules;
 mod pages;
 mod program;
@@ -61,6 +63,7 @@ enum Command {
     Data(data::Data),
     Bench(bench::Bench),
     Tidy(tidy::Tidy),
+    Faults(faults::Faults),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Data(command) => command.run(&here),
         Command::Bench(command) => command.run(&here),
         Command::Tidy(command) => command.run(),
+        Command::Faults(command) => command.run(&here),
     });
     match result {
         Ok(_) if files::output_is_lost() => ExitCode::FAILURE,

@@ -5,6 +5,7 @@
 //! what stands in the tree to what the results give.
 
 use crate::document::document;
+use crate::measured;
 use crate::results::{self, Collected};
 use crate::sheet::Sheet;
 use crate::speeds;
@@ -53,7 +54,20 @@ impl Pages {
                 pages.add(&table, &results::collect(&table), &notes);
             }
         }
+        pages.add_measured()?;
         Ok(pages.with_index())
+    }
+
+    /// Adds the models that were measured without a table.
+    fn add_measured(&mut self) -> Result<()> {
+        let folder = Path::new(RESULTS).join(measured::NAME);
+        let notes = fs::read_to_string(folder.join("notes.md")).unwrap_or_default();
+        let Some((page, pictures)) = measured::page(&folder, &notes)? else { return Ok(()) };
+        self.files.insert(format!("{FOLDER}/{}.md", measured::NAME), page);
+        self.files.extend(pictures.into_iter().map(|(file, content)| (format!("{FOLDER}/{file}"), content)));
+        self.index +=
+            &format!("## [{0}]({0}.md)\n\nModels of others, and own ones, as `robustness` measures them.\n\n", measured::NAME);
+        Ok(())
     }
 
     fn add(&mut self, table: &Table, collected: &Collected, notes: &str) {

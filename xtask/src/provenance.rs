@@ -91,11 +91,13 @@ fn tests(sheet: &Sheet) -> String {
     sizes.collect::<Vec<_>>().join("; ")
 }
 
-fn machine(header: &Header) -> String {
+/// Where a result was made.
+pub(crate) fn machine(header: &Header) -> String {
     format!("{} ({} logical processors), {}", header.machine.cpu, header.machine.cores, header.machine.os)
 }
 
-fn commit(built: &Build) -> String {
+/// The source that a program was built from.
+pub(crate) fn commit(built: &Build) -> String {
     let name = built.commit.as_deref().map_or("unknown", |commit| commit.get(..12).unwrap_or(commit));
     format!("{name}{}", if built.dirty { " with changes that are not committed" } else { "" })
 }

@@ -114,6 +114,11 @@ impl Results {
         bins.into_values().collect()
     }
 
+    /// What training told by epoch, under a name.
+    pub(crate) fn epochs(&self, name: &str) -> BTreeMap<usize, f64> {
+        self.family("training", name).map(|(epoch, _, value)| (epoch, value)).collect()
+    }
+
     /// The mean over corruptions and severities of the error beyond that on the set that was corrupted.
     pub(crate) fn relative(&self, set: &str) -> Option<f64> {
         let base = set.strip_suffix("-c-files").or_else(|| set.strip_suffix("-c"))?;

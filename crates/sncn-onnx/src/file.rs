@@ -115,8 +115,21 @@ impl File {
         })
     }
 
-    /// The input, for images of this size where the model takes any.
-    pub(crate) fn input(&self, size: usize, layout: Option<Layout>) -> Result<Input, OnnxError> {
+    /// Refuses answers to noise that are not finite.
+    ///
+    /// # Errors
+    /// Says what was answered.
+    pub(crate) fn finite(&self, answers: &[f32]) -> Result<(), OnnxError> {
+        match answers.iter().find(|value| !value.is_finite()) {
+            Some(value) => Err(self.unfit(format!(
+                "it answers {value} to an image of noise: its weights are damaged, or its input is not scaled so"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// The input, for images of this size (height and width) where the model takes any.
+    pub(crate) fn input(&self, size: (usize, usize), layout: Option<Layout>) -> Result<Input, OnnxError> {
         let inputs: Vec<&ValueInfoProto> =
             self.graph.input.iter().filter(|input| !self.constants.contains_key(&input.name)).collect();
         let &[input] = inputs.as_slice() else {
@@ -155,9 +168,9 @@ impl File {
         if channels.is_some_and(|channels| channels != 3) {
             return Err(self.unfit(format!("the input {:?} has shape {}; images have 3 channels", input.name, shape())));
         }
-        let (height, width) = (height.unwrap_or(size), width.unwrap_or(size));
-        if (height, width) != (size, size) {
-            let what = format!("it takes images of {height} x {width} pixels, and inputs have {size} x {size}");
+        let (height, width) = (height.unwrap_or(size.0), width.unwrap_or(size.1));
+        if (height, width) != size {
+            let what = format!("it takes images of {height} x {width} pixels, and inputs have {} x {}", size.0, size.1);
             return Err(self.unfit(format!("{what}: set the size of the input to {height}")));
         }
         Ok(Input { name: input.name.clone(), layout, batch, size: (height, width) })

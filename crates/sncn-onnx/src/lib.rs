@@ -1,7 +1,9 @@
-//! ONNX image classifiers as [`sncn_core::Network`]s.
+//! ONNX image classifiers and networks that label pixels, as [`sncn_core::Network`]s.
 //!
 //! [`Classifier::open`] reads a file, says what does not fit an image classifier, and gives a network that takes images (N, H, W, 3) and
 //! answers logits (N, classes), whatever the layout of the file's own input and whether it ends in a softmax.
+//!
+//! [`Segmenter::open`] does so for a network that labels pixels, with logits (N, H, W, classes).
 //!
 //! [`export`] writes a network as such a file.
 //!
@@ -15,7 +17,9 @@ mod classifier;
 mod error;
 mod export;
 mod file;
+mod graph;
 mod rest;
+mod segmenter;
 mod translate;
 mod write;
 
@@ -23,4 +27,5 @@ pub use classifier::{Classifier, Reading};
 pub use error::OnnxError;
 pub use export::export;
 pub use file::{File, Layout};
+pub use segmenter::Segmenter;
 pub use write::Notes;

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use prost::Message;
 use sncn_core::{Network, Pass};
-use sncn_onnx::{Classifier, Layout, OnnxError, Reading};
+use sncn_onnx::{Classifier, Layout, OnnxError, Reading, Segmenter};
 use std::fs;
 use std::path::{Path, PathBuf};
 use tract_onnx::pb::tensor_shape_proto::dimension::Value as Dim;
@@ -88,6 +88,34 @@ fn golden_answers_are_those_of_onnx_runtime() -> Result<()> {
         }
         assert_eq!(model.describe().contains("probabilities"), is_softmax, "{}", model.describe());
     }
+    Ok(())
+}
+
+#[test]
+fn golden_scores_of_pixels_are_those_of_onnx_runtime() -> Result<()> {
+    for (name, classes, is_last, part) in [("pixels", 3, false, 2), ("shade", 2, true, 1)] {
+        let (batch, side, answers) = expected(name);
+        let model = Segmenter::open(&data(&format!("{name}.onnx")), Reading::default(), (side, side)).unwrap();
+        assert_eq!(model.classes(), classes);
+        let found = model.forward(&images(batch, side)?, &Pass::eval())?;
+        assert_eq!(found.dims(), [batch, side, side, classes]);
+        let wanted = Tensor::from_vec(answers.concat(), batch * answers[0].len(), &Device::Cpu)?;
+        let side_of = side / part;
+        let wanted = match is_last {
+            true => wanted.reshape((batch, side_of, side_of, classes))?,
+            false => wanted.reshape((batch, classes, side_of, side_of))?.permute((0, 2, 3, 1))?.contiguous()?,
+        };
+        let wanted = sncn_core::ops::resize_bilinear(&wanted, (side, side))?;
+        let apart = (found.to_dtype(DType::F64)? - &wanted)?.abs()?.max_all()?.to_vec0::<f64>()?;
+        let largest = wanted.abs()?.max_all()?.to_vec0::<f64>()?;
+        assert!(apart <= 1e-5 * largest, "{name}: {apart} of {largest}");
+        // images of another size are prepared as they come
+        let other = images(2, 48)?.narrow(1, 0, 40)?.contiguous()?;
+        assert_eq!(model.forward(&other, &Pass::eval())?.dims(), [2, 40, 48, classes]);
+        assert!(model.describe().contains(&format!("{classes} classes a pixel")), "{}", model.describe());
+    }
+    let error = Segmenter::open(&data("residual.onnx"), Reading::default(), (64, 64)).err().unwrap().to_string();
+    assert!(error.contains("has shape 2 x 5 for two images of 64 x 64"), "{error}");
     Ok(())
 }
 

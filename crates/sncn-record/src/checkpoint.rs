@@ -28,7 +28,10 @@ pub struct Header {
     /// Scores on the validation set so far, where the run has early stopping.
     #[serde(default, alias = "held", skip_serializing_if = "Vec::is_empty")]
     pub validation: Vec<Validation>,
-    /// What the objective has told of the epoch so far, besides the loss.
+    /// What the epochs so far were like.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub epochs: Vec<Epoch>,
+    /// What training has told of the epoch so far.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<Told>,
     /// The source that the program which trained was built from.
@@ -47,14 +50,26 @@ pub struct Validation {
     pub score: f64,
 }
 
-/// Something that training tells besides the loss, as a sum and what it is divided by, so that steps add up.
+/// An epoch of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Steps done at its end.
+    pub step: usize,
+    /// What training told of it.
+    pub told: Vec<Told>,
+}
+
+/// The name under which training tells the loss, a mean over steps.
+pub const LOSS: &str = "loss";
+
+/// Something that training tells: the loss, and what its objective tells besides, as a sum and what it is divided by, so that steps add up.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Told {
     /// What it is, such as `pseudo_labels`.
     pub name: String,
     /// The sum.
     pub sum: f64,
-    /// The number of examples that it is taken over.
+    /// The number of examples that it is taken over; of the loss, of steps.
     pub count: f64,
 }
 

@@ -17,6 +17,8 @@ pub struct Task {
     pub called: &'static str,
     /// Its name at the beginning of a sentence.
     pub title: &'static str,
+    /// What shifts of its examples are called, in the singular.
+    pub shift: &'static str,
     /// The mean over corruptions and severities of a set: as a heading, and in a sentence.
     pub corrupted: (&'static str, &'static str),
     /// Whether less of the main metric is better.
@@ -79,6 +81,7 @@ pub const CLASSIFY: Task = Task {
     metric: "error",
     called: "error",
     title: "Error",
+    shift: "corruption",
     corrupted: ("mCE", "mean corruption error"),
     low: true,
     counted: "images",
@@ -104,6 +107,7 @@ pub const SEGMENT: Task = Task {
     metric: "miou",
     called: "mIoU",
     title: "mIoU",
+    shift: "corruption",
     corrupted: ("mean mIoU", "mean mIoU over corruptions and severities"),
     low: false,
     counted: "pixels",
@@ -124,6 +128,7 @@ pub const SENTIMENT: Task = Task {
     metric: "accuracy",
     called: "accuracy",
     title: "Accuracy",
+    shift: "shift",
     corrupted: ("mean accuracy", "mean accuracy over shifts and severities"),
     low: false,
     counted: "texts",

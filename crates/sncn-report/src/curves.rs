@@ -21,6 +21,10 @@ const HEIGHT: f64 = 260.;
 const LEFT: f64 = 56.;
 const TOP: f64 = 48.;
 const STEP: f64 = 110.;
+/// The most that all steps together take.
+const WIDEST: f64 = 720.;
+/// The least between two names of steps.
+const APART: f64 = 36.;
 /// The height of a line of the legend.
 const ENTRY: f64 = 18.;
 /// How lines beyond the colours are dashed.
@@ -29,7 +33,8 @@ const DASHES: [&str; 3] = ["", " stroke-dasharray=\"6 3\"", " stroke-dasharray=\
 impl Curves {
     /// The drawing, with the names of the series to the right, in the order of their last values.
     pub fn svg(&self) -> String {
-        let width = STEP * self.names.len().saturating_sub(1).max(1) as f64;
+        let steps = self.names.len().saturating_sub(1).max(1);
+        let width = (STEP * steps as f64).min(WIDEST);
         let longest = self.series.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) as f64;
         let legend = LEFT + width + 28.;
         let height = HEIGHT.max(ENTRY * self.series.len() as f64);
@@ -39,14 +44,17 @@ impl Curves {
         let step = tick(highest);
         let ticks = (highest / step).ceil().max(1.);
         let y = |value: f64| base - value / (step * ticks) * height;
-        let x = |index: usize| LEFT + width * index as f64 / self.names.len().saturating_sub(1).max(1) as f64;
+        let x = |index: usize| LEFT + width * index as f64 / steps as f64;
         let mut out = open(whole, base + 48., &self.title);
         for index in 0..=ticks as u32 {
             let value = f64::from(index) * step;
             line(&mut out, LEFT, y(value), LEFT + width, y(value), if index == 0 { "#222222" } else { "#dddddd" });
             write(&mut out, LEFT - 8., y(value) + 4., "end", "", &number(value));
         }
-        for (index, name) in self.names.iter().enumerate() {
+        // where there are many steps, the first is named and every so many
+        let every = (APART * steps as f64 / width).ceil().max(1.) as usize;
+        let is_named = |index: usize| every == 1 || index == 0 || (index + 1).is_multiple_of(every);
+        for (index, name) in self.names.iter().enumerate().filter(|(index, _)| is_named(*index)) {
             write(&mut out, x(index), base + 18., "middle", "", name);
         }
         write(&mut out, LEFT + width / 2., base + 38., "middle", "", &self.steps);
@@ -95,6 +103,10 @@ mod tests {
         let svg = Curves { title: "t".into(), axis: "error %".into(), steps: "severity".into(), names, series }.svg();
         assert_eq!((svg.matches("<polyline").count(), svg.matches("<title>").count()), (20, 10), "{svg}");
         assert!(svg.contains("row &amp; 9") && svg.contains("stroke-dasharray"), "{svg}");
+        let names: Vec<String> = (1..=200).map(|step: usize| step.to_string()).collect();
+        let series = vec![("row".to_string(), vec![Some(1.); 200])];
+        let long = Curves { title: "t".into(), axis: "loss".into(), steps: "epoch".into(), names, series }.svg();
+        assert!(long.contains(">10</text>") && long.contains(">200</text>") && !long.contains(">11</text>"), "{long}");
         // 20 is the highest tick
         assert!(svg.contains(&format!("276.0,{TOP:.1}")) && !svg.contains("NaN"), "{svg}");
     }

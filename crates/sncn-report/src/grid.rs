@@ -1,6 +1,7 @@
 //! `Grid`: a small table of text, for Markdown or a terminal.
 
 /// Rows of cells below a heading; the first column is left-aligned text, the others are right-aligned numbers.
+#[derive(Clone, Debug, Default)]
 pub struct Grid {
     heading: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -15,6 +16,11 @@ impl Grid {
     /// Adds a row.
     pub fn push(&mut self, row: Vec<String>) {
         self.rows.push(row);
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
 
     /// Whether there are no rows.

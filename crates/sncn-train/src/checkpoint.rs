@@ -8,6 +8,7 @@
 //! the step, so nothing else is needed to resume bit for bit.
 
 use crate::BoxError;
+use crate::digest::hex;
 use crate::files::{WriteError, remove_abandoned, write_atomically};
 use crate::learner::Learner;
 use candle_core::{DType, Device, Tensor};
@@ -158,7 +159,13 @@ fn digest<V: View>(mut tensors: Vec<(&str, V)>) -> String {
         sha.update(format!("{name} {:?} {}\n", tensor.shape(), tensor.data_len()));
         sha.update(tensor.data());
     }
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sha.finalize())
+}
+
+/// The SHA-256 of variables, as a checkpoint with these weights and no other tensors has it.
+pub fn digest_of(vars: &Vars) -> String {
+    let all = vars.all();
+    digest(all.iter().map(|(name, var)| (name.as_str(), var.as_tensor())).collect())
 }
 
 /// Saves what training changes, and the `average` of the weights where there is one, as `<folder>/checkpoint-<step>.safetensors` and removes all but

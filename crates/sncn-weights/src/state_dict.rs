@@ -90,6 +90,17 @@ impl StateDict<'_> {
         self.entry(name).map(Entry::shape)
     }
 
+    /// Reads the tensors of the network's names that are there, as the file has them.
+    ///
+    /// # Errors
+    /// Returns an error where a tensor is damaged or not finite.
+    pub fn tensors(&self) -> Result<HashMap<String, Tensor>> {
+        let found: Vec<(&String, &Entry)> = self.found.iter().map(|(name, &at)| (name, &self.entries[at])).collect();
+        let entries: Vec<&Entry> = found.iter().map(|(_, entry)| *entry).collect();
+        let tensors = tensors(self.parts, &entries)?;
+        Ok(found.into_iter().map(|(name, _)| name.clone()).zip(tensors).collect())
+    }
+
     /// Sets the variables to the tensors of the file. `report` is called once for each variable and each surplus tensor, with the
     /// outcome, the name, and details such as shapes.
     ///

@@ -100,6 +100,19 @@ def light(g, x):
     return g.node("Flatten", x, axis=1)
 
 
+def pixels(g, x):
+    """Scores of three classes for every second row and column, partly on tract."""
+    x = g.node("HardSwish", g.conv(x, 3, 6, 3, bias=True, strides=[2, 2], pads=[1] * 4))
+    return g.conv(x, 6, 3, 1, bias=True)
+
+
+def shade(g, x):
+    """Scores of two classes for every pixel, dark and light: whether its mean is above 60 of 255; channels last."""
+    weight = np.full((2, 3, 1, 1), 100 / 3) * np.array([-1, 1]).reshape(2, 1, 1, 1)
+    x = g.node("Conv", x, g.constant(weight), g.constant([6000 / 255, -6000 / 255]), kernel_shape=[1, 1])
+    return g.node("Transpose", x, perm=[0, 2, 3, 1])
+
+
 def main():
     expected = {}
     for build, shape, batch in [
@@ -109,11 +122,14 @@ def main():
         (gated, ["n", 3, "h", "w"], 4),
         (uneven, [1, 3, 32, 32], 2),
         (light, ["n", 3, "h", "w"], 2),
+        (pixels, ["n", 3, "h", "w"], 2),
+        (shade, ["n", 3, "h", "w"], 2),
     ]:
         name, g = build.__name__, Graph()
         output = build(g, "images")
         declared = lambda name, shape: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        graph = helper.make_graph(g.nodes, name, [declared("images", shape)], [declared(output, ["m", "classes"])], g.constants)
+        answer = ["m", "a", "b", "c"] if build in (pixels, shade) else ["m", "classes"]
+        graph = helper.make_graph(g.nodes, name, [declared("images", shape)], [declared(output, answer)], g.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
         onnx.checker.check_model(model)
         onnx.save(model, f"{name}.onnx")
@@ -126,7 +142,7 @@ def main():
         size = shape[0] if isinstance(shape[0], int) else batch
         padded = np.concatenate([inputs, np.repeat(inputs[-1:], -batch % size, axis=0)])
         answers = [session.run(None, {"images": np.ascontiguousarray(padded[at : at + size])})[0] for at in range(0, len(padded), size)]
-        expected[name] = {"batch": batch, "side": side, "answers": np.concatenate(answers)[:batch].tolist()}
+        expected[name] = {"batch": batch, "side": side, "answers": np.concatenate(answers)[:batch].reshape(batch, -1).tolist()}
     json.dump(expected, open("expected.json", "w"))
 
 

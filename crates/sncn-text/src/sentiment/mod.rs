@@ -5,6 +5,7 @@ mod bench;
 mod lines;
 mod model;
 mod predict;
+mod robustness;
 mod setup;
 mod show;
 mod start;
@@ -14,5 +15,6 @@ mod vocab;
 
 pub use lines::Lines;
 pub use model::{Model, Sentiment};
+pub use robustness::{Robustness, Shift};
 pub use setup::{Augment, Input, Settings, VectorsConfig};
 pub use task::{Command, Score};

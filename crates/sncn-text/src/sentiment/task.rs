@@ -5,6 +5,7 @@ use super::bench;
 use super::lines::Lines;
 use super::model::{Model, Sentiment};
 use super::predict;
+use super::robustness::{Robustness, Shift};
 use super::setup::{self, Augment, Parts, Settings};
 use super::show::Show;
 use super::start;
@@ -31,6 +32,10 @@ use std::path::Path;
 pub enum Command {
     /// Show which tokens the SelfNorm gates turn up or down: a text a line in, an HTML page out.
     Show(Show),
+    /// Measure a model, or the predictions of any program, where texts are shifted.
+    Robustness(Robustness),
+    /// Write texts as they are and under every shift, for another program to answer to (robustness --predictions).
+    Shift(Shift),
     /// Learn a vocabulary from the training texts of a data set, as a tokenizer.json.
     Vocab(Vocab),
 }
@@ -40,6 +45,8 @@ impl harness::Command for Command {
         match self {
             Self::Show(command) => command.run(),
             Self::Vocab(command) => command.run(),
+            Self::Robustness(command) => command.run(),
+            Self::Shift(command) => command.run(),
         }
     }
 }
@@ -47,6 +54,13 @@ impl harness::Command for Command {
 /// What is found on a set of texts.
 #[derive(Debug)]
 pub struct Score(Evaluation);
+
+impl Score {
+    /// The class that is answered to every text.
+    pub fn predictions(&self) -> &[u32] {
+        &self.0.predictions
+    }
+}
 
 impl harness::Score for Score {
     fn value(&self) -> f64 {
@@ -76,7 +90,6 @@ impl Task for Sentiment {
     const FIRST_STEPS: &'static str = "  \
   sncn-sentiment train --table models/reviews.json --row encoder/cnsn --seed 0 --run-dir runs/mine
   sncn-sentiment train --data reviews.csv --method cnsn --run-dir runs/own
-  sncn-sentiment evaluate --run-dir runs/mine
   echo 'not bad at all' | sncn-sentiment predict --run-dir runs/mine";
     const TESTS: &'static str = "Test sets instead of the run's: sst2; imdb-validation (what training leaves); imdb-c (8 shifts × 5 \
         severities, made as it goes); the path of a .csv, .tsv, .json or .jsonl file with columns text and label, or \

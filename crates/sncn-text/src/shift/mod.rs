@@ -29,14 +29,22 @@ pub const SHIFTS: &[(&str, Apply)] = &[
     ("truncation", words::truncation),
 ];
 
+/// The seed of all shifts.
+pub const SEED: u64 = 0;
+
+/// Applies an entry of [`SHIFTS`] to the text with this index.
+pub fn one(text: &str, (name, apply): (&str, Apply), severity: usize, index: usize) -> String {
+    let stream = Seed::new(SEED).named("shift").named(name).fold_in(severity as u64);
+    apply(text, severity, &mut stream.fold_in(index as u64).rng())
+}
+
 /// Applies an entry of [`SHIFTS`] to all texts; text i draws from its own stream.
 pub fn shifted(texts: &Texts, (name, apply): (&str, Apply), severity: usize) -> Texts {
-    let stream = Seed::new(0).named("shift").named(name).fold_in(severity as u64);
-    let one = |(index, example): (usize, &Example)| {
-        let text = apply(&example.text, severity, &mut stream.fold_in(index as u64).rng());
+    let shifted = |(index, example): (usize, &Example)| {
+        let text = one(&example.text, (name, apply), severity, index);
         Example { text, label: example.label }
     };
-    let examples = texts.examples.par_iter().enumerate().map(one).collect();
+    let examples = texts.examples.par_iter().enumerate().map(shifted).collect();
     Texts {
         examples,
         classes: texts.classes.clone(),

@@ -11,11 +11,12 @@ use crate::evaluate::Extra;
 use crate::files::write_atomically;
 use crate::out;
 use anyhow::{Context, Result, bail};
+use sncn_record::checkpoint::{Header, Told};
 use sncn_record::results;
 use std::path::PathBuf;
 
-/// The split of results under which stands what the last epoch of training told.
-const TRAINING: &str = "training";
+/// The split of results under which stands what training told: of its last epoch by name, of each as `<name>/<epoch>/mean`.
+pub(super) const TRAINING: &str = "training";
 
 /// Evaluate a trained network on its test sets: as they are, shifted and corrupted.
 #[derive(clap::Args, Debug)]
@@ -50,6 +51,20 @@ pub struct Evaluate<T: Task> {
     options: T::Evaluate,
 }
 
+/// Adds what training told.
+fn training(header: &Header, recorder: &mut Recorder) {
+    let mut add = |told: &Told, metric: &str| {
+        told.mean().into_iter().for_each(|mean| recorder.add(TRAINING, metric, mean, told.count as usize));
+    };
+    header.told.iter().for_each(|told| add(told, &told.name));
+    for (index, epoch) in header.epochs.iter().enumerate() {
+        epoch.told.iter().for_each(|told| add(told, &format!("{}/{}/mean", told.name, index + 1)));
+    }
+    for (index, validation) in header.validation.iter().enumerate() {
+        recorder.add(TRAINING, &format!("validation/{}/mean", index + 1), validation.score, 1);
+    }
+}
+
 impl<T: Task> Evaluate<T> {
     /// Runs the command.
     ///
@@ -82,9 +97,6 @@ impl<T: Task> Evaluate<T> {
         notes.extend(exact.is_some().then(|| cli::ROUNDED.to_string()));
         notes.extend(scorer.notes());
         let mut recorder = self.recorder(trained, notes);
-        for told in &trained.header.told {
-            told.mean().into_iter().for_each(|mean| recorder.add(TRAINING, &told.name, mean, told.count as usize));
-        }
         let extra = match run.temperature {
             true => Extra::Temperature(tempered::fit(trained, &scorer, &*sets, &pass, &mut recorder)?),
             false => Extra::Nothing,
@@ -107,6 +119,7 @@ impl<T: Task> Evaluate<T> {
         for (test, label) in tests.iter().zip(&labels) {
             sets.reference(test).into_iter().for_each(|reference| recorder.add_normalised(label, reference));
         }
+        training(&trained.header, &mut recorder);
         self.finish(&recorder, classes)
     }
 

@@ -16,7 +16,7 @@ use crate::train::{Control, train};
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, FromArgMatches};
 use sncn_core::{Pass, WeightAverage};
-use sncn_record::checkpoint::Told;
+use sncn_record::checkpoint::{Epoch, LOSS, Told};
 use sncn_record::{EarlyStopping, SeededRun};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -41,6 +41,9 @@ pub struct Train<T: Task> {
     /// Stop after this step, as Ctrl-C would: with a checkpoint.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     stop_after: Option<u64>,
+    /// Folder of event files for TensorBoard.
+    #[arg(long, value_name = "DIR")]
+    tensorboard: Option<PathBuf>,
     /// Threads (default: all processors); the result does not depend on it.
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -96,8 +99,16 @@ impl<T: Task> Train<T> {
             write_atomically(&path, table.as_bytes())?;
             eprintln!("{}: the table of this run, to be changed and used again (--table, --row {})", path.display(), run.name);
         }
-        let fit =
-            Fit { command: self, run: &run, resolved, prepared: &prepared, scores: Vec::new(), told: Vec::new(), average: None };
+        let fit = Fit {
+            command: self,
+            run: &run,
+            resolved,
+            prepared: &prepared,
+            scores: Vec::new(),
+            epochs: Vec::new(),
+            told: Vec::new(),
+            average: None,
+        };
         let ending = fit.run(folder, saved).with_context(|| format!("run {:?}, seed {seed}", run.name))?;
         if let Some(arguments) = evaluation.filter(|_| ending == Ending::Done) {
             self.evaluate(&data_dir, &[arguments, T::evaluation(&self.options)].concat())?;
@@ -125,7 +136,8 @@ struct Fit<'a, T: Task> {
     resolved: SeededRun,
     prepared: &'a Prepared<T>,
     scores: Vec<Validation>,
-    /// What the objective has told of the epoch so far.
+    epochs: Vec<Epoch>,
+    /// What training has told of the epoch so far.
     told: Vec<Told>,
     average: Option<WeightAverage>,
 }
@@ -160,8 +172,8 @@ impl<T: Task> Fit<'_, T> {
             saved.load_weights(vars)?;
             saved.load_beside(&mut learner)?;
             start = saved.header.step;
-            self.scores = saved.header.validation.clone();
-            self.told = saved.header.told.clone();
+            let Header { validation, epochs, told, .. } = saved.header.clone();
+            (self.scores, self.epochs, self.told) = (validation, epochs, told);
             eprintln!("resuming at step {start} of {total}");
         }
         self.average = run.average(vars)?;
@@ -172,7 +184,7 @@ impl<T: Task> Fit<'_, T> {
         cli::catch_interrupts()?;
         eprintln!("{} on {describe}: {} parameters, {total} steps", run.backbone, vars.parameter_count());
         let stop_after = self.command.stop_after.map_or(usize::MAX, |step| step as usize);
-        let mut progress = Progress::new(&run.name, (epoch, run.epochs), start);
+        let mut progress = Progress::new(&run.name, (epoch, run.epochs), start, self.command.tensorboard.as_deref())?;
         let mut end = total;
         let done = if start >= stop_after {
             start
@@ -182,7 +194,11 @@ impl<T: Task> Fit<'_, T> {
                 if step.done % epoch == 1 % epoch {
                     self.told.clear();
                 }
+                Told::add(&mut self.told, &[Told { name: LOSS.to_string(), sum: step.loss, count: 1. }]);
                 Told::add(&mut self.told, &step.told);
+                if step.done.is_multiple_of(epoch) || step.done == total {
+                    self.epochs.push(Epoch { step: step.done, told: self.told.clone() });
+                }
                 if let Some(early_stopping) = run.early_stopping.filter(|_| step.done.is_multiple_of(epoch)) {
                     self.validate(&mut folder, step.done, total)?;
                     if is_over(&self.scores, early_stopping) {
@@ -225,6 +241,7 @@ impl<T: Task> Fit<'_, T> {
             run: self.resolved.clone(),
             classes: self.prepared.classes.clone(),
             validation: self.scores.clone(),
+            epochs: self.epochs.clone(),
             told: self.told.clone(),
             task: T::INFO.name.to_string(),
             built: provenance::built(),

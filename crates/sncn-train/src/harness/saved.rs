@@ -95,6 +95,7 @@ pub fn foreign<T: Task>(run: &Run<T::Settings>, classes: Vec<String>) -> Result<
         run: SeededRun { run: run.resolved()?, seed: 0 },
         classes,
         validation: Vec::new(),
+        epochs: Vec::new(),
         told: Vec::new(),
         built: Build::default(),
         sha256: String::new(),

@@ -1,6 +1,7 @@
 //! Writing a model that comes with the project: its weights and its card.
 
 use super::card::{CARD, Card, Measured, WEIGHTS};
+use super::evaluate::TRAINING;
 use super::saved::Saved;
 use super::task::{Task, Trained};
 use crate::checkpoint;
@@ -30,6 +31,7 @@ pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, f
     let results = Results::parse(&text).with_context(|| results.display().to_string())?;
     let Trained { mut header, run, seed, vars, .. } = trained;
     header.told.clear();
+    header.epochs.clear();
     header.validation.clear();
     let sha256 = checkpoint::save_weights(&folder.join(WEIGHTS), &vars, header)?;
     let table = if results.header.table.is_empty() { String::new() } else { format!("{}, ", results.header.table) };
@@ -55,7 +57,7 @@ pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, f
 /// The numbers of sets as a whole: of shifted ones, means over their parts.
 fn whole(measurements: &[Measurement]) -> Vec<Measured> {
     let mut found: Vec<(Measured, usize)> = Vec::new();
-    for one in measurements.iter().filter(|one| !one.metric.contains('/')) {
+    for one in measurements.iter().filter(|one| !one.metric.contains('/') && one.split != TRAINING) {
         let set = one.split.split('/').next().unwrap_or_default();
         match found.iter_mut().find(|(known, _)| known.set == set && known.metric == one.metric) {
             Some((known, count)) => (known.value, *count) = (known.value + one.value, *count + 1),

@@ -6,24 +6,14 @@ use crate::picture::Photo;
 use anyhow::{Context, Result};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
+use sncn_train::digest::of_set;
 
 /// The digest of one image.
-pub(super) fn of_image(class: &str, dims: Dims, bytes: &[u8]) -> [u8; 32] {
+pub(crate) fn of_image(class: &str, dims: Dims, bytes: &[u8]) -> [u8; 32] {
     let mut digest = Sha256::new();
     digest.update(format!("{class} {} {} ", dims.height, dims.width));
     digest.update(bytes);
     digest.finalize().into()
-}
-
-/// The digest of a set, of those of its images.
-pub(super) fn of_set(mut each: Vec<[u8; 32]>) -> String {
-    each.sort_unstable();
-    hex(&Sha256::digest(each.concat()))
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The digest of a data set.

@@ -1,9 +1,9 @@
 //! Image classification: the task of `sncn-classify`, its test sets and its further commands.
 
 mod bench;
-mod corrupt;
+pub(crate) mod corrupt;
 pub(crate) mod corrupted;
-mod digest;
+pub(crate) mod digest;
 mod import;
 mod inside;
 mod noted;

@@ -29,6 +29,8 @@ struct Header {
 /// Notes in the header of a file of weights; nothing where it is of another format, or notes nothing.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
+    /// Whether it is a checkpoint.
+    pub(super) is_checkpoint: bool,
     /// The key `input` of its run.
     pub(super) input: Option<Value>,
     /// The key `norm` of its run.
@@ -43,11 +45,11 @@ impl Noted {
         let notes = notes(path).unwrap_or_default();
         if let Some(header) = notes.get(KEY).and_then(|text| serde_json::from_str::<checkpoint::Header>(text).ok()) {
             let noted = |key: &str| header.run.run.get(key).cloned();
-            return Self { input: noted("input"), norm: noted("norm"), classes: Some(header.classes) };
+            return Self { input: noted("input"), norm: noted("norm"), classes: Some(header.classes), is_checkpoint: true };
         }
         let parsed = |key: &str| notes.get(key).and_then(|text| serde_json::from_str(text).ok());
         let classes = parsed("classes").and_then(|classes| serde_json::from_value(classes).ok());
-        Self { input: parsed("input"), norm: parsed("norm"), classes }
+        Self { input: parsed("input"), norm: parsed("norm"), classes, is_checkpoint: false }
     }
 }
 

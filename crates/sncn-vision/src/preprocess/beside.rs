@@ -1,4 +1,5 @@
-//! How images become inputs, from the file `preprocessor_config.json` that image models of Hugging Face have beside them.
+//! How images become inputs, from the files that published image models have beside them: `preprocessor_config.json` of Hugging Face, and
+//! timm's `config.json`.
 
 use super::Preprocessing;
 use super::resample::Interpolation;
@@ -26,6 +27,34 @@ impl Preprocessing {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let keys: Value = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
         Self::described(&keys).with_context(|| format!("{}: give --input instead", path.display()))
+    }
+
+    /// Reads the part `pretrained_cfg` of timm's `config.json`.
+    ///
+    /// # Errors
+    /// If it asks for what is not done here; names the key.
+    pub(crate) fn of_timm(keys: &Value) -> Result<Self> {
+        let mut read = Self::named("imagenet")?;
+        let side = keys.get("input_size").and_then(|size| size.get(1)).and_then(Value::as_u64);
+        read.size = side.context("input_size is missing; such as [3, 224, 224] is wanted")? as usize;
+        (read.mean, read.std) = (three(keys, "mean")?, three(keys, "std")?);
+        read.interpolation = match keys.get("interpolation").and_then(Value::as_str) {
+            Some("bilinear") => Interpolation::Bilinear,
+            None | Some("bicubic") => Interpolation::Bicubic,
+            Some("lanczos") => Interpolation::Lanczos,
+            Some("nearest") => Interpolation::Nearest,
+            Some(other) => bail!("interpolation is {other:?}; bilinear, bicubic, lanczos and nearest are accepted"),
+        };
+        let share = keys.get("crop_pct").and_then(Value::as_f64).unwrap_or(0.875);
+        ensure!(share > 0. && share <= 1., "crop_pct is {share}; above 0 and at most 1 is accepted");
+        read.resize = (read.size as f64 / share) as usize;
+        read.stretch = match keys.get("crop_mode").and_then(Value::as_str) {
+            None | Some("center") => false,
+            Some("squash") => true,
+            Some(other) => bail!("crop_mode is {other:?}; center and squash are accepted"),
+        };
+        read.check()?;
+        Ok(read)
     }
 
     fn described(keys: &Value) -> Result<Self> {

@@ -10,11 +10,13 @@ mod normalise;
 mod resample;
 mod resized_crop;
 mod settings;
+mod thumbnail;
 
 pub use normalise::Normalisation;
 pub use resample::{Interpolation, resample};
 pub use resized_crop::ResizedCrop;
 pub use settings::{NAMED, Named, Preprocessing, TrainCrop};
+pub(crate) use thumbnail::thumbnail;
 
 use crate::augment::crop;
 use crate::corruption::Dims;

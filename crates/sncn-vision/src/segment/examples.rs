@@ -21,12 +21,14 @@ pub struct PairExamples {
     styles: Option<Styles>,
     /// The side of a crop from the middle.
     centre: Option<usize>,
+    /// How the values of images that are not transformed are scaled.
+    normalisation: Normalisation,
 }
 
 impl PairExamples {
     /// The pairs as they are.
     pub fn new(pairs: Arc<dyn Pairs>) -> Self {
-        Self { pairs, corruption: None, transform: None, styles: None, centre: None }
+        Self { pairs, corruption: None, transform: None, styles: None, centre: None, normalisation: Normalisation::CIFAR }
     }
 
     /// The same, changed where a batch is asked for with a stream.
@@ -47,6 +49,11 @@ impl PairExamples {
     /// The same, only the middle `side` × `side` pixels of an image, or what there is of them.
     pub fn centred(self, side: Option<usize>) -> Self {
         Self { centre: side, ..self }
+    }
+
+    /// The same, with the values of images that are not transformed scaled otherwise.
+    pub fn normalised(self, normalisation: Normalisation) -> Self {
+        Self { normalisation, ..self }
     }
 
     /// Pair `index`, cropped and corrupted.
@@ -100,7 +107,7 @@ impl PairExamples {
         let one = |&index: &usize| -> Result<Example> {
             let mut pair = self.pair(index)?;
             let Some((transform, seed)) = transform else {
-                let values = Normalisation::CIFAR.values(&pair.image);
+                let values = self.normalisation.values(&pair.image);
                 return Ok(((pair.height, pair.width), values, pair.labels.iter().map(|&label| u32::from(label)).collect()));
             };
             let seed = seed.fold_in(index as u64);

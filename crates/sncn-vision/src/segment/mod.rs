@@ -3,6 +3,7 @@
 pub mod examples;
 pub mod overlay;
 mod predict;
+mod robustness;
 pub mod scoring;
 mod setup;
 mod show;

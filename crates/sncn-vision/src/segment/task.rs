@@ -2,6 +2,7 @@
 
 use super::examples::PairExamples;
 use super::predict::{self, Predict};
+use super::robustness::Robustness;
 use super::scoring::{Protocol, Scorer};
 use super::setup::{self, Model, Segment, Settings};
 use super::show::Show;
@@ -36,12 +37,16 @@ pub struct Evaluate {
 pub enum Command {
     /// Draw images of a test set with their labels and with those that trained networks give them.
     Show(Show),
+    /// Measure a network, or the label images of any program, under corruption.
+    Robustness(Robustness),
 }
 
 impl harness::Command for Command {
     fn run(&self) -> Result<()> {
-        let Self::Show(command) = self;
-        command.run()
+        match self {
+            Self::Show(command) => command.run(),
+            Self::Robustness(command) => command.run(),
+        }
     }
 }
 

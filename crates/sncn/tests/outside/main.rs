@@ -9,6 +9,7 @@ mod common;
 #[path = "../programs/measured.rs"]
 mod measured;
 mod python;
+mod tensorboard;
 mod zoo;
 
 use sncn_golden::{Needy, run};
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
             python::the_example_of_the_documentation_works,
             python::missing(),
         ),
+        Needy::new("tensorboard::the_curves_are_read_back", tensorboard::the_curves_are_read_back, tensorboard::missing()),
         Needy::new("zoo::every_model_does_what_its_card_says", zoo::every_model_does_what_its_card_says, zoo::missing()),
     ])
 }

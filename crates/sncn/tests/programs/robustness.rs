@@ -54,7 +54,7 @@ fn a_page_shows_what_was_measured_with_images_whose_answers_changed() {
         let text = fs::read_to_string(&page).unwrap();
         let all = [
             "<!doctype html>",
-            "Wrong on <strong>0.00 %</strong> of the clean images and on <strong>12.50 %</strong> under corruption, 12.50 points more",
+            "Error <strong>0.00 %</strong> on the clean images, <strong>12.50 %</strong> under corruption (+12.50 points); corruption changes 12.50 %",
             "<td>contrast</td><td style=\"text-align: right\">0.00</td>",
             "By severity</h2>",
             "<li>sha256: ",
@@ -168,7 +168,7 @@ fn results_are_ranked_with_those_of_the_same_protocol_alone() {
     command.arg("--results").arg(&other).arg("--page").arg(&page).arg("--rank").arg(&one);
     let said = command.assert().success();
     let text = String::from_utf8_lossy(&said.get_output().stdout).into_owned();
-    let ranked: Vec<&str> = text.lines().skip_while(|line| !line.contains("corrupted error %")).collect();
+    let ranked: Vec<&str> = text.lines().skip_while(|line| !line.contains("error under corruption %")).collect();
     assert!(ranked.len() == 3 && ranked[1].starts_with("light.onnx") && ranked[2].starts_with("predictions.csv"), "{text}");
     assert!(ranked[2].contains("50.00") && ranked[2].contains("this measurement"), "{text}");
     assert!(fs::read_to_string(&page).unwrap().contains("Rank</h2>"));
@@ -193,7 +193,7 @@ fn models_that_do_not_fit_are_refused() {
     let (folder, _) = corrupted();
     refused(
         measured(&folder, &model(), &[]),
-        &["an ONNX file does not say how images become its inputs", "--input", "preprocessor_config.json"],
+        &["how images become its inputs is not known", "--input", "preprocessor_config.json"],
     );
     refused(measured(&folder, &model(), &["--input", "nothing"]), &["--input", "known: cifar"]);
     let other = model().with_file_name("gated.onnx");

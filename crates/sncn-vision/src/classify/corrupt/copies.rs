@@ -10,6 +10,7 @@ use crate::picture::{self, Limit};
 use anyhow::{Context, Result};
 use image::RgbImage;
 use sncn_core::Seed;
+use sncn_train::digest::of_set;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -86,7 +87,7 @@ impl Copies<'_> {
             Ok(())
         })?;
         let digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
-        Ok((stems, digest::of_set(digests)))
+        Ok((stems, of_set(digests)))
     }
 
     /// Copies of each file.

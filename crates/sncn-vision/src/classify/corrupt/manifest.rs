@@ -4,6 +4,7 @@ use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use sncn_record::Build;
 use sncn_train::files::write_atomically;
+use sncn_train::harness::robustness::Copied;
 use std::path::{Path, PathBuf};
 
 /// The layout that this version writes and reads.
@@ -15,44 +16,54 @@ pub(super) const CLEAN: &str = "clean";
 /// The list of the copies.
 const LIST: &str = "images.csv";
 
+/// The name of the tables of severities that are chosen by an image's size.
+pub(crate) const AUTO: &str = "auto";
+
 /// How copies were made: the protocol of what is measured on them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::classify) struct Manifest {
-    pub(in crate::classify) format: u32,
+pub(crate) struct Manifest {
+    pub(crate) format: u32,
     /// The name of the folder or file that was corrupted.
-    pub(in crate::classify) input: String,
+    pub(crate) input: String,
     /// Its images.
-    pub(in crate::classify) images: usize,
+    pub(crate) images: usize,
     /// SHA-256 over their pixels and classes.
-    pub(in crate::classify) sha256: String,
+    pub(crate) sha256: String,
     /// The corruptions, in order.
-    pub(in crate::classify) corruptions: Vec<String>,
+    pub(crate) corruptions: Vec<String>,
     /// The severities, in order.
-    pub(in crate::classify) severities: Vec<usize>,
+    pub(crate) severities: Vec<usize>,
     /// Which table of severities was asked for.
-    pub(in crate::classify) severity_table: String,
+    pub(crate) severity_table: String,
     /// Where frost came from.
-    pub(in crate::classify) frost: String,
+    pub(crate) frost: String,
     /// The seed of the corruptions.
-    pub(in crate::classify) seed: u64,
+    pub(crate) seed: u64,
     /// Whether there are copies as the images were.
-    pub(in crate::classify) clean: bool,
+    pub(crate) clean: bool,
     /// The program that made them.
     #[serde(flatten)]
-    pub(in crate::classify) built: Build,
+    pub(crate) built: Build,
 }
 
 /// One copy of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::classify) struct Copy {
+pub(crate) struct Copy {
     /// Its path below the folder, with slashes.
-    pub(in crate::classify) path: String,
+    pub(crate) path: String,
     /// Its class: the first folder that the image was in; empty where it was in none.
-    pub(in crate::classify) label: String,
+    pub(crate) label: String,
     /// The corruption; `clean` for a copy as the image was.
-    pub(in crate::classify) corruption: String,
+    pub(crate) corruption: String,
     /// The severity; 0 for a copy as the image was.
-    pub(in crate::classify) severity: usize,
+    pub(crate) severity: usize,
+}
+
+impl From<Copy> for Copied {
+    fn from(copy: Copy) -> Self {
+        let Copy { path, label, corruption: shift, severity } = copy;
+        Self { path, label, shift, severity }
+    }
 }
 
 /// A path as the list has it.
@@ -95,7 +106,7 @@ impl Manifest {
     ///
     /// # Errors
     /// If one is missing or damaged.
-    pub(in crate::classify) fn read(folder: &Path) -> Result<(Self, Vec<Copy>)> {
+    pub(crate) fn read(folder: &Path) -> Result<(Self, Vec<Copy>)> {
         let (file, list) = (folder.join(FILE), folder.join(LIST));
         let text = std::fs::read_to_string(&file).with_context(|| {
             format!(

@@ -14,7 +14,7 @@ use crate::dataset::{self, Images};
 use crate::picture::{self, Limit, Photo};
 use anyhow::{Context, Result, bail, ensure};
 use copies::Copies;
-pub(super) use manifest::{Copy, Manifest};
+pub(crate) use manifest::{AUTO, Manifest};
 use sheet::Contact;
 use sncn_core::Seed;
 use sncn_train::files::write_atomically;

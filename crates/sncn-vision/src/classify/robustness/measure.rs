@@ -1,25 +1,28 @@
 //! A model measured on images that are corrupted as they are read.
 
+use super::super::corrupt::AUTO;
 use super::super::corrupted::SEED;
 use super::super::noted::is_wnid;
 use super::super::{digest, setup};
-use super::answers::{CHANGED, SET, changed, split};
-use super::kept::{Kept, Part};
-use super::protocol::{AUTO, Protocol};
-use super::samples::{Answered, Sample};
+use super::protocol::Protocol;
+use super::samples::samples;
 use super::subject::Subject;
 use crate::corruption::{self, Frost, Variant, frost};
 use crate::dataset::photos::{self, Check};
 use crate::dataset::{self, Images};
 use crate::examples::{Corrupt, Corruptions, Examples};
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 use sncn_core::Pass;
+use sncn_record::Task;
+use sncn_record::task::CLASSIFY;
+use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::cli::{self, Severities};
 use sncn_train::harness::record::Recorder;
+use sncn_train::harness::robustness::{About, Answered, Kept, Measured, Samples, Shifts, split};
 use sncn_train::harness::{Score, Way};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// Images of a batch.
 const BATCH: usize = 100;
@@ -64,12 +67,13 @@ pub(super) struct Measurement {
     subject: Subject,
     images: Arc<dyn Images>,
     /// The model's classes.
-    pub(super) classes: Vec<String>,
+    classes: Vec<String>,
     frost: Frost,
     /// What is measured.
     pub(super) protocol: Protocol,
     /// How many images there are of which only some are measured.
     all: usize,
+    pass: Pass,
 }
 
 impl Options {
@@ -109,7 +113,7 @@ impl Options {
             seed: SEED.value(),
             input: serde_json::to_value(subject.preprocessing)?,
         };
-        Ok(Measurement { subject, images, classes, frost, protocol, all })
+        Ok(Measurement { subject, images, classes, frost, protocol, all, pass: Pass::eval().keeping_weights() })
     }
 
     fn corrupt(&self) -> Corrupt {
@@ -146,18 +150,25 @@ impl Options {
 }
 
 impl Measurement {
-    /// The name of the model's file.
-    pub(super) fn name(&self) -> &str {
-        &self.subject.name
-    }
-
-    /// SHA-256 of the model's file.
-    pub(super) fn sha256(&self) -> &str {
-        &self.subject.sha256
+    /// What is measured, in what is told of it.
+    ///
+    /// # Errors
+    /// If the protocol cannot be written as JSON.
+    pub(super) fn about(&self) -> Result<About> {
+        let Subject { name, sha256, .. } = &self.subject;
+        Ok(About {
+            task: &CLASSIFY,
+            name: name.clone(),
+            model: json!({"file": name, "sha256": sha256}),
+            protocol: serde_json::to_value(&self.protocol)?,
+            seed: self.protocol.seed,
+            classes: self.classes.clone(),
+            notes: self.notes(),
+        })
     }
 
     /// What a reader of the numbers should know.
-    pub(super) fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<String> {
         let subset =
             (self.images.len() < self.all).then(|| format!("a subset: the first {} of {} images", self.images.len(), self.all));
         let generated = self.frost.is_generated() && self.protocol.corruptions.iter().any(|name| name == "frost");
@@ -167,14 +178,12 @@ impl Measurement {
         notes
     }
 
-    /// The parts: the images as they are, and every corruption at every severity.
-    fn parts(&self) -> impl Iterator<Item = (&str, usize)> {
-        let Protocol { corruptions, severities, .. } = &self.protocol;
-        let cells = corruptions.iter().flat_map(|name| severities.iter().map(move |&severity| (name.as_str(), severity)));
-        std::iter::once(("", 0)).chain(cells)
+    fn evaluate(&self, images: &Arc<dyn Images>, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<Evaluation> {
+        let set = self.examples(images, part)?;
+        Ok(Way::plain(&*self.subject.network, &self.pass).evaluate(&set, self.classes.len(), BATCH, observe)?)
     }
 
-    fn examples(&self, images: &Arc<dyn Images>, corruption: &str, severity: usize) -> Result<Examples> {
+    fn examples(&self, images: &Arc<dyn Images>, (corruption, severity): (&str, usize)) -> Result<Examples> {
         let examples = Examples::new(images.clone(), self.subject.preprocessing);
         if severity == 0 {
             return Ok(examples);
@@ -182,84 +191,21 @@ impl Measurement {
         Ok(examples.corrupted(Corruptions::new(corruption, severity, &self.frost, SEED, self.protocol.corrupt)?))
     }
 
-    fn evaluate(&self, set: &Examples, pass: &Pass, observe: impl FnMut(usize)) -> Result<sncn_train::evaluate::Evaluation> {
-        Ok(Way::plain(&*self.subject.network, pass).evaluate(set, self.classes.len(), BATCH, observe)?)
-    }
-
-    /// What measuring will cost: images, and how many of them this machine does in a second, tried with every corruption on the first
-    /// few.
-    fn cost(&self, pass: &Pass, missing: usize) -> Result<String> {
-        let few = setup::limited(&self.images, Some((self.images.len() / TRIED).clamp(FEW.0, FEW.1)));
-        // weights are packed and textures made before the clock starts
-        self.evaluate(&self.examples(&few, "", 0)?, pass, |_| {})?;
-        let mut tried = 0;
-        let begun = Instant::now();
-        for name in &self.protocol.corruptions {
-            let severity = self.protocol.severities.last().copied().unwrap_or(1);
-            self.evaluate(&self.examples(&few, name, severity)?, pass, |count| tried += count)?;
-        }
-        let (images, parts) = (self.images.len(), self.parts().count());
-        let rate = f64::from(u32::try_from(tried)?) / begun.elapsed().as_secs_f64().max(1e-9);
-        let left = Duration::from_secs_f64((missing * images) as f64 / rate);
-        let resumed =
-            if missing < parts { format!("; {} of {parts} parts are measured already", parts - missing) } else { String::new() };
-        Ok(format!(
-            "{images} images × (1 + {} corruptions × {} severities) = {} images, {rate:.3} a second: about {}{resumed}",
-            self.protocol.corruptions.len(),
-            self.protocol.severities.len(),
-            images * parts,
-            told(left)
-        ))
-    }
-
-    /// Measures what is not kept, and adds all to `recorder`.
-    ///
-    /// # Errors
-    /// If an image cannot be read, the model fails, or what is measured cannot be kept.
-    pub(super) fn run(&self, kept: &mut Kept, recorder: &mut Recorder) -> Result<()> {
-        let pass = Pass::eval().keeping_weights();
-        let missing = self.parts().count() - kept.count();
-        if missing > 0 {
-            eprintln!("{}", self.cost(&pass, missing)?);
-        }
-        let bar = cli::progress(self.parts().count() * self.images.len(), "measure");
-        for (corruption, severity) in self.parts() {
-            let split = split(corruption, severity);
-            if let Some(part) = kept.of(&split) {
-                part.measurements.iter().for_each(|one| recorder.add(&one.split, &one.metric, one.value, one.n));
-                bar.inc(self.images.len() as u64);
-                continue;
-            }
-            let set = self.examples(&self.images, corruption, severity)?;
-            let found = self.evaluate(&set, &pass, |count| bar.inc(count as u64)).with_context(|| split.clone())?;
-            let from = recorder.measurements().len();
-            found.record(recorder, &split, &self.classes, severity == 0);
-            if severity > 0 {
-                recorder.add(&split, CHANGED, changed(kept.answers(SET), &found.predictions), self.images.len());
-            }
-            // a page shows images at the highest severity
-            let is_asked = severity == 0 || severity == self.protocol.strongest();
-            let answers = if is_asked { found.predictions } else { Vec::new() };
-            kept.add(Part { split, measurements: recorder.measurements()[from..].to_vec(), answers })?;
-        }
-        bar.finish_and_clear();
-        Ok(())
-    }
-
     /// For each corruption an image whose answer it changes, at the highest severity, where there is one.
     ///
     /// # Errors
     /// If an image cannot be read.
-    pub(super) fn samples(&self, kept: &Kept) -> Result<Vec<Sample>> {
-        let (strongest, plain) = (self.protocol.strongest(), self.examples(&self.images, "", 0)?);
+    pub(super) fn samples(&self, kept: &Kept) -> Result<Samples> {
+        let (strongest, plain) = (self.protocol.shifts().strongest(), self.examples(&self.images, ("", 0))?);
         let labels = (0..self.images.len()).map(|index| self.images.label(index).map(|label| label as u32));
         let labels = labels.collect::<Result<Vec<u32>>>()?;
-        let corrupted = self.protocol.corruptions.iter().map(|name| (name.as_str(), kept.answers(&split(name, strongest))));
-        let shown = |corruption: &str, index: usize| {
-            let changed = self.examples(&self.images, corruption, strongest)?;
-            Ok((format!("image {index}"), plain.seen(index)?, changed.seen(index)?))
-        };
-        Answered { classes: &self.classes, labels: &labels, clean: kept.answers(SET) }.samples(corrupted, shown)
+        let answers = |name: &String| kept.answers(&split(&CLASSIFY, name, strongest));
+        let corrupted = self.protocol.corruptions.iter().map(|name| (name.as_str(), answers(name)));
+        let changed = Answered { labels: &labels, clean: kept.answers(CLASSIFY.examples) }.changed(corrupted);
+        samples(&self.classes, (&changed, strongest), |one| {
+            let corrupted = self.examples(&self.images, (one.shift, strongest))?;
+            Ok((format!("image {}", one.index), plain.seen(one.index)?, corrupted.seen(one.index)?))
+        })
     }
 
     /// Whether its corruption errors may be divided by AlexNet's: those of ImageNet's classes, as published.
@@ -268,11 +214,29 @@ impl Measurement {
     }
 }
 
-/// A time in words.
-fn told(time: Duration) -> String {
-    match time.as_secs() {
-        0..=119 => format!("{} s", time.as_secs().max(1)),
-        120..=7199 => format!("{} min", time.as_secs() / 60),
-        seconds => format!("{:.1} h", seconds as f64 / 3600.),
+impl Measured for Measurement {
+    fn task(&self) -> &'static Task {
+        &CLASSIFY
+    }
+
+    fn shifts(&self) -> Shifts<'_> {
+        self.protocol.shifts()
+    }
+
+    fn measure(
+        &self,
+        part: (&str, usize),
+        split: &str,
+        recorder: &mut Recorder,
+        observe: &mut dyn FnMut(usize),
+    ) -> Result<Vec<u32>> {
+        let found = self.evaluate(&self.images, part, observe)?;
+        found.record(recorder, split, &self.classes, part.1 == 0);
+        Ok(found.predictions)
+    }
+
+    fn try_few(&self, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<()> {
+        let few = setup::limited(&self.images, Some((self.images.len() / TRIED).clamp(FEW.0, FEW.1)));
+        self.evaluate(&few, part, observe).map(|_| ())
     }
 }

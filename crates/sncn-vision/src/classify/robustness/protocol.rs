@@ -5,6 +5,7 @@ use crate::examples::Corrupt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sncn_train::harness::cli::Severities;
+use sncn_train::harness::robustness::Shifts;
 
 /// What was measured on which images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,9 +33,6 @@ pub(super) struct Protocol {
     pub(super) input: Value,
 }
 
-/// The name of the tables that are chosen by an image's size.
-pub(super) const AUTO: &str = "auto";
-
 impl Protocol {
     /// That of copies which `corrupt` wrote.
     pub(super) fn of_copies(manifest: &Manifest) -> Self {
@@ -43,9 +41,9 @@ impl Protocol {
         Self { data, images, sha256, corrupt, corruptions, severities, severity_table, frost, seed, input: Value::Null }
     }
 
-    /// The highest severity.
-    pub(super) fn strongest(&self) -> usize {
-        self.severities.iter().max().copied().unwrap_or_default()
+    /// The shifts.
+    pub(super) fn shifts(&self) -> Shifts<'_> {
+        Shifts { names: &self.corruptions, severities: &self.severities, examples: self.images }
     }
 
     /// It in words, for a reader of the numbers.

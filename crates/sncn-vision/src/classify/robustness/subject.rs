@@ -1,8 +1,8 @@
-//! `Subject`: the model that is measured, from an ONNX file or a checkpoint, with how images become its inputs.
+//! `Subject`: the model that is measured, from an ONNX file, a checkpoint, or weights of a network of candle-transformers, with how images become its inputs.
 
-use super::super::digest::hex;
-use super::super::noted::{CLASSES, INPUT, class_names};
+use super::super::noted::{CLASSES, INPUT, Noted, class_names};
 use super::super::setup::Classify;
+use super::candle::{self, Candle};
 use crate::dataset::Images;
 use crate::dataset::relabelled::Relabelled;
 use crate::preprocess::Preprocessing;
@@ -11,7 +11,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sncn_core::Network;
 use sncn_onnx::{Classifier, Layout, Reading};
+use sncn_train::digest::hex;
 use sncn_train::harness::Trained;
+use sncn_train::harness::id2label::classes;
 use sncn_train::harness::saved::Saved;
 use std::fs::{self, File};
 use std::io::Read;
@@ -30,10 +32,13 @@ enum Channels {
 /// Which model.
 #[derive(clap::Args, Debug)]
 pub(super) struct Options {
-    /// An ONNX file, a checkpoint, a run's folder, or a name of models/zoo.
+    /// ONNX file, checkpoint, run's folder, name of models/zoo, or weights.
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
-    /// Inputs of an ONNX model: imagenet, another name, or JSON (default: as noted).
+    /// Network of published weights (default: as config.json says).
+    #[arg(long, value_name = "NAME", requires = "model")]
+    network: Option<String>,
+    /// Inputs of an ONNX model or of weights: a name, or JSON (default: as noted).
     #[arg(long, requires = "model")]
     input: Option<String>,
     /// Names of the model's outputs, one a line (default: the folders', sorted).
@@ -74,8 +79,16 @@ impl Options {
     /// If there is none, it is damaged or none that classifies images, or how images become its inputs is not known.
     pub(super) fn open(&self) -> Result<Subject> {
         let path = self.model.as_deref().context("--model is not given")?;
-        let is_onnx = path.is_file() && !is_safetensors(path)?;
-        let mut subject = if is_onnx { self.onnx(path)? } else { self.checkpoint(path)? };
+        let is_weights = path.is_file() && is_safetensors(path)?;
+        let is_own = match path.is_dir() {
+            true => !Saved::at(path).is_empty()?,
+            false => is_weights && Noted::read(path).is_checkpoint,
+        };
+        let mut subject = match path.exists() {
+            true if self.network.is_some() || !is_own && candle::is_described(path) => self.candle(path)?,
+            true if path.is_file() && !is_weights => self.onnx(path)?,
+            _ => self.checkpoint(path)?,
+        };
         if let Some(file) = &self.class_names {
             let names = class_names(file)?;
             ensure!(
@@ -116,11 +129,33 @@ impl Options {
             (None, Some(noted)) => read(noted).with_context(|| format!("{}: its note {INPUT}", path.display())),
             (None, None) if beside.is_file() => Preprocessing::beside(&beside),
             (None, None) => bail!(
-                "{}: an ONNX file does not say how images become its inputs: give --input, such as imagenet or \
+                "{}: how images become its inputs is not known: give --input, such as imagenet or \
                  '{{\"like\": \"imagenet\", \"size\": 299}}', or put {BESIDE} beside it",
                 path.display()
             ),
         }
+    }
+
+    /// A network of candle-transformers.
+    fn candle(&self, path: &Path) -> Result<Subject> {
+        for (option, is_given) in [("--layout", self.layout.is_some()), ("--output-name", self.output_name.is_some())] {
+            ensure!(!is_given, "{option} is for ONNX files, and {} is none", path.display());
+        }
+        let model = Candle::open(path, self.network.as_deref())?;
+        let preprocessing = match (&self.input, model.config.get("pretrained_cfg")) {
+            (None, Some(keys)) => Preprocessing::of_timm(keys).context("config.json: pretrained_cfg: give --input instead")?,
+            _ => self.preprocessing(&model.path, None)?,
+        };
+        model.probe(preprocessing.size).with_context(|| model.path.display().to_string())?;
+        let names = ["id2label", "label2id"].iter().any(|key| model.config.get(key).is_some());
+        let names = names.then(|| classes(&model.config)).transpose().context("config.json")?;
+        let count = model.classes;
+        let fits = names.as_ref().is_none_or(|names| names.len() == count);
+        ensure!(fits, "config.json names another number of classes than the {count} that {} has", model.path.display());
+        let bytes = fs::read(&model.path).with_context(|| model.path.display().to_string())?;
+        let (name, sha256) = (file_name(path), hex(&Sha256::digest(bytes)));
+        let describe = format!("{name}: {} of candle-transformers, {count} classes, as operations of candle", model.name);
+        Ok(Subject { network: Box::new(model), count, names, preprocessing, name, sha256, describe })
     }
 
     fn checkpoint(&self, path: &Path) -> Result<Subject> {
@@ -129,7 +164,7 @@ impl Options {
             ("--layout", self.layout.is_some()),
             ("--output-name", self.output_name.is_some()),
         ] {
-            ensure!(!is_given, "{option} is for ONNX files, and {} is none", path.display());
+            ensure!(!is_given, "{option} is for ONNX files and weights of others, and {} is a checkpoint", path.display());
         }
         let Trained { header, run, model, seed, .. } = Trained::<Classify>::read(&Saved::at(path))?;
         ensure!(

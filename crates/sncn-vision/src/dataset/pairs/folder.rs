@@ -8,10 +8,28 @@ use super::legend::Legend;
 use super::pair::{PairSplits, Pairs};
 use crate::dataset::DataDir;
 use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The file of the classes.
+const CLASSES: &str = "classes.txt";
 
 /// Names of the folder that epochs are chosen on.
 const VALIDATION: [&str; 3] = ["validation", "val", "valid"];
+
+/// Opens one part, a folder with `images` and `labels`; `classes.txt`, and perhaps `labels.json`, lie in it or beside it.
+///
+/// # Errors
+/// As [`open`].
+pub(crate) fn part(folder: &Path) -> Result<Arc<dyn Pairs>> {
+    let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).map_or(PathBuf::from("."), Path::to_path_buf);
+    let home = if folder.join(CLASSES).is_file() { folder.to_path_buf() } else { above };
+    let layout = Layout::read(&home)?;
+    let legend = layout.legend(Legend::read(&home.join(CLASSES))?, &home)?;
+    let (files, remark) = FilePairs::of_folder(folder, &layout)?;
+    remark.iter().for_each(|remark| eprintln!("{}: {remark}", folder.display()));
+    Ok(Arc::new(FilePairs::new(files, legend, &folder.display().to_string())))
+}
 
 /// Opens the data folder.
 ///
@@ -20,7 +38,7 @@ const VALIDATION: [&str; 3] = ["validation", "val", "valid"];
 pub(crate) fn open(data_dir: &DataDir) -> Result<PairSplits> {
     let folder = data_dir.folder("folder")?;
     let layout = Layout::read(&folder)?;
-    let legend = layout.legend(Legend::read(&folder.join("classes.txt"))?, &folder)?;
+    let legend = layout.legend(Legend::read(&folder.join(CLASSES))?, &folder)?;
     let set = |name: &str| -> Result<Arc<dyn Pairs>> {
         let part = folder.join(name);
         let (files, remark) = FilePairs::of_folder(&part, &layout)?;

@@ -15,6 +15,7 @@ mod occurrence;
 mod pair;
 pub mod scenes;
 
+pub(crate) use folder::part;
 pub use legend::{Colour, Legend};
 pub(crate) use occurrence::absent;
 pub(crate) use pair::PairSubset;
@@ -22,6 +23,7 @@ pub use pair::{Pair, PairSplits, Pairs};
 
 use super::DataDir;
 use anyhow::{Result, bail};
+use std::sync::Arc;
 
 /// Opens a data set in a data folder.
 pub type Open = fn(&DataDir) -> Result<PairSplits>;
@@ -34,6 +36,26 @@ pub const PAIR_SETS: &[(&str, Open)] = &[
     ("gta5", cityscapes::open_gta5),
     ("folder", folder::open),
 ];
+
+/// Opens a test set by its name, of whichever data set has it: one whose name the test set's begins with.
+///
+/// # Errors
+/// If no data set has it, or files are missing or damaged.
+pub(crate) fn test_set(name: &str, data_dir: &DataDir) -> Result<Arc<dyn Pairs>> {
+    let sets = PAIR_SETS.iter().filter(|(set, _)| name.starts_with(set));
+    let mut known = Vec::new();
+    for (_, open) in sets {
+        for (test, pairs) in open(data_dir)?.test {
+            if test == name {
+                return Ok(pairs);
+            }
+            known.push(test);
+        }
+    }
+    let sets = PAIR_SETS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let known = if known.is_empty() { format!("test sets of {sets}") } else { known.join(", ") };
+    bail!("{name:?} is neither a folder nor a test set; accepted: a folder with images/ and labels/, {known}")
+}
 
 /// Opens a data set by name.
 ///

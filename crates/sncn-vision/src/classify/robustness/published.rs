@@ -1,22 +1,17 @@
-//! `Ranking`: a measurement beside published results and others' of the same protocol.
+//! Published results, beside which a measurement of the same protocol is ranked.
 
-use super::answers::SET;
 use super::protocol::Protocol;
 use crate::corruption::benchmark;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use sncn_record::corruption_error::MCE_ALEXNET;
-use sncn_record::{Measurement, Results};
-use sncn_report::Grid;
-use sncn_train::harness::record::Recorder;
-use sncn_train::harness::summary::{shifted, value};
-use std::path::{Path, PathBuf};
+use sncn_train::harness::robustness::{Line, Published};
 
 /// Published results of one protocol.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Published {
+struct Group {
     /// Where they stand.
     source: String,
     /// What they are: the mean error, or the mCE divided by AlexNet's.
@@ -50,90 +45,32 @@ struct Entry {
 
 const PUBLISHED: &str = include_str!("published.json");
 
-/// A line of a ranking, in percent.
-struct Line {
-    name: String,
-    clean: Option<f64>,
-    value: f64,
-    source: String,
-}
-
-/// Lines in order, the best first.
-pub(super) struct Ranking {
-    heading: &'static str,
-    lines: Vec<Line>,
-}
-
-/// What own results are called in a ranking.
-const OWN: &str = "this measurement";
-
-fn published() -> Result<Vec<Published>> {
+fn published() -> Result<Vec<Group>> {
     serde_json::from_str(PUBLISHED).context("the published results of this program")
 }
 
-impl Ranking {
-    /// Ranks a measurement beside the published results of its data, if there are some, and those in result files.
-    ///
-    /// # Errors
-    /// If one of them was made under another protocol: names the key, and both values.
-    pub(super) fn of(protocol: &Protocol, recorder: &Recorder, files: &[PathBuf]) -> Result<Self> {
-        let is_of = |group: &Published| match &group.protocol.sha256 {
-            Some(sha256) => *sha256 == protocol.sha256 || group.protocol.data == protocol.data,
-            None => group.protocol.data == protocol.data,
-        };
-        let all = published()?;
-        let group = all.iter().find(|group| is_of(group));
-        let metric = group.map_or("error", |group| group.metric.as_str());
-        let (heading, is_mce) = match metric {
-            MCE_ALEXNET => ("mCE (AlexNet) %", true),
-            _ => ("corrupted error %", false),
-        };
-        let read = |name: String, measurements: &[Measurement], source: String| -> Result<Line> {
-            let mean = || shifted(measurements, "error").first().map(|(_, errors)| errors.mean());
-            let found = if is_mce { value(measurements, &format!("{SET}-c"), MCE_ALEXNET) } else { mean() };
-            let found = found.with_context(|| format!("{source}: it has no {heading}"))?;
-            let clean = value(measurements, SET, "error").map(|clean| 100. * clean);
-            Ok(Line { name, clean, value: 100. * found, source })
-        };
-        let mut lines = vec![read(recorder.header().row.clone(), recorder.measurements(), OWN.to_string())?];
-        if let Some(group) = group {
-            group.check(protocol)?;
-            lines.extend(group.results.iter().map(|entry| entry.line(&group.source)));
-        }
-        for file in files {
-            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-            let results = Results::parse(&text).with_context(|| file.display().to_string())?;
-            same(protocol, &results.header.run, file)?;
-            lines.push(read(results.header.row.clone(), &results.measurements, file.display().to_string())?);
-        }
-        ensure!(
-            lines.len() > 1,
-            "--rank: no published results on {} are known here ({} are), and no result files are named: --rank other.jsonl",
-            protocol.data,
-            all.iter().map(|group| group.protocol.data.as_str()).collect::<Vec<_>>().join(", ")
-        );
-        lines.sort_by(|a, b| a.value.total_cmp(&b.value));
-        Ok(Self { heading, lines })
-    }
-
-    /// As a table.
-    pub(super) fn grid(&self) -> Grid {
-        let mut grid = Grid::new(["", "rank", "clean error %", self.heading, "source"].map(str::to_string).to_vec());
-        for (index, Line { name, clean, value, source }) in self.lines.iter().enumerate() {
-            let clean = clean.map_or("–".to_string(), |clean| format!("{clean:.2}"));
-            grid.push(vec![name.clone(), (index + 1).to_string(), clean, format!("{value:.2}"), source.clone()]);
-        }
-        grid
-    }
+/// The published results of a protocol's data, if there are some.
+///
+/// # Errors
+/// If they were made under another protocol: names the key, and both values.
+pub(super) fn ranking(protocol: &Protocol) -> Result<Published> {
+    let is_of = |group: &Group| match &group.protocol.sha256 {
+        Some(sha256) => *sha256 == protocol.sha256 || group.protocol.data == protocol.data,
+        None => group.protocol.data == protocol.data,
+    };
+    let all = published()?;
+    let known = all.iter().map(|group| group.protocol.data.clone()).collect();
+    let Some(group) = all.iter().find(|group| is_of(group)) else { return Ok(Published { known, ..Published::default() }) };
+    group.check(protocol)?;
+    let metric = (group.metric == MCE_ALEXNET).then_some((MCE_ALEXNET, "mCE (AlexNet) %"));
+    let line = |entry: &Entry| {
+        let Entry { name, value, clean } = entry;
+        Line { name: name.clone(), clean: *clean, value: *value, source: group.source.clone() }
+    };
+    Ok(Published { metric, lines: group.results.iter().map(line).collect(), known, ..Published::default() })
 }
 
-impl Entry {
-    fn line(&self, source: &str) -> Line {
-        Line { name: self.name.clone(), clean: self.clean, value: self.value, source: source.to_string() }
-    }
-}
-
-impl Published {
+impl Group {
     /// Refuses a measurement of another protocol.
     fn check(&self, own: &Protocol) -> Result<()> {
         let Told { data, images, corrupt, severities, severity_table, frost, sha256 } = &self.protocol;
@@ -161,19 +98,6 @@ impl Published {
         }
         Ok(())
     }
-}
-
-/// Refuses results of another protocol; how images become inputs belongs to the model.
-fn same(own: &Protocol, run: &Value, file: &Path) -> Result<()> {
-    let Some(Value::Object(theirs)) = run.get("protocol") else {
-        bail!("{}: results without a protocol; those that robustness --results wrote are wanted", file.display())
-    };
-    let Value::Object(own) = serde_json::to_value(own)? else { return Ok(()) };
-    for (key, value) in own.iter().filter(|(key, _)| !["input", "data"].contains(&key.as_str())) {
-        let other = theirs.get(key).unwrap_or(&Value::Null);
-        ensure!(value == other, "--rank: {} is not to be compared: {key} is {other} there, and {value} here", file.display());
-    }
-    Ok(())
 }
 
 #[cfg(test)]

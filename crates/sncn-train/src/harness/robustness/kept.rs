@@ -1,26 +1,28 @@
 //! `Kept`: what was measured before an interrupt, in a file beside the results that grows by a line a part.
 
+use crate::files::write_atomically;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sncn_record::Measurement;
-use sncn_train::files::write_atomically;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// One part of what is measured.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Part {
-    pub(super) split: String,
-    pub(super) measurements: Vec<Measurement>,
+pub struct Part {
+    /// What results call it.
+    pub split: String,
+    /// What was measured of it.
+    pub measurements: Vec<Measurement>,
     /// The answers, where they are needed again: those to the clean images, and at the highest severity.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(super) answers: Vec<u32>,
+    pub answers: Vec<u32>,
 }
 
 /// The parts that are measured.
-pub(super) struct Kept {
+pub struct Kept {
     /// The file, and its path; nothing where no results are asked for.
     file: Option<(File, PathBuf)>,
     parts: Vec<Part>,
@@ -32,7 +34,7 @@ impl Kept {
     ///
     /// # Errors
     /// If the file cannot be read or written.
-    pub(super) fn open(results: Option<&Path>, what: &Value) -> Result<Self> {
+    pub fn open(results: Option<&Path>, what: &Value) -> Result<Self> {
         let Some(results) = results else { return Ok(Self { file: None, parts: Vec::new() }) };
         let mut name = results.file_name().unwrap_or_default().to_os_string();
         name.push(".partial");
@@ -62,17 +64,17 @@ impl Kept {
     }
 
     /// How many parts are measured.
-    pub(super) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.parts.len()
     }
 
     /// What was measured of a part, if it was.
-    pub(super) fn of(&self, split: &str) -> Option<&Part> {
+    pub fn of(&self, split: &str) -> Option<&Part> {
         self.parts.iter().find(|part| part.split == split)
     }
 
     /// The answers to a part; none where they are not kept.
-    pub(super) fn answers(&self, split: &str) -> &[u32] {
+    pub fn answers(&self, split: &str) -> &[u32] {
         self.of(split).map(|part| part.answers.as_slice()).unwrap_or_default()
     }
 
@@ -80,14 +82,14 @@ impl Kept {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub(super) fn add(&mut self, part: Part) -> Result<()> {
+    pub fn add(&mut self, part: Part) -> Result<()> {
         self.line(&part)?;
         self.parts.push(part);
         Ok(())
     }
 
     /// Removes the file, when the results are written.
-    pub(super) fn remove(self) {
+    pub fn remove(self) {
         if let Some((file, path)) = self.file {
             drop(file);
             // one that stays is read and replaced by the next run

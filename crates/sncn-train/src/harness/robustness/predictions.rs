@@ -1,15 +1,15 @@
-//! `Predictions`: what any program answered to a list of images, a CSV file of paths, classes and, where there are some, probabilities.
+//! What any program answered to a list of examples: a CSV file of paths, classes and, where there are some, probabilities.
 
+use crate::text_file::listed;
 use anyhow::{Context, Result, bail, ensure};
 use csv::StringRecord;
-use sncn_train::text_file::listed;
 use std::collections::HashMap;
 use std::path::Path;
 
 /// By how much probabilities may miss a sum of 1.
 const TOLERANCE: f64 = 0.01;
 
-/// An answer to an image.
+/// An answer to an example.
 pub(super) struct Answer {
     /// The class, an index.
     pub(super) class: usize,
@@ -20,14 +20,14 @@ pub(super) struct Answer {
 /// The columns that have probabilities: for every class its place in a line.
 struct Columns(Vec<usize>);
 
-/// Reads the answers to the images of these paths and gives each to `answer` with the index of its image.
+/// Reads the answers to the examples of these paths, which are called `examples`, and gives each to `answer` with the index of its example.
 ///
 /// # Errors
-/// If an image has no answer, or two; a path is none of the images, a class none of `classes`, or probabilities are none. The error names the
+/// If an example has no answer, or two; a path is none of the examples, a class none of `classes`, or probabilities are none. The error names the
 /// line.
 pub(super) fn read(
     file: &Path,
-    folder: &Path,
+    (folder, examples): (&Path, &str),
     paths: &[&str],
     classes: &[String],
     mut answer: impl FnMut(usize, Answer) -> Result<()>,
@@ -47,7 +47,7 @@ pub(super) fn read(
         let path = path.strip_prefix("./").unwrap_or(path);
         let Some(&index) = known.get(path) else {
             bail!(
-                "{at}: line {line}: {path:?} is none of the images of {}, such as {:?}; paths are relative to that folder",
+                "{at}: line {line}: {path:?} is none of the {examples} of {}, such as {:?}; paths are relative to that folder",
                 folder.display(),
                 paths.first().copied().unwrap_or_default()
             )
@@ -58,7 +58,7 @@ pub(super) fn read(
         answer(index, found)?;
     }
     let missing: Vec<&str> = paths.iter().zip(&seen).filter(|(_, seen)| !**seen).map(|(path, _)| *path).collect();
-    ensure!(missing.is_empty(), "{at}: no answer to {} of {} images: {}", missing.len(), paths.len(), listed(&missing));
+    ensure!(missing.is_empty(), "{at}: no answer to {} of {} {examples}: {}", missing.len(), paths.len(), listed(&missing));
     Ok(())
 }
 
