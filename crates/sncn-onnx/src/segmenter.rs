@@ -100,14 +100,17 @@ impl Network for Segmenter {
     }
 }
 
+/// The most rows of pixels for which there is one of scores.
+const STRIDE: usize = 64;
+
 /// The number of classes of scores of that shape for two images, and whether they are its last axis. Rows and columns are those of the image,
 /// or an equal part of both.
 fn classes(shape: &[usize], (height, width): (usize, usize)) -> Option<(usize, bool)> {
     let &[2, one, two, three] = shape else { return None };
+    // sides that a stride does not divide are rounded up or down
+    let of = |side: usize, stride: usize, found: usize| found == side / stride || found == side.div_ceil(stride);
     let are_pixels = |rows: usize, columns: usize| {
-        let is_part = rows > 0 && columns > 0 && rows <= height && columns <= width;
-        // sides that a stride does not divide are rounded
-        is_part && (rows * width).abs_diff(columns * height) <= width.max(height) * (height / rows.max(1)).max(1)
+        (1..=STRIDE).any(|stride| of(height, stride, rows) && of(width, stride, columns)) && rows * columns > 0
     };
     match are_pixels(two, three) && one > 1 {
         true => Some((one, false)),
