@@ -150,3 +150,6 @@ chunk = b"VP8L" + struct.pack("<I", len(lossless)) + lossless + (b"\0" if len(lo
 seed("images", "webp", b"RIFF" + struct.pack("<I", 4 + len(chunk)) + b"WEBP" + chunk)
 seed("images", "heic", struct.pack(">I", 24) + b"ftypheic" + bytes(12))
 seed("images", "page", b"<!DOCTYPE html><html>404</html>")
+rows = ["clean/a.png,cat", "clean/b.png,dog", "fog/1/a.png,cat", "fog/1/b.png,cat"]
+seed("predictions", "classes", ("path,class\n" + "\n".join(rows)).encode())
+seed("predictions", "probabilities", ("path,class,dog,cat\n" + "\n".join(row + (",.2,.8" if row.endswith("cat") else ",.9,.1") for row in rows)).encode())

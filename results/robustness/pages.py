@@ -1,6 +1,6 @@
 """Draws pages of text in class folders by how they are turned: python3 pages.py FOLDER [COUNT]. Needs Pillow, whose own font it uses.
 
-Each page is one image in each of the folders 0, 90, 180 and 270; the number is by how many degrees it was turned counter-clockwise.
+Each page is one image in each of the folders 0, 90, 180 and 270; the number is by how many degrees it was turned clockwise.
 """
 
 import random
@@ -76,4 +76,4 @@ for number in range(count):
     drawn = page(random.Random(number))
     for turned in (0, 90, 180, 270):
         (folder / str(turned)).mkdir(parents=True, exist_ok=True)
-        drawn.rotate(turned, expand=True).save(folder / str(turned) / f"{number:03}.png")
+        drawn.rotate(-turned, expand=True).save(folder / str(turned) / f"{number:03}.png")

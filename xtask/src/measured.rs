@@ -1,6 +1,7 @@
 //! The page of committed measurements by `robustness`: `results/robustness/<name>.jsonl`, each of a model that was not trained by a table's
 //! row.
 
+use crate::document::Files;
 use crate::provenance;
 use crate::results::Results;
 use anyhow::{Context, Result};
@@ -118,7 +119,7 @@ impl Measured {
 ///
 /// # Errors
 /// Where a file is damaged, or of something else.
-pub(crate) fn page(folder: &Path, notes: &str) -> Result<Option<(String, Vec<(String, String)>)>> {
+pub(crate) fn page(folder: &Path, notes: &str) -> Result<Option<(String, Files)>> {
     let names = crate::files::names(folder, "jsonl");
     let all = names.iter().map(|name| Measured::read(name, folder)).collect::<Result<Vec<_>>>()?;
     if all.is_empty() {

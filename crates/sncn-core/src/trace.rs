@@ -54,6 +54,15 @@ pub enum Operation {
         /// The number of columns.
         columns: usize,
     },
+    /// The mean over all positions as a map, (N, 1, 1, C).
+    MeanMap,
+    /// The map with another number of rows and columns, bilinearly, as PyTorch's `interpolate` with `align_corners=False`.
+    Resize {
+        /// The number of rows.
+        rows: usize,
+        /// The number of columns.
+        columns: usize,
+    },
     /// Normalisation over the channels of every position, with weight and bias (C).
     LayerNorm {
         /// The weight.
@@ -206,7 +215,8 @@ impl Operation {
             Self::Relu | Self::Relu6 | Self::LeakyRelu(_) | Self::QuickGelu => "activation",
             Self::Add => "addition",
             Self::Concatenate => "concatenation",
-            Self::MaxPool { .. } | Self::AveragePool2 | Self::Mean { .. } => "pooling",
+            Self::MaxPool { .. } | Self::AveragePool2 | Self::Mean { .. } | Self::MeanMap => "pooling",
+            Self::Resize { .. } => "resizing",
             Self::LayerNorm { .. } => "LayerNorm",
             Self::Blur(_) => "blur pooling",
             Self::Rule(_) => "rule",

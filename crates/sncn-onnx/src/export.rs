@@ -1,6 +1,6 @@
 //! `export`: a network as an ONNX file, from its trace.
 
-use crate::write::{Notes, Writer};
+use crate::write::{Dim, Notes, Writer};
 use candle_core::{Result, Tensor, bail};
 use sncn_core::Network;
 use sncn_core::rule::{Function, MatrixOperation, Pair, Traced};
@@ -8,7 +8,7 @@ use sncn_core::trace::{Operation, Step, trace};
 
 /// The name of a file's input: images (N, 3, H, W).
 const INPUT: &str = "images";
-/// The name of its output: logits (N, classes).
+/// The name of its output: logits (N, classes), or (N, classes, H, W).
 const OUTPUT: &str = "logits";
 /// Images on which a network is traced.
 const TRACED: usize = 3;
@@ -21,25 +21,31 @@ struct Value {
     shape: Vec<usize>,
 }
 
-/// Writes a network that takes images (N, size, size, 3) as an ONNX file of operator set 17, which takes images (N, 3, size, size) in any
-/// batch and answers (N, classes); the file's bytes.
+/// Writes a network as an ONNX file of operator set 17, which takes images (N, 3, H, W) in any batch; the file's bytes. One that answers
+/// logits (N, classes) is written for images of `size`, height and width, and its file answers (N, classes); one that answers (N, H, W,
+/// classes) for images of any size, and its file answers (N, classes, H, W).
 ///
 /// # Errors
 /// Returns an error where the network fails on such images, or has an operation without an ONNX form, which it names.
-pub fn export(network: &dyn Network, size: usize, notes: &Notes<'_>) -> Result<Vec<u8>> {
-    let images = (0..TRACED * size * size * 3).map(|index| ((index * 37 % 101) as f32) / 101. - 0.5).collect();
-    let images = Tensor::from_vec(images, (TRACED, size, size, 3), &candle_core::Device::Cpu)?;
+pub fn export(network: &dyn Network, (height, width): (usize, usize), notes: &Notes<'_>) -> Result<Vec<u8>> {
+    let images = (0..TRACED * height * width * 3).map(|index| ((index * 37 % 101) as f32) / 101. - 0.5).collect();
+    let images = Tensor::from_vec(images, (TRACED, height, width, 3), &candle_core::Device::Cpu)?;
     let found = trace(network, &images)?;
-    let mut graph =
-        Graph { writer: Writer::default(), values: vec![Value { name: INPUT.to_string(), shape: vec![TRACED, size, size, 3] }] };
+    let image = Value { name: INPUT.to_string(), shape: vec![TRACED, height, width, 3] };
+    let mut graph = Graph { writer: Writer::default(), values: vec![image] };
     for step in &found.steps {
         let name = graph.step(step)?;
         graph.values.push(Value { name, shape: step.shape.clone() });
     }
     let Value { name, shape } = graph.values[found.output].clone();
-    let [_, classes] = shape.as_slice() else { bail!("the network answers with shape {shape:?}; (N, classes) can be written") };
+    let (batch, [rows, columns]) = (Dim::Free("batch"), ["height", "width"].map(Dim::Free));
+    let (input, output) = match shape.as_slice() {
+        [_, classes] => ([Dim::Fixed(height), Dim::Fixed(width)], vec![batch, Dim::Fixed(*classes)]),
+        [_, h, w, classes] if (*h, *w) == (height, width) => ([rows, columns], vec![batch, Dim::Fixed(*classes), rows, columns]),
+        _ => bail!("the network answers with shape {shape:?}; (N, classes) and (N, H, W, classes) can be written"),
+    };
     graph.writer.named(name, OUTPUT);
-    Ok(graph.writer.bytes((INPUT, &[3, size, size]), (OUTPUT, &[*classes]), notes))
+    Ok(graph.writer.bytes((INPUT, &[batch, Dim::Fixed(3), input[0], input[1]]), (OUTPUT, &output), notes))
 }
 
 /// A graph that is written.
@@ -99,6 +105,24 @@ impl Graph {
                 }
                 let mean = w.node("GlobalAveragePool", &[name], |_| {});
                 w.node("Flatten", &[mean], |node| _ = node.int("axis", 1))
+            }
+            Operation::MeanMap => w.node("GlobalAveragePool", &names, |_| {}),
+            Operation::Resize { rows, columns } => {
+                // as many as the image has, or an earlier map, whatever these are of another image
+                let like = self.values.iter().find(|value| value.shape.len() == 4 && value.shape[1..3] == [*rows, *columns]);
+                let Some(Value { name: like, .. }) = like else {
+                    bail!("a map is resized to {rows} x {columns}, which no map before it has")
+                };
+                let channels = inputs[0].shape[3];
+                let first = w.node("Shape", &[names[0].clone()], |node| _ = node.int("start", 0).int("end", 1));
+                let last = w.node("Shape", std::slice::from_ref(like), |node| _ = node.int("start", 2).int("end", 4));
+                let sizes = [first, w.integers(&[channels as i64]), last];
+                let sizes = w.node("Concat", &sizes, |node| _ = node.int("axis", 0));
+                let none = String::new();
+                w.node("Resize", &[names[0].clone(), none.clone(), none, sizes], |node| {
+                    node.text("mode", "linear");
+                    node.text("coordinate_transformation_mode", "half_pixel");
+                })
             }
             Operation::LayerNorm { weight, bias, eps } => {
                 let last = w.node("Transpose", &names, |node| _ = node.ints("perm", &[0, 2, 3, 1]));

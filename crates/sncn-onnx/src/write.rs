@@ -20,6 +20,15 @@ const FORMAT: i64 = 8;
 /// What an ONNX file notes beside its graph: names and texts.
 pub type Notes<'a> = [(&'a str, String)];
 
+/// A dimension of an input or output.
+#[derive(Clone, Copy)]
+pub(crate) enum Dim {
+    /// A number.
+    Fixed(usize),
+    /// Any number; equal names are equal numbers.
+    Free(&'static str),
+}
+
 /// A graph as far as it is written.
 #[derive(Default)]
 pub(crate) struct Writer {
@@ -121,12 +130,15 @@ impl Writer {
         Ok(self.floats(tensor.dims(), values))
     }
 
-    /// The file, with an input and an output, each with its shape without the batch.
-    pub(crate) fn bytes(self, input: (&str, &[usize]), output: (&str, &[usize]), notes: &Notes<'_>) -> Vec<u8> {
-        let declared = |(name, dims): (&str, &[usize])| {
-            let batch = Dimension { value: Some(dimension::Value::DimParam("batch".to_string())), ..Dimension::default() };
-            let fixed = |dim: &usize| Dimension { value: Some(dimension::Value::DimValue(*dim as i64)), ..Dimension::default() };
-            let shape = TensorShapeProto { dim: [batch].into_iter().chain(dims.iter().map(fixed)).collect() };
+    /// The file, with an input and an output, each with its shape.
+    pub(crate) fn bytes(self, input: (&str, &[Dim]), output: (&str, &[Dim]), notes: &Notes<'_>) -> Vec<u8> {
+        let declared = |(name, dims): (&str, &[Dim])| {
+            let value = |dim: &Dim| match dim {
+                Dim::Fixed(dim) => dimension::Value::DimValue(*dim as i64),
+                Dim::Free(name) => dimension::Value::DimParam(name.to_string()),
+            };
+            let dim = |dim: &Dim| Dimension { value: Some(value(dim)), ..Dimension::default() };
+            let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
             let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(shape) };
             let kind = TypeProto { value: Some(Kind::TensorType(tensor)), ..TypeProto::default() };
             ValueInfoProto { name: name.to_string(), r#type: Some(kind), ..ValueInfoProto::default() }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sncn_core::{LayerConfig, Vars};
 use sncn_train::files;
-use sncn_train::harness::id2label::classes;
+use sncn_train::id2label::classes;
 use sncn_train::text_file::{self, quoted};
 use sncn_weights::{NameMap, Outcome, Weights};
 use std::path::{Path, PathBuf};

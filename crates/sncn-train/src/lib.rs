@@ -19,6 +19,7 @@ mod event_file;
 pub mod files;
 pub mod fixmatch;
 pub mod harness;
+pub mod id2label;
 pub mod inversion;
 pub mod labelled;
 pub mod learner;

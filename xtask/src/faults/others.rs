@@ -80,7 +80,8 @@ fn resident(id: u32) -> Option<f64> {
 pub(super) fn memory(work: &Work, images: usize) -> Result<Outcome> {
     let scenario = Scenario::of_memory();
     let mut outcome = Outcome::new("memory", &scenario);
-    let mut child = work.measure(images).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let said = tempfile::NamedTempFile::new()?;
+    let mut child = work.measure(images).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.reopen()?).spawn()?;
     let mut seen = Vec::new();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -97,6 +98,9 @@ pub(super) fn memory(work: &Work, images: usize) -> Result<Outcome> {
     if seen.len() < 10 {
         outcome.remark("too short to tell, or the system does not tell");
     } else {
+        // the data set may have fewer
+        let said = fs::read_to_string(said.path())?;
+        let images = said.split(" = ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("an unknown number of");
         outcome.remark(format!(
             "{images} images: at most {:.0} MB in the first fifth, {:.0} MB in the last",
             first / 1e3,

@@ -325,3 +325,57 @@ impl Outcome {
         vec![self.fault.to_string(), self.command.to_string(), tried, survived, same, self.remarks()]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_from_the_undisturbed_run_is_named() -> Result<()> {
+        let folder = tempfile::tempdir()?;
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("run"))?;
+        fs::write(at("run/a.safetensors"), "weights")?;
+        fs::write(at("results.jsonl"), "{}")?;
+        let (files, bytes) = files(folder.path())?;
+        assert_eq!((files.len(), bytes), (2, 9));
+        let reference = Reference { time: Duration::ZERO, files, bytes };
+        assert_eq!(reference.differs(folder.path())?, None);
+        // what is not yet whole does not count
+        fs::write(at(".partial-x"), "half")?;
+        fs::write(at("run/.lock"), "")?;
+        assert_eq!(reference.differs(folder.path())?, None);
+        fs::write(at("more.jsonl"), "")?;
+        assert_eq!(reference.differs(folder.path())?.as_deref(), Some("more.jsonl is too much"));
+        fs::write(at("run/a.safetensors"), "weightz")?;
+        assert_eq!(reference.differs(folder.path())?.as_deref(), Some("run/a.safetensors differs"));
+        fs::remove_file(at("results.jsonl"))?;
+        assert_eq!(reference.differs(folder.path())?.as_deref(), Some("results.jsonl differs"));
+        Ok(())
+    }
+
+    #[test]
+    fn a_trial_counts_as_survived_only_with_the_same_bytes() {
+        let scenario = Scenario::of_memory();
+        let mut outcome = Outcome::new("killed", &scenario);
+        outcome.count(true, None);
+        assert!(outcome.is_well());
+        outcome.count(true, Some("a differs".to_string()));
+        outcome.count(false, None);
+        assert!(!outcome.is_well());
+        assert_eq!(outcome.line(), ["killed", "robustness", "3", "2", "1", "a differs"]);
+        let left_out = Outcome::left_out("disk full", &scenario, "no mount");
+        assert!(left_out.is_well() && left_out.line()[5] == "left out: no mount");
+    }
+
+    #[test]
+    fn moments_are_spread() {
+        let all: Vec<f64> = (0..200).map(|index| moment(0, index)).collect();
+        assert!(all.iter().all(|moment| (0. ..=1.).contains(moment)));
+        for part in 0..4 {
+            let count = all.iter().filter(|moment| (**moment * 4.) as usize == part).count();
+            assert!((30..70).contains(&count), "{count}");
+        }
+        assert_ne!(moment(0, 1), moment(1, 1));
+    }
+}

@@ -6,7 +6,8 @@ use super::observe::done;
 use super::pooled::Pooled;
 use super::recording::Recording;
 use crate::ops;
-use candle_core::Result;
+use crate::trace::{self, Operation};
+use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
 use sncn_kernels::rows::centred_sums;
@@ -29,7 +30,12 @@ impl FeatureMap {
     /// # Errors
     /// Returns an error for an empty tensor; never on a recorded map.
     pub fn global_avg_pool_keepdim(&self) -> Result<Self> {
-        self.either(|xs| ops::global_avg_pool(xs)?.unsqueeze(1)?.unsqueeze(1), |recording, map| Ok(mean_map(recording, map)))
+        let plain = |xs: &Tensor| {
+            let means = ops::global_avg_pool(xs)?.unsqueeze(1)?.unsqueeze(1)?;
+            trace::note(|| Operation::MeanMap, &[xs], &means);
+            Ok(means)
+        };
+        self.either(plain, |recording, map| Ok(mean_map(recording, map)))
     }
 }
 

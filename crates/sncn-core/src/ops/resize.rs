@@ -2,6 +2,7 @@
 
 use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
+use crate::trace::{self, Operation};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::resize::{ResizeShape, resize_backward, resize_forward};
 use sncn_kernels::simd::Form;
@@ -69,7 +70,9 @@ fn apply(xs: &Tensor, size: (usize, usize), bilinear: bool) -> Result<Tensor> {
 /// # Errors
 /// Returns an error where xs is not (N, H, W, C), or an old or new size is 0.
 pub fn resize_bilinear(xs: &Tensor, size: (usize, usize)) -> Result<Tensor> {
-    apply(xs, size, true)
+    let ys = apply(xs, size, true)?;
+    trace::note(|| Operation::Resize { rows: size.0, columns: size.1 }, &[xs], &ys);
+    Ok(ys)
 }
 
 /// Resizes (N, H, W, C) to (height, width) with nearest neighbours: output i reads input ⌊i·in/out⌋.

@@ -10,7 +10,6 @@ pub mod export;
 pub mod fit;
 mod folder;
 pub mod given;
-pub mod id2label;
 pub mod manner;
 pub mod plan;
 pub mod predict;

@@ -6,7 +6,7 @@ pub(crate) mod corrupted;
 pub(crate) mod digest;
 mod import;
 mod inside;
-mod noted;
+pub(crate) mod noted;
 mod options;
 mod predict;
 mod queue;

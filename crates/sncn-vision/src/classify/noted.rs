@@ -12,9 +12,9 @@ use std::io::Read;
 use std::path::Path;
 
 /// The name under which an ONNX file notes its classes, a JSON array of names in the order of its outputs.
-pub(super) const CLASSES: &str = "sncn.classes";
+pub(crate) const CLASSES: &str = "sncn.classes";
 /// The name under which it notes how images become inputs, the key `input` of a row.
-pub(super) const INPUT: &str = "sncn.input";
+pub(crate) const INPUT: &str = "sncn.input";
 
 /// The largest header of a safetensors file, as the format has it.
 const LARGEST: u64 = 100_000_000;

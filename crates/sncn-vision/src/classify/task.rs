@@ -189,7 +189,7 @@ impl Task for Classify {
         let (size, classes) = (trained.run.settings.preprocessing.size, &trained.header.classes);
         let notes =
             [(CLASSES, serde_json::to_string(classes)?), (INPUT, serde_json::to_string(&trained.run.settings.preprocessing)?)];
-        Ok(sncn_onnx::export(trained.network(), size, &notes)?)
+        Ok(sncn_onnx::export(trained.network(), (size, size), &notes)?)
     }
 
     fn benches() -> &'static [Case] {

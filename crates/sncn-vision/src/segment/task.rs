@@ -12,6 +12,7 @@ use super::test_sets::TestSets;
 use super::transform::Transform;
 use crate::classify::Options;
 use crate::classify::corrupted::VALIDATION;
+use crate::classify::noted::{CLASSES, INPUT};
 use crate::dataset::pairs::{self, PairSubset};
 use crate::initial;
 use anyhow::{Context, Result, ensure};
@@ -38,7 +39,7 @@ pub enum Command {
     /// Draw images of a test set with their labels and with those that trained networks give them.
     Show(Show),
     /// Measure a network, or the label images of any program, under corruption.
-    Robustness(Robustness),
+    Robustness(Box<Robustness>),
 }
 
 impl harness::Command for Command {
@@ -49,6 +50,9 @@ impl harness::Command for Command {
         }
     }
 }
+
+/// The height and width of an image by which a network is traced: maps of different stages differ in both.
+const TRACED: (usize, usize) = (168, 232);
 
 impl Task for Segment {
     const INFO: &'static sncn_record::Task = &sncn_record::task::SEGMENT;
@@ -162,6 +166,12 @@ impl Task for Segment {
 
     fn csv(measurements: &[Measurement], classes: &[String]) -> String {
         summary::csv(measurements, classes)
+    }
+
+    fn onnx(trained: &Trained<Self>) -> Result<Vec<u8>> {
+        // as images are normalised here; their size does not count
+        let notes = [(CLASSES, serde_json::to_string(&trained.header.classes)?), (INPUT, "cifar".to_string())];
+        Ok(sncn_onnx::export(trained.network(), TRACED, &notes)?)
     }
 
     fn predict(trained: &Trained<Self>, options: &Predict) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 use sncn_core::{LayerConfig, Layers, Network, NormConfig, Pass, Seed, Vars};
-use sncn_onnx::{Classifier, File, Reading, export};
+use sncn_onnx::{Classifier, File, Reading, Segmenter, export};
 use sncn_vision::backbone::{self, Blueprint};
 
 const CLASSES: usize = 5;
@@ -26,7 +26,7 @@ fn network(name: &str, layers: Layers<'_>) -> Result<Box<dyn Network>> {
 fn difference(network: &dyn Network, size: usize, name: &str) -> Result<f64> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("network.onnx");
-    std::fs::write(&path, export(network, size, &[("a", "b".to_string())])?)?;
+    std::fs::write(&path, export(network, (size, size), &[("a", "b".to_string())])?)?;
     let wrap = |error: sncn_onnx::OnnxError| candle_core::Error::Msg(format!("{name}: {error}"));
     let file = File::read(&path).map_err(wrap)?;
     assert_eq!((file.note("a"), file.note("c")), (Some("b"), None));
@@ -87,6 +87,33 @@ fn every_norm_is_the_same_as_an_onnx_file() -> Result<()> {
         let network = network("cifar_resnet18", Layers::from(&[]).with_norm(Some(&norm)))?;
         let far = difference(&*network, 32, kind)?;
         assert!(far < 1e-4, "{kind}: {far}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_network_that_labels_pixels_is_the_same_as_an_onnx_file_for_images_of_any_size() -> Result<()> {
+    let attached = [LayerConfig::new("selfnorm", "post")];
+    for (name, layers) in
+        [("fcn_resnet18_8", &[][..]), ("fcn_resnet18_8_ibn", &attached[..]), ("deeplabv3plus_resnet18_8", &[][..])]
+    {
+        let vars = Vars::new(Seed::new(7), DType::F32, &Device::Cpu);
+        let network = backbone::segment::build(name, &Blueprint { classes: CLASSES, layers: layers.into(), vars: &vars })?;
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("network.onnx");
+        std::fs::write(&path, export(&*network, (72, 104), &[])?)?;
+        let wrap = |error: sncn_onnx::OnnxError| candle_core::Error::Msg(format!("{name}: {error}"));
+        let read = Segmenter::open(&path, Reading::default(), (72, 104)).map_err(wrap)?;
+        assert_eq!(read.classes(), CLASSES);
+        for (height, width) in [(72, 104), (67, 90)] {
+            let xs: Tensor = Seed::new(3).normal((2, height, width, 3))?;
+            let xs = xs.to_dtype(DType::F32)?;
+            let (ours, theirs) = (network.forward(&xs, &Pass::eval())?, read.forward(&xs, &Pass::eval())?);
+            assert_eq!(ours.dims(), theirs.dims());
+            let most = |xs: Tensor| xs.abs()?.max_all()?.to_dtype(DType::F64)?.to_scalar::<f64>();
+            let far = most((&ours - &theirs)?)? / most(ours)?;
+            assert!(far < 1e-4, "{name} at {height} x {width}: {far}");
+        }
     }
     Ok(())
 }

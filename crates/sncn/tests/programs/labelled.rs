@@ -155,6 +155,15 @@ fn a_checkpoint_is_measured_as_evaluate_does() {
         let (own, other) = (value(&own, split, "miou").unwrap(), value(&other, theirs, "miou").unwrap());
         assert!((own - other).abs() < 1e-12, "{split}: {own} {other}");
     }
+    // the network as an ONNX file answers as the checkpoint does
+    let (file, exported) = (folder.path().join("network.onnx"), folder.path().join("exported.jsonl"));
+    let newest = crate::common::checkpoints(&run).pop().unwrap();
+    segment().arg("export").arg(newest).arg("--output").arg(&file).assert().success();
+    let mut command = robustness(Path::new("scenes"), &["--limit", "3", "--severities", "2", "--corruptions", "fog", "--model"]);
+    command.arg(&file).arg("--results").arg(&exported).assert().success();
+    let (own, other) =
+        (value(&lines(&exported), "images-c/fog/2", "miou").unwrap(), value(&own, "images-c/fog/2", "miou").unwrap());
+    assert!((own - other).abs() < 1e-3, "{own} {other}");
     let (_folder, part) = data();
     let mut other = robustness(&part, &["--model"]);
     other.arg(&run);

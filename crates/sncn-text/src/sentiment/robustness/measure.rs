@@ -2,7 +2,7 @@
 
 use super::super::model::Sentiment;
 use super::protocol::Protocol;
-use super::shown;
+use super::shown::shown;
 use crate::dataset::Texts;
 use crate::examples::Examples;
 use crate::shift::{self, SHIFTS};

@@ -4,6 +4,7 @@
 mod copies;
 mod measure;
 mod protocol;
+mod shown;
 
 pub use copies::Shift;
 
@@ -11,9 +12,11 @@ use anyhow::{Context, Result, ensure};
 use measure::Measurement;
 use protocol::Options;
 use serde_json::Value;
+use shown::shown;
 use sncn_record::task::SENTIMENT;
 use sncn_train::harness::cli;
-use sncn_train::harness::robustness::{About, Changed, Outputs, Published, Samples, plain, run};
+use sncn_train::harness::robustness::given::called;
+use sncn_train::harness::robustness::{About, Outputs, Published, run};
 use std::path::{Path, PathBuf};
 
 /// Measure a model, or the predictions of any program, where texts are shifted.
@@ -59,7 +62,7 @@ impl Robustness {
         );
         let folder = Path::new(&self.texts);
         let (protocol, copies, texts) = copies::read(folder)?;
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = called(file);
         let about = About {
             task: &SENTIMENT,
             notes: protocol.notes(&format!("predictions of {name}")),
@@ -92,25 +95,4 @@ impl Robustness {
         kept.remove();
         self.outputs.hold(&about, &recorder)
     }
-}
-
-/// The most characters of a text on a page.
-const SHOWN: usize = 240;
-
-/// Shows texts whose answers changed; `of` gives the one with a number as it is and under the shift.
-fn shown(classes: &[String], (changed, severity): (&[Changed<'_>], usize), of: impl Fn(&str, usize) -> [String; 2]) -> Samples {
-    let heads = ["shift", "class", "text", "answer", "shifted", "answer to it"];
-    let mut samples = Samples::of_changes(&SENTIMENT, severity, &heads);
-    for one in changed {
-        let class = |class: u32| plain(classes.get(class as usize).map_or("", String::as_str));
-        let text = |text: String| {
-            let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-            let cut: String = words.chars().take(SHOWN).collect();
-            let end = if cut.len() < words.len() { "…" } else { "" };
-            plain(&cut) + end
-        };
-        let ([label, before, after], [clean, shifted]) = (one.classes.map(class), of(one.shift, one.index).map(text));
-        samples.grid.push(vec![one.shift.to_string(), label, clean, before, shifted, after]);
-    }
-    samples
 }

@@ -1,14 +1,14 @@
 //! `Protocol`: which texts are shifted how, as far as it decides whether two results may be compared.
 
 use crate::dataset::{self, Texts};
-use crate::shift::{SEED, SEVERITIES, SHIFTS};
+use crate::shift::{SEED, SHIFTS};
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 use sncn_train::digest;
 use sncn_train::harness::cli::{self, Severities};
-use sncn_train::harness::robustness::Shifts;
+use sncn_train::harness::robustness::{Shifts, given};
 use sncn_train::text_file::listed;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which texts are shifted how.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -69,20 +69,11 @@ impl Options {
     /// If there are none, or a shift is unknown.
     pub(super) fn open(&self, name: &str) -> Result<(Texts, Protocol, usize)> {
         let known: Vec<&str> = SHIFTS.iter().map(|(name, _)| *name).collect();
-        let shifts: Vec<String> = match self.shifts.as_slice() {
-            [] => known.iter().map(ToString::to_string).collect(),
-            names => names.to_vec(),
-        };
+        let shifts = given::names("--shifts", &self.shifts, known.iter().copied())?;
         let unknown = shifts.iter().find(|name| !known.contains(&name.as_str()));
         ensure!(unknown.is_none(), "--shifts: {:?} is unknown; known: {}", unknown.map_or("", String::as_str), listed(&known));
-        let severities = self.severities.given().unwrap_or_else(|| (1..=SEVERITIES).collect());
-        for (what, is_new) in [
-            ("--shifts", (1..shifts.len()).all(|at| !shifts[..at].contains(&shifts[at]))),
-            ("--severities", (1..severities.len()).all(|at| !severities[..at].contains(&severities[at]))),
-        ] {
-            ensure!(is_new, "{what} names one twice; each once is accepted");
-        }
-        ensure!(self.limit != Some(0), "--limit is 0; at least 1 is accepted");
+        let severities = given::severities(&self.severities)?;
+        given::check_limit(self.limit)?;
         let texts = dataset::open(name, &cli::data_dir(self.data_dir.as_deref()))?;
         texts.remark.iter().for_each(|remark| eprintln!("{name}: {remark}"));
         let all = texts.examples.len();
@@ -90,7 +81,7 @@ impl Options {
         let class = |label: u32| texts.classes.get(label as usize).map_or("", String::as_str);
         let each = texts.examples.iter().map(|one| digest::of_example(&[one.text.as_bytes(), class(one.label).as_bytes()]));
         let protocol = Protocol {
-            data: name.rsplit(['/', '\\']).next().unwrap_or(name).to_string(),
+            data: given::called(Path::new(name)),
             texts: texts.examples.len(),
             sha256: digest::of_set(each.collect()),
             shifts,

@@ -1,17 +1,17 @@
 //! What is done with a measurement: printed, written, shown on a page, ranked, held to a bound.
 
+use super::about::About;
 use super::kept::Kept;
 use super::page::{Page, Samples};
 use super::rank::{Published, Ranking};
 use super::shifts::{CHANGED, Shifts};
 use crate::files::write_atomically;
 use crate::harness::record::Recorder;
-use crate::harness::{provenance, summary};
+use crate::harness::summary;
 use crate::out;
 use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use sncn_record::Task;
-use sncn_record::results::{self, Header};
 use std::path::PathBuf;
 
 /// What is done with a measurement.
@@ -32,48 +32,6 @@ pub struct Outputs {
     /// Fail where less is right under shift, in the mean.
     #[arg(long, value_name = "PERCENT")]
     fail_below: Option<f64>,
-}
-
-/// What was measured of whom under which protocol.
-pub struct About {
-    /// The task.
-    pub task: &'static Task,
-    /// The name of the model, or of the file of predictions.
-    pub name: String,
-    /// What is known of the model; null of another program's.
-    pub model: Value,
-    /// What was measured, as far as it decides whether two results may be compared.
-    pub protocol: Value,
-    /// The seed of the shifts.
-    pub seed: u64,
-    /// The classes, in label order.
-    pub classes: Vec<String>,
-    /// What a reader should know.
-    pub notes: Vec<String>,
-}
-
-impl About {
-    /// A recorder of what is measured.
-    pub fn recorder(&self) -> Recorder {
-        let mut run = json!({"protocol": self.protocol});
-        if !self.model.is_null() {
-            run["model"] = self.model.clone();
-        }
-        Recorder::new(Header {
-            format: results::FORMAT,
-            table: String::new(),
-            row: self.name.clone(),
-            seed: self.seed,
-            run,
-            built: provenance::built(),
-            trained: Default::default(),
-            version: env!("CARGO_PKG_VERSION").to_string(),
-            machine: provenance::machine(),
-            selection: String::new(),
-            notes: self.notes.clone(),
-            classes: self.classes.clone(),
-        })
-    }
 }
 
 impl Outputs {

@@ -1,6 +1,6 @@
 //! The page of a measurement, for a browser.
 
-use super::outputs::About;
+use super::about::About;
 use super::shifts::{CHANGED, Shifts};
 use crate::calibration::BINS;
 use crate::harness::record::Recorder;

@@ -1,6 +1,6 @@
 //! `Ranking`: a measurement beside published results and others' of the same protocol.
 
-use super::outputs::About;
+use super::about::About;
 use crate::harness::record::Recorder;
 use crate::harness::summary::{shifted, value};
 use anyhow::{Context, Result, bail, ensure};

@@ -19,6 +19,7 @@ use sncn_record::task::CLASSIFY;
 use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::cli::{self, Severities};
 use sncn_train::harness::record::Recorder;
+use sncn_train::harness::robustness::given::{self, called};
 use sncn_train::harness::robustness::{About, Answered, Kept, Measured, Samples, Shifts, split};
 use sncn_train::harness::{Score, Way};
 use std::path::{Path, PathBuf};
@@ -82,23 +83,14 @@ impl Options {
     /// # Errors
     /// If there are none, their classes are not the model's, or a corruption is unknown.
     pub(super) fn open(&self, given: &Path, subject: Subject) -> Result<Measurement> {
-        let corruptions: Vec<String> = match self.corruptions.as_slice() {
-            [] => corruption::benchmark().map(str::to_string).collect(),
-            names => names.to_vec(),
-        };
-        let severities = self.severities.given().unwrap_or_else(|| (1..=5).collect());
-        for (what, is_new) in [
-            ("--corruptions", (1..corruptions.len()).all(|at| !corruptions[..at].contains(&corruptions[at]))),
-            ("--severities", (1..severities.len()).all(|at| !severities[..at].contains(&severities[at]))),
-        ] {
-            ensure!(is_new, "{what} names one twice; each once is accepted");
-        }
+        let corruptions = given::names("--corruptions", &self.corruptions, corruption::benchmark())?;
+        let severities = given::severities(&self.severities)?;
         let frost = frost::textures(self.frost_dir.as_deref())?;
         corruptions.iter().try_for_each(|name| Corruptions::new(name, 1, &frost, SEED, Corrupt::Fitted).map(|_| ()))?;
         let (images, data) = self.images(given)?;
         let (images, classes) = subject.fits(images)?;
         let all = images.len();
-        ensure!(self.limit != Some(0), "--limit is 0; at least 1 is accepted");
+        given::check_limit(self.limit)?;
         let images = setup::limited(&images, self.limit);
         ensure!(!images.is_empty(), "{}: no images", given.display());
         let protocol = Protocol {
@@ -140,8 +132,7 @@ impl Options {
         let name = given.to_string_lossy();
         dataset::check_given(&name)?;
         if given.exists() {
-            let called = given.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-            return Ok((photos::class_folders(given, Check::default())?, called.unwrap_or_else(|| name.into_owned())));
+            return Ok((photos::class_folders(given, Check::default())?, called(given)));
         }
         let splits = dataset::open(&name, &cli::data_dir(self.data_dir.as_deref()))?;
         let (_, images) = splits.test.into_iter().next().with_context(|| format!("{name}: no test images"))?;

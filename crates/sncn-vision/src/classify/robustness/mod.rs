@@ -16,6 +16,7 @@ use serde_json::Value;
 use sncn_record::corruption_error::ALEXNET;
 use sncn_record::task::CLASSIFY;
 use sncn_train::harness::cli;
+use sncn_train::harness::robustness::given::called;
 use sncn_train::harness::robustness::{About, Copied, Copies, Outputs, Samples, run};
 use std::path::{Path, PathBuf};
 
@@ -59,8 +60,7 @@ impl Robustness {
         let (manifest, copies) = Manifest::read(&self.images)?;
         let copies = copies.into_iter().map(Copied::from).collect();
         let copies = Copies::new(&CLASSIFY, &self.images, manifest.images, copies)?;
-        let (protocol, name) =
-            (Protocol::of_copies(&manifest), file.file_name().unwrap_or_default().to_string_lossy().into_owned());
+        let (protocol, name) = (Protocol::of_copies(&manifest), called(file));
         let about = About {
             task: &CLASSIFY,
             notes: protocol.notes(&format!("predictions of {name}")),

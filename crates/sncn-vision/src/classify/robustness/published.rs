@@ -67,7 +67,7 @@ pub(super) fn ranking(protocol: &Protocol) -> Result<Published> {
         let Entry { name, value, clean } = entry;
         Line { name: name.clone(), clean: *clean, value: *value, source: group.source.clone() }
     };
-    Ok(Published { metric, lines: group.results.iter().map(line).collect(), known, ..Published::default() })
+    Ok(Published { metric, lines: group.results.iter().map(line).collect(), known })
 }
 
 impl Group {

@@ -13,8 +13,9 @@ use sncn_core::Network;
 use sncn_onnx::{Classifier, Layout, Reading};
 use sncn_train::digest::hex;
 use sncn_train::harness::Trained;
-use sncn_train::harness::id2label::classes;
+use sncn_train::harness::robustness::given::called;
 use sncn_train::harness::saved::Saved;
+use sncn_train::id2label::classes;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -111,7 +112,7 @@ impl Options {
         let reading = Reading { size: preprocessing.size, layout, output: self.output_name.clone() };
         let model = Classifier::new(&file, &reading)?;
         let bytes = fs::read(path).with_context(|| path.display().to_string())?;
-        let (name, sha256) = (file_name(path), hex(&Sha256::digest(bytes)));
+        let (name, sha256) = (called(path), hex(&Sha256::digest(bytes)));
         let (count, describe) = (model.classes(), format!("{name}: {}", model.describe()));
         let noted = || format!("{}: its note {CLASSES}", path.display());
         let names: Option<Vec<String>> = file.note(CLASSES).map(serde_json::from_str).transpose().with_context(noted)?;
@@ -141,7 +142,7 @@ impl Options {
         for (option, is_given) in [("--layout", self.layout.is_some()), ("--output-name", self.output_name.is_some())] {
             ensure!(!is_given, "{option} is for ONNX files, and {} is none", path.display());
         }
-        let model = Candle::open(path, self.network.as_deref())?;
+        let mut model = Candle::open(path, self.network.as_deref())?;
         let preprocessing = match (&self.input, model.config.get("pretrained_cfg")) {
             (None, Some(keys)) => Preprocessing::of_timm(keys).context("config.json: pretrained_cfg: give --input instead")?,
             _ => self.preprocessing(&model.path, None)?,
@@ -153,7 +154,7 @@ impl Options {
         let fits = names.as_ref().is_none_or(|names| names.len() == count);
         ensure!(fits, "config.json names another number of classes than the {count} that {} has", model.path.display());
         let bytes = fs::read(&model.path).with_context(|| model.path.display().to_string())?;
-        let (name, sha256) = (file_name(path), hex(&Sha256::digest(bytes)));
+        let (name, sha256) = (called(path), hex(&Sha256::digest(bytes)));
         let describe = format!("{name}: {} of candle-transformers, {count} classes, as operations of candle", model.name);
         Ok(Subject { network: Box::new(model), count, names, preprocessing, name, sha256, describe })
     }
@@ -209,10 +210,6 @@ impl Subject {
             .is_none()
             .then(|| "class names: those of the folders, sorted, taken for the order of the model's outputs".to_string())
     }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Whether a file begins as those of safetensors do: 8 bytes of a length, and a brace.

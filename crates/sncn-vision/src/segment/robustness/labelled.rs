@@ -1,6 +1,6 @@
 //! The label images of any program, for copies that `corrupt` wrote.
 
-use super::protocol::{Data, Protocol, Shown, below, file_name, of};
+use super::protocol::{Data, Protocol, Shown, below, of};
 use crate::classify::corrupt::{AUTO, Manifest};
 use crate::classify::digest::of_image;
 use crate::corruption::Dims;
@@ -15,6 +15,7 @@ use sncn_train::confusion::Confusion;
 use sncn_train::data::VOID;
 use sncn_train::digest::{of_example, of_set};
 use sncn_train::harness::record::Recorder;
+use sncn_train::harness::robustness::given::called;
 use sncn_train::harness::robustness::{About, Measured, Shifts};
 use sncn_train::text_file::listed;
 use std::path::{Path, PathBuf};
@@ -162,7 +163,7 @@ impl Measured for Labelled {
 
 impl Shown for Labelled {
     fn about(&self) -> Result<About> {
-        let name = file_name(&self.predictions);
+        let name = called(&self.predictions);
         let mut notes = self.protocol.notes(&format!("label images in {name}"));
         notes.extend(self.data.notes());
         Ok(About {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sncn_report::Grid;
 use sncn_train::digest;
 use sncn_train::harness::cli::{self, Severities};
+use sncn_train::harness::robustness::given;
 use sncn_train::harness::robustness::{About, Measured, Samples, Shifts, plain};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -97,19 +98,16 @@ impl Options {
     ///
     /// # Errors
     /// If there are none.
-    pub(super) fn open(&self, given: &str) -> Result<Data> {
-        ensure!(self.limit != Some(0), "--limit is 0; at least 1 is accepted");
-        let path = Path::new(given);
+    pub(super) fn open(&self, set: &str) -> Result<Data> {
+        given::check_limit(self.limit)?;
+        let path = Path::new(set);
         let (name, pairs) = match path.is_dir() {
-            true => {
-                let name = path.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-                (name.unwrap_or_else(|| given.to_string()), pairs::part(path)?)
-            }
-            false => (given.to_string(), pairs::test_set(given, &cli::data_dir(self.data_dir.as_deref()))?),
+            true => (given::called(path), pairs::part(path)?),
+            false => (set.to_string(), pairs::test_set(set, &cli::data_dir(self.data_dir.as_deref()))?),
         };
         let all = pairs.len();
         let pairs = PairSubset::first(&pairs, self.limit);
-        ensure!(!pairs.is_empty(), "{given}: no images");
+        ensure!(!pairs.is_empty(), "{set}: no images");
         let each = (0..pairs.len()).into_par_iter().map(|index| -> Result<[u8; 32]> {
             let Pair { height, width, image, labels } = pairs.read(index)?;
             Ok(digest::of_example(&[format!("{height} {width}").as_bytes(), &image, &labels]))
@@ -134,17 +132,8 @@ impl Options {
     /// # Errors
     /// If a corruption is unknown, or one is named twice.
     pub(super) fn protocol(&self, data: &Data) -> Result<(Protocol, Frost)> {
-        let corruptions: Vec<String> = match self.corruptions.as_slice() {
-            [] => corruption::benchmark().map(str::to_string).collect(),
-            names => names.to_vec(),
-        };
-        let severities = self.severities.given().unwrap_or_else(|| (1..=5).collect());
-        for (what, is_new) in [
-            ("--corruptions", (1..corruptions.len()).all(|at| !corruptions[..at].contains(&corruptions[at]))),
-            ("--severities", (1..severities.len()).all(|at| !severities[..at].contains(&severities[at]))),
-        ] {
-            ensure!(is_new, "{what} names one twice; each once is accepted");
-        }
+        let corruptions = given::names("--corruptions", &self.corruptions, corruption::benchmark())?;
+        let severities = given::severities(&self.severities)?;
         let frost = frost::textures(self.frost_dir.as_deref())?;
         corruptions.iter().try_for_each(|name| corruption::build(name, 1, TABLE, &frost).map(|_| ()))?;
         let protocol = Protocol {
@@ -223,11 +212,6 @@ pub(super) fn samples(measured: &(impl Measured + Shown)) -> Result<Samples> {
         }
     }
     Ok(samples)
-}
-
-/// The name of a file.
-pub(super) fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
 /// Refuses another number of classes than the set's.

@@ -2,7 +2,7 @@
 
 use super::super::scoring::Protocol as Windows;
 use super::super::setup::Segment;
-use super::protocol::file_name;
+use crate::classify::noted::{CLASSES, INPUT};
 use crate::preprocess::{Normalisation, Preprocessing};
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -10,6 +10,7 @@ use sncn_core::Network;
 use sncn_onnx::{Reading, Segmenter};
 use sncn_train::digest::hex;
 use sncn_train::harness::Trained;
+use sncn_train::harness::robustness::given::called;
 use sncn_train::harness::saved::Saved;
 use std::path::{Path, PathBuf};
 
@@ -64,22 +65,26 @@ impl Options {
     }
 
     fn onnx(&self, path: &Path, size: (usize, usize)) -> Result<Subject> {
-        let Some(input) = &self.input else {
+        let file = sncn_onnx::File::read(path)?;
+        let Some(input) = self.input.as_deref().or(file.note(INPUT)) else {
             bail!("{}: how images become its inputs is not known: give --input, such as imagenet", path.display())
         };
-        let read = serde_json::from_str(input).unwrap_or_else(|_| serde_json::Value::from(input.as_str()));
+        let read = serde_json::from_str(input).unwrap_or_else(|_| serde_json::Value::from(input));
         let Preprocessing { mean, std, .. } = Preprocessing::read(&read).context("--input")?;
+        let names = file.note(CLASSES).map(serde_json::from_str).transpose();
+        let names: Option<Vec<String>> = names.with_context(|| format!("{}: its note {CLASSES}", path.display()))?;
         // a window is the size that the network sees
         let size = self.window.map_or(size, |side| (side.min(size.0), side.min(size.1)));
         let reading = Reading { output: self.output_name.clone(), ..Reading::default() };
-        let model = Segmenter::open(path, reading, size)?;
+        let model = Segmenter::new(file, reading, size)?;
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-        let (name, count) = (file_name(path), model.classes());
-        let describe = format!("{name}: {}; classes are those of the set in their order", model.describe());
+        let (name, count) = (called(path), model.classes());
+        let classes = if names.is_some() { "" } else { "; classes are those of the set in their order" };
+        let describe = format!("{name}: {}{classes}", model.describe());
         Ok(Subject {
             network: Box::new(model),
             count,
-            names: None,
+            names,
             normalisation: Normalisation { mean, std },
             windows: Windows::default(),
             name,

@@ -38,6 +38,8 @@ pub(super) struct Candle {
     /// What `config.json` beside its weights says, if there is one.
     pub(super) config: Value,
     model: Func<'static>,
+    /// Whether it takes one image at a time.
+    is_alone: bool,
 }
 
 /// The folder that a path means, itself or that of a file.
@@ -100,20 +102,23 @@ impl Candle {
             Ok((model, classes))
         };
         let (model, classes) = opened().with_context(|| at.display().to_string())?;
-        Ok(Self { path: at, name: named.name, classes, config, model })
+        Ok(Self { path: at, name: named.name, classes, config, model, is_alone: false })
     }
 
-    /// Lets it answer an image of noise, as images are brought to it.
+    /// Lets it answer two images of noise, as images are brought to it; finds out whether it takes them together.
     ///
     /// # Errors
     /// If it cannot take images of that side, or does not answer with a finite score for every class.
-    pub(super) fn probe(&self, side: usize) -> Result<()> {
+    pub(super) fn probe(&mut self, side: usize) -> Result<()> {
         let noise = |index: usize| ((index as u32).wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536. - 0.5;
-        let image = Tensor::from_vec((0..side * side * 3).map(noise).collect(), (1, side, side, 3), &Device::Cpu)?;
-        let scores = self.forward(&image, &Pass::eval());
+        let images = Tensor::from_vec((0..2 * side * side * 3).map(noise).collect(), (2, side, side, 3), &Device::Cpu)?;
+        let pass = Pass::eval();
+        // some multiply matrices that lie apart where there are several images, which candle refuses
+        self.is_alone = self.forward(&images, &pass).is_err();
+        let scores = self.forward(&images, &pass);
         let scores =
             scores.with_context(|| format!("{} does not take images of {side} x {side} pixels: correct --input", self.name))?;
-        ensure!(scores.dims() == [1, self.classes], "{} answers {:?} for {} classes", self.name, scores.dims(), self.classes);
+        ensure!(scores.dims() == [2, self.classes], "{} answers {:?} for {} classes", self.name, scores.dims(), self.classes);
         let scores: Vec<f32> = scores.flatten_all()?.to_vec1()?;
         ensure!(scores.iter().all(|score| score.is_finite()), "{} answers what is not finite to an image of noise", self.name);
         Ok(())
@@ -135,7 +140,12 @@ impl Network for Candle {
         if pass.train {
             candle_core::bail!("{}: a network of candle-transformers is measured here and not trained", self.path.display())
         }
-        in_chunks(xs, pass, |xs| self.model.forward(&xs.permute((0, 3, 1, 2))?.contiguous()?))
+        let answers = |xs: &Tensor| self.model.forward(&xs.permute((0, 3, 1, 2))?.contiguous()?);
+        if self.is_alone {
+            let each = (0..xs.dim(0)?).map(|index| answers(&xs.narrow(0, index, 1)?));
+            return Tensor::cat(&each.collect::<candle_core::Result<Vec<_>>>()?, 0);
+        }
+        in_chunks(xs, pass, answers)
     }
 
     fn sites(&self) -> usize {

@@ -83,7 +83,7 @@ fn a_network_of_each_family_answers_from_a_file_as_candle_itself_does() -> Resul
             assert!(opened.classes == CLASSES && opened.config.is_null(), "{name}");
         }
         std::fs::write(here.join(CONFIG), config.to_string())?;
-        let opened = Candle::open(&here, None).with_context(|| name.to_string())?;
+        let mut opened = Candle::open(&here, None).with_context(|| name.to_string())?;
         opened.probe(side)?;
         let found = opened.forward(&images, &Pass::eval())?.to_vec2::<f32>()?;
         assert_eq!(found, want, "{name}");
