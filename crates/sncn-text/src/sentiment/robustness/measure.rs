@@ -12,10 +12,9 @@ use sncn_core::Pass;
 use sncn_record::Task as Info;
 use sncn_record::task::SENTIMENT;
 use sncn_train::checkpoint;
-use sncn_train::harness::record::Recorder;
-use sncn_train::harness::robustness::{About, Answered, Kept, Measured, Samples, Shifts, split};
+use sncn_train::harness::robustness::{About, Answered, Found, Kept, Measured, Samples, Shifts, split};
 use sncn_train::harness::saved::Saved;
-use sncn_train::harness::{Score, Task, Trained, Way};
+use sncn_train::harness::{Observe, Score, Task, Trained, Way};
 use std::path::Path;
 
 /// Texts that are tried with every shift before anything is measured.
@@ -86,7 +85,7 @@ impl Measurement {
         Examples::new(shifted.as_ref().unwrap_or(texts), &model.vocabulary, model.longest)
     }
 
-    fn evaluate(&self, texts: &Texts, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<<Sentiment as Task>::Score> {
+    fn evaluate(&self, texts: &Texts, part: (&str, usize), observe: Observe<'_>) -> Result<<Sentiment as Task>::Score> {
         let (set, way) = (self.part(texts, part)?, Way::plain(self.trained.network(), &self.pass));
         Sentiment::score(&self.trained.model, &way, self.trained.header.classes.len(), &set, observe)
     }
@@ -115,19 +114,13 @@ impl Measured for Measurement {
         self.protocol.shifts()
     }
 
-    fn measure(
-        &self,
-        part: (&str, usize),
-        split: &str,
-        recorder: &mut Recorder,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u32>> {
+    fn measure(&self, part: (&str, usize), into: Found<'_>, observe: Observe<'_>) -> Result<Vec<u32>> {
         let found = self.evaluate(&self.texts, part, observe)?;
-        found.record(recorder, split, &self.trained.header.classes, part.1 == 0);
+        found.record(into.recorder, into.split, &self.trained.header.classes, part.1 == 0);
         Ok(found.predictions().to_vec())
     }
 
-    fn try_few(&self, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<()> {
+    fn try_few(&self, part: (&str, usize), observe: Observe<'_>) -> Result<()> {
         let few = self.texts.clone().first(Some(FEW));
         self.evaluate(&few, part, observe).map(|_| ()).context("the first texts")
     }

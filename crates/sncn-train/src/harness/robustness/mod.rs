@@ -19,4 +19,4 @@ pub use outputs::Outputs;
 pub use page::{Samples, plain};
 pub use rank::{Line, Published};
 pub use samples::{Answered, Changed};
-pub use shifts::{CHANGED, Measured, Shifts, run, split};
+pub use shifts::{CHANGED, Found, Measured, Shifts, run, split};

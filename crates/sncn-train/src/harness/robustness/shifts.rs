@@ -1,6 +1,7 @@
 //! A model measured on examples as they are, and under every shift at every severity.
 
 use super::kept::{Kept, Part};
+use crate::harness::Observe;
 use crate::harness::cli;
 use crate::harness::record::Recorder;
 use anyhow::{Context, Result};
@@ -48,6 +49,14 @@ impl<'a> Shifts<'a> {
     }
 }
 
+/// Where what is found of a part is added.
+pub struct Found<'a> {
+    /// The results.
+    pub recorder: &'a mut Recorder,
+    /// What they call the part.
+    pub split: &'a str,
+}
+
 /// What is measured.
 pub trait Measured {
     /// The task that it is of.
@@ -56,24 +65,18 @@ pub trait Measured {
     /// The shifts that it is measured under.
     fn shifts(&self) -> Shifts<'_>;
 
-    /// Measures a part, adds what is found to `recorder` under the name `split`, and gives the answers; none where a change of answers means
-    /// nothing. `observe` is called with the number of examples done since the last call.
+    /// Measures a part, adds what is found to `found`, and gives the answers; none where a change of answers means nothing. `observe` is
+    /// called with the number of examples done since the last call.
     ///
     /// # Errors
     /// If an example cannot be read, or the model fails.
-    fn measure(
-        &self,
-        part: (&str, usize),
-        split: &str,
-        recorder: &mut Recorder,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u32>>;
+    fn measure(&self, part: (&str, usize), found: Found<'_>, observe: Observe<'_>) -> Result<Vec<u32>>;
 
     /// Measures a few examples of a part, to tell what all will cost.
     ///
     /// # Errors
     /// As [`Measured::measure`].
-    fn try_few(&self, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<()>;
+    fn try_few(&self, part: (&str, usize), observe: Observe<'_>) -> Result<()>;
 }
 
 /// What measuring will cost: examples, and how many of them this machine does in a second, tried with every shift.
@@ -123,7 +126,8 @@ pub fn run(measured: &dyn Measured, kept: &mut Kept, recorder: &mut Recorder) ->
             continue;
         }
         let from = recorder.measurements().len();
-        let found = measured.measure((shift, severity), &split, recorder, &mut |count| bar.inc(count as u64));
+        let into = Found { recorder, split: &split };
+        let found = measured.measure((shift, severity), into, &mut |count| bar.inc(count as u64));
         let found = found.with_context(|| split.clone())?;
         if severity > 0 && !found.is_empty() {
             recorder.add(&split, CHANGED, changed(kept.answers(task.examples), &found), shifts.examples);

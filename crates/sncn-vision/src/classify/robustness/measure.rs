@@ -18,10 +18,9 @@ use sncn_record::Task;
 use sncn_record::task::CLASSIFY;
 use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::cli::{self, Severities};
-use sncn_train::harness::record::Recorder;
 use sncn_train::harness::robustness::given::{self, called};
-use sncn_train::harness::robustness::{About, Answered, Kept, Measured, Samples, Shifts, split};
-use sncn_train::harness::{Score, Way};
+use sncn_train::harness::robustness::{About, Answered, Found, Kept, Measured, Samples, Shifts, split};
+use sncn_train::harness::{Observe, Score, Way};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -169,7 +168,7 @@ impl Measurement {
         notes
     }
 
-    fn evaluate(&self, images: &Arc<dyn Images>, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<Evaluation> {
+    fn evaluate(&self, images: &Arc<dyn Images>, part: (&str, usize), observe: Observe<'_>) -> Result<Evaluation> {
         let set = self.examples(images, part)?;
         Ok(Way::plain(&*self.subject.network, &self.pass).evaluate(&set, self.classes.len(), BATCH, observe)?)
     }
@@ -214,19 +213,13 @@ impl Measured for Measurement {
         self.protocol.shifts()
     }
 
-    fn measure(
-        &self,
-        part: (&str, usize),
-        split: &str,
-        recorder: &mut Recorder,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u32>> {
+    fn measure(&self, part: (&str, usize), into: Found<'_>, observe: Observe<'_>) -> Result<Vec<u32>> {
         let found = self.evaluate(&self.images, part, observe)?;
-        found.record(recorder, split, &self.classes, part.1 == 0);
+        found.record(into.recorder, into.split, &self.classes, part.1 == 0);
         Ok(found.predictions)
     }
 
-    fn try_few(&self, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<()> {
+    fn try_few(&self, part: (&str, usize), observe: Observe<'_>) -> Result<()> {
         let few = setup::limited(&self.images, Some((self.images.len() / TRIED).clamp(FEW.0, FEW.1)));
         self.evaluate(&few, part, observe).map(|_| ())
     }

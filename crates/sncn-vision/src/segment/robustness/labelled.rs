@@ -14,9 +14,9 @@ use sncn_record::task::SEGMENT;
 use sncn_train::confusion::Confusion;
 use sncn_train::data::VOID;
 use sncn_train::digest::{of_example, of_set};
-use sncn_train::harness::record::Recorder;
+use sncn_train::harness::Observe;
 use sncn_train::harness::robustness::given::called;
-use sncn_train::harness::robustness::{About, Measured, Shifts};
+use sncn_train::harness::robustness::{About, Found, Measured, Shifts};
 use sncn_train::text_file::listed;
 use std::path::{Path, PathBuf};
 
@@ -127,13 +127,7 @@ impl Measured for Labelled {
         self.protocol.shifts()
     }
 
-    fn measure(
-        &self,
-        part: (&str, usize),
-        split: &str,
-        recorder: &mut Recorder,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u32>> {
+    fn measure(&self, part: (&str, usize), into: Found<'_>, observe: Observe<'_>) -> Result<Vec<u32>> {
         let legend = self.data.pairs.legend();
         let mut confusion = Confusion::new(legend.classes.len()).ignoring(VOID);
         for index in 0..self.data.pairs.len() {
@@ -149,11 +143,11 @@ impl Measured for Labelled {
             confusion.add(&truth_kept, &answered)?;
             observe(1);
         }
-        recorder.add_segmentation(split, &confusion, &legend.classes, part.1 == 0);
+        into.recorder.add_segmentation(into.split, &confusion, &legend.classes, part.1 == 0);
         Ok(Vec::new())
     }
 
-    fn try_few(&self, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<()> {
+    fn try_few(&self, part: (&str, usize), observe: Observe<'_>) -> Result<()> {
         let pair = self.data.pairs.read(0)?;
         self.answered(0, part, &pair)?;
         observe(1);

@@ -14,8 +14,8 @@ use sncn_core::Pass;
 use sncn_record::Task;
 use sncn_record::task::SEGMENT;
 use sncn_train::evaluate::Reading;
-use sncn_train::harness::record::Recorder;
-use sncn_train::harness::robustness::{About, Measured, Shifts};
+use sncn_train::harness::Observe;
+use sncn_train::harness::robustness::{About, Found, Measured, Shifts};
 use std::sync::Arc;
 
 /// Images that are tried with every corruption before anything is measured.
@@ -64,21 +64,15 @@ impl Measured for Measurement {
         self.protocol.shifts()
     }
 
-    fn measure(
-        &self,
-        part: (&str, usize),
-        split: &str,
-        recorder: &mut Recorder,
-        observe: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u32>> {
+    fn measure(&self, part: (&str, usize), into: Found<'_>, observe: Observe<'_>) -> Result<Vec<u32>> {
         let examples = self.examples(&self.data.pairs, part)?;
         let found = self.scorer().score(&examples, &Reading::default(), observe)?;
-        recorder.add_segmentation(split, &found, &self.data.pairs.legend().classes, part.1 == 0);
+        into.recorder.add_segmentation(into.split, &found, &self.data.pairs.legend().classes, part.1 == 0);
         // labels of all pixels are too many to be kept
         Ok(Vec::new())
     }
 
-    fn try_few(&self, part: (&str, usize), observe: &mut dyn FnMut(usize)) -> Result<()> {
+    fn try_few(&self, part: (&str, usize), observe: Observe<'_>) -> Result<()> {
         let few = PairSubset::first(&self.data.pairs, Some(FEW));
         self.scorer().score(&self.examples(&few, part)?, &Reading::default(), observe).map(|_| ())
     }
