@@ -196,6 +196,7 @@ fn models_that_do_not_fit_are_refused() {
         &["how images become its inputs is not known", "--input", "preprocessor_config.json"],
     );
     refused(measured(&folder, &model(), &["--input", "nothing"]), &["--input", "known: cifar"]);
+    refused(measured(&folder, &model(), &["--network", "resnet18"]), &["light.onnx is an ONNX file", "take --network away"]);
     let other = model().with_file_name("gated.onnx");
     refused(
         measured(&folder, &other, &["--input", INPUT]),

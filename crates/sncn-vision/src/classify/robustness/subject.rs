@@ -81,6 +81,12 @@ impl Options {
     pub(super) fn open(&self) -> Result<Subject> {
         let path = self.model.as_deref().context("--model is not given")?;
         let is_weights = path.is_file() && is_safetensors(path)?;
+        let is_named_onnx = path.extension().is_some_and(|end| end.eq_ignore_ascii_case("onnx"));
+        ensure!(
+            self.network.is_none() || !is_named_onnx,
+            "--network is for weights of candle-transformers, and {} is an ONNX file, which says what it is: take --network away",
+            path.display()
+        );
         let is_own = match path.is_dir() {
             true => !Saved::at(path).is_empty()?,
             false => is_weights && Noted::read(path).is_checkpoint,
