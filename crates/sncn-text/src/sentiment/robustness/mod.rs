@@ -14,7 +14,6 @@ use protocol::Options;
 use serde_json::Value;
 use shown::shown;
 use sncn_record::task::SENTIMENT;
-use sncn_train::harness::cli;
 use sncn_train::harness::robustness::given::called;
 use sncn_train::harness::robustness::{About, Outputs, Published, run};
 use std::path::{Path, PathBuf};
@@ -35,9 +34,6 @@ pub struct Robustness {
     options: Options,
     #[command(flatten)]
     outputs: Outputs,
-    /// Threads (default: all processors).
-    #[arg(long, value_name = "COUNT")]
-    threads: Option<usize>,
 }
 
 impl Robustness {
@@ -46,8 +42,7 @@ impl Robustness {
     /// # Errors
     /// If the model or the predictions do not fit the texts, a file cannot be read or written, or the accuracy is too low.
     pub fn run(&self) -> Result<()> {
-        cli::threads(self.threads)?;
-        self.outputs.check()?;
+        self.outputs.begin()?;
         match (&self.predictions, &self.model) {
             (Some(file), _) => self.told(file),
             (None, model) => self.measured(model.as_deref().context("--model is not given")?),

@@ -7,7 +7,7 @@ use super::rank::{Published, Ranking};
 use super::shifts::{CHANGED, Shifts};
 use crate::files::write_atomically;
 use crate::harness::record::Recorder;
-use crate::harness::summary;
+use crate::harness::{cli, summary};
 use crate::out;
 use anyhow::{Result, ensure};
 use serde_json::json;
@@ -32,14 +32,18 @@ pub struct Outputs {
     /// Fail where less is right under shift, in the mean.
     #[arg(long, value_name = "PERCENT")]
     fail_below: Option<f64>,
+    /// Threads (default: all processors).
+    #[arg(long, value_name = "COUNT")]
+    threads: Option<usize>,
 }
 
 impl Outputs {
-    /// Refuses what cannot be.
+    /// Sets the number of threads, and refuses what cannot be; before anything is opened.
     ///
     /// # Errors
-    /// If the bound is no percentage.
-    pub fn check(&self) -> Result<()> {
+    /// If the bound is no percentage, or there are no such threads.
+    pub fn begin(&self) -> Result<()> {
+        cli::threads(self.threads)?;
         if let Some(least) = self.fail_below {
             ensure!((0. ..=100.).contains(&least), "--fail-below is {least}; 0 to 100 percent is accepted");
         }

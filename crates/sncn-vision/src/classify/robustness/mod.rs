@@ -1,5 +1,5 @@
-//! `sncn-classify robustness`: how a classifier's answers hold under corruption: of a model in an ONNX file or a checkpoint, or of any
-//! program, told by its predictions.
+//! `sncn-classify robustness`: how a classifier's answers hold under corruption: of a model in an ONNX file, a checkpoint or published
+//! weights, or of any program, told by its predictions.
 
 mod candle;
 mod measure;
@@ -15,7 +15,6 @@ use protocol::Protocol;
 use serde_json::Value;
 use sncn_record::corruption_error::ALEXNET;
 use sncn_record::task::CLASSIFY;
-use sncn_train::harness::cli;
 use sncn_train::harness::robustness::given::called;
 use sncn_train::harness::robustness::{About, Copied, Copies, Outputs, Samples, run};
 use std::path::{Path, PathBuf};
@@ -35,9 +34,6 @@ pub struct Robustness {
     measure: measure::Options,
     #[command(flatten)]
     outputs: Outputs,
-    /// Threads (default: all processors).
-    #[arg(long, value_name = "COUNT")]
-    threads: Option<usize>,
 }
 
 impl Robustness {
@@ -46,8 +42,7 @@ impl Robustness {
     /// # Errors
     /// If the model or the predictions do not fit the images, a file cannot be read or written, or the accuracy is too low.
     pub fn run(&self) -> Result<()> {
-        cli::threads(self.threads)?;
-        self.outputs.check()?;
+        self.outputs.begin()?;
         match &self.predictions {
             Some(file) => self.told(file),
             None => self.measured(),

@@ -9,7 +9,6 @@ mod subject;
 use anyhow::{Context, Result};
 use measure::Measurement;
 use protocol::{Data, Options};
-use sncn_train::harness::cli;
 use sncn_train::harness::robustness::{Measured, Outputs, Published, run};
 use std::path::PathBuf;
 
@@ -31,9 +30,6 @@ pub struct Robustness {
     options: Options,
     #[command(flatten)]
     outputs: Outputs,
-    /// Threads (default: all processors).
-    #[arg(long, value_name = "COUNT")]
-    threads: Option<usize>,
 }
 
 impl Robustness {
@@ -42,8 +38,7 @@ impl Robustness {
     /// # Errors
     /// If the network or the label images do not fit the set, a file cannot be read or written, or too little is right.
     pub fn run(&self) -> Result<()> {
-        cli::threads(self.threads)?;
-        self.outputs.check()?;
+        self.outputs.begin()?;
         let data = self.options.open(&self.data)?;
         match (&self.predictions, &self.images) {
             (Some(predictions), Some(images)) => {
