@@ -23,7 +23,8 @@ struct Value {
 
 /// Writes a network as an ONNX file of operator set 17, which takes images (N, 3, H, W) in any batch; the file's bytes. One that answers
 /// logits (N, classes) is written for images of `size`, height and width, and its file answers (N, classes); one that answers (N, H, W,
-/// classes) for images of any size, and its file answers (N, classes, H, W).
+/// classes) for images of any size, and its file answers (N, classes, H, W). Numbers of positions that a rule computes with, such as those of an
+/// unbiased variance, stay those of `size`: on the map of an image of another size SelfNorm is near and not the same.
 ///
 /// # Errors
 /// Returns an error where the network fails on such images, or has an operation without an ONNX form, which it names.

@@ -105,8 +105,10 @@ fn every_network_that_labels_pixels_is_the_same_as_an_onnx_file_for_images_of_an
         let wrap = |error: sncn_onnx::OnnxError| candle_core::Error::Msg(format!("{name}: {error}"));
         let read = Segmenter::open(&path, Reading::default(), (72, 104)).map_err(wrap)?;
         assert_eq!(read.classes(), CLASSES);
-        // on maps of few positions, norms of single images take small variances, and rounding counts for more
-        for ((height, width), most_apart) in [((72, 104), 1e-4), ((67, 90), 5e-4)] {
+        // SelfNorm's variance is divided by one position less than there are, and the file has that number of the size that was traced: at
+        // another size it is 2.2e-4 apart
+        let other = if layers.is_empty() { 1e-4 } else { 5e-4 };
+        for ((height, width), most_apart) in [((72, 104), 1e-4), ((67, 90), other)] {
             let xs: Tensor = Seed::new(3).normal((2, height, width, 3))?;
             let xs = xs.to_dtype(DType::F32)?;
             let (ours, theirs) = (network.forward(&xs, &Pass::eval())?, read.forward(&xs, &Pass::eval())?);
