@@ -42,8 +42,10 @@ impl Faults {
     /// Where a program cannot be started, or its undisturbed run fails.
     pub(crate) fn run(&self, here: &Path) -> Result<ExitCode> {
         child::catch_interrupts()?;
+        // asked before building, which may put a new file into this one's place: Linux then answers with a path that is none
+        let xtask = std::env::current_exe().context("where this program lies")?;
         let Some(program) = program::built(here, &CLASSIFY)? else { return Ok(ExitCode::from(130)) };
-        let work = Work::prepare(program, self.seed).context("what is disturbed")?;
+        let work = Work::prepare(&program, &xtask, self.seed).context("what is disturbed")?;
         let heads = ["fault", "command", "tried", "survived", "same bytes", "remark"];
         let mut grid = Grid::new(heads.map(str::to_string).to_vec());
         let mut all_well = true;

@@ -106,10 +106,17 @@ pub(super) fn moment(seed: u64, index: usize) -> f64 {
 }
 
 impl Work {
-    /// Trains a small network and draws images for it.
-    pub(super) fn prepare(program: PathBuf, seed: u64) -> Result<Self> {
-        let xtask = std::env::current_exe().context("this program")?;
-        let mut work = Self { program, xtask, base: tempfile::tempdir()?, seed, about: String::new() };
+    /// Trains a small network and draws images for it. Both programs are copied: what is disturbed stays the same where somebody builds
+    /// meanwhile.
+    pub(super) fn prepare(program: &Path, xtask: &Path, seed: u64) -> Result<Self> {
+        let base = tempfile::tempdir()?;
+        let kept = |from: &Path| -> Result<PathBuf> {
+            let to = base.path().join(from.file_name().unwrap_or_default());
+            fs::copy(from, &to).with_context(|| format!("{} cannot be copied to {}", from.display(), to.display()))?;
+            Ok(to)
+        };
+        let (program, xtask) = (kept(program)?, kept(xtask)?);
+        let mut work = Self { program, xtask, base, seed, about: String::new() };
         let row = json!({
             "name": "small", "train": "shapes", "test": ["shapes", "shapes-c"], "backbone": "wrn10_1", "epochs": 3, "batch_size": 32,
             "lr": 0.1, "optimizer": {"kind": "sgd", "momentum": 0.9, "nesterov": true, "weight_decay": 0.0005},
