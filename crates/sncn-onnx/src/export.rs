@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor, bail};
 use sncn_core::Network;
 use sncn_core::rule::{Function, MatrixOperation, Pair, Traced};
 use sncn_core::trace::{Operation, Step, trace};
+use tract_onnx::pb::tensor_proto::DataType;
 
 /// The name of a file's input: images (N, 3, H, W).
 const INPUT: &str = "images";
@@ -23,8 +24,7 @@ struct Value {
 
 /// Writes a network as an ONNX file of operator set 17, which takes images (N, 3, H, W) in any batch; the file's bytes. One that answers
 /// logits (N, classes) is written for images of `size`, height and width, and its file answers (N, classes); one that answers (N, H, W,
-/// classes) for images of any size, and its file answers (N, classes, H, W). Numbers of positions that a rule computes with, such as those of an
-/// unbiased variance, stay those of `size`: on the map of an image of another size SelfNorm is near and not the same.
+/// classes) for images of any size, and its file answers (N, classes, H, W).
 ///
 /// # Errors
 /// Returns an error where the network fails on such images, or has an operation without an ONNX form, which it names.
@@ -33,19 +33,21 @@ pub fn export(network: &dyn Network, (height, width): (usize, usize), notes: &No
     let images = Tensor::from_vec(images, (TRACED, height, width, 3), &candle_core::Device::Cpu)?;
     let found = trace(network, &images)?;
     let image = Value { name: INPUT.to_string(), shape: vec![TRACED, height, width, 3] };
-    let mut graph = Graph { writer: Writer::default(), values: vec![image] };
+    let answer = found.output.checked_sub(1).map_or(&image.shape, |last| &found.steps[last].shape);
+    let (batch, [rows, columns]) = (Dim::Free("batch"), ["height", "width"].map(Dim::Free));
+    let (input, output, any_size) = match answer.as_slice() {
+        [_, classes] => ([Dim::Fixed(height), Dim::Fixed(width)], vec![batch, Dim::Fixed(*classes)], false),
+        [_, h, w, classes] if (*h, *w) == (height, width) => {
+            ([rows, columns], vec![batch, Dim::Fixed(*classes), rows, columns], true)
+        }
+        _ => bail!("the network answers with shape {answer:?}; (N, classes) and (N, H, W, classes) can be written"),
+    };
+    let mut graph = Graph { writer: Writer::default(), values: vec![image], any_size };
     for step in &found.steps {
         let name = graph.step(step)?;
         graph.values.push(Value { name, shape: step.shape.clone() });
     }
-    let Value { name, shape } = graph.values[found.output].clone();
-    let (batch, [rows, columns]) = (Dim::Free("batch"), ["height", "width"].map(Dim::Free));
-    let (input, output) = match shape.as_slice() {
-        [_, classes] => ([Dim::Fixed(height), Dim::Fixed(width)], vec![batch, Dim::Fixed(*classes)]),
-        [_, h, w, classes] if (*h, *w) == (height, width) => ([rows, columns], vec![batch, Dim::Fixed(*classes), rows, columns]),
-        _ => bail!("the network answers with shape {shape:?}; (N, classes) and (N, H, W, classes) can be written"),
-    };
-    graph.writer.named(name, OUTPUT);
+    graph.writer.named(graph.values[found.output].name.clone(), OUTPUT);
     Ok(graph.writer.bytes((INPUT, &[batch, Dim::Fixed(3), input[0], input[1]]), (OUTPUT, &output), notes))
 }
 
@@ -54,6 +56,8 @@ struct Graph {
     writer: Writer,
     /// The values of the trace so far.
     values: Vec<Value>,
+    /// Whether it is for images of any size, so that nothing in it may depend on the size that was traced.
+    any_size: bool,
 }
 
 impl Graph {
@@ -211,6 +215,10 @@ impl Graph {
                 let mean = w.node("GlobalAveragePool", &[square], |_| {});
                 w.node("Flatten", &[mean], |node| _ = node.int("axis", 1))
             }
+            MatrixOperation::Each(Function::Unbiased { eps, .. }, a) if self.any_size => {
+                let factor = w.unbiased(map);
+                w.affine(of(a), factor, *eps)
+            }
             MatrixOperation::Each(function, a) => w.function(*function, of(a)),
             MatrixOperation::Two(pair, a, b) => {
                 let kind = match pair {
@@ -263,13 +271,33 @@ impl Graph {
 }
 
 impl Writer {
+    /// p/(p − 1) of the p positions that a map turns out to have.
+    fn unbiased(&mut self, map: &str) -> String {
+        let sides = self.node("Shape", &[map.to_string()], |node| _ = node.int("start", 2).int("end", 4));
+        let sides = self.node("Cast", &[sides], |node| _ = node.int("to", DataType::Float as usize));
+        let positions = self.node("ReduceProd", &[sides], |_| {});
+        let one = self.number(1.);
+        let less = self.node("Sub", &[positions.clone(), one], |_| {});
+        self.node("Div", &[positions, less], |_| {})
+    }
+
+    /// factor·x + addend.
+    fn affine(&mut self, x: String, factor: String, addend: f64) -> String {
+        let addend = self.number(addend as f32);
+        let scaled = self.node("Mul", &[x, factor], |_| {});
+        self.node("Add", &[scaled, addend], |_| {})
+    }
+
     /// A function of every value.
     fn function(&mut self, function: Function, x: String) -> String {
         let kind = match function {
             Function::Affine(mul, add) => {
-                let (mul, add) = (self.number(mul as f32), self.number(add as f32));
-                let scaled = self.node("Mul", &[x, mul], |_| {});
-                return self.node("Add", &[scaled, add], |_| {});
+                let mul = self.number(mul as f32);
+                return self.affine(x, mul, add);
+            }
+            Function::Unbiased { positions, eps } => {
+                let factor = self.number((positions as f64 / (positions as f64 - 1.)) as f32);
+                return self.affine(x, factor, eps);
             }
             Function::Clamp(low, high) => {
                 let read = [x, self.number(low as f32), self.number(high as f32)];

@@ -1,6 +1,7 @@
 //! `Matrix`: a small differentiable f64 matrix, with which rules compute.
 
-use super::tape::{Function, Op, Pair, Tape};
+use super::function::Function;
+use super::tape::{Op, Pair, Tape};
 use candle_core::{Result, bail};
 use std::cell::RefCell;
 use std::ops::Range;
@@ -119,6 +120,11 @@ impl Matrix {
     /// Computes mul·x + add elementwise, as candle's `Tensor::affine`.
     pub fn affine(&self, mul: f64, add: f64) -> Self {
         self.each(Function::Affine(mul, add))
+    }
+
+    /// Computes x·p/(p − 1) + eps elementwise, for p positions.
+    pub(super) fn unbiased(&self, positions: usize, eps: f64) -> Self {
+        self.each(Function::Unbiased { positions, eps })
     }
 
     /// Computes x² elementwise.

@@ -7,6 +7,7 @@
 //! A rule computes with small [`Matrix`] values. The caller takes the statistics, applies the result and runs the rule's backward
 //! pass, so a rule has no gradient code. The same rule runs on recorded maps, packed token vectors and tensors on any device.
 
+mod function;
 mod instances;
 mod matrix;
 mod plain;
@@ -15,11 +16,12 @@ mod run;
 mod tape;
 mod traced;
 
+pub use function::Function;
 pub use instances::{Affine, Instances, MapShape, Statistics};
 pub(crate) use instances::{Moments, Region, RuleInput, host_values};
 pub use matrix::Matrix;
 pub(crate) use plain::on_tensor;
 pub use run::Rule;
 pub(crate) use run::{Evaluated, run};
-pub use tape::{Function, Pair};
+pub use tape::Pair;
 pub use traced::{MatrixOperation, Traced};

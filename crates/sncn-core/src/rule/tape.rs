@@ -1,67 +1,10 @@
 //! The tape behind [`super::Matrix`]: operations on small row-major f64 matrices, and their gradients. Operations of two matrices
 //! broadcast axes of length 1.
 
+use super::function::Function;
 use super::rows::{add_row, dot, each_row, mean};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// An elementwise function.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Function {
-    /// multiplier·x + addend.
-    Affine(f64, f64),
-    /// x².
-    Square,
-    /// √x.
-    Sqrt,
-    /// 1/x.
-    Recip,
-    /// eˣ.
-    Exp,
-    /// ln x.
-    Log,
-    /// 1/(1 + e⁻ˣ).
-    Sigmoid,
-    /// The hyperbolic tangent.
-    Tanh,
-    /// max(0, x).
-    Relu,
-    /// min(max(low, x), high).
-    Clamp(f64, f64),
-}
-
-impl Function {
-    fn value(self, x: f64) -> f64 {
-        match self {
-            Self::Affine(mul, add) => mul * x + add,
-            Self::Square => x * x,
-            Self::Sqrt => x.sqrt(),
-            Self::Recip => 1. / x,
-            Self::Exp => x.exp(),
-            Self::Log => x.ln(),
-            Self::Sigmoid => 1. / (1. + (-x).exp()),
-            Self::Tanh => x.tanh(),
-            Self::Relu => x.max(0.),
-            Self::Clamp(low, high) => x.clamp(low, high),
-        }
-    }
-
-    /// The derivative at x, where y is the value at x.
-    fn slope(self, x: f64, y: f64) -> f64 {
-        match self {
-            Self::Affine(mul, _) => mul,
-            Self::Square => 2. * x,
-            Self::Sqrt => 0.5 / y,
-            Self::Recip => -y * y,
-            Self::Exp => y,
-            Self::Log => 1. / x,
-            Self::Sigmoid => y * (1. - y),
-            Self::Tanh => 1. - y * y,
-            Self::Relu => f64::from(u8::from(x > 0.)),
-            Self::Clamp(low, high) => f64::from(u8::from((low..=high).contains(&x))),
-        }
-    }
-}
 
 /// An operation of two matrices, value by value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! `Traced`: what a rule computes, as steps over matrices, for [`crate::trace`].
 
+use super::function::Function;
 use super::run::Evaluated;
-use super::tape::{Function, Op, Pair};
+use super::tape::{Op, Pair};
 use crate::stats::Positions;
 use candle_core::{Result, bail};
 use std::sync::Arc;
