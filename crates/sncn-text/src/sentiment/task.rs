@@ -6,7 +6,7 @@ use super::lines::Lines;
 use super::model::{Model, Sentiment};
 use super::predict;
 use super::robustness::{Robustness, Shift};
-use super::setup::{self, Augment, Parts, Settings};
+use super::setup::{self, Augment, Parts, Settings, VOCABULARY};
 use super::show::Show;
 use super::start;
 use super::test_sets::TestSets;
@@ -94,6 +94,7 @@ impl Task for Sentiment {
     const TESTS: &'static str = "Test sets instead of the run's: sst2; imdb-validation (what training leaves); imdb-c (8 shifts × 5 \
         severities, made as it goes); the path of a .csv, .tsv, .json or .jsonl file with columns text and label, or \
         <path>:<texts>:<labels> where they have other names";
+    const BESIDE: &'static [&'static str] = &[VOCABULARY, pretrained::CONFIG];
 
     type Settings = Settings;
     type Model = Model;

@@ -7,12 +7,14 @@
 //! under a temporary name, synced and renamed; the last two are kept. Every random stream is derived from the run's seed and
 //! the step, so nothing else is needed to resume bit for bit.
 
-use crate::BoxError;
+mod error;
+
 use crate::digest::hex;
-use crate::files::{WriteError, remove_abandoned, write_atomically};
+use crate::files::{remove_abandoned, write_atomically};
 use crate::learner::Learner;
 use candle_core::{DType, Device, Tensor};
-use safetensors::{SafeTensorError, SafeTensors, View};
+pub use error::CheckpointError;
+use safetensors::{SafeTensors, View};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use sncn_core::{Vars, WeightAverage};
@@ -28,120 +30,12 @@ const COMPANION: &str = "companion/";
 const TRAINED: &str = "trained/";
 /// The file name of the weights of the best epoch, in runs with early stopping.
 pub(crate) const SELECTED: &str = "selected.safetensors";
-/// What to do with what is no checkpoint.
-const TAKEN: &str = "`sncn-classify import FILE --backbone NAME --output MODEL.safetensors` makes one of an image classifier's weights; \
-    sncn-sentiment takes a folder in Hugging Face's layout, as --run-dir; sncn-segment takes what it trained alone";
+/// The largest 16-bit float.
+const LARGEST_HALF: f32 = 65504.;
 /// The number of checkpoints of a run that are kept.
 pub const KEPT: usize = 2;
 
-/// Why a checkpoint could not be written, read or used.
-#[derive(Debug, thiserror::Error)]
-pub enum CheckpointError {
-    /// A file or folder could not be read or removed.
-    #[error("{}: {what}", path.display())]
-    File {
-        /// The file or folder.
-        path: PathBuf,
-        /// The action that failed.
-        what: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A file could not be written.
-    #[error(transparent)]
-    Write(#[from] WriteError),
-    /// A file is damaged.
-    #[error("{}: damaged{what}", path.display())]
-    Damaged {
-        /// The file or folder.
-        path: PathBuf,
-        /// How the damage was found; may be empty.
-        what: &'static str,
-        /// The reader's error, if any.
-        source: Option<BoxError>,
-    },
-    /// What is there is no checkpoint: weights of another program, a picture, a folder.
-    #[error("{}: {found}, not a checkpoint that train wrote; {TAKEN}", path.display())]
-    Foreign {
-        /// The file or folder.
-        path: PathBuf,
-        /// What it is, with an article.
-        found: String,
-    },
-    /// The file has a format that this version cannot read.
-    #[error("{}: format {format} is newer than this program, which reads {FORMAT}", path.display())]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// Its format.
-        format: u32,
-    },
-    /// The newest checkpoint of a folder cannot be used.
-    #[error("{}; {advice}", with_causes(error))]
-    Newest {
-        /// Its error.
-        error: Box<CheckpointError>,
-        /// What the user can do.
-        advice: String,
-    },
-    /// The checkpoint has a variable that the network does not have.
-    #[error("{}: a checkpoint of another network: it has {name}, which this network lacks", path.display())]
-    Surplus {
-        /// The file.
-        path: PathBuf,
-        /// The name of the variable.
-        name: String,
-    },
-    /// The checkpoint lacks a variable of the network, or has it with another shape.
-    #[error("{}: a checkpoint of another network", path.display())]
-    Network {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        source: candle_core::Error,
-    },
-    /// The state of the optimiser, or of what is trained beside the network, does not fit.
-    #[error("{}: state of the {what}", path.display())]
-    State {
-        /// Whose state it is.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        source: candle_core::Error,
-    },
-    /// The checkpoint belongs to another run.
-    #[error("{}: a checkpoint of another run: {key:?} is {there} there and {here} here; choose another --run-dir", path.display())]
-    OtherRun {
-        /// The file.
-        path: PathBuf,
-        /// The first key that differs.
-        key: String,
-        /// Its value in the checkpoint.
-        there: String,
-        /// Its value in the run that was asked for.
-        here: String,
-    },
-    /// A tensor has a type that checkpoints do not support.
-    #[error("{0}: a tensor of type {1:?} cannot be saved")]
-    Type(String, DType),
-    /// The optimiser state could not be converted to tensors.
-    #[error(transparent)]
-    Tensor(#[from] candle_core::Error),
-    /// The tensors could not be serialised.
-    #[error(transparent)]
-    Layout(#[from] SafeTensorError),
-    /// The header could not be serialised.
-    #[error(transparent)]
-    Header(#[from] serde_json::Error),
-}
-
 type Result<T> = std::result::Result<T, CheckpointError>;
-
-/// The message of an error and all its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(|error| error.to_string()).collect::<Vec<_>>().join(": ")
-}
 
 /// A checkpoint in memory.
 pub struct Checkpoint {
@@ -203,10 +97,28 @@ pub fn save(folder: &Path, learner: &Learner<'_>, average: Option<&WeightAverage
 ///
 /// # Errors
 /// If the file cannot be written; no partial file is left.
-pub fn save_weights(path: &Path, vars: &Vars, mut header: Header) -> Result<String> {
-    let tensors = weights_of(vars);
-    header.sha256 = checked(&tensors)?;
-    write(path, &tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
+pub fn save_weights(path: &Path, vars: &Vars, header: Header) -> Result<String> {
+    save_tensors(path, &weights_of(vars), header)
+}
+
+/// As [`save_weights`], with every 32-bit float as the nearest of 16 bits: half the size. It is read like any other checkpoint.
+///
+/// # Errors
+/// As [`save_weights`], and if a weight is too large for 16 bits.
+pub fn save_half(path: &Path, vars: &Vars, header: Header) -> Result<String> {
+    let mut tensors = weights_of(vars);
+    for (name, tensor) in tensors.iter_mut().filter(|(_, tensor)| tensor.dtype() == DType::F32) {
+        if tensor.elem_count() > 0 && tensor.abs()?.max_all()?.to_scalar::<f32>()? > LARGEST_HALF {
+            return Err(CheckpointError::Large(name.clone()));
+        }
+        *tensor = tensor.to_dtype(DType::F16)?;
+    }
+    save_tensors(path, &tensors, header)
+}
+
+fn save_tensors(path: &Path, tensors: &[(String, Tensor)], mut header: Header) -> Result<String> {
+    header.sha256 = checked(tensors)?;
+    write(path, tensors, HashMap::from([(KEY.to_string(), serde_json::to_string(&header)?)]))?;
     Ok(header.sha256)
 }
 
@@ -221,7 +133,7 @@ fn weights_of(vars: &Vars) -> Vec<(String, Tensor)> {
 
 /// The SHA-256 of the tensors, after a check that checkpoints support their types.
 fn checked(tensors: &[(String, Tensor)]) -> Result<String> {
-    let other = tensors.iter().find(|(_, tensor)| !matches!(tensor.dtype(), DType::F32 | DType::F64 | DType::I64));
+    let other = tensors.iter().find(|(_, tensor)| !matches!(tensor.dtype(), DType::F16 | DType::F32 | DType::F64 | DType::I64));
     if let Some((name, tensor)) = other {
         return Err(CheckpointError::Type(name.clone(), tensor.dtype()));
     }

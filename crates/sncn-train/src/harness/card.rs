@@ -20,6 +20,8 @@ pub(super) struct Card {
     pub(super) about: String,
     /// The data set that it was trained on.
     pub(super) data: String,
+    /// What its results were measured on, as `robustness` names it; a name with `/` is a folder below that of the data sets.
+    pub(super) test: String,
     /// The table, row and seed that made it.
     pub(super) row: String,
     /// The SHA-256 of its weights, as the header of a checkpoint has it.

@@ -34,6 +34,9 @@ pub trait Task: Sized + Debug + 'static {
     /// The help of `evaluate --test`: which test sets the task has.
     const TESTS: &'static str;
 
+    /// Files that lie beside a checkpoint and that its model cannot do without, where there are such.
+    const BESIDE: &'static [&'static str] = &[];
+
     /// Examples of a batch to whose statistics a network adapts, where the key `adapt` does not say.
     const ADAPT_BATCH: usize = 200;
 

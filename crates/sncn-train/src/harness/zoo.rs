@@ -7,6 +7,7 @@ use super::task::{Task, Trained};
 use crate::checkpoint;
 use crate::files::write_atomically;
 use anyhow::{Context, Result};
+use serde_json::Value;
 use sncn_record::{Measurement, Results};
 use std::path::Path;
 
@@ -22,23 +23,36 @@ pub(super) struct Words {
     /// For a model of the zoo: the licence of its weights.
     #[arg(long, requires = "results")]
     licence: Option<String>,
+    /// For a model of the zoo: what the results were measured on (default: as they say).
+    #[arg(long, requires = "results", value_name = "SET")]
+    test: Option<String>,
+    /// For a model of the zoo: weights in 16-bit floats, half the size.
+    #[arg(long, requires = "results")]
+    half: bool,
 }
 
 /// Writes a model of the zoo into a folder, with the results of its evaluation.
 pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, folder: &Path) -> Result<()> {
-    let trained = Trained::<T>::read(&Saved::at(checkpoint))?;
+    let saved = Saved::at(checkpoint);
+    let trained = Trained::<T>::read(&saved)?;
     let text = std::fs::read_to_string(results).with_context(|| results.display().to_string())?;
     let results = Results::parse(&text).with_context(|| results.display().to_string())?;
     let Trained { mut header, run, seed, vars, .. } = trained;
     header.told.clear();
     header.epochs.clear();
     header.validation.clear();
-    let sha256 = checkpoint::save_weights(&folder.join(WEIGHTS), &vars, header)?;
+    let save = if words.half { checkpoint::save_half } else { checkpoint::save_weights };
+    let sha256 = save(&folder.join(WEIGHTS), &vars, header)?;
+    for file in T::BESIDE.iter().filter_map(|name| Some(saved.folder()?.join(name))).filter(|file| file.is_file()) {
+        let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
+        write_atomically(&folder.join(file.file_name().unwrap_or_default()), &bytes)?;
+    }
     let table = if results.header.table.is_empty() { String::new() } else { format!("{}, ", results.header.table) };
     let word = |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_string());
     let card = Card {
         about: word(&words.about, &format!("{} trained on {}", run.backbone, run.train)),
         data: run.train.clone(),
+        test: word(&words.test, results.header.run.pointer("/protocol/data").and_then(Value::as_str).unwrap_or(&run.train)),
         row: format!("{table}{}, seed {seed}", run.name),
         sha256,
         results: whole(&results.measurements),

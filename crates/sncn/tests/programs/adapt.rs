@@ -1,6 +1,6 @@
 //! Networks that adapt to test examples, tested by other rows than those that trained them, and temperatures.
 
-use crate::common::{checkpoints, refused, segment, segment_table, sncn, table, train, training};
+use crate::common::{checkpoints, refused, segment, segment_table, sentiment, sncn, table, train, training};
 use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::json;
@@ -109,17 +109,12 @@ fn texts_adapt_in_gates() {
     fs::write(&path, json!({"title": "t", "task": "sentiment", "seeds": [0], "select": "last", "runs": [row]}).to_string())
         .unwrap();
     let run = folder.path().join("run");
-    let program = || {
-        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_sncn-sentiment"));
-        command.env_remove("SNCN_DATA");
-        command
-    };
-    training(program(), &path, &run).assert().success();
+    training(sentiment(), &path, &run).assert().success();
     let file = folder.path().join("results.jsonl");
     let mut gates =
-        evaluate(program(), &run, &["--adapt", r#"{"kind": "tent", "where": "gates", "batch_size": 10}"#, "--temperature"]);
+        evaluate(sentiment(), &run, &["--adapt", r#"{"kind": "tent", "where": "gates", "batch_size": 10}"#, "--temperature"]);
     gates.arg("--results").arg(&file).assert().success();
     assert!(read(&file).measurements.iter().any(|m| m.metric == "ece_scaled"));
     let words = ["run \"small\" (convnet16_8) on reviews-films", "no BatchNorm on its maps", "\"where\": \"body\""];
-    refused(evaluate(program(), &run, &["--adapt", "batch"]), &words);
+    refused(evaluate(sentiment(), &run, &["--adapt", "batch"]), &words);
 }

@@ -25,6 +25,11 @@ pub(crate) fn segment() -> Command {
     program(env!("CARGO_BIN_EXE_sncn-segment"))
 }
 
+/// The program for texts.
+pub(crate) fn sentiment() -> Command {
+    program(env!("CARGO_BIN_EXE_sncn-sentiment"))
+}
+
 /// A folder with a table of that task and one row.
 fn written(task: &str, row: &Value) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

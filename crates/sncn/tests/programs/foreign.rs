@@ -1,6 +1,6 @@
 //! Weights of other programs in sentences: wherever they put them and whatever they named them, or what they are and what to do.
 
-use crate::common::{refused, segment, sncn};
+use crate::common::{refused, segment, sentiment, sncn};
 use assert_cmd::Command;
 use candle_core::{DType, Device, Tensor};
 use predicates::prelude::*;
@@ -108,7 +108,6 @@ fn what_is_no_checkpoint_is_named_with_what_to_do() {
         ("pointer.safetensors", "a Git LFS pointer to a file of 12 bytes"),
         ("", "a folder"),
     ];
-    let sentiment = || Command::new(env!("CARGO_BIN_EXE_sncn-sentiment"));
     for (file, what) in cases {
         for mut command in [sncn(), segment(), sentiment()] {
             command.args(["evaluate", "--checkpoint"]).arg(at(file));

@@ -1,6 +1,6 @@
 //! Training without a table: own images with labelled pixels and own texts, a network and a method.
 
-use crate::common::{refused, segment};
+use crate::common::{refused, segment, sentiment};
 use crate::pretrained;
 use assert_cmd::Command;
 use image::{GrayImage, Luma, Rgb, RgbImage};
@@ -10,12 +10,6 @@ use serde_json::{Value, json};
 use sncn_text::backbone::Family;
 use std::fs;
 use std::path::Path;
-
-fn sentiment() -> Command {
-    let mut command = Command::cargo_bin("sncn-sentiment").unwrap();
-    command.env_remove("SNCN_DATA");
-    command
-}
 
 /// A command of training on that data, in that folder.
 fn train(mut program: Command, folder: &Path, data: &str, run_dir: &str, more: &[&str]) -> Command {

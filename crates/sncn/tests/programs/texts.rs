@@ -1,18 +1,11 @@
 //! Texts as people have them, through `sncn-sentiment`: tables of many classes, spellings of labels, encodings, forms of JSON.
 
-use crate::common::refused;
-use assert_cmd::Command;
+use crate::common::{refused, sentiment};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sncn-sentiment"));
-    command.env_remove("SNCN_DATA");
-    command
-}
 
 /// A word for each number of stars, so that a small network tells them apart.
 const WORDS: [&str; 3] = ["awful", "middling", "great"];
@@ -36,7 +29,7 @@ fn trained(folder: &Path, texts: &Path) -> PathBuf {
     let (path, run) = (folder.join("table.json"), folder.join("run"));
     // a table that an editor saved with a byte order mark
     fs::write(&path, format!("\u{feff}{table}")).unwrap();
-    let mut train = program();
+    let mut train = sentiment();
     train.args(["train", "--row", "stars", "--table"]).arg(&path).arg("--run-dir").arg(&run).assert().success();
     run
 }
@@ -45,7 +38,7 @@ fn trained(folder: &Path, texts: &Path) -> PathBuf {
 fn accuracies(run: &Path, tests: &[&Path]) -> Vec<(String, f64)> {
     let results = run.join("results.jsonl");
     let names: Vec<String> = tests.iter().map(|path| path.display().to_string()).collect();
-    let mut evaluate = program();
+    let mut evaluate = sentiment();
     evaluate.args(["evaluate", "--run-dir"]).arg(run).args(["--test", &names.join(",")]).arg("--results").arg(&results);
     evaluate.assert().success();
     let lines = fs::read_to_string(&results).unwrap();
@@ -83,7 +76,7 @@ fn three_classes_are_trained_tested_and_predicted_however_labels_are_spelt() {
     let found = accuracies(&run, &tests.iter().map(PathBuf::as_path).collect::<Vec<_>>());
     assert_eq!(found.len(), tests.len());
     found.iter().for_each(|(name, accuracy)| assert!(*accuracy == 1., "{name}: {accuracy}"));
-    let mut predict = program();
+    let mut predict = sentiment();
     let out =
         predict.args(["predict", "--run-dir"]).arg(&run).write_stdin("\u{feff}a great film\nan awful film\n").assert().success();
     let lines: Vec<Value> =
@@ -93,12 +86,12 @@ fn three_classes_are_trained_tested_and_predicted_however_labels_are_spelt() {
         (&json!("a great film"), &json!("3 stars"), &json!("1 star"))
     );
     assert_eq!(lines[0]["probabilities"].as_object().unwrap().len(), 3);
-    let mut predict = program();
+    let mut predict = sentiment();
     predict.args(["predict", "--run-dir"]).arg(&run).write_stdin(b"caf\xe9\n".as_slice());
     predict.assert().success().stdout(contains("café")).stderr(contains("standard input: 1 line is not UTF-8"));
 
     let evaluate = |test: &Path| {
-        let mut command = program();
+        let mut command = sentiment();
         command.args(["evaluate", "--run-dir"]).arg(&run).arg("--test").arg(test);
         command
     };
@@ -122,7 +115,7 @@ fn a_table_of_one_class_is_not_trained_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("one.csv");
     fs::write(&path, "text,label\na,sport\nb,sport\nc,sport\n").unwrap();
-    let mut vocab = program();
+    let mut vocab = sentiment();
     vocab.args(["vocab", "--train"]).arg(&path).arg("--output").arg(folder.path().join("t.json"));
     vocab.assert().failure().code(1).stderr(contains("all texts are of class \"sport\"").and(contains("at least 2 classes")));
 }
