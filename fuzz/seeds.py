@@ -40,6 +40,10 @@ for name in ["script.pt", "module.pth", "values.pth"]:
         seed("pickle", name, archive.read(next(entry for entry in archive.namelist() if entry.endswith("/data.pkl"))))
 for model in sorted(models.glob("*.onnx")):
     seed("onnx", model.stem, model.read_bytes())
+for model in (here.parent / "models/zoo").glob("*/model.safetensors"):
+    seed("checkpoint", model.parent.name, model.read_bytes())
+for results in sorted((here.parent / "results").glob("quick/*/seed-0.jsonl"))[:3]:
+    seed("results", results.parent.name, results.read_bytes())
 header = b'{"module.fc.bias":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}'
 seed("pth", "safetensors", struct.pack("<Q", len(header)) + header + bytes(8))
 seed("pth", "index", b'{"metadata": {}, "weight_map": {"fc.bias": "model-00001-of-00001.safetensors"}}')
