@@ -35,6 +35,7 @@ mod tidy;
 mod tree;
 mod unpack;
 mod verdict;
+mod zoo;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

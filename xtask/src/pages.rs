@@ -1,7 +1,8 @@
 //! The pages that are written from committed results: `docs/results/`, and the tables between markers in other pages.
 //!
 //! A page may say `<!-- results: quick -->`, and `<!-- verdict: quick -->`; what stands from there to `<!-- end -->` is the
-//! table of `results/quick`, or what it comes to; `<!-- bench: … -->` asks for measurements of speed ([`speeds`]). `cargo xtask report --docs` writes all of them, and `cargo xtask tidy` holds
+//! table of `results/quick`, or what it comes to; `<!-- bench: … -->` asks for measurements of speed ([`speeds`]), `<!-- zoo: models -->` for
+//! the models that come with the project ([`zoo`]). `cargo xtask report --docs` writes all of them, and `cargo xtask tidy` holds
 //! what stands in the tree to what the results give.
 
 use crate::document::document;
@@ -12,6 +13,7 @@ use crate::speeds;
 use crate::table::{self, Table};
 use crate::tree::GENERATED as FOLDER;
 use crate::verdict::verdict;
+use crate::zoo;
 use anyhow::{Context, Result, bail};
 use sncn_report::Grid;
 use std::collections::BTreeMap;
@@ -55,6 +57,7 @@ impl Pages {
             }
         }
         pages.add_measured()?;
+        pages.marked.insert(zoo::MARK.to_string(), zoo::table(Path::new(""))?.markdown());
         Ok(pages.with_index())
     }
 
@@ -104,7 +107,10 @@ impl Pages {
         let text = text.replace("\r\n", "\n");
         let (mut filled, mut rest) = (String::new(), text.as_str());
         loop {
-            let at = ["results: ", "verdict: ", "bench: "].iter().filter_map(|kind| rest.find(&format!("\n{OPEN}{kind}"))).min();
+            let at = ["results: ", "verdict: ", "bench: ", "zoo: "]
+                .iter()
+                .filter_map(|kind| rest.find(&format!("\n{OPEN}{kind}")))
+                .min();
             let Some(at) = at else { break };
             let (before, marker) = rest.split_at(at + 1);
             let (marker, after) = marker.split_once(" -->\n").context("a marker that its line does not close")?;

@@ -1,9 +1,10 @@
-//! The file formats of sncn: tables of runs, results files and the headers of checkpoints.
+//! The file formats of sncn: tables of runs, results files, the headers of checkpoints and the cards of models.
 //!
 //! Text in, values out: nothing here reads a file, trains or measures. The programs that train and those that report share
 //! these definitions, so that what one writes the other can read. Settings whose meaning belongs to the crate that acts on them
 //! (the optimiser's, a layer's) are kept as JSON; the program that trains checks them when it reads the table.
 
+pub mod card;
 pub mod checkpoint;
 pub mod corruption_error;
 pub mod provenance;
@@ -13,6 +14,7 @@ pub mod table;
 pub mod task;
 mod trained;
 
+pub use card::Card;
 pub use provenance::Build;
 pub use results::{Machine, Measurement, Results};
 pub use run::{Cell, EarlyStopping, Ema, Run, RunError, SeededRun, TrainedBy};

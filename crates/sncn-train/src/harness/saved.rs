@@ -59,8 +59,10 @@ impl Saved {
     }
 }
 
+/// The best epoch of a run with early stopping is not the last, and no less finished.
 fn warn_if_unfinished(saved: &Checkpoint) {
-    if saved.header.step < saved.header.total {
+    let is_selected = saved.path().file_name().is_some_and(|name| name == checkpoint::SELECTED);
+    if saved.header.step < saved.header.total && !is_selected {
         eprintln!("warning: this checkpoint is of step {} of {}", saved.header.step, saved.header.total);
     }
 }

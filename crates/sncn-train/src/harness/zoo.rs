@@ -1,6 +1,5 @@
 //! Writing a model that comes with the project: its weights and its card.
 
-use super::card::{CARD, Card, Measured, WEIGHTS};
 use super::evaluate::TRAINING;
 use super::saved::Saved;
 use super::task::{Task, Trained};
@@ -8,6 +7,7 @@ use crate::checkpoint;
 use crate::files::write_atomically;
 use anyhow::{Context, Result};
 use serde_json::Value;
+use sncn_record::card::{CARD, Card, Number, WEIGHTS};
 use sncn_record::{Measurement, Results};
 use std::path::Path;
 
@@ -41,6 +41,8 @@ pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, f
     header.told.clear();
     header.epochs.clear();
     header.validation.clear();
+    // what is given away is finished, the best epoch of a run that stopped too
+    header.total = header.step;
     let save = if words.half { checkpoint::save_half } else { checkpoint::save_weights };
     let sha256 = save(&folder.join(WEIGHTS), &vars, header)?;
     for file in T::BESIDE.iter().filter_map(|name| Some(saved.folder()?.join(name))).filter(|file| file.is_file()) {
@@ -50,6 +52,7 @@ pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, f
     let table = if results.header.table.is_empty() { String::new() } else { format!("{}, ", results.header.table) };
     let word = |given: &Option<String>, usual: &str| given.clone().unwrap_or_else(|| usual.to_string());
     let card = Card {
+        task: T::INFO.name.to_string(),
         about: word(&words.about, &format!("{} trained on {}", run.backbone, run.train)),
         data: run.train.clone(),
         test: word(&words.test, results.header.run.pointer("/protocol/data").and_then(Value::as_str).unwrap_or(&run.train)),
@@ -69,16 +72,16 @@ pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, f
 }
 
 /// The numbers of sets as a whole: of shifted ones, means over their parts.
-fn whole(measurements: &[Measurement]) -> Vec<Measured> {
-    let mut found: Vec<(Measured, usize)> = Vec::new();
+fn whole(measurements: &[Measurement]) -> Vec<Number> {
+    let mut found: Vec<(Number, usize)> = Vec::new();
     for one in measurements.iter().filter(|one| !one.metric.contains('/') && one.split != TRAINING) {
         let set = one.split.split('/').next().unwrap_or_default();
         match found.iter_mut().find(|(known, _)| known.set == set && known.metric == one.metric) {
             Some((known, count)) => (known.value, *count) = (known.value + one.value, *count + 1),
-            None => found.push((Measured { set: set.to_string(), metric: one.metric.clone(), value: one.value, n: one.n }, 1)),
+            None => found.push((Number { set: set.to_string(), metric: one.metric.clone(), value: one.value, n: one.n }, 1)),
         }
     }
-    found.into_iter().map(|(measured, count)| Measured { value: measured.value / count as f64, ..measured }).collect()
+    found.into_iter().map(|(measured, count)| Number { value: measured.value / count as f64, ..measured }).collect()
 }
 
 #[cfg(test)]

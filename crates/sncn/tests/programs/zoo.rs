@@ -3,7 +3,6 @@
 use crate::common::{refused, segment, sentiment, sncn};
 use assert_cmd::Command;
 use serde_json::Value;
-use sncn_train::checkpoint::Checkpoint;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -57,10 +56,8 @@ fn every_model_answers_by_its_name_and_has_a_card() {
         for key in ["about", "data", "test", "row", "limits", "licence"] {
             assert!(card[key].as_str().is_some_and(|text| !text.is_empty()), "{name}: {key}");
         }
-        let measured = |one: &Value| one["metric"] == "error" || one["metric"] == "miou";
-        assert!(card["results"].as_array().unwrap().iter().any(|one| measured(one) && one["n"].as_u64() > Some(0)), "{name}");
-        let task = Checkpoint::read(&model.join("model.safetensors")).unwrap().header.task;
-        let answer = asked(&task, name, &photo).assert().success();
+        assert!(card["results"].as_array().unwrap().iter().any(|one| one["n"].as_u64() > Some(0)), "{name}");
+        let answer = asked(card["task"].as_str().unwrap(), name, &photo).assert().success();
         assert!(!answer.get_output().stdout.is_empty(), "{name}");
     }
     assert!(bytes > 0 && bytes <= 20 << 20, "{bytes} bytes in all");
