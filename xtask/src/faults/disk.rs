@@ -62,9 +62,9 @@ fn told(outcome: &mut Outcome, output: &std::process::Output) {
 pub(super) fn filled(work: &Work, scenario: &Scenario, reference: &Reference, times: usize) -> Result<Outcome> {
     const FAULT: &str = "disk full";
     if let Err(error) = Disk::new(ENOUGH) {
-        return Ok(Outcome::left_out(FAULT, scenario, &format!("{error:#}")));
+        return Ok(Outcome::left_out(FAULT, scenario.name, &format!("{error:#}")));
     }
-    let (mut outcome, mut enough) = (Outcome::new(FAULT, scenario), 0);
+    let (mut outcome, mut enough) = (Outcome::new(FAULT, scenario.name), 0);
     for trial in 0..times {
         // from a disk for nothing but what is read to one for nearly all
         let share = (trial as f64 + work.moment(trial)) / times as f64;
@@ -88,9 +88,9 @@ pub(super) fn read_only(work: &Work, scenario: &Scenario, reference: &Reference)
     const FAULT: &str = "read-only folder";
     let disk = match Disk::new(ENOUGH) {
         Ok(disk) => disk,
-        Err(error) => return Ok(Outcome::left_out(FAULT, scenario, &format!("{error:#}"))),
+        Err(error) => return Ok(Outcome::left_out(FAULT, scenario.name, &format!("{error:#}"))),
     };
-    let mut outcome = Outcome::new(FAULT, scenario);
+    let mut outcome = Outcome::new(FAULT, scenario.name);
     work.furnish(disk.path())?;
     disk.set("ro")?;
     let output = work.finish(scenario, disk.path())?;

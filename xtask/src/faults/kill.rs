@@ -31,7 +31,7 @@ pub(super) fn interrupted(work: &Work, scenario: &Scenario, folder: &std::path::
 
 /// The command killed so many times, each time in a new folder at a moment of its own, and run again.
 pub(super) fn killed(work: &Work, scenario: &Scenario, reference: &Reference, times: usize) -> Result<Outcome> {
-    let mut outcome = Outcome::new("killed", scenario);
+    let mut outcome = Outcome::new("killed", scenario.name);
     let mut late = 0;
     for trial in 0..times {
         let folder = tempfile::tempdir()?;

@@ -1,6 +1,7 @@
 //! `cargo xtask faults`: programs are killed, run out of disk, may not write, meet each other and lose the clock; afterwards the same command
 //! must give the same bytes as one that was left in peace.
 
+mod clock;
 mod disk;
 mod kill;
 mod others;
@@ -61,7 +62,8 @@ impl Faults {
             add(disk::filled(&work, &scenario, &reference, self.disks)?);
             add(disk::read_only(&work, &scenario, &reference)?);
             add(others::two_at_once(&work, &scenario, &reference)?);
-            add(others::clock(&work, &scenario, &reference)?);
+            add(clock::dated(&work, &scenario, &reference)?);
+            add(clock::jumps(&work, &scenario, &reference)?);
         }
         if self.images > 0 && wanted("robustness") {
             add(others::memory(&work, self.images)?);

@@ -1,27 +1,22 @@
-//! Two processes in one folder, files of other times, and memory over a long evaluation.
+//! Two processes in one folder, and memory over a long evaluation.
 
-use super::kill::interrupted;
 use super::work::{Outcome, Reference, Scenario, Work, awaited};
-use anyhow::{Context, Result};
-use std::fs::{self, File};
-use std::path::Path;
+use anyhow::Result;
+use std::fs;
 use std::process::Stdio;
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How often each is tried.
 const TIMES: usize = 3;
-/// By how much clocks are wrong.
-const YEARS: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 /// How much memory may grow from the first fifth of a measurement to its last.
 const GROWTH: f64 = 1.1;
-
 /// The least number of times that memory is looked at, a tenth of a second apart.
 const SEEN: usize = 50;
 
 /// Two processes of one command in one folder. One of them may be refused; the command run again must have all.
 pub(super) fn two_at_once(work: &Work, scenario: &Scenario, reference: &Reference) -> Result<Outcome> {
-    let mut outcome = Outcome::new("two at once", scenario);
+    let mut outcome = Outcome::new("two at once", scenario.name);
     let mut refused = 0;
     for trial in 0..TIMES {
         let folder = tempfile::tempdir()?;
@@ -43,35 +38,6 @@ pub(super) fn two_at_once(work: &Work, scenario: &Scenario, reference: &Referenc
     Ok(outcome)
 }
 
-/// The command interrupted, its files dated years back or ahead, and run again.
-pub(super) fn clock(work: &Work, scenario: &Scenario, reference: &Reference) -> Result<Outcome> {
-    let mut outcome = Outcome::new("clock off by 20 years", scenario);
-    let now = SystemTime::now();
-    let before = now.checked_sub(YEARS).context("a time 20 years ago")?;
-    for (trial, time) in [before, now + YEARS, before].into_iter().enumerate() {
-        let folder = tempfile::tempdir()?;
-        work.furnish(folder.path())?;
-        interrupted(work, scenario, folder.path(), reference.time.mul_f64(0.3 + 0.2 * trial as f64))?;
-        date(folder.path(), time)?;
-        let ended = awaited(work.start(scenario, folder.path())?)?;
-        outcome.count(ended == Some(0), reference.differs(folder.path())?);
-    }
-    Ok(outcome)
-}
-
-/// Dates all files of a folder.
-fn date(folder: &Path, time: SystemTime) -> Result<()> {
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            date(&path, time)?;
-        } else {
-            File::options().append(true).open(&path)?.set_modified(time).with_context(|| path.display().to_string())?;
-        }
-    }
-    Ok(())
-}
-
 /// The memory of a process in kilobytes, where the system tells.
 fn resident(id: u32) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
@@ -81,10 +47,9 @@ fn resident(id: u32) -> Option<f64> {
 
 /// An evaluation of many images, whose memory must not grow.
 pub(super) fn memory(work: &Work, images: usize) -> Result<Outcome> {
-    let scenario = Scenario::of_memory();
-    let mut outcome = Outcome::new("memory", &scenario);
+    let mut outcome = Outcome::new("memory", "robustness");
     let said = tempfile::NamedTempFile::new()?;
-    let mut child = work.measure(images).stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.reopen()?).spawn()?;
+    let mut child = work.measure(images)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.reopen()?).spawn()?;
     let mut seen = Vec::new();
     let status = loop {
         if let Some(status) = child.try_wait()? {
@@ -103,7 +68,7 @@ pub(super) fn memory(work: &Work, images: usize) -> Result<Outcome> {
     if !is_long {
         outcome.remark("too short to tell, or the system does not tell");
     } else {
-        // the data set may have fewer
+        // what the program says that it measures
         let said = fs::read_to_string(said.path())?;
         let images = said.split(" = ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or("an unknown number of");
         outcome.remark(format!(
