@@ -9,10 +9,8 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Write a checkpoint's weights as safetensors, or its network as ONNX
-///
-/// `safetensors.torch.load_file` reads the weights, which have PyTorch's names and shapes. Where --output ends in .onnx the network is written, for ONNX Runtime and the like:
-/// images in, logits out. Either file notes the classes and how images become inputs.
+/// Write a checkpoint's weights as safetensors, with PyTorch's names and shapes; or its network as ONNX, where --output ends in .onnx; or
+/// a model of the zoo, with --results. Files note the classes and how images become inputs.
 #[derive(clap::Args, Debug)]
 pub struct Export {
     /// A checkpoint file.
