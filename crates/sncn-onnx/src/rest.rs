@@ -2,8 +2,8 @@
 
 use crate::error::OnnxError;
 use crate::file::{File, told};
+use crate::guard::guarded;
 use std::collections::HashSet;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tract_onnx::data_resolver::FopenDataResolver;
 use tract_onnx::pb::tensor_shape_proto::{Dimension, dimension};
@@ -43,15 +43,14 @@ impl Rest {
         });
         let fails = |error: &dyn std::fmt::Display| OnnxError::Run { file: file.at.clone(), what: told(error) };
         let framework = tract_onnx::Onnx { provider: Arc::new(FopenDataResolver), ..tract_onnx::onnx() };
-        // what a damaged graph asks for may end tract in a panic
-        let prepared = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let prepared = guarded(|| {
             let parsed = framework.parse(&model, file.folder.as_deref()).map_err(|error| fails(&error))?;
             if let Some(name) = parsed.unresolved_inputs.first() {
                 return Err(file.unfit(format!("nothing in the graph gives {name:?}, which a node reads")));
             }
             parsed.model.into_optimized().and_then(|model| model.into_runnable()).map_err(|error| fails(&error))
-        }));
-        let plan = prepared.map_err(|_| fails(&"tract gave up on its graph (see above); is it damaged?"))??;
+        });
+        let plan = prepared.map_err(|said| fails(&said))??;
         Ok(Self { at: file.at.clone(), plan, shapes: read.into_iter().map(|(_, shape)| shape).collect() })
     }
 
@@ -63,7 +62,7 @@ impl Rest {
         let fails = |error: &dyn std::fmt::Display| OnnxError::Run { file: self.at.clone(), what: told(error) };
         let inputs = self.shapes.iter().zip(values).map(|(shape, values)| Ok(Tensor::from_shape(shape, values)?.into_tvalue()));
         let inputs: TVec<_> = inputs.collect::<tract_onnx::prelude::TractResult<_>>().map_err(|error| fails(&error))?;
-        let answers = self.plan.run(inputs).map_err(|error| fails(&error))?;
+        let answers = guarded(|| self.plan.run(inputs)).map_err(|said| fails(&said))?.map_err(|error| fails(&error))?;
         let first = answers.first().ok_or_else(|| fails(&"it answers nothing"))?;
         let answer = first.cast_to::<f32>().map_err(|error| fails(&error))?;
         let values = answer.to_plain_array_view::<f32>().map_err(|error| fails(&error))?.iter().copied().collect();

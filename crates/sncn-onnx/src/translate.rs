@@ -39,6 +39,9 @@ pub(crate) struct Crossing {
     pub(crate) shape: Shape,
 }
 
+/// Values of the largest constant that is filled here: a few characters of a file can ask for any number.
+const MOST_FILLED: usize = 1 << 28;
+
 /// A graph in two parts.
 pub(crate) struct Parts {
     /// What runs on the kernels.
@@ -295,8 +298,23 @@ impl Translation<'_> {
                 let tensor = node.attribute.iter().find_map(|attribute| attribute.t.as_ref());
                 tensor.map(|tensor| self.file.tensor(tensor)).transpose()
             }
+            Some(node) if node.op_type == "ConstantOfShape" => self.filled(node),
             _ => Ok(None),
         }
+    }
+
+    /// A constant that is one 32-bit float at every place, of a shape that is known and not without measure.
+    fn filled(&self, node: &NodeProto) -> Result<Option<tract_onnx::prelude::Tensor>, OnnxError> {
+        let value = node.attribute.iter().find_map(|attribute| attribute.t.as_ref());
+        let value = value.map(|tensor| self.file.tensor(tensor)).transpose()?;
+        let value = value.map_or(Some(0.), |value| Some(*value.to_plain_array_view::<f32>().ok()?.first()?));
+        let sides = self.integers(node.input.first())?.unwrap_or_default();
+        let sides: Option<Vec<usize>> = sides.iter().map(|&side| usize::try_from(side).ok()).collect();
+        let count = |sides: &[usize]| sides.iter().try_fold(1usize, |count, &side| count.checked_mul(side));
+        let Some((value, sides)) = value.zip(sides) else { return Ok(None) };
+        let Some(count) = count(&sides).filter(|count| *count <= MOST_FILLED) else { return Ok(None) };
+        let tensor = tract_onnx::prelude::Tensor::from_shape(&sides, &vec![value; count]);
+        tensor.map(Some).map_err(|error| self.file.unfit(error.to_string()))
     }
 
     /// A constant of 32-bit floats as a tensor.

@@ -70,6 +70,7 @@ fn golden_answers_are_those_of_onnx_runtime() -> Result<()> {
         ("gated", "1 of 11"),
         ("uneven", "0 of 7"),
         ("light", "2 of 3"),
+        ("filled", "3 of 6"),
     ] {
         let (batch, side, answers) = expected(name);
         let model = Classifier::open(&data(&format!("{name}.onnx")), &reading(side)).unwrap();
@@ -197,6 +198,10 @@ fn what_does_not_classify_images_is_refused() {
         &["operators that are not implemented: Sorcery (node \"n2\")"],
     );
     fails(|model| graph(model).node[2].input[0] = "nowhere".to_string(), &["residual.onnx", "nowhere"]);
+    fails(
+        |model| graph(model).node.last_mut().unwrap().output[0] = "elsewhere".to_string(),
+        &["nothing in the graph gives the output"],
+    );
     fails(|model| model.graph = None, &["not a whole ONNX model: it has no graph"]);
     fails(
         |model| {

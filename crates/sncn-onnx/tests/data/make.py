@@ -113,6 +113,13 @@ def shade(g, x):
     return g.node("Transpose", x, perm=[0, 2, 3, 1])
 
 
+def filled(g, x):
+    """A convolution whose weight is made inside the graph, of its shape and one value."""
+    weight = g.node("ConstantOfShape", g.constant([4, 3, 3, 3], np.int64), value=numpy_helper.from_array(np.array([0.125], np.float32)))
+    x = g.node("Relu", g.node("Conv", x, weight, g.constant([-0.5, -0.25, 0, 0.25]), kernel_shape=[3, 3]))
+    return g.head(g.node("GlobalAveragePool", x), 4, 3)
+
+
 def main():
     expected = {}
     for build, shape, batch in [
@@ -124,6 +131,7 @@ def main():
         (light, ["n", 3, "h", "w"], 2),
         (pixels, ["n", 3, "h", "w"], 2),
         (shade, ["n", 3, "h", "w"], 2),
+        (filled, [1, 3, 32, 32], 2),
     ]:
         name, g = build.__name__, Graph()
         output = build(g, "images")
