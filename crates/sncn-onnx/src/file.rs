@@ -1,5 +1,6 @@
 //! `File`: an ONNX file as it was read, with what it takes and gives.
 
+use crate::attributes::ints;
 use crate::error::OnnxError;
 use crate::guard::guarded;
 use std::collections::{HashMap, HashSet};
@@ -62,6 +63,7 @@ impl File {
         let folder = path.parent().map(|folder| folder.to_string_lossy().into_owned());
         let file = Self { at, folder, model, graph, constants };
         file.check_operators()?;
+        file.check_orders()?;
         // weights that lie beside the file are missed now, and not in the middle
         for tensor in file.graph.initializer.iter().filter(|tensor| tensor.data_location.unwrap_or_default() == 1) {
             let location = tensor.external_data.iter().find(|entry| entry.key == "location").map_or("", |entry| &entry.value);
@@ -99,6 +101,21 @@ impl File {
             true => Ok(()),
             false => Err(OnnxError::Operators { file: self.at.clone(), operators: operators.join(", ") }),
         }
+    }
+
+    /// Refuses orders of axes that name one twice or none, with which tract does not end.
+    fn check_orders(&self) -> Result<(), OnnxError> {
+        for node in self.graph.node.iter().filter(|node| node.op_type == "Transpose") {
+            let Some(order) = ints(node, "perm") else { continue };
+            let mut sorted = order.to_vec();
+            sorted.sort_unstable();
+            if !sorted.iter().copied().eq(0..order.len() as i64) {
+                return Err(
+                    self.unfit(format!("node {:?}: perm is {order:?}, which is no order of axes: is it damaged?", node.name))
+                );
+            }
+        }
+        Ok(())
     }
 
     /// The values of a constant of the graph.

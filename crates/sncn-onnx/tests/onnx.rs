@@ -232,6 +232,16 @@ fn what_does_not_classify_images_is_refused() {
 }
 
 #[test]
+fn an_order_of_axes_that_is_none_is_refused() {
+    let (_folder, path) = changed("shade.onnx", |model| {
+        let order = graph(model).node.last_mut().unwrap().attribute.last_mut().unwrap();
+        order.ints = vec![1, 2, 3, 1];
+    });
+    let error = Segmenter::open(&path, Reading::default(), (32, 32)).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("perm is [1, 2, 3, 1], which is no order of axes"), "{error}");
+}
+
+#[test]
 fn files_that_are_cut_short_or_none_are_refused() {
     let whole = fs::read(data("dense.onnx")).unwrap();
     let folder = tempfile::tempdir().unwrap();

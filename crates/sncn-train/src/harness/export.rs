@@ -9,8 +9,7 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Write a checkpoint's weights as safetensors, with PyTorch's names and shapes; or its network as ONNX, where --output ends in .onnx; or
-/// a model of the zoo, with --results. Files note the classes and how images become inputs.
+/// Write a checkpoint's weights as safetensors, or its network as ONNX (--output ends in .onnx)
 #[derive(clap::Args, Debug)]
 pub struct Export {
     /// A checkpoint file.
