@@ -9,12 +9,12 @@ use anyhow::{Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// Write a checkpoint's weights as safetensors, or its network as ONNX (--output ends in .onnx)
+/// Write a checkpoint's weights as safetensors, or its network as ONNX
 #[derive(clap::Args, Debug)]
 pub struct Export {
     /// A checkpoint file.
     checkpoint: PathBuf,
-    /// The file to write, such as weights.safetensors or network.onnx.
+    /// The file to write: weights.safetensors, or network.onnx for a network.
     #[arg(long)]
     output: PathBuf,
     /// For a model of the zoo, a folder as --output: the results of its evaluation.
