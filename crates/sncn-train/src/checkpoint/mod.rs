@@ -308,3 +308,45 @@ impl Checkpoint {
 fn file(path: &Path, what: &'static str, source: io::Error) -> CheckpointError {
     CheckpointError::File { path: path.to_path_buf(), what, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_nn::Init;
+    use sncn_core::Seed;
+
+    #[test]
+    fn what_is_too_large_for_16_bits_is_named_and_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("half.safetensors");
+        let header = || Header {
+            format: FORMAT,
+            task: String::new(),
+            step: 0,
+            total: 0,
+            run: SeededRun { run: Value::Null, seed: 0 },
+            classes: Vec::new(),
+            validation: Vec::new(),
+            epochs: Vec::new(),
+            told: Vec::new(),
+            built: sncn_record::Build::default(),
+            sha256: String::new(),
+        };
+        for (value, is_taken) in [(65504., true), (65536., false)] {
+            let vars = Vars::new(Seed::new(0), DType::F32, &Device::Cpu);
+            vars.builder().get_with_hints(3, "weight", Init::Const(value)).unwrap();
+            match save_half(&path, &vars, header()) {
+                Ok(_) => {
+                    assert!(is_taken);
+                    let kept = Checkpoint::read(&path).unwrap();
+                    kept.load_weights(&vars).unwrap();
+                    fs::remove_file(&path).unwrap();
+                }
+                Err(error) => {
+                    assert!(!is_taken && error.to_string().contains("weight: a value is too large"), "{error}");
+                    assert!(!path.exists());
+                }
+            }
+        }
+    }
+}

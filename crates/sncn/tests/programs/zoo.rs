@@ -1,6 +1,6 @@
 //! The models that come with the project, by their names.
 
-use crate::common::{refused, segment, sentiment, sncn};
+use crate::common::{checkpoints, refused, segment, sentiment, sncn, table, train};
 use assert_cmd::Command;
 use serde_json::Value;
 use std::fs;
@@ -61,6 +61,53 @@ fn every_model_answers_by_its_name_and_has_a_card() {
         assert!(!answer.get_output().stdout.is_empty(), "{name}");
     }
     assert!(bytes > 0 && bytes <= 20 << 20, "{bytes} bytes in all");
+}
+
+#[test]
+fn a_model_is_added_with_its_results_and_used_by_its_name() {
+    let (folder, path) = table(|row| row["test_limit"] = 40.into());
+    let at = |name: &str| folder.path().join(name);
+    train(&path, &at("run")).assert().success();
+    let weights = checkpoints(&at("run")).pop().unwrap();
+    let evaluated = |option: &str, model: &Path| -> f64 {
+        let mut command = sncn();
+        command.current_dir(folder.path()).arg("evaluate").arg(option).arg(model).args(["--test", "shapes", "--results"]);
+        command.arg(at("results.jsonl")).assert().success();
+        let results = fs::read_to_string(at("results.jsonl")).unwrap();
+        let lines = results.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let error = lines.filter(|line| line["metric"] == "error").map(|line| line["value"].as_f64().unwrap()).next();
+        error.unwrap()
+    };
+    let whole = evaluated("--run-dir", &at("run"));
+    let export = |name: &str, more: &[&str]| {
+        let mut command = sncn();
+        command.arg("export").arg(&weights).arg("--results").arg(at("results.jsonl")).args(more);
+        command.arg("--output").arg(at("models/zoo").join(name)).assert().success();
+        fs::metadata(at("models/zoo").join(name).join("model.safetensors")).unwrap().len()
+    };
+    let (full, half) = (export("full", &[]), export("half", &["--half", "--test", "shapes", "--about", "Small"]));
+    assert!(half < full, "{half} of {full} bytes");
+    let card = card(&at("models/zoo/half"));
+    assert_eq!([&card["task"], &card["data"], &card["test"], &card["about"]], ["classify", "shapes", "shapes", "Small"]);
+    assert!(card["row"].as_str().unwrap().ends_with("small, seed 0"), "{card}");
+    // an example or two may fall to the other side
+    let halved = evaluated("--checkpoint", Path::new("half"));
+    assert!((halved - whole).abs() <= 0.05 + 1e-9, "{halved} and {whole}");
+}
+
+#[test]
+fn what_belongs_beside_the_weights_comes_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("models/zoo/copy");
+    let mut command = sentiment();
+    command.arg("export").arg(root().join("models/zoo/sst2-convnet-selfnorm/model.safetensors"));
+    command.arg("--results").arg(root().join("results/robustness/minilm-sst2.jsonl")).arg("--output").arg(&copy);
+    command.assert().success();
+    assert!(copy.join("tokenizer.json").is_file());
+    assert_eq!(card(&copy)["test"], "sst2");
+    let mut command = sentiment();
+    command.current_dir(folder.path()).args(["predict", "--model", "copy"]).write_stdin("what a dull film\n");
+    command.assert().success();
 }
 
 #[test]
