@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// What a page is asked when it is shown: whether it is wider than the window, whether all pictures are there, whether links lead
-/// somewhere, and the first column of the second table before and after its last heading is chosen.
+/// somewhere, whether a drawing is cut though the page has room for it, and the first column of the second table before and after its last heading is chosen.
 const ASKED: &str = r##"<script>
 addEventListener("load", () => {
   const root = document.documentElement;
@@ -20,6 +20,8 @@ addEventListener("load", () => {
   document.body.textContent = "ANSWER " + JSON.stringify({
     wide: root.scrollWidth > innerWidth,
     window: innerWidth,
+    cut: [...document.querySelectorAll(".drawing")].filter((box) => box.scrollWidth > box.clientWidth &&
+      box.clientWidth < box.closest("main").clientWidth - 40).length,
     missing: [...document.images].filter((image) => !image.complete || image.naturalWidth === 0).length,
     lost: links.filter((link) => link.startsWith("#") && !document.getElementById(link.slice(1))),
     outside: links.filter((link) => !link.startsWith("#")),
@@ -69,6 +71,7 @@ fn looks_at(page: &Path) -> Result<()> {
         let answer = answer.unwrap_or_else(|| panic!("no answer in {said}\n{told}")).replace("&amp;", "&");
         let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
         assert_eq!(answer["wide"], false, "{width}: {answer}");
+        assert_eq!(answer["cut"], 0, "{width}: {answer}");
         assert_eq!(answer["missing"], 0, "{answer}");
         assert!(answer["lost"].as_array().unwrap().is_empty() && answer["outside"].as_array().unwrap().is_empty(), "{answer}");
         assert!(answer["pictures"].as_u64().unwrap() >= 3, "{answer}");
