@@ -6,8 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// What a page is asked when it is shown: whether it is wider than the window, whether all pictures are there, whether links lead
-/// somewhere, whether a drawing is cut though the page has room for it, and the first column of the second table before and after its last heading is chosen.
+/// What a page is asked when it is shown: whether it is wider than the window, whether a drawing is cut though the page has room for it,
+/// whether all pictures are there, whether links lead somewhere, and the first column of the second table before and after its last heading
+/// is chosen.
 const ASKED: &str = r##"<script>
 addEventListener("load", () => {
   const root = document.documentElement;
@@ -50,7 +51,18 @@ pub(crate) fn pages_are_shown() -> Result<()> {
     looks_at(&page)?;
     fs::write(&file, answers(&out, true))?;
     robustness(&out, &file).arg("--page").arg(&page).assert().success();
+    looks_at(&page)?;
+    fs::write(&page, broad())?;
     looks_at(&page)
+}
+
+/// A page with drawings wider than a line of text.
+fn broad() -> String {
+    let table = "\n| a | b |\n| - | -: |\n| x | 2 |\n| y | 1 |\n";
+    let drawings = "\n![one](a.svg)\n\n![two](a.svg)\n\n![three](a.svg)\n";
+    let drawing =
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1000\" height=\"40\"><rect width=\"1000\" height=\"40\"/></svg>";
+    sncn_report::page("Broad", &format!("# Broad\n{table}{drawings}{table}"), &[("a.svg".to_string(), drawing.into())])
 }
 
 /// Looks at a page in windows of three widths.
