@@ -33,8 +33,9 @@ pub(super) struct Words {
 
 /// Writes a model of the zoo into a folder, with the results of its evaluation.
 pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, folder: &Path) -> Result<()> {
-    let saved = Saved::at(checkpoint);
-    let trained = Trained::<T>::read(&saved)?;
+    let checkpoint = Saved::at(checkpoint).read()?;
+    let from = checkpoint.path().with_file_name("");
+    let trained = Trained::<T>::of(checkpoint)?;
     let text = std::fs::read_to_string(results).with_context(|| results.display().to_string())?;
     let results = Results::parse(&text).with_context(|| results.display().to_string())?;
     let Trained { mut header, run, seed, vars, .. } = trained;
@@ -45,7 +46,7 @@ pub(super) fn write<T: Task>(checkpoint: &Path, results: &Path, words: &Words, f
     header.total = header.step;
     let save = if words.half { checkpoint::save_half } else { checkpoint::save_weights };
     let sha256 = save(&folder.join(WEIGHTS), &vars, header)?;
-    for file in T::BESIDE.iter().filter_map(|name| Some(saved.folder()?.join(name))).filter(|file| file.is_file()) {
+    for file in T::BESIDE.iter().map(|name| from.join(name)).filter(|file| file.is_file()) {
         let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
         write_atomically(&folder.join(file.file_name().unwrap_or_default()), &bytes)?;
     }
