@@ -34,7 +34,7 @@ pub mod vars;
 
 pub use average::WeightAverage;
 pub use backward::backward;
-pub use graph::{Attention, FeatureMap, Lookup, MapGradients, TokenMap, observe};
+pub use graph::{Attention, FeatureMap, Indexed, Lookup, MapGradients, TokenMap, observe};
 pub use layer::{BuildContext, CrossNormDraw, Hooks, Layer, LayerConfig, Layers, NormConfig};
 pub use network::Network;
 pub use packing::Packing;

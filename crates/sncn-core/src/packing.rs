@@ -2,6 +2,7 @@
 
 use crate::Seed;
 use crate::ops::{by_dtype, constants, drop_of, elements, has_kernel};
+use crate::trace::{self, Operation};
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType, bail};
 use rayon::prelude::*;
 use sncn_kernels::attention::AttentionShape;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub struct Packing {
     lengths: Arc<[usize]>,
     longest: usize,
+    /// How many tokens sequences of any batch are padded to at least.
+    least: usize,
 }
 
 impl Packing {
@@ -22,8 +25,14 @@ impl Packing {
     pub fn new(lengths: &[usize], longest: usize) -> Result<Self> {
         match lengths.iter().position(|len| !(1..=longest).contains(len)) {
             Some(n) => bail!("sequence {n} has {} tokens; 1 to {longest} are accepted", lengths[n]),
-            None => Ok(Self { lengths: lengths.into(), longest }),
+            None => Ok(Self { lengths: lengths.into(), longest, least: 0 }),
         }
+    }
+
+    /// The same sequences, padded to at least so many tokens.
+    #[must_use]
+    pub fn at_least(self, least: usize) -> Self {
+        Self { longest: self.longest.max(least), least, ..self }
     }
 
     /// Returns the number of tokens of each sequence.
@@ -59,6 +68,12 @@ impl Packing {
     /// # Errors
     /// Returns an error where `packed` has another rank or another number of tokens.
     pub fn pad(&self, packed: &Tensor) -> Result<Tensor> {
+        let padded = self.padded(packed)?;
+        trace::note(|| Operation::Pad { least: self.least }, &[packed], &padded);
+        Ok(padded)
+    }
+
+    fn padded(&self, packed: &Tensor) -> Result<Tensor> {
         let c = self.check(packed)?;
         if has_kernel(packed) {
             return packed.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: true });
@@ -82,7 +97,9 @@ impl Packing {
             return padded.contiguous()?.apply_op1(Repack { packing: self.clone(), pad: false });
         }
         let rows = self.lengths.iter().enumerate().flat_map(|(n, len)| n * longest..n * longest + len);
-        select(&padded.reshape((n * longest, c))?, rows)
+        let packed = select(&padded.reshape((n * longest, c))?, rows)?;
+        trace::note(|| Operation::Pack, &[padded], &packed);
+        Ok(packed)
     }
 
     /// Selects the first vector of each sequence: (tokens, C) to (N, C).
@@ -91,7 +108,9 @@ impl Packing {
     /// As [`Packing::pad`].
     pub fn first(&self, packed: &Tensor) -> Result<Tensor> {
         self.check(packed)?;
-        select(packed, self.starts())
+        let first = select(packed, self.starts())?;
+        trace::note(|| Operation::SequenceFirst, &[packed], &first);
+        Ok(first)
     }
 
     /// Computes the mean vector of each sequence: (tokens, C) to (N, C).
@@ -104,7 +123,35 @@ impl Packing {
             return packed.contiguous()?.apply_op1(Means { packing: self.clone(), back: false });
         }
         let lengths = constants(self.lengths.iter().map(|&len| len as f64).collect(), packed)?;
-        self.pad(packed)?.sum(1)?.broadcast_div(&lengths.unsqueeze(1)?)
+        let mean = self.padded(packed)?.sum(1)?.broadcast_div(&lengths.unsqueeze(1)?)?;
+        trace::note(|| Operation::SequenceMean, &[packed], &mean);
+        Ok(mean)
+    }
+
+    /// Computes the maxima (N, C) over windows of `width` tokens, of each of which `values`, (N, windows, C), has a result that is 0 or more.
+    /// With `inside` only the first window of a sequence counts and those that lie inside it, otherwise also those with padding. Of
+    /// equal maxima the first receives the gradient.
+    ///
+    /// # Errors
+    /// Returns an error where `values` has another rank, another number of sequences, or not the windows that padded sequences have.
+    pub fn window_max(&self, values: &Tensor, width: usize, inside: bool) -> Result<Tensor> {
+        let (n, windows, _) = values.dims3()?;
+        if n != self.lengths.len() || windows + width != self.longest + 1 {
+            bail!(
+                "{windows} windows of {width} tokens in {n} sequences; expected those of {} padded to {} tokens",
+                self.lengths.len(),
+                self.longest
+            )
+        }
+        let mut counted = values.clone();
+        if inside {
+            let counts = |len: usize| (0..windows).map(move |start| f64::from(u8::from(start == 0 || start + width <= len)));
+            let mask = constants(self.lengths.iter().flat_map(|&len| counts(len)).collect(), values)?;
+            counted = values.broadcast_mul(&mask.reshape((n, windows, 1))?)?;
+        }
+        let most = counted.gather(&counted.detach().argmax_keepdim(1)?, 1)?.squeeze(1)?;
+        trace::note(|| Operation::WindowMax { width, inside }, &[values], &most);
+        Ok(most)
     }
 
     /// Checks the number of tokens of packed vectors (tokens, C) and returns C.

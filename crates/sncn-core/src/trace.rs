@@ -12,10 +12,10 @@ use candle_core::{Result, Tensor, TensorId, bail};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// An operation of maps (N, H, W, C), or of what a mean makes of them, (N, C).
+/// An operation of maps (N, H, W, C), of token vectors (tokens, C) or padded (N, L, C), or of vectors (N, C) for a whole image or text.
 #[derive(Clone, Debug)]
 pub enum Operation {
-    /// A convolution with weight (O, C / groups, kh, kw) and an optional bias (O).
+    /// A convolution with weight (O, C / groups, kh, kw), or of padded token vectors (O, C / groups, k), and an optional bias (O).
     Convolution {
         /// The weight.
         weight: Tensor,
@@ -32,9 +32,15 @@ pub enum Operation {
     LeakyRelu(f64),
     /// x·σ(1.702·x).
     QuickGelu,
+    /// ½·x·(1 + erf(x/√2)).
+    GeluErf,
+    /// 1/(1 + e⁻ˣ).
+    Sigmoid,
+    /// The hyperbolic tangent.
+    Tanh,
     /// The sum of two maps.
     Add,
-    /// The channels of two maps, one after the other.
+    /// The channels of several maps, one after the other.
     Concatenate,
     /// The maxima of square windows.
     MaxPool {
@@ -76,13 +82,52 @@ pub enum Operation {
     Blur([f32; 9]),
     /// A rule: y = scale·(x − centre) + bias of every channel.
     Rule(Traced),
-    /// x·Wᵀ + b of (N, C).
+    /// x·Wᵀ + b of (…, C).
     Linear {
         /// The weight (O, C).
         weight: Tensor,
         /// The bias (O).
         bias: Option<Tensor>,
     },
+    /// The sum of rows of tables (rows, C), one of each for every token id of the input: token vectors.
+    Embedding(Vec<(Tensor, Rows)>),
+    /// softmax(Q·Kᵀ/√d)·V of queries, keys and values, in each head and among the tokens of each text.
+    Attention {
+        /// The number of heads.
+        heads: usize,
+    },
+    /// Token vectors with zeros after each text, up to the longest text, and to at least so many tokens: (N, L, C).
+    Pad {
+        /// The least number of tokens.
+        least: usize,
+    },
+    /// Padded token vectors without the padding.
+    Pack,
+    /// The vectors of the first tokens, (N, C).
+    SequenceFirst,
+    /// The means over the tokens of each text, (N, C).
+    SequenceMean,
+    /// The maxima over windows, whose results are 0 or more, (N, C).
+    WindowMax {
+        /// The number of tokens of a window.
+        width: usize,
+        /// Whether only the first window of a text counts and those that lie inside it.
+        inside: bool,
+    },
+}
+
+/// Which row of a table is that of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// That of its id.
+    Tokens,
+    /// That of its place in its text.
+    Positions {
+        /// The row of the first token.
+        first: u32,
+    },
+    /// This one, for all tokens.
+    Same(u32),
 }
 
 /// An operation with the values that it reads. Value 0 is the input, value i + 1 the result of step i.
@@ -105,6 +150,25 @@ pub struct Trace {
     pub output: usize,
 }
 
+impl Trace {
+    /// The shape of a value; `None` for the input.
+    pub fn shape(&self, value: usize) -> Option<&[usize]> {
+        value.checked_sub(1).map(|step| self.steps[step].shape.as_slice())
+    }
+
+    /// Whether the answer depends on each step.
+    pub fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.steps.len() + 1];
+        needed[self.output] = true;
+        for (index, step) in self.steps.iter().enumerate().rev().map(|(index, step)| (index + 1, step)) {
+            if needed[index] {
+                step.inputs.iter().for_each(|&input| needed[input] = true);
+            }
+        }
+        needed.split_off(1)
+    }
+}
+
 #[derive(Default)]
 struct Tracer {
     values: HashMap<TensorId, usize>,
@@ -119,15 +183,19 @@ thread_local! {
     static TRACER: RefCell<Option<Tracer>> = const { RefCell::new(None) };
 }
 
-/// Traces a network in evaluation on a batch of at most 32 instances; the steps hold for any number of them.
+/// Traces a network in an evaluation pass over a batch of at most 32 images (N, H, W, 3), or packed token ids (tokens) with the lengths in
+/// the pass; the steps hold for any number of them.
 ///
 /// # Errors
 /// Returns the network's error, and an error that names an operation which has no trace: one that mixes instances, works on a part of a map,
 /// or is not made of operations of maps.
-pub fn trace(network: &dyn Network, xs: &Tensor) -> Result<Trace> {
+pub fn trace(network: &dyn Network, xs: &Tensor, pass: &Pass) -> Result<Trace> {
+    if pass.train {
+        bail!("a network is traced in evaluation: give a pass from Pass::eval")
+    }
     let values = HashMap::from([(xs.id(), 0)]);
     TRACER.set(Some(Tracer { values, ..Tracer::default() }));
-    let answer = reference::forced(|| network.forward(xs, &Pass::eval()));
+    let answer = reference::forced(|| network.forward(xs, pass));
     let Some(tracer) = TRACER.take() else { bail!("a trace was begun inside a trace") };
     let answer = answer?;
     if let Some(refused) = tracer.refused {
@@ -153,6 +221,15 @@ pub(crate) fn note(operation: impl FnOnce() -> Operation, inputs: &[&Tensor], ou
         match known {
             Some(inputs) => tracer.push(operation, inputs, output),
             None => tracer.refuse(|| format!("{}: it reads what is not made of operations of maps", operation.name())),
+        }
+    });
+}
+
+/// Notes an operation that reads the network's input, where a network is traced.
+pub(crate) fn note_first(operation: impl FnOnce() -> Operation, output: &Tensor) {
+    TRACER.with_borrow_mut(|tracer| {
+        if let Some(tracer) = tracer {
+            tracer.push(operation(), vec![0], output);
         }
     });
 }
@@ -212,15 +289,26 @@ impl Operation {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Convolution { .. } => "convolution",
-            Self::Relu | Self::Relu6 | Self::LeakyRelu(_) | Self::QuickGelu => "activation",
+            Self::Relu | Self::Relu6 | Self::LeakyRelu(_) | Self::QuickGelu | Self::GeluErf | Self::Sigmoid | Self::Tanh => {
+                "activation"
+            }
             Self::Add => "addition",
             Self::Concatenate => "concatenation",
-            Self::MaxPool { .. } | Self::AveragePool2 | Self::Mean { .. } | Self::MeanMap => "pooling",
+            Self::MaxPool { .. }
+            | Self::AveragePool2
+            | Self::Mean { .. }
+            | Self::MeanMap
+            | Self::SequenceFirst
+            | Self::SequenceMean
+            | Self::WindowMax { .. } => "pooling",
             Self::Resize { .. } => "resizing",
             Self::LayerNorm { .. } => "LayerNorm",
             Self::Blur(_) => "blur pooling",
             Self::Rule(_) => "rule",
             Self::Linear { .. } => "linear layer",
+            Self::Embedding(_) => "embedding",
+            Self::Attention { .. } => "attention",
+            Self::Pad { .. } | Self::Pack => "padding",
         }
     }
 }

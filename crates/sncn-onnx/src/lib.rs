@@ -5,7 +5,7 @@
 //!
 //! [`Segmenter::open`] does so for a network that labels pixels, with logits (N, H, W, classes).
 //!
-//! [`export`] writes a network as such a file.
+//! [`export`] writes a network as such a file, and [`export_texts`] one that classifies texts.
 //!
 //! A graph is split in two. Its body, all that can be computed from the image by convolutions, BatchNorm, activations, sums,
 //! concatenations and pooling as `sncn-core` has them, is recorded there and runs on its kernels; the rest runs on tract. Either part may
@@ -26,7 +26,7 @@ mod write;
 
 pub use classifier::{Classifier, Reading};
 pub use error::OnnxError;
-pub use export::export;
+pub use export::{export, export_texts};
 pub use file::{File, Layout};
 pub use segmenter::Segmenter;
-pub use write::Notes;
+pub use write::{CLASSES, Notes};

@@ -17,6 +17,9 @@ const OPERATORS: i64 = 17;
 /// The version of the format that goes with it.
 const FORMAT: i64 = 8;
 
+/// The name under which a file notes its classes, a JSON array of names in the order of its outputs.
+pub const CLASSES: &str = "sncn.classes";
+
 /// What an ONNX file notes beside its graph: names and texts.
 pub type Notes<'a> = [(&'a str, String)];
 
@@ -27,6 +30,13 @@ pub(crate) enum Dim {
     Fixed(usize),
     /// Any number; equal names are equal numbers.
     Free(&'static str),
+}
+
+/// An input or output.
+pub(crate) struct Declared {
+    pub(crate) name: &'static str,
+    pub(crate) kind: DataType,
+    pub(crate) dims: Vec<Dim>,
 }
 
 /// A graph as far as it is written.
@@ -112,7 +122,13 @@ impl Writer {
         self.once(format!("{values:?}"), |writer| writer.constant(&[values.len()], DataType::Int64, bytes()))
     }
 
-    fn once(&mut self, what: String, make: impl FnOnce(&mut Self) -> String) -> String {
+    /// An integer.
+    pub(crate) fn integer(&mut self, value: i64) -> String {
+        self.once(format!("integer {value}"), |writer| writer.constant(&[], DataType::Int64, value.to_le_bytes().to_vec()))
+    }
+
+    /// A value that is made when it is first wanted.
+    pub(crate) fn once(&mut self, what: String, make: impl FnOnce(&mut Self) -> String) -> String {
         if let Some(name) = self.known.get(&what) {
             return name.clone();
         }
@@ -130,16 +146,16 @@ impl Writer {
         Ok(self.floats(tensor.dims(), values))
     }
 
-    /// The file, with an input and an output, each with its shape.
-    pub(crate) fn bytes(self, input: (&str, &[Dim]), output: (&str, &[Dim]), notes: &Notes<'_>) -> Vec<u8> {
-        let declared = |(name, dims): (&str, &[Dim])| {
+    /// The file, with its inputs and its output.
+    pub(crate) fn bytes(self, inputs: &[Declared], output: &Declared, notes: &Notes<'_>) -> Vec<u8> {
+        let declared = |Declared { name, kind, dims }: &Declared| {
             let value = |dim: &Dim| match dim {
                 Dim::Fixed(dim) => dimension::Value::DimValue(*dim as i64),
                 Dim::Free(name) => dimension::Value::DimParam(name.to_string()),
             };
             let dim = |dim: &Dim| Dimension { value: Some(value(dim)), ..Dimension::default() };
             let shape = TensorShapeProto { dim: dims.iter().map(dim).collect() };
-            let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(shape) };
+            let tensor = type_proto::Tensor { elem_type: *kind as i32, shape: Some(shape) };
             let kind = TypeProto { value: Some(Kind::TensorType(tensor)), ..TypeProto::default() };
             ValueInfoProto { name: name.to_string(), r#type: Some(kind), ..ValueInfoProto::default() }
         };
@@ -150,7 +166,7 @@ impl Writer {
             name: "network".to_string(),
             initializer: constants,
             node: self.nodes,
-            input: vec![declared(input)],
+            input: inputs.iter().map(declared).collect(),
             output: vec![declared(output)],
             ..GraphProto::default()
         };

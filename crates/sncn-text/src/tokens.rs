@@ -24,10 +24,9 @@ impl Tokens {
                 ids.dims()
             )
         }
-        let longest = |lengths: &[usize]| lengths.iter().copied().max().unwrap_or(0).max(least);
         match (ids.dims(), pass.lengths()) {
             (&[tokens], Some(lengths)) => {
-                let packing = Packing::new(lengths, longest(lengths))?;
+                let packing = Packing::new(lengths, lengths.iter().copied().max().unwrap_or(0))?.at_least(least);
                 if packing.tokens() != tokens {
                     bail!("{tokens} token ids for sequences of {} tokens", packing.tokens())
                 }
@@ -41,7 +40,7 @@ impl Tokens {
                 if lengths.len() != n || lengths.iter().any(|&length| length > width) {
                     bail!("lengths {lengths:?} for token ids of shape {:?}", ids.dims())
                 }
-                let packing = Packing::new(&lengths, width.max(least))?;
+                let packing = Packing::new(&lengths, width)?.at_least(least);
                 let rows = ids.to_vec2::<u32>()?;
                 let kept = rows.iter().zip(&lengths).flat_map(|(row, &length)| &row[..length]);
                 Ok(Self { ids: kept.copied().collect(), packing })

@@ -33,7 +33,7 @@ impl FeatureMap {
     /// As [`FeatureMap::add`].
     pub fn add_relu(&self, other: &Self, gather: bool) -> Result<Self> {
         let after = After { relu: true, gather };
-        self.both(other, |xs, ys| rectified(&sum(xs, ys)?), |recording, xs, ys| add(recording, xs, ys, after))
+        self.both(other, |xs, ys| ops::relu(&sum(xs, ys)?), |recording, xs, ys| add(recording, xs, ys, after))
     }
 
     /// Concatenates the channels of this map and `other`; both must belong to one recording.
@@ -41,26 +41,15 @@ impl FeatureMap {
     /// # Errors
     /// Returns an error where (N, H, W) differ, the maps belong to different recordings, or only one is recorded.
     pub fn concat(&self, other: &Self) -> Result<Self> {
-        let plain = |xs: &Tensor, ys: &Tensor| {
-            let joined = Tensor::cat(&[xs, ys], 3)?;
-            trace::note(|| Operation::Concatenate, &[xs, ys], &joined);
-            Ok(joined)
-        };
-        self.both(other, plain, concat)
+        self.both(other, |xs, ys| ops::concatenate(&[xs, ys]), concat)
     }
 }
 
 /// The sum of two tensors.
-fn sum(xs: &Tensor, ys: &Tensor) -> Result<Tensor> {
+pub(super) fn sum(xs: &Tensor, ys: &Tensor) -> Result<Tensor> {
     let sum = (xs + ys)?;
     trace::note(|| Operation::Add, &[xs, ys], &sum);
     Ok(sum)
-}
-
-fn rectified(xs: &Tensor) -> Result<Tensor> {
-    let ys = ops::relu(xs)?;
-    trace::note(|| Operation::Relu, &[xs], &ys);
-    Ok(ys)
 }
 
 /// Values of a sum that are worked on at a time.

@@ -30,4 +30,4 @@ pub use end::MapGradients;
 pub use feature_map::FeatureMap;
 pub use observe::{Observer, observe};
 pub use operation::{Dims, Operation};
-pub use tokens::{Attention, Lookup, TokenMap};
+pub use tokens::{Attention, Indexed, Lookup, TokenMap};

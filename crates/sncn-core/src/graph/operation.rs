@@ -69,10 +69,7 @@ impl FeatureMap {
         self.reading(
             |xs| {
                 let ys = operation.reference(xs)?;
-                match operation.traced() {
-                    Some(traced) => trace::note(|| traced, &[xs], &ys),
-                    None => trace::refuse(&format!("{}: it has no trace", operation.name())),
-                }
+                note(&*operation, xs, &ys);
                 Ok(ys)
             },
             |recording, map| {
@@ -82,6 +79,14 @@ impl FeatureMap {
                 Ok(Map::of(slot, dims, Values::Own(data)))
             },
         )
+    }
+}
+
+/// Notes an operation, or that it has no trace, where a network is traced.
+pub(super) fn note(operation: &impl Operation, xs: &Tensor, ys: &Tensor) {
+    match operation.traced() {
+        Some(traced) => trace::note(|| traced, &[xs], ys),
+        None => trace::refuse(&format!("{}: it has no trace", operation.name())),
     }
 }
 

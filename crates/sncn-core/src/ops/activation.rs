@@ -2,6 +2,7 @@
 
 use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
+use crate::trace::{self, Operation};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape, Tensor, WithDType};
 use sncn_kernels::gelu::{Gelu, gelu_backward, gelu_forward};
 use sncn_kernels::real::{Real, map, zip};
@@ -58,14 +59,16 @@ impl Activation {
         if has_kernel(xs) {
             return xs.contiguous()?.apply_op1(self);
         }
-        match self {
-            Self::Relu => reference::relu(xs),
-            Self::Relu6 => reference::relu6(xs),
-            Self::LeakyRelu(slope) => reference::leaky_relu(xs, slope),
-            Self::Gelu(Gelu::Quick) => reference::quick_gelu(xs),
-            Self::Gelu(Gelu::Erf) => reference::gelu_erf(xs),
-            Self::Sigmoid => reference::sigmoid(xs),
-        }
+        let (ys, traced) = match self {
+            Self::Relu => (reference::relu(xs)?, Operation::Relu),
+            Self::Relu6 => (reference::relu6(xs)?, Operation::Relu6),
+            Self::LeakyRelu(slope) => (reference::leaky_relu(xs, slope)?, Operation::LeakyRelu(slope)),
+            Self::Gelu(Gelu::Quick) => (reference::quick_gelu(xs)?, Operation::QuickGelu),
+            Self::Gelu(Gelu::Erf) => (reference::gelu_erf(xs)?, Operation::GeluErf),
+            Self::Sigmoid => (reference::sigmoid(xs)?, Operation::Sigmoid),
+        };
+        trace::note(|| traced, &[xs], &ys);
+        Ok(ys)
     }
 }
 
@@ -151,4 +154,14 @@ pub fn gelu_erf(xs: &Tensor) -> Result<Tensor> {
 /// As [`relu`].
 pub fn sigmoid(xs: &Tensor) -> Result<Tensor> {
     Activation::Sigmoid.apply(xs)
+}
+
+/// Computes the hyperbolic tangent.
+///
+/// # Errors
+/// As [`relu`].
+pub fn tanh(xs: &Tensor) -> Result<Tensor> {
+    let ys = xs.tanh()?;
+    trace::note(|| Operation::Tanh, &[xs], &ys);
+    Ok(ys)
 }

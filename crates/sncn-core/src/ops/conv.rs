@@ -4,6 +4,7 @@ use super::common::{by_dtype, elements, has_kernel};
 use super::reference;
 use super::settings::Conv;
 use super::weighted::{Argument, Gradients, Taped, Weighted};
+use crate::trace::{self, Operation};
 use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor, WithDType, bail};
 use sncn_kernels::conv::{ConvShape, conv2d_forward, conv2d_input_gradient, conv2d_weight_gradient};
 use sncn_kernels::fused::{PackedWeight, Precision, conv_forward, copy_rows, no_finish};
@@ -175,5 +176,8 @@ pub fn conv1d(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>, conv: &Conv) 
     if xs.rank() != 3 || weight.rank() != 3 {
         bail!("conv1d: got input {:?} and weight {:?}; accepted: (N, L, C) and (O, C / groups, k)", xs.dims(), weight.dims());
     }
-    apply(&xs.unsqueeze(1)?, &weight.unsqueeze(2)?, bias, conv, (0, conv.padding))?.squeeze(1)
+    let ys = apply(&xs.unsqueeze(1)?, &weight.unsqueeze(2)?, bias, conv, (0, conv.padding))?.squeeze(1)?;
+    let traced = || Operation::Convolution { weight: weight.clone(), bias: bias.cloned(), conv: *conv };
+    trace::note(traced, &[xs], &ys);
+    Ok(ys)
 }

@@ -89,3 +89,14 @@ pub fn linear(xs: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Ten
     shape.push(c_out);
     out.reshape(shape)
 }
+
+/// Concatenates tensors along the channels, the last dimension.
+///
+/// # Errors
+/// Returns candle's error where another dimension differs.
+pub fn concatenate(tensors: &[&Tensor]) -> Result<Tensor> {
+    let Some(last) = tensors.first().and_then(|first| first.rank().checked_sub(1)) else { bail!("nothing to concatenate") };
+    let joined = Tensor::cat(tensors, last)?;
+    trace::note(|| Operation::Concatenate, tensors, &joined);
+    Ok(joined)
+}

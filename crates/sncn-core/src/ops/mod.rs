@@ -15,7 +15,7 @@ mod resize;
 mod settings;
 mod weighted;
 
-pub use activation::{gelu_erf, leaky_relu, quick_gelu, relu, relu6, sigmoid};
+pub use activation::{gelu_erf, leaky_relu, quick_gelu, relu, relu6, sigmoid, tanh};
 pub use common::has_kernel;
 pub(crate) use common::{add_in_place, by_dtype, constants, elements, with_values};
 pub(crate) use conv::conv_shape;
@@ -23,7 +23,7 @@ pub use conv::{conv1d, conv2d, conv2d_with_precision};
 pub(crate) use cross_entropy::cross_entropy;
 pub use dropout::dropout;
 pub(crate) use dropout::{check as check_rate, drop_of};
-pub use linear::linear;
+pub use linear::{concatenate, linear};
 pub(crate) use pool::pool_shape;
 pub use pool::{avg_pool2d, global_avg_pool, max_pool2d};
 pub(crate) use resize::resize_shape;

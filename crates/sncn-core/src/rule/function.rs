@@ -5,14 +5,6 @@
 pub enum Function {
     /// multiplier·x + addend.
     Affine(f64, f64),
-    /// x·p/(p − 1) + eps, which makes an unbiased variance of one over p positions. A form of the network that takes maps of any size
-    /// counts p anew.
-    Unbiased {
-        /// p, the number of positions of the map.
-        positions: usize,
-        /// Added last.
-        eps: f64,
-    },
     /// x².
     Square,
     /// √x.
@@ -34,7 +26,7 @@ pub enum Function {
 }
 
 /// p/(p − 1), the unbiased variance over p positions relative to the biased one.
-pub(super) fn unbiased(positions: usize) -> f64 {
+pub fn unbiased(positions: usize) -> f64 {
     positions as f64 / (positions as f64 - 1.)
 }
 
@@ -42,7 +34,6 @@ impl Function {
     pub(super) fn value(self, x: f64) -> f64 {
         match self {
             Self::Affine(mul, add) => mul * x + add,
-            Self::Unbiased { positions, eps } => unbiased(positions) * x + eps,
             Self::Square => x * x,
             Self::Sqrt => x.sqrt(),
             Self::Recip => 1. / x,
@@ -59,7 +50,6 @@ impl Function {
     pub(super) fn slope(self, x: f64, y: f64) -> f64 {
         match self {
             Self::Affine(mul, _) => mul,
-            Self::Unbiased { positions, .. } => unbiased(positions),
             Self::Square => 2. * x,
             Self::Sqrt => 0.5 / y,
             Self::Recip => -y * y,

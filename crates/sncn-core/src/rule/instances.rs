@@ -1,6 +1,5 @@
 //! `Instances`: the argument of a rule, and `Affine`: its result.
 
-use super::function::unbiased;
 use super::matrix::Matrix;
 use super::tape::Tape;
 use crate::pass::BoundingBox;
@@ -200,15 +199,10 @@ impl Statistics {
     /// # Errors
     /// Returns an error where an instance has fewer than 2 positions.
     pub fn unbiased(&self, eps: f64) -> Result<Matrix> {
-        let Some(&first) = self.counts.first() else { bail!("no instances") };
         if let Some(count) = self.counts.iter().find(|&&count| count < 2) {
             bail!("the standard deviation over {count} position(s) is not defined: each instance needs at least 2 positions")
         }
-        if self.counts.iter().all(|&count| count == first) {
-            return Ok(self.variance.unbiased(first, eps));
-        }
-        let factors = self.counts.iter().map(|&count| unbiased(count)).collect();
-        Ok(self.variance.mul(&self.variance.constant(self.counts.len(), 1, factors))?.affine(1., eps))
+        Ok(self.variance.unbiased(self.counts.clone(), eps))
     }
 
     /// Returns the mean (1, C) of a matrix (N, C) over the batch, each instance weighted by its number of positions.

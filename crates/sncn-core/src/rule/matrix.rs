@@ -6,6 +6,7 @@ use candle_core::{Result, bail};
 use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
+use std::sync::Arc;
 
 /// A matrix of f64 values, usually (N, C), with which a rule computes. The backward pass differentiates its operations.
 ///
@@ -122,9 +123,9 @@ impl Matrix {
         self.each(Function::Affine(mul, add))
     }
 
-    /// Computes x·p/(p − 1) + eps elementwise, for p positions.
-    pub(super) fn unbiased(&self, positions: usize, eps: f64) -> Self {
-        self.each(Function::Unbiased { positions, eps })
+    /// Computes x·p/(p − 1) + eps elementwise, with the number p of positions of each row.
+    pub(super) fn unbiased(&self, positions: Arc<[usize]>, eps: f64) -> Self {
+        self.compute(self.rows, self.columns, Op::Unbiased(self.node, positions, eps))
     }
 
     /// Computes x² elementwise.

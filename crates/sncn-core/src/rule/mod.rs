@@ -16,7 +16,7 @@ mod run;
 mod tape;
 mod traced;
 
-pub use function::Function;
+pub use function::{Function, unbiased};
 pub use instances::{Affine, Instances, MapShape, Statistics};
 pub(crate) use instances::{Moments, Region, RuleInput, host_values};
 pub use matrix::Matrix;

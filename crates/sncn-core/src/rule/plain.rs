@@ -36,10 +36,10 @@ impl RuleInput for Plain<'_> {
 pub(crate) fn on_tensor(rule: &dyn Rule, xs: &Tensor, shape: &MapShape, pass: &Pass) -> Result<Option<Tensor>> {
     let plain = Plain { xs, shape, taken: RefCell::default() };
     let Some(evaluated) = run(rule, &plain, pass, true)? else { return Ok(None) };
-    if trace::is_on() {
-        trace::keep_rule(evaluated.traced());
-    }
     let (whole, within) = (shape.positions(None), evaluated.within.clone());
+    if trace::is_on() {
+        trace::keep_rule(evaluated.traced(&whole));
+    }
     let packed = on_tape(evaluated, &plain.taken.into_inner(), shape)?;
     let packed = packed.to_dtype(xs.dtype())?.to_device(xs.device())?;
     let [m, a, b] = [packed.get(0)?, packed.get(1)?, packed.get(2)?];

@@ -1,7 +1,7 @@
 //! The tape behind [`super::Matrix`]: operations on small row-major f64 matrices, and their gradients. Operations of two matrices
 //! broadcast axes of length 1.
 
-use super::function::Function;
+use super::function::{Function, unbiased};
 use super::rows::{add_row, dot, each_row, mean};
 use std::ops::Range;
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub(super) enum Op {
     /// Not computed: a statistic, a parameter or a constant.
     Leaf,
     Each(Function, usize),
+    /// x·p/(p − 1) + the number, with p of each row.
+    Unbiased(usize, Arc<[usize]>, f64),
     Two(Pair, usize, usize),
     /// Weighted sum over the rows: (1, columns).
     Rows(usize, Arc<[f64]>),
@@ -115,6 +117,7 @@ impl Tape {
             Op::Two(_, a, b) | Op::Product(a, b) => vec![*a, *b],
             Op::Join(parts) => parts.clone(),
             Op::Each(_, a)
+            | Op::Unbiased(a, ..)
             | Op::Rows(a, _)
             | Op::Columns(a)
             | Op::Groups(a, _)
@@ -134,6 +137,10 @@ impl Tape {
             Op::Leaf => {}
             Op::Each(function, a) => each(&|r, out| {
                 out.iter_mut().zip(of(*a).row(r)).for_each(|(y, &x)| *y = function.value(x));
+            }),
+            Op::Unbiased(a, counts, eps) => each(&|r, out| {
+                let factor = unbiased(counts[r]);
+                out.iter_mut().zip(of(*a).row(r)).for_each(|(y, x)| *y = factor * x + eps);
             }),
             Op::Two(op, a, b) => each(&|r, out| pair(*op, columns, of(*a).row(r), of(*b).row(r), out)),
             Op::Rows(a, weights) => {
@@ -223,6 +230,9 @@ impl Tape {
                     let each = to.iter_mut().zip(&g[r * columns..]).zip(x.row(r).iter().zip(node.row(r)));
                     each.for_each(|((to, g), (&x, &y))| *to += g * function.slope(x, y));
                 });
+            }),
+            Op::Unbiased(a, counts, _) => into(*a, &mut |to, x| {
+                rows().for_each(|(r, g)| add_row(&mut to[x.at(r)], columns, g, |_| unbiased(counts[r])));
             }),
             Op::Two(op, a, b) => self.pair_backward(*op, [*a, *b], columns, g, &mut into),
             Op::Rows(a, weights) => into(*a, &mut |to, x| {

@@ -18,6 +18,8 @@ pub enum MatrixOperation {
     Variance,
     /// A function of every value.
     Each(Function, usize),
+    /// x·p/(p − 1) + the number, which makes an unbiased variance of one over the p positions of an instance.
+    Unbiased(usize, f64),
     /// An operation of two matrices.
     Two(Pair, usize, usize),
     /// The mean over the columns, (rows, 1).
@@ -48,12 +50,12 @@ pub struct Traced {
 }
 
 impl Evaluated {
-    /// The steps of the rule for any number of instances.
+    /// The steps of the rule for any number of instances, on maps whose positions are `whole`.
     ///
     /// # Errors
     /// Returns an error where the rule mixes instances or works on a part of a map.
-    pub(crate) fn traced(&self) -> Result<Traced> {
-        if self.within != Positions::All || self.regions.iter().any(|region| region.positions != Positions::All) {
+    pub(crate) fn traced(&self, whole: &Positions) -> Result<Traced> {
+        if self.within != *whole || self.regions.iter().any(|region| region.positions != *whole) {
             bail!("it works on a part of a map, which has no trace")
         }
         let nodes = &self.tape.nodes;
@@ -99,6 +101,7 @@ impl Steps<'_> {
             Op::Leaf if region(|region| region.variance) => MatrixOperation::Variance,
             Op::Leaf => bail!("a statistic of unknown origin"),
             Op::Each(function, a) => MatrixOperation::Each(*function, self.of(*a)?),
+            Op::Unbiased(a, _, eps) => MatrixOperation::Unbiased(self.of(*a)?, *eps),
             Op::Two(pair, a, b) => MatrixOperation::Two(*pair, self.of(*a)?, self.of(*b)?),
             Op::Columns(a) => MatrixOperation::MeanColumns(self.of(*a)?),
             Op::Groups(a, groups) => MatrixOperation::MeanGroups(self.of(*a)?, *groups),

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::Init;
 use sncn_core::layer::{LAYERS, Layer, LayerNorm, build};
-use sncn_core::{Attention, BuildContext, Lookup, Packing, Pass, Seed, TokenMap, Vars};
+use sncn_core::{Attention, BuildContext, Indexed, Lookup, Packing, Pass, Seed, TokenMap, Vars};
 
 const WIDTH: usize = 12;
 const WORDS: usize = 9;
@@ -37,7 +37,10 @@ impl Encoder {
         let norm = |i: usize, xs: &TokenMap| self.norms[i].on_sequences(xs, &packing, pass);
         let words: Vec<u32> = (0..packing.tokens() as u32).map(|i| i * i % WORDS as u32).collect();
         let places: Vec<u32> = LENGTHS.iter().flat_map(|&len| 0..len as u32).collect();
-        let lookups = [Lookup { weight: &self.words, indices: &words }, Lookup { weight: &self.places, indices: &places }];
+        let lookups = [
+            Lookup { weight: &self.words, indices: &words, rows: Indexed::Token },
+            Lookup { weight: &self.places, indices: &places, rows: Indexed::Position { first: 0 } },
+        ];
         let linear = |xs: &TokenMap, i: usize| xs.linear(&self.linears[i].0, &self.linears[i].1);
         let seed = |name: &str| Seed::new(3).named(name);
         let xs = norm(0, &TokenMap::embed(&lookups, true, pass)?)?.dropout(rate, seed("start"), &packing)?;
@@ -118,11 +121,11 @@ fn a_frozen_table_gets_no_gradient() -> Result<()> {
     let norm = LayerNorm::new(&BuildContext::new(3, vars.builder()), 1e-5)?;
     let pass = Pass::train(Seed::new(1));
     let packing = Packing::new(&[2], 2)?;
-    let xs = TokenMap::embed(&[Lookup { weight: &table, indices: &[0, 3] }], true, &pass)?;
+    let xs = TokenMap::embed(&[Lookup { weight: &table, indices: &[0, 3], rows: Indexed::Token }], true, &pass)?;
     let out = norm.on_sequences(&xs, &packing, &pass)?.to_tensor()?;
     let grads = sncn_core::backward(&out.sum_all()?)?;
     assert!(grads.get(&table).is_none() && vars.trainable().iter().all(|(_, var)| grads.get(var.as_tensor()).is_some()));
-    assert!(TokenMap::embed(&[Lookup { weight: &table, indices: &[4] }], true, &pass).is_err());
-    assert!(TokenMap::embed(&[Lookup { weight: &table, indices: &[] }], true, &pass).is_err());
+    assert!(TokenMap::embed(&[Lookup { weight: &table, indices: &[4], rows: Indexed::Token }], true, &pass).is_err());
+    assert!(TokenMap::embed(&[Lookup { weight: &table, indices: &[], rows: Indexed::Token }], true, &pass).is_err());
     Ok(())
 }

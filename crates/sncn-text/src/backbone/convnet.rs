@@ -9,7 +9,7 @@ use candle_nn::Init;
 use serde::{Deserialize, Serialize};
 use sncn_core::layer::{Hooks, Layers};
 use sncn_core::ops::{self, Conv};
-use sncn_core::{BuildContext, Network, Packing, Pass, Vars};
+use sncn_core::{BuildContext, Indexed, Lookup, Network, Packing, Pass, TokenMap, Vars};
 
 /// Sizes of a [`ConvNet`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,26 +113,17 @@ impl ConvNet {
         if let Some(id) = ids.iter().find(|&&id| id as usize >= self.config.vocab_size) {
             bail!("token id {id}; the vocabulary has {} words", self.config.vocab_size)
         }
-        tokens.packing().pad(&self.embedding.index_select(&Tensor::new(ids, self.embedding.device())?, 0)?)
+        let words = Lookup { weight: &self.embedding, indices: ids, rows: Indexed::Token };
+        tokens.packing().pad(&TokenMap::embed(&[words], false, &Pass::eval())?.to_tensor()?)
     }
 
     /// The features (N, filters · widths) of word vectors (N, L, C): convolutions, ReLU and max pooling over time.
     pub fn features(&self, words: &Tensor, packing: &Packing) -> Result<Tensor> {
-        let longest = words.dim(1)?;
         let features = self.filters.iter().map(|(weight, bias)| {
-            let (k, windows) = (weight.dim(2)?, longest + 1 - weight.dim(2)?);
-            let mut ys = ops::relu(&ops::conv1d(words, weight, Some(bias), &Conv::default())?)?;
-            if self.config.mask_windows {
-                // after ReLU, masked windows are 0
-                let counts = |len: usize| (0..windows).map(move |start| f32::from(start == 0 || start + k <= len));
-                let mask: Vec<f32> = packing.lengths().iter().flat_map(|&len| counts(len)).collect();
-                let mask = Tensor::from_vec(mask, (words.dim(0)?, windows, 1), words.device())?.to_dtype(words.dtype())?;
-                ys = ys.broadcast_mul(&mask)?;
-            }
-            // of equal maxima (all windows of padding alone are equal) the first receives the gradient
-            ys.gather(&ys.detach().argmax_keepdim(1)?, 1)?.squeeze(1)
+            let ys = ops::relu(&ops::conv1d(words, weight, Some(bias), &Conv::default())?)?;
+            packing.window_max(&ys, weight.dim(2)?, self.config.mask_windows)
         });
-        Tensor::cat(&features.collect::<Result<Vec<_>>>()?, 1)
+        ops::concatenate(&features.collect::<Result<Vec<_>>>()?.iter().collect::<Vec<_>>())
     }
 
     /// The scores (N, classes) of features (N, filters · widths).

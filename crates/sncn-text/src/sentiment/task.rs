@@ -17,6 +17,7 @@ use crate::pretrained;
 use crate::shift::SEVERITIES;
 use anyhow::{Context, Result};
 use sncn_core::{Network, Vars};
+use sncn_onnx::CLASSES;
 use sncn_train::evaluate::Evaluation;
 use sncn_train::harness::cli::Severities;
 use sncn_train::harness::given::{Given, Row};
@@ -80,6 +81,9 @@ impl harness::Score for Score {
         self.0.uniform
     }
 }
+
+/// The name under which an ONNX file notes how texts become token ids, as a tokenizer.json.
+const TOKENIZER: &str = "sncn.tokenizer";
 
 /// Texts of a batch in evaluation.
 const BATCH: usize = 64;
@@ -182,6 +186,13 @@ impl Task for Sentiment {
 
     fn predict(trained: &Trained<Self>, lines: &Lines) -> Result<()> {
         predict::run(trained, lines)
+    }
+
+    fn onnx(trained: &Trained<Self>) -> Result<Vec<u8>> {
+        let Model { vocabulary, longest, .. } = &trained.model;
+        let classes = serde_json::to_string(&trained.header.classes)?;
+        let notes = [(CLASSES, classes), (TOKENIZER, vocabulary.to_json_of_batches(*longest)?)];
+        Ok(sncn_onnx::export_texts(trained.network(), vocabulary.len(), &notes)?)
     }
 
     fn benches() -> &'static [Case] {

@@ -14,7 +14,8 @@ use sncn_train::text_file;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use tokenizers::{
-    NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer, TruncationParams,
+    NormalizedString, Normalizer, OffsetReferential, OffsetType, PaddingParams, PreTokenizedString, PreTokenizer, Tokenizer,
+    TruncationParams,
 };
 
 /// The origin of a vocabulary.
@@ -167,12 +168,30 @@ impl Vocabulary {
     /// # Errors
     /// If `longest` is less than 3, or the tokenizer fails.
     pub fn encode(&self, texts: &[&str], longest: usize) -> Result<Vec<Vec<u32>>> {
+        let mut tokenizer = self.cutting(longest)?;
+        tokenizer.with_padding(None);
+        let encode = |text: &&str| Ok(tokenizer.encode_fast(clean(text), true).map_err(converted)?.get_ids().to_vec());
+        texts.par_iter().map(encode).collect()
+    }
+
+    /// The tokenizer that cuts texts to `longest` tokens.
+    fn cutting(&self, longest: usize) -> Result<Tokenizer> {
         ensure!(longest > 2, "texts are cut to {longest} tokens; expected more than 2");
         let mut tokenizer = self.tokenizer.clone();
         let truncation = TruncationParams { max_length: longest, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(converted)?.with_padding(None);
-        let encode = |text: &&str| Ok(tokenizer.encode_fast(clean(text), true).map_err(converted)?.get_ids().to_vec());
-        texts.par_iter().map(encode).collect()
+        tokenizer.with_truncation(Some(truncation)).map_err(converted)?;
+        Ok(tokenizer)
+    }
+
+    /// The text of a `tokenizer.json` that cuts texts to `longest` tokens and pads those of a batch to the longest of them.
+    ///
+    /// # Errors
+    /// As [`Vocabulary::encode`].
+    pub fn to_json_of_batches(&self, longest: usize) -> Result<String> {
+        let mut tokenizer = self.cutting(longest)?;
+        let pad_token = self.token(self.pad).unwrap_or_default();
+        tokenizer.with_padding(Some(PaddingParams { pad_id: self.pad, pad_token, ..PaddingParams::default() }));
+        tokenizer.to_string(false).map_err(converted)
     }
 
     /// The vocabulary as the text of a `tokenizer.json`.

@@ -1,3 +1,4 @@
 //! The networks of texts.
 
 mod networks;
+mod onnx;

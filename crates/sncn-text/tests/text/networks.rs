@@ -9,7 +9,7 @@ use sncn_text::backbone::{Activation, ConvNet, ConvNetConfig, Encoder, EncoderCo
 
 const POSITIONS: [&str; 4] = ["embedding", "attention", "feed_forward", "sum"];
 
-fn config(family: Family, norm: NormPosition) -> EncoderConfig {
+pub(crate) fn config(family: Family, norm: NormPosition) -> EncoderConfig {
     EncoderConfig {
         family,
         vocab_size: 30,
@@ -30,7 +30,7 @@ fn config(family: Family, norm: NormPosition) -> EncoderConfig {
     }
 }
 
-fn convnet(mask_windows: bool) -> ConvNetConfig {
+pub(crate) fn convnet(mask_windows: bool) -> ConvNetConfig {
     ConvNetConfig {
         vocab_size: 30,
         embedding_dim: 16,
@@ -52,7 +52,7 @@ fn ids(longest: usize) -> Tensor {
     Tensor::from_vec(ids, (4, longest), &Device::Cpu).unwrap()
 }
 
-fn values(t: &Tensor) -> Vec<f64> {
+pub(crate) fn values(t: &Tensor) -> Vec<f64> {
     t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 

@@ -1,9 +1,8 @@
 //! The `export` command: a checkpoint's weights for PyTorch, as a plain safetensors file, or its network as an ONNX file.
 
-use super::saved;
+use super::saved::{self, Saved};
 use super::task::{Task, Trained};
 use super::zoo::{self, Words};
-use crate::checkpoint::Checkpoint;
 use crate::files::write_atomically;
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -12,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Write a checkpoint's weights as safetensors, or its network as ONNX
 #[derive(clap::Args, Debug)]
 pub struct Export {
-    /// A checkpoint file.
+    /// A checkpoint file, the folder of a run, or the name of a model of models/zoo.
     checkpoint: PathBuf,
     /// The file to write: weights.safetensors, or network.onnx for a network.
     #[arg(long)]
@@ -44,13 +43,15 @@ impl Export {
         if let Some(results) = &self.results {
             return zoo::write::<T>(&self.checkpoint, results, &self.words, &self.output);
         }
-        let checkpoint = Checkpoint::read(&self.checkpoint)?;
+        let saved = Saved::at(&self.checkpoint);
         if self.output.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
-            let bytes = T::onnx(&Trained::<T>::of(checkpoint)?)?;
+            let bytes = T::onnx(&Trained::<T>::read(&saved)?)?;
             write_atomically(&self.output, &bytes)?;
             crate::out!("{}: {} bytes", self.output.display(), bytes.len());
             return Ok(());
         }
+        let checkpoint = saved.read()?;
+        differ(checkpoint.path(), &self.output)?;
         let run = saved::run_of::<T>(&checkpoint)?;
         let input = T::input(&run.settings)?.or_else(|| Some(run.input.clone()).filter(|input| !input.is_null()));
         let norm = run.norm.as_ref().map(serde_json::to_value).transpose()?;

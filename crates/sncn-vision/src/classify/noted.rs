@@ -11,9 +11,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// The name under which an ONNX file notes its classes, a JSON array of names in the order of its outputs.
-pub(crate) const CLASSES: &str = "sncn.classes";
-/// The name under which it notes how images become inputs, the key `input` of a row.
+pub(crate) use sncn_onnx::CLASSES;
+
+/// The name under which an ONNX file notes how images become inputs, the key `input` of a row.
 pub(crate) const INPUT: &str = "sncn.input";
 
 /// The largest header of a safetensors file, as the format has it.

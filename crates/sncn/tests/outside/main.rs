@@ -8,6 +8,7 @@ mod browser;
 mod common;
 #[path = "../programs/measured.rs"]
 mod measured;
+mod onnx;
 mod python;
 mod tensorboard;
 mod zoo;
@@ -17,6 +18,11 @@ use sncn_golden::{Needy, run};
 fn main() -> std::process::ExitCode {
     run(vec![
         Needy::new("browser::pages_are_shown", browser::pages_are_shown, browser::missing()),
+        Needy::new(
+            "onnx::the_example_of_the_documentation_answers_as_the_program",
+            onnx::the_example_of_the_documentation_answers_as_the_program,
+            onnx::missing(),
+        ),
         Needy::new(
             "python::the_example_of_the_documentation_works",
             python::the_example_of_the_documentation_works,

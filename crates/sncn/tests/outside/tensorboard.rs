@@ -16,8 +16,8 @@ read.Reload()
 print(json.dumps({tag: [[one.step, one.value] for one in read.Scalars(tag)] for tag in read.Tags()['scalars']}))
 ";
 
-/// A Python that may have TensorBoard: $SNCN_PYTHON, else the system's.
-fn python() -> PathBuf {
+/// A Python that may have packages: $SNCN_PYTHON, else the system's.
+pub(crate) fn python() -> PathBuf {
     std::env::var_os("SNCN_PYTHON").map_or_else(|| PathBuf::from("python3"), PathBuf::from)
 }
 

@@ -7,6 +7,7 @@ use crate::graph::pooled::{Pooled, Values};
 use crate::graph::recording::Recording;
 use crate::ops::{self, drop_of};
 use crate::packing::Packing;
+use crate::trace;
 use candle_core::{D, Result, Tensor, bail};
 use candle_nn::ops::softmax;
 use sncn_kernels::attention::{AttentionShape, DropWeights, attention_backward, attention_forward};
@@ -66,7 +67,9 @@ impl Attention {
             }
             weights.matmul(&v)?.transpose(0, 1)?.reshape((len, width))
         });
-        Tensor::cat(&each.collect::<Result<Vec<_>>>()?, 0)
+        let ys = Tensor::cat(&each.collect::<Result<Vec<_>>>()?, 0)?;
+        trace::note(|| trace::Operation::Attention { heads: self.heads }, &maps, &ys);
+        Ok(ys)
     }
 
     fn recorded(&self, recording: &Recording, maps: [&Rows; 3], packing: &Packing) -> Result<Rows> {

@@ -1,11 +1,12 @@
 //! Embeddings of words, positions and token types, and their sum.
 
-use super::token_map::{BLOCK, Repr, Rows, TokenMap, recordable};
+use super::token_map::{self, BLOCK, Repr, TokenMap, recordable};
 use crate::graph::observe::done;
 use crate::graph::pooled::Pooled;
 use crate::graph::recording::{Mode, Recording};
 use crate::ops::with_values;
 use crate::pass::Pass;
+use crate::trace::{self, Operation, Rows};
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
@@ -15,6 +16,34 @@ pub struct Lookup<'a> {
     pub weight: &'a Tensor,
     /// The row of every token.
     pub indices: &'a [u32],
+    /// What the rows are.
+    pub rows: Indexed,
+}
+
+/// What the row of a token in a [`Lookup`] is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Indexed {
+    /// Its id, which the network's input gives.
+    Token,
+    /// Its place in its sequence, counted from `first`.
+    Position {
+        /// The row of the first token.
+        first: u32,
+    },
+    /// Its type.
+    Type,
+}
+
+impl Lookup<'_> {
+    /// The embedding in a trace of a network; `None` where it depends on more than the network's input.
+    fn traced(&self) -> Option<(Tensor, Rows)> {
+        let rows = match self.rows {
+            Indexed::Token => Rows::Tokens,
+            Indexed::Position { first } => Rows::Positions { first },
+            Indexed::Type => Rows::Same(*self.indices.first().filter(|first| self.indices.iter().all(|index| index == *first))?),
+        };
+        Some((self.weight.clone(), rows))
+    }
 }
 
 impl TokenMap {
@@ -28,7 +57,7 @@ impl TokenMap {
     pub fn embed(lookups: &[Lookup<'_>], all_recordable: bool, pass: &Pass) -> Result<Self> {
         let Some(first) = lookups.first() else { bail!("embedding: no weight") };
         let (tokens, width) = (first.indices.len(), first.weight.dim(1)?);
-        for Lookup { weight, indices } in lookups {
+        for Lookup { weight, indices, .. } in lookups {
             let (count, own) = weight.dims2()?;
             if own != width || indices.len() != tokens || tokens == 0 {
                 bail!("embedding: {} indices with {own} channels and {tokens} with {width}", indices.len())
@@ -43,6 +72,10 @@ impl TokenMap {
                 lookup.weight.index_select(&indices, 0)
             });
             let sum = rows.reduce(|sum, rows| sum? + rows?).unwrap_or_else(|| bail!("embedding: no weight"))?;
+            match lookups.iter().map(Lookup::traced).collect() {
+                Some(tables) => trace::note_first(|| Operation::Embedding(tables), &sum),
+                None => trace::refuse("embedding: tokens have different types, which no trace has"),
+            }
             return Ok(Self(Repr::Tensor(sum)));
         }
         // an operation needs an input; this one does not read it
@@ -54,11 +87,11 @@ impl TokenMap {
     }
 }
 
-fn embed(recording: &Recording, lookups: &[Lookup<'_>], (tokens, width): (usize, usize)) -> Result<Rows> {
+fn embed(recording: &Recording, lookups: &[Lookup<'_>], (tokens, width): (usize, usize)) -> Result<token_map::Rows> {
     let mut data = Pooled::take(tokens * width);
     let rows = (BLOCK / width).max(1);
     let mut learnt = Vec::new();
-    for (i, Lookup { weight, indices }) in lookups.iter().enumerate() {
+    for (i, Lookup { weight, indices, .. }) in lookups.iter().enumerate() {
         with_values(&weight.contiguous()?, |weight| {
             data.par_chunks_mut(rows * width).zip(indices.par_chunks(rows)).for_each(|(out, indices)| {
                 for (out, &index) in out.chunks_exact_mut(width).zip(indices) {
@@ -74,7 +107,7 @@ fn embed(recording: &Recording, lookups: &[Lookup<'_>], (tokens, width): (usize,
             learnt.push((recording.parameter(weight), indices.to_vec()));
         }
     }
-    let ys = Rows::new(recording, data, width);
+    let ys = token_map::Rows::new(recording, data, width);
     let slot = ys.slot;
     done("embedding: forward");
     recording.record(move |gradients| {

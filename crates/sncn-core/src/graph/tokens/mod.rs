@@ -7,5 +7,5 @@ mod rules;
 mod token_map;
 
 pub use attention::Attention;
-pub use embed::Lookup;
+pub use embed::{Indexed, Lookup};
 pub use token_map::TokenMap;

@@ -11,6 +11,7 @@ use crate::packing::Packing;
 use crate::pass::Pass;
 use crate::rule::{self, MapShape, Rule};
 use crate::stats::Positions;
+use crate::trace;
 use candle_core::{Result, Tensor, bail};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -33,7 +34,9 @@ impl TokenMap {
         self.either(
             |xs| {
                 let (rows, width) = xs.dims2()?;
-                operation.reference(&xs.reshape((1, 1, rows, width))?)?.reshape((rows, width))
+                let ys = operation.reference(&xs.reshape((1, 1, rows, width))?)?.reshape((rows, width))?;
+                operation::note(&*operation, xs, &ys);
+                Ok(ys)
             },
             |recording, xs| {
                 let dims = (1, 1, xs.rows(), xs.width);
@@ -54,8 +57,10 @@ fn shape(packing: &Packing, channels: usize) -> MapShape {
 
 /// Applies a rule to a tensor (tokens, C).
 fn on_tensor(rule: &dyn Rule, xs: &Tensor, packing: &Packing, pass: &Pass) -> Result<Tensor> {
-    let ys = rule::on_tensor(rule, &packing.pad(xs)?, &shape(packing, xs.dim(1)?), pass)?;
-    ys.map_or_else(|| Ok(xs.clone()), |ys| packing.pack(&ys))
+    let padded = packing.pad(xs)?;
+    let Some(ys) = rule::on_tensor(rule, &padded, &shape(packing, xs.dim(1)?), pass)? else { return Ok(xs.clone()) };
+    trace::note_rule(rule.name(), &padded, &ys);
+    packing.pack(&ys)
 }
 
 fn apply(recording: &Recording, xs: &Rows, packing: &Packing, rule: &dyn Rule, pass: &Pass) -> Result<Rows> {

@@ -1,6 +1,7 @@
 //! `TokenMap`: the token vectors between two layers of a text encoder.
 
 use crate::Seed;
+use crate::graph::join::sum;
 use crate::graph::observe::done;
 use crate::graph::pooled::{Pooled, Values};
 use crate::graph::recording::{Mode, Recording};
@@ -118,7 +119,7 @@ impl TokenMap {
     /// Returns an error where the shapes differ, the maps belong to different recordings, or only one is recorded.
     pub fn add(&self, other: &Self) -> Result<Self> {
         Ok(Self(match (&self.0, &other.0) {
-            (Repr::Tensor(xs), Repr::Tensor(ys)) => Repr::Tensor((xs + ys)?),
+            (Repr::Tensor(xs), Repr::Tensor(ys)) => Repr::Tensor(sum(xs, ys)?),
             (Repr::Rows(recording, xs), Repr::Rows(theirs, ys)) if recording.is(theirs) => {
                 Repr::Rows(recording.clone(), add(recording, xs, ys)?)
             }

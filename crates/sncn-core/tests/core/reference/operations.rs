@@ -33,6 +33,8 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     two("gelu_erf", || curve(ops::gelu_erf, 3.)),
     two("quick_gelu", || curve(ops::quick_gelu, 3.)),
     two("sigmoid", || [curve(ops::sigmoid, 3.), curve(ops::sigmoid, 900.)].into_iter().flatten().collect()),
+    one("tanh", || curve(ops::tanh, 3.)),
+    one("concatenate", concatenate),
     two("max_pool2d", max_pool2d),
     two("avg_pool2d", avg_pool2d),
     two("global_avg_pool", global_avg_pool),
@@ -43,6 +45,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     two("pack", || packing(|packing, xs| packing.pack(xs), true)),
     one("first", || packing(|packing, xs| packing.first(xs), false)),
     two("mean", || packing(|packing, xs| packing.mean(xs), false)),
+    one("window_max", window_max),
     two("of", statistics),
     two("apply_affine", affine),
     two("cross_entropy", || entropy(loss::cross_entropy)),
@@ -244,6 +247,25 @@ fn packing(f: fn(&Packing, &Tensor) -> Result<Tensor>, padded: bool) -> Vec<Tria
         trial(format!("{lengths:?} of {longest}"), &[random("x", &shape)], move |t| f(&packing, &t[0]))
     };
     [([2, 1, 3].as_slice(), 4), (&[3, 3], 3), (&[5], 7), (&[1], 1)].iter().map(case).collect()
+}
+
+fn concatenate() -> Vec<Trial> {
+    let inputs = [random("x", &[2, 3, 4]), random("y", &[2, 3, 1]), random("z", &[2, 3, 2])];
+    vec![
+        trial("one".into(), &inputs[..1], |t| ops::concatenate(&[&t[0]])),
+        trial("three".into(), &inputs, |t| ops::concatenate(&[&t[0], &t[1], &t[2]])),
+    ]
+}
+
+fn window_max() -> Vec<Trial> {
+    let (lengths, longest) = ([4, 1, 6], 7);
+    let case = |(width, inside)| {
+        let packing = Packing::new(&lengths, longest).unwrap();
+        let values = (random("x", &[3, longest + 1 - width, 2]) + 4.).unwrap();
+        let run = move |t: &[Tensor]| packing.window_max(&t[0], width, inside);
+        trial(format!("windows of {width}, inside: {inside}"), &[values], run)
+    };
+    [(1, true), (3, true), (3, false), (7, true)].map(case).into()
 }
 
 fn position_sets() -> Vec<(&'static str, Positions)> {

@@ -15,7 +15,7 @@ use candle_core::{Result, Tensor, bail};
 use candle_nn::Init;
 use layer::{EncoderLayer, LayerPass, POSITIONS, STDEV};
 use sncn_core::layer::{Built, Hooks, LayerNorm, Layers, Norm, Place};
-use sncn_core::{BuildContext, Lookup, Network, Packing, Pass, TokenMap, Vars, ops};
+use sncn_core::{BuildContext, Indexed, Lookup, Network, Packing, Pass, TokenMap, Vars, ops};
 
 /// A transformer encoder that classifies sequences of token ids: packed (tokens) with the lengths in the pass, or (N, L).
 ///
@@ -186,9 +186,10 @@ impl Encoder {
             Some(types) => tokens.each(|n, i| types[n][i]),
             None => vec![0; words.len()],
         };
+        let lookup = |weight, indices, rows| Lookup { weight, indices, rows };
         let mut lookups =
-            vec![Lookup { weight: &self.words, indices: words }, Lookup { weight: &self.positions, indices: &places }];
-        lookups.extend(self.types.as_ref().map(|table| Lookup { weight: table, indices: &of_types }));
+            vec![lookup(&self.words, words, Indexed::Token), lookup(&self.positions, &places, Indexed::Position { first })];
+        lookups.extend(self.types.as_ref().map(|table| lookup(table, &of_types, Indexed::Type)));
         let padded = pass.clone().with_lengths(packing.lengths().clone());
         let seed = pass.seed().named("dropout");
         let run = |stage: u64| LayerPass { packing, pass: &padded, seed: seed.fold_in(stage), stage: stage as usize };
@@ -228,7 +229,7 @@ impl Encoder {
         match (&self.dense, self.head) {
             (Some(dense), Head::Pooler) => {
                 let pooled = dense.on_rows(&packing.first(vectors)?)?;
-                if self.config.family == Family::Distilbert { ops::relu(&pooled) } else { pooled.tanh() }
+                if self.config.family == Family::Distilbert { ops::relu(&pooled) } else { ops::tanh(&pooled) }
             }
             _ => packing.mean(vectors),
         }
