@@ -257,7 +257,7 @@ fn dependencies(name: &str, text: &str, problems: &mut Vec<String>) {
                 };
                 if upward || dependency == "sncn-golden" && !golden {
                     say(format!(
-                        "{own} must not depend on {dependency}: vision, text → train → weights, core → kernels; vision → onnx; train, xtask → record, report"
+                        "{own} must not depend on {dependency}: vision, text → train → weights, core → kernels; vision, text → onnx; train, xtask → record, report"
                     ));
                 }
             }
