@@ -1,19 +1,21 @@
-//! Child processes: one at a time, and an interrupt reaches each of them exactly once.
+//! Child processes, and an interrupt reaches each of them exactly once.
 //!
 //! A child runs in its own process group, so Ctrl-C at the terminal and a signal to this program have the same effect: the
 //! child gets one SIGINT, finishes its step, writes its checkpoint and exits; then this program exits with code 130.
 
 use anyhow::{Context, Result};
+use std::fs::File;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 /// The state that the signal handler and the waiting thread share.
 struct State {
     interrupted: bool,
-    child: Option<u32>,
+    children: Vec<u32>,
 }
 
-static STATE: Mutex<State> = Mutex::new(State { interrupted: false, child: None });
+static STATE: Mutex<State> = Mutex::new(State { interrupted: false, children: Vec::new() });
 
 fn state() -> std::sync::MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -29,20 +31,28 @@ pub(crate) enum Ending {
     Failed(ExitStatus),
 }
 
-/// Installs a handler that forwards Ctrl-C to the running child.
+/// Installs a handler that forwards Ctrl-C, the signal to end and those of clusters (USR1, USR2) to the running children.
 ///
 /// # Errors
 /// If the handler cannot be installed.
 pub(crate) fn catch_interrupts() -> Result<()> {
-    ctrlc::set_handler(|| {
-        let mut state = state();
-        state.interrupted = true;
-        match state.child {
-            Some(id) => forward(id),
-            None => std::process::exit(130),
-        }
-    })
-    .context("Ctrl-C cannot be caught")
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::{SIGUSR1, SIGUSR2};
+        let mut signals = signal_hook::iterator::Signals::new([SIGUSR1, SIGUSR2]).context("USR1 and USR2 cannot be caught")?;
+        std::thread::spawn(move || signals.forever().for_each(|_| interrupt()));
+    }
+    ctrlc::set_handler(interrupt).context("Ctrl-C cannot be caught")
+}
+
+/// Tells the children that run, or ends this program where none does.
+fn interrupt() {
+    let mut state = state();
+    state.interrupted = true;
+    match state.children.as_slice() {
+        [] => std::process::exit(130),
+        children => children.iter().for_each(|child| forward(*child)),
+    }
 }
 
 #[cfg(unix)]
@@ -60,6 +70,17 @@ fn forward(_: u32) {}
 /// If the program cannot be started.
 pub(crate) fn run(command: &mut Command) -> Result<Ending> {
     Ok(run_with(command, Stdio::inherit())?.0)
+}
+
+/// As [`run`], but standard error goes to the end of a file.
+///
+/// # Errors
+/// If the program cannot be started, or the file not be written.
+pub(crate) fn run_into(command: &mut Command, log: &Path) -> Result<Ending> {
+    let at = || format!("{}: cannot be written", log.display());
+    std::fs::create_dir_all(log.parent().unwrap_or(Path::new("."))).with_context(at)?;
+    let file = File::options().create(true).append(true).open(log).with_context(at)?;
+    Ok(run_with(command, file.into())?.0)
 }
 
 /// As [`run`], but standard error is returned and not shown.
@@ -82,12 +103,13 @@ fn run_with(command: &mut Command, errors: Stdio) -> Result<(Ending, Vec<u8>)> {
         }
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors).spawn();
         let child = child.with_context(|| format!("{name}: cannot be started; does it exist, and is it executable?"))?;
-        state.child = Some(child.id());
+        state.children.push(child.id());
         child
     };
+    let id = child.id();
     let output = child.wait_with_output();
     let mut state = state();
-    state.child = None;
+    state.children.retain(|child| *child != id);
     let output = output.with_context(|| format!("{name}: its end could not be awaited"))?;
     let ending = match output.status {
         status if status.success() && !state.interrupted => Ending::Done(output.stdout),
@@ -109,6 +131,12 @@ mod tests {
         assert!(matches!(shell("exit 7")?, Ending::Failed(status) if status.code() == Some(7)));
         let (ending, said) = run_quietly(Command::new("sh").args(["-c", "echo why >&2; exit 7"]))?;
         assert!(matches!(ending, Ending::Failed(_)) && said == "why\n");
+        let folder = tempfile::tempdir()?;
+        let log = folder.path().join("new/log");
+        for word in ["one", "two"] {
+            run_into(Command::new("sh").args(["-c", &format!("echo {word} >&2")]), &log)?;
+        }
+        assert_eq!(std::fs::read_to_string(&log)?, "one\ntwo\n");
         let error = run(&mut Command::new("/no/such/program")).err().map(|error| format!("{error:#}")).unwrap_or_default();
         assert!(error.contains("/no/such/program: cannot be started"), "{error}");
         Ok(())

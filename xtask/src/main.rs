@@ -16,6 +16,7 @@ mod fetch;
 mod figures;
 mod glove;
 mod items;
+mod launch;
 mod links;
 mod manifest;
 mod measured;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The variable that names a program to start instead of building that of this workspace: `SNCN_CLASSIFY` and the like.
-fn variable(program: &str) -> String {
+pub(crate) fn variable(program: &str) -> String {
     program.replace('-', "_").to_uppercase()
 }
 

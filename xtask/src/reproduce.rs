@@ -4,6 +4,7 @@
 //! is kept; everything else is trained (from its newest checkpoint) and evaluated. The same command again has nothing to do.
 
 use crate::child::{self, Ending};
+use crate::launch::{self, Launch, Made, Part, Work};
 use crate::results::{self, Results};
 use crate::table::{self, Table};
 use crate::{checkpoint, manifest, program, report};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// Train and evaluate what is missing of a table, then render its report.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Reproduce {
     /// Table files, or names of some in models/ (default: quick, scenes and reviews).
     #[arg(long, value_delimiter = ',')]
@@ -39,6 +40,13 @@ pub(crate) struct Reproduce {
     /// The table models/smoke.json: the whole way in a minute, no result.
     #[arg(long, conflicts_with = "table")]
     smoke: bool,
+    /// Print what has become of the cells, and make none.
+    #[arg(long)]
+    status: bool,
+    #[command(flatten)]
+    part: Part,
+    #[command(flatten)]
+    launch: Launch,
 }
 
 /// What a command that was started came to.
@@ -58,6 +66,7 @@ impl Reproduce {
             (_, []) => table::DEFAULTS.to_vec(),
             (_, tables) => tables.iter().map(String::as_str).collect(),
         };
+        ensure!(named.len() == 1 || self.part.is_all(), "--cell and --shard count the cells of one table: give --table with one");
         let tables = named.iter().map(|table| Table::read(table, here)).collect::<Result<Vec<_>>>()?;
         let cache = Path::new(crate::data::CACHE);
         self.data_dir = match self.data_dir.take() {
@@ -82,37 +91,104 @@ impl Reproduce {
     fn one(&self, here: &Path, table: &Table) -> Result<ExitCode> {
         let Some(program) = program::built(here, table.task())? else { return Ok(ExitCode::from(130)) };
         let Some(cells) = Self::planned(&program, table, &self.rows, &self.seeds)? else { return Ok(ExitCode::from(130)) };
-        let (mut kept, mut made) = (0, 0);
-        for (index, cell) in cells.iter().enumerate() {
-            let name = format!("[{}/{}] {}, seed {}", index + 1, cells.len(), cell.row, cell.seed);
-            let Some(why) = self.wanted(table, cell) else {
-                eprintln!("{name}: up to date");
-                kept += 1;
-                continue;
-            };
-            eprintln!("{name}: {why}");
-            match self.make(&program, table, cell).with_context(|| format!("row {:?}, seed {}", cell.row, cell.seed))? {
-                Step::Done => made += 1,
-                Step::Interrupted => {
-                    eprintln!(
-                        "interrupted at {name}; {} of {} cells are done: run the same command to resume",
-                        kept + made,
-                        cells.len()
-                    );
-                    return Ok(ExitCode::from(130));
-                }
-            }
-        }
-        if self.dry_run {
-            out!("{}: {kept} cells are up to date, {made} would be made", table.path.display());
+        let networks = cells.iter().map(|cell| self.network(table, cell)).collect::<Result<Vec<_>>>()?;
+        if self.status {
+            launch::print(table, &cells, &networks, &|cell| self.wanted(table, cell));
             return Ok(ExitCode::SUCCESS);
         }
-        match made {
-            0 => eprintln!("nothing to do: all {kept} cells are up to date"),
-            _ => eprintln!("{made} cells made, {kept} were up to date"),
+        let groups = launch::groups(&networks);
+        let chosen = self.part.of(&groups)?;
+        let (wanted, kept): (Vec<_>, Vec<_>) =
+            chosen.into_iter().map(|index| (index, self.wanted(table, &cells[index]))).partition(|(_, why)| why.is_some());
+        kept.iter().for_each(|(index, _)| eprintln!("{}: up to date", launch::name(&cells, *index)));
+        let kept = kept.len();
+        let jobs = self.launch.jobs().filter(|_| !self.dry_run);
+        let made = if jobs.is_some() || self.launch.is_slurm() {
+            let is_wanted = |index: &usize| wanted.iter().any(|(wanted, _)| wanted == index);
+            let groups = groups.into_iter().map(|group| group.into_iter().filter(is_wanted).collect::<Vec<_>>());
+            let groups: Vec<_> = groups.filter(|group| !group.is_empty()).collect();
+            let logs = table.logs();
+            let work = Work { program: &program, table, logs: &logs, cells: &cells, groups };
+            let Some(jobs) = jobs else {
+                self.launch.submit(&work, &self.arguments(table), self.dry_run)?;
+                return Ok(ExitCode::SUCCESS);
+            };
+            self.beside(&program, table, jobs, work)?
+        } else {
+            self.in_turn(&program, table, &cells, wanted)?
+        };
+        if made.interrupted {
+            eprintln!("interrupted; {} of {} cells are done: run the same command to resume", kept + made.made, cells.len());
+            return Ok(ExitCode::from(130));
         }
-        report::render(table)?;
+        if self.dry_run {
+            out!("{}: {kept} cells are up to date, {} would be made", table.path.display(), made.made);
+            return Ok(ExitCode::SUCCESS);
+        }
+        match made.made {
+            0 if made.failed.is_empty() => eprintln!("nothing to do: all {kept} cells are up to date"),
+            count => eprintln!("{count} cells made, {kept} were up to date"),
+        }
+        if self.part.is_all() {
+            report::render(table)?;
+        } else {
+            eprintln!(
+                "these were some of the cells: cargo xtask report --table {} writes the report of all",
+                table.path.display()
+            );
+        }
+        ensure!(
+            made.failed.is_empty(),
+            "{} failed ({}); the reason is at the end of its file in {}: run the same command to go on",
+            made.failed.len(),
+            made.failed.join("; "),
+            table.logs().display()
+        );
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Makes cells one after the other; the first that fails ends it.
+    fn in_turn(&self, program: &Path, table: &Table, cells: &[Cell], wanted: Vec<(usize, Option<String>)>) -> Result<Made> {
+        let mut made = Made::default();
+        for (index, why) in wanted {
+            let cell = &cells[index];
+            eprintln!("{}: {}", launch::name(cells, index), why.unwrap_or_default());
+            match self.make(program, table, cell, None).with_context(|| format!("row {:?}, seed {}", cell.row, cell.seed))? {
+                Step::Done => made.made += 1,
+                Step::Interrupted => return Ok(Made { interrupted: true, ..made }),
+            }
+        }
+        Ok(made)
+    }
+
+    /// Makes cells `jobs` at a time, which share the threads.
+    fn beside(&self, program: &Path, table: &Table, jobs: usize, work: Work<'_>) -> Result<Made> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.threads.map_or(processors, |threads| threads as usize) / jobs;
+        let one = Self { threads: u32::try_from(threads.max(1)).ok(), ..self.clone() };
+        let make = |cell: &Cell, log: &Path| Ok(matches!(one.make(program, table, cell, Some(log))?, Step::Done));
+        Launch::local(jobs, work, &make)
+    }
+
+    /// The arguments with which a part of this command is run elsewhere.
+    fn arguments(&self, table: &Table) -> Vec<String> {
+        let mut arguments = vec!["--table".to_string(), table.path.display().to_string()];
+        let mut with = |option: &str, value: Option<String>| {
+            arguments.extend(value.into_iter().filter(|value| !value.is_empty()).flat_map(|value| [option.to_string(), value]));
+        };
+        with("--rows", Some(self.rows.join(",")));
+        with("--seeds", Some(self.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(",")));
+        with("--data-dir", self.data_dir.as_ref().map(|folder| folder.display().to_string()));
+        with("--frost-dir", self.frost_dir.as_ref().map(|folder| folder.display().to_string()));
+        arguments
+    }
+
+    /// The folder of the network that a cell trains or tests.
+    fn network(&self, table: &Table, cell: &Cell) -> Result<PathBuf> {
+        Ok(match trained_by(cell)? {
+            None => table.run_dir(&cell.row, cell.seed),
+            Some(by) => table.trainer(&by)?.run_dir(&by.row, cell.seed),
+        })
     }
 
     /// The cells of these rows and seeds of a table (none: all), fully resolved; nothing where that was interrupted.
@@ -147,12 +223,12 @@ impl Reproduce {
     }
 
     /// Trains a cell, or the one whose network it tests, as far as that has not been done, and evaluates it.
-    fn make(&self, program: &Path, table: &Table, cell: &Cell) -> Result<Step> {
+    fn make(&self, program: &Path, table: &Table, cell: &Cell, log: Option<&Path>) -> Result<Step> {
         let results = table.results_file(&cell.row, cell.seed);
         let mut evaluate = Command::new(program);
         evaluate.arg("evaluate");
         let step = match trained_by(cell)? {
-            None => self.train(program, table, cell)?,
+            None => self.train(program, table, cell, log)?,
             Some(by) => {
                 evaluate.arg("--as").arg(&table.path).args(["--row", &cell.row]);
                 let trainer = table.trainer(&by)?;
@@ -161,7 +237,7 @@ impl Reproduce {
                     return Ok(Step::Interrupted);
                 };
                 let trains = cells.first().with_context(|| format!("{of}: nothing planned"))?;
-                self.train(program, &trainer, trains).with_context(|| format!("row {:?} of {of}", trains.row))?
+                self.train(program, &trainer, trains, log).with_context(|| format!("row {:?} of {of}", trains.row))?
             }
         };
         let Trained::In(run_dir) = step else { return Ok(Step::Interrupted) };
@@ -170,7 +246,7 @@ impl Reproduce {
         if let Some(folder) = &self.frost_dir {
             evaluate.arg("--frost-dir").arg(folder);
         }
-        if let Step::Interrupted = self.start(&mut evaluate, table, cell)? {
+        if let Step::Interrupted = self.start(&mut evaluate, table, cell, log)? {
             return Ok(Step::Interrupted);
         }
         match results::wanted(&results, cell.seed, &cell.run) {
@@ -180,7 +256,7 @@ impl Reproduce {
     }
 
     /// Trains a cell of a table, going on from its newest checkpoint; those of another run are put aside.
-    fn train(&self, program: &Path, table: &Table, cell: &Cell) -> Result<Trained> {
+    fn train(&self, program: &Path, table: &Table, cell: &Cell, log: Option<&Path>) -> Result<Trained> {
         let run_dir = table.run_dir(&cell.row, cell.seed);
         let other =
             checkpoint::run_of_newest(&run_dir).is_some_and(|run| run != SeededRun { run: cell.run.clone(), seed: cell.seed });
@@ -192,7 +268,7 @@ impl Reproduce {
         let mut train = Command::new(program);
         train.arg("train").arg("--table").arg(&table.path).args(["--row", &cell.row, "--seed", &cell.seed.to_string()]);
         self.shared(&mut train, &run_dir);
-        Ok(match self.start(&mut train, table, cell)? {
+        Ok(match self.start(&mut train, table, cell, log)? {
             Step::Done => Trained::In(run_dir),
             Step::Interrupted => Trained::Interrupted,
         })
@@ -209,12 +285,18 @@ impl Reproduce {
         }
     }
 
-    fn start(&self, command: &mut Command, table: &Table, cell: &Cell) -> Result<Step> {
+    /// Starts a program; what it says is shown, or goes to the end of a file.
+    fn start(&self, command: &mut Command, table: &Table, cell: &Cell, log: Option<&Path>) -> Result<Step> {
         if self.dry_run {
             out!("  {}", shown(table.task().program, command));
             return Ok(Step::Done);
         }
-        match child::run(command)? {
+        let ending = match log {
+            None => child::run(command),
+            Some(log) => child::run_into(command, log),
+        }?;
+        let reason = log.map_or_else(|| "stands above".to_string(), |log| format!("is at the end of {}", log.display()));
+        match ending {
             Ending::Done(_) => Ok(Step::Done),
             Ending::Interrupted => Ok(Step::Interrupted),
             Ending::Failed(status) => {
@@ -226,7 +308,7 @@ impl Reproduce {
                     sets => format!(" (if data is missing: cargo xtask data fetch {sets})"),
                 };
                 bail!(
-                    "{} failed ({status}); the reason stands above{advice}. Results so far are kept: run the same command to go on",
+                    "{} failed ({status}); the reason {reason}{advice}. Results so far are kept: run the same command to go on",
                     shown(table.task().program, command)
                 )
             }

@@ -132,6 +132,11 @@ impl Table {
         self.results().join(safe(row)).join(format!("seed-{seed}.jsonl"))
     }
 
+    /// Folder of what cells have said, and of what was handed to a cluster.
+    pub(crate) fn logs(&self) -> PathBuf {
+        Path::new("runs").join(safe(&self.name)).join("logs")
+    }
+
     /// The folder of the checkpoints of a cell.
     pub(crate) fn run_dir(&self, row: &str, seed: u64) -> PathBuf {
         Path::new("runs").join(safe(&self.name)).join(safe(row)).join(format!("seed-{seed}"))

@@ -2,7 +2,9 @@
 #![cfg(unix)]
 
 mod bench;
+mod launch;
 mod reproduce;
+mod slurm;
 
 use std::error::Error;
 use std::path::Path;

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-type Outcome = Result<(), Box<dyn Error>>;
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
 
 /// Plans what `plan.jsonl` says, notes each command in `log`, and writes results of 40 % for `base` and 30 % for the rest.
 /// A file `fail-<row>` makes the training of that row fail; a file `hang` makes training wait for SIGINT.
@@ -33,7 +33,7 @@ case $command in
     if [ -e hang ]; then
       trap 'echo "stopped $row $seed" >> log; exit 130' INT
       echo ready > ready
-      while :; do sleep 0.05; done
+      while [ -e hang ]; do sleep 0.05; done
     fi
     mkdir -p "$dir"; echo "$row $seed" > "$dir/cell";;
   evaluate)
@@ -61,12 +61,12 @@ esac
 /// What else a run needs.
 const OTHERS: &str = r#""backbone":"net","batch_size":8,"lr":0.1,"optimizer":{},"schedule":{},"objective":{}"#;
 
-struct Tree {
+pub(crate) struct Tree {
     folder: tempfile::TempDir,
 }
 
 impl Tree {
-    fn new() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
         let tree = Self { folder: tempfile::tempdir()? };
         fs::create_dir_all(tree.at("models"))?;
         fs::create_dir_all(tree.at("data"))?;
@@ -79,7 +79,7 @@ impl Tree {
     }
 
     /// Writes the table with that many epochs, and its plan.
-    fn table(&self, epochs: u32) -> Outcome {
+    pub(crate) fn table(&self, epochs: u32) -> Outcome {
         let table = format!(
             r#"{{"title":"A title","task":"classify","seeds":[0,1],"select":"last","baseline":"base",
             "defaults":{{"train":"s","test":["s","s-c"],"epochs":{epochs},{OTHERS}}},"runs":[{{"name":"base"}},{{"name":"a/b"}}]}}"#
@@ -95,33 +95,33 @@ impl Tree {
         Ok(())
     }
 
-    fn at(&self, path: &str) -> PathBuf {
+    pub(crate) fn at(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.current_dir(self.folder.path()).env("SNCN_CLASSIFY", self.at("classify")).env_remove("SNCN_DATA").args(arguments);
         command
     }
 
-    fn reproduce(&self, arguments: &[&str]) -> assert_cmd::assert::Assert {
+    pub(crate) fn reproduce(&self, arguments: &[&str]) -> assert_cmd::assert::Assert {
         self.command(&["reproduce", "--table", "quick"]).args(arguments).assert()
     }
 
     /// The commands since the last look.
-    fn log(&self) -> Vec<String> {
+    pub(crate) fn log(&self) -> Vec<String> {
         let text = fs::read_to_string(self.at("log")).unwrap_or_default();
         let _ = fs::remove_file(self.at("log"));
         text.lines().map(str::to_string).collect()
     }
 
-    fn read(&self, path: &str) -> String {
+    pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.at(path)).unwrap_or_default()
     }
 }
 
-const ALL: [&str; 8] = [
+pub(crate) const ALL: [&str; 8] = [
     "train base 0",
     "evaluate base 0",
     "train base 1",
@@ -269,7 +269,7 @@ fn an_unknown_table_lists_the_known_ones() -> Outcome {
 
 #[test]
 fn an_interrupt_reaches_the_child_once_and_the_same_command_goes_on() -> Outcome {
-    for signal in ["INT", "TERM"] {
+    for signal in ["INT", "TERM", "USR1"] {
         let tree = Tree::new()?;
         tree.reproduce(&["--rows", "base"]).success();
         tree.log();

@@ -162,6 +162,7 @@ impl Graph {
                 let twice = w.node("Mul", &[names[0].clone(), twice], |_| {});
                 w.scaled(&twice, 0.5)
             }
+            Operation::Sigmoid => w.node("Sigmoid", names, |_| {}),
             Operation::Tanh => w.node("Tanh", names, |_| {}),
             Operation::Add => w.node("Add", names, |_| {}),
             Operation::Concatenate => {

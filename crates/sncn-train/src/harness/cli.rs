@@ -99,7 +99,8 @@ static INTERRUPTED: OnceLock<Instant> = OnceLock::new();
 /// Interrupts this close to the first are the same one: `timeout`, for one, signals a process and then its group.
 const SAME: Duration = Duration::from_secs(1);
 
-/// From now on Ctrl-C, or the signal to end, is noted; one that comes later ends the program at once.
+/// From now on Ctrl-C, the signal to end, or one of those by which a cluster says that the time is nearly over (USR1, USR2), is noted; one
+/// that comes later ends the program at once.
 ///
 /// # Errors
 /// If the handler cannot be installed.
@@ -108,15 +109,25 @@ pub fn catch_interrupts() -> Result<()> {
     if CAUGHT.set(()).is_err() {
         return Ok(());
     }
-    ctrlc::set_handler(|| match INTERRUPTED.get() {
+    #[cfg(unix)]
+    {
+        use signal_hook::consts::{SIGUSR1, SIGUSR2};
+        let mut signals = signal_hook::iterator::Signals::new([SIGUSR1, SIGUSR2]).context("USR1 and USR2 cannot be caught")?;
+        std::thread::spawn(move || signals.forever().for_each(|_| interrupt()));
+    }
+    ctrlc::set_handler(interrupt).context("Ctrl-C cannot be caught")
+}
+
+/// Notes an interrupt.
+fn interrupt() {
+    match INTERRUPTED.get() {
         None => {
             let _ = INTERRUPTED.set(Instant::now());
             eprintln!("stopping after this step; Ctrl-C again ends at once");
         }
         Some(first) if first.elapsed() > SAME => std::process::exit(130),
         Some(_) => {}
-    })
-    .context("Ctrl-C cannot be caught")
+    }
 }
 
 /// Whether Ctrl-C was pressed.

@@ -31,10 +31,17 @@ fn refused_row(change: impl FnOnce(&mut Value), words: &[&str]) {
     assert!(!folder.path().join("run").exists(), "something was written");
 }
 
-/// `timeout` signals a process and then its group.
+/// `timeout` signals a process and then its group; a cluster says by USR1 or USR2 that the time is nearly over.
 #[cfg(unix)]
 #[test]
 fn an_interrupt_that_comes_twice_at_once_leaves_a_checkpoint() {
+    for signal in ["INT", "USR1", "USR2"] {
+        interrupted_twice(signal);
+    }
+}
+
+#[cfg(unix)]
+fn interrupted_twice(signal: &str) {
     let (folder, path) = table(|row| row["epochs"] = json!(1000));
     let run = folder.path().join("run");
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_sncn-classify"));
@@ -42,7 +49,7 @@ fn an_interrupt_that_comes_twice_at_once_leaves_a_checkpoint() {
     let mut child = command.stderr(std::process::Stdio::piped()).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap()).lines().map(|line| line.unwrap());
     assert!(said.by_ref().any(|line| line.contains("parameters")), "it ended before it began");
-    let twice = format!("kill -INT {0} && kill -INT {0}", child.id());
+    let twice = format!("kill -{signal} {0} && kill -{signal} {0}", child.id());
     assert!(std::process::Command::new("sh").args(["-c", &twice]).status().unwrap().success());
     let said: Vec<String> = said.collect();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{said:?}");
