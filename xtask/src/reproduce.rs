@@ -117,8 +117,9 @@ impl Reproduce {
         } else {
             self.in_turn(&program, table, &cells, wanted)?
         };
-        if made.interrupted {
-            eprintln!("interrupted; {} of {} cells are done: run the same command to resume", kept + made.made, cells.len());
+        if !made.interrupted.is_empty() {
+            let (at, done) = (made.interrupted.join("; "), kept + made.made);
+            eprintln!("interrupted at {at}; {done} of {} cells are done: run the same command to resume", cells.len());
             return Ok(ExitCode::from(130));
         }
         if self.dry_run {
@@ -155,7 +156,10 @@ impl Reproduce {
             eprintln!("{}: {}", launch::name(cells, index), why.unwrap_or_default());
             match self.make(program, table, cell, None).with_context(|| format!("row {:?}, seed {}", cell.row, cell.seed))? {
                 Step::Done => made.made += 1,
-                Step::Interrupted => return Ok(Made { interrupted: true, ..made }),
+                Step::Interrupted => {
+                    made.interrupted.push(launch::name(cells, index));
+                    break;
+                }
             }
         }
         Ok(made)

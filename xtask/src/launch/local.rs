@@ -21,8 +21,8 @@ pub(crate) struct Made {
     pub(crate) made: usize,
     /// What a message calls those that failed.
     pub(crate) failed: Vec<String>,
-    /// Whether the command was interrupted.
-    pub(crate) interrupted: bool,
+    /// Those at which the command was interrupted.
+    pub(crate) interrupted: Vec<String>,
 }
 
 /// Makes groups of cells, `jobs` at a time, the longest first. A cell that fails stops its group alone.
@@ -47,6 +47,7 @@ pub(super) fn run(jobs: usize, mut work: Work<'_>, make: Make<'_>) -> Result<Mad
             }
             Ok(Some(false)) => {
                 stopped.store(true, Ordering::Relaxed);
+                told(&|made| made.interrupted.push(name.clone()));
                 false
             }
             Ok(None) => {
@@ -69,9 +70,7 @@ pub(super) fn run(jobs: usize, mut work: Work<'_>, make: Make<'_>) -> Result<Mad
             });
         }
     });
-    let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
-    made.interrupted = stopped.into_inner();
-    Ok(made)
+    Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Makes a cell; nothing where another process does.
@@ -122,7 +121,7 @@ mod tests {
             if cell.seed == 1 { anyhow::bail!("no data") } else { Ok(true) }
         };
         let made = run(2, work(&[&[0, 3], &[1, 4], &[2]]), &make)?;
-        assert_eq!((made.made, made.failed, made.interrupted), (3, vec!["[2/5] a, seed 1".to_string()], false));
+        assert_eq!((made.made, made.failed, made.interrupted), (3, vec!["[2/5] a, seed 1".to_string()], Vec::new()));
         let mut seen = seen.into_inner().unwrap_or_default();
         seen.sort_unstable();
         assert_eq!(seen, [0, 1, 2, 3]);
@@ -131,7 +130,7 @@ mod tests {
         held.lock()?;
         assert_eq!(run(1, work(&[&[2], &[0]]), &|_, _| Ok(true))?.made, 1);
         let stopped = run(1, work(&[&[0], &[3], &[4]]), &|_, _| Ok(false))?;
-        assert_eq!((stopped.made, stopped.interrupted), (0, true));
+        assert_eq!((stopped.made, stopped.interrupted), (0, vec!["[1/5] a, seed 0".to_string()]));
         Ok(())
     }
 }
