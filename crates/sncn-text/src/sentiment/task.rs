@@ -84,6 +84,8 @@ impl harness::Score for Score {
 
 /// The name under which an ONNX file notes how texts become token ids, as a tokenizer.json.
 const TOKENIZER: &str = "sncn.tokenizer";
+/// The name under which it notes that a text may be of several classes, each with the logistic function of its score.
+const MULTI_LABEL: &str = "sncn.multi_label";
 
 /// Texts of a batch in evaluation.
 const BATCH: usize = 64;
@@ -189,9 +191,12 @@ impl Task for Sentiment {
     }
 
     fn onnx(trained: &Trained<Self>) -> Result<Vec<u8>> {
-        let Model { vocabulary, longest, .. } = &trained.model;
+        let Model { vocabulary, longest, is_multi_label, .. } = &trained.model;
         let classes = serde_json::to_string(&trained.header.classes)?;
-        let notes = [(CLASSES, classes), (TOKENIZER, vocabulary.to_json_of_batches(*longest)?)];
+        let mut notes = vec![(CLASSES, classes), (TOKENIZER, vocabulary.to_json_of_batches(*longest)?)];
+        if *is_multi_label {
+            notes.push((MULTI_LABEL, "true".to_string()));
+        }
         Ok(sncn_onnx::export_texts(trained.network(), vocabulary.len(), &notes)?)
     }
 

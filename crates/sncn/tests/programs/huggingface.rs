@@ -274,3 +274,28 @@ fn what_a_configuration_leaves_out_is_as_in_the_family() {
     fs::write(original.join("tokenizer_config.json"), r#"{"model_max_length": 1000000000000000019884624838656}"#).unwrap();
     assert_eq!(said(&original, "good film, not bad"), want);
 }
+
+#[test]
+fn a_folder_with_a_classifier_becomes_an_onnx_file() {
+    let at = tempfile::tempdir().unwrap();
+    let original = folder(at.path(), Family::Bert);
+    let words = fs::read_to_string(original.join("tokenizer.json")).unwrap();
+    let given = variant(at.path(), "given", &original, &[("tokenizer.json", &words)]);
+    let export = |name: &str| {
+        let mut command = program();
+        command.arg("export").arg(&given).arg("--output").arg(at.path().join(name));
+        command
+    };
+    let holds = |name: &str, word: &str| {
+        let bytes = fs::read(at.path().join(name)).unwrap();
+        bytes.windows(word.len()).any(|part| part == word.as_bytes())
+    };
+    export("one.onnx").assert().success();
+    assert!(["sncn.classes", "sncn.tokenizer", "attention_mask"].iter().all(|word| holds("one.onnx", word)));
+    assert!(!holds("one.onnx", "sncn.multi_label"));
+    changed(&given, |config| config["problem_type"] = json!("multi_label_classification"));
+    export("several.onnx").assert().success();
+    assert!(holds("several.onnx", "sncn.multi_label"));
+    // its weights are a file of their own already
+    refused(export("weights.safetensors"), &["given", "no checkpoint"]);
+}
