@@ -25,7 +25,7 @@ enum Launcher {
 /// What makes cells, and how many at a time.
 #[derive(clap::Args, Clone, Debug, Default)]
 pub(crate) struct Launch {
-    /// Make cells beside each other, their output in runs/<table>/logs.
+    /// Make cells beside each other, their output in runs/TABLE/logs.
     #[arg(long, value_enum)]
     launcher: Option<Launcher>,
     /// Cells at a time of --launcher local, which share the threads.
