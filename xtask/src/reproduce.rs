@@ -66,6 +66,7 @@ impl Reproduce {
             (_, []) => table::DEFAULTS.to_vec(),
             (_, tables) => tables.iter().map(String::as_str).collect(),
         };
+        self.launch.check()?;
         ensure!(named.len() == 1 || self.part.is_all(), "--cell and --shard count the cells of one table: give --table with one");
         let tables = named.iter().map(|table| Table::read(table, here)).collect::<Result<Vec<_>>>()?;
         let cache = Path::new(crate::data::CACHE);
@@ -113,7 +114,7 @@ impl Reproduce {
                 self.launch.submit(&work, &self.arguments(table), self.dry_run)?;
                 return Ok(ExitCode::SUCCESS);
             };
-            self.beside(&program, table, jobs, work)?
+            self.beside(&program, table, jobs, work)
         } else {
             self.in_turn(&program, table, &cells, wanted)?
         };
@@ -166,12 +167,12 @@ impl Reproduce {
     }
 
     /// Makes cells `jobs` at a time, which share the threads.
-    fn beside(&self, program: &Path, table: &Table, jobs: usize, work: Work<'_>) -> Result<Made> {
+    fn beside(&self, program: &Path, table: &Table, jobs: usize, work: Work<'_>) -> Made {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.map_or(processors, |threads| threads as usize) / jobs;
         let one = Self { threads: u32::try_from(threads.max(1)).ok(), ..self.clone() };
         let make = |cell: &Cell, log: &Path| Ok(matches!(one.make(program, table, cell, Some(log))?, Step::Done));
-        Launch::local(jobs, work, &make)
+        launch::beside(jobs, work, &make)
     }
 
     /// The arguments with which a part of this command is run elsewhere.

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Makes a cell, with what it says going to a file; whether it came to its end.
-pub(super) type Make<'a> = &'a (dyn Fn(&Cell, &Path) -> Result<bool> + Sync);
+pub(crate) type Make<'a> = &'a (dyn Fn(&Cell, &Path) -> Result<bool> + Sync);
 
 /// What became of cells.
 #[derive(Debug, Default)]
@@ -26,7 +26,7 @@ pub(crate) struct Made {
 }
 
 /// Makes groups of cells, `jobs` at a time, the longest first. A cell that fails stops its group alone.
-pub(super) fn run(jobs: usize, mut work: Work<'_>, make: Make<'_>) -> Result<Made> {
+pub(crate) fn run(jobs: usize, mut work: Work<'_>, make: Make<'_>) -> Made {
     longest_first(work.cells, &mut work.groups);
     let queue = Mutex::new(VecDeque::from(std::mem::take(&mut work.groups)));
     let made = Mutex::new(Made::default());
@@ -70,7 +70,7 @@ pub(super) fn run(jobs: usize, mut work: Work<'_>, make: Make<'_>) -> Result<Mad
             });
         }
     });
-    Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner))
+    made.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Makes a cell; nothing where another process does.
@@ -120,7 +120,7 @@ mod tests {
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(cell.seed);
             if cell.seed == 1 { anyhow::bail!("no data") } else { Ok(true) }
         };
-        let made = run(2, work(&[&[0, 3], &[1, 4], &[2]]), &make)?;
+        let made = run(2, work(&[&[0, 3], &[1, 4], &[2]]), &make);
         assert_eq!((made.made, made.failed, made.interrupted), (3, vec!["[2/5] a, seed 1".to_string()], Vec::new()));
         let mut seen = seen.into_inner().unwrap_or_default();
         seen.sort_unstable();
@@ -128,8 +128,8 @@ mod tests {
         // one that another process makes is left to it
         let held = File::options().append(true).open(folder.path().join(log_name(&cells[2])))?;
         held.lock()?;
-        assert_eq!(run(1, work(&[&[2], &[0]]), &|_, _| Ok(true))?.made, 1);
-        let stopped = run(1, work(&[&[0], &[3], &[4]]), &|_, _| Ok(false))?;
+        assert_eq!(run(1, work(&[&[2], &[0]]), &|_, _| Ok(true)).made, 1);
+        let stopped = run(1, work(&[&[0], &[3], &[4]]), &|_, _| Ok(false));
         assert_eq!((stopped.made, stopped.interrupted), (0, vec!["[1/5] a, seed 0".to_string()]));
         Ok(())
     }

@@ -6,12 +6,12 @@ mod slurm;
 mod status;
 mod work;
 
-pub(crate) use local::Made;
+pub(crate) use local::{Made, run as beside};
 pub(crate) use part::Part;
 pub(crate) use status::print;
 pub(crate) use work::{Work, groups, name};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 /// What makes cells.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +46,18 @@ impl Launch {
         self.launcher == Some(Launcher::Slurm)
     }
 
-    /// Makes cells several at a time; `make` makes one.
+    /// Checks that what was given is for the launcher that was.
     ///
     /// # Errors
-    /// Where no log can be written.
-    pub(crate) fn local(jobs: usize, work: Work<'_>, make: local::Make<'_>) -> Result<Made> {
-        local::run(jobs, work, make)
+    /// Where an option is another launcher's.
+    pub(crate) fn check(&self) -> Result<()> {
+        ensure!(
+            self.jobs.is_none() || !self.is_slurm(),
+            "--jobs is for --launcher local; of Slurm --max-parallel says how many at a time"
+        );
+        let given = self.slurm.given();
+        ensure!(given.is_none() || self.is_slurm(), "--{} is for --launcher slurm", given.unwrap_or_default());
+        Ok(())
     }
 
     /// Hands cells to Slurm, each with these arguments of `reproduce`; with `dry` prints what would be handed over.

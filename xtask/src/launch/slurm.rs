@@ -30,6 +30,19 @@ pub(crate) struct Options {
     max_parallel: Option<u32>,
 }
 
+impl Options {
+    /// The first that was given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let all = [
+            (self.partition.is_some(), "partition"),
+            (self.time.is_some(), "time"),
+            (self.cpus.is_some(), "cpus"),
+            (self.max_parallel.is_some(), "max-parallel"),
+        ];
+        all.into_iter().find(|(given, _)| *given).map(|(_, name)| name)
+    }
+}
+
 /// Writes array scripts and hands them to Slurm.
 pub(super) fn submit(options: &Options, work: &Work<'_>, arguments: &[String], dry: bool) -> Result<()> {
     let mut groups = work.groups.clone();

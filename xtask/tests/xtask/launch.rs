@@ -50,6 +50,9 @@ fn parts_make_all_cells_once() -> Outcome {
     tree.reproduce(&["--cell", "5"]).code(1).stderr(contains("the table has cells 1 to 4"));
     tree.reproduce(&["--shard", "0/2"]).code(1).stderr(contains("parts 1 to 2 are accepted"));
     tree.reproduce(&["--cell", "1", "--shard", "1/2"]).code(2);
+    let of_slurm = ["--launcher", "local", "--time", "1"];
+    tree.reproduce(&of_slurm).code(1).stderr(contains("--time is for --launcher slurm"));
+    tree.reproduce(&["--launcher", "slurm", "-j", "2"]).code(1).stderr(contains("--jobs is for --launcher local"));
     tree.reproduce(&["--jobs", "2"]).code(2).stderr(contains("--launcher"));
     tree.command(&["reproduce", "--shard", "1/2"]).assert().code(1).stderr(contains("give --table with one"));
     Ok(())

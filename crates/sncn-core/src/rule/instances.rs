@@ -199,6 +199,9 @@ impl Statistics {
     /// # Errors
     /// Returns an error where an instance has fewer than 2 positions.
     pub fn unbiased(&self, eps: f64) -> Result<Matrix> {
+        if self.counts.is_empty() {
+            bail!("no instances")
+        }
         if let Some(count) = self.counts.iter().find(|&&count| count < 2) {
             bail!("the standard deviation over {count} position(s) is not defined: each instance needs at least 2 positions")
         }
